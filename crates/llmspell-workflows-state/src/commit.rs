@@ -1,7 +1,7 @@
 //! Group commit: two threads that write and sync for all waiters.
 //!
 //! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread, so that
-//! those who only wait for a write do not wait for a sync.
+//! callers that wait only for a write do not wait for a sync.
 
 use std::{
     io,
@@ -15,11 +15,12 @@ use std::{
 use llmspell_workflows_basic::{sync::lock, targets};
 use tokio::sync::oneshot;
 
-/// What a committer writes and syncs. Both calls block; once one has failed, all later ones must fail too.
+/// The log or store that a committer writes and syncs. Both calls block; after a failure, all later calls must fail
+/// too.
 pub(crate) trait Commit: Send + Sync + 'static {
     type Error: Clone + Send;
 
-    /// Hands everything appended to the system; returns how much has been appended so far.
+    /// Hands everything appended to the operating system; returns how much has been appended so far.
     fn write(&self) -> Result<u64, Self::Error>;
 
     /// Makes everything appended survive a power loss; returns how much has been appended so far.
@@ -28,7 +29,7 @@ pub(crate) trait Commit: Send + Sync + 'static {
     /// Called after each sync, once all waiters have been answered.
     fn after_sync(&self) {}
 
-    /// Returns the error for those who still wait when the committer ends.
+    /// Returns the error for callers that are still waiting when the committer ends.
     fn closed() -> Self::Error;
 }
 
@@ -73,7 +74,7 @@ impl<C: Commit> Committer<C> {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         });
-        // If it is dropped on an error, it ends the thread that has already started.
+        // If an error drops the committer, it ends the thread that has already started.
         let mut committer = Self { shared, threads: Vec::new() };
         for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
             let shared = committer.shared.clone();
@@ -133,7 +134,7 @@ impl<C: Commit> Shared<C> {
         answered.await.unwrap_or_else(|_| Err(C::closed()))
     }
 
-    /// Blocks until someone waits; returns `None` when the committer ends.
+    /// Blocks until there are waiters and returns them; returns `None` when the committer ends.
     fn take(&self, wanted: Wanted) -> Option<Vec<Waiter<C::Error>>> {
         let is_idle = |queues: &mut Queues<C::Error>| queues.of(wanted).is_empty() && !queues.is_closing;
         let mut queues =
@@ -142,7 +143,7 @@ impl<C: Commit> Shared<C> {
         (!waiters.is_empty()).then_some(waiters)
     }
 
-    /// Writes or syncs, and answers `waiters`; what they wait for was appended before this call.
+    /// Writes or syncs, and answers `waiters`; the data that they wait for was appended before this call.
     fn serve(&self, wanted: Wanted, waiters: Vec<Waiter<C::Error>>) {
         let span = match wanted {
             Wanted::Write => tracing::trace_span!(target: targets::JOURNAL, "write", waiting = waiters.len()),
@@ -180,13 +181,13 @@ impl<E> Queues<E> {
 }
 
 impl<C: Commit> Drop for Committer<C> {
-    /// Serves the remaining waiters, ends the threads, and writes what no one waited for; blocks for the disk.
+    /// Serves the remaining waiters, ends the threads, and writes the data that no one waited for; blocks on the disk.
     fn drop(&mut self) {
         self.shared.queues().is_closing = true;
         self.shared.write_wanted.notify_one();
         self.shared.sync_wanted.notify_one();
         for thread in self.threads.drain(..) {
-            // The thread itself answered all waiters.
+            // The thread has already answered all waiters.
             let _ = thread.join();
         }
         // Earlier faults were reported to the waiters; no one is left to receive a new one.

@@ -2,7 +2,7 @@
 //!
 //! - [`journal`]: the [`Journal`] trait, the write-ahead log behind the default journal, adapters for fjall and sled,
 //!   and an in-memory journal.
-//! - [`record`]: the records that a journal holds of a run.
+//! - [`record`]: the records of a run in a journal.
 //! - [`run`]: the journal of one run, and the interceptor that replays it and writes to it.
 //! - [`disk`]: the file operations that the log needs.
 //!

@@ -9,7 +9,7 @@ pub(crate) struct BoundedLog<T> {
 }
 
 impl<T> BoundedLog<T> {
-    /// Creates a log for `capacity` items, at least one.
+    /// Creates a log for `capacity` items, but for at least one item.
     pub(crate) fn new(capacity: usize) -> Self {
         Self { items: VecDeque::new(), capacity: capacity.max(1), lost: 0 }
     }
@@ -24,7 +24,7 @@ impl<T> BoundedLog<T> {
         self.lost + self.items.len() as u64 - 1
     }
 
-    /// Returns the item with this number if it is still retained.
+    /// Returns the item with this number if it has not been dropped.
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let index = number.checked_sub(self.lost)?;
         self.items.get_mut(usize::try_from(index).ok()?)
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_item_is_dropped_and_numbers_are_kept() {
+    fn a_full_log_drops_the_oldest_item_without_renumbering() {
         let mut log = BoundedLog::new(2);
         assert_eq!(["a", "b", "c"].map(|item| log.push(item)), [0, 1, 2]);
         assert_eq!((log.iter().copied().collect::<Vec<_>>(), log.lost()), (vec!["b", "c"], 1));

@@ -1,4 +1,4 @@
-//! Clocks for tests, which do not follow real time.
+//! Clocks for tests; they do not follow real time.
 //!
 //! - [`SimClock`] changes only when a test sets or advances it.
 //! - [`PausedClock`] follows a paused tokio runtime, for activities and hooks that use tokio timers.
@@ -19,7 +19,7 @@ fn origin() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a timestamp")
 }
 
-/// A clock that changes only when it is set or advanced, which wakes those that wait for it.
+/// A clock that changes only when it is set or advanced. A change wakes the tasks that wait for the new time.
 #[derive(Debug, Clone)]
 pub struct SimClock(Arc<watch::Sender<Timestamp>>);
 
@@ -57,7 +57,7 @@ impl Clock for SimClock {
         let mut shown = self.0.subscribe();
         Box::pin(async move {
             if shown.wait_for(|now| *now >= time).await.is_err() {
-                // The clock was dropped, so the time never changes again.
+                // The clock has been dropped, so its time never changes again.
                 std::future::pending::<()>().await;
             }
         })
@@ -73,7 +73,7 @@ impl Timers for SimClock {
 
 /// A clock that follows the runtime, starting at the beginning of 2026.
 ///
-/// A paused runtime advances the time as soon as all its tasks wait.
+/// A paused runtime advances the time as soon as all of its tasks are waiting.
 ///
 /// ```
 /// use std::time::Duration;
@@ -93,7 +93,7 @@ impl Timers for SimClock {
 /// let finished = engine.run(Definition::sequence("patient", [step]), WorkflowInput::default()).await.unwrap();
 ///
 /// assert_eq!(finished.error.unwrap().code, "timeout");
-/// // A minute, and the grace period for stopping the step.
+/// // One minute, plus the grace period for stopping the step.
 /// assert_eq!(finished.ended_at.duration_since(finished.started_at).as_secs(), 65);
 /// # });
 /// ```
@@ -101,7 +101,7 @@ impl Timers for SimClock {
 pub struct PausedClock(Instant);
 
 impl PausedClock {
-    /// Creates a clock that shows the beginning of 2026 now. Call this inside the runtime.
+    /// Creates a clock that now shows the beginning of 2026. Must be called inside the runtime.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default would hide that the clock starts now")]
     pub fn new() -> Self {

@@ -1,22 +1,22 @@
 //! A test kit for workflows.
 //!
-//! A test defines a workflow, what its activities return, and the expected result. Tests do not sleep, and a failed
-//! assertion shows the whole run. Start with [`harness`].
+//! A test defines a workflow, the results of its activities, and the expected result of the run. Tests do not sleep,
+//! and a failed assertion shows the whole run. Start with [`harness`].
 //!
 //! | you want to | use |
 //! |---|---|
 //! | run a workflow with scripted activities, a scripted model and no real waiting | [`harness`] |
 //! | check that a crash does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
-//! | check how hooks were called, what they answered, and which events were published | `recorder` (feature `hooks`) |
+//! | check how hooks were called, how they answered, and which events were published | `recorder` (feature `hooks`) |
 //! | make a journal, a store or another service fail at a certain call | [`double`] |
-//! | specify exactly which calls a service receives, and what it returns | `mock` (feature `mockall`) |
+//! | specify exactly which calls a service receives, and their results | `mock` (feature `mockall`) |
 //! | bound the overhead of making a run durable | [`harness::WorkflowTest::overhead`] |
 //! | check that your own service conforms to its trait | `conformance` (feature `advanced`) |
 //! | simulate a power loss, a torn write or a failed sync | [`crash::SimDisk`] |
 //! | control the clock, or use the time of a paused runtime | [`clock`] |
 //! | test with every pattern or with random definitions | [`patterns`], [`generate`] |
 //!
-//! A [`Story`] is a recorded sequence with assertions that show the difference.
+//! A [`Story`] is a recorded sequence of lines with assertions that show the difference when they fail.
 //!
 //! # Features
 //!

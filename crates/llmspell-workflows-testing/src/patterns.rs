@@ -1,6 +1,6 @@
 //! Test steps for every workflow pattern, and the activities that they call.
 //!
-//! Their input contains a list `items` of numbers.
+//! The input of these steps contains `items`, a list of numbers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ fn add(id: &str, key: &str, n: &str) -> Step {
     Step::function(id, "add", json!({"key": key, "n": n}))
 }
 
-/// A sequence with a skipped step.
+/// Returns a sequence with a skipped step.
 #[must_use]
 pub fn sequence() -> Vec<Step> {
     vec![
@@ -35,7 +35,7 @@ pub fn sequence() -> Vec<Step> {
     ]
 }
 
-/// A graph with a false condition.
+/// Returns a graph with a false condition.
 #[must_use]
 pub fn graph() -> Step {
     Step::sequence(
@@ -51,7 +51,7 @@ pub fn graph() -> Step {
     )
 }
 
-/// A route that moves backward, with a block that is retried.
+/// Returns a route that goes back to an earlier step and contains a block that is retried.
 #[must_use]
 pub fn route() -> Step {
     Route::new(
@@ -68,7 +68,7 @@ pub fn route() -> Step {
     .into_step("route")
 }
 
-/// A loop over a list, sequential or parallel.
+/// Returns a loop over a list, sequential or parallel.
 #[must_use]
 pub fn each(parallel: bool) -> Step {
     let body = [
@@ -82,7 +82,7 @@ pub fn each(parallel: bool) -> Step {
     Loop { until: Some("loop.item == 2".into()), ..Loop::items("{{ items }}", body) }.into_step("each")
 }
 
-/// Branches that set the same part of the state.
+/// Returns parallel branches that set the same part of the state.
 #[must_use]
 pub fn parallel() -> Step {
     Parallel::new([
@@ -94,7 +94,7 @@ pub fn parallel() -> Step {
     .into_step("parallel")
 }
 
-/// A race in which one branch never ends.
+/// Returns a race in which one branch never ends.
 #[must_use]
 pub fn race() -> Step {
     Parallel::new([
@@ -105,7 +105,7 @@ pub fn race() -> Step {
     .into_step("race")
 }
 
-/// A block and a leaf that are retried.
+/// Returns a block and a leaf that are retried.
 #[must_use]
 pub fn retried() -> Step {
     Step::sequence(
@@ -119,7 +119,7 @@ pub fn retried() -> Step {
     .with_retry(Retry::attempts(4).with_initial_delay(Duration::from_millis(1)))
 }
 
-/// Handled failures, a sleep, a conditional and a loop with a condition.
+/// Returns a block with handled failures, a sleep, a conditional and a loop with a condition.
 #[must_use]
 pub fn handled() -> Step {
     Step::sequence(
@@ -143,7 +143,7 @@ pub fn handled() -> Step {
     )
 }
 
-/// Returns a definition for each pattern, between a first and a last step.
+/// Returns a definition for each pattern; the pattern is between a first and a last step.
 #[must_use]
 pub fn all() -> Vec<Definition> {
     let alone = [graph(), route(), each(false), each(true), parallel(), race(), retried(), handled()];
@@ -153,7 +153,7 @@ pub fn all() -> Vec<Definition> {
     std::iter::once(Definition::sequence("sequence", sequence())).chain(alone).collect()
 }
 
-/// Returns a definition with all patterns nested in each other.
+/// Returns a definition in which all patterns are nested in each other.
 #[must_use]
 pub fn nested() -> Definition {
     let inside = |id: &str| Step::sequence(id, [graph(), race(), each(false), retried(), route()]);
@@ -176,7 +176,7 @@ pub const FUNCTIONS: [&str; 4] = ["echo", "add", "forever", "flaky"];
 /// Performs the function `name` of these patterns.
 ///
 /// # Errors
-/// Fails where the function is meant to fail.
+/// Fails if the function is meant to fail.
 pub async fn perform(name: &str, context: ActivityContext) -> Result<ActivityOutput, StepError> {
     match name {
         "echo" => Ok(context.input().clone().into()),
@@ -198,14 +198,14 @@ pub fn crash_test(definition: Definition) -> CrashTest {
     })
 }
 
-/// Returns one more than `n`, and sets it under the key `key` of the state.
+/// Returns `n` plus one, and stores the result in the state under the key `key`.
 fn plus_one(context: &ActivityContext) -> ActivityOutput {
     let sum = json!(context.input()["n"].as_i64().unwrap_or(0) + 1);
     let key = context.input()["key"].as_str().unwrap_or("sum").to_owned();
     ActivityOutput::from(sum.clone()).with_state(&key, sum)
 }
 
-/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step.
+/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step is reached.
 fn flaky(context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let path = context.path().to_path();
     let block = path.segments().iter().rev().nth(1).map_or(1, |segment| segment.generation);

@@ -2,7 +2,7 @@ use std::fmt;
 
 use similar::{ChangeTag, TextDiff};
 
-/// A recorded sequence of lines, with assertions that show it when they fail.
+/// A recorded sequence of lines, with assertions that show the lines when they fail.
 ///
 /// ```
 /// use llmspell_workflows_testing::Story;
@@ -36,7 +36,7 @@ impl Story {
         Self { lines: lines.into_iter().map(Into::into).collect(), lost: 0 }
     }
 
-    /// Sets the number of lines that were lost before these because the recorder was full.
+    /// Sets the number of lines that were lost before the first line because the recorder was full.
     #[must_use]
     pub fn after_lost(self, lost: u64) -> Self {
         Self { lost, ..self }
@@ -48,7 +48,7 @@ impl Story {
         &self.lines
     }
 
-    /// Returns the number of lines lost before these.
+    /// Returns the number of lines that were lost before the first line.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -86,7 +86,7 @@ impl Story {
     /// Asserts that the story consists of exactly these lines in this order.
     ///
     /// # Panics
-    /// Panics if it does not, or if lines were lost.
+    /// Panics if the story differs, or if lines were lost.
     #[track_caller]
     pub fn is(&self, expected: &[&str]) {
         self.assert_whole();
@@ -98,7 +98,7 @@ impl Story {
     /// Asserts that these lines occur in this order, with any other lines between them.
     ///
     /// # Panics
-    /// Panics if one is missing or too early.
+    /// Panics if one of the lines is missing or occurs too early.
     #[track_caller]
     pub fn contains_in_order(&self, expected: &[&str]) {
         let mut seen = self.lines.iter();
@@ -111,7 +111,7 @@ impl Story {
     /// Asserts that `line` does not occur.
     ///
     /// # Panics
-    /// Panics if it occurs, or if lines were lost, since it may be among them.
+    /// Panics if `line` occurs, or if lines were lost, since it may be among those.
     #[track_caller]
     pub fn never(&self, line: &str) {
         self.assert_whole();

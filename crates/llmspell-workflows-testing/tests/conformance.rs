@@ -1,4 +1,4 @@
-//! The included implementations pass the conformance tests, and faulty ones fail them.
+//! The included implementations pass the conformance tests, and faulty implementations fail them.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
@@ -15,7 +15,7 @@ use llmspell_workflows_testing::{conformance, double::Double};
 use serde_json::Value;
 
 #[tokio::test]
-async fn doubles_conform_like_the_services_they_wrap() {
+async fn doubles_of_conforming_services_conform() {
     conformance::states(&Double::states(StoredStates::new(MemoryHome::new()))).await;
     conformance::sessions(&Double::sessions(MemorySessions::default())).await;
     conformance::vectors(&Double::vectors(MemoryVectors::default())).await;
@@ -73,7 +73,7 @@ impl SessionStorage for Faulty<dyn SessionStorage> {
 
 #[async_trait]
 impl VectorStorage for Faulty<dyn VectorStorage> {
-    /// Inserts one by one, so entries before an invalid one are stored.
+    /// Inserts the entries one by one, so entries before an invalid entry are stored.
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError> {
         for entry in entries {
             self.0.insert(vec![entry]).await?;
@@ -120,7 +120,7 @@ impl EmbeddingService for Faulty<dyn EmbeddingService> {
 }
 
 #[tokio::test]
-async fn a_faulty_service_fails_the_conformance_tests() {
+async fn faulty_services_fail_the_conformance_tests() {
     let faulty = Faulty::<dyn StateStorage>(Arc::new(StoredStates::new(MemoryHome::new())));
     assert_eq!(panic_message(conformance::states(&faulty)).await, "removing an existing state must return true");
     let faulty = Faulty::<dyn SessionStorage>(Arc::new(MemorySessions::default()));

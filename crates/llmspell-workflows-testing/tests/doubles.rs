@@ -1,4 +1,4 @@
-//! A double forwards calls to the service, records them, and fails exactly where a test requests it.
+//! A double forwards calls to the service, records them, and fails exactly when a test requests it.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ fn disk_full() -> SessionError {
     SessionError::Storage("the disk is full".into())
 }
 
-/// Creates a double of a storage with one session, which was created without the double.
+/// Creates a double of a storage that already contains a session.
 async fn with_session() -> (Double<dyn SessionStorage>, Session) {
     let inner: Arc<dyn SessionStorage> = Arc::new(MemorySessions::default());
     let session = SessionManager::new(inner.clone()).create(NewSession::named("one")).await;
     (Double::around(inner), session.expect("creating a session succeeds"))
 }
 
-/// Returns which of five reads fail.
+/// Returns the numbers of the failed reads among five reads.
 async fn failed_reads(script: impl Fn(&Double<dyn SessionStorage>)) -> Vec<u32> {
     let (storage, session) = with_session().await;
     script(&storage);
@@ -46,7 +46,7 @@ async fn failed_reads(script: impl Fn(&Double<dyn SessionStorage>)) -> Vec<u32> 
 }
 
 #[tokio::test]
-async fn a_double_fails_exactly_where_requested() {
+async fn a_double_fails_exactly_the_requested_calls() {
     assert_eq!(failed_reads(|_| ()).await, [0; 0]);
     assert_eq!(failed_reads(|storage| storage.fails_at("get", 2, disk_full)).await, [2]);
     assert_eq!(failed_reads(|storage| storage.fails_from("get", 4, disk_full)).await, [4, 5]);
@@ -64,7 +64,7 @@ async fn a_double_fails_exactly_where_requested() {
 }
 
 #[tokio::test]
-async fn a_failed_call_has_no_effect_and_a_lost_response_does() {
+async fn a_failed_call_has_no_effect_but_a_call_with_a_lost_response_does() {
     for (response_is_lost, remains) in [(false, true), (true, false)] {
         let (storage, session) = with_session().await;
         match response_is_lost {
@@ -78,12 +78,12 @@ async fn a_failed_call_has_no_effect_and_a_lost_response_does() {
 
 #[tokio::test]
 #[should_panic(expected = "the service has no call `read` that can fail; it has put, get, list, remove")]
-async fn an_unknown_call_is_refused() {
+async fn a_failure_of_an_unknown_call_is_refused() {
     with_session().await.0.fails_at("read", 1, disk_full);
 }
 
 #[tokio::test]
-async fn the_recorded_calls_are_bounded() {
+async fn the_number_of_recorded_calls_is_bounded() {
     let (storage, session) = with_session().await;
     for _ in 0..CALLS_MAX + 3 {
         storage.get(&session.id).await.unwrap();
@@ -121,7 +121,7 @@ fn a_journal_that_fails_at_any_call_loses_no_acknowledged_record() {
             failures += 1;
             let journal: Arc<dyn Journal> = memory;
             assert_eq!(*test.run_on(&journal).unwrap().output, json!(12), "{call} {number}");
-            // The first sync is for the start; steps whose completion was synced are not performed again.
+            // The first sync is for the start. Steps whose completion was synced are not performed again.
             let synced =
                 double.calls().iter().filter(|recorded| recorded.call == "sync" && recorded.error.is_none()).count();
             assert!(test.performed().len() + synced.saturating_sub(1) <= 2, "{call} {number}: {:?}", test.performed());

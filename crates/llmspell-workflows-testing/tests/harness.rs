@@ -1,4 +1,4 @@
-//! The harness reports failures in detail and crashes runs that wait for signals too.
+//! The harness reports failures in detail, and can also crash runs that wait for signals.
 
 use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
 
@@ -9,7 +9,7 @@ fn panic_of(test: impl FnOnce()) -> String {
         .expect("a panic with a message")
 }
 
-/// Two waits for the same signal, each of which receives one.
+/// Returns a test of two steps that wait for signals with the same name; each step receives one signal.
 fn approvals() -> WorkflowTest {
     let wait = || StepKind::WaitForEvent(WaitForEvent { event: "approved".into(), ..WaitForEvent::default() });
     let review = Definition::sequence(
@@ -24,7 +24,7 @@ fn approvals() -> WorkflowTest {
 }
 
 #[test]
-fn each_signal_is_received_once_wherever_the_process_crashes() {
+fn each_signal_is_received_once_even_if_the_process_crashes_at_any_boundary() {
     let test = approvals().signal("approved", json!({"by": "Ada"})).signal("approved", json!({"by": "Grace"}));
     test.run().completed_with(&json!("Ada and Grace"));
     assert!(test.crash_everywhere().crashes > 20);
@@ -42,7 +42,7 @@ fn a_signal_that_is_never_sent_is_reported() {
 }
 
 #[test]
-fn a_different_state_is_shown_line_by_line() {
+fn an_unexpected_state_is_shown_as_a_line_by_line_difference() {
     let values = json!({"a": 1, "b": 2}).as_object().unwrap().clone();
     let result = WorkflowTest::new(Definition::sequence("test", [Step::set("s", values)])).run();
     result.left_state(&json!({"a": 1, "b": 2}));

@@ -84,7 +84,7 @@ async fn starting_a_run_opens_appends_and_syncs_in_order() {
 }
 
 #[tokio::test]
-async fn a_run_parks_when_its_timer_says_so() {
+async fn a_run_parks_when_its_timer_requests_it() {
     let mut timers = MockTimers::new();
     timers.expect_until().times(1).returning(|_, _| Wake::Park);
     let engine = Engine::builder().timers(timers).build();

@@ -1,4 +1,4 @@
-//! Recorders retain calls and events in order and within bounds, and a story shows differences.
+//! Recorders retain a limited number of calls and events in order, and a failed story assertion shows the difference.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use llmspell_workflows_testing::{
     recorder::{EventRecorder, HookRecorder},
 };
 
-/// Runs `a`, which fails, and `b` with this hook.
+/// Runs the step `a`, which fails, and then `b`, with this hook.
 fn run(registration: Registration) -> RunResult {
     let hooks = Arc::new(HookDispatcher::builder().register(registration).build());
     let steps = [Step::function("a", "bad", json!({"n": 1})), Step::function("b", "good", json!({"n": 2}))];
@@ -72,7 +72,8 @@ fn recorders_are_bounded_and_count_lost_items() {
     let test = WorkflowTest::new(Definition::sequence("test", [Step::function("b", "good", json!({}))]))
         .function("good", Script::returns(json!("done")))
         .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())));
-    // The first run publishes four events, of which three are retained; four more replace those.
+    // The first run publishes four events, of which three are retained; the next run publishes four more, which replace
+    // them.
     let _ = test.run();
     let story = recorder.story();
     assert_eq!(

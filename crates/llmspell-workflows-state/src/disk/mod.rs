@@ -19,41 +19,41 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// A file system.
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
-    /// Creates a folder if it is missing; it survives a power loss.
+    /// Creates a folder if it is missing; the folder survives a power loss.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Returns the sorted names of the files in a folder; none if the folder does not exist.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
     /// Creates a file of `length` zeros; the file and its length survive a power loss.
     ///
     /// # Errors
-    /// The operating system's, also if the file exists.
+    /// The operating system reports an error, or the file already exists.
     fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>>;
 
     /// Opens an existing file.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Locks the file at `path` until the returned guard is dropped or the process dies; returns `None` if another
     /// process has it locked.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
 }
 
@@ -62,25 +62,25 @@ pub trait DiskFile: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns once everything written survives a power loss.
     ///
     /// # Errors
-    /// The operating system's. Data written since the last successful sync may then be lost, and syncing again proves
-    /// nothing.
+    /// The operating system reports an error. Data written since the last successful sync may then be lost, and syncing
+    /// again proves nothing.
     fn sync(&self) -> io::Result<()>;
 
     /// Returns the `length` bytes at `offset`.
     ///
     /// # Errors
-    /// The operating system's, also if the file ends earlier.
+    /// The operating system reports an error, or the file ends earlier.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
     /// Returns the length of the file in bytes.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system reports an error.
     fn length(&self) -> io::Result<u64>;
 }

@@ -20,8 +20,8 @@ pub enum LockAttempt<T> {
 /// Tries to `acquire` a lock until it succeeds, or until `identify`, which returns the holder's process id and
 /// description, names a living process.
 ///
-/// A new holder identifies itself a moment after it has the lock. And a process that was killed while it spawned
-/// another may leave the lock to that one until it has started.
+/// A new holder identifies itself a moment after it has the lock. Also, if a process was killed while it spawned a
+/// child, the child may hold the lock until it has started.
 ///
 /// # Errors
 /// `acquire` fails.
@@ -45,7 +45,7 @@ pub fn acquire_or_identify<T, E>(
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // A process that may not be signalled exists nevertheless.
+    // A process exists even if this process is not allowed to signal it.
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 

@@ -15,7 +15,7 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        // A folder is durable once its parent has been synced; existing folders are.
+        // A new folder is durable once its parent has been synced; existing folders are already durable.
         let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
         fs::create_dir_all(path)?;
         missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
@@ -71,7 +71,7 @@ impl Disk for SystemDisk {
                 }
                 continue;
             }
-            // A process that only tests the lock shares it for a moment.
+            // A process that only tests the lock holds it in shared mode for a moment.
             if !is_free(file.try_lock_shared())? {
                 return Ok(None);
             }
@@ -82,7 +82,7 @@ impl Disk for SystemDisk {
 }
 
 impl SystemDisk {
-    /// Returns whether a process has the file at `path` locked, without keeping anyone from locking it.
+    /// Returns whether a process has the file at `path` locked, without preventing other processes from locking it.
     pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -91,7 +91,7 @@ impl SystemDisk {
     }
 }
 
-/// Returns whether `file` is still the one at `path`, so that others see the lock.
+/// Returns whether `file` is still the file at `path`, so that other processes see the lock.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -145,7 +145,7 @@ fn is_folder(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.is_dir()
 }
 
-/// Syncs a folder, so that the names in it survive a power loss.
+/// Syncs a folder, so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

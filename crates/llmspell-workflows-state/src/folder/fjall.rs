@@ -1,5 +1,5 @@
-//! The fjall 3 engine. It hands each batch to the system as it is written; a sync is separate, under the lock that its
-//! writers take.
+//! The fjall 3 engine. It hands each batch to the operating system when it is written. A sync is a separate call, and
+//! holds the lock that writers take.
 
 use std::{
     ops::ControlFlow,
@@ -18,7 +18,7 @@ use crate::store::{
 /// The size of fjall's table cache, in bytes.
 const CACHE: u64 = 16 << 20;
 
-/// How many bytes fjall keeps in memory, and reads again when it is opened, before it writes a table.
+/// The number of bytes that fjall keeps in memory before it writes a table, and reads again when it is opened.
 const MEMTABLE: u64 = 16 << 20;
 
 /// The only keyspace.
@@ -48,12 +48,12 @@ impl Engine for Fjall {
 
     const MAGIC: &'static [u8; 6] = b"SPFJAL";
 
-    /// It accepts values of any length that a record has.
+    /// fjall accepts values as long as any record.
     const INLINE_MAX: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
         let to_store_error = |error: Error| fjall_error(folder, &error);
-        // Some damage to its journal panics in fjall instead of returning an error.
+        // Some kinds of damage to the journal make fjall panic instead of returning an error.
         let open = || Database::builder(folder).cache_size(CACHE).worker_threads(1).open();
         let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| {
             StoreError::damaged(folder.display().to_string(), "fjall panicked while it read its journal")
@@ -97,7 +97,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // Each batch was handed over as it was written, by its durability.
+        // Each batch has already been handed over: its durability mode does so when it is written.
         Ok(())
     }
 
@@ -112,7 +112,7 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
         Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
-        // fjall does not look for where a torn last batch begins.
+        // fjall does not look for the beginning of a torn last batch.
         Error::JournalRecovery(error) => damaged(format!(
             "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without loss of \
              acknowledged records"

@@ -1,11 +1,11 @@
-//! The frame of a value in an engine, which makes changes to it detectable.
+//! The frame around a value in an engine, with which changes to the value are detected.
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 0 | version of the format |
 //! | 1 | 0: the value follows; 1: a file name follows |
-//! | 2–9 | the number of the change that wrote it, little-endian |
-//! | 10–13 | CRC-32C of the key and everything else here, little-endian |
+//! | 2–9 | the number of the change that wrote the value, little-endian |
+//! | 10–13 | CRC-32C of the key and all other bytes of the frame, little-endian |
 //! | 14– | the value or the file name |
 
 use super::values::{NAME, Name};
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_reads_back_and_every_changed_or_missing_byte_is_detected() {
+    fn a_frame_round_trips_and_every_changed_or_missing_byte_is_detected() {
         for body in [Body::Inline(b"value"), Body::File(Name([7; NAME]))] {
             let bytes = write(b"key", 12, &body);
             assert_eq!(read("it", b"key", &bytes), Ok(Frame { number: 12, body }));

@@ -1,4 +1,4 @@
-//! The holder of a folder: it locks the file `lock` and names its process in the file `holder` beside it.
+//! The holder of a folder: the process that locks the file `lock` and writes its name to the file `holder` next to it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -43,7 +43,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // Only the lock counts; the next holder overwrites a leftover name.
+        // Only the lock decides who holds the folder; the next holder overwrites a leftover name.
         drop(fs::remove_file(&self.name_path));
     }
 }

@@ -1,8 +1,8 @@
 //! The number of synced changes, stored outside the engine in the file `mark`.
 //!
-//! It has two slots of 512 bytes that are written in turn, so that a torn write leaves the other one intact. Each
-//! contains six letters for the engine, the version of the folder's format, a zero byte, the count, and the CRC-32C of
-//! these, little-endian.
+//! The file has two slots of 512 bytes that are written alternately, so that a torn write leaves the other slot intact.
+//! Each slot contains six letters for the engine, the version of the folder's format, a zero byte, the count, and the
+//! CRC-32C of all these; numbers are little-endian.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -57,7 +57,7 @@ impl Mark {
     }
 
     fn create(path: PathBuf, magic: &'static [u8; 6]) -> io::Result<Self> {
-        // The file is complete before it gets its name; otherwise a crash could leave an unreadable mark.
+        // The file is completed before it is renamed to `mark`; otherwise a crash could leave an unreadable mark.
         let temporary = path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
         file.write_all(&[slot(magic, 0), slot(magic, 0)].concat())?;

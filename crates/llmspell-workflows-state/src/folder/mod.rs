@@ -1,15 +1,15 @@
-//! A folder for one process with a key-value engine in it, plus what engines lack: syncs, detection of lost changes,
-//! room for large values, and the name of its holder.
+//! A folder for one process that contains a key-value engine. It adds features that engines lack: syncs, detection of
+//! lost changes, storage of large values, and the name of the folder's holder.
 //!
 //! | name | content |
 //! |---|---|
 //! | `lock`, `holder` | the process that has the folder open: see [`holder`] |
 //! | `mark` | the number of synced changes: see [`mark`] |
-//! | `values/` | values too large for the engine, one file each: see [`values`] |
+//! | `values/` | values too large for the engine, each in its own file: see [`values`] |
 //! | `sled/`, `fjall/` | the engine's own files |
 //!
-//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each sync. An engine with
-//! fewer changes than were synced has lost some, and is refused.
+//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each sync. If an engine
+//! has fewer changes than were synced, some were lost, and the folder is refused.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -52,13 +52,13 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
     /// The name of the engine and of its own folder.
     const NAME: &'static str;
 
-    /// The bytes with which its mark begins.
+    /// The first bytes of the engine's mark.
     const MAGIC: &'static [u8; 6];
 
     /// Values longer than this many bytes are stored in files.
     const INLINE_MAX: usize;
 
-    /// Opens or creates the engine in `folder`; everything that this writes survives a power loss.
+    /// Opens or creates the engine in `folder`; everything that this call writes survives a power loss.
     fn open(folder: &Path) -> Result<Self, StoreError>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -66,7 +66,8 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
     /// Does the same as [`KeyValue::scan`], with the values as the engine stores them.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Applies all of the changes or none, after all earlier ones; they may be only in memory.
+    /// Applies either all of the changes or none, after all earlier changes. They may be only in memory when this
+    /// returns.
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
     /// Returns once everything written survives this process.
@@ -76,7 +77,7 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
     fn sync(&self) -> Result<(), StoreError>;
 }
 
-/// A key-value store that can hand its changes to the system without a sync.
+/// A key-value store that can hand its changes to the operating system without a sync.
 pub(crate) trait Durable: KeyValue {
     /// Returns once everything written survives this process.
     fn hand_over(&self) -> Result<(), StoreError>;
@@ -94,7 +95,7 @@ pub(crate) struct Folder<E> {
     synced: Mutex<Mark>,
     /// Files that are no longer needed once this many changes are synced.
     unneeded: Mutex<Vec<(u64, values::Name)>>,
-    /// Why a write or a sync failed; what of it was stored is unknown.
+    /// Why a write or a sync failed; it is unknown how much of it was stored.
     broken: OnceLock<String>,
     /// Dropped last.
     _holder: Holder,
@@ -132,13 +133,13 @@ impl<E: Engine> Folder<E> {
         Ok(folder)
     }
 
-    /// Returns the number of changes that the engine has.
+    /// Returns the number of changes in the engine.
     fn count(&self) -> Result<u64, StoreError> {
         let bytes = self.engine.get(COUNT)?;
         bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.location(), COUNT, &bytes)?.number))
     }
 
-    /// Returns the value of a key that is stored as these bytes.
+    /// Returns the value of a key from the bytes that the engine stores for it.
     fn value(&self, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let frame = frame::read(&self.location(), key, bytes)?;
         match frame.body {
@@ -147,7 +148,7 @@ impl<E: Engine> Folder<E> {
         }
     }
 
-    /// Returns the file that contains the value of a key, if a file does.
+    /// Returns the file that contains the value of a key, if the value is stored in a file.
     fn file_of(&self, key: &[u8]) -> Result<Option<values::Name>, StoreError> {
         if E::INLINE_MAX == usize::MAX {
             return Ok(None);
@@ -170,7 +171,7 @@ impl<E: Engine> Folder<E> {
         error
     }
 
-    /// Returns the bodies of the values; large ones are on the disk before anything refers to them.
+    /// Returns the bodies of the values; large values are on the disk before anything refers to them.
     fn bodies(&self, changes: Vec<Change>) -> Result<Vec<(Vec<u8>, NewBody)>, StoreError> {
         let mut bodies = Vec::with_capacity(changes.len());
         let mut has_files = false;
@@ -273,7 +274,7 @@ impl<E: Engine> KeyValue for Folder<E> {
     }
 }
 
-/// Syncs a folder, so that the names in it survive a power loss.
+/// Syncs a folder, so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

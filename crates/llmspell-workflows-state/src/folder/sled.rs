@@ -1,5 +1,5 @@
-//! The sled 0.34 engine. Its `flush` only hands its log to the system, where nothing survives a power loss, so its
-//! files are synced here.
+//! The sled 0.34 engine. Its `flush` only hands its log to the operating system, which does not protect against a power
+//! loss, so this module syncs sled's files.
 
 use std::{
     collections::HashSet,
@@ -21,18 +21,18 @@ use crate::store::{
     kv::{Change, Range, Visit},
 };
 
-/// The size of sled's cache, in bytes; its own default is 1 GiB.
+/// The size of sled's cache, in bytes; sled's default is 1 GiB.
 const CACHE: u64 = 16 << 20;
 
-/// How long the threads of a dropped sled may hold its lock.
+/// The maximum time to wait for the threads of a dropped sled database to release its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// A sled database, and what is needed to sync it.
+/// A sled database, and the files that must be synced.
 #[derive(Debug)]
 pub(crate) struct Sled {
     folder: PathBuf,
     db: Db,
-    /// Its log. All other files except those of large pages are written when it is opened.
+    /// The database's log. All other files, except those of large pages, are written only when the database is opened.
     log: File,
     /// The files of large pages, each of which is written once.
     pages: Mutex<HashSet<OsString>>,
@@ -40,8 +40,8 @@ pub(crate) struct Sled {
 
 /// Opens the database, waiting for sled's lock.
 ///
-/// A previous owner in this process may have dropped it while threads of sled still hold that lock. It becomes free,
-/// since the folder has its own lock.
+/// A previous owner in this process may have dropped the database while threads of sled still hold that lock. They will
+/// release it, and no other process can take it, since the folder has its own lock.
 fn open_waiting(config: &Config) -> Result<Db, ::sled::Error> {
     let give_up = Instant::now() + LOCK_WAIT;
     loop {
@@ -73,7 +73,7 @@ impl Sled {
         let new: Vec<_> = names.difference(&pages).collect();
         for name in &new {
             match File::open(folder.join(name)).and_then(|file| file.sync_all()) {
-                // sled has removed it meanwhile.
+                // sled has removed the file meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 synced => synced?,
             }
@@ -91,11 +91,11 @@ impl Engine for Sled {
 
     const MAGIC: &'static [u8; 6] = b"SPSLED";
 
-    /// sled writes whole pages of values repeatedly.
+    /// sled repeatedly writes whole pages of values.
     const INLINE_MAX: usize = 16 << 10;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        // Its own periodic sync is off: everything that needs a sync is synced here.
+        // sled's own periodic sync is off: this module syncs everything that needs a sync.
         let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput).flush_every_ms(None);
         let db = open_waiting(&config).map_err(|error| sled_error(folder, &error))?;
         let sync = |db| {

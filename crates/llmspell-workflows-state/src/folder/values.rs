@@ -1,6 +1,6 @@
-//! Large values, one file each, written and synced before anything refers to them, and never changed.
+//! Large values, each in its own file. A file is written and synced before anything refers to it, and is never changed.
 //!
-//! A crash in between leaves at worst an unneeded file.
+//! A crash before the reference is stored leaves an unneeded file at worst.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 /// The length of a name in bytes.
 pub(super) const NAME: usize = 28;
 
-/// The name of a file and its expected content: its id, its length and its CRC-32C, little-endian.
+/// The name of a file, which also describes its value: an id, the length and the CRC-32C of the value, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name(pub(super) [u8; NAME]);
 
@@ -30,7 +30,7 @@ impl Values {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Writes a value, which survives a power loss after the next [`Self::sync_names`].
+    /// Writes a value; it survives a power loss after the next [`Self::sync_names`].
     pub(super) fn write(&self, value: &[u8]) -> Result<Name, StoreError> {
         let name = Name::new(value);
         let path = self.path(&name);
@@ -43,7 +43,7 @@ impl Values {
         Ok(name)
     }
 
-    /// Syncs the folder, so that the files are found by name after a power loss.
+    /// Syncs the folder, so that the names of its files survive a power loss.
     pub(super) fn sync_names(&self) -> Result<(), StoreError> {
         super::sync_dir(&self.folder).map_err(|error| StoreError::io(&self.folder, &error))
     }

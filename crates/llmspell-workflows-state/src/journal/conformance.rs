@@ -1,7 +1,7 @@
 //! Conformance tests for journals. Pass [`all`] a function that creates empty journals, and [`persists`] and
-//! [`is_exclusive`] one that reopens the same journal.
+//! [`is_exclusive`] a function that reopens the same journal.
 //!
-//! Each panics at the first deviation and shows what was expected.
+//! Each check panics at the first deviation and shows the expected result.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ type Check = fn(&Runtime, &Arc<dyn Journal>);
 /// Checks all behaviour of an open journal; each check gets its own journal from `fresh`.
 ///
 /// # Panics
-/// The journal deviates.
+/// The journal fails a check.
 pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
     let checks: [Check; 6] = [
         unknown_runs_are_empty,
@@ -35,7 +35,7 @@ pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
 /// Checks that synced and written records are still there after the journal is closed; `reopen` opens the same journal.
 ///
 /// # Panics
-/// A record is missing, or a forgotten run is back.
+/// A record is missing, or a forgotten run has reappeared.
 pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
     let runtime = runtime();
     let (synced, written, forgotten) = (run(1), run(2), run(3));
@@ -66,7 +66,8 @@ pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
     }
 }
 
-/// Checks that one process has a journal at a time and that a second is told who has it; `open` opens the same journal.
+/// Checks that a journal can be open only once, and that the error names its owner. `open` always opens the same
+/// journal.
 ///
 /// # Panics
 /// A second journal is opened, or the error does not name the owner of the first.
@@ -137,7 +138,7 @@ fn receipts_grow_and_can_be_awaited_in_any_order(runtime: &Runtime, journal: &Ar
             last = receipt;
         }
     }
-    // In any order, and repeatedly.
+    // Receipts can be awaited in any order, and repeatedly.
     let last = last.expect("records were appended").number();
     for receipt in [last, 1, last] {
         runtime.block_on(journal.write(super::Receipt(receipt))).expect("the write succeeds");

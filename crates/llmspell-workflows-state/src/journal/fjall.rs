@@ -3,9 +3,10 @@ use std::path::Path;
 use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Fjall, Folder};
 
-/// A journal on fjall, in a folder that one process has open at a time.
+/// A journal on fjall, in a folder that only one process can have open.
 ///
-/// Opening it reads all records of live runs. Syncs and writes wait for each other, since fjall uses one lock for both.
+/// Opening the journal reads all records of live runs. Syncs and writes wait for each other, since fjall uses one lock
+/// for both.
 #[derive(Debug)]
 pub struct FjallJournal(Keyed);
 
@@ -13,7 +14,7 @@ impl FjallJournal {
     /// Opens the journal in the folder `dir`, which is created if missing.
     ///
     /// # Errors
-    /// Another process has the journal open, it cannot be read, or it has lost acknowledged records.
+    /// Another process has the journal open, or the journal cannot be read or has lost acknowledged records.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Fjall>::open(dir.as_ref())?)?))
     }

@@ -4,10 +4,10 @@
 //! |---|---|---|---|
 //! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all waiters |
 //! | `FjallJournal` | `fjall` | handed to the system; waits for a running sync | as above for fjall's journal, then for the record count |
-//! | `SledJournal` | `sled` | handed to the system; waits until it is on its way to the disk | as above for sled's log, then for the record count |
+//! | `SledJournal` | `sled` | handed to the system; waits until the data is on its way to the disk | as above for sled's log, then for the record count |
 //! | [`MemoryJournal`] | | nothing survives the process | |
 //!
-//! Every journal except the in-memory one has a folder, which one process has open at a time.
+//! Every journal except the in-memory one has a folder, which only one process can have open.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -41,7 +41,7 @@ use crate::{
 /// An append-only store of the records of runs.
 ///
 /// The records of a run are returned in the order in which they were appended. After a crash, a record is present only
-/// if all records appended to the journal before it are present, those of other runs included.
+/// if all records appended to the journal before it are present, including those of other runs.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Debug {
     /// Takes over `run`: its previous owner can no longer append to it. An unknown run has no records.
@@ -51,7 +51,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
     /// Appends a record in memory, without waiting for a disk or a network. The record is durable once [`Self::write`]
-    /// or [`Self::sync`] has returned, and may be before.
+    /// or [`Self::sync`] has returned, and may be durable earlier.
     ///
     /// # Errors
     /// The run was taken over, or the journal can no longer be written.
@@ -69,24 +69,24 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// The journal can no longer be written; how much of it is durable is unknown.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// Returns the records of `run` so far, in order, without taking it over; none for an unknown run.
+    /// Returns the current records of `run`, in order, without taking the run over. An unknown run has none.
     ///
     /// # Errors
     /// The records cannot be read.
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
 
-    /// Returns all runs that have records here and have not been [forgotten](Self::forget).
+    /// Returns all runs that have records in this journal and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
-    /// Drops all records of the given runs, which are stored elsewhere by now. Once this returns, that survives this
-    /// process.
+    /// Drops all records of the given runs, which must already be stored elsewhere. Once this returns, the removal
+    /// survives this process.
     ///
     /// # Errors
-    /// One of the runs was taken over, and then none is forgotten; or the journal can no longer be written.
+    /// One of the runs was taken over, in which case none is forgotten; or the journal can no longer be written.
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError>;
 }
 
-/// A wrapper around another journal, to which all calls are forwarded.
+/// A wrapper that forwards all calls to another journal.
 pub trait JournalWrapper: Send + Sync + fmt::Debug {
     /// Returns the wrapped journal.
     fn inner(&self) -> &dyn Journal;
@@ -136,7 +136,7 @@ pub struct Opened {
     pub records: Vec<Record>,
 }
 
-/// Proof that a record was appended. Each journal counts on its own.
+/// Proof that a record was appended. Each journal numbers its records independently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receipt(pub(crate) u64);
 
@@ -182,7 +182,7 @@ pub enum JournalError {
     Format {
         /// The run.
         run: Uuid,
-        /// Why it cannot be read.
+        /// Why the record cannot be read.
         error: FormatError,
     },
     /// The records of a run are inconsistent.
@@ -196,7 +196,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "journal_failed" }
@@ -239,7 +239,7 @@ impl JournalError {
 impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {
-            // A journal has another remedy than a store.
+            // The remedy for a journal differs from the one for a store.
             StoreError::Held { path, holder } => Self::Held { path: path.display().to_string(), holder },
             error => Self::Store(error),
         }

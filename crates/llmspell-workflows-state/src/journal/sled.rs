@@ -3,11 +3,11 @@ use std::path::Path;
 use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Folder, Sled};
 
-/// A journal on sled 0.34, in a folder that one process has open at a time.
+/// A journal on sled 0.34, in a folder that only one process can have open.
 ///
-/// Opening it reads all records of live runs. sled keeps data in memory until it is told to write, so
-/// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also waits for sled's files, since
-/// sled itself does not.
+/// Opening the journal reads all records of live runs. sled keeps data in memory until it is told to write, so
+/// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also syncs sled's files, since sled
+/// itself does not.
 #[derive(Debug)]
 pub struct SledJournal(Keyed);
 
@@ -15,7 +15,7 @@ impl SledJournal {
     /// Opens the journal in the folder `dir`, which is created if missing.
     ///
     /// # Errors
-    /// Another process has the journal open, it cannot be read, or it has lost acknowledged records.
+    /// Another process has the journal open, or the journal cannot be read or has lost acknowledged records.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Sled>::open(dir.as_ref())?)?))
     }

@@ -1,4 +1,4 @@
-//! Writes and syncs what was appended.
+//! Writes and syncs appended frames.
 
 use std::{io, sync::Arc};
 
@@ -18,8 +18,8 @@ impl Commit for Shared {
         let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
         let mut tail = lock(&self.tail);
         let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
-        // Written before the sync is acknowledged, so that damage to acknowledged records can be told from a torn
-        // write.
+        // The mark is written before the sync is acknowledged, so that damage to acknowledged records can be
+        // distinguished from a torn write.
         tail.mark(written.segment, written.offset);
         drop(tail);
         self.write_all()?;
@@ -37,7 +37,7 @@ impl Commit for Shared {
 }
 
 impl Shared {
-    /// Hands everything appended to the system; returns how far that is.
+    /// Hands everything appended to the operating system; returns the end of the written data.
     fn write_all(&self) -> Result<WriteProgress, LogError> {
         let mut files = lock(&self.files);
         let (chunks, written) = {
@@ -96,12 +96,12 @@ impl Shared {
     }
 
     fn sync_current(&self) -> Result<(), LogError> {
-        // Outside the lock, so that writes can continue.
+        // The sync runs outside the lock, so that writes can continue.
         let current = lock(&self.files).current.clone();
         if let Some((number, file)) = current {
             file.sync().map_err(|error| LogError::io(&segment::path(&self.dir, number), &error))?;
         }
-        // A sync that failed for someone else is not repaired by a later one that succeeds.
+        // If another sync has failed, the success of this one does not repair the log.
         lock(&self.tail).fault.clone().map_or(Ok(()), Err)
     }
 
@@ -128,7 +128,7 @@ impl Shared {
     }
 }
 
-/// How far the log has been handed to the system.
+/// How much of the log has been handed to the operating system.
 pub(super) struct WriteProgress {
     position: Position,
     segment: u64,

@@ -1,4 +1,4 @@
-//! A frame: the unit in which the log is written, which can be told from cut, torn or changed data.
+//! A frame: the unit in which the log is written. Truncated, torn and changed frames are detected.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -15,10 +15,10 @@ pub(crate) const VERSION: u8 = 2;
 /// The number of bytes before the body.
 pub(crate) const HEAD: usize = 14;
 
-/// The number of bytes before those that the checksum covers.
+/// The number of bytes before the part that the checksum covers.
 const PREFIX: usize = 8;
 
-/// A frame as read.
+/// A frame that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: u8,
@@ -30,15 +30,15 @@ pub(crate) struct Frame<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ParsedFrame<'a> {
     Frame(Frame<'a>, usize),
-    /// Nothing was written here.
+    /// No frame was written at this offset.
     End,
-    /// Something was written here, and it is not intact.
+    /// Data was written at this offset, but it is not an intact frame.
     Broken,
     /// An intact frame of another version of the format.
     OtherVersion(u8),
 }
 
-/// Appends the frame of `body` to `buffer`.
+/// Appends a frame that contains `body` to `buffer`.
 pub(crate) fn write(buffer: &mut Vec<u8>, kind: u8, run: u32, body: &[u8]) {
     let length = u32::try_from(HEAD - PREFIX + body.len()).expect("records are far smaller than 4 GiB");
     let start = buffer.len();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_reads_back() {
+    fn a_frame_round_trips() {
         let mut bytes = framed();
         let length = bytes.len();
         bytes.extend_from_slice(&[0; 64]);

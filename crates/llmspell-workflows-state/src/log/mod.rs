@@ -1,9 +1,10 @@
-//! The write-ahead log: frames in segments, appended by many, synced by one.
+//! The write-ahead log: frames in segments. Many threads append frames; one thread syncs them for all.
 //!
-//! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once a frame was handed
-//! to the system, so that it survives the process; [`Log::sync`] returns once it survives a power loss. Two threads do
-//! the work for all waiters: frames that arrive while the disk is busy share the next write or sync. A failed write or
-//! sync closes the log, since it is unknown what of it is on the disk; everything after it is refused.
+//! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once a frame has been
+//! handed to the operating system and survives this process; [`Log::sync`] returns once the frame survives a power
+//! loss. Two threads do the work for all waiters: frames that arrive while the disk is busy share the next write or
+//! sync. A failed write or sync closes the log, since it is unknown how much of the data is on the disk; all later
+//! writes and syncs are refused.
 
 mod committer;
 pub(crate) mod frame;
@@ -90,7 +91,7 @@ pub enum LogError {
         /// What is wrong.
         message: String,
     },
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the file.
     #[error("{} is newer than this program: {message}", path.display())]
     Newer {
         /// The file.
@@ -98,7 +99,7 @@ pub enum LogError {
         /// The version that was found.
         message: String,
     },
-    /// An earlier version of this program wrote it.
+    /// An earlier version of this program wrote the file.
     #[error(
         "{} was written in format {found}, which this version does not read; finish or export its runs with the \
          program that wrote it, or move the folder away to start without them",
@@ -116,7 +117,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
@@ -144,7 +145,7 @@ struct Shared {
     options: LogOptions,
     tail: Mutex<Tail>,
     files: Mutex<Files>,
-    /// Files about full segments that are written after the next sync.
+    /// Files that describe full segments; they are written after the next sync.
     later: Mutex<Vec<LaterFile>>,
     /// The first segment that this process writes.
     first: u64,
@@ -170,10 +171,10 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// A file that nothing depends on, and what makes its contents.
+/// The path of a file that nothing depends on, and the function that creates its contents.
 type LaterFile = (PathBuf, Box<dyn FnOnce() -> Vec<u8> + Send>);
 
-/// A segment that is created in its own thread.
+/// A segment that is being created in a separate thread.
 type SegmentCreation = JoinHandle<io::Result<Box<dyn DiskFile>>>;
 
 #[derive(Default)]
@@ -215,7 +216,7 @@ impl Log {
         Ok((Self { shared, committer: Some(committer) }, recovery))
     }
 
-    /// Appends a frame, which is neither written nor synced yet.
+    /// Appends a frame in memory; it is neither written nor synced yet.
     pub(crate) fn append(&self, kind: u8, run: u32, body: &[u8]) -> Result<(Position, FrameLocation), LogError> {
         let mut tail = lock(&self.shared.tail);
         tail.check()?;
@@ -240,7 +241,7 @@ impl Log {
         self.committer()?.synced(position.0).await
     }
 
-    /// Hands everything appended to the system; blocks for the disk.
+    /// Hands everything appended to the operating system; blocks on the disk.
     pub(crate) fn write_all(&self) -> Result<(), LogError> {
         self.shared.write().map(drop)
     }
@@ -250,44 +251,44 @@ impl Log {
         self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Removes a segment that is no longer needed; returns `false` if it stays because it is still being written.
-    /// Blocks for the disk.
+    /// Removes a segment that is no longer needed; blocks on the disk. Returns `false` if the segment is kept because
+    /// it is still being written.
     pub(crate) fn remove(&self, number: u64, about: &Path) -> Result<bool, LogError> {
-        // Pending bytes may belong to any segment from the one written last.
+        // Pending bytes may belong to the segment that was written last or to any later segment.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
         if number >= written {
             return Ok(false);
         }
         let path = segment::path(&self.shared.dir, number);
         lock(&self.shared.files).read.take_if(|(read, _)| *read == number);
-        // It may not have been written yet, and without its segment it means nothing.
+        // The file about this segment may not have been written yet; without the segment it is useless.
         lock(&self.shared.later).retain(|(later, _)| later != about);
         let _ = self.shared.disk.remove(about);
         self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))?;
         Ok(true)
     }
 
-    /// The folder that contains it.
+    /// Returns the folder that contains the log.
     pub(crate) fn dir(&self) -> &Path {
         &self.shared.dir
     }
 
-    /// Writes a new file after the next sync, on the thread that syncs. It is only a help: if it cannot be written, it
-    /// is missing.
+    /// Writes a new file after the next sync, on the thread that syncs. The file is optional: if it cannot be written,
+    /// it is left out.
     pub(crate) fn write_later(&self, path: PathBuf, contents: impl FnOnce() -> Vec<u8> + Send + 'static) {
         lock(&self.shared.later).push((path, Box::new(contents)));
     }
 }
 
 impl Drop for Log {
-    /// Writes what was appended, which blocks for the disk. What no one waited for need not be synced.
+    /// Writes everything appended; blocks on the disk. Frames that no one waited for need not be synced.
     fn drop(&mut self) {
         lock(&self.shared.tail).is_closing = true;
         drop(self.committer.take());
         let prepared = lock(&self.shared.files).prepared.take();
         if let Some((_, creation)) = prepared {
-            // It was created ahead and is not needed, but the next process to open the folder must not see it half
-            // created.
+            // The segment that was created ahead is not needed, but the next process that opens the folder must not see
+            // it half created.
             drop(creation.join());
         }
     }
@@ -302,7 +303,7 @@ impl Tail {
         }
     }
 
-    /// Begins the segment `self.segment`; `ended` says how far the segments before it are used.
+    /// Begins the segment `self.segment`; `ended` gives the offset at which the data of each earlier segment ends.
     fn begin_segment(&mut self, ended: &[(u64, u64)]) {
         self.offset = 0;
         let header = segment::header(self.segment, self.length);
@@ -324,7 +325,7 @@ impl Tail {
         FrameLocation { segment: self.segment, offset, length: u32::try_from(length).unwrap_or(u32::MAX) }
     }
 
-    /// Appends what `write` writes; returns the number of bytes.
+    /// Appends the bytes that `write` produces; returns their number.
     fn extend(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         if self.pending.last().is_none_or(|chunk| chunk.segment != self.segment) {
             let (segment, length, offset) = (self.segment, self.length, self.offset);
@@ -340,7 +341,7 @@ impl Tail {
     }
 }
 
-/// Parses a mark: a segment, and how far it has been synced.
+/// Parses a mark: the number of a segment, and the offset up to which it has been synced.
 fn parse_mark(body: &[u8]) -> Option<(u64, u64)> {
     let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(body.get(range)?.try_into().ok()?));
     Some((number(0..8)?, number(8..16)?))

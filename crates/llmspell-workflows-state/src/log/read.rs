@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{FrameLocation, Log, LogError, frame, lock, segment};
 use crate::disk::DiskFile;
 
-/// The largest gap in bytes between two frames that is read through instead of reading twice.
+/// The maximum gap in bytes between two frames that are fetched with a single read.
 const GAP_MAX: u64 = 4 << 10;
 
-/// The most bytes that are read at once, unless a single frame is longer.
+/// The maximum number of bytes in one read, unless a single frame is longer.
 const SPAN_MAX: u64 = 1 << 20;
 
 impl Log {
-    /// Passes the bodies of the frames at `locations`, which have been written, to `take`, in order.
+    /// Passes the bodies of the written frames at `locations` to `take`, in order.
     pub(crate) fn read<E: From<LogError>>(
         &self,
         locations: &[FrameLocation],

@@ -1,8 +1,8 @@
 //! Reads a log back, and tells torn frames from damaged ones.
 //!
-//! A crash leaves frames half written, or later frames without earlier ones. Everything after the first frame that is
-//! not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if something
-//! before that is not intact, the disk has lost data that it promised to keep, and the log is refused.
+//! A crash can leave half-written frames, or later frames without the earlier ones. Everything after the first frame
+//! that is not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if
+//! something before that is not intact, the disk has lost data that it promised to keep, and the log is refused.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -26,7 +26,7 @@ pub(crate) struct RecoveredFrame {
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     pub(crate) frames: Vec<RecoveredFrame>,
-    /// How far each segment is intact.
+    /// The offset up to which each segment is intact.
     pub(crate) ends: BTreeMap<u64, u64>,
 }
 
@@ -49,12 +49,12 @@ pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     Ok(recovery)
 }
 
-/// Reads the log while someone else may be writing it: everything appended up to some moment.
+/// Reads the log while another process may be writing to it; returns everything appended up to some moment.
 pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     read_all(disk, dir).map(|(recovery, _)| recovery)
 }
 
-/// Reads the segments, and how far their marks say they were synced.
+/// Reads the segments; also returns, by segment, the offset up to which it was synced according to the marks.
 fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
     let mut recovery = Recovery::default();
     let mut marks = BTreeMap::new();
@@ -67,7 +67,7 @@ fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>
     Ok((recovery, marks))
 }
 
-/// Returns the frames of segment `number`, of which `bytes` were read from `path`.
+/// Returns the frames in `bytes`, the content of segment `number` at `path`.
 pub(crate) fn segment_frames(path: &Path, number: u64, bytes: &[u8]) -> Result<Vec<RecoveredFrame>, LogError> {
     check_length(path, number, bytes)?;
     let mut all = Vec::new();
@@ -87,8 +87,8 @@ fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> 
 
 /// Returns the bytes of all segments, ordered by number.
 ///
-/// They are read from the last one back: a writer fills a segment before the next one gets its first frame, so nothing
-/// is returned without what came before it. A segment that disappears meanwhile is no longer needed by any run.
+/// They are read in descending order: a writer fills a segment before the next one gets its first frame, so no frame is
+/// returned without the frames before it. A segment that disappears meanwhile is no longer needed by any run.
 fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogError> {
     let mut names = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
     'again: loop {
@@ -112,7 +112,8 @@ fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogEr
     }
 }
 
-/// Syncs what was read: what a killed process wrote may still be only in memory, and what follows builds on it.
+/// Syncs the segments that were read. Data written by a killed process may still be only in memory, and later frames
+/// depend on it.
 fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError> {
     for number in recovery.ends.iter().filter(|(_, end)| **end > 0).map(|(number, _)| *number) {
         let path = segment::path(dir, number);
@@ -136,7 +137,7 @@ fn frames(
     marks: &mut BTreeMap<u64, u64>,
 ) -> Result<u64, LogError> {
     let has_header = segment::length(number, bytes).is_some();
-    // Without its header, nothing of the segment was ever synced.
+    // If the header is missing, no part of the segment was ever synced.
     let mut at = if has_header { segment::HEADER as usize } else { bytes.len() };
     loop {
         match frame::read(bytes.get(at..).unwrap_or_default()) {
@@ -164,10 +165,10 @@ fn frames(
     Ok(end as u64)
 }
 
-/// Finds the marks after the first frame that is not intact: they say whether it once was.
+/// Finds the marks after the first frame that is not intact; they tell whether that frame had been synced.
 fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
     let mut at = 0;
-    // A frame can begin at any byte; a zero cannot begin one whose length is below 256 and not zero.
+    // A frame can begin at any byte, but the first byte of its length is not zero if the length is between 1 and 255.
     while at + frame::HEAD <= bytes.len() {
         match frame::read(&bytes[at..]) {
             ParsedFrame::Frame(frame, length) => {
@@ -208,7 +209,7 @@ mod tests {
         log::{Log, LogOptions},
     };
 
-    /// A disk on which something happens before the second file is opened.
+    /// A disk that calls a function before it opens the second file.
     struct InterruptedDisk<F>(AtomicUsize, F);
 
     impl<F> std::fmt::Debug for InterruptedDisk<F> {

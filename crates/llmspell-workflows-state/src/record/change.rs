@@ -1,4 +1,4 @@
-//! State changes in records, with references to what earlier steps left in the state.
+//! State changes in records, which can refer to values that earlier steps left in the state.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,9 +24,9 @@ pub struct StoredChange {
 pub enum StoredEdit {
     /// Sets the part to this value.
     Value(StoredValue),
-    /// Appends to a list: it keeps the items before `at` and gets these from there on.
+    /// Appends to a list: keeps the items before `at` and adds `items` after them.
     Append {
-        /// The number of items that are kept.
+        /// The number of items to keep.
         at: usize,
         /// The new items, as a list.
         items: StoredValue,
@@ -34,14 +34,14 @@ pub enum StoredEdit {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onto: Option<ChangeRef>,
     },
-    /// Appends to a list whose earlier items are not recorded: the whole list is here.
+    /// Appends to a list whose earlier items are not recorded: the whole list is stored.
     Grown {
         /// The number of earlier items.
         at: usize,
         /// All items.
         list: StoredValue,
     },
-    /// Repeats the result of this change of another step.
+    /// Sets the part to the result of this change of another step.
     Same(ChangeRef),
 }
 
@@ -90,11 +90,11 @@ fn append_edit(append: &Append, onto: Option<ChangeRef>) -> StoredEdit {
 #[derive(Debug, Default)]
 pub(crate) struct StateChanges {
     by_path: HashMap<String, Vec<Option<SharedValue>>>,
-    /// By the address of a list: the change that made it.
+    /// The changes that created lists, by the address of the list.
     by_address: HashMap<usize, ChangeRef>,
 }
 
-/// The changes of a step that is being recorded, to which its own output can refer.
+/// The changes of a step that is being recorded; the output of the step can refer to them.
 #[derive(Default)]
 pub(super) struct OwnChanges<'a> {
     path: &'a str,
@@ -102,7 +102,7 @@ pub(super) struct OwnChanges<'a> {
 }
 
 impl OwnChanges<'_> {
-    /// Returns the change that left `value`.
+    /// Returns the change that left `value` in the state.
     pub(super) fn find(&self, value: &SharedValue) -> Option<ChangeRef> {
         let left = |change: &Change| change.after().is_some_and(|after| after.address() == value.address());
         let number = self.changes.iter().position(left)?;
@@ -111,7 +111,7 @@ impl OwnChanges<'_> {
 }
 
 impl StateChanges {
-    /// Adds what the step at `path` left in the state; only the first end of a step counts.
+    /// Adds the values that the step at `path` left in the state; only the first end of a step counts.
     pub(super) fn add(&mut self, path: &str, changes: &[Change]) {
         if changes.is_empty() || self.by_path.contains_key(path) {
             return;
@@ -126,21 +126,21 @@ impl StateChanges {
         self.by_path.insert(path.to_owned(), left);
     }
 
-    /// Returns the changes of the step at `path` that is being recorded; none if earlier ones are known under that
-    /// path.
+    /// Returns the changes of the step at `path` that is being recorded. Returns none if earlier changes are known
+    /// under that path.
     pub(super) fn of_step<'a>(&self, path: &'a str, changes: &'a [Change]) -> OwnChanges<'a> {
         let changes: &[Change] = if self.by_path.contains_key(path) { &[] } else { changes };
         OwnChanges { path, changes }
     }
 
-    /// Returns the change that left the list `value`.
+    /// Returns the change that left the list `value` in the state.
     pub(super) fn find(&self, value: &SharedValue) -> Option<&ChangeRef> {
         self.by_address.get(&value.address())
     }
 
     pub(super) fn get(&self, change_ref: &ChangeRef) -> Result<SharedValue, String> {
         let left = self.by_path.get(&change_ref.0).and_then(|left| left.get(change_ref.1)).cloned().flatten();
-        left.ok_or_else(|| format!("{} (its change {})", change_ref.0, change_ref.1))
+        left.ok_or_else(|| format!("{} (change {})", change_ref.0, change_ref.1))
     }
 
     /// Returns the list that change `number` of the step at `path` left, if it has these `items` from `at` on.
@@ -151,7 +151,7 @@ impl StateChanges {
 }
 
 impl KnownValues {
-    /// Returns `change` as it is recorded.
+    /// Returns the recorded form of `change`.
     pub(super) fn store_change(&self, change: &Change, gathers: bool) -> StoredChange {
         let Edit::Append(append) = &change.edit else {
             let edit = match change.after() {
@@ -170,7 +170,7 @@ impl KnownValues {
         let edit = match (same, onto()) {
             (Some(same), _) => StoredEdit::Same(same.clone()),
             (None, Some(onto)) => append_edit(append, Some(onto)),
-            // A reader could not know what was appended to.
+            // A reader could not know which list is extended.
             (None, None) => return StoredChange::whole(change),
         };
         StoredChange { path: change.path.clone(), edit }
@@ -207,7 +207,7 @@ impl KnownValues {
         Ok(Change { path, edit })
     }
 
-    /// Returns what change `number` of `step` appends to `before`: the known resulting list if there is one.
+    /// Returns the append that change `number` of `step` makes to `before`; uses the resulting list if it is known.
     fn append(&self, step: &str, number: usize, at: usize, before: Option<SharedValue>, items: Arc<[Value]>) -> Append {
         let known = self.changed.find_list(step, number, at, &items).cloned();
         let rebuilt = || List::after(&before?, items.clone()).filter(|list| list.at() == at);
@@ -252,7 +252,7 @@ mod tests {
             let output = set(&mut state, whole);
             let path = format!("/main/lp[{number}]/app");
             ends.push((path.clone(), record(&mut known, &path, &output, false)));
-            // The iteration around it has the same output and changes.
+            // The surrounding iteration has the same output and changes.
             let path = format!("/main/lp[{number}]");
             ends.push((path.clone(), record(&mut known, &path, &output, true)));
             outputs.push(output);
@@ -311,6 +311,6 @@ mod tests {
     fn error_names_a_dangling_reference_to_a_change() {
         let stored =
             StoredChange { path: "list".parse().unwrap(), edit: StoredEdit::Same(ChangeRef("/main/x".into(), 1)) };
-        assert_eq!(KnownValues::default().changes("/main/y", &[stored]), Err("/main/x (its change 1)".to_owned()));
+        assert_eq!(KnownValues::default().changes("/main/y", &[stored]), Err("/main/x (change 1)".to_owned()));
     }
 }

@@ -24,7 +24,7 @@ pub enum FormatError {
         "{what} belongs to a later format than {FORMAT}, which this version reads; use the program that recorded it"
     )]
     Later {
-        /// What of it is unknown to this version.
+        /// The part of the record that this version does not know.
         what: String,
     },
     /// The bytes are not a record.
@@ -33,7 +33,7 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Record {
     /// Reads a record that is part of a JSON document.
     ///
     /// # Errors
-    /// As [`Self::decode`].
+    /// The same as for [`Self::decode`].
     pub fn from_json(value: &Value) -> Result<Self, FormatError> {
         use serde::Deserialize;
         match Self::deserialize(value) {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_unreadable() {
+    fn damaged_records_are_unreadable() {
         for text in ["", "[]", "{}", r#"{"began":{"t":1}}"#, r#"{"began":{"path":1,"t":1}}"#] {
             assert!(matches!(decode_error(text), FormatError::Unreadable(_)), "{text}");
         }

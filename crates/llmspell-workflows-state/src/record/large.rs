@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{End, Record, StoredChange, StoredValue, stored::takes_at_least};
 use crate::store::blob_hash;
 
-/// The minimum size in bytes of JSON, estimated, for a value to be stored outside the records of an archived run.
+/// The minimum estimated size, in bytes of JSON, of a value that is stored outside the records of an archived run.
 pub const INLINE_MAX: usize = 64 << 10;
 
 impl Record {

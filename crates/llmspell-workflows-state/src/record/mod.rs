@@ -30,17 +30,18 @@ pub use timeline::{Request, Resumption, Suspension};
 
 /// One record of a run.
 ///
-/// As JSON each record is an object with one field, its kind. A time `t` is in microseconds since the start of the run.
+/// As JSON, each record is an object with one field, its kind. A time `t` is in microseconds since the start of the
+/// run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
     /// The run was started; always the first record.
     Started(Box<Started>),
-    /// A leaf begins; without an end, a crash interrupted it.
+    /// A leaf begins; if no end follows, a crash interrupted the leaf.
     Began {
         /// The path of the step.
         path: String,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -48,7 +49,7 @@ pub enum Record {
     Stopped {
         /// The path of the step.
         path: String,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -56,9 +57,9 @@ pub enum Record {
     Stuck {
         /// The path of the step.
         path: String,
-        /// Why it is stuck.
+        /// Why the step is stuck.
         error: Box<StepError>,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -69,7 +70,7 @@ pub enum Record {
         /// The choice and its result.
         #[serde(rename = "choice")]
         decision: Decision,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -79,11 +80,11 @@ pub enum Record {
         path: String,
         /// How the step ended.
         end: End,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// Something odd happened that did not stop the run.
+    /// Something unexpected happened that did not stop the run.
     Warned {
         /// The path of the step.
         path: String,
@@ -91,7 +92,7 @@ pub enum Record {
         code: String,
         /// The warning.
         message: String,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -99,25 +100,25 @@ pub enum Record {
     Asked {
         /// The request.
         request: Request,
-        /// Who made it.
+        /// Who made the request.
         by: Asker,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
     /// The run left its process before it ended.
     Suspended {
-        /// Why it did.
+        /// Why the run left.
         why: Suspension,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
     /// A process resumes the run.
     Resumed {
-        /// Why it does.
+        /// Why the run is resumed.
         why: Resumption,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
@@ -129,7 +130,7 @@ pub enum Record {
     Closed {
         /// How the run ended.
         end: End,
-        /// When, in microseconds since the start of the run.
+        /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
         /// Whether the run was compensated.
@@ -142,7 +143,7 @@ pub enum Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum End {
-    /// It completed.
+    /// The step or run completed.
     Completed {
         /// The output.
         output: StoredValue,
@@ -150,11 +151,11 @@ pub enum End {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changes: Vec<StoredChange>,
     },
-    /// It was skipped.
+    /// The step was skipped.
     Skipped(SkipReason),
-    /// It failed for good.
+    /// The step or run failed for good.
     Failed(Failure),
-    /// It was cancelled, other than by a shutdown.
+    /// The step or run was cancelled, but not by a shutdown.
     Cancelled(Cancelled),
 }
 
@@ -243,7 +244,7 @@ impl Record {
     /// Returns whether the record is a nondeterministic choice, which must survive a power loss before anything depends
     /// on it.
     ///
-    /// The completion of a leaf must as well, but a record does not know whether its step is a leaf.
+    /// The completion of a leaf must survive it too, but a record does not know whether its step is a leaf.
     #[must_use]
     pub fn is_choice_of_chance(&self) -> bool {
         match self {

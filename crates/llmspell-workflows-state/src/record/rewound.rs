@@ -10,17 +10,17 @@ use super::StoredChange;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChoiceRef {
-    /// The path of the step that makes it.
+    /// The path of the step that makes the choice.
     pub path: String,
     /// The key of the choice.
     pub key: DecisionKey,
 }
 
-/// The steps and choices of a run that are no longer valid, so that they run or are made again.
+/// The steps and choices of a run that are no longer valid: the steps run again, and the choices are made again.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewound {
-    /// When, in microseconds since the start of the run.
+    /// The time, in microseconds since the start of the run.
     #[serde(rename = "t")]
     pub time_us: u64,
     /// Steps whose end is no longer valid.
@@ -29,10 +29,10 @@ pub struct Rewound {
     /// Choices that are made again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undecided: Vec<ChoiceRef>,
-    /// Steps that are entered as another generation than the path says.
+    /// Steps that are entered under a different generation from the one in their path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reentered: Vec<(String, u32)>,
-    /// Inputs that replace what the parameters of an activity evaluate to.
+    /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
 }
@@ -41,7 +41,7 @@ pub struct Rewound {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redefined {
-    /// When, in microseconds since the start of the run.
+    /// The time, in microseconds since the start of the run.
     #[serde(rename = "t")]
     pub time_us: u64,
     /// The hash of the definition.
@@ -58,10 +58,10 @@ pub struct Redefined {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Migrated {
-    /// The state before any step, without the input.
+    /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
-    /// By the path of a step that has completed: its state changes, which replace the recorded ones.
+    /// State changes that replace the recorded ones, by the path of a completed step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, Vec<StoredChange>>,
     /// Choices that are made again.

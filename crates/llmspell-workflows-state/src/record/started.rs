@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::FORMAT;
 
-/// What a run was started with.
+/// The data that a run was started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Started {
@@ -24,22 +24,22 @@ pub struct Started {
     pub definition: String,
     /// The input.
     pub input: Value,
-    /// The step that the run begins with, if not the first.
+    /// The step that the run begins with; `None` for the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_step: Option<String>,
     /// The environment of the definition that overrides variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The run and step whose sub-workflow this run is.
+    /// The run and step that started this run as a sub-workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// The run from which this run was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Inputs that replace what the parameters of an activity evaluate to.
+    /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
-    /// The state before any step, without the input.
+    /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
     /// Labels that the run was started with.
@@ -67,7 +67,7 @@ impl Default for Started {
     }
 }
 
-/// The step of another run whose sub-workflow a run is.
+/// The step of another run that started a run as its sub-workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
@@ -83,7 +83,7 @@ pub struct Parent {
 pub struct Origin {
     /// The earlier run.
     pub run: Uuid,
-    /// The step from which on the run is repeated; `None` for all of it.
+    /// The step from which the run is repeated; `None` repeats the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

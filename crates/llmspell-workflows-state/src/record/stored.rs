@@ -33,37 +33,37 @@ pub enum StoredValue {
     /// A list; some of its items are references.
     #[serde(rename = "a")]
     List(Vec<StoredValue>),
-    /// What a state change of a step left.
+    /// The value that a state change of a step left.
     #[serde(rename = "c")]
     Changed(ChangeRef),
-    /// A large value that is stored outside the record, by its hash; only in records of archived runs.
+    /// The hash of a large value that is stored outside the record; only in records of archived runs.
     #[serde(rename = "b")]
     Apart(String),
 }
 
-/// The minimum size in bytes of JSON, estimated, for a value to be referred to instead of copied.
+/// The minimum estimated size, in bytes of JSON, of a value that is stored as a reference.
 pub(crate) const LINKED_FROM: usize = 64;
 
 /// The outputs and state changes of a run's steps, indexed so that values can refer to them.
 #[derive(Debug, Default)]
 pub(crate) struct KnownValues {
     by_hash: HashMap<u64, Vec<(String, Arc<Value>)>>,
-    /// Outputs that consist of parts, by their addresses.
+    /// The steps whose outputs consist of parts, by the address of the output.
     by_address: HashMap<usize, String>,
     by_path: HashMap<String, SharedValue>,
     pub(super) changed: StateChanges,
 }
 
 impl KnownValues {
-    /// Adds the state changes of the step at `path`, to which its output may refer.
+    /// Adds the state changes of the step at `path`; the output of the step may refer to them.
     pub(crate) fn note_changes(&mut self, path: &str, changes: &[Change]) {
         self.changed.add(path, changes);
     }
 
     /// Adds the output of the step at `path`.
     ///
-    /// A second output of a step, after the run was rewound, is not referred to, since there may be references to the
-    /// first.
+    /// If a step runs again after a rewind, its second output is never referred to, since there may be references to
+    /// the first.
     pub(crate) fn add(&mut self, path: &str, output: &Output) {
         self.note_changes(path, &output.state_changes);
         let value = &output.value;
@@ -85,14 +85,14 @@ impl KnownValues {
     /// Returns the end to record for the step at `path`; `gathers` says that its output consists of outputs of other
     /// steps.
     ///
-    /// Without a path this is the end of the run, to which nothing refers.
+    /// Without a path, it is the end of the run, which nothing refers to.
     pub(crate) fn store(&self, path: Option<&str>, output: &Output, gathers: bool) -> End {
         let changes = output.state_changes.iter().map(|change| self.store_change(change, gathers)).collect();
         let own = path.map_or_else(OwnChanges::default, |path| self.changed.of_step(path, &output.state_changes));
         End::Completed { output: self.store_value(&output.value, &own, gathers), changes }
     }
 
-    /// Returns `value` as it is recorded, with references to outputs and to state changes, those in `own` included.
+    /// Returns the recorded form of `value`, with references to outputs and to state changes, including those in `own`.
     pub(super) fn store_value(&self, value: &SharedValue, own: &OwnChanges<'_>, gathers: bool) -> StoredValue {
         let changed = || own.find(value).or_else(|| self.changed.find(value).cloned());
         match value.parts() {
@@ -186,12 +186,12 @@ fn is_worth_a_reference(value: &SharedValue) -> bool {
     }
 }
 
-/// Returns whether a value takes [`LINKED_FROM`] bytes or more as JSON, estimated.
+/// Returns whether a value is estimated to take at least [`LINKED_FROM`] bytes as JSON.
 fn is_large(value: &Value) -> bool {
     takes_at_least(value, LINKED_FROM)
 }
 
-/// Returns whether a value takes at least `bytes` bytes as JSON, estimated.
+/// Returns whether a value is estimated to take at least `bytes` bytes as JSON.
 pub(super) fn takes_at_least(value: &Value, bytes: usize) -> bool {
     fn takes(value: &Value, left: &mut usize) -> bool {
         let own = match value {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_referred_to_at_any_depth() {
+    fn references_to_outputs_are_stored_at_any_depth() {
         let (known, long) = known();
         assert_eq!(store(&known, long.clone()), StoredValue::OutputOf("/main/a".to_owned()));
         let around = json!({"a": *long, "list": [1, *long]});

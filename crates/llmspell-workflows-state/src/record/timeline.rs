@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Stop for good.
     Cancel,
-    /// Stop for good and compensate what was done.
+    /// Stop for good and compensate the completed steps.
     CancelAndCompensate,
     /// Stop so that the run can be resumed.
     Pause,
@@ -17,9 +17,9 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Suspension {
-    /// All of its live branches wait.
+    /// All live branches of the run are waiting.
     Waiting {
-        /// When the run wakes by itself, if it waits for a time.
+        /// When the run wakes by itself, if it waits until a set time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wake_at: Option<Timestamp>,
     },
@@ -36,7 +36,7 @@ pub enum Resumption {
     /// The run was paused or interrupted.
     #[default]
     Resumed,
-    /// What the run waited for has arrived.
+    /// The signal or time that the run waited for has arrived.
     Woken,
     /// The run had failed and is retried.
     Retried,

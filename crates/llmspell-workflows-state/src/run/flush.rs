@@ -9,10 +9,11 @@ use llmspell_workflows_basic::sync::lock;
 
 use crate::journal::{Journal, Receipt};
 
-/// Syncs what a run appends in the background, one sync at a time; each covers all records appended before it began.
+/// Syncs the records of a run in the background, one sync at a time. Each sync covers all records appended before it
+/// began.
 ///
-/// A record is synced at the latest by the second sync to end after its append. So a power loss takes only what
-/// was appended during the last two syncs.
+/// A record is synced at the latest when the second sync after its append ends, so a power loss can only lose records
+/// that were appended during the last two syncs.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
     pending: Mutex<Pending>,
@@ -51,7 +52,7 @@ impl FlushTask {
         }
     }
 
-    /// Returns up to where to sync next; `None` ends the task, and the next record starts a new one.
+    /// Returns the receipt up to which to sync next; `None` ends the task, and the next record starts a new one.
     fn next(&mut self) -> Option<Receipt> {
         let mut pending = lock(&self.flusher.pending);
         let next = pending.last.take();
@@ -151,7 +152,7 @@ mod tests {
         let journal: Arc<dyn Journal> = gated.clone();
         runtime().block_on(async {
             flusher.request(&journal, Receipt::new(1));
-            // The first sync is in progress while the others are requested.
+            // The first sync is in progress while more syncs are requested.
             tokio::task::yield_now().await;
             (2..=1_000).for_each(|number| flusher.request(&journal, Receipt::new(number)));
             gated.permits.add_permits(1_000);

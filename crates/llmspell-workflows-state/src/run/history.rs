@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::{RunState, StepState, state::Subject};
 use crate::record::{Record, Started};
 
-/// The history of a run, read from its records, whether it has ended or not.
+/// The history of a run, read from its records. The run need not have ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// What the run was started with.
+    /// The data that the run was started with.
     pub started: Started,
-    /// The steps that began, in the order in which they began.
+    /// The steps that have begun, in the order in which they began.
     pub steps: Vec<PastStep>,
     /// The run's outcome and when it ended; `None` if it has not ended.
     pub end: Option<(Outcome, Timestamp)>,
@@ -26,7 +26,7 @@ pub struct History {
 pub struct PastStep {
     /// The step's path.
     pub path: String,
-    /// The attempts so far.
+    /// The number of attempts so far.
     pub attempts: u32,
     /// The time from the start of the run until the step began; a block begins when something inside it is first
     /// recorded.
@@ -35,7 +35,7 @@ pub struct PastStep {
     pub ended: Option<Duration>,
     /// The step's outcome; `None` if it was executing when the journal was read or when its process died.
     pub outcome: Option<Outcome>,
-    /// What the step waits for.
+    /// The signal or time that the step waits for.
     pub waits: Option<Awaited>,
     /// Why the step is stuck.
     pub stuck: Option<StepError>,
@@ -46,7 +46,7 @@ pub struct PastStep {
 }
 
 impl PastStep {
-    /// Returns the step at `path`; `step` is what its own records say, if it has any.
+    /// Returns the step at `path`; `step` is its state, if it has records of its own.
     fn new(path: &str, began: Duration, state: &RunState, step: Option<&StepState>) -> Result<Self, String> {
         let ended = step.and_then(|step| step.end.as_ref());
         let skipped = step.and_then(StepState::skipped);
@@ -74,7 +74,7 @@ impl PastStep {
         self.status
     }
 
-    /// Returns why the step was skipped, if it was.
+    /// Returns why the step was skipped; `None` if it was not skipped.
     #[must_use]
     pub fn skip_reason(&self) -> Option<&SkipReason> {
         match &self.outcome {
@@ -88,7 +88,7 @@ impl History {
     /// Reads the records of a run; returns `None` if the run was never started.
     ///
     /// # Errors
-    /// The records are inconsistent; the text says why.
+    /// The records are inconsistent; the string says why.
     pub fn read(records: &[Record]) -> Result<Option<Self>, String> {
         Ok(Self::with_state(records)?.map(|(history, _)| history))
     }
@@ -96,7 +96,7 @@ impl History {
     /// Does the same as [`Self::read`] and also returns the run's state.
     ///
     /// # Errors
-    /// The records are inconsistent; the text says why.
+    /// The records are inconsistent; the string says why.
     pub fn with_state(records: &[Record]) -> Result<Option<(Self, RunState)>, String> {
         let (mut state, mut order) = (RunState::default(), Order::default());
         for record in records {
@@ -127,9 +127,9 @@ struct Order {
 }
 
 impl Order {
-    /// Notes that the step at `path` has a record: it has begun by then, and so have all steps around it.
+    /// Notes that the step at `path` has a record: the step and all steps around it have begun by then.
     fn note(&mut self, path: &str, at: Duration) {
-        // The steps around a known step are known.
+        // If the step is known, so are the steps around it.
         if self.numbers.contains_key(path) {
             return;
         }
@@ -145,7 +145,7 @@ impl Order {
     }
 }
 
-/// Returns the path of the loop whose iteration is at `path`: the same path without the number.
+/// Returns the path of the loop whose iteration is at `path`: the same path without the iteration number.
 fn loop_of_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
     let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);

@@ -17,10 +17,10 @@ use crate::{
     record::{Record, Request, Resumption, Suspension, poison, unknown_effect},
 };
 
-/// The interceptor that answers from the journal and records what happens.
+/// The interceptor that answers from the journal and records each step.
 ///
-/// It applies to runs with a [`RunJournal`] among their extensions and passes through all others. The outcome of a leaf
-/// is synced before anyone sees it, and so is each nondeterministic choice. Everything else is appended without
+/// It applies to runs that have a [`RunJournal`] among their extensions, and leaves all other runs alone. The outcome
+/// of a leaf and each nondeterministic choice are synced before anyone sees them. Everything else is appended without
 /// waiting; a sync also covers everything that was appended before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
@@ -66,7 +66,7 @@ impl Interceptor for Journaling {
         let run = point.call.run();
         if run.has_secrets() {
             let what = format!("the choice `{}`", point.key);
-            // A step's input is masked only where it is displayed.
+            // The input of a step is masked only when it is displayed, not when it is recorded.
             let recorded = serde_json::to_value(&decision).unwrap_or_default();
             run.check_recorded(&what, &recorded)?;
         }
@@ -97,7 +97,7 @@ impl RunJournal {
         let is_activity = call.step().kind.traits().effect == Effect::Activity;
         let (path, run) = (call.path().to_string(), call.run().clone());
         if let Some(outcome) = self.recorded_outcome(&path)? {
-            // A cancelled run stays cancelled; that is recorded of the run itself only when it ends.
+            // A cancelled run stays cancelled; the cancellation of the run itself is recorded only when the run ends.
             if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
                 run.cancel_by(&Asker::new(Who::Record));
             }
@@ -112,7 +112,8 @@ impl RunJournal {
             Outcome::Failed(Failure { error, handled: false })
         } else {
             if is_activity {
-                // Written before the activity begins, so that a process that it kills counts as a crash of it.
+                // Written before the activity begins, so that the activity is charged with a crash if it kills the
+                // process.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
                 match run.definition().durability {
                     _ if runs_once => self.sync(receipt).await?,
@@ -124,7 +125,7 @@ impl RunJournal {
         };
         if runs_once {
             match &outcome {
-                // The same as after a crash.
+                // Nothing is recorded, as after a crash.
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
@@ -140,7 +141,8 @@ impl RunJournal {
         self.conclude(&run, path, is_leaf, is_activity, outcome).await
     }
 
-    /// Records that the step is stuck: the run continues here only once its outcome is resolved manually.
+    /// Records that the step is stuck. The run continues at this step only once the step's outcome is resolved
+    /// manually.
     async fn mark_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
         let error = if error.path.is_none() { error.at(&path) } else { error };
         self.note_stuck(path.clone(), error.clone(), at).await?;
@@ -172,7 +174,7 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    /// Records run-level happenings that no other record covers.
+    /// Records happenings of the run as a whole that no other record covers.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let time_us = time_us(run);
         match happening {
@@ -202,7 +204,7 @@ impl RunJournal {
 
     /// Returns why the run leaves its process, or `None` if it has ended.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
-        // After a request to pause the run is paused, whatever it takes to stop its steps.
+        // After a request to pause, the run counts as paused, no matter how its steps are stopped.
         let is_paused = self.is_pause_requested.load(Ordering::SeqCst);
         match outcome {
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => {

@@ -4,8 +4,8 @@ use crate::record::Record;
 
 /// Receives the records of a run as they are appended, in order and with their numbers.
 ///
-/// An appended record may still be lost in a power loss. The run then resumes from before it, and reports it again
-/// under the same number.
+/// An appended record may still be lost in a power loss. The run then resumes from an earlier point, and reports a
+/// record with the same number again.
 pub trait Listener: fmt::Debug + Send + Sync {
     /// Called after a record was appended. Other appenders to the run wait for this call, so it must be quick.
     fn appended(&self, number: u64, record: &Record);
@@ -16,7 +16,7 @@ pub trait Listener: fmt::Debug + Send + Sync {
 pub(super) struct Tail {
     /// The number of records.
     pub(super) count: u64,
-    /// Whether the end of the run is recorded. An abandoned task then cannot append anything more.
+    /// Whether the end of the run is recorded. If so, an abandoned task cannot append anything more.
     pub(super) is_closed: bool,
     pub(super) listener: Option<Arc<dyn Listener>>,
 }

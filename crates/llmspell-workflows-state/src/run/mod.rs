@@ -1,4 +1,4 @@
-//! The journal of one run: reading its records, and writing new ones while it executes.
+//! The journal of one run: reads its records, and writes new ones while the run executes.
 
 mod flush;
 mod history;
@@ -42,14 +42,14 @@ use crate::{
 
 /// The journal of one run, used by the process that drives the run.
 ///
-/// The [`Journaling`] interceptor finds it among the run's extensions; set it through
+/// The [`Journaling`] interceptor finds this journal among the run's extensions; set it through
 /// [`llmspell_workflows_basic::RunOptions::extensions`].
 #[derive(Debug)]
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
     run: Uuid,
     epoch: Epoch,
-    /// The run's state when it was opened, plus the run-level records appended since.
+    /// The run's state when its journal was opened, plus the records about the run as a whole that were appended since.
     known: Mutex<RunState>,
     /// Why this process resumes the run; `None` if it started the run.
     resumption: Mutex<Option<Resumption>>,
@@ -64,7 +64,7 @@ impl RunJournal {
     /// Takes over `run` and reads its records.
     ///
     /// # Errors
-    /// The journal cannot be read, or its records of the run are inconsistent.
+    /// The journal cannot be read, or the records of the run are inconsistent.
     pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
         Self::open_reading(journal, run, |_| ()).await
     }
@@ -72,7 +72,7 @@ impl RunJournal {
     /// Does the same as [`Self::open`], and passes each record to `read`.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// The same as for [`Self::open`].
     pub async fn open_reading(
         journal: Arc<dyn Journal>,
         run: Uuid,
@@ -115,7 +115,7 @@ impl RunJournal {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
     }
 
-    /// Makes the record durable, as far as the run's durability setting asks for.
+    /// Makes the record as durable as the run's durability setting requires.
     async fn make_durable(&self, receipt: Receipt, durability: Durability) -> Result<(), JournalError> {
         match durability {
             Durability::Sync => self.sync(receipt).await,
@@ -134,7 +134,7 @@ impl RunJournal {
         self.run
     }
 
-    /// Returns what the run was started with, or `None` if it has not been started.
+    /// Returns the data that the run was started with, or `None` if it has not been started.
     #[must_use]
     pub fn started(&self) -> Option<Started> {
         self.known().started().cloned()
@@ -146,7 +146,7 @@ impl RunJournal {
         self.known().closed().is_some()
     }
 
-    /// Returns what the engine needs to resume the run, or `None` if it has not been started.
+    /// Returns the data that the engine needs to resume the run, or `None` if the run has not been started.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         self.known().resume(self.run)
@@ -154,7 +154,7 @@ impl RunJournal {
 
     /// Records that the run resumes from an earlier point.
     ///
-    /// Nothing of that may execute before this returns.
+    /// No step may execute again before this returns.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -162,9 +162,9 @@ impl RunJournal {
         self.append_run_record(Record::Rewound(Box::new(rewound)), Some(false)).await
     }
 
-    /// Records what the run is started with.
+    /// Records the data that the run is started with.
     ///
-    /// Nothing of the run may execute before this returns.
+    /// No step of the run may execute before this returns.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -172,7 +172,7 @@ impl RunJournal {
         self.append_run_record(Record::Started(Box::new(started)), None).await
     }
 
-    /// Sets why this process resumes the run; it is recorded once the run begins.
+    /// Sets why this process resumes the run; the reason is recorded once the run begins.
     pub fn set_resumption(&self, why: Resumption) {
         *self.resumption.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
@@ -185,7 +185,7 @@ impl RunJournal {
         self.append_unsynced(&Record::Asked { request, by, time_us: self.time_us(at) });
     }
 
-    /// Marks the process as shutting down, which becomes the recorded reason if the run is suspended next.
+    /// Marks the process as shutting down; if the run is then suspended, this is the recorded reason.
     pub fn begin_shutdown(&self) {
         self.is_shutting_down.store(true, Ordering::SeqCst);
     }
@@ -197,7 +197,7 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Appends a record that only completes the timeline. No one waits for it; it is kept by the next sync.
+    /// Appends a record that only completes the timeline. No one waits for it; the next sync makes it durable.
     fn append_unsynced(&self, record: &Record) {
         // The fault is stored, and the next append reports it.
         let _ = self.append(record);
@@ -215,7 +215,7 @@ impl RunJournal {
         self.known().stuck_steps().map(|(path, error)| (path.to_owned(), error.clone())).collect()
     }
 
-    /// Records that a step is stuck, unless that is recorded already.
+    /// Records that a step is stuck, unless this is already recorded.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -233,13 +233,13 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Returns the journal that holds the run, for opening other runs.
+    /// Returns the journal that contains the run, for opening other runs.
     #[must_use]
     pub fn shared(&self) -> Arc<dyn Journal> {
         self.journal.clone()
     }
 
-    /// Records the outcome of the step at `path` that was given manually.
+    /// Records the outcome that was given manually for the step at `path`.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -248,7 +248,7 @@ impl RunJournal {
         self.append_run_record(Record::Ended { path, end, time_us: self.time_us(at) }, None).await
     }
 
-    /// Returns how and when the run ended, or `None` if it has not.
+    /// Returns how and when the run ended, or `None` if it has not ended.
     ///
     /// # Errors
     /// The records are inconsistent.
@@ -260,7 +260,7 @@ impl RunJournal {
         Ok(Some((outcome, at.unwrap_or(Timestamp::MAX))))
     }
 
-    /// Records that the run continues under another definition, with its state as migrated to it.
+    /// Records that the run continues under another definition, with its migrated state.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -286,9 +286,9 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Returns why the journal could not be read or written, if so.
+    /// Returns the error if the journal could not be read or written.
     ///
-    /// The run was shut down because of it, and nothing after it was acknowledged.
+    /// This error shut the run down, and nothing was acknowledged after it.
     #[must_use]
     pub fn fault(&self) -> Option<&JournalError> {
         self.fault.get()
@@ -306,7 +306,7 @@ impl RunJournal {
         self.append_to(record, None)
     }
 
-    /// Appends a record; `closes` says whether it closes or reopens the run.
+    /// Appends a record; `closes` says whether the record closes (`Some(true)`) or reopens (`Some(false)`) the run.
     fn append_to(&self, record: &Record, closes: Option<bool>) -> Result<Receipt, JournalError> {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
@@ -383,7 +383,7 @@ impl RunJournal {
         self.known().step(path).map_or(0, |step| step.begun)
     }
 
-    /// Returns the outcome after a fault: a shutdown, of which nothing is recorded.
+    /// Returns the outcome after a fault: a shutdown that is not recorded.
     fn stopped() -> Outcome {
         Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))
     }

@@ -12,7 +12,8 @@ use super::{Phase, RunEnd, RunState, StepState};
 use crate::record::{End, Record, Request, Started};
 
 impl RunState {
-    /// Returns what the run was started with, under its current definition; `None` if it was never started.
+    /// Returns the data that the run was started with, under its current definition. Returns `None` if the run was
+    /// never started.
     #[must_use]
     pub fn started(&self) -> Option<&Started> {
         self.started.as_ref()
@@ -31,7 +32,7 @@ impl RunState {
         &self.phase
     }
 
-    /// Returns how the run ended, if it has.
+    /// Returns how the run ended; `None` if it has not ended.
     #[must_use]
     pub fn closed(&self) -> Option<&RunEnd> {
         match &self.phase {
@@ -40,7 +41,7 @@ impl RunState {
         }
     }
 
-    /// Returns the number of records, which is the number of the next one.
+    /// Returns the number of records, which is also the number of the next record.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -52,7 +53,7 @@ impl RunState {
         &self.definitions
     }
 
-    /// Returns the requests made of the run, each with who made it, in order.
+    /// Returns the requests that concern the run as a whole, each with its requester, in order.
     #[must_use]
     pub fn asked(&self) -> &[(Request, Asker)] {
         &self.asked
@@ -64,12 +65,12 @@ impl RunState {
         self.steps.get(path)
     }
 
-    /// Returns all steps that have records, by path, in no particular order.
+    /// Returns all steps that have records, with their paths, in no particular order.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &StepState)> {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
     }
 
-    /// Returns the generations as which steps are reentered, by the paths that they would otherwise have.
+    /// Returns the generations under which steps are reentered, by the paths that the steps would otherwise have.
     #[must_use]
     pub fn reentered(&self) -> &BTreeMap<String, u32> {
         &self.reentered
@@ -90,7 +91,7 @@ impl RunState {
     /// Returns the outcome of `end`, with its references resolved.
     ///
     /// # Errors
-    /// A reference has no target; the text names it.
+    /// A reference has no target; the string names the missing target.
     pub fn outcome(&self, path: &str, end: &End) -> Result<Outcome, String> {
         Ok(match end {
             End::Completed { output, changes } => Outcome::Completed(Output {
@@ -118,8 +119,8 @@ impl RunState {
 }
 
 impl Started {
-    /// Returns what the run of `records` was started with, under its current definition; `None` if it was never
-    /// started.
+    /// Returns the data that the run with these `records` was started with, under its current definition. Returns
+    /// `None` if the run was never started.
     #[must_use]
     pub fn of(records: &[Record]) -> Option<Self> {
         RunState::read_as_far(records).0.started

@@ -1,4 +1,4 @@
-//! What the engine needs to resume a run.
+//! Collects the data that the engine needs to resume a run.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::record::End;
 type Undoable = (StepPath, Arc<Value>, Outcome);
 
 impl RunState {
-    /// Returns what the engine needs to resume `run`, or `None` if it was never started.
+    /// Returns the data that the engine needs to resume `run`, or `None` if the run was never started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
@@ -39,8 +39,8 @@ impl RunState {
         Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
     }
 
-    /// Returns whether the step at `path` was compensated (`true`) or was resolved as not to be (`false`); `None` if
-    /// neither.
+    /// Returns the path with `true` if the step was compensated, or with `false` if it was resolved without
+    /// compensation. Returns `None` if neither.
     fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
         let entry = format!("{path}/$undo");
         let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));

@@ -1,4 +1,4 @@
-//! What each record does to a run; this is the only place that defines it.
+//! The effect of each record on a run. Only this module defines these effects.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,22 +32,22 @@ pub struct IllegalRecord {
 }
 
 impl IllegalRecord {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
     }
 }
 
-/// The phase of a run as a whole.
+/// The phase of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Phase {
-    /// The run was not started.
+    /// The run has not been started.
     #[default]
     Unstarted,
-    /// A process drives the run, or did until it died.
+    /// A process drives the run, or drove it until the process died.
     Driven(Option<Resumption>),
-    /// The run left its process before it ended.
+    /// The run left its process before the run ended.
     Suspended(Suspension),
     /// The run ended.
     Closed(RunEnd),
@@ -64,10 +64,10 @@ pub struct RunEnd {
     pub compensated: bool,
 }
 
-/// The state of a run, as its records have it.
+/// The state of a run, according to its records.
 ///
-/// [`Self::apply`] alone defines what each record does and which records it may follow. Everything that reads records
-/// is a view of this state.
+/// [`Self::apply`] alone defines what each record does and which records it may follow. All other views of a run's
+/// records are derived from this state.
 #[derive(Debug, Default)]
 pub struct RunState {
     pub(super) started: Option<Started>,
@@ -77,9 +77,9 @@ pub struct RunState {
     pub(super) ends: u64,
     pub(super) steps: HashMap<String, StepState>,
     pub(super) known: KnownValues,
-    /// Steps that are entered as another generation than the path says.
+    /// Steps that are entered under a different generation from the one in their path.
     pub(super) reentered: BTreeMap<String, u32>,
-    /// Inputs that replace what the parameters of an activity evaluate to.
+    /// Inputs of activities that replace their evaluated parameters.
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
     /// The numbers of the signals that steps have taken.
     pub(super) received: Vec<u64>,
@@ -94,7 +94,7 @@ pub(super) enum Subject<'r> {
     Run,
     /// A step, and the time since the start of the run in microseconds.
     Step(&'r str, u64),
-    /// Steps that run again as other generations: their former paths.
+    /// The former paths of steps that run again as new generations.
     Rewound(Vec<String>),
 }
 
@@ -102,14 +102,14 @@ impl RunState {
     /// Reads the records of a run.
     ///
     /// # Errors
-    /// The first record that cannot follow those before it.
+    /// A record cannot follow those before it; the error describes the first such record.
     pub fn read(records: &[Record]) -> Result<Self, IllegalRecord> {
         let mut state = Self::default();
         records.iter().try_for_each(|record| state.apply(record))?;
         Ok(state)
     }
 
-    /// Reads the records of a run up to the first illegal one, which is returned too.
+    /// Reads the records of a run up to the first illegal record, which is returned too.
     #[must_use]
     pub fn read_as_far(records: &[Record]) -> (Self, Option<IllegalRecord>) {
         let mut state = Self::default();
@@ -120,7 +120,7 @@ impl RunState {
     /// Applies the next record.
     ///
     /// # Errors
-    /// The record cannot follow those before it; the state is unchanged then.
+    /// The record cannot follow those before it. The state is then unchanged.
     pub fn apply(&mut self, record: &Record) -> Result<(), IllegalRecord> {
         self.apply_next(record).map(drop)
     }
@@ -334,7 +334,7 @@ impl RunState {
     }
 }
 
-/// Returns the path of the step that is entered at `entry` as this generation.
+/// Returns the path of the step that is entered at `entry` under this generation.
 pub(super) fn generation_of(entry: &str, generation: u32) -> String {
     entry.parse().map_or_else(|_| entry.to_owned(), |path: StepPath| path.with_generation(generation).to_string())
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::record::End;
 
-/// The state of one step, as its records have it.
+/// The state of one step, according to its records.
 ///
 /// A block is present only if it has records of its own.
 #[derive(Debug, Clone, Default)]
@@ -17,14 +17,15 @@ pub struct StepState {
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// How often the step has begun without being stopped or reopened since: the number of crashes that interrupted it.
+    /// The number of times that the step has begun since it was last stopped or reopened. This is the number of crashes
+    /// that interrupted it.
     pub(super) begun: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
-    /// Whether the step is executing, as far as its records say.
+    /// Whether the step is executing, according to its records.
     pub(super) is_executing: bool,
     pub(super) stuck: Option<StepError>,
-    /// Whether the step runs again as another generation.
+    /// Whether the step runs again as a new generation.
     pub(super) is_superseded: bool,
 }
 
@@ -93,7 +94,7 @@ impl StepState {
         1 + u32::try_from(self.failed_attempts().len()).unwrap_or(u32::MAX - 1)
     }
 
-    /// Returns what the step waits for.
+    /// Returns the signal or time that the step waits for.
     #[must_use]
     pub fn waits(&self) -> Option<Awaited> {
         if self.end.is_some() || self.stuck.is_some() || self.is_superseded {
@@ -125,7 +126,7 @@ impl StepState {
         self.is_activity
     }
 
-    /// Returns why the step was skipped, if its own choice says so.
+    /// Returns why the step was skipped, if its own choice skipped it.
     #[must_use]
     pub fn skipped(&self) -> Option<&SkipReason> {
         match self.decision(&DecisionKey::Enter) {
@@ -149,7 +150,7 @@ impl StepState {
         }
     }
 
-    /// Stores a choice; returns `false` if that choice was made before.
+    /// Stores a choice; returns `false` if it had already been made.
     pub(super) fn decide(&mut self, key: DecisionKey, decided: RecordedChoice) -> bool {
         let Entry::Vacant(entry) = self.decisions.entry(key) else { return false };
         if matches!(wait(&decided.decision), Some(Some(_))) {
@@ -160,8 +161,8 @@ impl StepState {
     }
 }
 
-/// Returns what a choice says about the step's wait: nothing (`None`), that the wait is over (`Some(None)`), or what it
-/// waits for.
+/// Returns what a choice says about the step's wait. That is nothing (`None`), that the wait is over (`Some(None)`), or
+/// the signal or time that the step waits for (`Some(Some(…))`).
 fn wait(decision: &Decision) -> Option<Option<Awaited>> {
     match decision {
         Decision::Awaits(_, awaited) => Some(Some(awaited.clone())),

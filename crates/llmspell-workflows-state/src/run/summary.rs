@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl RunSummary {
-    /// Returns the summary of `run`, from its records up to the first illegal one; `None` if it was never started.
+    /// Returns the summary of `run`, from its records up to the first illegal one; `None` if the run was never started.
     ///
-    /// A run that has not ended and waits for nothing is running if a process, `owner`, owns it, and otherwise
-    /// interrupted, or paused if it was asked to pause.
+    /// A run that has neither ended nor waits for anything is running if a process, `owner`, owns it. Otherwise it is
+    /// interrupted, or paused if a pause was requested.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_as_far(records).0.summary(run, owner)
@@ -22,7 +22,7 @@ impl RunSummary {
 }
 
 impl RunState {
-    /// Returns the summary of `run`, whose state this is and which the process `owner` owns, if any.
+    /// Returns the summary of `run`, which has this state; `owner` is the process that owns the run, if any.
     #[must_use]
     pub fn summary(&self, run: Uuid, owner: Option<&str>) -> Option<RunSummary> {
         let started = self.started()?;
@@ -49,7 +49,7 @@ impl RunState {
         })
     }
 
-    /// Returns the run's status, given whether a process owns it.
+    /// Returns the run's status; `is_owned` says whether a process owns the run.
     ///
     /// A stuck step makes the run stuck once no other step is executing or waiting.
     #[must_use]

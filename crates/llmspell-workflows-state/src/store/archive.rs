@@ -8,10 +8,11 @@ use crate::Record;
 
 /// The records of runs that have ended.
 ///
-/// Records survive a power loss once the call that puts them returns, so that the journal can forget the run.
+/// Records survive a power loss once the call that stores them returns, so that the journal can forget the run.
 #[async_trait]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
-    /// Stores the records of some runs, replacing earlier ones; all or none of them, with one sync.
+    /// Stores the records of several runs, replacing earlier ones. Either all runs are stored or none, with a single
+    /// sync.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -38,7 +39,7 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
     async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }
 
-/// Encodes the records of `run` for the archive: sealed, one line of JSON each.
+/// Encodes the records of `run` for the archive: one line of JSON per record, and a seal.
 pub(crate) fn encode(run: Uuid, records: &[Record]) -> Vec<u8> {
     let mut lines = Vec::new();
     for record in records {

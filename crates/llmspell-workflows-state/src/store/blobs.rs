@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// Large values by hash; each is stored once and as long as anyone owns it.
+/// Large values by hash. Each value is stored only once, and is kept as long as it has an owner.
 ///
-/// References are counted by owner, usually a run. An owner that puts a value twice, before and after a crash, owns it
-/// once, so that the count cannot drift.
+/// References are counted by owner, usually a run. An owner that stores a value twice, for example before and after a
+/// crash, is counted once, so that the count cannot drift.
 #[async_trait]
 pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Stores bytes for `owner` and returns their hash. They survive a power loss once the call returns.
@@ -42,8 +42,8 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// The store cannot be read.
     async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
 
-    /// Removes `owner` from everything that it owns, and removes values without an owner; returns how many were
-    /// removed.
+    /// Removes `owner` from everything that it owns. Also removes the values that then have no owner, and returns their
+    /// number.
     ///
     /// # Errors
     /// The store cannot be written.

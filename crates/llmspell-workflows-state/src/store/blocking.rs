@@ -76,7 +76,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     fn verify(&self) -> Result<Verified, StoreError>;
 }
 
-/// Everything that [`Stores`](super::Stores) needs of an adapter.
+/// All the traits that an adapter must implement for [`Stores`](super::Stores).
 pub trait AllStores:
     RunStore + ArchiveStore + DefinitionStore + SnapshotStore + InboxStore + BlobStore + Adapter + 'static
 {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::StoreError;
 
-/// Definitions as JSON, by hash: what runs were started with.
+/// The definitions that runs were started with, as JSON, by hash.
 #[async_trait]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
     /// Stores a definition, which survives a power loss once the call returns. An existing one is not changed.

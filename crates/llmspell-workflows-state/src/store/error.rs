@@ -16,7 +16,7 @@ pub enum StoreError {
         /// The operating system's message.
         message: String,
     },
-    /// Another process has the store open, which allows only one.
+    /// Another process has the store open, and the store allows only one process.
     #[error(
         "open the store {}: it is in use by {holder}, and a sled store allows one process; end that process, or use a \
          SQLite store, which several can share",
@@ -25,12 +25,12 @@ pub enum StoreError {
     Held {
         /// The folder.
         path: PathBuf,
-        /// The process that has it open.
+        /// The process that has the store open.
         holder: String,
     },
     /// Other processes kept the store locked for too long.
     #[error(
-        "use the store {}: other processes kept it locked for {waited_ms} ms; look for one that is stopped or hangs",
+        "use the store {}: other processes kept it locked for {waited_ms} ms; look for a stopped or hung process",
         path.display()
     )]
     Busy {
@@ -39,7 +39,7 @@ pub enum StoreError {
         /// How long this process waited.
         waited_ms: u64,
     },
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the data.
     #[error(
         "read {location}: it has format {found}, but this program reads formats up to {known}; use a later version"
     )]
@@ -56,7 +56,7 @@ pub enum StoreError {
     Format {
         /// What was read.
         location: String,
-        /// Why it cannot be read.
+        /// Why the record cannot be read.
         error: FormatError,
     },
     /// The stored data is damaged.
@@ -72,15 +72,15 @@ pub enum StoreError {
     Foreign {
         /// The path of the store.
         path: PathBuf,
-        /// What it contains.
+        /// What the path contains.
         message: String,
     },
-    /// An earlier write failed, and what of it was stored is unknown.
+    /// An earlier write failed, and it is unknown how much of it was stored.
     #[error("write to the store {}: an earlier write failed ({message}); reopen the store", path.display())]
     Broken {
         /// The path of the store.
         path: PathBuf,
-        /// Why that write failed.
+        /// Why the earlier write failed.
         message: String,
     },
     /// The query is invalid.
@@ -103,13 +103,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "store_failed" }
     }
 
-    /// Returns whether retrying may help, since another process may release the store.
+    /// Returns whether a retry may help, since another process may release the store.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Busy { .. })

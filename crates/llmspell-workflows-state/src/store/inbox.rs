@@ -7,16 +7,17 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// The most messages that [`InboxStore::next`] returns at once.
+/// The maximum number of messages that [`InboxStore::next`] returns at once.
 pub const INBOX_PAGE: usize = 200;
 
 /// Messages to runs, from any process that has the store open.
 #[async_trait]
 pub trait InboxStore: Send + Sync + fmt::Debug {
-    /// Appends a message to the inbox of its run; returns its number, which counts from 1 in each run.
+    /// Appends a message to the inbox of its run; returns the number of the message. The messages to a run are numbered
+    /// from 1.
     ///
-    /// It survives a power loss once the call returns. Posting it again under the same id changes nothing and returns
-    /// the same number.
+    /// The message survives a power loss once the call returns. Posting the same message again under the same id
+    /// changes nothing and returns the same number.
     ///
     /// # Errors
     /// The store cannot be written, or the id was used for another message.
@@ -28,7 +29,8 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     /// The store cannot be read, or a message is missing.
     async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
 
-    /// Removes all messages of a run and returns how many there were. Its numbers start again from 1.
+    /// Removes all messages of a run and returns how many there were. Later messages to the run are numbered from 1
+    /// again.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -45,7 +47,7 @@ pub enum Message {
     Resume,
     /// Stop for good.
     Cancel,
-    /// Stop for good, and compensate what was done.
+    /// Stop for good, and compensate the completed steps.
     CancelAndCompensate,
     /// A signal that a step waits for.
     Signal {
@@ -69,7 +71,7 @@ impl StoredMessage {
         [&run.as_bytes()[..], &number.to_be_bytes()].concat()
     }
 
-    /// Returns the number of the message that was posted before under this id, if it is the same message.
+    /// Returns the number of the message that was posted earlier under this id, if it is the same message.
     pub(crate) fn existing_number(self, before: &Self, run: Uuid, number: u64) -> Result<u64, StoreError> {
         if self == *before { Ok(number) } else { Err(StoreError::MessageIdTaken { run, message_id: self.id }) }
     }

@@ -29,8 +29,8 @@ impl KeyValue for Memory {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        // The visitor may read, so nothing can stay locked while it is called. Entries are fetched in parts, small ones
-        // since most visits end soon.
+        // The visitor may read from the store, so nothing can stay locked while it is called. Entries are fetched in
+        // parts, and the parts are small since most visits end early.
         const PART: usize = 64;
         let (mut from, mut to) = (range.from.clone(), range.to.clone());
         while from < to {

@@ -1,8 +1,8 @@
-//! Stores of run data beside the journal: small traits, and their adapters.
+//! Stores of run data other than the journal: small traits and their adapters.
 //!
 //! | trait | content | when a write returns |
 //! |---|---|---|
-//! | [`RunStore`] | an index of runs, newest first | it is visible to all; it is **not synced** |
+//! | [`RunStore`] | an index of runs, newest first | it is visible to all readers, but **not synced** |
 //! | [`ArchiveStore`] | the records of runs that have ended | it survives a power loss |
 //! | [`DefinitionStore`] | definitions as JSON, by hash | it survives a power loss |
 //! | [`SnapshotStore`] | named checkpoints of runs | it survives a power loss |
@@ -10,13 +10,15 @@
 //! | [`BlobStore`] | large values, by hash | it survives a power loss |
 //!
 //! The index of runs is derived from the journal and can be rebuilt from it, so it needs no syncs of its own. A sync
-//! covers everything written earlier to the same [`Stores`]. So a run ends in this order: its last summary is put, its
-//! records are archived, and then the journal forgets it.
+//! covers everything written earlier to the same [`Stores`]. So a run ends in this order: its last summary is stored,
+//! its records are archived, and then the journal forgets it.
 //!
-//! All methods are async and none blocks its thread: the adapters here run on a thread of their own. A custom adapter
-//! on a blocking client implements the traits in [`blocking`], and [`Stores::blocking`] does the rest.
+//! All methods are async and never block the calling thread: the adapters in this module run on their own thread. A
+//! custom adapter that uses a blocking client implements the traits in [`blocking`] and is passed to
+//! [`Stores::blocking`].
 //!
-//! All data is checked when it is read: changed, cut or lost bytes are [`StoreError::Damaged`], never another value.
+//! All data is checked when it is read: changed, truncated or lost data results in [`StoreError::Damaged`], never in a
+//! wrong value.
 //!
 //! ```
 //! # use llmspell_workflows_state::store::{Message, Stores};
@@ -60,7 +62,7 @@ pub use runs::{RUNS_PAGE_MAX, RunCursor, RunError, RunPage, RunQuery, RunStore, 
 pub use snapshots::{Snapshot, SnapshotStore};
 pub use verified::Verified;
 
-/// One store of each kind, in one place.
+/// One store of each kind.
 #[derive(Debug, Clone)]
 pub struct Stores {
     /// The index of runs.
@@ -75,7 +77,7 @@ pub struct Stores {
     pub inbox: Arc<dyn InboxStore>,
     /// Large values.
     pub blobs: Arc<dyn BlobStore>,
-    /// The adapter of all of them.
+    /// The adapter behind all these stores.
     pub adapter: Arc<dyn Adapter>,
 }
 
@@ -88,23 +90,23 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Returns whether several processes can have the same stores open.
     fn admits_several_processes(&self) -> bool;
 
-    /// Copies everything to `to`, which must not exist yet, as of one moment; others can continue to write. The copy
-    /// survives a power loss once the call returns.
+    /// Copies everything, as of one moment, to `to`, which must not exist yet; other writes can continue meanwhile. The
+    /// copy survives a power loss once the call returns.
     ///
     /// # Errors
     /// The stores cannot be read, the copy cannot be written, or the stores are in memory only.
     async fn back_up(&self, to: &Path) -> Result<(), StoreError>;
 
-    /// Returns unused space to the system, as far as the adapter can.
+    /// Returns unused space to the operating system, if the adapter supports that.
     ///
     /// # Errors
     /// The stores cannot be written.
     async fn compact(&self) -> Result<(), StoreError>;
 
-    /// Reads everything in the stores, and reports what is damaged.
+    /// Reads everything in the stores and reports the damage that it finds.
     ///
     /// # Errors
-    /// The stores cannot be read at all. Damage is part of the result.
+    /// The stores cannot be read at all. Damage does not cause an error; it is part of the result.
     async fn verify(&self) -> Result<Verified, StoreError>;
 }
 
@@ -115,10 +117,11 @@ impl Stores {
         Self::all(Arc::new(worker::Worker::in_memory(kv::KeyValueStores::new(memory::Memory::default()))))
     }
 
-    /// Opens stores in the SQLite database at `path`, which is created if missing. Several processes can have it open.
+    /// Opens stores in the SQLite database at `path`, which is created if missing. Several processes can have the
+    /// database open.
     ///
-    /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; two more
-    /// files exist beside it while it is open.
+    /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; while it is
+    /// open, two more files exist beside it.
     ///
     /// # Errors
     /// The file cannot be opened, is not a store, is damaged, or was written by a later version of this program.
@@ -127,13 +130,13 @@ impl Stores {
         Self::blocking(sqlite::Sqlite::open(path.as_ref())?)
     }
 
-    /// Opens sled stores in the folder `path`, which is created if missing. One process at a time can have it open.
+    /// Opens sled stores in the folder `path`, which is created if missing. Only one process can have the folder open.
     ///
-    /// Opening reads sled's own log since it was last opened.
+    /// Opening reads the part of sled's own log that was written since it was last opened.
     ///
     /// # Errors
-    /// Another process, named in the error, has it open; it cannot be read; it has lost acknowledged data; or it was
-    /// written by a later version of this program.
+    /// Another process, named in the error, has the stores open; or the stores cannot be read, have lost acknowledged
+    /// data, or were written by a later version of this program.
     #[cfg(feature = "sled")]
     pub fn sled(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::blocking(kv::KeyValueStores::new(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))

@@ -9,17 +9,17 @@ use llmspell_workflows_basic::RunStatus;
 
 use super::StoreError;
 
-/// The most runs in one page.
+/// The maximum number of runs in one page.
 pub const RUNS_PAGE_MAX: usize = 10_000;
 
 /// An index of runs.
 ///
 /// It is derived from the journal and can be rebuilt from it, so **nothing here is synced**: after a power loss a
-/// summary may be outdated or missing. A write to another store of the same [`Stores`](super::Stores) syncs everything
-/// before it.
+/// summary may be outdated or missing. A write to another store of the same [`Stores`](super::Stores) also syncs all
+/// earlier writes to the index.
 #[async_trait]
 pub trait RunStore: Send + Sync + fmt::Debug {
-    /// Stores the summaries, replacing earlier ones; all or none of them.
+    /// Stores the summaries, replacing earlier ones. Either all of them are stored or none.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -89,7 +89,7 @@ pub struct RunSummary {
     pub owner: Option<String>,
 }
 
-/// The error of a run, in short.
+/// A short form of the error of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// The stable code.
@@ -109,13 +109,13 @@ pub struct RunQuery {
     pub parent: Option<Uuid>,
     /// Labels that the run has, with these values.
     pub labels: BTreeMap<String, String>,
-    /// Started at this time or later, to the microsecond.
+    /// Runs that started at this time or later, with a precision of microseconds.
     pub started_from: Option<Timestamp>,
-    /// Started before this time, to the microsecond.
+    /// Runs that started before this time, with a precision of microseconds.
     pub started_before: Option<Timestamp>,
     /// A prefix of the run's id, with or without hyphens.
     pub id_prefix: Option<String>,
-    /// The most runs to return, from 1 to [`RUNS_PAGE_MAX`].
+    /// The maximum number of runs to return, from 1 to [`RUNS_PAGE_MAX`].
     pub limit: usize,
     /// Only runs after this position, from [`RunPage::next`].
     pub after: Option<RunCursor>,
@@ -203,7 +203,7 @@ impl RunQuery {
             && self.after.is_none_or(|after| location < after)
     }
 
-    /// Returns the page of the runs in `runs` that match the query.
+    /// Returns the page with the matching runs among `runs`.
     ///
     /// # Errors
     /// The query is invalid.

@@ -1,4 +1,4 @@
-//! A seal around stored data, which detects data that was changed, cut or moved to another key.
+//! A seal around stored data, which detects data that was changed, truncated or moved to another key.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -13,12 +13,12 @@ use super::StoreError;
 
 const MAGIC: &[u8; 4] = b"SPWS";
 
-/// The version that this code writes; it reads this and all earlier versions.
+/// The version that this code writes; it reads this version and all earlier ones.
 const VERSION: u8 = 1;
 
 const HEAD: usize = 9;
 
-/// Seals `body`, which is to be stored under `key`.
+/// Seals `body` for storage under `key`.
 pub(crate) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + body.len());
     bytes.extend_from_slice(MAGIC);

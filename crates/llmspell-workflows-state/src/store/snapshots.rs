@@ -51,13 +51,13 @@ pub struct Snapshot {
     pub name: String,
     /// The number of records of the run that the state covers.
     pub position: u64,
-    /// When it was made.
+    /// When the snapshot was made.
     pub at: Timestamp,
     /// The state.
     pub state: Value,
 }
 
-/// Sorts snapshots into list order.
+/// Sorts snapshots by position and then by name.
 pub(crate) fn sort(snapshots: &mut [Snapshot]) {
     snapshots.sort_by(|a, b| (a.position, &a.name).cmp(&(b.position, &b.name)));
 }

@@ -1,4 +1,4 @@
-//! Runs blocking stores behind the async traits.
+//! Implements the async store traits with blocking stores.
 
 use std::{
     any::Any,
@@ -24,9 +24,9 @@ use crate::Record;
 
 type Job<S> = Box<dyn FnOnce(&S) + Send>;
 
-/// Blocking stores, called from a runtime: each call waits for the stores' thread without blocking its own.
+/// Blocking stores, called from a runtime: each call waits for the stores' thread without blocking the caller's thread.
 ///
-/// Calls are served in order. Dropping the worker serves the queued calls and closes the stores, which blocks for the
+/// Calls are served in order. Dropping the worker serves the queued calls and closes the stores, which blocks on the
 /// disk.
 pub(crate) struct Worker<S> {
     store: Arc<S>,
@@ -57,7 +57,7 @@ impl<S: AllStores> Worker<S> {
         Self { store: Arc::new(store), thread: None }
     }
 
-    /// Runs `work` on the stores' thread; a panic in it resumes in the caller.
+    /// Runs `work` on the stores' thread; if it panics, the panic resumes in the caller.
     async fn call<T: Send + 'static>(&self, work: impl FnOnce(&S) -> T + Send + 'static) -> T {
         let Some(thread) = &self.thread else { return work(&self.store) };
         let (answer, answered) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();

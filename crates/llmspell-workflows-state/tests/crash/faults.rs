@@ -49,7 +49,7 @@ fn a_failed_write_or_sync_ends_the_run_with_its_cause_and_the_run_can_resume() {
     }
 }
 
-/// The log of a process that was killed after a whole run.
+/// Returns the log of a process that was killed after a complete run.
 fn log_of_a_whole_run() -> SimDisk {
     let disk = SimDisk::new();
     test().run_on(&open(&disk).expect("the disk is empty")).expect("the run succeeds");
@@ -57,7 +57,7 @@ fn log_of_a_whole_run() -> SimDisk {
 }
 
 #[test]
-fn a_flipped_bit_in_synced_data_is_an_error_that_names_the_file() {
+fn a_flipped_bit_in_synced_data_causes_an_error_that_names_the_file() {
     let intact = log_of_a_whole_run();
     let mut lengths = Vec::new();
     intact.damage(|files| {
@@ -90,13 +90,13 @@ fn a_flipped_bit_in_synced_data_is_an_error_that_names_the_file() {
     assert!(refused > 5 * harmless, "{refused} refused, {harmless} harmless");
 }
 
-/// Not the index of a segment, on which nothing depends.
+/// Returns whether the file is a segment. Nothing depends on the index of a segment.
 fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "log")
 }
 
 #[test]
-fn a_truncated_file_is_an_error_that_names_it() {
+fn a_truncated_file_causes_an_error_that_names_it() {
     let intact = log_of_a_whole_run();
     let mut segments = 0;
     intact.damage(|contents| segments = contents.keys().filter(|path| is_segment(path)).count());
@@ -122,11 +122,11 @@ fn a_truncated_file_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_log_of_a_later_version_is_refused_with_that_version() {
+fn error_for_a_log_of_a_later_version_names_that_version() {
     let disk = log_of_a_whole_run();
     disk.damage(|files| {
         let (_, bytes) = files.iter_mut().find(|(path, _)| is_segment(path)).unwrap();
-        // The version of the first frame is behind the header of the segment and the frame's length and checksum.
+        // The version of the first frame follows the header of the segment and the frame's length and checksum.
         let length = u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
         bytes[40] = 99;
         let checksum = crc32c::crc32c(&bytes[40..40 + length]);
@@ -138,7 +138,7 @@ fn a_log_of_a_later_version_is_refused_with_that_version() {
 }
 
 #[test]
-fn a_log_that_is_in_use_is_not_opened_again() {
+fn a_log_that_is_in_use_cannot_be_opened_again() {
     let disk = SimDisk::new();
     let first = open(&disk).unwrap();
     assert!(matches!(open(&disk), Err(JournalError::Held { .. })));

@@ -1,4 +1,4 @@
-//! Forgotten runs leave the log and do not come back.
+//! Forgotten runs are removed from the log and do not reappear.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ fn open(disk: &SimDisk) -> WalJournal {
     WalJournal::open_on(Arc::new(disk.clone()), Path::new("/log"), options).expect("the log is intact")
 }
 
-/// About twenty records fill a segment.
+/// Appends `count` records; about twenty of them fill a segment.
 async fn fill(journal: &WalJournal, run: Uuid, epoch: Epoch, count: usize) {
     for number in 0..count {
         let record = Record::Began { path: format!("/main/s{number}"), time_us: 0 };
@@ -27,7 +27,7 @@ fn segments(disk: &SimDisk) -> usize {
 }
 
 #[tokio::test]
-async fn a_forgotten_run_stays_forgotten_whichever_segments_remain() {
+async fn a_forgotten_run_stays_forgotten_no_matter_which_segments_remain() {
     let (long, short) = (Uuid::from_u128(1), Uuid::from_u128(2));
     for between in [0, 5, 60] {
         let disk = SimDisk::new();
@@ -40,7 +40,7 @@ async fn a_forgotten_run_stays_forgotten_whichever_segments_remain() {
         journal.forget(&[(short, short_epoch)]).await.unwrap();
         fill(&journal, long, long_epoch, 60).await;
         drop(journal);
-        // Also when the log is opened and read more than once.
+        // The run stays forgotten even if the log is opened and read several times.
         for _ in 0..3 {
             let journal = open(&disk.after_kill());
             assert_eq!(journal.runs(), [long], "{between} records between");

@@ -1,4 +1,4 @@
-//! Each layer, around a leaf and around a block, gives the same result when the run crashes at any boundary.
+//! A run with any layer around a leaf and around a block has the same result after a crash at any boundary.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn retry_with_delay() -> Retry {
     Retry { backoff: Backoff::Fixed, initial_delay: Duration::from_secs(30), jitter: 0.0, ..Retry::attempts(3) }
 }
 
-/// Returns a definition with the layer around one step and around a block of two.
+/// Returns a definition with the layer around a single step and around a block of two steps.
 fn around(name: &str, leaf: Step, layer: impl Fn(Step) -> Step) -> Definition {
     let mut block_leaf = leaf.clone();
     block_leaf.id = "inside".to_owned();
@@ -80,14 +80,14 @@ fn layers() -> Vec<Definition> {
 }
 
 #[test]
-fn every_layer_gives_the_same_result_after_a_crash_at_any_boundary() {
+fn every_layer_has_the_same_result_after_a_crash_at_any_boundary() {
     for definition in layers() {
         let name = definition.name.clone();
         let test = CrashTest::new(definition, json!({}))
             .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
             .activity("function", "flaky", |context| async move { fails_at_first(&context) })
             .activity("function", "fails", |_| async { Err(StepError::configuration("boom", "always fails")) });
-        // One signal for the step and one for the block.
+        // One signal is for the step, and one is for the block.
         let test = test.signal("go", json!(1)).signal("go", json!(2));
         let report = test.crash_everywhere().unwrap_or_else(|difference| panic!("{name}: {difference}"));
         println!("{name}: {report:?}");

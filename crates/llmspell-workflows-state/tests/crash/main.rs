@@ -1,4 +1,4 @@
-//! Crash tests: every pattern, crashed at every boundary, gives the same result as without a crash.
+//! Crash tests: every pattern has the same result after a crash at any boundary as without a crash.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -12,7 +12,7 @@ mod undoing;
 use llmspell_workflows_testing::patterns;
 
 #[test]
-fn every_pattern_gives_the_same_result_after_a_crash_at_any_boundary() {
+fn every_pattern_has_the_same_result_after_a_crash_at_any_boundary() {
     for definition in patterns::all() {
         let name = definition.name.clone();
         let report =

@@ -1,4 +1,4 @@
-//! A run whose state is migrated at any point gives the same result as a run of the later version alone.
+//! A run whose state is migrated at any point has the same result as a run that uses only the later version.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use llmspell_workflows_state::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How often each path was performed.
+/// The number of times that the step at each path was performed.
 type Performed = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn engine(performed: &Performed) -> Engine {
@@ -37,7 +37,8 @@ fn engine(performed: &Performed) -> Engine {
     Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
 }
 
-/// Sets the parts of the state that its input names, or returns its input.
+/// Performs the activity `name`. `put` sets the parts of the state that its input names; other activities return their
+/// input.
 fn perform_activity(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
     let is_first = context.path().to_path().segments().iter().all(|segment| segment.generation == 1);
@@ -58,7 +59,8 @@ fn put(id: &str, parts: Value) -> Step {
     Step::function(id, "put", parts)
 }
 
-/// Version 1 has `cart`, `prices` and a number `total`; version 2 renames them and has an object `sum`.
+/// Version 1 has `cart`, `prices` and a number `total`. Version 2 renames `cart` and `prices`, and has an object `sum`
+/// instead of `total`.
 fn shop(version: u32) -> Definition {
     let (cart, prices, sum) = if version == 1 { ("cart", "prices", "total") } else { ("basket", "costs", "sum.eur") };
     let add = |item: &str| json!({cart: format!("{{{{ concat(state.{cart} || [], [{item}]) }}}}")});
@@ -99,7 +101,7 @@ fn shop(version: u32) -> Definition {
     definition
 }
 
-/// Resumes a run with these records under `definition`; returns its outcome and all its records.
+/// Resumes a run with these records under `definition`; returns the finished run and all its records.
 async fn resume(performed: &Performed, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
     let (journal, engine) = (Arc::new(MemoryJournal::new()), engine(performed));
     let epoch = journal.open(Uuid::nil()).await.expect("valid test data").epoch;
@@ -136,13 +138,13 @@ fn migrated(records: &[Record]) -> Vec<Record> {
     let definition = shop(2).hash();
     let redefined = Redefined { time_us: 0, definition, version: "2".to_owned(), migrated: Some(migrated) };
     let redefined = Record::Redefined(Box::new(redefined));
-    // As read back from a disk.
+    // The record is encoded and decoded, as if it were read from a disk.
     let text = serde_json::to_string(&redefined).expect("valid test data");
     records.iter().cloned().chain([serde_json::from_str(&text).expect("valid test data")]).collect()
 }
 
 #[tokio::test]
-async fn a_run_cut_at_any_record_resumes_in_the_later_version() {
+async fn a_run_interrupted_at_any_record_resumes_in_the_later_version() {
     let (alone, expected) = (
         Performed::default(),
         json!({
@@ -169,7 +171,7 @@ async fn a_run_cut_at_any_record_resumes_in_the_later_version() {
                 "{path} is performed again, cut after {cut} records"
             );
         }
-        // The state that is computed from the records has the later version too.
+        // The state that is computed from the records is also migrated.
         let engine = engine(&again);
         let plan = engine.prepare(shop(2)).expect("valid test data");
         assert_eq!(
@@ -177,7 +179,7 @@ async fn a_run_cut_at_any_record_resumes_in_the_later_version() {
             expected,
             "cut after {cut} records"
         );
-        // A fork of the run has that state too.
+        // A fork of the run also has the migrated state.
         let mut fork = Rewinding::new(&plan, &all).unwrap();
         let target = fork.find("graph/both").expect("valid test data");
         fork.from(&target);

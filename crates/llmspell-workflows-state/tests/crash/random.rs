@@ -1,6 +1,6 @@
-//! Random definitions give the same result after crashes.
+//! Random definitions have the same result after crashes as without a crash.
 //!
-//! `RANDOM_DEFINITIONS` sets how many, `RANDOM_SEED` which.
+//! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 
 use std::env;
 
@@ -11,7 +11,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn random_definitions_give_the_same_result_after_crashes() {
+fn random_definitions_have_the_same_result_after_crashes() {
     let (count, seed) = (number("RANDOM_DEFINITIONS", 30), number("RANDOM_SEED", 1));
     println!("{count} definitions from seed {seed}");
     let mut crashes = 0;

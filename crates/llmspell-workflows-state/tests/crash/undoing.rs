@@ -1,5 +1,4 @@
-//! Compensation interrupted by crashes: everything is compensated in order, and nothing acknowledged is compensated
-//! twice.
+//! Crashes during compensation: everything is still compensated in order, and no acknowledged compensation is repeated.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +6,7 @@ use llmspell_workflows_basic::{StepError, model::*};
 use llmspell_workflows_testing::crash::CrashTest;
 use serde_json::json;
 
-/// The compensation of a run starts with this number.
+/// The number of the step that is compensated first.
 const LAST: i64 = 9;
 
 fn step(id: &str, number: i64) -> Step {
@@ -60,7 +59,7 @@ fn a_run_is_compensated_in_order_after_a_crash_at_any_boundary() {
 }
 
 #[test]
-fn each_try_of_a_block_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
+fn each_attempt_of_a_block_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
     let fails = Step::function("breaks", "fail_once", json!(null));
     let block = retried(Step::sequence("block", [step("inside", LAST), fails]));
     let (test, _) = test(Definition::sequence("tries", [block]));

@@ -1,4 +1,4 @@
-//! A child process: this test program again; environment variables tell it which journal to use.
+//! A child process that runs this test program again; environment variables tell it which journal to use.
 
 use std::{
     env,
@@ -34,13 +34,13 @@ pub(crate) fn child_task() -> Option<(OnDisk, PathBuf)> {
     Some((ON_DISK.into_iter().find(|adapter| adapter.name == name)?, folder.into()))
 }
 
-/// Writes a line to standard output, atomically and flushed.
+/// Writes a line to standard output atomically, and flushes it.
 pub(crate) fn report(line: &str) {
     std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).unwrap();
     std::io::stdout().flush().unwrap();
 }
 
-/// Kills this process in a way that it cannot see or prevent.
+/// Kills this process in a way that it can neither notice nor prevent.
 pub(crate) fn die() -> ! {
     kill_process(getpid(), Signal::KILL).unwrap();
     unreachable!("the signal ends the process")

@@ -17,27 +17,27 @@ fn check_conformance(adapter: &OnDisk) {
 }
 
 #[test]
-fn memory_conforms() {
+fn in_memory_journal_conforms() {
     conformance::all(|| Arc::new(MemoryJournal::new()));
 }
 
 #[test]
-fn wal_conforms() {
+fn wal_journal_conforms() {
     check_conformance(&WAL);
 }
 
 #[test]
-fn fjall_conforms() {
+fn fjall_journal_conforms() {
     check_conformance(&FJALL);
 }
 
 #[test]
-fn sled_conforms() {
+fn sled_journal_conforms() {
     check_conformance(&SLED);
 }
 
 #[test]
-fn a_journal_in_use_names_its_owner() {
+fn error_for_a_journal_in_use_names_its_owner() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
         conformance::is_exclusive(|| adapter.open_in(folder.path()));

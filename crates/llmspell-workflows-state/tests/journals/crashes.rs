@@ -1,7 +1,8 @@
-//! Random definitions give the same result on each journal when their process is killed at a boundary: before or after
-//! a record is appended, before or after a write or sync, before or after an acknowledgement is received.
+//! Random definitions have the same result on each journal if their process is killed at a boundary. A boundary is
+//! before or after a record is appended, before or after a write or sync, or before or after an acknowledgement is
+//! received.
 //!
-//! `RANDOM_DEFINITIONS` sets how many, `RANDOM_SEED` which.
+//! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +33,7 @@ const SEED_VARIABLE: &str = "SEED_OF_A_CHILD";
 
 const BOUNDARY_VARIABLE: &str = "BOUNDARY_OF_A_CHILD";
 
-/// The files that a process leaves in its folder.
+/// The names of the files that a process leaves in its folder.
 const EFFECTS: &str = "effects";
 const ACKNOWLEDGED: &str = "acknowledged";
 const OUTCOME: &str = "outcome";
@@ -75,14 +76,14 @@ fn crash(name: &str, adapter: &OnDisk) {
     assert!(acknowledged as u64 >= count, "only {acknowledged} steps were acknowledged before a kill");
 }
 
-/// Runs the definition in memory, then in a process that is killed, and then in one that completes it. Returns how many
-/// steps were acknowledged before the kill, or `None` if the run ended first.
+/// Runs the definition in memory, then in a process that is killed, and then in one that completes it. Returns the
+/// number of steps that were acknowledged before the kill, or `None` if the run ended first.
 fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, String> {
     let test = generate::crash_test(seed, |_| {});
     let journal = Arc::new(BoundaryJournal::new(Arc::new(MemoryJournal::new()), None, None));
     let expected = test.run_on(&(journal.clone() as Arc<dyn Journal>)).unwrap();
     let boundaries = journal.passed.load(Ordering::Relaxed);
-    // Any boundary, different for each adapter.
+    // An arbitrary boundary, which differs between adapters.
     let boundary = (seed * 7_919 + adapter.name.len() as u64 * 31) % boundaries;
 
     let folder = folder();
@@ -95,7 +96,7 @@ fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, S
         command.output().unwrap()
     };
     let killed = start(Some(boundary));
-    // Concurrent steps may pass fewer boundaries than in memory.
+    // With concurrent steps, the process may pass fewer boundaries than the run in memory.
     if killed.status.signal() != Some(9) && !killed.status.success() {
         return Err(format!("killed at boundary {boundary}: {killed:?}"));
     }
@@ -133,7 +134,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     let test = generate::crash_test(number(SEED_VARIABLE, 0), move |context| {
         append_line(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
-    // Time continues where the previous process ended.
+    // The time continues where the previous process ended.
     let time = fs::read_to_string(folder.join(TIME)).ok();
     let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
     let kill = boundary.map(|at| KillPoint { at, clock: clock.clone(), folder: folder.to_owned() });
@@ -144,7 +145,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     fs::write(folder.join(OUTCOME), outcome(&finished)).unwrap();
 }
 
-/// Appends a line, which survives this process.
+/// Appends a line that survives this process.
 fn append_line(path: &Path, line: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -162,7 +163,7 @@ fn effects(folder: &Path) -> BTreeMap<String, u32> {
     effects
 }
 
-/// At which boundary a process is killed, and where it leaves the time.
+/// The boundary at which a process is killed, and the file in which it leaves the time.
 #[derive(Debug)]
 struct KillPoint {
     at: u64,

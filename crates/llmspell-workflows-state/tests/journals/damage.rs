@@ -1,4 +1,4 @@
-//! Data that was changed, cut or lost on the disk causes an error, never a wrong run.
+//! Data that was changed, truncated or lost on the disk causes an error, never wrong records.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use llmspell_workflows_state::{JournalError, Record, store::StoreError};
 
 use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, record, run, runtime};
 
-/// A record larger than what is stored inside sled.
+/// Returns a record that is too large to be stored inside sled.
 fn large() -> Record {
     Record::Stopped { path: "/main/".to_owned() + &"x".repeat(40_000), time_us: 0 }
 }
@@ -18,7 +18,7 @@ fn records() -> Vec<Record> {
     (0..150).map(record).chain([large(), record(150)]).collect()
 }
 
-/// Writes two runs with the same records and one that is forgotten, all synced.
+/// Writes and syncs two runs with the same records, and a run that is then forgotten.
 fn fill(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     runtime().block_on(async {
@@ -40,7 +40,7 @@ fn fill(adapter: &OnDisk, folder: &Path) {
     });
 }
 
-/// Reads what [`fill`] wrote: fails, or finds exactly the same.
+/// Reads the records that [`fill`] wrote; either fails or finds exactly the same records.
 fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
     let journal = adapter.open_in(folder)?;
     let mut runs = journal.runs();
@@ -83,7 +83,7 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Damages each file in each way that `ways` returns for its bytes; returns how many times that was refused.
+/// Damages each file in each way that `ways` returns for its bytes; returns how often the damage was refused.
 fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     let whole = folder();
     fill(adapter, whole.path());
@@ -105,7 +105,7 @@ fn used(bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn flipped_bits_never_give_a_wrong_run() {
+fn flipped_bits_never_cause_wrong_records() {
     for adapter in ON_DISK {
         let refused = damage(&adapter, |bytes| {
             let step = (used(bytes) / 10).max(1);
@@ -122,9 +122,9 @@ fn flipped_bits_never_give_a_wrong_run() {
 }
 
 #[test]
-fn truncated_files_never_give_a_wrong_run() {
+fn truncated_files_never_cause_wrong_records() {
     for adapter in ON_DISK {
-        // An empty segment of the log may be one whose creation a crash interrupted.
+        // An empty segment is accepted, since a crash may have interrupted its creation.
         let first = usize::from(adapter.name == WAL.name);
         let refused =
             damage(&adapter, |bytes| (first..5).map(|part| bytes[..used(bytes) * part / 5].to_vec()).collect());
@@ -138,7 +138,7 @@ fn changes_lost_by_an_engine_are_detected() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
         fill(&adapter, folder.path());
-        // Without its files the engine starts empty, as if nothing had been there.
+        // Without its files, the engine starts with an empty database.
         fs::remove_dir_all(folder.path().join("journal").join(adapter.name)).unwrap();
         let error = adapter.open_in(folder.path()).unwrap_err();
         let JournalError::Store(StoreError::Damaged { message, .. }) = &error else { panic!("{error}") };
@@ -157,7 +157,7 @@ fn a_folder_that_is_not_a_journal_is_refused() {
     assert!(error.to_string().contains("the key dabc, which is not a journal key"), "{error}");
 }
 
-/// A record that spans several pages of the disk.
+/// Returns a record that spans several pages of the disk.
 fn multi_page_record(number: usize) -> Record {
     Record::Stopped { path: format!("/main/step{number}/{}", "torn".repeat(3_000)), time_us: 0 }
 }
@@ -198,7 +198,7 @@ fn a_record_torn_by_a_power_loss_is_ignored_if_it_was_not_acknowledged() {
             records.len()
         );
     }
-    // fjall itself refuses its journal then, but returns no wrong records.
+    // In this case, fjall refuses its journal, but returns no wrong records.
     let error = FJALL.open_in(torn_journal(&FJALL).path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Damaged { .. })), "{error}");
     assert!(error.to_string().contains("a power loss during a write can also cause this"), "{error}");

@@ -1,7 +1,7 @@
-//! A full disk causes an error that says so, and everything acknowledged is there once there is room again.
+//! A full disk causes a clear error, and everything acknowledged is still there once the disk has room again.
 //!
-//! The disk is full for a process whose file size is limited. The signal that the process gets for it is ignored, as a
-//! program that handles the error does.
+//! To simulate a full disk, the file size of a process is limited. The process ignores the signal that the system sends
+//! for this, as a program that handles the error would.
 
 use std::process::{Command, Output};
 
@@ -16,10 +16,10 @@ use crate::{
 
 const NAME: &str = "full::a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost";
 
-/// The file size limit in bytes; the first segments of the log and of sled fit.
+/// The file size limit in bytes. The first segments of the log and of sled fit within it.
 const LIMIT: u64 = 600 << 10;
 
-/// More records than fit.
+/// The number of records to append; not all of them fit.
 const RECORDS: usize = 5_000;
 
 /// Returns a record of about a kilobyte.
@@ -54,7 +54,7 @@ fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
         let expected: Vec<_> = (0..opened.records.len()).map(record).collect();
         assert!(opened.records == expected, "{}: other records", adapter.name);
         assert!(opened.records.len() >= acknowledged, "{}: {} of {acknowledged}", adapter.name, opened.records.len());
-        // There is room again.
+        // The disk has room again.
         let receipt = journal.append(run(1), opened.epoch, &record(0)).unwrap();
         runtime().block_on(journal.sync(receipt)).unwrap();
     }
@@ -68,7 +68,7 @@ fn limited(child: &Command) -> Output {
     shell.output().unwrap()
 }
 
-/// Appends until that fails, and then tries further calls.
+/// Appends records until an append fails, and then tries further calls.
 fn fill(adapter: &OnDisk, folder: &std::path::Path) {
     setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) }).unwrap();
     let journal = adapter.open_in(folder).unwrap();

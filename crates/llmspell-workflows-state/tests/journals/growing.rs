@@ -1,4 +1,4 @@
-//! A growing list in the state costs only its new items, in memory and in records.
+//! For a growing list in the state, only the new items are stored, both in memory and in records.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn set(id: &str, key: &str, value: Value) -> Step {
     Step::set(id, Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Collects a text in each iteration, with an expression that builds the whole list anew.
+/// Returns a definition that collects a text in each iteration, with an expression that rebuilds the whole list.
 fn collecting(iterations: u64) -> Definition {
     let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
     let added = json!("{{ state.all.concat([state.item.text]) }}");
@@ -54,7 +54,7 @@ fn iteration_length(records: &[Record], number: u64) -> usize {
 fn each_iteration_records_only_its_new_item() {
     let (_, records) = run(1_000);
     let lengths = [10, 100, 500, 999].map(|number| iteration_length(&records, number));
-    // Paths and numbers get a few digits longer.
+    // Paths and numbers become a few digits longer.
     assert!(lengths.iter().all(|length| *length <= lengths[0] + 64), "{lengths:?}");
 }
 
@@ -92,7 +92,7 @@ fn recorded_lists_are_read_back_whole() {
 }
 
 #[test]
-fn a_crash_at_any_boundary_gives_the_same_list() {
+fn a_run_crashed_at_any_boundary_produces_the_same_list() {
     run(4);
     let report = CrashTest::new(collecting(4), json!({})).crash_everywhere();
     report.unwrap_or_else(|difference| panic!("{difference}"));

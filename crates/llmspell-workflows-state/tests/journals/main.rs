@@ -1,5 +1,5 @@
-//! Tests of the journals: every adapter behaves the same, keeps what it acknowledged however its process ends, and
-//! reports clearly what prevents it.
+//! Tests of the journals. Every adapter behaves the same, keeps all acknowledged records no matter how its process
+//! ends, and reports clearly when it cannot.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

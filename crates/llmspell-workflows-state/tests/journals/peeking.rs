@@ -1,4 +1,4 @@
-//! A reader of a log that another process writes sees everything up to some moment.
+//! A reader of a log to which another process is writing sees everything up to some moment.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,8 @@ use crate::support::{folder, record, run, runtime};
 /// The number of records written.
 const RECORDS: usize = 20_000;
 
-/// The number of records in each run before the run is forgotten and the segments that only it needed are removed.
+/// The number of records in each run. The run is then forgotten, and the segments that only this run needed are
+/// removed.
 const RECORDS_PER_RUN: usize = 500;
 
 #[test]
@@ -68,7 +69,7 @@ fn number(record: &Record) -> usize {
     path.trim_start_matches("/main/step").parse().unwrap()
 }
 
-/// A journal in `folder` whose segments are full after a few records.
+/// Opens a journal in `folder` whose segments are full after a few records.
 fn with_small_segments(folder: &Path) -> WalJournal {
     let options = LogOptions { segment_min: 4 << 10, segment_max: 4 << 10, prepare_ahead: false };
     WalJournal::open_on(Arc::new(SystemDisk), folder, options).unwrap()
@@ -81,10 +82,10 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// What can happen to a log.
+/// An action on a log.
 #[derive(Debug, Clone)]
 enum Action {
-    /// Opens the run, whether or not it is there.
+    /// Opens the run, whether or not it exists.
     Open(u128),
     Append(u128),
     Forget(u128),
@@ -103,7 +104,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// Carries out `actions` in `folder`, then leaves the log.
+/// Carries out `actions` in `folder`, then closes the log.
 fn carry_out(folder: &Path, actions: &[Action]) {
     let runtime = runtime();
     let mut journal = with_small_segments(folder);
@@ -139,7 +140,7 @@ fn carry_out(folder: &Path, actions: &[Action]) {
     drop(journal);
 }
 
-/// Every run's records, by looking at all of them and by looking at each.
+/// Checks that each run has the same records when all runs are read and when only this run is read.
 fn assert_same(folder: &Path) {
     let all: BTreeMap<_, _> = WalJournal::peek(folder).unwrap().into_iter().collect();
     for id in 0..7 {
@@ -159,7 +160,7 @@ proptest! {
     }
 }
 
-/// A log of some full segments, with their indexes.
+/// Returns a log with some full segments and their indexes.
 fn indexed_log() -> TempDir {
     let folder = folder();
     let many = |id: u128| std::iter::repeat_n([Action::Append(id), Action::Append(id + 1), Action::Sync], 80).flatten();
@@ -170,7 +171,7 @@ fn indexed_log() -> TempDir {
 }
 
 #[test]
-fn a_damaged_index_is_not_believed() {
+fn a_damaged_index_is_ignored() {
     let folder = indexed_log();
     let index = files(folder.path(), ".index").remove(0);
     let whole = fs::read(&index).unwrap();
@@ -189,7 +190,7 @@ fn a_damaged_index_is_not_believed() {
 }
 
 #[test]
-fn an_index_without_its_segment_goes_when_the_log_is_opened() {
+fn opening_a_log_removes_indexes_without_a_segment() {
     let folder = indexed_log();
     let orphan = folder.path().join("000000000999.index");
     fs::copy(&files(folder.path(), ".index")[0], &orphan).unwrap();
@@ -250,12 +251,12 @@ impl DiskFile for CountingFile {
 }
 
 #[test]
-fn looking_at_one_run_of_many_reads_little_else() {
+fn peeking_at_one_run_reads_little_of_the_other_runs() {
     let folder = folder();
     let options = LogOptions { segment_min: 64 << 10, segment_max: 64 << 10, prepare_ahead: false };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
     let runtime = runtime();
-    // Each run has one long record, as those that wait have.
+    // Each run has one long record, as waiting runs do.
     let long = |id: usize| Record::Stopped { path: format!("/main/{}{id}", "x".repeat(2_000)), time_us: 0 };
     for id in 1..=2_000 {
         let run = run(id as u128);

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// A journal on the disk.
+/// A journal that stores its data on the disk.
 #[derive(Clone, Copy)]
 pub(crate) struct OnDisk {
     pub(crate) name: &'static str,

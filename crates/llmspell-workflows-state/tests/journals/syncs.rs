@@ -1,5 +1,5 @@
-//! Counts the syncs of the log on its disk: one before each acknowledgement, shared by all waiters, and none for
-//! composites, pure decisions and attempts.
+//! Counts the syncs of the log on its disk. There is one sync before each acknowledgement, which all waiters share, and
+//! no sync for composites, pure decisions and attempts.
 
 use std::{
     io,
@@ -45,7 +45,7 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
     let nested = |leaf| (0..20).fold(leaf, |inside, depth| Step::sequence(format!("block{depth}"), [inside]));
     let flaky = |id, at| Step::function(id, "flaky", json!({"succeed_at": at}));
     let retry = || Retry::attempts(9).with_backoff(Backoff::Immediate);
-    // The content, the number of leaves that end, and the minimum of other records.
+    // The content, the number of leaves that end, and the minimum number of other records.
     let table: [(&str, Step, u64, usize); 7] = [
         ("a leaf", echo("leaf"), 1, 0),
         ("composites", nested(echo("leaf")), 1, 20),
@@ -58,16 +58,16 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
     for (what, step, leaves, others) in table {
         let (syncs, records) = syncs_of(Definition::sequence("counted", [echo("first"), step]));
         assert!(!records.iter().any(Record::is_choice_of_chance), "{what}: {records:#?}");
-        // One for the start of the run, and one for the first step.
+        // There is one sync for the start of the run, and one for the first step.
         assert_eq!(syncs, 2 + leaves, "{what}: {records:#?}");
-        // Each leaf also has a begin record, and the list around all of them an end record.
+        // Each leaf also has a begin record, and the list around all leaves has an end record.
         let least = 2 + 2 * usize::try_from(1 + leaves).unwrap() + others;
         assert!(records.len() >= least, "{what}: {} records, not {least}: {records:#?}", records.len());
     }
 }
 
 #[test]
-fn a_run_waits_for_the_durability_of_its_definition() {
+fn a_run_waits_for_the_durability_set_in_its_definition() {
     let steps = || (0..20).map(|number| echo(&format!("s{number}")));
     for (durability, synced, written) in
         [(Durability::Sync, 21, true), (Durability::Async, 1, true), (Durability::None, 1, false)]
@@ -76,7 +76,8 @@ fn a_run_waits_for_the_durability_of_its_definition() {
         let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
         let definition = Definition { durability, ..Definition::sequence("durable", steps()) };
         patterns::crash_test(definition).run_on(&journal).unwrap();
-        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer than completions.
+        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer syncs than
+        // completions.
         let syncs = disk.syncs();
         match durability {
             Durability::Async => assert!((synced..21).contains(&syncs), "{durability:?}: {syncs}"),
@@ -85,7 +86,7 @@ fn a_run_waits_for_the_durability_of_its_definition() {
         let left = disk.after_kill();
         let records = runtime().block_on(open(Arc::new(left)).open(Uuid::nil())).unwrap().records;
         let ends = records.iter().filter(|record| matches!(record, Record::Ended { .. })).count();
-        // What a killed process did is there; without any promise it may be.
+        // The records of a killed process are there if the durability promises it; otherwise they may be missing.
         assert!(!written || ends >= 20, "{durability:?}: {ends}");
     }
 }
@@ -132,7 +133,7 @@ fn each_unshared_acknowledgement_waits_for_its_own_sync() {
             let before = disk.syncs();
             let receipt = journal.append(run(1), epoch, &record(number)).unwrap();
             journal.write(receipt).await.unwrap();
-            assert_eq!(disk.syncs(), before, "writing syncs nothing");
+            assert_eq!(disk.syncs(), before, "a write does not sync");
             journal.sync(receipt).await.unwrap();
             assert_eq!(disk.syncs(), before + 1);
             journal.sync(receipt).await.unwrap();
@@ -180,11 +181,11 @@ fn runs_waiting_for_a_busy_disk_share_one_sync() {
         for other in others {
             other.await.unwrap().unwrap();
         }
-        assert_eq!(below.syncs() - before, 2, "one for the first, one for all others");
+        assert_eq!(below.syncs() - before, 2, "one sync for the first run, and one for all other runs");
     });
 }
 
-/// Blocks syncs while it is closed.
+/// A gate that blocks syncs while it is closed.
 #[derive(Debug, Clone, Default)]
 struct Gate(Arc<(Mutex<State>, Condvar)>);
 

@@ -1,5 +1,5 @@
-//! The system calls of each journal, traced with strace: a sync before each acknowledgement, one for all waiters, and
-//! none for records that are only written.
+//! The system calls of each journal, traced with strace. There is a sync before each acknowledgement, one sync for all
+//! waiters, and no sync for records that are only written.
 
 use std::{collections::HashMap, fs, path::Path, process::Command};
 
@@ -10,17 +10,17 @@ use crate::{
     support::{ON_DISK, OnDisk, folder, record, run},
 };
 
-const NAME: &str = "system_calls::each_acknowledgement_waits_for_a_sync_and_runs_share_it";
+const NAME: &str = "system_calls::each_acknowledgement_waits_for_a_sync_and_concurrent_runs_share_syncs";
 
 /// The number of records that a single writer appends, each acknowledged before the next.
 const SINGLE_WRITER_RECORDS: usize = 20;
 
-/// The number of runs that append concurrently, and the records of each.
+/// The number of runs that append concurrently, and the number of records of each run.
 const CONCURRENT_RUNS: usize = 64;
 const RECORDS_PER_RUN: usize = 4;
 
 #[test]
-fn each_acknowledgement_waits_for_a_sync_and_runs_share_it() {
+fn each_acknowledgement_waits_for_a_sync_and_concurrent_runs_share_syncs() {
     if let Some((adapter, folder)) = child_task() {
         return work(&adapter, &folder);
     }
@@ -51,7 +51,7 @@ fn strace(into: &Path, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The traced process: it reports what it is about to do, does it, and reports that it is done.
+/// The traced process: it reports each action before it starts and after it is done.
 fn work(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -102,7 +102,7 @@ fn check(adapter: &OnDisk, file: &str, calls: &Calls) {
     let shared = calls.syncs(written, calls.reported("together")).filter(|path| path.ends_with(file)).count();
     println!("{name}: {shared} syncs for {} acknowledgements at once", CONCURRENT_RUNS * RECORDS_PER_RUN);
     assert!(shared >= 1, "{name}: nothing was synced");
-    // A few more than there are rounds, since the first sync of a round may begin before all runs wait.
+    // There may be a few more syncs than rounds, since the first sync of a round may begin before all runs wait.
     assert!(
         shared <= CONCURRENT_RUNS * RECORDS_PER_RUN / 8,
         "{name}: {shared} syncs for {} acknowledgements",
@@ -130,7 +130,7 @@ impl Calls {
             let (thread, call) = line.split_once(' ').unwrap();
             let call = call.trim_start();
             if let Some(rest) = call.strip_prefix("write(1<") {
-                // The text is between line ends, which strace writes as `\n`.
+                // The text is between newlines, which strace writes as `\n`.
                 let reported = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
                 calls.reported.extend(reported.map(|reported| (reported.to_owned(), location)));
             } else if let Some((_, rest)) = call.split_once("sync(") {

@@ -1,4 +1,4 @@
-//! Checks which fields of records are set.
+//! Finds the fields of records that are never set.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use llmspell_workflows_state::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// All fields of records, and those that were set.
+/// All fields of records, and the fields that were set.
 #[derive(Default)]
 pub(crate) struct Fields {
     all: BTreeSet<String>,
     set: BTreeSet<String>,
 }
 
-/// Adds all fields of a struct; it does not compile if one is missing.
+/// Adds all fields of a struct; the macro does not compile if a field is missing.
 macro_rules! add_fields {
     ($fields:expr, $name:literal, $($field:ident),+) => {{
         $($fields.field($name, stringify!($field), $field);)+

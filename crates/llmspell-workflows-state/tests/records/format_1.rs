@@ -9,7 +9,7 @@ const SEGMENT: &[u8] = include_bytes!("golden/format-1.log");
 fn a_log_in_format_1_is_refused_with_instructions() {
     let folder = tempfile::tempdir().unwrap();
     let mut segment = SEGMENT.to_vec();
-    // Nothing was written after its last frame.
+    // The rest of the segment was never written.
     segment.resize(256 << 10, 0);
     std::fs::write(folder.path().join("000000000001.log"), segment).unwrap();
     for error in [

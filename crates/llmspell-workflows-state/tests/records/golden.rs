@@ -1,4 +1,4 @@
-//! Records stay readable. `golden/format-2.jsonl` never changes, except for added lines.
+//! Records stay readable. Lines may be added to `golden/format-2.jsonl`, but existing lines must not be changed.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,8 @@ fn every_field_is_set_in_a_golden_record() {
     assert_eq!(fields.missing(), Vec::<String>::new());
 }
 
-/// Returns the names of the smaller enums' variants that occur; a new variant does not compile until it is named here.
+/// Returns the names of the variants of the smaller enums that occur. A new variant does not compile until its name is
+/// added here.
 fn variants() -> BTreeSet<&'static str> {
     let of_ends = |end: &End| match end {
         End::Completed { .. } => "completed",

@@ -24,13 +24,13 @@ fn assert_refused(lines: &[&str], expected: &str) {
 }
 
 #[test]
-fn the_first_record_is_the_only_start() {
+fn only_the_first_record_starts_a_run() {
     assert_refused(&[BEGAN], "record 0 at /main/a: the first record must be `started`, got `began`");
     assert_refused(&[STARTED, STARTED], "record 1: the run was started twice");
 }
 
 #[test]
-fn a_step_ends_once_and_cannot_begin_afterwards() {
+fn a_step_cannot_end_twice_or_begin_after_its_end() {
     assert_refused(&[STARTED, BEGAN, ENDED, ENDED], "record 3 at /main/a: the step ended twice");
     assert_refused(
         &[STARTED, BEGAN, ENDED, BEGAN],
@@ -45,7 +45,7 @@ fn a_step_ends_once_and_cannot_begin_afterwards() {
 }
 
 #[test]
-fn a_choice_is_made_once() {
+fn a_choice_cannot_be_made_twice() {
     assert_refused(&[STARTED, DECIDED, DECIDED], "record 2 at /main/a: the choice `branch` was made twice");
     let other = r#"{"decided":{"path":"/main/a","choice":{"while":[0,true]},"t":1}}"#;
     assert!(read(&[STARTED, DECIDED, other]).is_ok());
@@ -61,7 +61,7 @@ fn a_withheld_choice_cannot_be_recorded() {
 }
 
 #[test]
-fn a_step_gets_stuck_once_and_not_after_it_completed() {
+fn a_stuck_or_completed_step_cannot_get_stuck() {
     assert_refused(&[STARTED, BEGAN, STUCK, STUCK], "record 3 at /main/a: the step is already stuck");
     assert_refused(&[STARTED, BEGAN, ENDED, STUCK], "record 3 at /main/a: the step has already ended without failing");
 }
@@ -100,7 +100,7 @@ fn only_existing_choices_and_changes_can_be_revoked() {
 }
 
 #[test]
-fn a_dangling_reference_is_named() {
+fn error_names_a_dangling_reference() {
     let refers = r#"{"ended":{"path":"/main","end":{"completed":{"output":{"r":"/main/gone"}}},"t":2}}"#;
     assert_refused(
         &[STARTED, refers],

@@ -1,5 +1,5 @@
-//! Random records never make the fold panic, illegal ones are refused and change nothing, and after a crash at any
-//! point the records give the same statuses as the engine.
+//! Random records never cause a panic, and illegal records are refused and change nothing. After a crash at any point,
+//! the records yield the same statuses as the engine.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn describe(state: &RunState) -> String {
 }
 
 #[test]
-fn random_records_never_panic_and_refused_ones_change_nothing() {
+fn random_records_never_cause_a_panic_and_illegal_records_change_nothing() {
     let golden: Vec<Record> = GOLDEN.lines().map(|line| Record::decode(line.as_bytes()).unwrap()).collect();
     let (mut accepted, mut refused) = (0, 0);
     for seed in 0..300 {
@@ -45,7 +45,7 @@ fn random_records_never_panic_and_refused_ones_change_nothing() {
         let mut state = RunState::default();
         let mut legal = Vec::new();
         for number in 0..60 {
-            // Most runs begin with a start record, so that others can follow.
+            // Most runs begin with a start record, so that other records can follow.
             let record = &golden[if number == 0 && seed % 10 > 0 { 0 } else { random.below(golden.len()) }];
             let before = describe(&state);
             match state.apply(record) {
@@ -77,7 +77,7 @@ fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, lo
         if step.status == StepStatus::Cancelled || known.status() == StepStatus::Cancelled {
             continue;
         }
-        // A step whose failure was handled has failed itself, and has the output of its handler.
+        // A step whose failure was handled has itself failed, and has the output of its handler.
         let is_recovered = step.status == StepStatus::Completed && step.error.is_some();
         let expected = if is_recovered { StepStatus::Failed } else { step.status };
         assert_eq!(known.status(), expected, "{location}: {}", step.path);
@@ -87,7 +87,7 @@ fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, lo
 }
 
 #[test]
-fn after_a_crash_the_records_give_the_statuses_of_the_engine() {
+fn after_a_crash_the_records_yield_the_statuses_of_the_engine() {
     let (mut compared, mut crashes) = (0, 0);
     for seed in 1..=25 {
         let test = generate::crash_test(seed, |_| {});

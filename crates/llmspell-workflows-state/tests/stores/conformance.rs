@@ -20,17 +20,17 @@ fn check_conformance(adapter: &OnDisk, admits_several_processes: bool) {
 }
 
 #[test]
-fn memory_conforms() {
+fn in_memory_stores_conform() {
     conformance::all(Stores::memory);
     assert!(!Stores::memory().admits_several_processes());
 }
 
 #[test]
-fn sqlite_conforms() {
+fn sqlite_stores_conform() {
     check_conformance(&SQLITE, true);
 }
 
 #[test]
-fn sled_conforms() {
+fn sled_stores_conform() {
     check_conformance(&SLED, false);
 }

@@ -1,4 +1,4 @@
-//! Data that was changed, cut or lost on the disk causes an error, never a wrong value.
+//! Data that was changed, truncated or lost on the disk causes an error, never a wrong value.
 
 use std::{
     fs::{self, OpenOptions},
@@ -34,7 +34,7 @@ fn fill(stores: &Stores) {
     wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }
 
-/// Reads what [`fill`] stored: fails, or finds exactly the same.
+/// Reads the data that [`fill`] stored; either fails or finds exactly the same data.
 fn read(stores: &Stores) -> Result<(), StoreError> {
     let runs = wait(stores.runs.list(&RunQuery::default()))?.runs;
     assert_eq!(runs.len(), 20);
@@ -52,7 +52,7 @@ fn change_row(path: &Path, sql: &str) {
 }
 
 #[test]
-fn changed_rows_are_named() {
+fn error_names_the_changed_row() {
     let flip = "cast(substr(body, 1, 40) || x'ff' || substr(body, 42) AS BLOB)";
     for (sql, expected) in [
         (format!("UPDATE archive SET body = {flip}"), "the archive of the run 00000000-0000-0000-0000-000000000001"),
@@ -62,10 +62,7 @@ fn changed_rows_are_named() {
         ("DELETE FROM messages WHERE number = 3".to_owned(), "message 3 is missing, before message 4"),
         ("UPDATE blobs SET bytes = x'00'".to_owned(), "its hash does not match"),
         (format!("UPDATE runs SET body = {flip} WHERE rowid = 2"), "the run 3c6ef372-fe94-f82a-"),
-        (
-            "UPDATE runs SET status = 'failed' WHERE rowid = 2".to_owned(),
-            "differ from the columns by which it is found",
-        ),
+        ("UPDATE runs SET status = 'failed' WHERE rowid = 2".to_owned(), "differ from the indexed columns"),
         ("UPDATE runs SET body = (SELECT body FROM runs WHERE rowid = 2) WHERE rowid = 3".to_owned(), "checksum"),
         ("UPDATE runs SET body = 'text' WHERE rowid = 2".to_owned(), "Invalid column type"),
     ] {
@@ -94,7 +91,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn changed_bytes_never_give_a_wrong_value() {
+fn changed_bytes_never_cause_a_wrong_value() {
     for adapter in ON_DISK {
         let folder = folder();
         fill(&adapter.open_in(folder.path()).unwrap());
@@ -132,7 +129,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_truncated_database_is_damaged() {
+fn a_truncated_database_is_reported_as_damaged() {
     let folder = folder();
     fill(&SQLITE.open_in(folder.path()).unwrap());
     let path = SQLITE.path(folder.path());
@@ -147,7 +144,7 @@ fn changes_lost_by_sled_are_detected() {
     let folder = folder();
     fill(&SLED.open_in(folder.path()).unwrap());
     let path = SLED.path(folder.path());
-    // Without its files sled starts empty, as if nothing had been there.
+    // Without its files, sled starts with an empty database.
     fs::remove_dir_all(path.join("sled")).unwrap();
     let error = SLED.open_in(folder.path()).unwrap_err();
     let StoreError::Damaged { message, .. } = &error else { panic!("{error}") };
@@ -155,7 +152,7 @@ fn changes_lost_by_sled_are_detected() {
 }
 
 #[test]
-fn a_damaged_or_missing_mark_is_an_error() {
+fn a_damaged_or_missing_mark_causes_an_error() {
     for (damage, expected) in [
         (Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>, "both of its two slots"),
         (Box::new(|mark: &Path| fs::remove_file(mark).unwrap()), "no `mark` file"),
@@ -169,7 +166,7 @@ fn a_damaged_or_missing_mark_is_an_error() {
 }
 
 #[test]
-fn a_truncated_or_missing_large_value_is_named() {
+fn error_names_a_truncated_or_missing_large_value() {
     for (damage, expected) in [
         (Box::new(|file: &Path| drop(fs::write(file, [3; 9]))) as Box<dyn Fn(&Path)>, "its length or checksum"),
         (Box::new(|file: &Path| fs::remove_file(file).unwrap()), "the file is missing"),

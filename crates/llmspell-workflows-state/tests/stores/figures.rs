@@ -1,4 +1,4 @@
-//! Prints timings of the stores on this machine; see [`figures`] for how to run it.
+//! Prints timings of the stores on this machine; see [`print_store_timings`] for how to run it.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ fn finished(number: u64) -> RunSummary {
     RunSummary { status, ..summary(number, number.cast_signed()) }
 }
 
-/// About 300 bytes each.
+/// Returns 100 records of about 300 bytes each.
 fn records() -> Vec<Record> {
     let text = "x".repeat(240);
     let end = |step| End::Completed { output: StoredValue::Value(json!([step, text]).into()), changes: Vec::new() };

@@ -1,4 +1,4 @@
-//! Stored data stays readable. The files in `golden` never change; a new format gets new ones.
+//! Stored data stays readable. The files in `golden` must not be changed; a new format gets new files.
 
 use jiff::Timestamp;
 use llmspell_workflows_state::store::conformance::wait;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{SQLITE, folder};
 
-/// A database of schema version 1, from `sqlite3 .dump`.
+/// A database of schema version 1, dumped with `sqlite3 .dump`.
 const SQLITE_1: &str = include_str!("golden/sqlite-1.sql");
 
 fn records() -> Vec<Record> {
@@ -36,7 +36,7 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn a_version_1_database_is_migrated_with_all_its_content() {
+fn migration_keeps_all_content_of_a_version_1_database() {
     let folder = folder();
     let path = SQLITE.path(folder.path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

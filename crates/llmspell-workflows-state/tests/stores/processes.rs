@@ -1,6 +1,6 @@
-//! Concurrent use: processes and threads on SQLite, and the single process that sled allows.
+//! Concurrent use: SQLite stores are shared by processes and threads, and sled stores allow only one process.
 //!
-//! A child process is this test program again; an environment variable tells it what to do.
+//! A child process runs this test program again; an environment variable tells it what to do.
 
 use std::{
     env,
@@ -26,7 +26,7 @@ fn run() -> Uuid {
     Uuid::from_u128(1)
 }
 
-/// Runs the test `name` of this program in another process, and passes it the folder.
+/// Runs the test `name` of this program in another process and passes the folder to it.
 fn start(name: &str, folder: &Path) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER_VARIABLE, folder);
@@ -52,7 +52,7 @@ fn processes_and_handles_share_a_database() {
         return work(&SQLITE.open_in(&folder).unwrap(), 9);
     }
     let folder = folder();
-    // They also create the database concurrently.
+    // Both processes also create the database concurrently.
     let mut other = start("processes::processes_and_handles_share_a_database", folder.path());
     thread::scope(|scope| {
         for worker in 0..2 {
@@ -68,7 +68,7 @@ fn processes_and_handles_share_a_database() {
     assert_eq!(
         numbers,
         (1..=4 * EACH).collect::<Vec<_>>(),
-        "the messages of three workers, and one set that they share"
+        "the messages of three workers, and one set that all of them post"
     );
     let page = wait(stores.runs.list(&RunQuery { limit: 1_000, ..RunQuery::default() })).unwrap();
     assert_eq!(page.runs.len() as u64, 3 * EACH);
@@ -85,7 +85,7 @@ fn two_handles_see_each_others_writes() {
         assert_eq!(
             wait(reader.inbox.post(run(), &number.to_string(), &Message::Cancel)),
             Ok(number),
-            "the other handle posted it already"
+            "the other handle has already posted the message"
         );
     }
 }
@@ -99,12 +99,12 @@ fn hold_store(folder: &Path) {
 }
 
 #[test]
-fn sled_names_the_process_that_owns_it() {
+fn sled_error_names_the_process_that_owns_the_store() {
     if let Some(folder) = child_task() {
         return hold_store(&folder);
     }
     let folder = folder();
-    let mut other = start("processes::sled_names_the_process_that_owns_it", folder.path());
+    let mut other = start("processes::sled_error_names_the_process_that_owns_the_store", folder.path());
     let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("held")), "the other process never opened the store");
 
@@ -112,17 +112,17 @@ fn sled_names_the_process_that_owns_it() {
     let StoreError::Held { path, holder } = &error else { panic!("{error}") };
     assert_eq!(*path, SLED.path(folder.path()));
     assert!(holder.starts_with(&format!("process {} (stores-", other.id())), "{holder}");
-    assert!(holder.ends_with(" processes::sled_names_the_process_that_owns_it)"), "{holder}");
+    assert!(holder.ends_with(" processes::sled_error_names_the_process_that_owns_the_store)"), "{holder}");
     assert!(error.to_string().contains("or use a SQLite store"), "{error}");
 
-    // A killed process owns nothing, whatever name it leaves behind.
+    // A killed process owns nothing, even if it leaves its name behind.
     other.kill().unwrap();
     other.wait().unwrap();
     drop(SLED.open_in(folder.path()).unwrap());
 }
 
 #[test]
-fn sled_allows_one_handle() {
+fn sled_allows_only_one_handle() {
     let folder = folder();
     let first = SLED.open_in(folder.path()).unwrap();
     let error = SLED.open_in(folder.path()).unwrap_err();

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use llmspell_workflows_state::store::{StoreError, Stores};
 use tempfile::TempDir;
 
-/// An adapter on the disk.
+/// An adapter that stores its data on the disk.
 pub(crate) struct OnDisk {
     pub(crate) name: &'static str,
     open: fn(&Path) -> Result<Stores, StoreError>,

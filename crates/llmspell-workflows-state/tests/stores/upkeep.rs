@@ -22,7 +22,7 @@ fn fill(stores: &Stores) {
 }
 
 #[test]
-fn a_backup_has_the_content_of_its_moment_and_is_a_store_itself() {
+fn a_backup_is_a_valid_store_with_the_content_at_that_moment() {
     for adapter in ON_DISK {
         let (name, first, second) = (adapter.name, folder(), folder());
         let open = |folder: &tempfile::TempDir| adapter.open_in(folder.path()).unwrap();
@@ -33,7 +33,7 @@ fn a_backup_has_the_content_of_its_moment_and_is_a_store_itself() {
         assert_eq!((all.others, &all.damage[..]), (3, &[][..]), "{name}");
         std::fs::create_dir(second.path().join("store")).unwrap();
         wait(stores.adapter.back_up(&adapter.path(second.path()))).unwrap();
-        // Later messages are not in the copy.
+        // The copy does not contain messages that are posted later.
         wait(stores.inbox.post(run(), "two", &Message::Pause)).unwrap();
         wait(stores.adapter.compact()).unwrap();
         let copy = open(&second);

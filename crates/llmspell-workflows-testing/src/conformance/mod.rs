@@ -1,7 +1,8 @@
 //! Conformance tests for implementations of the advanced services.
 //!
-//! Pass a new, empty instance of your implementation to each function. It panics at the first difference and says what
-//! was expected. The tests for journals and stores are in the state crate, behind its feature `conformance`.
+//! Pass a new, empty instance of your implementation to each function. The function panics at the first difference and
+//! reports the expected behaviour. The tests for journals and stores are in the state crate, behind its feature
+//! `conformance`.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -28,7 +28,7 @@ fn session(id: &str, second: i64, status: SessionStatus) -> Session {
     }
 }
 
-/// Tests that sessions are stored unchanged, replaced, queried by every criterion, and removed.
+/// Tests that sessions are stored unchanged, and can be replaced, queried by every criterion, and removed.
 ///
 /// # Panics
 /// Panics if the storage behaves differently.

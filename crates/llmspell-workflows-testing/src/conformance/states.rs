@@ -8,7 +8,7 @@ fn state(input: Value, n: Value) -> WorkflowState {
     state
 }
 
-/// Tests that states are stored unchanged under their names, replaced, and removed.
+/// Tests that states are stored unchanged under their names, and can be replaced and removed.
 ///
 /// # Panics
 /// Panics if the storage behaves differently.

@@ -102,7 +102,7 @@ async fn entries(storage: &dyn VectorStorage) -> usize {
     storage.stats().await.expect("stats must succeed").entries
 }
 
-/// Tests that each text gets a vector of the declared length, with a direction, in the order of the texts.
+/// Tests that each text gets a nonzero vector of the declared length, and that vectors are in the order of the texts.
 ///
 /// # Panics
 /// Panics if the service behaves differently.
@@ -120,7 +120,7 @@ pub async fn embeddings(service: &dyn EmbeddingService) {
         [[0.0; 0]; 0],
         "no texts must get no vectors"
     );
-    // A model may return different bits for the same text, but the text's own vector must be the nearest.
+    // A model may return slightly different vectors for the same text, but the nearest vector must belong to that text.
     for (index, text) in texts.iter().enumerate() {
         let alone = service.embed(std::slice::from_ref(text)).await.expect("embedding must succeed").remove(0);
         let near = |other: &Vec<f32>| cosine(&alone, other);

@@ -10,13 +10,13 @@ use llmspell_workflows_state::disk::{Disk, DiskFile};
 
 use super::{CrashPoint, SeededRandom};
 
-/// The size of a sector in bytes, which a power loss keeps or loses as a whole.
+/// The size of a sector in bytes; a power loss normally keeps or loses a whole sector.
 const SECTOR: usize = 512;
 
 /// A simulated disk in memory that tracks which writes are synced.
 ///
-/// After a power loss, each sector written since the last sync of its file is kept or lost, in any order, and a sector
-/// may be torn in two. After a kill, all writes are kept.
+/// After a power loss, each sector that was written since the last sync of its file is either kept or lost, in any
+/// order, and a sector may be torn in two. After a kill, all writes are kept.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,
@@ -30,7 +30,7 @@ pub struct SimDisk {
 pub enum DiskFault {
     /// A write fails without writing anything.
     Write,
-    /// A sync fails: its writes are lost on a power loss, even if later syncs succeed.
+    /// A sync fails: a power loss then loses the writes before it, even if later syncs succeed.
     Sync,
 }
 
@@ -61,7 +61,7 @@ impl SimDisk {
         Self { files: Arc::new(Mutex::new(self.files().clone())), ..Self::default() }
     }
 
-    /// Returns the disk after a power loss: synced writes are kept, and `seed` determines which others are.
+    /// Returns the disk after a power loss: synced writes are kept, and `seed` determines which other writes are kept.
     #[must_use]
     pub fn after_power_loss(&self, seed: u64) -> Self {
         let mut random = SeededRandom::new(seed);
@@ -72,7 +72,7 @@ impl SimDisk {
         Self { files: Arc::new(Mutex::new(files)), ..Self::default() }
     }
 
-    /// Makes the `number`th operation of this kind from now on fail, counted from 0.
+    /// Makes the `number`th operation of this kind after this call fail, counted from 0.
     pub fn fail(&self, fault: DiskFault, number: u64) {
         lock(&self.faults).push((fault, number));
     }
@@ -83,7 +83,7 @@ impl SimDisk {
         self.files().values().map(|content| content.syncs).sum()
     }
 
-    /// Calls `change` with the files and their bytes, to damage them.
+    /// Damages the disk: calls `change` with the files and their bytes.
     pub fn damage(&self, change: impl FnOnce(&mut BTreeMap<PathBuf, Vec<u8>>)) {
         let mut files = self.files();
         let mut contents = files.iter().map(|(path, content)| (path.clone(), content.current.clone())).collect();
@@ -94,7 +94,7 @@ impl SimDisk {
             .collect();
     }
 
-    /// Returns whether this operation has to fail.
+    /// Returns whether this operation must fail.
     fn is_failing(&self, fault: DiskFault) -> bool {
         let mut faults = lock(&self.faults);
         let Some(position) = faults.iter().position(|(kind, _)| *kind == fault) else { return false };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::CrashPoint;
 
-/// Wraps a journal in a process that crashes at a boundary, and records which completions were acknowledged.
+/// Wraps a journal for a process that crashes at a boundary, and records which completions were acknowledged.
 #[derive(Debug)]
 pub struct WatchedJournal {
     journal: Arc<dyn Journal>,
@@ -20,7 +20,7 @@ pub struct WatchedJournal {
 }
 
 impl WatchedJournal {
-    /// Wraps `journal` in a process that crashes at `point`.
+    /// Wraps `journal` for a process that crashes at `point`.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>, point: CrashPoint) -> Self {
         Self { journal, point, pending: Mutex::default(), acknowledged: Mutex::default() }

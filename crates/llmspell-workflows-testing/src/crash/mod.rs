@@ -1,9 +1,9 @@
 //! Crashes a workflow at every boundary and checks that the result does not change.
 //!
-//! [`CrashTest`] first runs a workflow without a crash. Then it runs it once for each boundary, in a process that
-//! crashes there: before and after each record is appended, before and after each write and sync of the disk, and
-//! before an acknowledgement is received. A new process resumes the run, which must reach the same output and state
-//! with the same effects. A step whose completion was acknowledged must not be performed again.
+//! [`CrashTest`] first runs a workflow without a crash. Then it runs the workflow once for each boundary, in a process
+//! that crashes there. The boundaries are before and after each record is appended, before and after each write and
+//! sync of the disk, and before an acknowledgement is received. A new process resumes the run, which must reach the
+//! same output and state with the same effects. A step whose completion was acknowledged must not be performed again.
 //!
 //! ```
 //! use llmspell_workflows_basic::{activity::function, model::{Definition, Step}};
@@ -43,7 +43,7 @@ pub use test::{CrashReport, CrashTest, Difference};
 
 pub use crate::clock::SimClock;
 
-/// Counts the boundaries of a process and crashes it at one of them.
+/// Counts the boundaries that a process reaches and crashes the process at one of them.
 #[derive(Debug, Clone, Default)]
 pub struct CrashPoint(Arc<Inner>);
 
@@ -75,7 +75,7 @@ impl CrashPoint {
     /// Passes a boundary.
     ///
     /// # Errors
-    /// Fails if the process crashes here or has crashed.
+    /// Fails if the process crashes at this boundary or has already crashed.
     pub fn pass(&self) -> Result<(), Crashed> {
         let number = self.0.passed.fetch_add(1, Ordering::SeqCst);
         if self.0.crash_at.is_some_and(|at| number >= at) {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{CrashPoint, SimClock};
 
-/// How a process end.
+/// How a process ended.
 #[derive(Debug)]
 pub(super) enum ProcessEnd {
     Done(Box<Finished>),
@@ -22,7 +22,7 @@ pub(super) enum ProcessEnd {
     Fault(JournalError),
 }
 
-/// One process on a journal, which lasts until the run ends, parks or crashes.
+/// A process that uses a journal until the run ends or parks, or until the process crashes.
 pub(super) struct Process<'a> {
     pub(super) engine: &'a Engine,
     pub(super) definition: &'a Definition,
@@ -65,9 +65,9 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
-        // Signals that a step has already received are in the journal and are not received twice.
+        // Signals that a step has already received are in the journal, and are not received again.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
-        // A run that waits only for a signal would wait forever.
+        // Otherwise, a run that waits only for a signal would wait forever.
         let hold = async {
             run.until_waiting().await;
             run.park();

@@ -60,14 +60,14 @@ impl fmt::Display for Difference {
 
 impl std::error::Error for Difference {}
 
-/// What a crash loses.
+/// The data that a crash loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     /// The journal is in memory, and all appended records are kept.
     Memory,
     /// A kill: all writes are kept.
     Kill,
-    /// A power loss: synced writes are kept, and a random part of the others.
+    /// A power loss: synced writes are kept, and a random subset of the other writes.
     Power,
 }
 
@@ -94,7 +94,7 @@ impl CrashTest {
         }
     }
 
-    /// Registers the activity `name` of `kind`, and counts how often each step performs it.
+    /// Registers the activity `name` of `kind` and counts how often each step performs it.
     #[must_use]
     pub fn activity<F, Fut>(mut self, kind: &str, name: &str, perform: F) -> Self
     where
@@ -111,9 +111,9 @@ impl CrashTest {
         self
     }
 
-    /// Sends the run the signal `name` with `data`, for the first step that waits for it.
+    /// Sends the signal `name` with `data` to the run; the first step that waits for it receives it.
     ///
-    /// Each process delivers the signal again.
+    /// Every process of the run delivers the signal again.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
         let number = self.signals.len() as u64 + 1;
@@ -130,10 +130,11 @@ impl CrashTest {
 
     /// Crashes the workflow at every boundary.
     ///
-    /// The journal is in memory, then a log on a disk that survives a kill, then one that survives a power loss.
+    /// This is done with an in-memory journal, with a log on a disk that survives a kill, and with a log on a disk that
+    /// survives a power loss.
     ///
     /// # Errors
-    /// Fails at the first crash that made a difference.
+    /// Fails at the first crash that changed the result.
     pub fn crash_everywhere(&self) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
@@ -145,7 +146,7 @@ impl CrashTest {
     /// Does the same as [`Self::crash_everywhere`] at `count` random boundaries, determined by `seed`.
     ///
     /// # Errors
-    /// Fails at the first crash that made a difference.
+    /// Fails at the first crash that changed the result.
     pub fn crash_anywhere(&self, count: u32, seed: u64) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         let mut random = SeededRandom::new(seed);
@@ -158,7 +159,7 @@ impl CrashTest {
         Ok(report)
     }
 
-    /// Runs the workflow to its end on `journal`, which may already contain the run. Waiting takes no time.
+    /// Runs the workflow to its end on `journal`, which may already contain the run. Waits take no real time.
     ///
     /// # Errors
     /// Fails if the journal cannot be read or written.
@@ -166,7 +167,7 @@ impl CrashTest {
         self.run_at(journal, &SimClock::default())
     }
 
-    /// Does the same as [`Self::run_on`] with a clock, which may show the time at which an earlier process ended.
+    /// Does the same as [`Self::run_on`] with a clock, which can show the time at which an earlier process ended.
     ///
     /// # Errors
     /// Fails if the journal cannot be read or written.
@@ -175,7 +176,7 @@ impl CrashTest {
         Ok(finished.expect("the process never crashes"))
     }
 
-    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if it did.
+    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if it crashed.
     ///
     /// The journal should be a [`WatchedJournal`] with the same point, which counts the boundaries.
     ///
@@ -200,7 +201,7 @@ impl CrashTest {
         }
     }
 
-    /// Returns how often each step was performed since the last run started, by its path and attempt.
+    /// Returns how often each step was performed since the last run started, by path and attempt.
     #[must_use]
     pub fn performed(&self) -> BTreeMap<String, u32> {
         self.effects().clone()
@@ -226,7 +227,7 @@ impl CrashTest {
         Ok(())
     }
 
-    /// Crashes the workflow at one boundary, and returns whether it was reached.
+    /// Crashes the workflow at one boundary; returns whether the boundary was reached.
     fn crash_once(
         &self,
         loss: Loss,
@@ -253,7 +254,7 @@ impl CrashTest {
             None => "no error".to_owned(),
         })?;
         same("state", &one.state_changes, &two.state_changes, |changes| json!(changes).to_string())?;
-        // The progress of a step that is cancelled because another won is random.
+        // If a step is cancelled because another step won a race, its progress is random.
         let cancelled: Vec<String> = [one, two].iter().flat_map(|finished| cancelled_paths(finished)).collect();
         let is_cancelled = |effect: &str| {
             cancelled
@@ -264,7 +265,7 @@ impl CrashTest {
         same("effects", &keys(expected), &keys(resumed), |keys| keys.join(", "))
     }
 
-    /// Runs to the end, with a first process that crashes at boundary `crash_at`.
+    /// Runs the workflow to its end; the first process crashes at boundary `crash_at`.
     fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
         lock(&self.effects).clear();
         let clock = SimClock::default();
@@ -342,7 +343,7 @@ fn open(
     let journal: Arc<dyn Journal> = match loss {
         Loss::Memory => memory.clone(),
         Loss::Kill | Loss::Power => {
-            // Short segments, so that runs span several.
+            // Segments are short, so that a run spans several of them.
             let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
             match WalJournal::open_on(Arc::new(disk.for_process(point)), Path::new("/log"), options) {
                 Ok(journal) => Arc::new(journal),

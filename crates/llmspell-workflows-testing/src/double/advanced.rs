@@ -17,7 +17,7 @@ impl Service for dyn StateStorage + '_ {
 }
 
 impl Double<dyn StateStorage> {
-    /// Creates a double of a state storage; the subject of a call is the name.
+    /// Creates a double of a state storage; the subject of a call is the name of the state.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -114,7 +114,7 @@ impl Service for dyn VectorStorage + '_ {
 }
 
 impl Double<dyn VectorStorage> {
-    /// Creates a double of a vector storage; the subject of a call is the scope and the ids.
+    /// Creates a double of a vector storage; the subject of a call is the scope and the ids of the entries.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -122,7 +122,7 @@ impl Double<dyn VectorStorage> {
     /// use llmspell_workflows_testing::double::Double;
     ///
     /// let vectors = Double::vectors(MemoryVectors::default());
-    /// // The insertion succeeds but its response is lost: another attempt must not store the entry twice.
+    /// // The insertion succeeds but its response is lost; a second attempt must not store the entry twice.
     /// vectors.loses_response_at("insert", 1, || VectorError::Service("connection lost".into()));
     ///
     /// let entry = || vec![VectorEntry::new("n-1", "notes", vec![1.0, 0.0])];

@@ -22,7 +22,7 @@ impl Double<dyn Dispatch> {
     /// use llmspell_workflows_basic::{StepError, engine::InProcess};
     /// use llmspell_workflows_testing::{double::Double, harness::{Script, WorkflowTest, prelude::*}};
     ///
-    /// // A machine that performs leaves and is unreachable once.
+    /// // The machine that performs leaves is unreachable once.
     /// let machine = Double::dispatch(InProcess);
     /// machine.fails_at("perform", 1, || StepError::transient("unreachable", "the machine does not respond"));
     /// let dispatch = machine.clone();

@@ -13,7 +13,7 @@ impl Service for dyn Journal + '_ {
 }
 
 impl Double<dyn Journal> {
-    /// Creates a double of a shared journal; the subject of `append` is the kind of the record and its path.
+    /// Creates a double of a shared journal; the subject of `append` is the kind and the path of the record.
     #[must_use]
     pub fn journal(inner: Arc<impl Journal + 'static>) -> Self {
         Self::around(inner)
@@ -53,7 +53,8 @@ impl Journal for Double<dyn Journal> {
     }
 }
 
-/// Returns the kind of a record and its path, such as `ended /main/charge`. Its JSON is an object with the kind as key.
+/// Returns the kind of a record and its path, such as `ended /main/charge`. As JSON, a record is an object with its
+/// kind as the key.
 fn record_subject(record: &Value) -> String {
     let Some((kind, fields)) = record.as_object().and_then(|record| record.iter().next()) else {
         return record.as_str().unwrap_or_default().to_owned();

@@ -1,7 +1,7 @@
 //! Test doubles of services that record calls and fail on request.
 //!
-//! A [`Double`] wraps a real implementation, usually one in memory, and forwards calls to it. It returns the results of
-//! a real service, so a test specifies only the failures:
+//! A [`Double`] wraps a real implementation, usually an in-memory one, and forwards calls to it. Its results are those
+//! of a real service, so a test specifies only the failures:
 //!
 //! | double | trait | feature |
 //! |---|---|---|
@@ -57,12 +57,12 @@ use serde_json::Value;
 
 use crate::{Story, bounded_log::BoundedLog};
 
-/// The maximum number of calls that a double records; the oldest is dropped when it is full.
+/// The maximum number of calls that a double records; after that, the oldest call is dropped.
 pub const CALLS_MAX: usize = 10_000;
 
 /// A service trait that a double can wrap, as `dyn Trait`.
 pub trait Service {
-    /// The error of its calls.
+    /// The error that calls of the service return.
     type Error: fmt::Display + Send;
     /// The names of the methods that can fail.
     const CALLS: &'static [&'static str];
@@ -87,7 +87,7 @@ struct Fault<E> {
     call: &'static str,
     first: u64,
     last: u64,
-    /// Whether the service performs the call although its response is lost.
+    /// Whether the service performs the call, but its response is lost.
     is_performed: bool,
     error: Arc<dyn Fn() -> E + Send + Sync>,
 }
@@ -97,9 +97,9 @@ struct Fault<E> {
 pub struct RecordedCall {
     /// The name of the method.
     pub call: &'static str,
-    /// A short description of its subject: an id, a path, a kind of record.
+    /// A short description of the subject of the call, such as an id, a path or a kind of record.
     pub subject: String,
-    /// All arguments.
+    /// All arguments of the call.
     pub arguments: Value,
     /// The error, requested by the test or returned by the service itself.
     pub error: Option<String>,
@@ -138,7 +138,7 @@ impl<S: Service + ?Sized> Double<S> {
         self.fault(call, number, u64::MAX, false, error);
     }
 
-    /// Makes the `number`th `call` succeed but return `error`, as if the response were lost.
+    /// Makes the `number`th `call` return `error` although the service performed it, as if the response were lost.
     ///
     /// # Panics
     /// Panics if the service has no such call; the message lists its calls.
@@ -158,7 +158,7 @@ impl<S: Service + ?Sized> Double<S> {
         lock(&self.log).calls.iter().cloned().collect()
     }
 
-    /// Returns how often `call` was made.
+    /// Returns the number of times that `call` was made.
     ///
     /// # Panics
     /// Panics if the service has no such call; the message lists its calls.
@@ -190,7 +190,7 @@ impl<S: Service + ?Sized> Double<S> {
         lock(&self.log).faults.push(Fault { call, first, last, is_performed, error: Arc::new(error) });
     }
 
-    /// Records a call, and returns a handle that makes it.
+    /// Records a call and returns a handle that makes the call.
     fn record(&self, call: &'static str, subject: impl Into<String>, arguments: Value) -> PendingCall<S::Error> {
         let index = index::<S>(call);
         let mut log = lock(&self.log);
@@ -211,7 +211,7 @@ struct PendingCall<E> {
 }
 
 impl<E: fmt::Display> PendingCall<E> {
-    /// Calls the service with `call` unless the call has to fail, and returns its result or the requested error.
+    /// Calls the service with `call` unless the call must fail; returns the service's result or the requested error.
     fn call<T>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let result = if self.is_performed() { call() } else { Err(self.error()) };
         self.finish(result)
@@ -223,7 +223,7 @@ impl<E: fmt::Display> PendingCall<E> {
         self.finish(result)
     }
 
-    /// Returns whether the service is called at all.
+    /// Returns whether the service is called.
     fn is_performed(&self) -> bool {
         self.fault.as_ref().is_none_or(|(is_performed, _)| *is_performed)
     }

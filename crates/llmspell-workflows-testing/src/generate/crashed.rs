@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{FUNCTION, LIMIT, TOOL, from_seed, probe, settled};
 use crate::crash::CrashTest;
 
-/// Takes everything for valid.
+/// A schema check that accepts everything.
 struct AnySchema;
 
 impl SchemaCheck for AnySchema {
@@ -16,7 +16,7 @@ impl SchemaCheck for AnySchema {
     }
 }
 
-/// The definition that `seed` stands for, to be crashed; `performed` hears of each effect before it happens.
+/// Returns a crash test of the definition generated from `seed`; `performed` is called before each effect.
 #[must_use]
 pub fn crash_test(seed: u64, performed: impl Fn(&ActivityContext) + Clone + Send + Sync + 'static) -> CrashTest {
     let probe = move |context: ActivityContext| {

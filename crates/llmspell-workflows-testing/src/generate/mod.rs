@@ -1,8 +1,8 @@
-//! Random valid definitions, as strategies of proptest.
+//! Random valid definitions, as proptest strategies.
 //!
-//! A definition is made in two steps: a strategy grows a plan, a tree without names that shrinks well, and
-//! that is written out as a model, where each step gets an id of its own and refers only to what it can see. So every
-//! definition is valid by construction, and a smaller one stays valid.
+//! A definition is generated in two steps. A strategy grows a plan, which is a tree without names that shrinks well.
+//! The plan is then converted to a model in which each step gets a unique id and refers only to steps that it can see.
+//! So every definition is valid by construction, and stays valid when it shrinks.
 //!
 //! ```
 //! use llmspell_workflows_testing::generate;
@@ -30,27 +30,27 @@ pub use crashed::crash_test;
 pub use settle::{probe, settled};
 pub use values::{json, text};
 
-/// The name of the function that generated steps call; register one that answers with its input.
+/// The name of the function that generated steps call. Register a function that returns its input under this name.
 pub const FUNCTION: &str = "probe";
 
 /// The name of the tool that generated steps call.
 pub const TOOL: &str = "probe_tool";
 
-/// The name of the concurrency limit that generated steps take permits of.
+/// The name of the concurrency limit that generated steps use.
 pub const LIMIT: &str = "probe_limit";
 
-/// Valid definitions of up to some forty steps, nested up to four levels deep.
+/// Generates valid definitions of up to about forty steps, nested up to four levels deep.
 ///
-/// They hold every kind of step. Their input has a number `n` and a list `items`; each list but a route's may refer to
-/// earlier steps, conditions also to the state.
+/// They contain every kind of step. Their input has a number `n` and a list `items`. Steps in a list can refer to
+/// earlier steps, except in a route; conditions can also refer to the state.
 pub fn definition() -> impl Strategy<Value = Definition> {
     (plan::head(), plan::body()).prop_map(|(head, body)| write::definition(head, body))
 }
 
-/// The definition that `seed` stands for; always the same.
+/// Returns the definition generated from `seed`. The same seed always results in the same definition.
 ///
 /// # Panics
-/// Never: every plan that the strategy grows is a definition.
+/// Never, since every plan that the strategy grows is a valid definition.
 #[must_use]
 pub fn from_seed(seed: u64) -> Definition {
     let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);

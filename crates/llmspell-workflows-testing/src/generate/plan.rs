@@ -1,4 +1,4 @@
-//! Definitions before they have names.
+//! Plans of definitions, in which steps do not have names yet.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) name: Option<String>,
-    /// Chooses an expression on what the step sees.
+    /// Selects an expression on the data that the step sees.
     pub(super) condition: Option<Index>,
     pub(super) retry: Option<Retry>,
     pub(super) timeout: Option<Delay>,
@@ -44,7 +44,7 @@ pub(super) struct Settings {
     pub(super) goes_on: bool,
     pub(super) is_limited: bool,
     pub(super) required: bool,
-    /// Choose dependencies, in a graph, and targets, in a route.
+    /// Select the dependencies in a graph and the targets in a route.
     pub(super) picks: Vec<Index>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Settings {
 pub(super) enum Kind {
     Function(Value, Index),
     Set(Vec<Value>, Index),
-    /// A leaf that refers to nothing.
+    /// A leaf without references.
     Plain(StepKind),
     Sequence {
         steps: Vec<Plan>,
@@ -125,7 +125,7 @@ pub(super) fn head() -> impl Strategy<Value = Head> {
         })
 }
 
-/// A sequence, a graph or a route of steps, or a single block.
+/// Generates a sequence, a graph or a route of steps, or a single block.
 pub(super) fn body() -> impl Strategy<Value = Kind> {
     prop_oneof![
         4 => steps(step(), 1..5, any::<bool>()),
@@ -188,7 +188,8 @@ fn repeat(inner: impl Strategy<Value = Plan>) -> impl Strategy<Value = Kind> {
     let steps = prop::collection::vec(inner, 1..3);
     (over(), steps, prop::option::of(1_u32..4), prop::option::of(1_u64..4), iteration_errors()).prop_map(
         |(over, steps, parallelism, max_iterations, on_error)| {
-            // A loop that tests a condition before each iteration has no parallel mode, and needs an end.
+            // A loop that tests a condition before each iteration has no parallel mode, and needs a maximum number of
+            // iterations.
             let is_while = matches!(over, Over::While);
             let parallelism = parallelism.filter(|_| !is_while);
             let max_iterations = max_iterations.or(is_while.then_some(2));

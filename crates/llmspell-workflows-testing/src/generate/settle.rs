@@ -1,4 +1,5 @@
-//! What makes generated definitions comparable: activities whose answer follows from their input, and no races.
+//! Makes the outcomes of generated definitions comparable. The results of activities depend only on their input, and
+//! races are removed.
 
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-/// What the activities of generated definitions do: what fails, and for how many attempts, follows from the input.
+/// Performs the activities of generated definitions. The input determines whether an activity fails, and how many
+/// attempts fail.
 ///
 /// # Errors
-/// Some inputs fail, once or for good.
+/// Some inputs cause a failure, either once or permanently.
 pub fn probe(input: &Value, attempt: u32) -> Result<Value, StepError> {
     let value = input.get("value").or_else(|| input.get("input")).unwrap_or(input);
     match value.to_string().len() % 7 {
@@ -24,7 +26,7 @@ pub fn probe(input: &Value, attempt: u32) -> Result<Value, StepError> {
     }
 }
 
-/// The same definition without what makes its outcome depend on which branch is faster.
+/// Returns the definition without the settings that make its outcome depend on which branch is faster.
 #[must_use]
 pub fn settled(mut definition: Definition) -> Definition {
     definition.retry_budget = None;
@@ -57,7 +59,7 @@ fn settle(step: &mut Step) {
                 parallel.on_conflict = OnConflict::Last;
             }
         }
-        // No other kind runs steps at the same time and lets the first of them decide.
+        // No other kind runs steps concurrently and lets the first of them decide the outcome.
         _ => {}
     }
     step.kind.steps_mut().into_iter().for_each(|step| settle(Arc::make_mut(step)));

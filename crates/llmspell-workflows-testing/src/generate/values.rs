@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Texts without references: plain words, and what notations trip over.
+/// Generates texts without references: plain words, and texts that are difficult to write in some notations.
 pub fn text() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         "yes",
@@ -64,7 +64,7 @@ pub fn text() -> impl Strategy<Value = String> {
     .prop_filter("no reference begins by chance", |text| !text.contains("{{") && !text.contains("${"))
 }
 
-/// Any JSON, three levels deep, whose texts hold no references.
+/// Generates any JSON of up to three levels whose texts contain no references.
 pub fn json() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         any::<i64>().prop_map(Value::from),

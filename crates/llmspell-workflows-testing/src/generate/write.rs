@@ -1,4 +1,4 @@
-//! A plan to a definition: ids, and references to what can be seen.
+//! Converts a plan to a definition: adds ids and references to visible steps.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Writer {
         format!("s{}", self.steps)
     }
 
-    /// A step that sees the steps `seen`.
+    /// Returns a step that sees the steps `seen`.
     fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
         let Plan { settings, kind } = plan;
         let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;
@@ -68,12 +68,12 @@ impl Writer {
         }
     }
 
-    /// Steps in order, each of which sees those before it.
+    /// Returns steps in order; each step sees the steps before it.
     fn list(&mut self, plans: Vec<Plan>, seen: &[String]) -> Steps {
         let mut seen = seen.to_vec();
         let mut steps = Steps::new();
         for plan in plans {
-            // The other rules are about dependencies, and would be refused.
+            // The other trigger rules concern dependencies and would be refused.
             let rule = Some(plan.settings.trigger_rule)
                 .filter(|rule| matches!(rule, TriggerRule::AllDone | TriggerRule::Always));
             let step = Step { trigger_rule: rule.unwrap_or_default(), ..self.step(plan, &seen) };
@@ -83,7 +83,7 @@ impl Writer {
         steps
     }
 
-    /// Steps that depend on some of those before them, and see only these.
+    /// Returns steps that depend on some of the steps before them, and see only their dependencies.
     fn graph(&mut self, plans: Vec<Plan>, seen: &[String]) -> Steps {
         let mut steps: Vec<Step> = Vec::new();
         let rules: Vec<_> = plans.iter().map(|plan| plan.settings.trigger_rule).collect();
@@ -100,7 +100,7 @@ impl Writer {
                 if dependencies.is_empty() { TriggerRule::default() } else { plan.settings.trigger_rule };
             steps.push(Step { dependencies, trigger_rule, ..self.step(plan, &seen) });
         }
-        // Without any dependency it is a sequence, where rules mean nothing.
+        // Without any dependency, the steps form a sequence, in which trigger rules have no meaning.
         if steps.iter().any(|step| !step.dependencies.is_empty()) {
             steps.iter_mut().zip(rules).for_each(|(step, rule)| step.trigger_rule = rule);
         }
@@ -153,7 +153,7 @@ impl Writer {
         StepKind::Set(map)
     }
 
-    /// Steps that see nothing of each other, since any of them may come first.
+    /// Returns a route whose steps do not see each other, since any of them may run first.
     fn route(&mut self, plans: Vec<Plan>, transitions_max: u32, seen: &[String]) -> StepKind {
         let picks: Vec<_> = plans.iter().map(|plan| plan.settings.picks.clone()).collect();
         let mut steps: Vec<_> = plans.into_iter().map(|plan| self.step(plan, seen)).collect();
@@ -201,7 +201,7 @@ fn items(over: plan::Over) -> LoopSource {
     }
 }
 
-/// An expression on the input, the state and the steps `seen`.
+/// Returns an expression on the input, the state and the steps `seen`.
 fn expression(pick: Index, seen: &[String]) -> String {
     const FIXED: [&str; 5] =
         ["input.n > 1", "input.n === 7", "state.k1 == null", "input.items.length > 0 && !false", "true"];
@@ -211,7 +211,7 @@ fn expression(pick: Index, seen: &[String]) -> String {
     }
 }
 
-/// A reference to the input or to one of the steps `seen`.
+/// Returns a reference to the input or to one of the steps `seen`.
 fn reference(pick: Index, seen: &[String]) -> String {
     match pick.index(1 + seen.len()).checked_sub(1) {
         Some(at) => format!("{{{{ steps.{}.output }}}}", seen[at]),

@@ -1,4 +1,4 @@
-//! Tests of your own workflows: scripted activities, simulated time, and assertions that show the whole run.
+//! Tests of your own workflows, with scripted activities, simulated time, and assertions that show the whole run.
 //!
 //! A workflow whose payment service is temporarily down:
 //!
@@ -19,7 +19,7 @@
 //! result.completed_with(&json!("on its way"));
 //! result.ran(&["charge", "ship"]);
 //! assert_eq!(result.calls("warehouse"), [json!({"receipt": "r-7"})]);
-//! // Ten seconds, then twenty, in simulated time.
+//! // The delays are ten and twenty seconds of simulated time.
 //! assert_eq!(result.duration(), Duration::from_secs(30));
 //! ```
 //!
@@ -44,7 +44,7 @@
 //! assert_eq!(ignored.duration(), Duration::from_secs(3 * 24 * 3600));
 //! ```
 //!
-//! A workflow that is undone when it fails, wherever its process crashes:
+//! A workflow that is undone when it fails, even if its process crashes at any point:
 //!
 //! ```
 //! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -64,7 +64,7 @@
 //! assert_eq!(result.status(), RunStatus::Compensated);
 //! assert_eq!(result.calls("cancel"), [json!({"booking": "f-1"})]);
 //!
-//! // Crashes at every boundary, with the journal in memory, after a kill and after a power loss.
+//! // The process crashes at every boundary: with an in-memory journal, by a kill, and by a power loss.
 //! assert!(test.crash_everywhere().crashes > 50);
 //! ```
 
@@ -96,7 +96,7 @@ use crate::{
     double::Double,
 };
 
-/// The items that most tests of workflows use.
+/// The items that most workflow tests use.
 pub mod prelude {
     pub use std::time::Duration;
 
@@ -163,14 +163,14 @@ impl WorkflowTest {
         self
     }
 
-    /// Sends the run the signal `name` with `data`, for the first step that waits for it.
+    /// Sends the signal `name` with `data` to the run; the first step that waits for it receives it.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
         self.signals.push((name.to_owned(), data));
         self
     }
 
-    /// Runs the workflow to its end. When all of it waits, the time advances at once.
+    /// Runs the workflow to its end. When all branches wait, the simulated time advances immediately.
     ///
     /// # Panics
     /// Panics if the definition or its input is invalid, or if the run waits for a signal that is never sent.
@@ -229,13 +229,14 @@ impl WorkflowTest {
     /// Crashes the workflow at every boundary, resumes it, and compares the result with an uninterrupted run.
     ///
     /// # Panics
-    /// Panics if a crash made a difference; the message shows it.
+    /// Panics if a crash changed the result; the message shows the difference.
     #[track_caller]
     pub fn crash_everywhere(&self) -> CrashReport {
         self.crash_test().crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
     }
 
-    /// Returns the overhead of making a run durable. It is counted rather than measured, so bounds hold on any machine.
+    /// Returns the overhead of making a run durable. The overhead is counted rather than measured, so its bounds hold
+    /// on any machine.
     ///
     /// ```
     /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -246,7 +247,7 @@ impl WorkflowTest {
     ///     .function("check", Script::returns(json!(true)));
     ///
     /// let overhead = test.overhead();
-    /// // The start and each completion of the leaf; the records of the loop are written along with these.
+    /// // One for the start and one for each completion of the leaf; the records of the loop are written with them.
     /// assert_eq!(overhead.syncs, 4);
     /// assert!(overhead.bytes < 3 * 500, "{overhead:?}");
     /// ```
@@ -288,6 +289,6 @@ pub struct Overhead {
     pub bytes: usize,
     /// The number of writes without a sync.
     pub writes: u64,
-    /// The number of syncs that the run waited for; concurrent runs share some of them.
+    /// The number of syncs that the run waited for; concurrent runs can share syncs.
     pub syncs: u64,
 }

@@ -87,7 +87,7 @@ impl RunResult {
     /// Asserts that the run completed with `output`.
     ///
     /// # Panics
-    /// Panics if it did not.
+    /// Panics if the run did not complete with `output`.
     #[track_caller]
     pub fn completed_with(&self, output: &Value) {
         let is_expected = self.finished.status == RunStatus::Completed && *self.finished.output == *output;
@@ -97,7 +97,7 @@ impl RunResult {
     /// Asserts that the run failed with the error `code`, directly or as a cause.
     ///
     /// # Panics
-    /// Panics if it did not.
+    /// Panics if the run did not fail with `code`.
     #[track_caller]
     pub fn failed_with(&self, code: &str) {
         let mut error = self.finished.error.as_ref();
@@ -113,7 +113,7 @@ impl RunResult {
     /// Asserts that exactly these leaves ran in this order, by their ids. Skipped leaves do not count.
     ///
     /// # Panics
-    /// Panics if other leaves ran, or in another order.
+    /// Panics if other leaves ran, or if the leaves ran in another order.
     #[track_caller]
     pub fn ran(&self, ids: &[&str]) {
         let ran = self.finished.steps.iter().filter(|step| step.is_leaf && step.status != StepStatus::Skipped);
@@ -124,7 +124,7 @@ impl RunResult {
     /// Asserts that the step `id` was skipped for the reason `code`.
     ///
     /// # Panics
-    /// Panics if it was not.
+    /// Panics if the step was not skipped for this reason.
     #[track_caller]
     pub fn skipped(&self, id: &str, code: &str) {
         let reason = self.finished.step(id).and_then(|step| step.skip_reason.as_ref());

@@ -6,12 +6,12 @@ use serde_json::Value;
 /// The behaviour of a scripted activity.
 #[derive(Clone)]
 pub struct Script {
-    /// The number of attempts of each step that fail first, and their error code.
+    /// The number of failing attempts of each step before the first success, and their error code.
     fails: Option<(u32, String)>,
     action: Action,
 }
 
-/// Computes an output from an input.
+/// A function that computes an output from an input.
 type Compute = dyn Fn(&Value) -> Result<Value, StepError> + Send + Sync;
 
 #[derive(Clone)]
@@ -28,13 +28,13 @@ impl Script {
         Self { fails: None, action: Action::Return(value) }
     }
 
-    /// Fails every call with `code`, in a way that is not retried.
+    /// Fails every call with `code`; the error is not retryable.
     #[must_use]
     pub fn fails_permanently(code: &str) -> Self {
         Self { fails: None, action: Action::Fail(code.to_owned()) }
     }
 
-    /// Fails the first `attempts` attempts of each step with `code`; see [`Self::then`].
+    /// Fails the first `attempts` attempts of each step with `code`; [`Self::then`] sets the result of later attempts.
     #[must_use]
     pub fn fails(attempts: u32, code: &str) -> Self {
         Self { fails: Some((attempts, code.to_owned())), action: Action::Return(Value::Null) }
@@ -47,16 +47,16 @@ impl Script {
         self
     }
 
-    /// Returns the result of `compute` for the input.
+    /// Calls `compute` with the input and returns the result.
     #[must_use]
     pub fn computes(compute: impl Fn(&Value) -> Result<Value, StepError> + Send + Sync + 'static) -> Self {
         Self { fails: None, action: Action::Compute(Arc::new(compute)) }
     }
 
-    /// Simulates a language model: returns the first answer whose text occurs in the input.
+    /// Simulates a language model: returns the first answer in `answers` whose text occurs in the input.
     ///
     /// A request that contains none of the texts fails with `unscripted`, and the message shows the request. The text
-    /// `""` matches every request. The same request always has the same answer, so crash tests work.
+    /// `""` matches every request. The same request always gets the same answer, so crash tests work.
     ///
     /// ```
     /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};

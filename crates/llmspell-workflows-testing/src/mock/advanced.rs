@@ -83,7 +83,7 @@ mock! {
     /// use llmspell_workflows_advanced::EmbeddingService;
     /// use llmspell_workflows_testing::mock::MockEmbeddingService;
     ///
-    /// // Vectors with the similarity that the test needs.
+    /// // Return vectors with the similarity that the test needs.
     /// let mut embeddings = MockEmbeddingService::new();
     /// embeddings.expect_embed().returning(|texts| {
     ///     Ok(texts.iter().map(|text| if text.contains("refund") { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect())

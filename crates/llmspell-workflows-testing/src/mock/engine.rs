@@ -29,7 +29,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockDispatch;
     /// use serde_json::json;
     ///
-    /// // An unreachable machine; the activity of this process is not called instead.
+    /// // If the machine is unreachable, the activity is not called in this process instead.
     /// let mut machine = MockDispatch::new();
     /// machine.expect_perform().times(1).returning(|call| {
     ///     let name = call.name.to_string();
@@ -128,7 +128,7 @@ mock! {
     /// use llmspell_workflows_basic::Clock;
     /// use llmspell_workflows_testing::mock::MockClock;
     ///
-    /// // A clock that is set back.
+    /// // A clock that is turned back.
     /// let mut clock = MockClock::new();
     /// let mut shown = ["2026-03-29T02:59:59Z", "2026-03-29T02:00:00Z"].map(|time| time.parse().unwrap()).into_iter();
     /// clock.expect_now().times(2).returning(move || shown.next().unwrap());

@@ -12,7 +12,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockJournal;
     /// use uuid::Uuid;
     ///
-    /// // A run with damaged records: nothing is appended to it.
+    /// // Nothing is appended to a run with damaged records.
     /// let mut journal = MockJournal::new();
     /// journal
     ///     .expect_open()

@@ -2,15 +2,15 @@
 //!
 //! # Double or mock?
 //!
-//! A [double](crate::double) behaves like the real service and fails where a test requests it. A mock has no behaviour
-//! of its own: it responds to expected calls and panics at any other. Prefer a double: a test that specifies only the
-//! failures remains valid when the code under test makes additional calls.
+//! A [double](crate::double) behaves like the real service and fails only when a test requests it. A mock has no
+//! behaviour of its own: it responds to expected calls and panics at all other calls. Prefer a double: a test that
+//! specifies only the failures stays valid when the code under test makes additional calls.
 //!
 //! Use a mock if
 //!
-//! - the test checks the calls themselves: their arguments, number and order, or that there are none ([`never`]);
+//! - the test checks the calls themselves: their arguments, number and order, or that no call is made ([`never`]);
 //! - a real service would not return the result, such as a damaged journal or an endless list of runs;
-//! - there is no implementation in memory that a double could wrap.
+//! - there is no in-memory implementation that a double could wrap.
 //!
 //! [`never`]: https://docs.rs/mockall/latest/mockall/#call-counts
 //!
@@ -41,8 +41,8 @@
 //! # });
 //! ```
 //!
-//! A panic inside a step is an error of that step. An unexpected call of a mock in a step therefore fails the run, with
-//! mockall's message.
+//! A panic inside a step is an error of that step. An unexpected call of a mock in a step therefore fails the run with
+//! the message from mockall.
 //!
 //! # The mocks
 //!
@@ -80,5 +80,5 @@ pub use stores::{
     MockAdapter, MockArchiveStore, MockBlobStore, MockDefinitionStore, MockInboxStore, MockRunStore, MockSnapshotStore,
 };
 
-/// The version of mockall that generates the mocks, for its predicates and sequences.
+/// The version of mockall that generates the mocks, re-exported for its predicates and sequences.
 pub use mockall;

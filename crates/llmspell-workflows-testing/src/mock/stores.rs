@@ -119,7 +119,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of an adapter, which is shared by all stores in one location.
+    /// A mock of an adapter; all stores in one location share an adapter.
     #[derive(Debug)]
     pub Adapter {}
 

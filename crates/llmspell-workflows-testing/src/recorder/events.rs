@@ -22,20 +22,20 @@ struct Recording {
 }
 
 impl EventRecorder {
-    /// Records the events that `bus` publishes from now on and that match `filter`.
+    /// Records matching events that `bus` publishes after this call.
     #[must_use]
     pub fn new(bus: &EventBus, filter: Filter) -> Self {
         Self::with_capacity(bus, filter, RECORDED_MAX)
     }
 
-    /// Does the same with a capacity; the oldest event is dropped when it is full.
+    /// Does the same with a given capacity; when the recorder is full, the oldest event is dropped.
     #[must_use]
     pub fn with_capacity(bus: &EventBus, filter: Filter, capacity: usize) -> Self {
         let subscription = bus.subscribe_with(filter, capacity);
         Self(Arc::new(Mutex::new(Recording { subscription, events: BoundedLog::new(capacity), missed: 0 })))
     }
 
-    /// Returns the events so far, oldest first.
+    /// Returns the recorded events, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<Arc<Event>> {
         let mut recording = lock(&self.0);
@@ -43,7 +43,7 @@ impl EventRecorder {
         recording.events.iter().cloned().collect()
     }
 
-    /// Returns the events so far as lines: the kind, and the path unless the event concerns the run as a whole.
+    /// Returns the recorded events as lines: the kind, and the path unless the event concerns the run as a whole.
     #[must_use]
     pub fn story(&self) -> Story {
         let mut recording = lock(&self.0);

@@ -15,8 +15,8 @@ use crate::{Story, bounded_log::BoundedLog};
 
 /// Records the points and paths at which hooks were called, and their answers; cheap to clone.
 ///
-/// [`Self::watch`] wraps a hook. The recorder is also a hook itself, which records the point and changes nothing:
-/// [`Self::everywhere`] registers it at all points, to show which ones a workflow reaches.
+/// [`Self::watch`] wraps a hook. The recorder is itself a hook that records the point and changes nothing:
+/// [`Self::everywhere`] registers it at all points, to show which points a workflow reaches.
 ///
 /// ```
 /// use llmspell_workflows_hooks::{HookDispatcher, HookLayer};
@@ -49,7 +49,7 @@ pub struct HookCall {
     pub point: HookPoint,
     /// The path of the step; empty at points of a host that do not concern a step.
     pub path: String,
-    /// The answer or the error; `None` if the hook has not answered, or not in time.
+    /// The answer or the error; `None` if the hook has not answered, or has timed out.
     pub answer: Option<Result<Verdict, String>>,
 }
 
@@ -73,7 +73,7 @@ impl HookRecorder {
         Self::default()
     }
 
-    /// Creates a recorder for `capacity` calls; the oldest is dropped when it is full.
+    /// Creates a recorder for `capacity` calls; when the recorder is full, the oldest call is dropped.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Arc::new(Mutex::new(BoundedLog::new(capacity))))
@@ -85,13 +85,13 @@ impl HookRecorder {
         RecordedHook { hook, recorder: self.clone() }
     }
 
-    /// Returns the calls so far, oldest first.
+    /// Returns the recorded calls, oldest first.
     #[must_use]
     pub fn calls(&self) -> Vec<HookCall> {
         lock(&self.0).iter().cloned().collect()
     }
 
-    /// Returns the calls so far as lines: the point, the path, and the answer if it changes anything.
+    /// Returns the recorded calls as lines: the point, the path, and the answer if it changes anything.
     #[must_use]
     pub fn story(&self) -> Story {
         let calls = lock(&self.0);
@@ -167,7 +167,8 @@ macro_rules! everywhere {
         impl HookRecorder {
             /// Registers this recorder at all points of the engine and its hosts, before all other hooks.
             ///
-            /// It is called whatever they answer but does not see their answers; [`Self::watch`] does.
+            /// The recorder is called regardless of the other hooks' answers, but does not see those answers; use
+            /// [`Self::watch`] to record them.
             #[must_use]
             pub fn everywhere(&self) -> Registration {
                 Registration::new("recorder").priority(Priority::HIGHEST)$(.at(point::$point, self.clone()))+

@@ -2,7 +2,7 @@
 //!
 //! Both retain the most recent items and return a [`Story`](crate::Story) with assertions.
 //!
-//! Recording where your own hook was called and what it answered:
+//! Recording the points at which your own hook was called, and its answers:
 //!
 //! ```
 //! use llmspell_workflows_hooks::{

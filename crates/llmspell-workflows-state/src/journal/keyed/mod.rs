@@ -6,12 +6,12 @@
 //! | `n` | the number of records of all runs, little-endian |
 //! | `r` run, index of the record, big-endian | the record, as JSON |
 //!
-//! Appending only adds to a queue. A write hands the whole queue to the store as one change, so that a crash leaves all
-//! of it or nothing, and nothing without what came before it. One thread syncs for all waiters. A failed write or sync
-//! is final: everything after it is refused.
+//! Appending only adds to a queue. A write hands the whole queue to the store as one change, so a crash leaves either
+//! all of these records or none of them, and no record without the records before it. One thread syncs for all waiters.
+//! A failed write or sync is final: all later writes and syncs are refused.
 //!
-//! The indexes of a run have no gaps, and the number of all records is stored too. So lost records are detected, both
-//! in the middle and at the end of a run.
+//! The record indexes of a run have no gaps, and the total number of records is stored as well, so lost records are
+//! detected both in the middle and at the end of a run.
 
 mod runs;
 
@@ -38,14 +38,14 @@ use crate::{
 /// A journal on a key-value store.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    /// Dropped first, which writes what is queued.
+    /// Dropped first; this writes the queued changes.
     committer: Option<Committer<Shared>>,
 }
 
 struct Shared {
     below: Box<dyn Durable>,
     state: Mutex<State>,
-    /// Held while the queue is handed on, so that it is handed on in order.
+    /// Locked while the queue is handed to the store, so that changes reach it in order.
     progress: Mutex<Progress>,
 }
 
@@ -59,17 +59,17 @@ struct State {
     is_closing: bool,
 }
 
-/// How far the store has come, in its own count.
+/// The progress of the store, as numbers that the store assigns to writes.
 #[derive(Default)]
 struct Progress {
-    /// What the store was given.
+    /// The last write that the store was given.
     given: u64,
-    /// What of that survives this process.
+    /// The last write that survives this process.
     durable: u64,
 }
 
 impl Keyed {
-    /// Opens the journal that `below` holds.
+    /// Opens the journal in `below`.
     pub(super) fn open(below: impl Durable) -> Result<Self, JournalError> {
         let runs = Runs::read(&below)?;
         let state = Mutex::new(State { runs, ..State::default() });
@@ -148,7 +148,7 @@ impl Journal for Keyed {
                 let changes = state.runs.forget(*run, *epoch)?;
                 state.queue.extend(changes);
             }
-            // Counted as a record, so that a wait for it waits for a write that includes it.
+            // The removal counts as a record, so that waiting for it waits for the write that includes it.
             state.appended += 1;
             state.appended
         };
@@ -174,7 +174,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Hands everything queued to the system; returns how many records were appended so far.
+    /// Hands everything in the queue to the operating system; returns how many records were appended so far.
     fn hand_over(&self) -> Result<u64, JournalError> {
         let mut progress = lock(&self.progress);
         let appended = self.flush_queue(&mut progress)?;
@@ -185,7 +185,7 @@ impl Shared {
         Ok(appended)
     }
 
-    /// Gives everything queued to the store; returns how many records were appended so far.
+    /// Gives everything in the queue to the store; returns how many records were appended so far.
     fn flush_queue(&self, progress: &mut Progress) -> Result<u64, JournalError> {
         let (mut changes, appended, count) = {
             let mut state = self.state();
@@ -219,7 +219,7 @@ impl Commit for Shared {
             let mut progress = lock(&self.progress);
             (self.flush_queue(&mut progress)?, progress.given)
         };
-        // Outside the lock, so that writes can continue.
+        // The sync runs outside the lock, so that writes can continue.
         self.below.sync(given).map_err(|error| self.fail(error))?;
         // A write that failed meanwhile is not repaired by a successful sync.
         self.state().fault.clone().map_or(Ok(appended), Err)

@@ -12,7 +12,7 @@ use crate::store::{
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     by_id: HashMap<Uuid, Live>,
-    /// The number of records of all runs.
+    /// The total number of records of all runs.
     count: u64,
 }
 
@@ -23,7 +23,7 @@ struct Live {
 }
 
 impl Runs {
-    /// Reads the runs that `below` holds, and checks that nothing is missing.
+    /// Reads the runs in `below` and checks that nothing is missing.
     pub(super) fn read(below: &dyn KeyValue) -> Result<Self, JournalError> {
         let (mut runs, mut count) = (Self::default(), 0);
         below.scan(&Range { from: Vec::new(), to: vec![u8::MAX], backward: false }, &mut |key, value| {
@@ -88,7 +88,7 @@ impl Runs {
         Ok(live.records - 1)
     }
 
-    /// Checks that `run` has not been taken over since `epoch`; an unknown run has not.
+    /// Checks that `run` has not been taken over since `epoch`; an unknown run passes this check.
     pub(super) fn check_epoch(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
         match self.by_id.get(&run) {
             Some(live) if live.epoch != Some(epoch) => Err(JournalError::Fenced { run }),
@@ -106,7 +106,7 @@ impl Runs {
         Ok(records.chain([epoch_key(run)]).map(|key| (key, None)).collect())
     }
 
-    /// Returns the change that stores the number of all records.
+    /// Returns the change that stores the total number of records.
     pub(super) fn count_change(&self) -> Change {
         (b"n".to_vec(), Some(self.count.to_le_bytes().to_vec()))
     }

@@ -1,19 +1,20 @@
 //! An index of a full segment: which frames in it belong to which run.
 //!
-//! Whoever looks at one run of a large log reads the indexes instead of the segments. The owner of the log writes an
-//! index once its segment is full. Nothing depends on one: a segment whose index is missing or not intact is read as a
-//! whole, and each frame that an index leads to is verified.
+//! To read one run of a large log, a process reads the indexes instead of the segments. The owner of the log writes an
+//! index once its segment is full. Nothing depends on an index: a segment whose index is missing or not intact is read
+//! as a whole, and each frame that is found through an index is verified.
 //!
-//! All numbers are little-endian; after the header come the directory, sorted by run id, its checksum, and the entries.
+//! All numbers are little-endian. The header is followed by the directory, which is sorted by run id, its checksum, and
+//! the entries.
 //!
 //! | part | bytes | contents |
 //! |---|---|---|
 //! | header | 0–7 | `SPFIDX\0\x01` |
 //! | | 8–15 | number of the segment |
-//! | | 16–19 | how many runs the directory lists |
+//! | | 16–19 | number of runs in the directory |
 //! | directory, per run | 0–15 | id of the run |
-//! | | 16–19 | its first entry, from 0 |
-//! | | 20–23 | how many entries it has |
+//! | | 16–19 | number of its first entry, from 0 |
+//! | | 20–23 | number of its entries |
 //! | | 24–27 | CRC-32C of its entries |
 //! | checksum | 0–3 | CRC-32C of the header and the directory |
 //! | entry | 0–3 | offset of the frame in the segment |
@@ -53,12 +54,12 @@ pub(super) struct IndexEntry {
 pub(super) struct SegmentFrames {
     pub(super) segment: u64,
     entries: Vec<IndexEntry>,
-    /// The runs that were forgotten in it, and which entry says so.
+    /// The runs that were forgotten in the segment, with the index of the entry that marks the run as forgotten.
     forgotten: Vec<(Uuid, usize)>,
 }
 
 impl SegmentFrames {
-    /// Adds a frame; returns the frames of the segment before it if that is full now.
+    /// Adds a frame. If it begins a new segment, returns the frames of the previous one, which is full.
     pub(super) fn add(
         &mut self,
         location: FrameLocation,
@@ -179,7 +180,7 @@ fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// A segment has fewer than 2^32 frames.
+/// Converts a number of frames; a segment has fewer than 2^32.
 fn small(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

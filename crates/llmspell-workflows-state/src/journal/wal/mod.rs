@@ -23,12 +23,12 @@ use crate::{
 };
 use runs::{LogReader, Runs, kind, opened_body};
 
-/// The file that a living process keeps locked.
+/// The file that a process keeps locked while it has the journal open.
 const LOCK: &str = "lock";
 
-/// The default journal: a write-ahead log of live runs in its own folder, which one process has open at a time.
+/// The default journal: a write-ahead log of live runs in its own folder, which only one process can have open.
 ///
-/// One sync covers all runs. The journal keeps in memory where a run's records are, not the records, and reads them
+/// One sync covers all runs. The journal keeps only the locations of a run's records in memory, and reads the records
 /// back only when the run is taken over. A segment is removed once no run needs it.
 pub struct WalJournal {
     dir: PathBuf,
@@ -44,7 +44,7 @@ struct OpenLog {
 }
 
 impl WalJournal {
-    /// Opens the journal in the folder `dir` of this machine.
+    /// Opens the journal in the local folder `dir`.
     ///
     /// # Errors
     /// Another process has the journal open, or the log cannot be read.
@@ -52,7 +52,7 @@ impl WalJournal {
         Self::open_on(Arc::new(SystemDisk), dir, LogOptions::default())
     }
 
-    /// Opens the journal in the folder `dir` of `disk`.
+    /// Opens the journal in the folder `dir` on `disk`.
     ///
     /// # Errors
     /// Another process has the journal open, or the log cannot be read.
@@ -84,7 +84,7 @@ impl WalJournal {
         Ok(Self { dir, open, _lock: lock })
     }
 
-    /// Closes the journal and removes its folder from this machine, with everything in it.
+    /// Closes the journal and removes its local folder with everything in it.
     ///
     /// # Errors
     /// The folder cannot be removed.
@@ -92,12 +92,12 @@ impl WalJournal {
         let Self { dir, open, _lock } = self;
         // After this, nothing in this process uses the folder.
         drop(open);
-        // Still locked, so that no one has begun to use it.
+        // The folder is still locked, so no other process has begun to use it.
         std::fs::remove_dir_all(&dir)
             .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
     }
 
-    /// Returns the records in the log in `dir` of this machine, by run, even while its owner writes to it.
+    /// Returns the records in the log in the local folder `dir`, grouped by run, even while its owner writes to it.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -108,16 +108,16 @@ impl WalJournal {
     /// Does the same as [`Self::peek`], and fails if anything that was synced is missing.
     ///
     /// # Errors
-    /// The log cannot be read, or something that was synced is missing. It may seem so for a moment while the log is
-    /// written.
+    /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
+    /// also occur briefly although nothing is lost.
     pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
-    /// Returns the records of `run` in the log in `dir` of this machine, as [`Self::peek`] does; `None` if there are
-    /// none.
+    /// Returns the records of `run` in the log in the local folder `dir`, as [`Self::peek`] does. Returns `None` if
+    /// there are none.
     ///
-    /// Of full segments, which have an index, only the frames of this run are read.
+    /// From full segments, which have an index, only the frames of this run are read.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -136,13 +136,13 @@ impl WalJournal {
     /// Does the same as [`Self::peek_run`], with the checks of [`Self::check`].
     ///
     /// # Errors
-    /// The log cannot be read, or something that was synced is missing. It may seem so for a moment while the log is
-    /// written.
+    /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
+    /// also occur briefly although nothing is lost.
     pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         records_of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
     }
 
-    /// Returns whether a living process has the log in `dir` of this machine open.
+    /// Returns whether a running process has the log in the local folder `dir` open.
     ///
     /// # Errors
     /// The lock cannot be tested.
@@ -169,8 +169,8 @@ impl OpenLog {
         lock(&self.runs)
     }
 
-    /// Notes a frame for the index of its segment. If that is the first frame of a segment, the index of the one before
-    /// is written with the next sync.
+    /// Adds a frame to the index of its segment. If it is the first frame of a segment, the index of the previous
+    /// segment is written after the next sync.
     fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, forgotten: Option<Uuid>) {
         let Some(full) = runs.current.add(location, number, kind, forgotten) else { return };
         let path = index::path(self.log.dir(), full.segment);
@@ -178,7 +178,8 @@ impl OpenLog {
         self.log.write_later(path, move || full.into_index(&lock(&runs)));
     }
 
-    /// Removes the unneeded ones of `segments`, and of those that were still in use the last time.
+    /// Removes those of `segments` that are no longer needed. Also removes unneeded segments that were still in use at
+    /// the last call.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
         let unneeded: Vec<u64> = {
             let mut runs = self.runs();
@@ -195,7 +196,7 @@ impl OpenLog {
     }
 }
 
-/// Removes the indexes whose segments are gone: another segment may get the same number.
+/// Removes indexes whose segments no longer exist, since another segment may get the same number.
 fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
     let names = disk.list(dir)?;
     let numbers = names.iter().filter_map(|name| index::number(name));
@@ -203,7 +204,7 @@ fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
     orphaned.into_iter().try_for_each(|number| disk.remove(&index::path(dir, number)))
 }
 
-/// Returns the records that a log holds, by run.
+/// Returns the records in a log, grouped by run.
 fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
     let mut records = BTreeMap::<Uuid, Vec<Record>>::new();
     let runs = each_record(recovery, |run, body| {
@@ -231,8 +232,8 @@ fn records_of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>
     Ok((runs.by_id.contains_key(&wanted) && !records.is_empty()).then_some(records))
 }
 
-/// Visits the records of all runs in order, with `None` where a run is forgotten (its id may come back later); returns
-/// the runs that are still there.
+/// Visits the records of all runs in order; returns the runs that remain. Passes `None` where a run is forgotten; its
+/// id may appear again later.
 fn each_record(
     recovery: Recovery,
     mut visit: impl FnMut(Uuid, Option<&[u8]>) -> Result<(), JournalError>,

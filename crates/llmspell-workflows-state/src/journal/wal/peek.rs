@@ -1,4 +1,4 @@
-//! Looking at one run of a log that another process may be writing.
+//! Reads one run of a log while another process may be writing to it.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -21,23 +21,23 @@ use crate::{
     record::Record,
 };
 
-/// The frames of one segment that may concern the run.
+/// The frames of a segment that may belong to the run.
 enum SegmentPart {
-    /// Its own frames, as the index of the segment lists them.
+    /// The frames of the run, as listed in the segment's index.
     Indexed(Vec<(IndexEntry, Vec<u8>)>),
     /// All frames of the segment.
     Whole(Vec<RecoveredFrame>),
 }
 
-/// What is known of the run so far.
+/// The part of the run that has been read so far.
 #[derive(Default)]
 struct PeekedRun {
-    /// The number that stands for it.
+    /// The number that the frames use for the run.
     number: Option<u32>,
     records: Vec<Record>,
 }
 
-/// Returns the records of `run` in the log in `dir`, or `None` if there are none. Full segments are read by their
+/// Returns the records of `run` in the log in `dir`, or `None` if there are none. Full segments are read through their
 /// indexes, so that only frames of this run are read.
 pub(super) fn peek_run(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
     let mut peeked = PeekedRun::default();
@@ -62,7 +62,7 @@ impl PeekedRun {
     fn add(&mut self, run: Uuid, kind: u8, number: u32, body: &[u8]) -> Result<(), JournalError> {
         match kind {
             kind::OPENED if parse_opened(body).is_some_and(|(opened, _)| opened == run) => self.number = Some(number),
-            // The number stands for another run from here on.
+            // From here on, the number belongs to another run.
             kind::OPENED if self.number == Some(number) => self.number = None,
             kind::FORGOTTEN if Uuid::from_slice(body).is_ok_and(|forgotten| forgotten == run) => {
                 *self = Self::default();
@@ -74,7 +74,7 @@ impl PeekedRun {
     }
 }
 
-/// Reads the segments from the last one back, as [`crate::log::recover`] explains.
+/// Reads the segments in descending order, for the reason given in [`crate::log::recover`].
 fn parts(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<BTreeMap<u64, SegmentPart>, JournalError> {
     let list = || disk.list(dir).map_err(|error| LogError::io(dir, &error));
     let mut names = list()?;
@@ -111,7 +111,7 @@ fn part(disk: &dyn Disk, dir: &Path, number: u64, run: Uuid) -> io::Result<Resul
     Ok(segment_frames(&path, number, &bytes).map(SegmentPart::Whole))
 }
 
-/// Reads the frame of an index entry; `None` if it is not the frame that the entry describes.
+/// Reads the frame of an index entry; returns `None` if it is not the frame that the entry describes.
 fn indexed(file: &dyn DiskFile, entry: IndexEntry) -> Option<(IndexEntry, Vec<u8>)> {
     let bytes = file.read_at(entry.offset.into(), usize::try_from(entry.length).ok()?).ok()?;
     match frame::read(&bytes) {

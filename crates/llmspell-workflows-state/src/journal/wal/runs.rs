@@ -11,7 +11,7 @@ use super::{
 };
 use crate::log::{FrameLocation, recover::RecoveredFrame};
 
-/// The kinds of frames; 0 is the log's own.
+/// The kinds of frames; kind 0 belongs to the log itself.
 pub(super) mod kind {
     /// Assigns a number to a run and begins an epoch.
     pub(in super::super) const OPENED: u8 = 1;
@@ -25,7 +25,7 @@ pub(super) mod kind {
 pub(super) struct Runs {
     pub(super) by_id: HashMap<Uuid, LiveRun>,
     pub(super) last_number: u32,
-    /// By segment: the number of frames of live runs and of tombstones in it.
+    /// The number of frames of live runs and of tombstones in each segment.
     pub(super) needed: BTreeMap<u64, u64>,
     tombstones: Vec<Tombstone>,
     /// Segments that no run needs but to which frames were still being appended.
@@ -34,14 +34,14 @@ pub(super) struct Runs {
     pub(super) current: SegmentFrames,
 }
 
-/// A frame that marks a run as forgotten. It must stay as long as another frame of that run does.
+/// A frame that marks a run as forgotten. It must be kept as long as any other frame of that run.
 struct Tombstone {
     segment: u64,
     /// The segments that still contain frames of the run.
     covers: Vec<u64>,
 }
 
-/// The in-memory part of a run; there may be a hundred thousand of them.
+/// The in-memory part of a run. A log may have a hundred thousand runs.
 pub(super) struct LiveRun {
     pub(super) number: u32,
     pub(super) epoch: Epoch,
@@ -55,7 +55,7 @@ const FRAMES_INLINE: usize = 4;
 /// The kind and location of a frame, in 12 bytes.
 #[derive(Clone, Copy)]
 struct FrameRef {
-    /// The kind in the two lowest bits, the segment in the others.
+    /// The kind in the two lowest bits, and the segment in the remaining bits.
     segment_and_kind: u32,
     offset: u32,
     length: u32,
@@ -82,7 +82,7 @@ impl FrameRef {
     }
 }
 
-/// The runs of a log while it is read, with the numbers that stand for them in its frames.
+/// The runs of a log that is being read, with the numbers that its frames use for them.
 #[derive(Default)]
 pub(super) struct LogReader {
     pub(super) runs: Runs,
@@ -104,7 +104,7 @@ impl LogReader {
                 self.by_number.remove(&number);
                 self.runs.forget(run, location.segment);
             }
-            // A frame of an unopened run is left from a run that has been forgotten.
+            // A frame whose run is not open is left over from a forgotten run.
             _ => {
                 if let Some(run) = self.by_number.get(&number).copied() {
                     self.runs.need(run, kind, location);
@@ -116,7 +116,7 @@ impl LogReader {
 }
 
 impl Runs {
-    /// Returns where the records of `run` are.
+    /// Returns the locations of the records of `run`.
     pub(super) fn records(&self, run: Uuid) -> Vec<FrameLocation> {
         let Some(live) = self.by_id.get(&run) else { return Vec::new() };
         live.frames.iter().filter(|frame| frame.kind() == kind::RECORD).map(|frame| frame.location()).collect()
@@ -148,7 +148,7 @@ impl Runs {
         let Some(live) = self.by_id.remove(&run) else { return Vec::new() };
         let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment()).collect();
         covers.dedup();
-        // Frames in the same segment as the tombstone go with it.
+        // Frames in the same segment as the tombstone are removed together with it.
         covers.retain(|covered| *covered != segment);
         if !covers.is_empty() {
             *self.needed.entry(segment).or_default() += 1;
@@ -161,8 +161,8 @@ impl Runs {
         freed
     }
 
-    /// Counts one needed frame less in `segment`. If none is left, the segment is freed, and tombstones no longer need
-    /// to cover it.
+    /// Decrements the number of needed frames in `segment`. If none is left, the segment is freed, and tombstones no
+    /// longer need to cover it.
     fn release(&mut self, segment: u64, freed: &mut Vec<u64>) {
         let Some(count) = self.needed.get_mut(&segment) else { return };
         *count -= 1;

@@ -23,7 +23,7 @@ impl Rewinding<'_> {
         self.plan.order(path, child.and_then(StepPath::id))
     }
 
-    /// Returns the step around the one at `path`; around an iteration that is its loop.
+    /// Returns the step that directly contains the step at `path`; for an iteration, this is its loop.
     pub(super) fn around(&self, path: &StepPath) -> Option<StepPath> {
         let (last, before) = path.segments().split_last()?;
         let mut without = last.clone();
@@ -37,20 +37,20 @@ impl Rewinding<'_> {
         (!before.is_empty()).then(|| StepPath::new(before.to_vec()))
     }
 
-    /// Returns the valid steps directly inside the one at `path`, each with its first record.
+    /// Returns the valid steps directly inside the step at `path`, each with the number of its first record.
     pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let children = self.within(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
         children.map(|(child, first)| (child.clone(), *first)).collect()
     }
 
-    /// Returns everything at and under `path`; for a loop, that includes its iterations.
+    /// Returns all steps at and under `path`; for a loop, this includes its iterations.
     fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
-        // In path order the contents of an iteration follow directly, and then come the other iterations.
+        // In path order, an iteration is directly followed by its contents, and then by the other iterations.
         let is_iteration = path.segments().last().is_some_and(|segment| segment.iteration.is_some());
         self.near(path).take_while(move |(other, _)| !is_iteration || path.contains(other))
     }
 
-    /// Returns everything at and under `path` and the neighbours with the same id, in path order from `path` on.
+    /// Returns all steps at and under `path` and its siblings with the same id, in path order, beginning at `path`.
     fn near<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
         let last = path.segments().len() - 1;
         let is_near = move |other: &StepPath| {
@@ -60,7 +60,7 @@ impl Rewinding<'_> {
         self.first.range(path.clone()..).take_while(move |(other, _)| is_near(other))
     }
 
-    /// Runs all of the step at `path` again.
+    /// Runs the whole step at `path` again.
     pub(super) fn redo(&mut self, path: &StepPath) {
         let all: Vec<StepPath> =
             self.within(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
@@ -90,7 +90,7 @@ impl Rewinding<'_> {
         self.again.leaves.insert(text, (entry, *last));
     }
 
-    /// Reopens a block that failed by itself: it is retried with the results of its steps.
+    /// Reopens a block that itself failed: the block is retried with the results of its steps.
     pub(super) fn reopen_failed(&mut self, path: &StepPath) {
         let text = path.to_string();
         self.again.reopened.insert(text.clone());
@@ -98,7 +98,7 @@ impl Rewinding<'_> {
         self.redo_cancelled(path, None);
     }
 
-    /// Reopens the blocks around the step at `path`, and runs again what follows it in them.
+    /// Reopens the blocks around the step at `path`, and runs the steps that follow it in these blocks again.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
         let mut child = path.clone();
         self.reopen_entries(&child);
@@ -126,8 +126,8 @@ impl Rewinding<'_> {
 
     /// Reopens the entries of a block that was retried.
     ///
-    /// Such a block is recorded as its first entry, and each try as an entry of its own. Later tries run again, and
-    /// whether there are any is decided again.
+    /// Such a block is recorded as its first entry, and each attempt as an entry of its own. Later attempts run again,
+    /// and the choice whether to make them is made again.
     fn reopen_entries(&mut self, path: &StepPath) {
         let begun = self.first.get(path).copied().unwrap_or_default();
         let Some(last) = path.segments().last().cloned() else { return };
@@ -151,7 +151,7 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Runs again what was cancelled inside the step at `path`, and what handled its failure.
+    /// Runs the cancelled steps inside the step at `path` and the handler of its failure again.
     fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
             if Some(&child) == but {
@@ -176,12 +176,12 @@ impl Rewinding<'_> {
     }
 }
 
-/// Returns whether `key` is a time that is computed anew when a step runs again.
+/// Returns whether `key` is a time that is recomputed when a step runs again.
 fn is_deadline(key: &DecisionKey) -> bool {
     matches!(key, DecisionKey::TotalDeadline | DecisionKey::AttemptDeadline(_) | DecisionKey::LastBegin)
 }
 
-/// Returns whether `key` says how often a step is tried.
+/// Returns whether `key` determines how often a step is attempted.
 fn counts_attempts(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::Attempt(_)
@@ -215,7 +215,8 @@ fn counts_attempts(key: &DecisionKey) -> bool {
     }
 }
 
-/// Returns whether a block makes this choice after its steps have ended, and so again when some of them run again.
+/// Returns whether a block makes this choice after its steps have ended. Such a choice is made again when some of the
+/// steps run again.
 fn is_made_after_steps(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::EndedNth(_)

@@ -1,4 +1,4 @@
-//! The records that a new run takes over from this one.
+//! Collects the records that a fork takes over from the original run.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{RewindError, Rewinding};
 use crate::record::{ChoiceRef, End, KnownValues, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
-    /// Returns the records that a fork from this point shares with the original run, except the first.
+    /// Returns the records that a fork from this point shares with the original run, except the first record.
     ///
     /// # Errors
     /// The records are inconsistent.
@@ -42,7 +42,7 @@ impl Rewinding<'_> {
         Ok(records)
     }
 
-    /// Rewrites references so that they refer only to each other's records.
+    /// Rewrites references so that the records refer only to each other.
     fn with_own_references(&self, records: impl Iterator<Item = Record>) -> Result<Vec<Record>, RewindError> {
         let mut known = KnownValues::default();
         let own = |record| match record {
@@ -55,13 +55,13 @@ impl Rewinding<'_> {
         records.map(own).collect()
     }
 
-    /// Returns whether the records of a step are valid and remain so.
+    /// Returns whether the records of a step are valid and stay valid.
     fn is_retained(&self, path: &str) -> bool {
         let counts = path.parse().is_ok_and(|path: StepPath| self.first.contains_key(&path));
         counts && !self.again.leaves.contains_key(path)
     }
 
-    /// Returns how a step ended, with references only to what the new run has too.
+    /// Returns how a step ended, with references only to records that the new run has too.
     fn copied_end(&self, known: &mut KnownValues, path: &str, end: &End) -> Result<End, RewindError> {
         let End::Completed { output, changes } = end else { return Ok(end.clone()) };
         let damaged =
@@ -78,8 +78,8 @@ impl Rewinding<'_> {
 
 /// Adapts a choice for a new run.
 ///
-/// Its signals lose their numbers, so that none is taken for one that the old run had, and what the old run did is not
-/// the new run's to compensate.
+/// Signals lose their numbers, so that they cannot be confused with signals of the old run. Steps that only the old run
+/// performed are not compensated by the new run.
 fn for_new_run(decision: Decision) -> Decision {
     match decision {
         Decision::Received(attempt, Received::Signal(mut signal)) => {

@@ -16,11 +16,11 @@ use crate::{
 };
 
 impl Rewinding<'_> {
-    /// Returns the recorded state as another version of the definition has it: `migrate` converts each state that a
-    /// step saw or left. The plan is that of the version so far.
+    /// Returns the recorded state, migrated to another version of the definition. `migrate` converts each state that a
+    /// step saw or left. The plan of this rewind is the plan of the old version.
     ///
-    /// `carried` returns the new name of a top-level key whose value is carried over unchanged; what steps did to it
-    /// stays as recorded.
+    /// `carried` returns the new name of a top-level key whose value is carried over unchanged; changes that steps made
+    /// to such a value stay as recorded.
     ///
     /// # Errors
     /// `migrate` fails, or the records are inconsistent.
@@ -50,7 +50,7 @@ impl Rewinding<'_> {
     }
 }
 
-/// A walk over the steps, each with the state that it saw.
+/// A walk over the steps, with the state that each step saw.
 struct Walk<'r, 'a, F, C> {
     rewinding: &'r Rewinding<'a>,
     migrate: F,
@@ -92,7 +92,7 @@ where
         inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
-    /// Visits steps that run one after the other: each sees the changes of those that had ended when it began.
+    /// Visits steps that run one after the other: each step sees the changes of the steps that had ended when it began.
     fn in_turn(&mut self, inside: &[(StepPath, u64)], before: &WorkflowState) -> Result<(), E> {
         let mut moments: Vec<(u64, bool, &StepPath)> = Vec::new();
         for (child, first) in inside {
@@ -132,7 +132,7 @@ where
         self.step(child, &state)
     }
 
-    /// Stores what the step at `path` changes in the migrated state, if that differs from what is recorded.
+    /// Stores the changes that the step at `path` makes to the migrated state, if they differ from the recorded ones.
     fn changes(&mut self, path: &StepPath, before: &WorkflowState) -> Result<(), E> {
         let name = path.to_string();
         let Some(End::Completed { changes, .. }) = self.rewinding.end(&name) else { return Ok(()) };
@@ -150,7 +150,7 @@ where
             let new = (self.carried)(root(change)).filter(|new| is_same(root(change), new))?;
             Some(StoredChange { path: change.path.with_root(new), edit: change.edit.clone() })
         };
-        // What the migration does not compute stays as recorded: branches are joined by their changes.
+        // Changes that the migration does not recompute stay as recorded, since branches are joined by their changes.
         let kept: Vec<StoredChange> = changes.iter().filter_map(kept).collect();
         let roots: HashSet<&str> = kept.iter().map(root).collect();
         let others = changes_between(&new_before, &new_after);
@@ -163,7 +163,7 @@ where
     }
 }
 
-/// Returns the top-level key that a change is about.
+/// Returns the top-level key that a change affects.
 fn root(change: &StoredChange) -> &str {
     match change.path.keys().first() {
         Some(Key::Name(name)) => name,

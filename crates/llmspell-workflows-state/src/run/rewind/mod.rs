@@ -1,4 +1,4 @@
-//! Finds which part of a run runs again after a rewind, and what is kept of it.
+//! Finds the parts of a run that run again after a rewind, and the parts that are kept.
 
 mod again;
 mod fork;
@@ -24,7 +24,7 @@ pub enum RewindError {
     /// No recorded step matches.
     #[error("no recorded step matches `{given}`; recorded steps include {}", known.join(", "))]
     UnknownStep {
-        /// The step that was asked for.
+        /// The requested step.
         given: String,
         /// Some recorded steps.
         known: Vec<String>,
@@ -32,7 +32,7 @@ pub enum RewindError {
     /// More than one step matches.
     #[error("`{given}` could be any of {}", candidates.join(", "))]
     AmbiguousStep {
-        /// The step that was asked for.
+        /// The requested step.
         given: String,
         /// The steps that match.
         candidates: Vec<String>,
@@ -46,8 +46,8 @@ pub enum RewindError {
         /// The step's path.
         path: String,
     },
-    /// An input was given without a step to give it to.
-    #[error("an input needs a step to give it to: name the step to run again from")]
+    /// An input was given without a step.
+    #[error("an input was given without a step; name the step to run again from")]
     InputForNoStep,
     /// The records do not match the definition or each other.
     #[error("the records are inconsistent: {0}")]
@@ -55,7 +55,7 @@ pub enum RewindError {
 }
 
 impl RewindError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -68,11 +68,11 @@ impl RewindError {
     }
 }
 
-/// The valid records of a run, used to find out what runs again when the run resumes from an earlier point.
+/// The valid records of a run, used to find the steps that run again when the run resumes from an earlier point.
 ///
-/// What runs again: the requested steps; what follows them in each list, route and loop around them; their dependents
-/// in a graph; siblings that were cancelled; and handlers. The blocks around them are reopened, and make again the
-/// choices that they made after those steps had begun.
+/// The following steps run again: the requested steps; the steps after them in each list, route and loop around them;
+/// their dependents in a graph; siblings that were cancelled; and handlers. The blocks around them are reopened, and
+/// repeat the choices that they made after those steps had begun.
 #[derive(Debug)]
 pub struct Rewinding<'a> {
     plan: &'a Plan,
@@ -84,12 +84,12 @@ pub struct Rewinding<'a> {
     again: Again,
 }
 
-/// What runs again.
+/// The steps that run again, and the choices that are made again.
 #[derive(Debug, Default)]
 struct Again {
     reopened: BTreeSet<String>,
     undecided: BTreeSet<ChoiceRef>,
-    /// By the path of a leaf: the path at which it is entered, and its next generation.
+    /// The path at which each leaf is entered and its next generation, by the path of the leaf.
     leaves: BTreeMap<String, (String, u32)>,
 }
 
@@ -148,7 +148,7 @@ impl<'a> Rewinding<'a> {
     /// Returns the step that `given` names: its path or a suffix of it, with or without generations.
     ///
     /// # Errors
-    /// No step matches, or more than one.
+    /// No step or more than one step matches.
     pub fn find(&self, given: &str) -> Result<StepPath, RewindError> {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all = || self.first.keys().filter(|path| path.segments().len() > 1);
@@ -173,7 +173,8 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Runs again everything that failed for good; in a cancelled run, what the cancellation stopped.
+    /// Runs all steps again that failed for good. In a cancelled run, runs the steps again that the cancellation
+    /// stopped.
     ///
     /// # Errors
     /// Nothing failed, and the run was not cancelled.
@@ -202,7 +203,7 @@ impl<'a> Rewinding<'a> {
         Ok(())
     }
 
-    /// Runs again the step at `target`, which [`Self::find`] returned, and what follows it.
+    /// Runs the step at `target`, which [`Self::find`] returned, and all following steps again.
     pub fn from(&mut self, target: &StepPath) {
         self.redo(target);
         self.reopen_around(target);
@@ -218,7 +219,7 @@ impl<'a> Rewinding<'a> {
         if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
-    /// Returns the recorded steps that are missing from the plan, or are of another kind there.
+    /// Returns the recorded steps that are missing from the plan or have another kind there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let is_missing = |path: &&StepPath| {
@@ -229,12 +230,12 @@ impl<'a> Rewinding<'a> {
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
     }
 
-    /// Runs again the leaf at `target`; the steps around it have not ended.
+    /// Runs the leaf at `target` again; the steps around it have not ended.
     pub fn run_again(&mut self, target: &StepPath) {
         self.reenter(target);
     }
 
-    /// Reopens the step at `target`, which resumes where it stopped, and runs again what follows it.
+    /// Reopens the step at `target`, which resumes where it stopped, and runs the following steps again.
     pub fn reopen(&mut self, target: &StepPath) {
         let text = target.to_string();
         self.undecide(&text, |_, _| true);
@@ -242,7 +243,7 @@ impl<'a> Rewinding<'a> {
         self.reopen_around(target);
     }
 
-    /// Returns the runs of valid steps' sub-workflows, in the order in which they were recorded.
+    /// Returns the runs that valid steps started as sub-workflows, in the order in which they were recorded.
     #[must_use]
     pub fn children(&self) -> Vec<(StepPath, Uuid)> {
         let mut children = Vec::new();
@@ -257,21 +258,21 @@ impl<'a> Rewinding<'a> {
         children.into_iter().map(|(_, path, run)| (path, run)).collect()
     }
 
-    /// Returns the failed runs of sub-workflows that [`Self::retry`] runs again.
+    /// Returns the failed sub-workflow runs that [`Self::retry`] runs again.
     #[must_use]
     pub fn failed_children(&self) -> Vec<(StepPath, Uuid)> {
         let again = |path: &StepPath| self.again.leaves.contains_key(&path.to_string());
         self.children().into_iter().filter(|(path, _)| again(path)).collect()
     }
 
-    /// Resumes the step at `target` where it stopped, instead of running it again as its next generation.
+    /// Resumes the step at `target` where it stopped, instead of running it again as a new generation.
     pub fn continue_in_place(&mut self, target: &StepPath) {
         let text = target.to_string();
         self.again.leaves.remove(&text);
         self.again.reopened.insert(text);
     }
 
-    /// Returns the path of the leaf at `target` when it runs again in this run.
+    /// Returns the path that the leaf at `target` has when it runs again in this run.
     #[must_use]
     pub fn rerun_path(&self, target: &StepPath) -> String {
         match self.again.leaves.get(&target.to_string()) {
@@ -280,7 +281,7 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Returns the record that makes this run resume so.
+    /// Returns the record that makes this run resume from the chosen point.
     #[must_use]
     pub fn rewound(&self, at: Timestamp) -> Rewound {
         let Again { reopened, undecided, leaves } = &self.again;
@@ -294,7 +295,7 @@ impl<'a> Rewinding<'a> {
     }
 }
 
-/// Returns whether `inner` is the step at `outer` or inside it; an iteration is inside its loop.
+/// Returns whether `inner` is the step at `outer` or is inside it; an iteration is inside its loop.
 fn encloses(outer: &StepPath, inner: &StepPath) -> bool {
     if outer.contains(inner) {
         return true;

@@ -12,10 +12,11 @@ use super::{RewindError, Rewinding, encloses};
 use crate::{record::End, run::RunState};
 
 impl Rewinding<'_> {
-    /// Returns the run's state as seen by what follows the step at `at`; with `None`, the run's current state.
+    /// Returns the run's state as seen by a step that follows the step at `at`. With `None`, returns the run's current
+    /// state.
     ///
-    /// A step sees the changes of what came before it in the lists, routes and loops around it, and of what it depends
-    /// on in a graph. Changes of other branches are visible after their join.
+    /// A step sees the changes of earlier steps in the lists, routes and loops around it, and of the steps that it
+    /// depends on in a graph. Changes of other branches are visible after their join.
     ///
     /// # Errors
     /// The records are inconsistent.
@@ -30,7 +31,7 @@ impl Rewinding<'_> {
 }
 
 impl RunState {
-    /// Returns the state before any step.
+    /// Returns the state before the first step.
     pub(super) fn first_state(&self) -> WorkflowState {
         let mut state = WorkflowState::new(Value::Null);
         for (key, value) in self.started().iter().flat_map(|started| &started.state) {
@@ -61,7 +62,7 @@ struct Fold<'r, 'a> {
 }
 
 impl Fold<'_, '_> {
-    /// Applies what the step at `path` changed, up to the step at `at` if that is inside it.
+    /// Applies the changes of the step at `path`; if the step at `at` is inside it, applies them only up to that step.
     fn fold_step(&mut self, path: &StepPath, at: Option<&StepPath>) -> Result<(), RewindError> {
         match at {
             Some(at) if at != path && encloses(path, at) => self.up_to(path, at),
@@ -75,7 +76,7 @@ impl Fold<'_, '_> {
         self.rewinding.state.apply_changes(path, &mut self.state)
     }
 
-    /// Applies what the block at `path` changed up to and including the step at `at`, which is inside it.
+    /// Applies the changes of the block at `path` up to and including the step at `at`, which is inside the block.
     fn up_to(&mut self, path: &StepPath, at: &StepPath) -> Result<(), RewindError> {
         let children = self.children(path);
         let Some((way, begun)) = children.iter().find(|(child, _)| child == at || encloses(child, at)) else {
@@ -94,7 +95,7 @@ impl Fold<'_, '_> {
         self.fold_step(way, Some(at))
     }
 
-    /// Applies what the block at `path`, which has not ended, has changed so far.
+    /// Applies the changes that the block at `path`, which has not ended, has made so far.
     fn so_far(&mut self, path: &StepPath) -> Result<(), RewindError> {
         let is_joined_later = |step: &Step| step.kind.pattern().joins();
         let in_turn = matches!(self.rewinding.order(path, None), Some(Order::Sequential));
@@ -104,7 +105,8 @@ impl Fold<'_, '_> {
         self.children(path).iter().try_for_each(|(child, _)| self.fold_step(child, None))
     }
 
-    /// Returns the steps directly inside `path`: in list order if it is a list, else in the order in which they began.
+    /// Returns the steps directly inside `path`. If the step at `path` is a list, they are in list order, otherwise in
+    /// the order in which they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
         let kind = self.rewinding.plan.step(path).map(|step| &step.kind);

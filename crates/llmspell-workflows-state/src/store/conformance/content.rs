@@ -38,10 +38,10 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
     records
 }
 
-/// Checks that archived records are returned as they were put, small and large ones, and can be removed.
+/// Checks that small and large archived records are returned unchanged, and can be removed.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn archives(stores: &Stores) {
     let archive = &stores.archive;
     assert_eq!(wait(archive.get(run(1))), Ok(None));
@@ -62,7 +62,7 @@ pub fn archives(stores: &Stores) {
 /// Checks that definitions are returned by hash and never change.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn definitions(stores: &Stores) {
     let definitions = &stores.definitions;
     assert_eq!(wait(definitions.get("a")), Ok(None));
@@ -82,7 +82,7 @@ pub fn definitions(stores: &Stores) {
 /// Checks that snapshots are stored by run and name, and listed by position.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn snapshots(stores: &Stores) {
     let snapshot = |owner, name: &str, position| Snapshot {
         run: run(owner),
@@ -108,10 +108,10 @@ pub fn snapshots(stores: &Stores) {
     assert_eq!(wait(snapshots.list(run(2))), Ok(vec![snapshot(2, "a", 1)]));
 }
 
-/// Checks that messages are numbered per run, read in order and in pages, and posted once per id.
+/// Checks that messages are numbered per run, are read in order and in pages, and are posted once per id.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn inboxes(stores: &Stores) {
     let inbox = &stores.inbox;
     let signal = |number: usize| Message::Signal { name: "s".to_owned(), payload: json!({ "number": number }) };
@@ -153,7 +153,7 @@ pub fn inboxes(stores: &Stores) {
 /// Checks that concurrent posts to one run get numbers without gaps, and one number per id.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn inboxes_of_several_threads(stores: &Stores) {
     const THREADS: u64 = 4;
     const EACH: u64 = 25;
@@ -176,10 +176,10 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
     assert_eq!(read.into_iter().map(|(number, _)| number).collect::<Vec<_>>(), all);
 }
 
-/// Checks that values are stored once, and as long as anyone owns them.
+/// Checks that each value is stored only once, and is kept as long as it has an owner.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn blobs(stores: &Stores) {
     let blobs = &stores.blobs;
     let (large, small) = (vec![1; 300_000], b"small".to_vec());

@@ -8,10 +8,10 @@ use super::{
     summary, wait,
 };
 
-/// Checks that a summary can be stored, changed and removed, and is found by its current fields only.
+/// Checks that a summary can be stored, changed and removed, and is found only by its current fields.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn summaries(stores: &Stores) {
     let runs = &stores.runs;
     let mut run = summary(5, 0);
@@ -36,7 +36,7 @@ pub fn summaries(stores: &Stores) {
         assert_eq!(wait(runs.list(&query)), Ok(RunPage { runs: vec![run.clone()], next: None }), "{query:?}");
     }
 
-    // The last summary of a run counts.
+    // If a run occurs twice, its last summary is stored.
     wait(runs.put_all(&[run.clone(), before.clone()])).expect("runs are put");
     assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![before.clone()]));
     assert_eq!(wait(runs.remove(run.id)), Ok(true));
@@ -46,7 +46,7 @@ pub fn summaries(stores: &Stores) {
     }
 }
 
-/// Returns one query for each way to find a run.
+/// Returns one query for each way of finding a run.
 fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
     let any = RunQuery::default;
     let before = run.started_at.as_second() + 1;
@@ -69,7 +69,7 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
 /// Checks that each filter, and each pair of filters, returns the right runs in order, page by page.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn lists(stores: &Stores) {
     // Three runs start at each time, so that their ids decide the order.
     let all: Vec<_> = (1..=120).map(|number| summary(number, number.cast_signed() / 3)).collect();
@@ -115,7 +115,7 @@ fn filters() -> Vec<Filter> {
     ]
 }
 
-/// Reads all pages of a query, and compares them with a filter over every run.
+/// Reads all pages of a query and compares them with the result of filtering all runs.
 fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     let mut expected: Vec<_> = all.iter().filter(|run| admits(&query, run)).cloned().collect();
     expected.sort_by_key(|run| Reverse((run.started_at, run.id)));
@@ -131,7 +131,7 @@ fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     assert_eq!(found, expected, "{query:?}");
 }
 
-/// The meaning of a query, in the simplest form.
+/// The simplest possible implementation of a query.
 fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     let prefix = query.id_prefix.as_deref().unwrap_or_default().replace('-', "").to_lowercase();
     let mut conditions = vec![run.id.simple().to_string().starts_with(&prefix)];
@@ -146,11 +146,11 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     conditions.into_iter().all(|holds| holds)
 }
 
-/// Checks that a page has the right end, that a new run does not shift the next page, and that invalid queries are
+/// Checks that pages end at the right run, that new runs do not shift the next page, and that invalid queries are
 /// refused.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn pages(stores: &Stores) {
     let all: Vec<_> = (1..=4).map(|number| summary(number, number.cast_signed())).collect();
     wait(stores.runs.put_all(&all)).expect("runs are put");

@@ -1,7 +1,7 @@
 //! Conformance tests for store adapters. Pass each function fresh [`Stores`], or pass [`all`] a function that creates
 //! them.
 //!
-//! Each panics at the first deviation and shows what was expected.
+//! Each check panics at the first deviation and shows the expected result.
 
 mod content;
 mod listed;
@@ -17,7 +17,7 @@ use super::{RunStatus, RunSummary, Stores};
 /// Runs all checks, each with stores from `fresh`.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn all(fresh: impl Fn() -> Stores) {
     let checks: [fn(&Stores); 9] =
         [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];
@@ -29,7 +29,7 @@ pub fn all(fresh: impl Fn() -> Stores) {
 /// Checks that everything is still there after the stores are closed; `reopen` opens the same stores.
 ///
 /// # Panics
-/// Something is missing.
+/// Stored data is missing.
 pub fn persists(reopen: impl Fn() -> Stores) {
     let run = summary(1, 0);
     let records = content::records(3);
@@ -59,7 +59,7 @@ pub fn persists(reopen: impl Fn() -> Stores) {
 /// Returns the output of `future`, for tests that are not async.
 ///
 /// # Panics
-/// The runtime cannot start, or this is called from a runtime.
+/// The runtime cannot start, or this function is called from within a runtime.
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts").block_on(future)
 }

@@ -1,4 +1,4 @@
-//! The layout of keys. A part of variable length comes last or has its length before it.
+//! The layout of keys. A part of variable length is the last part or is preceded by its length.
 //!
 //! | key | value |
 //! |---|---|
@@ -41,7 +41,8 @@ pub(super) fn hashed(kind: u8, hash: &str) -> Vec<u8> {
     [&[kind], hash.as_bytes()].concat()
 }
 
-/// The prefix of the owners of the value with this hash; a hash never contains the byte that ends it.
+/// Returns the prefix of the keys of all owners of the value with this hash. The last byte of the prefix never occurs
+/// in a hash.
 pub(super) fn owners(hash: &str) -> Vec<u8> {
     [b"o", hash.as_bytes(), b"/"].concat()
 }
@@ -50,7 +51,7 @@ pub(super) fn owner(hash: &str, owner: Uuid) -> Vec<u8> {
     [&owners(hash), &owner.as_bytes()[..]].concat()
 }
 
-/// The prefix of index entries in which `field` has this value.
+/// Returns the prefix of the index entries in which `field` has this value.
 pub(super) fn index(field: u8, value: &[u8]) -> Vec<u8> {
     let length = u32::try_from(value.len()).expect("fields of a run are far smaller than 4 GiB");
     [&[b'i', field], &length.to_be_bytes()[..], value].concat()
@@ -90,7 +91,7 @@ pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
     entries
 }
 
-/// Returns the first key after all that begin with `prefix`.
+/// Returns the first key after all keys that begin with `prefix`.
 pub(super) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
     while prefix.pop_if(|last| *last == u8::MAX).is_some() {}
     *prefix.last_mut().expect("kinds of keys are letters") += 1;

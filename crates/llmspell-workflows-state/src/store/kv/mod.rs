@@ -31,7 +31,8 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
     /// Visits the keys of a range with their values, until `visit` breaks.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Applies all of the changes or none, visible to all; returns the number to pass to [`Self::sync`].
+    /// Applies either all of the changes or none, and makes them visible to all readers. Returns the number to pass to
+    /// [`Self::sync`].
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
 
     /// Returns once everything up to this write survives a power loss.
@@ -84,7 +85,7 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub(crate) struct KeyValueStores<K> {
     below: K,
-    /// Held from reading to writing, and released before waiting for a sync.
+    /// Locked from the read until the write, and released before waiting for a sync.
     writing: Mutex<()>,
 }
 
@@ -97,7 +98,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Computes changes from the current content, writes and syncs them.
+    /// Computes changes from the current content, then writes and syncs them.
     fn change<T>(&self, changes: impl FnOnce(&mut Vec<Change>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (write, answer) = {
             let _writing = self.writing();
@@ -139,13 +140,13 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
-        // Blocks writes, so that the copy is of one moment.
+        // Blocks writes, so that the copy reflects a single moment.
         let _writing = self.writing();
         self.below.copy_to(to)
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        // The engines compact by themselves.
+        // The engines compact their data by themselves.
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::store::blocking::RunStore;
 
-/// The minimum number of id digits for which all matching runs are scanned; fewer digits match too many runs.
+/// The minimum number of id digits for which all runs with that prefix are scanned; fewer digits match too many runs.
 const ID_DIGITS_MIN: usize = 6;
 
 impl<K: KeyValue> KeyValueStores<K> {
@@ -42,7 +42,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         Ok(query.page(runs))
     }
 
-    /// Returns the first matches among the runs whose index entries begin with `prefix`.
+    /// Returns the first matching runs among those whose index entries begin with `prefix`.
     fn list_among(&self, prefix: Vec<u8>, query: &RunQuery, ids: (Uuid, Uuid)) -> Result<Vec<RunSummary>, StoreError> {
         let start = prefix.len();
         let at = |location: &[u8]| [&prefix, location].concat();
@@ -65,7 +65,7 @@ impl<K: KeyValue> KeyValueStores<K> {
             }
             match self.summary(id)? {
                 Some(run) => runs.extend(query.admits(&run, ids).then_some(run)),
-                // A removed run has no entry either, unless the summary was lost.
+                // If the run was removed, its entry is gone too; otherwise its summary was lost.
                 None if self.below.get(entry)?.is_some() => {
                     return Err(index_damage(&format!("the run {id} is missing")));
                 }
@@ -77,7 +77,7 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 }
 
-/// Returns the prefixes of the fewest index entries that cover all runs the query matches.
+/// Returns the prefixes that select the smallest set of index entries that contains all runs the query matches.
 fn prefixes(query: &RunQuery) -> Vec<Vec<u8>> {
     if let Some(parent) = query.parent {
         vec![keys::index(field::PARENT, parent.as_bytes())]

@@ -56,7 +56,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         self.keys_of(kind, verified).iter().map(hash).collect()
     }
 
-    /// Returns the keys of this kind, up to the first with a damaged value.
+    /// Returns the keys of this kind, up to the first key whose value is damaged.
     fn keys_of(&self, kind: u8, verified: &mut Verified) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         let scanned = self.below.scan(&Range::of(vec![kind]), &mut |key, _| {

@@ -1,4 +1,4 @@
-//! Stores of whole documents, which are found by key.
+//! Stores of whole documents, which are looked up by key.
 
 use rusqlite::params;
 use serde_json::Value;

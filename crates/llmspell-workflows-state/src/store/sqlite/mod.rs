@@ -1,9 +1,9 @@
 //! The stores in one SQLite database in WAL mode, which several processes can have open.
 //!
-//! A write that must survive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log with
-//! everything before it. The index of runs commits with `NORMAL`, which syncs only when SQLite moves its log into the
-//! database. Every write takes the lock first (`BEGIN IMMEDIATE`), so that the wait for other processes is bounded and
-//! no write is based on outdated data.
+//! A write that must survive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log, including
+//! all earlier writes. The index of runs commits with `NORMAL`, which syncs only when SQLite moves its log into the
+//! database. Every write first takes the lock (`BEGIN IMMEDIATE`), so that it waits for other processes only for a
+//! limited time and is never based on outdated data.
 
 mod blobs;
 mod documents;
@@ -24,7 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, Trans
 use super::{StoreError, Verified};
 use crate::store::blocking::Adapter;
 
-/// How long to wait for other processes, in milliseconds.
+/// The maximum time to wait for other processes, in milliseconds.
 const BUSY_MS: u64 = 5_000;
 
 /// The stores in a database.
@@ -115,7 +115,7 @@ impl Sqlite {
         Ok(answer)
     }
 
-    /// Executes one statement, synced; returns the number of rows that it changed.
+    /// Executes a statement and syncs its changes; returns the number of rows that it changed.
     fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
         self.write(Sync::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
     }
@@ -167,7 +167,7 @@ fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusql
     connection.prepare_cached(sql)?.execute(parameters)
 }
 
-/// Converts an error of SQLite.
+/// Converts a SQLite error.
 fn convert_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     let message = error.to_string();
@@ -188,7 +188,7 @@ fn convert_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// Retries `attempt` while other processes lock the database, for calls in which SQLite itself does not wait.
+/// Retries `attempt` while other processes lock the database; used for calls in which SQLite itself does not wait.
 fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let began = Instant::now();
     loop {
@@ -204,7 +204,7 @@ fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::
     }
 }
 
-/// Syncs a folder, so that the names in it survive a power loss.
+/// Syncs a folder, so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     fs::File::open(path)?.sync_all()

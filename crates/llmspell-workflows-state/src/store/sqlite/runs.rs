@@ -35,10 +35,7 @@ impl Sqlite {
         };
         let run: RunSummary = seal::open_json(&location(), &row.id, &row.body)?;
         if run.started_at.as_microsecond() != row.started_us || run.status.as_str() != row.status {
-            return Err(StoreError::damaged(
-                location(),
-                "its start and status differ from the columns by which it is found",
-            ));
+            return Err(StoreError::damaged(location(), "its start and status differ from the indexed columns"));
         }
         Ok(run)
     }
@@ -71,7 +68,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Returns the first matches, of one status if given.
+    /// Returns the first matching runs, limited to `status` if it is given.
     fn list_status(&self, query: &RunQuery, status: Option<RunStatus>) -> Result<Vec<RunSummary>, StoreError> {
         let (sql, parameters) = statement(query, status)?;
         let found = self.rows(&sql, rusqlite::params_from_iter(parameters), RunRow::read)?;
@@ -90,14 +87,14 @@ fn unlabel(
     Ok(())
 }
 
-/// Returns a statement that yields up to one run more than a page. It reads one index backward, or the ids with a
-/// prefix.
+/// Returns a statement that yields at most one run more than a page. It reads an index in descending order, or the ids
+/// with a prefix.
 fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec<Value>), StoreError> {
     let ids = query.ids()?;
     let blob = |id: Uuid| Value::Blob(id.as_bytes().to_vec());
     let mut labels = query.labels.iter();
     let (mut sql, mut parameters) = match labels.next() {
-        // The join order is explicit, since labels are few and runs are many.
+        // The join order is explicit, since there are few labels and many runs.
         Some((name, value)) => (
             " FROM labels l CROSS JOIN runs r ON r.id = l.id WHERE l.name = ? AND l.value = ?".to_owned(),
             vec![Value::Text(name.clone()), Value::Text(value.clone())],
@@ -154,8 +151,8 @@ impl RunStore for Sqlite {
     }
 
     fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
-        // One status after the other: each query reads the end of its own part of the index, while a combined query
-        // would also read the runs of other statuses.
+        // Statuses are queried one by one: each query reads only the end of the index for its status, while a combined
+        // query would also read the runs of other statuses.
         let mut statuses = query.statuses.clone();
         statuses.sort_unstable();
         statuses.dedup();

@@ -1,7 +1,7 @@
 //! The tables, by schema version.
 //!
 //! A database stores its version in `schema_version`. An older database is migrated in one transaction; a newer one is
-//! refused. A released script never changes.
+//! refused. Released scripts must not be changed.
 
 use std::{path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{super::StoreError, BUSY_MS, convert_error, while_busy};
 
-/// The script for each version, starting from the one before.
+/// The script for each version; it migrates from the previous version.
 const SCRIPTS: [&str; 2] = [
     "
     CREATE TABLE schema_version (version INTEGER NOT NULL);
@@ -68,7 +68,7 @@ pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connect
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite_error)?;
-    // Another process may have migrated it meanwhile.
+    // Another process may have migrated the database meanwhile.
     let version = version(path, &transaction)?;
     if version > VERSION {
         let (found, known) = (version as u64, VERSION as u64);

@@ -27,7 +27,7 @@ impl Sqlite {
         let connection = self.connection();
         let vacuumed = connection.connection.execute_batch("VACUUM");
         vacuumed.map_err(|error| self.error(&error))?;
-        // What other processes still read stays in the log, and is moved by the next checkpoint.
+        // Data that other processes are still reading stays in the log until the next checkpoint moves it.
         let checkpoint = connection.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         checkpoint.map_err(|error| self.error(&error))
     }
