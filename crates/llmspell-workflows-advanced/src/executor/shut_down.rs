@@ -9,8 +9,8 @@ impl Executor {
     /// `at_most_once` step leaves its run stuck.
     ///
     /// Parked runs are released, and this executor no longer wakes them. Afterwards this executor does not start or
-    /// resume runs ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)). Other executors of the home can resume
-    /// the released runs.
+    /// resume runs ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)). Other executors of the home can
+    /// resume the released runs.
     ///
     /// Returns once this executor no longer drives any run.
     pub async fn shut_down(&self, grace: Duration) {
