@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_names_are_unique() {
+    fn point_numbers_and_names_are_unique() {
         let numbers: HashSet<_> = HookPoint::ALL.iter().map(|point| point.number()).collect();
         assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of points fits a u128");
         let names: HashSet<_> = HookPoint::ALL.iter().map(|point| point.as_str()).collect();

@@ -319,7 +319,7 @@ fn first_of(published: &[(u64, u32, String)], what: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn requests_are_recorded_with_who_made_them() {
+async fn requests_are_recorded_with_their_requester() {
     let context = context().with_parking(Parking::Never);
     let executor = context.executor();
     let mut waits = subscribed(&context, &["signal.awaited"]);

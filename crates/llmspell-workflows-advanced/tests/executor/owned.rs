@@ -164,7 +164,7 @@ async fn dropping_the_drive_future_releases_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_an_undriven_run_releases_it() {
+async fn dropping_a_run_before_it_is_driven_releases_it() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, waits()).await;

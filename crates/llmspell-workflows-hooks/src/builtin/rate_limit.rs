@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_after_the_burst_are_one_interval_apart() {
+    fn steps_after_the_burst_start_one_interval_apart() {
         let limit = RateLimit::new(2, Duration::from_secs(2));
         let waits = |second: i64| limit.reserve(Timestamp::from_second(second).unwrap()).as_secs();
         assert_eq!([waits(0), waits(0), waits(0), waits(0)], [0, 0, 1, 2]);

@@ -58,7 +58,7 @@ pub enum EventData {
     Hook {
         /// The name of the hook.
         hook: String,
-        /// The point at which it was called.
+        /// The point at which the hook was called.
         point: String,
         /// The error code of the failure.
         code: String,

@@ -122,7 +122,7 @@ async fn answers_before_parallel_blocks_and_branches_take_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unfitting_answer_is_reported_and_changes_nothing() {
+async fn answer_that_does_not_fit_is_reported_and_changes_nothing() {
     for answer in [
         Before::ModifyInput(json!(1)),
         Before::Redirect(ActivityName::new("function", "echo")),
