@@ -15,7 +15,7 @@ use crate::{
     vectors::{EmbeddingService, HashedEmbeddings, MemoryVectors, VectorStorage},
 };
 
-/// All services that workflows run with; cheap to clone.
+/// All services that workflows use; cheap to clone.
 ///
 /// [`Self::in_memory`] and `embedded` return a complete context. The `with_…` methods replace a service; later runs
 /// use the new service.
@@ -42,7 +42,7 @@ pub struct EnhancedExecutionContext {
     pub event_bus: Arc<EventBus>,
     /// The storage for states that outlive their runs.
     pub state_storage: Arc<dyn StateStorage>,
-    /// The manager of runs' states.
+    /// The manager of the states of runs.
     pub state_manager: Arc<StateManager>,
     /// The storage behind [`Self::session_manager`].
     pub session_storage: Arc<dyn SessionStorage>,

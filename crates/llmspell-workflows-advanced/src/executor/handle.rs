@@ -78,7 +78,7 @@ impl RunHandle {
         known.map(|known| known.status()).ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))
     }
 
-    /// Pauses the run: no further step starts, and it ends as [`DurableEnd::Paused`] once running steps have finished.
+    /// Pauses the run: no further steps start, and the run ends as [`DurableEnd::Paused`] once running steps finish.
     ///
     /// # Errors
     /// The run has ended, or the message cannot be stored.

@@ -58,7 +58,7 @@ impl DurableRun {
         self.run.id()
     }
 
-    /// Returns the run itself.
+    /// Returns the run.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
         &self.run

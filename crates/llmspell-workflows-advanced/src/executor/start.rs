@@ -22,7 +22,7 @@ use crate::{
 /// Options for one run.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// The environment, among those of the definition, whose variables override the defaults.
+    /// The name of an environment of the definition. Its variables override the defaults.
     pub environment: Option<String>,
     /// Labels to find the run by.
     pub labels: BTreeMap<String, String>,

@@ -31,7 +31,7 @@ use serde_json::Value;
 pub use embedding::{EmbeddingService, HashedEmbeddings};
 pub use memory::MemoryVectors;
 
-/// Stores vectors and finds the nearest ones.
+/// Stores vectors and finds the vectors nearest to a query.
 #[async_trait]
 pub trait VectorStorage: Send + Sync + fmt::Debug {
     /// Stores all entries or none. Each entry replaces any earlier entry with the same scope and id.
@@ -105,7 +105,7 @@ impl VectorEntry {
     }
 }
 
-/// A search for vectors.
+/// A query for vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorQuery {
     /// The vector to search for.

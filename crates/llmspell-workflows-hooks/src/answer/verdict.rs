@@ -80,7 +80,7 @@ pub enum Course {
 }
 
 impl Course {
-    /// Returns whether it changes nothing.
+    /// Returns whether this changes nothing about the run.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         *self == Self::Continue
@@ -88,7 +88,7 @@ impl Course {
 }
 
 impl Verdict {
-    /// Returns whether it changes nothing.
+    /// Returns whether this changes nothing about the run.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         let Self { input, output, state, course, wake_at: _ } = self;

@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// The data of an event besides its kind and path.
+/// The data of an event in addition to its kind and path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
