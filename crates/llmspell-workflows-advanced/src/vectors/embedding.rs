@@ -34,7 +34,7 @@ impl Default for HashedEmbeddings {
 }
 
 impl HashedEmbeddings {
-    /// Returns a service for vectors of this length, which is at least 2.
+    /// Returns a service for vectors of length `dimensions`, but at least 2.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
         Self { dimensions: dimensions.max(2) }
