@@ -15,10 +15,10 @@ use crate::{
     vectors::{EmbeddingService, HashedEmbeddings, MemoryVectors, VectorStorage},
 };
 
-/// All services that workflows run with; cheap to clone.
+/// All services that workflows use; cheap to clone.
 ///
-/// [`Self::in_memory`] and `embedded` return a complete context; the `with_…` methods replace a service, before or
-/// between runs.
+/// [`Self::in_memory`] and `embedded` return a complete context. The `with_…` methods replace a service; later runs
+/// use the new service.
 ///
 /// ```
 /// use llmspell_workflows_advanced::EnhancedExecutionContext;
@@ -36,19 +36,19 @@ use crate::{
 pub struct EnhancedExecutionContext {
     /// The engine, with its activities, limits and secrets.
     pub basic_context: ExecutionContext,
-    /// The hooks.
+    /// The dispatcher of the hooks.
     pub hook_dispatcher: Arc<HookDispatcher>,
     /// The bus that events are published on.
     pub event_bus: Arc<EventBus>,
-    /// The states that outlive their runs.
+    /// The storage for states that outlive their runs.
     pub state_storage: Arc<dyn StateStorage>,
-    /// The runs and their states.
+    /// The manager of the states of runs.
     pub state_manager: Arc<StateManager>,
     /// The storage behind [`Self::session_manager`].
     pub session_storage: Arc<dyn SessionStorage>,
-    /// The sessions.
+    /// The manager of the sessions.
     pub session_manager: Arc<SessionManager>,
-    /// The embeddings of past runs.
+    /// The storage for the embeddings of past runs.
     pub vector_storage: Arc<dyn VectorStorage>,
     /// The service that embeds texts.
     pub embedding_service: Arc<dyn EmbeddingService>,
@@ -69,20 +69,22 @@ struct CachedExecutor {
 }
 
 impl EnhancedExecutionContext {
-    /// Returns a context that keeps everything in memory, for tests and for runs that need not outlive their process.
+    /// Returns a context that keeps everything in memory, for tests and for runs that need not outlive the process.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::new(MemoryHome::new())
     }
 
-    /// Returns a context with runs and states in the folder `path`, for one process at a time; the rest is in memory.
+    /// Returns a context that keeps runs and states in the folder `path`, and everything else in memory. Only one
+    /// process at a time can use the folder.
     #[cfg(feature = "sled")]
     #[must_use]
     pub fn embedded(path: impl Into<std::path::PathBuf>) -> Self {
         Self::new(crate::FolderHome::embedded(path))
     }
 
-    /// Returns a context with runs and states in `home`, sessions and vectors in memory, no activities and no hooks.
+    /// Returns a context without activities and hooks that keeps runs and states in `home`, and sessions and vectors in
+    /// memory.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         let home = home.into();
@@ -110,7 +112,7 @@ impl EnhancedExecutionContext {
         Self { basic_context: ExecutionContext::new(engine), cached: Arc::default(), ..self }
     }
 
-    /// Sets the hooks; they report failures to [`Self::event_bus`] and share its correlations.
+    /// Sets the hooks, which report failures to [`Self::event_bus`] and use its correlation ids.
     #[must_use]
     pub fn with_hooks(self, hooks: impl FnOnce(HookDispatcherBuilder) -> HookDispatcherBuilder) -> Self {
         let events = (*self.event_bus).clone();
@@ -148,7 +150,7 @@ impl EnhancedExecutionContext {
         Self { parking, cached: Arc::default(), ..self }
     }
 
-    /// Returns the durable executor over these services; it is rebuilt only if one of them was replaced.
+    /// Returns the durable executor that uses these services. It is rebuilt only after a service was replaced.
     #[must_use]
     pub fn executor(&self) -> Executor {
         let mut cached = lock(&self.cached);
@@ -171,8 +173,8 @@ impl EnhancedExecutionContext {
 
     /// Returns an engine with the hooks and events, for unrecorded runs in memory.
     ///
-    /// Step events are published only if there is a subscriber when the definition is prepared. A step without
-    /// subscribers and hooks costs the same as in the bare engine.
+    /// Step events are published only if there is a subscriber when the definition is prepared. If a step has neither
+    /// subscribers nor hooks, it costs the same as in the plain engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         around(self.basic_context.engine(), &self.services())

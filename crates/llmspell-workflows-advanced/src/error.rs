@@ -39,7 +39,7 @@ pub enum ExecutorError {
     /// A definition cannot be read or written.
     #[error("the definition {hash}: {message}")]
     Definition {
-        /// Its hash.
+        /// The hash of the definition.
         hash: String,
         /// What is wrong.
         message: String,
@@ -47,13 +47,13 @@ pub enum ExecutorError {
     /// The home does not contain the journal.
     #[error("journal {journal} does not exist")]
     UnknownJournal {
-        /// The journal that was named.
+        /// The id that was given.
         journal: JournalId,
     },
     /// No run matches the given id.
     #[error("run `{0}` does not exist")]
     UnknownRun(String),
-    /// More than one run matches.
+    /// More than one run matches the given prefix.
     #[error("`{given}` matches several runs: {}", candidates.join(", "))]
     AmbiguousRun {
         /// The prefix that was given.
@@ -66,7 +66,7 @@ pub enum ExecutorError {
     Held {
         /// The id of the run.
         run: Uuid,
-        /// Its owner.
+        /// The owner of the run.
         holder: String,
     },
     /// This process drives the run.
@@ -83,7 +83,7 @@ pub enum ExecutorError {
     IsChild {
         /// The id of the run.
         run: Uuid,
-        /// Its parent run.
+        /// The id of the parent run.
         parent: Uuid,
     },
     /// The step is not stuck.
@@ -99,7 +99,7 @@ pub enum ExecutorError {
     NotEnded {
         /// The id of the run.
         run: Uuid,
-        /// Its status.
+        /// The status of the run.
         status: RunStatus,
     },
     /// The run has not failed.
@@ -107,18 +107,18 @@ pub enum ExecutorError {
     NotFailed {
         /// The id of the run.
         run: Uuid,
-        /// Its status.
+        /// The status of the run.
         status: RunStatus,
     },
-    /// The run is pinned to another definition.
+    /// The run was started with a different definition.
     #[error("the run {run} was started with another definition:\n{difference}")]
     Changed {
         /// The id of the run.
         run: Uuid,
-        /// The difference to the given definition.
+        /// The difference between the run's definition and the given definition.
         difference: Difference,
     },
-    /// The other definition lacks recorded steps of the run.
+    /// The new definition does not contain some recorded steps of the run.
     #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
         /// The id of the run.
@@ -146,10 +146,10 @@ pub enum ExecutorError {
         run: Uuid,
         /// The name that was given.
         name: String,
-        /// The names of its checkpoints.
+        /// The names of the run's checkpoints.
         known: Vec<String>,
     },
-    /// There is nothing to roll back.
+    /// There is nothing to roll back: nothing has happened since the checkpoint.
     #[error("nothing has happened in the run {run} since its checkpoint `{name}`")]
     NothingSince {
         /// The id of the run.
@@ -157,30 +157,30 @@ pub enum ExecutorError {
         /// The name of the checkpoint.
         name: String,
     },
-    /// Another process has opened the journal, whose kind is for one process at a time.
-    #[error("{} is in use by {holder}; one process at a time can open a {kind} journal", path.display())]
+    /// Another process has opened the journal, which allows only one process at a time.
+    #[error("{} is in use by {holder}; a {kind} journal allows only one process at a time", path.display())]
     InUse {
         /// The path of the journal.
         path: PathBuf,
         /// The kind of the journal.
         kind: JournalKind,
-        /// The process that has opened it.
+        /// The process that has opened the journal.
         holder: String,
     },
-    /// The runs of the home are in another kind of journal.
+    /// The runs of the home are in a different kind of journal.
     #[error("the runs in {} are in a `{found}` journal, not a `{asked}` journal", path.display())]
     OtherJournal {
         /// The path of the home.
         path: PathBuf,
-        /// The kind of journal that it has.
+        /// The kind of journal in the home.
         found: JournalKind,
-        /// The kind of journal that was asked for.
+        /// The requested kind of journal.
         asked: JournalKind,
     },
     /// This program was built without this kind of journal.
     #[error("this program was built without {kind} journals")]
     JournalNotBuilt {
-        /// The kind of journal that was asked for.
+        /// The requested kind of journal.
         kind: JournalKind,
     },
     /// The imported document is not a valid run export.
@@ -212,7 +212,7 @@ pub enum ExecutorError {
 }
 
 impl ExecutorError {
-    /// Returns the stable code; it has a page unless it is the code of a step's own error.
+    /// Returns the stable error code. There is a documentation page for each code except those of step errors.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -246,7 +246,7 @@ impl ExecutorError {
         }
     }
 
-    /// Whether the same call may succeed later, for example once another owner releases the run.
+    /// Returns whether the same call may succeed later, for example once another owner releases the run.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -264,7 +264,7 @@ impl ExecutorError {
 }
 
 impl AdvancedError {
-    /// Returns the stable code; it has a page unless it is the code of a step's own error.
+    /// Returns the stable error code. There is a documentation page for each code except those of step errors.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -281,7 +281,7 @@ impl AdvancedError {
 }
 
 impl SessionError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, for which there is a documentation page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -294,7 +294,7 @@ impl SessionError {
 }
 
 impl VectorError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, for which there is a documentation page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

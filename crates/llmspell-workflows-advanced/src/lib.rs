@@ -1,6 +1,7 @@
-//! Durable runs.
+//! Durable runs of workflows.
 //!
-//! - [`Home`] is where runs live: [`FolderHome`] in a folder that several processes share, [`MemoryHome`] for tests.
+//! - [`Home`] is the place where runs are stored: [`FolderHome`] is a folder that several processes can share,
+//!   [`MemoryHome`] is for tests.
 //! - [`Executor`] starts and drives runs, resumes them after a crash, and records how they end.
 //! - [`EnhancedExecutionContext`] adds hooks, events, sessions and vectors, and runs [`AdvancedWorkflow`]s.
 //!

@@ -1,4 +1,4 @@
-//! Metrics of a run.
+//! The metrics of a run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,51 +15,51 @@ use serde::Serialize;
 
 /// The metrics of a run.
 ///
-/// Times come from the journal, so they span crashes and waits. CPU time and memory are those of **this process since
-/// the run was started or resumed in it**: concurrent runs share them.
+/// Times are computed from the journal, so they include crashes and waits. CPU time and memory are measured for **this
+/// process, since the run was started or resumed in it**; they include concurrent runs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AdvancedMetrics {
-    /// The time from the first start to the end.
+    /// The time from the first start of the run to its end.
     pub execution_time: Duration,
-    /// The duration of each leaf with all its attempts, by path.
+    /// The duration of each leaf, including all attempts, by path.
     pub step_latency: BTreeMap<String, Duration>,
     /// The speedup from parallelism: the sum of the leaves' durations divided by `execution_time`.
     pub parallel_efficiency: f64,
     /// The resources that the run used.
     pub resource_utilization: ResourceUtilization,
-    /// The share of failed attempts.
+    /// The proportion of failed attempts.
     pub error_rate: ErrorRate,
-    /// The total duration of the leaves that completed after a failed attempt, all attempts and delays included.
+    /// The total duration of the leaves that completed after a failed attempt, including all attempts and delays.
     pub recovery_time: Duration,
     /// The number of completed leaves per second of `execution_time`.
     pub throughput: f64,
-    /// The CPU time per completed leaf; `None` if it cannot be measured here or no leaf completed.
+    /// The CPU time per completed leaf; `None` if it cannot be measured on this platform or no leaf completed.
     pub cost_efficiency: Option<Duration>,
 }
 
 /// The resources that a run used.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ResourceUtilization {
-    /// The CPU time of the process during the run; `None` if it cannot be measured here.
+    /// The CPU time of the process during the run; `None` if it cannot be measured on this platform.
     pub cpu_time: Option<Duration>,
-    /// The memory of the process at the end in bytes; `None` if it cannot be measured here.
+    /// The memory of the process at the end in bytes; `None` if it cannot be measured on this platform.
     pub memory_bytes: Option<u64>,
-    /// The peak memory of the process in bytes; `None` if it cannot be measured here.
+    /// The peak memory of the process in bytes; `None` if it cannot be measured on this platform.
     pub memory_peak_bytes: Option<u64>,
     /// The number of attempts by activity, such as `tool:web_search`.
     pub activity_calls: BTreeMap<String, u64>,
 }
 
-/// The share of failed attempts.
+/// The proportion of failed attempts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ErrorRate {
-    /// The number of failed attempts divided by that of all attempts, from 0 to 1.
+    /// The number of failed attempts divided by the number of all attempts, from 0 to 1.
     pub rate: f64,
     /// The number of failed attempts by error class.
     pub by_class: BTreeMap<String, u64>,
 }
 
-/// Returns the CPU time of this process so far; `None` if it cannot be measured here.
+/// Returns the CPU time of this process so far; `None` if it cannot be measured on this platform.
 pub(crate) fn cpu_time() -> Option<Duration> {
     #[cfg(unix)]
     {
@@ -71,7 +71,7 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     None
 }
 
-/// Returns the current and the peak memory of this process in bytes; `None` if they cannot be measured here.
+/// Returns the current and the peak memory of this process in bytes; `None` if not measurable on this platform.
 fn memory_bytes() -> (Option<u64>, Option<u64>) {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return (None, None) };
     let field = |name: &str| {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{ExecutorError, workflow::SESSION};
 
-/// The hooks and the events of an executor.
+/// The hooks and the event bus of an executor.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Services {
     pub(crate) hooks: Option<Arc<HookDispatcher>>,
@@ -33,7 +33,7 @@ impl Services {
         Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
     }
 
-    /// Correlates events of `run` with the session in its labels, until the returned guard is dropped.
+    /// Correlates the events of `run` with the session in `labels`, until the returned guard is dropped.
     pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> SessionCorrelation {
         let session = labels.get(SESSION).filter(|_| self.events.is_some());
         let events = self.events.clone().filter(|_| session.is_some());
@@ -57,7 +57,7 @@ pub(crate) struct SessionCorrelation {
 }
 
 impl SessionCorrelation {
-    /// Keeps the correlation after the guard is gone.
+    /// Keeps the correlation after the guard is dropped.
     pub(crate) fn keep(mut self) {
         self.events = None;
     }

@@ -1,4 +1,4 @@
-//! The order of what surrounds a step.
+//! The order of the interceptors around a step.
 
 use llmspell_workflows_basic::{Engine, engine::Position};
 use llmspell_workflows_hooks::{HookLayer, event::EventLayer};
@@ -6,25 +6,26 @@ use llmspell_workflows_state::Journaling;
 
 use crate::services::Services;
 
-/// `engine` with everything around its steps, outermost first; there is no other place where this is decided.
+/// Returns `engine` with all interceptors around its steps. This function alone determines their order.
 ///
-/// Each has its reason. Those marked with * come with every engine, and [`Position`] fixes where they stand.
+/// The table lists the interceptors, outermost first. Those marked with * are part of every engine; [`Position`]
+/// determines where they are.
 ///
-/// | | why there |
+/// | interceptor | reason for its position |
 /// |---|---|
-/// | trace * | sees everything, also what the others answer by themselves |
-/// | journal | answers for what is recorded before anything else happens again |
-/// | events | inside of the journal, so that what is known from before is not told again; outside of hooks, so that what they change is told as it comes out |
-/// | hooks | once per entry into a step, not per attempt; what they answer is recorded by the journal around them |
-/// | total timeout * | bounds all attempts and the delays between them |
-/// | retry * | tries again what lies within |
-/// | limits * | waiting for a permit does not count against the attempt's time |
-/// | attempt timeout * | bounds one attempt |
+/// | trace * | sees every step, including steps that another interceptor answers |
+/// | journal | answers for recorded steps before anything else runs again |
+/// | events | inside of the journal: does not publish recorded steps again; outside of hooks: publishes their results |
+/// | hooks | called once per entry into a step, not per attempt; the journal outside records their answers |
+/// | total timeout * | limits the time of all attempts and the delays between them |
+/// | retry * | retries the interceptors inside |
+/// | limits * | the time spent waiting for a permit does not count towards the attempt timeout |
+/// | attempt timeout * | limits the time of one attempt |
 pub(crate) fn stack(engine: &Engine, services: &Services) -> Engine {
     around(&engine.with_interceptor(Position::Journal, Journaling), services)
 }
 
-/// The same without a journal, for runs in memory; a step that nobody listens to and no hook concerns pays for neither.
+/// Like [`stack`], but without a journal, for runs in memory. A step without subscribers and hooks pays for neither.
 pub(crate) fn around(engine: &Engine, services: &Services) -> Engine {
     let mut engine = engine.clone();
     if let Some(events) = &services.events {
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_order() {
+    fn interceptors_are_in_the_documented_order() {
         let services = Services { hooks: Some(std::sync::Arc::default()), events: Some(Default::default()) };
         let engine = format!("{:?}", stack(&Engine::builder().build(), &services));
         let order = "[Trace, Journal, Hooks, Hooks, TotalTimeout, Retry, Limits, AttemptTimeout]";

@@ -31,7 +31,7 @@ fn engine() -> EngineBuilder {
     Engine::builder().activities(activities)
 }
 
-/// Creates ten no-op hooks at `point`.
+/// Creates ten registrations of a no-op hook at `point`.
 fn ten_no_ops<P: Point + Copy>(point: P) -> Vec<Registration> {
     no_ops(point, 10)
 }
@@ -85,23 +85,23 @@ async fn measure() {
     row("a step", base, base);
     let elsewhere = ten_no_ops(BeforeStep).into_iter().map(|each| each.select(Selector::all().id("nobody")));
     let time = step(engine().interceptor(Position::Hooks, layer(elsewhere)).build()).await;
-    row("with ten hooks that do not concern it", time, base);
+    row("with ten hooks that do not select the step", time, base);
     let time = step(engine().interceptor(Position::Hooks, layer(no_ops(BeforeStep, 1))).build()).await;
-    row("with one no-op hook before it", time, base);
+    row("with one no-op hook before the step", time, base);
     let time = step(engine().interceptor(Position::Hooks, layer(ten_no_ops(BeforeStep))).build()).await;
-    row("with ten no-op hooks before it", time, base);
+    row("with ten no-op hooks before the step", time, base);
     let both = ten_no_ops(BeforeStep).into_iter().chain(ten_no_ops(AfterStep));
     let time = step(engine().interceptor(Position::Hooks, layer(both)).build()).await;
-    row("with ten no-op hooks before and ten after it", time, base);
+    row("with ten no-op hooks before the step and ten after", time, base);
 
     let bus = EventBus::new();
     let time = step(engine().interceptor(Position::Hooks, EventLayer::only_if_wanted(bus.clone())).build()).await;
-    row("with events if wanted, and no subscriber", time, base);
+    row("with `only_if_wanted` events and no subscriber", time, base);
     let time = step(engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build()).await;
-    row("with events always, and no subscriber (2 events)", time, base);
+    row("with events and no subscriber (2 events)", time, base);
     let stuck = bus.subscribe(Filter::all());
     let time = step(engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build()).await;
-    row("with one stuck subscriber (2 events)", time, base);
+    row("with events and one stuck subscriber (2 events)", time, base);
     drop(stuck);
 
     assert!(!bus.wants(EventKind::Custom));

@@ -24,12 +24,12 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Disables a hook after consecutive failures, then admits one trial call.
+/// Disables a hook after several consecutive failures, then admits one trial call.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     failures: AtomicU32,
-    /// The time from which one trial call is admitted; only read after too many failures.
+    /// When a trial call is admitted; read only once the hook is disabled.
     trial_at: Mutex<Option<Instant>>,
 }
 
@@ -38,7 +38,7 @@ impl Breaker {
         Self { settings, failures: AtomicU32::new(0), trial_at: Mutex::new(None) }
     }
 
-    /// Returns whether a call is admitted now. After too many failures, this claims the trial call.
+    /// Returns whether a call is admitted now. If the hook is disabled and a trial is due, this claims the trial call.
     pub(crate) fn admits(&self) -> bool {
         if self.failures.load(Ordering::Relaxed) < self.settings.threshold {
             return true;
@@ -48,7 +48,7 @@ impl Breaker {
         if trial_at.is_some_and(|at| now < at) {
             return false;
         }
-        // Only one trial at a time, unless it takes longer than the recovery.
+        // Only one trial runs at a time, unless it takes longer than the recovery period.
         *trial_at = Some(now + self.settings.recovery);
         true
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_breaker_opens_then_admits_one_trial_and_closes_on_success() {
+    async fn breaker_opens_then_admits_one_trial_and_closes_on_success() {
         let breaker = Breaker::new(BreakerSettings { threshold: 2, recovery: Duration::from_secs(30) });
         assert_eq!((breaker.record_failure(), breaker.admits()), (false, true));
         assert_eq!((breaker.record_failure(), breaker.admits()), (true, false));

@@ -7,10 +7,10 @@ use std::{
 use jiff::Timestamp;
 use llmspell_workflows_basic::{engine::Output, state::Change, sync::lock};
 
-/// The maximum number of outputs in a dispatcher's cache; when it is full, the one that expires first is dropped.
+/// The maximum number of outputs in a dispatcher's cache; when it is full, the output that expires first is dropped.
 pub const CACHE_ENTRIES_MAX: usize = 10_000;
 
-/// The outputs that hooks asked to cache, in memory, by key.
+/// An in-memory cache of the outputs that hooks asked to cache, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Cache(Mutex<HashMap<String, Entry>>);
 
@@ -27,7 +27,7 @@ impl Cache {
     }
 
     pub(crate) fn put(&self, key: String, output: Output, now: Timestamp, ttl: Duration) {
-        // The cached output may be used with another state, where a change that only appends would not apply.
+        // The output may be reused with a different state, to which an append might not apply.
         let state_changes = output.state_changes.into_iter().map(Change::whole).collect();
         let output = Output { state_changes, ..output };
         let mut entries = self.lock();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_that_appends_to_a_list_is_cached_as_the_whole_list() {
+    fn append_to_a_list_is_cached_as_the_whole_list() {
         let (cache, now) = (Cache::default(), Timestamp::UNIX_EPOCH);
         let mut state = WorkflowState::default();
         state.set("list", json!([1])).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_expire_and_a_full_cache_drops_the_first_to_expire() {
+    fn entries_expire_and_a_full_cache_drops_the_entry_that_expires_first() {
         let (cache, now, ttl) = (Cache::default(), Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         for number in 0..CACHE_ENTRIES_MAX as u64 {
             cache.put(number.to_string(), Output::new(json!(number)), now, ttl + Duration::from_secs(number));

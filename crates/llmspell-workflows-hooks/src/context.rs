@@ -14,7 +14,7 @@ use crate::{Correlations, HookError, HookPoint, Verdict};
 
 /// The data that a hook is called with; cheap to clone.
 ///
-/// Later hooks at the same point see the modifications of earlier ones.
+/// Later hooks at the same point see the modifications of earlier hooks.
 #[derive(Clone)]
 pub struct HookContext {
     shared: Arc<Shared>,
@@ -31,11 +31,11 @@ struct Shared {
     correlations: Correlations,
 }
 
-/// What a point concerns.
+/// The subject of a hook call.
 pub(crate) enum Subject {
     /// A step of a run.
     Step(Call),
-    /// A subject that the host describes.
+    /// Data from the host.
     Host(HostPoint),
 }
 
@@ -50,7 +50,7 @@ pub struct HostPoint {
     pub data: Value,
 }
 
-/// The data known at a point besides the step.
+/// The data at a point in addition to the step.
 #[derive(Default)]
 pub(crate) struct Details {
     pub(crate) output: Option<Arc<Value>>,
@@ -100,7 +100,7 @@ impl HookContext {
         self.shared.point
     }
 
-    /// Returns the run itself; `None` at points that a host fires.
+    /// Returns the run; `None` at points that a host fires.
     #[must_use]
     pub fn run(&self) -> Option<&Arc<Run>> {
         self.call().map(Call::run)
@@ -118,7 +118,7 @@ impl HookContext {
         self.call().map_or("", |call| &call.run().definition().name)
     }
 
-    /// Returns the correlation id of the run; this is the run's own id unless another was set in [`Correlations`].
+    /// Returns the correlation id of the run, which is the run id unless [`Correlations`] contains a different one.
     #[must_use]
     pub fn correlation_id(&self) -> Option<Arc<str>> {
         self.run_id().map(|run_id| self.shared.correlations.of(run_id))
@@ -151,7 +151,7 @@ impl HookContext {
         self.call().map_or(1, Call::attempt)
     }
 
-    /// Returns the input of the activity, with secrets masked, or the data of a host.
+    /// Returns the input of the activity, with secrets masked, or the data that a host passed.
     ///
     /// A step that does not call an activity has no input.
     ///
@@ -179,7 +179,7 @@ impl HookContext {
         self.shared.details.error.as_deref()
     }
 
-    /// Returns the decision that was made; `None` at points that do not concern one.
+    /// Returns the decision that was made; `None` at points that do not concern a decision.
     #[must_use]
     pub fn choice(&self) -> Option<&Decision> {
         self.shared.details.choice.as_ref()
@@ -196,7 +196,7 @@ impl HookContext {
     pub fn state(&self) -> WorkflowState {
         let mut state = self.call().map(|call| call.state().clone()).unwrap_or_default();
         for change in &self.changes {
-            // A change that cannot be applied is reported where it is made.
+            // A change that cannot be applied is reported when the step makes it.
             let _ = state.apply(change.clone(), self.now());
         }
         state
@@ -208,7 +208,7 @@ impl HookContext {
         self.call().map_or_else(Timestamp::now, |call| call.run().now())
     }
 
-    /// Returns the metadata that the host set for all its runs under `key`.
+    /// Returns the metadata that the host set under `key` for all its runs.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&Value> {
         self.shared.metadata.get(key)

@@ -5,9 +5,9 @@ use std::{
 
 use uuid::Uuid;
 
-/// The correlation ids of runs, which tie runs together by an order, a request or a session.
+/// The correlation ids of runs. Runs that belong to the same order, request or session share an id.
 ///
-/// Hooks and events of a run carry its correlation id, which is the run's own id unless another was set.
+/// Hook contexts and events contain the correlation id of their run, which is the run id unless another id was set.
 #[derive(Debug, Clone, Default)]
 pub struct Correlations(Arc<RwLock<HashMap<Uuid, Arc<str>>>>);
 
@@ -17,7 +17,7 @@ impl Correlations {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(run_id, correlation_id.into());
     }
 
-    /// Removes the run, so that memory stays bounded.
+    /// Removes the entry of the run, so that memory stays bounded.
     pub fn forget(&self, run_id: Uuid) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
     }

@@ -5,9 +5,10 @@ use futures_util::future::BoxFuture;
 
 use crate::{HookContext, Point, Verdict};
 
-/// User code at a point of a run that may change its course.
+/// User code that is called at a point of a run and may change the course of the run.
 ///
-/// One type can be a hook at several points. A hook must not block its thread; one that does is reported and abandoned.
+/// One type can be a hook at several points. A hook must not block its thread; a hook that does is reported and
+/// abandoned.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -59,7 +60,7 @@ where
     }
 }
 
-/// Why a hook could not answer; any error converts into one.
+/// Why a hook could not answer. Any error type converts into a `HookError`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookError(String);
 
@@ -88,7 +89,7 @@ impl<E: std::error::Error> From<E> for HookError {
     }
 }
 
-/// A hook without its point type, whose answer is converted into a verdict.
+/// A hook whose point type is erased: its answers are converted into verdicts.
 pub(crate) trait ErasedHook: Send + Sync {
     fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Verdict, HookError>>;
 }

@@ -1,13 +1,13 @@
-//! Hooks and events of llmspell-workflows.
+//! Hooks and events for llmspell-workflows.
 //!
-//! A **hook** is user code at a point of a run that may change its course: change an input or output, skip, replace,
-//! retry, redirect, fork or cancel. The point fixes the type of the answer, so a wrong answer does not compile. Answers
-//! are obeyed and recorded, so a run that resumes after a crash does not ask again. A hook that fails, hangs, blocks or
-//! panics is reported and costs at most its timeout.
+//! A **hook** is user code that is called at a point of a run and can change the course of the run: it can change an
+//! input or output, or skip, replace, retry, redirect, fork or cancel. The point determines the type of the answer, so
+//! an answer that does not fit does not compile. Answers are recorded, so a run that resumes after a crash does not ask
+//! again. A hook that fails, hangs, blocks or panics is reported and costs at most its timeout.
 //!
-//! An **event** reports what happened to subscribers; nothing waits for it.
+//! An **event** tells subscribers what happened in a run; the run never waits for subscribers.
 //!
-//! - [`point`]: the points at which hooks are called; [`answer`]: the answers that fit each of them.
+//! - [`point`]: the points at which hooks are called; [`answer`]: the answers that fit each point.
 //! - [`HookDispatcher`] calls hooks; [`HookLayer`] adds a dispatcher to an engine.
 //! - [`event`]: the event bus and the layer that publishes to it.
 //! - [`builtin`]: logging, metrics, a rate limit, and a capture for debugging.
@@ -24,7 +24,7 @@
 //! };
 //! use serde_json::json;
 //!
-//! // A tool whose quota is used up, and one that is always available.
+//! // A tool whose quota is used up, and a tool that is always available.
 //! let mut activities = Activities::new();
 //! activities.register("tool", "precise", function(|_| async move {
 //!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "no calls left today"))

@@ -1,4 +1,4 @@
-//! Criteria that select steps and events, and patterns in which `*` matches any text.
+//! Matches the criteria and patterns that select steps and events; `*` matches any text.
 
 use llmspell_workflows_basic::{PathLink, StepPath};
 
@@ -30,7 +30,7 @@ pub(crate) fn text(pattern: &str, text: &str) -> bool {
     left.ends_with(end)
 }
 
-/// Returns whether `path` matches `pattern`: `**` matches any number of segments, `*` any part of one.
+/// Returns whether `path` matches `pattern`: `**` matches any number of segments, `*` any part of a segment.
 fn path(pattern: &str, path: &StepPath) -> bool {
     let wanted: Vec<_> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let segments: Vec<_> =
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_matches_any_text() {
+    fn star_matches_any_text() {
         for (pattern, value, matches) in [
             ("a", "a", true),
             ("a", "ab", false),

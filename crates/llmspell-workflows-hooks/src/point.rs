@@ -1,4 +1,4 @@
-//! The points at which hooks are called. Each is a type that fixes the type of its answers.
+//! The points at which hooks are called. Each point is a type that determines the type of its answers.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::answer::{
     OnRetry, OnRunError, OnSkip, OnTransition, OnWrite, Permit,
 };
 
-/// A point of a run, as a type: a hook whose answer does not fit it does not compile.
+/// A point of a run, as a type. A hook whose answer type does not fit the point does not compile.
 ///
-/// A host can define points of its own: a type with a name and an answer type, fired with
+/// A host can define its own points: types with a name and an answer type. It fires them with
 /// [`HookDispatcher::fire`](crate::HookDispatcher::fire).
 ///
 /// ```
@@ -39,7 +39,7 @@ macro_rules! points {
         #[non_exhaustive]
         pub enum HookPoint {
             $($(#[doc = $doc])+ $name,)+
-            /// A point defined by a host, by its name.
+            /// A point with this name that a host defined.
             Custom(&'static str),
         }
 
@@ -56,7 +56,7 @@ macro_rules! points {
                 }
             }
 
-            /// Returns the bit number of the point in a set of points; `None` for a point of a host.
+            /// Returns the bit number of the point in a bit set of points; `None` for a point that a host defined.
             pub(crate) fn number(self) -> Option<u64> {
                 match self {
                     $(Self::$name => Some($number),)+
@@ -93,7 +93,7 @@ points! {
     AfterWorkflowStage = 6 "after_workflow_stage" -> After;
     /// A route moves from one step to another.
     WorkflowStageTransition = 7 "workflow_stage_transition" -> OnTransition;
-    /// Before any step of the definition.
+    /// Before a step of the definition.
     BeforeStep = 10 "before_step" -> Before;
     /// A step has completed.
     AfterStep = 11 "after_step" -> After;
@@ -129,13 +129,13 @@ points! {
     StateConflict = 34 "state_conflict" -> OnConflict;
     /// A leaf is about to change the run's state.
     BeforeStateWrite = 35 "before_state_write" -> OnWrite;
-    /// Before a tool.
+    /// Before a tool is called.
     BeforeToolExecution = 40 "before_tool_execution" -> Before;
     /// A tool has returned its result.
     AfterToolExecution = 41 "after_tool_execution" -> After;
     /// A tool has failed.
     ToolError = 42 "tool_error" -> OnError;
-    /// Before an agent.
+    /// Before an agent is called.
     BeforeAgentExecution = 45 "before_agent_execution" -> Before;
     /// An agent has returned its result.
     AfterAgentExecution = 46 "after_agent_execution" -> After;
@@ -153,9 +153,9 @@ points! {
     StateMigration = 68 "state_migration" -> Permit;
     /// A step starts to wait for a signal.
     SignalWait = 64 "signal_wait" -> Observe;
-    /// A signal that a step waits for has arrived; if refused, it is treated as if it had never arrived.
+    /// A signal that a step waits for has arrived; a refused signal is treated as if it had never arrived.
     SignalReceived = 65 "signal_received" -> Permit;
-    /// Before a step is undone; if forbidden, the run is stuck until the step is resolved manually.
+    /// Before a step is undone; if a hook forbids this, the run is stuck until the step is resolved manually.
     CompensationStart = 66 "compensation_start" -> Permit;
     /// A step was undone, or undoing it failed.
     CompensationEnd = 67 "compensation_end" -> Observe;
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_names_are_unique() {
+    fn point_numbers_and_names_are_unique() {
         let numbers: HashSet<_> = HookPoint::ALL.iter().map(|point| point.number()).collect();
         assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of points fits a u128");
         let names: HashSet<_> = HookPoint::ALL.iter().map(|point| point.as_str()).collect();

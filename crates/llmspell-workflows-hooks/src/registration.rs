@@ -6,20 +6,20 @@ use crate::{
     hook::{ErasedHook, HookAt},
 };
 
-/// The order in which hooks are called: the lowest number first, equal numbers in the order of registration.
+/// The priority of a hook. Hooks with lower numbers are called first; equal numbers are called in registration order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Priority(pub i32);
 
 impl Priority {
-    /// Before all others.
+    /// The hook is called before all others.
     pub const HIGHEST: Self = Self(i32::MIN);
-    /// Early.
+    /// The hook is called early.
     pub const HIGH: Self = Self(-100);
     /// The default.
     pub const NORMAL: Self = Self(0);
-    /// Late.
+    /// The hook is called late.
     pub const LOW: Self = Self(100);
-    /// After all others.
+    /// The hook is called after all others.
     pub const LOWEST: Self = Self(i32::MAX);
 }
 
@@ -52,7 +52,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Creates a registration called `name` without any points.
+    /// Creates a registration called `name`, which has no hooks yet.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -65,7 +65,7 @@ impl Registration {
         }
     }
 
-    /// Adds `hook` at `point`; all hooks of one registration share its breaker.
+    /// Adds `hook` at `point`; all hooks of a registration share one breaker.
     #[must_use]
     pub fn at<P: Point>(mut self, point: P, hook: impl Hook<P> + 'static) -> Self {
         let _ = point;
@@ -80,7 +80,7 @@ impl Registration {
         self
     }
 
-    /// Sets which steps the hook concerns; all by default.
+    /// Sets the steps that the hook is called for; all steps by default.
     #[must_use]
     pub fn select(mut self, selector: Selector) -> Self {
         self.selector = selector;
@@ -109,7 +109,7 @@ impl Registration {
     }
 }
 
-/// A registration as a dispatcher holds it.
+/// A registration in a dispatcher.
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) priority: Priority,

@@ -9,7 +9,7 @@ use crate::HookPoint;
 pub struct HookReport {
     /// The name of the registration.
     pub hook: Arc<str>,
-    /// The point at which it was called.
+    /// The point at which the hook was called.
     pub point: HookPoint,
     /// How the hook failed.
     pub failure: HookFailure,
@@ -23,17 +23,17 @@ pub struct HookReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HookFailure {
-    /// It returned an error.
+    /// The hook returned an error.
     Failed(String),
-    /// It panicked.
+    /// The hook panicked.
     Panicked(String),
-    /// It did not answer in time.
+    /// The hook did not answer in time.
     TimedOut(Duration),
-    /// It did not answer in time and blocks its thread, so it is still running.
+    /// The hook did not answer in time and blocks its thread, so it is still running.
     Blocked(Duration),
-    /// It is disabled because it kept failing.
+    /// The hook is disabled because it kept failing.
     CutOff,
-    /// Its answer does not fit the step.
+    /// The hook's answer does not fit the step.
     Unfit(String),
 }
 

@@ -5,9 +5,9 @@ use llmspell_workflows_basic::{
 
 use crate::{HookPoint, pattern as glob};
 
-/// Selects the steps that a hook concerns: those that meet all criteria.
+/// Selects the steps that a hook is called for. A step must meet all criteria.
 ///
-/// Of several criteria of one sort, such as two ids, a step has to meet one.
+/// If several criteria of one sort are given, such as two ids, a step must meet one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     ids: Vec<String>,
@@ -40,7 +40,7 @@ impl Selector {
         self
     }
 
-    /// Restricts the selection to steps whose path matches, such as `/main/review[*]/*` or `/main/**/scan`.
+    /// Restricts the selection to steps whose path matches a pattern such as `/main/review[*]/*` or `/main/**/scan`.
     ///
     /// `*` matches any part of a segment, `**` any number of segments. A segment without `[n]` and `~g` matches every
     /// iteration and generation.
@@ -50,14 +50,14 @@ impl Selector {
         self
     }
 
-    /// Restricts the selection to the workflow with this name, which may contain `*`.
+    /// Restricts the selection to steps of the workflow called `name`, which may contain `*`.
     #[must_use]
     pub fn workflow(mut self, name: impl Into<String>) -> Self {
         self.workflows.push(name.into());
         self
     }
 
-    /// Returns whether the kind and the id match `step`; the other criteria need a run.
+    /// Returns whether the kind and the id match `step`; the other criteria can only be checked in a run.
     pub(crate) fn may_concern(&self, point: HookPoint, step: &Step) -> bool {
         let is_iteration = matches!(point, HookPoint::IterationStart | HookPoint::IterationEnd);
         let kind = if is_iteration { "loop" } else { step.kind.as_str() };
@@ -81,7 +81,7 @@ impl Selector {
     }
 }
 
-/// Returns whether a step of this kind can reach `point` at all.
+/// Returns whether `step` can reach `point` at all.
 pub(crate) fn can_reach(point: HookPoint, step: &Step) -> bool {
     use HookPoint as P;
     let pattern = step.kind.pattern();
@@ -116,7 +116,7 @@ pub(crate) fn is_agent(step: &Step) -> bool {
     is_activity(step) && AGENT_KINDS.contains(&step.kind.as_str())
 }
 
-/// Whether it calls an activity, whose input and outcome hooks may change.
+/// Returns whether `step` calls an activity, so that hooks may change its input and outcome.
 pub(crate) fn is_activity(step: &Step) -> bool {
     step.kind.traits().effect == Effect::Activity
 }

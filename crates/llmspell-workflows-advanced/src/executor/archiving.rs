@@ -1,4 +1,4 @@
-//! Moves ended runs from the journal to the store, in the background, once there are many.
+//! Moves ended runs from the journal to the store in the background, once there are many of them.
 
 use std::sync::Arc;
 
@@ -8,17 +8,18 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{ExecutorError, home::JournalId};
 
-/// The number of ended runs in a journal from which they are moved to the store.
+/// Ended runs are moved to the store once a journal contains this many of them.
 const ENDED_MAX: usize = 32;
 
-/// The maximum number of ended runs before a failed move is retried.
+/// The maximum threshold after failed moves.
 const RETRY_MAX: usize = 4_096;
 
-/// The ended runs of one journal that are not archived yet.
+/// The ended runs of a journal that have not been archived yet.
 #[derive(Debug)]
 pub(super) struct EndedRuns {
     pub(super) runs: Vec<Uuid>,
-    /// The number of runs that triggers a move; doubled after each failure, to spare a broken store.
+    /// The number of runs that triggers a move. It doubles after each failure, so that a broken store is retried less
+    /// often.
     threshold: usize,
 }
 
@@ -29,7 +30,7 @@ impl Default for EndedRuns {
 }
 
 impl Inner {
-    /// Starts moving the ended runs of `journal` to the store, if there are many.
+    /// Starts to move the ended runs of `journal` to the store if their number has reached the threshold.
     pub(super) fn archive_ended(self: &Arc<Self>, journal: &JournalId) {
         let ended = {
             let mut runs = self.registry.runs();

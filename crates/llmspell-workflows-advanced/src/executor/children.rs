@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// Runs children as durable runs, in the journal of their parent.
+/// Runs sub-workflows as durable child runs, in the journal of their parent.
 pub(super) struct DurableChildren(pub(super) Weak<Inner>);
 
 #[async_trait]
@@ -75,7 +75,7 @@ impl Inner {
             .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
             .await
             .map_err(journal_error)?;
-        // It is moved to the store together with its parent.
+        // The child is moved to the store together with its parent.
         self.registry.note_ended(&around.journal, &[child.id]);
         Ok(ChildEnd::from(*finished))
     }

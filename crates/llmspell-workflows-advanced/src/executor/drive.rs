@@ -1,4 +1,4 @@
-//! Driving runs until they end or wait.
+//! Drives runs until they end or wait.
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
@@ -12,18 +12,18 @@ use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned
 use crate::{ExecutorError, home::Lease};
 
 impl Executor {
-    /// Drives `run` until it ends, waits, is paused or is shut down, and then releases it.
+    /// Drives `run` until it ends, waits, is paused or is shut down. Then releases the run.
     ///
     /// A run that has not ended can be resumed. If the future is dropped, the running steps are stopped and the run is
     /// released, as after a crash.
     ///
     /// # Errors
-    /// The journal could not be read or written, so the run was shut down; it can be resumed.
+    /// The journal could not be read or written. The run was shut down and can be resumed.
     pub async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         self.drive_to_rest(run).await.map(|(end, _owned)| end)
     }
 
-    /// Drives `run` as [`Self::drive`] does and returns its ownership; a run that is already due continues at once.
+    /// Drives `run` like [`Self::drive`], but keeps the run owned; a waiting run that is already due continues at once.
     pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, OwnedRun), ExecutorError> {
         let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
@@ -39,7 +39,7 @@ impl Executor {
         Ok((end, owned))
     }
 
-    /// Brings an owned run back into memory and delivers the messages that have arrived.
+    /// Brings an owned run back into memory and delivers the messages that arrived in the meantime.
     pub(super) async fn reopen(&self, owned: OwnedRun) -> Result<DurableRun, ExecutorError> {
         let lease = self.inner.lease_of(owned.live.id, &owned.live.journal).await?;
         let run = self.open(owned, &lease, Resumption::Woken).await?;
@@ -60,7 +60,7 @@ impl Executor {
         let driven = tokio::select! {
             biased;
             driven = &mut driven => driven,
-            // Holding the run makes it park.
+            // Stop the run so that it leaves memory.
             () = self.until_parkable(&run.run) => {
                 run.run.park();
                 driven.await
@@ -91,7 +91,7 @@ impl Executor {
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// Returns once `run` only waits, and for long enough to leave memory.
+    /// Returns once all live branches of `run` wait, and will wait long enough for the run to leave memory.
     async fn until_parkable(&self, run: &Run) {
         loop {
             run.until_waiting().await;
@@ -110,7 +110,7 @@ impl Executor {
         }
     }
 
-    /// Opens a run that this executor owns from its journal.
+    /// Opens a run that this executor owns, from the run's journal.
     pub(super) async fn open(
         &self,
         owned: OwnedRun,
@@ -119,7 +119,7 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
         let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
-        // Its former owner may have finished it since it was looked up.
+        // The former owner may have finished the run after it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: id });
         }
@@ -137,7 +137,7 @@ impl Executor {
 }
 
 impl Inner {
-    /// Returns the current records of a run, including those that only this process has so far.
+    /// Returns the current records of a run, including records that only this process has so far.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {
             let records = lease.journal.records(run).await?;
@@ -150,7 +150,7 @@ impl Inner {
     }
 }
 
-/// Records the stuck steps of the run itself; those of its sub-workflows are recorded there.
+/// Records the stuck steps of the run itself. Stuck steps in a sub-workflow are recorded in the sub-workflow's run.
 pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Timestamp) -> Result<(), JournalError> {
     for step in steps.iter().filter(|step| step.around.is_empty()) {
         journal.note_stuck(step.path.clone(), (*step.error).clone(), at).await?;
@@ -158,7 +158,7 @@ pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Ti
     Ok(())
 }
 
-/// Returns the outcome of the root step, for the record.
+/// Returns the outcome of the root step in the form in which it is recorded.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
     let error = || finished.error.clone().unwrap_or_else(|| unreachable!("a run that did not complete has an error"));
     match (finished.status, &finished.skipped) {

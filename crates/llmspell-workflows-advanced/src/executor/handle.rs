@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{DurableEnd, DurableRun, Executor, parked::DriveResult};
 use crate::{Delivery, ExecutorError, Home};
 
-/// A handle to a run that is driven in the background until it ends; while the run waits, it is parked.
+/// A handle to a run that is driven in the background until it ends. While the run waits, it is parked.
 ///
 /// Dropping the handle does not affect the run. Awaiting it returns how the run ended.
 ///
@@ -42,8 +42,8 @@ pub struct RunHandle {
 }
 
 impl Executor {
-    /// Drives `run` in a background task until it ends, is paused or is shut down; while it waits it is parked.
-    #[must_use = "without its handle the run continues, but its result is lost"]
+    /// Drives `run` in a background task until it ends, is paused or is shut down. While the run waits, it is parked.
+    #[must_use = "the run continues without its handle, but its result is lost"]
     pub fn spawn(&self, run: DurableRun) -> RunHandle {
         let (reply, end) = oneshot::channel();
         let handle = RunHandle { id: run.id(), home: self.inner.home.clone(), end };
@@ -51,9 +51,9 @@ impl Executor {
         handle
     }
 
-    /// Drives `run` until it ends, is paused or is shut down; while it waits it is parked.
+    /// Drives `run` until it ends, is paused or is shut down. While the run waits, it is parked.
     ///
-    /// The run continues if the future is dropped, as with [`Self::spawn`].
+    /// Dropping the future does not stop the run, as with [`Self::spawn`].
     ///
     /// # Errors
     /// The journal could not be read or written; the run can be resumed.
@@ -72,13 +72,13 @@ impl RunHandle {
     /// Returns the status of the run.
     ///
     /// # Errors
-    /// Its journal cannot be read.
+    /// The journal of the run cannot be read.
     pub async fn status(&self) -> Result<RunStatus, ExecutorError> {
         let known = self.home.get(self.id).await?;
         known.map(|known| known.status()).ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))
     }
 
-    /// Pauses the run: no further step starts, and it ends as [`DurableEnd::Paused`] once running steps have finished.
+    /// Pauses the run: no further steps start, and the run ends as [`DurableEnd::Paused`] once running steps finish.
     ///
     /// # Errors
     /// The run has ended, or the message cannot be stored.
@@ -102,7 +102,7 @@ impl RunHandle {
         self.post(Message::Signal { name: name.into(), payload: data }).await
     }
 
-    /// Waits until the run ends; returns [`DurableEnd::Released`] if it is no longer driven here.
+    /// Waits until the run ends; returns [`DurableEnd::Released`] if this executor no longer drives the run.
     ///
     /// # Errors
     /// The journal could not be read or written; the run can be resumed.

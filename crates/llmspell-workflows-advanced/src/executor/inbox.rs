@@ -1,4 +1,4 @@
-//! Messages to runs that this process owns.
+//! Delivers messages to the runs that this process owns.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
 use crate::ExecutorError;
 
-/// How far the messages of a run were read.
+/// How far the messages of a run have been read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct InboxProgress {
     /// The number of the last message that was read.
@@ -42,7 +42,7 @@ impl Executor {
 }
 
 impl Inner {
-    /// Handles a message for `run`: delivers it if the run is in memory, wakes the run if it is parked.
+    /// Handles new messages for `run`: delivers them if the run is in memory, or wakes the run if it is parked.
     pub(super) async fn message_arrived(self: Arc<Self>, run: Uuid) {
         let mut run = run;
         loop {
@@ -51,12 +51,12 @@ impl Inner {
             {
                 tracing::warn!(target: targets::RUN, %run, %error, "cannot read the messages of the run");
             }
-            // The run was parked, or left memory while its messages were read.
+            // The run may be parked, or may have left memory while its messages were read.
             self.wake(run);
             if self.registry.is_owned_or_parked(run) {
                 return;
             }
-            // A sub-workflow is brought back together with its parked parent.
+            // A sub-workflow is brought back into memory together with its parked parent.
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
                     Some(parent) => run = parent,
@@ -71,10 +71,10 @@ impl Inner {
         self.read_all(live, false).await
     }
 
-    /// Handles unread messages; pause requests among them are skipped if `ignores_pauses`.
+    /// Handles unread messages; if `ignores_pauses` is set, unread pause requests are skipped.
     async fn read_all(self: &Arc<Self>, live: &Arc<LiveRun>, ignores_pauses: bool) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.existing_stores().await? else { return Ok(()) };
-        // One reader at a time, so that no message is handled twice.
+        // Only one reader at a time, so that no message is handled twice.
         let mut inbox = live.inbox.lock().await;
         loop {
             let messages = stores.inbox.next(live.id, inbox.last).await?;

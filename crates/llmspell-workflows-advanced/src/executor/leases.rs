@@ -17,7 +17,7 @@ pub(super) struct Leases {
     by_id: BTreeMap<JournalId, Lease>,
     /// The journal for new runs.
     own: Option<JournalId>,
-    /// Listens for messages on this port, from the first lease on.
+    /// The port and the listener for messages; started with the first lease.
     listener: Option<(u16, ListenerGuard)>,
 }
 
@@ -28,7 +28,7 @@ impl Inner {
         if let Some(lease) = leases.own.as_ref().and_then(|own| leases.by_id.get(own)) {
             return Ok(lease.clone());
         }
-        // A store that this program cannot read is refused before anything is written beside it.
+        // Fail on a store that this program cannot read before anything is written beside that store.
         self.home.existing_stores().await?;
         let contact = self.contact(&mut leases)?;
         let lease = self.home.lease_for_new_runs(contact).await?;
@@ -70,7 +70,7 @@ impl Inner {
         let listener = MessageListener::new().map_err(no_socket)?;
         let port = listener.port().map_err(no_socket)?;
         let inner = Arc::downgrade(self);
-        // The listener's thread is not one of the runtime's, where the message is handled.
+        // The listener's thread does not belong to the runtime, so it needs a handle to spawn the task for a message.
         let runtime = tokio::runtime::Handle::current();
         let guard = listener.listen(move |run| {
             if let Some(inner) = inner.upgrade() {

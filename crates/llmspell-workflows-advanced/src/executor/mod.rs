@@ -52,8 +52,9 @@ use crate::{Home, services::Services, stack::stack};
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
 ///
-/// At any time a run is owned by one [`DurableRun`], one [`RunHandle`] or one call of [`Self::drive`], or it is free. A
-/// free run can be resumed from its home, in this process or in another one. Dropping the owner releases the run.
+/// At any time, a run is either free or owned by one [`DurableRun`], one [`RunHandle`] or one call of [`Self::drive`].
+/// A free run can be resumed from its home, in this process or in another process. Dropping the owner releases the
+/// run.
 #[derive(Debug, Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
@@ -66,12 +67,12 @@ struct Inner {
     /// The same engine without the interceptors for durability, hooks and events.
     plain: Engine,
     services: Services,
-    /// How to prepare definitions that need more than their data, by hash.
+    /// The recipes for definitions that their data does not fully describe, by hash.
     recipes: Mutex<HashMap<String, Recipe>>,
     prepared: Mutex<PreparedCache>,
     parking: Mutex<Parking>,
     leases: tokio::sync::Mutex<Leases>,
-    /// Held while ended runs are moved to the store.
+    /// Locked while ended runs are moved to the store.
     archiving: tokio::sync::Mutex<()>,
     registry: Registry,
 }
@@ -79,11 +80,11 @@ struct Inner {
 /// When a waiting run leaves memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parking {
-    /// Never.
+    /// Runs never leave memory.
     Never,
-    /// When it waits only for signals.
+    /// A run leaves memory when it waits only for signals.
     ForSignals,
-    /// When it waits only for signals, or for at least this long.
+    /// A run leaves memory when it waits only for signals, or for at least this long.
     After(Duration),
 }
 
@@ -94,7 +95,7 @@ impl Default for Parking {
 }
 
 impl Executor {
-    /// Returns an executor that keeps its runs in `home` and runs them on the engine built by `builder`.
+    /// Returns an executor that stores its runs in `home` and executes them on the engine built by `builder`.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>, builder: EngineBuilder) -> Self {
         Self::with_services(home.into(), &builder.build(), Services::default())
@@ -102,8 +103,8 @@ impl Executor {
 
     /// Returns an executor that also calls `hooks` and publishes events on `events`.
     ///
-    /// Step events are published only if there is a subscriber when the run is started or resumed; otherwise they cost
-    /// nothing.
+    /// Step events are published only if `events` has a subscriber when the run is started or resumed; otherwise they
+    /// cost nothing.
     #[must_use]
     pub fn with_hooks(
         home: impl Into<Arc<dyn Home>>,
@@ -147,13 +148,13 @@ impl Executor {
         self.inner.registry.in_memory()
     }
 
-    /// Returns the number of parked runs, which wait and take up next to no memory.
+    /// Returns the number of parked runs: waiting runs that have left memory.
     #[must_use]
     pub fn parked(&self) -> usize {
         self.inner.registry.parked()
     }
 
-    /// Returns the home that the runs are kept in.
+    /// Returns the home of the executor's runs.
     #[must_use]
     pub fn home(&self) -> &Arc<dyn Home> {
         &self.inner.home

@@ -23,13 +23,13 @@ use super::{
 };
 use crate::{ExecutorError, home::JournalId};
 
-/// The runs that an executor owns, in memory or parked, and the ended runs that are not archived yet.
+/// The runs that an executor owns, in memory or parked, and the ended runs that have not been archived yet.
 #[derive(Debug)]
 pub(super) struct Registry {
     runs: Mutex<Runs>,
-    /// Notifies the task that wakes parked runs of changes.
+    /// Notifies the task that wakes parked runs when the parked runs change.
     pub(super) parked_changed: Arc<Notify>,
-    /// Limits how many parked runs are brought back into memory at once.
+    /// Limits the number of parked runs that are brought back into memory at once.
     pub(super) waking: Semaphore,
     released: Notify,
 }
@@ -38,26 +38,26 @@ pub(super) struct Registry {
 pub(super) struct Runs {
     live: HashMap<Uuid, Arc<LiveRun>>,
     pub(super) parked: ParkedRuns,
-    /// Whether the executor was shut down, so that it starts, resumes and parks no run any more.
+    /// Whether the executor was shut down and no longer starts, resumes or parks runs.
     pub(super) is_closed: bool,
-    /// The ended runs of each journal.
+    /// The ended runs of each journal that have not been archived yet.
     pub(super) ended: BTreeMap<JournalId, EndedRuns>,
 }
 
 /// A run that is owned in this process.
 pub(super) struct LiveRun {
     pub(super) id: Uuid,
-    /// The journal that contains it.
+    /// The journal that contains the run.
     pub(super) journal: JournalId,
     /// The run itself, while it is in memory.
     pub(super) run: Mutex<Option<Arc<Run>>>,
-    /// How far its messages were read; locked while they are read, so that none is handled twice.
+    /// How far the run's messages have been read; locked during a read, so that no message is handled twice.
     pub(super) inbox: AsyncMutex<InboxProgress>,
     /// Whether a pause was requested.
     is_paused: AtomicBool,
 }
 
-/// Ownership of a run in this process. Dropping it stops whatever still runs and releases the run.
+/// Ownership of a run in this process. Dropping it stops the run's active steps and releases the run.
 pub(super) struct OwnedRun {
     pub(super) live: Arc<LiveRun>,
     inner: Weak<Inner>,
@@ -101,18 +101,18 @@ impl Registry {
         self.runs().live.get(&run).cloned()
     }
 
-    /// Whether the run is driven here, or about to be.
+    /// Returns whether this executor drives the run or is about to drive it.
     pub(super) fn is_owned(&self, run: Uuid) -> bool {
         self.runs().live.contains_key(&run)
     }
 
-    /// Whether the run is driven or parked by this executor.
+    /// Returns whether the run is driven or parked by this executor.
     pub(super) fn is_owned_or_parked(&self, run: Uuid) -> bool {
         let runs = self.runs();
         runs.live.contains_key(&run) || runs.parked.contains(run)
     }
 
-    /// Returns once no run is owned here.
+    /// Returns once this executor owns no runs.
     pub(super) async fn wait_until_idle(&self) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());
@@ -124,7 +124,7 @@ impl Registry {
         }
     }
 
-    /// Notes the ended `runs` of `journal`.
+    /// Adds `runs` to the ended runs of `journal`.
     pub(super) fn note_ended(&self, journal: &JournalId, runs: &[Uuid]) {
         if !runs.is_empty() {
             self.runs().ended.entry(journal.clone()).or_default().runs.extend(runs);
@@ -133,7 +133,7 @@ impl Registry {
 }
 
 impl Inner {
-    /// Makes the caller the owner of `run`; a parked run is taken over.
+    /// Makes the caller the owner of `run`; a parked run is taken over from its handle.
     ///
     /// # Errors
     /// The run is driven in this process, or the executor was shut down.
@@ -145,7 +145,7 @@ impl Inner {
         self.own_in(runs, run, journal)
     }
 
-    /// Makes a step the owner of its sub-workflow `run`, also during a shutdown: the step decides when it stops.
+    /// Makes a step the owner of its sub-workflow `run`, even during a shutdown: the step decides when the run stops.
     ///
     /// # Errors
     /// The run is driven in this process.
@@ -187,12 +187,12 @@ impl Inner {
 }
 
 impl LiveRun {
-    /// Pauses the run at the request of `by`: no further leaf starts.
+    /// Pauses the run at the request of `by`: no further leaves start.
     pub(super) fn pause(&self, by: Asker) {
         self.hold(|journal, run| journal.record_request(Request::Pause, by, run.now()));
     }
 
-    /// Starts no further leaf because the process shuts down.
+    /// Prevents further leaves from starting because the process is shutting down.
     pub(super) fn hold_for_shutdown(&self) {
         self.hold(|journal, _| journal.begin_shutdown());
     }
@@ -211,7 +211,7 @@ impl LiveRun {
         self.is_paused.load(Ordering::SeqCst)
     }
 
-    /// Puts the run into memory; a run that was asked to pause meanwhile is held at once.
+    /// Stores the run, which is now in memory; if a pause was requested in the meantime, pauses the run at once.
     pub(super) fn enter_memory(&self, run: &Arc<Run>) {
         *lock(&self.run) = Some(run.clone());
         if self.is_paused() {
@@ -246,7 +246,7 @@ impl Runs {
 
 impl Drop for OwnedRun {
     fn drop(&mut self) {
-        // Nothing more may happen in a run that is dropped midway; an ended run is not affected.
+        // A run that is dropped before its end must not continue; this does not affect a run that has ended.
         if let Some(run) = lock(&self.live.run).take() {
             run.shut_down();
         }

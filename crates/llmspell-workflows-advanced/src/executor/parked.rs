@@ -21,10 +21,10 @@ use crate::{ExecutorError, home::JournalId};
 /// The maximum number of parked runs that are brought back into memory at once.
 const WAKING_MAX: usize = 64;
 
-/// The result of driving a run in the background; boxed to keep the entry of a parked run small.
+/// The result of driving a run in the background, boxed to keep the entry of a parked run small.
 pub(super) type DriveResult = Box<Result<DurableEnd, ExecutorError>>;
 
-/// Receives the result of a run that is driven in the background.
+/// Sends the result of a run that is driven in the background to its handle.
 pub(super) type Reply = oneshot::Sender<DriveResult>;
 
 /// The parked runs of an executor.
@@ -32,9 +32,9 @@ pub(super) type Reply = oneshot::Sender<DriveResult>;
 pub(super) struct ParkedRuns {
     by_run: HashMap<Uuid, Entry>,
     by_time: BTreeSet<(WakeTime, Uuid)>,
-    /// The journals of the runs, which are few.
+    /// The journals of the runs; there are only a few.
     journals: Vec<JournalId>,
-    /// Whether the task that wakes them is running.
+    /// Whether the task that wakes the runs is running.
     is_watched: bool,
 }
 
@@ -47,17 +47,17 @@ pub(super) struct ParkedRun {
     reply: Reply,
 }
 
-/// All that is in memory of a parked run, of which there may be a hundred thousand.
+/// All data of a parked run that is in memory. Kept small, since there may be a hundred thousand parked runs.
 #[derive(Debug)]
 struct Entry {
-    /// The position of its journal in [`ParkedRuns::journals`].
+    /// The index of the run's journal in [`ParkedRuns::journals`].
     journal: u32,
     wake_at: Option<WakeTime>,
     inbox: InboxProgress,
     reply: Reply,
 }
 
-/// A time in microseconds since 1970, in half the bytes of a timestamp; rounded up, so that no run wakes too early.
+/// A time in microseconds since 1970, half the size of a `Timestamp`. It is rounded up, so that no run wakes too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct WakeTime(i64);
 
@@ -129,19 +129,19 @@ impl ParkedRuns {
 }
 
 impl ParkedRun {
-    /// Leaves the run to others; its [`RunHandle`](super::RunHandle) reports it as released.
+    /// Gives up the run; its [`RunHandle`](super::RunHandle) reports it as released.
     pub(super) fn release(self) -> InboxProgress {
-        // The receiver may be gone.
+        // The receiver may have been dropped.
         let _ = self.reply.send(Box::new(Ok(DurableEnd::Released)));
         self.inbox
     }
 }
 
 impl Inner {
-    /// Drives `run` until it ends. While it waits it is parked; a later call of this function continues it.
+    /// Drives `run` until it ends or waits. A waiting run is parked; a later call of this function continues it.
     pub(super) async fn drive_in_background(self: Arc<Self>, run: DurableRun, reply: Reply) {
         let executor = Executor { inner: self };
-        // Boxed, and freed before the run is parked, so that a parked run takes little memory.
+        // The future is boxed and freed before the run is parked, so that a parked run takes little memory.
         let end = match Box::pin(executor.drive_to_rest(run)).await {
             Ok((DurableEnd::Waiting(wait), owned)) => return executor.inner.park(owned, &wait, reply).await,
             Ok((end, owned)) => {
@@ -150,14 +150,14 @@ impl Inner {
             }
             Err(error) => Err(error),
         };
-        // The receiver may be gone.
+        // The receiver may have been dropped.
         let _ = reply.send(Box::new(end));
     }
 
     async fn park(self: Arc<Self>, owned: OwnedRun, wait: &Wait, reply: Reply) {
         let (run, journal) = (owned.live.id, owned.live.journal.clone());
         let inbox = *owned.live.inbox.lock().await;
-        // A signal that arrived while the run was leaving memory has not been delivered.
+        // A signal that arrived while the run was leaving memory has not been delivered yet.
         let has_news = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
         let parked = ParkedRun { journal, wake_at: wait.wake_at, inbox, reply };
         let starts = owned.release_and(|runs| {
@@ -177,7 +177,7 @@ impl Inner {
         }
     }
 
-    /// Brings a parked run back into memory and drives it; does nothing if it is not parked.
+    /// Brings a parked run back into memory and drives it; does nothing if the run is not parked.
     pub(super) fn wake(self: &Arc<Self>, run: Uuid) {
         let woken = {
             let mut runs = self.registry.runs();
@@ -201,13 +201,13 @@ impl Inner {
         };
         match opened {
             Ok(run) => Box::pin(self.drive_in_background(run, reply)).await,
-            // The receiver may be gone.
+            // The receiver may have been dropped.
             Err(error) => drop(reply.send(Box::new(Err(error)))),
         }
     }
 }
 
-/// Wakes parked runs when they are due, until none is left or the executor is dropped.
+/// Wakes parked runs when they are due, until no run is parked or the executor is dropped.
 async fn watch(inner: Weak<Inner>) {
     let Some((engine, changed)) =
         inner.upgrade().map(|inner| (inner.plain.clone(), inner.registry.parked_changed.clone()))
@@ -239,7 +239,7 @@ async fn watch(inner: Weak<Inner>) {
     }
 }
 
-/// Returns the semaphore that bounds how many runs are brought back at once.
+/// Returns the semaphore that limits the number of runs that are brought back into memory at once.
 pub(super) fn waking() -> tokio::sync::Semaphore {
     tokio::sync::Semaphore::new(WAKING_MAX)
 }

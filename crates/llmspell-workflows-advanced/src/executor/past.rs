@@ -1,4 +1,4 @@
-//! Questions about a run that need its plan.
+//! Queries about past states and steps of a run, which need the run's plan.
 
 use llmspell_workflows_basic::{StepError, StepPath, engine::Outcome, model::Effect};
 use llmspell_workflows_state::{End, RewindError, Rewinding, RunState};
@@ -7,28 +7,28 @@ use serde_json::Value;
 use super::Executor;
 use crate::{ExecutorError, KnownRun};
 
-/// The output of a process that a step ran.
+/// The output of a process that a step executed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessOutput {
     /// The path of the step.
     pub path: String,
     /// The attempt of the step, counted from 1.
     pub attempt: u32,
-    /// The exit code; `None` if the process did not exit by itself.
+    /// The exit code; `None` if the process did not exit on its own.
     pub exit_code: Option<i64>,
-    /// Its standard output; only the end of it if the process failed.
+    /// The standard output of the process; only the end of the output if the process failed.
     pub stdout: String,
-    /// Its standard error; only the end of it if the process failed.
+    /// The standard error of the process; only the end of the output if the process failed.
     pub stderr: String,
 }
 
 impl Executor {
-    /// Returns the state of a run as seen after the step `at`, or the current state if `at` is `None`.
+    /// Returns the state of a run after the step `at`, or the current state if `at` is `None`.
     ///
-    /// `at` is the path of the step or the end of it.
+    /// `at` is the path of the step or the end of the path.
     ///
     /// # Errors
-    /// The step does not exist, the definition does not run here, or the journal cannot be read.
+    /// The step does not exist, this executor cannot run the definition, or the journal cannot be read.
     pub async fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
@@ -37,20 +37,20 @@ impl Executor {
         Ok(rewinding.state(at.as_ref())?)
     }
 
-    /// Returns the whole path of the step that `given`, its path or the end of it, names.
+    /// Returns the full path of the step that `given` identifies: the path of the step or the end of the path.
     ///
     /// # Errors
-    /// No step or more than one matches; or fails like [`Self::state`].
+    /// No step or more than one step matches `given`. Also fails like [`Self::state`].
     pub async fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
         Ok(Rewinding::new(&plan, &records)?.find(given)?.to_string())
     }
 
-    /// Returns the output of the processes that a run's steps ran, in the order in which they ended.
+    /// Returns the outputs of the processes that a run's steps executed, in the order in which the processes ended.
     ///
     /// # Errors
-    /// The definition does not run here, or the journal cannot be read.
+    /// This executor cannot run the definition, or the journal cannot be read.
     pub async fn process_outputs(&self, known: &KnownRun) -> Result<Vec<ProcessOutput>, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
@@ -84,7 +84,7 @@ fn output_of_end(state: &RunState, path: &str, end: &End) -> Result<Option<Proce
     })
 }
 
-/// Returns the process output in the details of a step's error; the caller sets path and attempt.
+/// Returns the process output in the details of a step's error; the caller sets the path and the attempt.
 fn output_of_error(error: &StepError) -> Option<ProcessOutput> {
     output_of_value(error.details.as_ref()?)
 }

@@ -10,26 +10,26 @@ use crate::ExecutorError;
 /// The maximum number of cached definitions.
 const CACHED_MAX: usize = 32;
 
-/// The prepared definitions that were used last, most recent first.
+/// The most recently used prepared definitions, latest first.
 #[derive(Debug, Default)]
 pub(super) struct PreparedCache {
     definitions: VecDeque<PreparedDefinition>,
-    /// The number of invalidations; a preparation that began before the latest one is not cached.
+    /// The number of invalidations; a definition whose preparation began before the last invalidation is not cached.
     invalidations: u64,
 }
 
-/// A definition with the engine and the plan that run it.
+/// A definition with its engine and its plan.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedDefinition {
     pub(super) definition: Arc<Definition>,
     pub(super) hash: Arc<str>,
     pub(super) engine: Engine,
     pub(super) plan: Arc<Plan>,
-    /// Whether events had a subscriber when it was prepared; otherwise step events are not published.
+    /// Whether the event bus had a subscriber at preparation; if not, step events are not published.
     publishes_steps: bool,
 }
 
-/// A definition that was just prepared, and the invalidation count when that began.
+/// A newly prepared definition, and the number of invalidations when its preparation began.
 struct NewlyPrepared {
     definition: PreparedDefinition,
     invalidations: u64,
@@ -54,7 +54,7 @@ impl PreparedCache {
         }
     }
 
-    /// Drops the definition with this hash, whose recipe has changed.
+    /// Drops the definition with this hash because its recipe has changed.
     pub(super) fn invalidate(&mut self, hash: &str) {
         self.definitions.retain(|it| *it.hash != *hash);
         self.invalidations += 1;
@@ -68,13 +68,13 @@ impl Inner {
         definition: &Arc<Definition>,
     ) -> Result<PreparedDefinition, ExecutorError> {
         let publishes_steps = self.has_subscribers();
-        // A cached `Arc` cannot have been changed meanwhile.
+        // The definition in a cached `Arc` cannot have changed since it was cached.
         let known = lock(&self.prepared).find(publishes_steps, |it| Arc::ptr_eq(&it.definition, definition));
         if let Some(known) = known {
             return Ok(known);
         }
         let new = self.prepare(definition, definition.hash())?;
-        // Stored in the home first, so that every run that starts can be resumed later.
+        // Store the definition first, so that every run that starts can be resumed later.
         self.home.keep_as(&new.definition.hash, definition).await?;
         Ok(self.cache(new))
     }

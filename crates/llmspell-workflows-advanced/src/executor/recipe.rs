@@ -1,4 +1,4 @@
-//! Workflows that are more than data: closures, code, or lifecycle methods around their steps.
+//! Workflows that consist of more than data, such as closures, code, or lifecycle methods.
 
 use std::{fmt, sync::Arc};
 
@@ -19,7 +19,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Returns the engine for `definition` and its plan on that engine.
+    /// Returns an engine for `definition`, and the plan of `definition` on that engine.
     pub(super) fn prepare(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
         let plan = match &self.body {
             Some(body) => self.engine.prepare_code(body.clone()),
@@ -44,7 +44,7 @@ impl Inner {
 }
 
 impl Executor {
-    /// Registers `workflow`, so that its runs resume with its closures, its code and the hooks in `services`.
+    /// Registers `workflow`, so that its runs can resume with its closures, its code and the hooks in `services`.
     ///
     /// Returns the definition to record for its runs, and the recipe.
     pub(crate) fn register(&self, workflow: Arc<dyn BasicWorkflow>, services: &Services) -> (Arc<Definition>, Recipe) {
@@ -65,7 +65,7 @@ impl Executor {
     }
 }
 
-/// Returns the definition to record for code; running it fails unless the code is registered.
+/// Returns the definition to record for a code workflow. Running the definition fails unless the code is registered.
 fn placeholder(workflow: &dyn BasicWorkflow) -> Definition {
     let metadata = workflow.metadata();
     let name = workflow.name();

@@ -9,15 +9,15 @@ use crate::{ExecutorError, KnownRun};
 pub struct RecoveryReport {
     /// The recovered runs, which are now driven in the background.
     pub runs: Vec<RunHandle>,
-    /// The runs that could not be resumed, and why; none of their records are lost.
+    /// The runs that could not be resumed, with the errors. None of their records are lost.
     pub failed: Vec<(KnownRun, ExecutorError)>,
 }
 
 impl Executor {
-    /// Resumes every unowned run of the home: runs whose process died, and runs that wait.
+    /// Resumes every unowned run of the home that waits or whose process died.
     ///
-    /// Paused runs, stuck runs and runs that another process owns are left alone; a sub-workflow is resumed with its
-    /// parent. Call this when a program starts; a later call resumes the runs that other processes have left since.
+    /// Paused runs, stuck runs and runs that another process owns are left alone. Sub-workflows are resumed with their
+    /// parents. Call this when a program starts; later calls resume runs that other processes have abandoned since.
     ///
     /// # Errors
     /// The runs cannot be listed.
@@ -26,7 +26,7 @@ impl Executor {
         for known in self.recoverable().await? {
             match self.resume(&known).await {
                 Ok(run) => recovered.runs.push(self.spawn(run)),
-                // Another owner was faster.
+                // Another owner took the run first, or the run has ended.
                 Err(ExecutorError::Held { .. } | ExecutorError::Driven { .. } | ExecutorError::Ended { .. }) => {}
                 Err(error) => recovered.failed.push((known, error)),
             }

@@ -1,4 +1,4 @@
-//! Resuming runs under a changed definition.
+//! Resumes runs under a changed definition.
 
 use std::{fmt, sync::Arc};
 
@@ -14,13 +14,14 @@ use super::{DurableRun, Executor, prepared::PreparedDefinition};
 use crate::{ExecutorError, KnownRun};
 
 impl Executor {
-    /// Resumes a run under another definition than it was started with; it must contain every recorded step.
+    /// Resumes a run under a different definition, which must contain every recorded step.
     ///
-    /// If `definition` has migrations and another version, the state of the run is migrated first, all of it or none.
+    /// If `definition` has migrations and a different version, the state of the run is migrated first. If the migration
+    /// fails, the run does not change.
     ///
     /// # Errors
-    /// Fails like [`Self::resume`], or if `definition` lacks a recorded step or a migration from the run's version, or
-    /// a hook forbids the migration.
+    /// Fails like [`Self::resume`]. Also fails if `definition` lacks a recorded step or a migration from the run's
+    /// version, or if a hook forbids the migration.
     pub async fn resume_with(
         &self,
         known: &KnownRun,
@@ -46,7 +47,7 @@ impl Executor {
         self.resume_in(known, &lease).await
     }
 
-    /// Migrates the state of a run to `plan`; `None` if `plan` has no migrations or the same version.
+    /// Migrates the state of a run to `plan`. Returns `None` if `plan` has no migrations or has the run's version.
     async fn migrated(
         &self,
         known: &KnownRun,
@@ -68,7 +69,7 @@ impl Executor {
     /// Checks that `known` was started with `definition`.
     ///
     /// # Errors
-    /// It was started with another one; the error shows the difference.
+    /// The run was started with a different definition; the error shows the difference.
     pub async fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
         if known.summary.definition == definition.hash() {
             return Ok(());
@@ -78,7 +79,7 @@ impl Executor {
     }
 }
 
-/// Returns the run's input as `plan` takes it; fails if the run could not continue under `plan`.
+/// Converts the run's input for `plan`; fails if the run cannot continue under `plan`.
 fn input_under(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<Value, ExecutorError> {
     let mut input = WorkflowInput::new(started.input.clone());
     input.starting_step.clone_from(&started.starting_step);
@@ -86,7 +87,7 @@ fn input_under(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<V
     Ok(engine.start(plan, input, &options)?.input().clone())
 }
 
-/// Checks that no hook has changed the state before a step that has not ended; such changes cannot be migrated.
+/// Checks that no hook has changed the state before a step that has not ended, since that change cannot be migrated.
 fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
     let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
     for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {
@@ -94,7 +95,7 @@ fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
             let Decision::HookAnswer(_, _, answer) = decision else { continue };
             if serde_json::from_value::<Verdict>(Value::clone(answer)).is_ok_and(|verdict| !verdict.state.is_empty()) {
                 let message =
-                    "a hook changed the state before this step, which has not ended; such a change cannot be migrated";
+                    "a hook changed the state before this step, which has not ended; the change cannot be migrated";
                 let error = StepError::configuration("migration_failed", message).at(path);
                 return Err(ExecutorError::Refused(error));
             }
@@ -107,7 +108,7 @@ fn damaged(run: Uuid, error: &IllegalRecord) -> ExecutorError {
     JournalError::Damaged { run, message: error.to_string() }.into()
 }
 
-/// The difference between the definition of a run and another one.
+/// The difference between the definition of a run and another definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// The definition that the run was started with.

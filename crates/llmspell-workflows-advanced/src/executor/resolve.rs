@@ -17,7 +17,7 @@ use crate::{ExecutorError, KnownRun};
 pub enum Resolution {
     /// The step took effect, with this output.
     Completed(Value),
-    /// The step did not take effect and must not run again; an undo is given up.
+    /// The step did not take effect and must not run again. If the step is an undo, it is given up.
     Failed,
     /// The step did not take effect and must run again.
     RunAgain,
@@ -29,7 +29,7 @@ impl Executor {
     /// `path` may be the end of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// No such step is stuck, another process owns the run, or the journal cannot be read or written.
+    /// No stuck step matches `path`, another process owns the run, or the journal cannot be read or written.
     pub async fn resolve(
         &self,
         known: &KnownRun,
@@ -67,7 +67,7 @@ impl Executor {
             return Err(ExecutorError::Driven { run: known.id() });
         }
         let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
-        // It may have been resolved since it was looked up.
+        // The step may have been resolved after it was looked up.
         if !journal.stuck().iter().any(|(stuck, _)| *stuck == path) {
             return Err(not_stuck());
         }
@@ -106,7 +106,7 @@ impl Executor {
 
 /// A stuck step of a run or of its sub-workflows.
 ///
-/// Displays as its path, prefixed with the paths of the sub-workflow steps around it.
+/// `Display` writes the step's path, prefixed with the paths of the sub-workflow steps around the step.
 pub(super) struct StuckStep {
     run: KnownRun,
     around: Vec<String>,
@@ -114,7 +114,7 @@ pub(super) struct StuckStep {
 }
 
 impl StuckStep {
-    /// Whether `given` is this path or the end of it, with or without the `/main` of each sub-workflow.
+    /// Returns whether `given` is the step's path or the end of it, with or without the `/main` of each sub-workflow.
     fn matches(&self, given: &str) -> bool {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();

@@ -1,4 +1,4 @@
-//! Retrying, rerunning and forking runs.
+//! Retries, reruns and forks runs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,10 +13,10 @@ use crate::{
     home::{Lease, RunLocation},
 };
 
-/// Where a retry or a fork begins, and with which input.
+/// Where a retry or a fork begins, and the input that it begins with.
 #[derive(Debug, Clone, Default)]
 pub struct RewindOptions {
-    /// The path of the step to begin at, or the end of it; `None`: the failed steps.
+    /// The path of the step to begin at, or the end of the path; `None` begins at the failed steps.
     pub from: Option<String>,
     /// The input for the activity at `from`, in place of its evaluated parameters.
     pub step_input: Option<Value>,
@@ -28,8 +28,8 @@ impl Executor {
     /// A failed sub-workflow is retried in the same way.
     ///
     /// # Errors
-    /// The run has not failed, another process owns it, the step does not exist or does not take an input, or the
-    /// journal cannot be read or written.
+    /// The run has not failed, another process owns the run, the step does not exist or does not take an input, or
+    /// the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         check_top_level(known)?;
         if known.status() != RunStatus::Failed {
@@ -54,7 +54,7 @@ impl Executor {
         let mut rewinding = Rewinding::new(&plan, &records)?;
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
-        // Children first: a run with a retried child has not ended itself.
+        // Retry the children first: a run with a retried child has not ended.
         match target {
             Some(Target { inside: Some((child, inside)), .. }) => {
                 Box::pin(self.retry_in(child, Some(inside), input, Some(&lease))).await?;
@@ -63,7 +63,7 @@ impl Executor {
                 inputs.extend(input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
             }
             None => {
-                // A step that was tried more than once resumes its last child.
+                // A step with several attempts resumes the child of its last attempt.
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
                 for (path, child) in children {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
@@ -89,9 +89,9 @@ impl Executor {
         }
     }
 
-    /// Runs the same workflow again from scratch, with the same input or another one; no results are reused.
+    /// Runs the same workflow again from scratch, with the same input or a new input. No results are reused.
     ///
-    /// `definition` replaces the definition that `known` ran.
+    /// If `definition` is given, it replaces the definition of `known`.
     ///
     /// # Errors
     /// Fails like [`Self::start`].
@@ -115,8 +115,8 @@ impl Executor {
 
     /// Starts a new run that reuses the results of `known` up to the step at `from`.
     ///
-    /// That step runs again, with whatever follows it in each list, route and loop around it, and its dependents. The
-    /// old run does not change.
+    /// Runs that step again, together with its dependents and all steps after it in the lists, routes and loops around
+    /// it. The old run does not change.
     ///
     /// # Errors
     /// The step does not exist or does not take an input, or a journal cannot be read or written.
@@ -161,7 +161,7 @@ impl Executor {
         Ok(lease.import(id, &all).await?)
     }
 
-    /// Returns the step that `options` begin at, after checking that it takes the given input.
+    /// Returns the step at which `options` begin; checks that the step takes the given input.
     async fn target_of(&self, known: &KnownRun, options: &RewindOptions) -> Result<Option<Target>, ExecutorError> {
         match (&options.from, &options.step_input) {
             (None, Some(_)) => Err(RewindError::InputForNoStep.into()),
@@ -185,7 +185,7 @@ impl Executor {
         started(known.id(), &self.inner.home.records(known).await?)
     }
 
-    /// Leases the journal of an ended run, which is restored from the archive if necessary.
+    /// Leases the journal of an ended run; if necessary, restores the run from the archive first.
     ///
     /// A child is moved to the journal of its parent, `around`.
     pub(super) async fn lease_ended_run(
@@ -197,7 +197,7 @@ impl Executor {
             return self.restore_from_archive(known, around).await;
         };
         let lease = self.inner.lease_of(known.id(), journal).await?;
-        // Keep it out of the archive while it is retried.
+        // Keep the run out of the archive while it is retried.
         let _archiving = self.inner.archiving.lock().await;
         if let Some(ended) = self.inner.registry.runs().ended.get_mut(journal) {
             ended.runs.retain(|run| *run != known.id());
@@ -223,7 +223,7 @@ impl Executor {
     }
 }
 
-/// Marks what runs again: everything from `target` on, or the failed steps.
+/// Marks the steps that run again: everything from `target` on, or the failed steps.
 fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), RewindError> {
     match target {
         None => rewinding.retry()?,
@@ -233,7 +233,7 @@ fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), 
     Ok(())
 }
 
-/// The identity of a run that is forked from another one.
+/// The identity of a forked run.
 struct Fork {
     id: Uuid,
     parent: Option<Parent>,

@@ -1,4 +1,4 @@
-//! Checkpoints of runs, and rollback to them.
+//! Creates checkpoints of runs, and rolls runs back to them.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,13 @@ use super::{DurableRun, Executor};
 use crate::{ExecutorError, KnownRun, StateManager, state::state_from_records};
 
 impl Executor {
-    /// Stores a checkpoint of a run under `name`: its journal position and its state as of [`StateManager::state`].
+    /// Stores a checkpoint of a run under `name`: the run's journal position and its state, as in
+    /// [`StateManager::state`].
     ///
-    /// Replaces an earlier checkpoint of that name. The run continues meanwhile.
+    /// Replaces an earlier checkpoint with the same name. The run does not stop for this.
     ///
     /// # Errors
-    /// A hook forbids it, the run is unknown, or a journal or the store cannot be read or written.
+    /// A hook forbids the checkpoint, the run does not exist, or a journal or the store cannot be read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
         let records = self.inner.records(run).await?;
@@ -37,14 +38,14 @@ impl Executor {
         Ok(snapshot)
     }
 
-    /// Rolls a run that has not completed back to its checkpoint `name`.
+    /// Rolls back a run, which must not have completed, to its checkpoint `name`.
     ///
-    /// Steps that started or ended after the checkpoint run again, as their next generation; everything else is kept.
-    /// The state is that of the checkpoint. Signals stay consumed: a wait that runs again waits for another one.
+    /// Steps that started or ended after the checkpoint run again as their next generation; everything else is kept.
+    /// The state of the checkpoint is restored. Signals stay consumed: a wait that runs again waits for a new signal.
     ///
     /// # Errors
     /// The checkpoint does not exist, nothing has happened since, the run has completed or was cancelled, another
-    /// process owns it, a hook forbids it, or a journal or the store cannot be read or written.
+    /// process owns the run, a hook forbids the rollback, or a journal or the store cannot be read or written.
     pub async fn rollback(&self, known: &KnownRun, name: &str) -> Result<DurableRun, ExecutorError> {
         let run = known.id();
         if matches!(known.status(), RunStatus::Completed | RunStatus::Cancelled | RunStatus::Compensated) {
@@ -79,7 +80,7 @@ impl Executor {
     }
 }
 
-/// Returns the outermost steps that started at or after record `position`, and the earlier ones with later ends.
+/// Returns the outermost steps that started at or after record `position`, and older steps that ended after it.
 fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
     let parsed = |record: &Record| record.path().and_then(|path| path.parse::<StepPath>().ok());
     let prefixes = |path: &StepPath| -> Vec<StepPath> {
@@ -93,7 +94,7 @@ fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
     for record in records.iter().skip(position) {
         let Some(path) = parsed(record) else { continue };
         match prefixes(&path).into_iter().find(|prefix| !before.contains(prefix)) {
-            // The root exists from the beginning, recorded or not.
+            // The root exists from the beginning, whether or not it is recorded.
             Some(outermost) if outermost.segments().len() > 1 => drop(targets.insert(outermost)),
             Some(_) if path.segments().len() > 1 => drop(targets.insert(prefixes(&path).swap_remove(1))),
             None if path.segments().len() > 1 && !blocks.contains(&path) => drop(targets.insert(path)),

@@ -15,7 +15,7 @@ use super::{
     owned::{LiveRun, OwnedRun},
 };
 
-/// A durable run and its ownership: nothing else in this process can resume or change it meanwhile.
+/// An owned durable run. Nothing else in this process can resume or change the run until this is dropped.
 ///
 /// [`Executor::drive`](super::Executor::drive) drives it in the current task,
 /// [`Executor::spawn`](super::Executor::spawn) in a background task. Dropping it releases the run, which can then be
@@ -28,7 +28,7 @@ pub struct DurableRun {
     pub(super) owned: OwnedRun,
 }
 
-/// A handle that pauses, cancels or shuts down a run while it is driven elsewhere. It does not own the run.
+/// A handle that can pause, cancel or shut down a run while another task drives it. It does not own the run.
 #[derive(Clone)]
 pub struct RunControl {
     id: Uuid,
@@ -38,15 +38,16 @@ pub struct RunControl {
 /// How driving a run ended.
 #[derive(Debug)]
 pub enum DurableEnd {
-    /// The run has ended, and its end is recorded.
+    /// The run has ended, and its end has been recorded.
     Finished(Box<Finished>),
-    /// All live branches wait; the run continues when it is resumed.
+    /// All live branches of the run wait; the run continues when it is resumed.
     Waiting(Wait),
     /// The outcome of these steps is unknown; resolve each with [`Executor::resolve`](super::Executor::resolve).
     Stuck(Vec<(String, StepError)>),
     /// The run was paused, or its process is shutting down; it continues when it is resumed.
     Paused,
-    /// The run is no longer driven here: while it was parked, its executor was dropped or another owner took it over.
+    /// The executor no longer drives the run: while the run was parked, the executor was dropped or another owner took
+    /// the run over.
     Released,
 }
 
@@ -57,7 +58,7 @@ impl DurableRun {
         self.run.id()
     }
 
-    /// Returns the run itself.
+    /// Returns the run.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
         &self.run
@@ -83,7 +84,8 @@ impl RunControl {
         self.id
     }
 
-    /// Whether the run still has the owner that it had when this was created; a run that was parked and woken has not.
+    /// Returns whether the run still has the owner that it had when this control was created. A run that was parked and
+    /// woken has a new owner.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.live.strong_count() > 0
@@ -94,7 +96,7 @@ impl RunControl {
         self.with_run(|run| run.cancel());
     }
 
-    /// Stops the run so that it can be resumed; running steps are cancelled and run again then.
+    /// Stops the run so that it can be resumed. Running steps are cancelled, and run again when the run is resumed.
     pub fn shut_down(&self) {
         if let Some(live) = self.live.upgrade() {
             live.hold_for_shutdown();
@@ -102,9 +104,9 @@ impl RunControl {
         self.with_run(|run| run.shut_down());
     }
 
-    /// Pauses the run: no further leaf starts, and running leaves finish.
+    /// Pauses the run: no further leaves start, and running leaves finish.
     ///
-    /// Does not ask hooks; [`Executor::pause`](super::Executor::pause) does.
+    /// Hooks are not asked, unlike in [`Executor::pause`](super::Executor::pause).
     pub fn pause(&self) {
         if let Some(live) = self.live.upgrade() {
             live.pause(Asker::default());

@@ -1,4 +1,4 @@
-//! Hooks about whole runs, and the publication of recorded events.
+//! Calls hooks about whole runs, and publishes recorded events.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -20,10 +20,10 @@ use super::{Executor, Inner, RunControl, lock, owned::LiveRun};
 use crate::{ExecutorError, WorkflowEvent, home::EventBuilder};
 
 impl Executor {
-    /// Pauses `run` if its hooks permit it: no further leaf starts. [`RunControl::pause`] does not ask hooks.
+    /// Pauses `run` if hooks permit it: no further leaves start. [`RunControl::pause`] does not ask hooks.
     ///
     /// # Errors
-    /// A hook forbids it, or a required hook failed.
+    /// A hook forbids the pause, or a required hook failed.
     pub async fn pause(&self, run: &RunControl) -> Result<(), ExecutorError> {
         self.inner.services.permit(WorkflowPause, run.id(), Value::Null).await?;
         run.pause();
@@ -46,7 +46,7 @@ impl Executor {
         WeakExecutor(Arc::downgrade(&self.inner))
     }
 
-    /// Returns the current records of a run, including those that only this process has so far.
+    /// Returns the current records of a run, including records that only this process has so far.
     pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
         self.inner.records(run).await
     }
@@ -63,18 +63,18 @@ impl Inner {
         Ok(journal)
     }
 
-    /// Marks a run as one whose events are published from its records.
+    /// Marks the events of a run as published from its records, if there is an event bus.
     pub(super) fn mark_recorded_events(&self, extensions: Extensions) -> Extensions {
         if self.services.events.is_some() { extensions.with(PublishedByHost) } else { extensions }
     }
 
-    /// Pauses a run as message `number` requests, unless a hook forbids it.
+    /// Pauses a run at the request of message `number`, unless a hook forbids the pause.
     pub(super) fn request_pause(&self, live: &Arc<LiveRun>, number: u64) {
         let hooks = self.services.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(WorkflowPause::POINT));
         if hooks.is_none() {
             return live.pause(Asker::new(Who::User));
         }
-        // Hooks take a while, and the reader of messages must not hold up the ones that follow.
+        // Hooks can take a while and must not delay the messages that follow, so they are called in a separate task.
         let (services, live) = (self.services.clone(), live.clone());
         tokio::spawn(async move {
             match services.permit(WorkflowPause, live.id, Value::Null).await {
@@ -93,7 +93,7 @@ impl Inner {
 struct EventPublisher {
     bus: EventBus,
     run: Uuid,
-    /// Whether step events are published: there was a subscriber when the run was started or resumed.
+    /// Whether step events are published: whether the bus had a subscriber when the run was started or resumed.
     steps: bool,
     builder: Mutex<EventBuilder>,
 }

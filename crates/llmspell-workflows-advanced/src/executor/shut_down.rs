@@ -3,15 +3,16 @@ use std::time::Duration;
 use super::{Executor, lock};
 
 impl Executor {
-    /// Shuts this executor down gracefully: no further step starts, and running steps have `grace` to finish.
+    /// Shuts this executor down gracefully: no further steps start, and running steps have the time `grace` to finish.
     ///
     /// Steps that are still running after `grace` are stopped; they run again when their run is resumed. A stopped
     /// `at_most_once` step leaves its run stuck.
     ///
-    /// Parked runs are released: nothing wakes them here any more. Afterwards this executor starts and resumes no run
-    /// ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)); any other executor of the home can resume them all.
+    /// Parked runs are released, and this executor no longer wakes them. Afterwards this executor does not start or
+    /// resume runs ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)). Other executors of the home can
+    /// resume the released runs.
     ///
-    /// Returns once this executor drives no run.
+    /// Returns once this executor no longer drives any run.
     pub async fn shut_down(&self, grace: Duration) {
         let registry = &self.inner.registry;
         let released = {

@@ -1,4 +1,4 @@
-//! Starting and resuming runs.
+//! Starts and resumes runs.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,15 +22,15 @@ use crate::{
 /// Options for one run.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// The environment of the definition whose variables override the defaults.
+    /// The name of an environment of the definition. Its variables override the defaults.
     pub environment: Option<String>,
     /// Labels to find the run by.
     pub labels: BTreeMap<String, String>,
-    /// The run that this one was made from.
+    /// The run that this run was created from.
     pub origin: Option<Origin>,
 }
 
-/// What the executor tells the hooks of a run about it.
+/// Information about a run, from the executor for the run's hooks.
 #[derive(Debug)]
 pub(crate) struct RunInfo {
     /// The labels of the run.
@@ -104,21 +104,22 @@ impl Executor {
         Ok(DurableRun { run, plan, journal, owned })
     }
 
-    /// Resumes a run where it stopped: its process died, it was paused, or it waits (also if it is parked here).
+    /// Resumes a run where it stopped. The run may have been interrupted or paused, or it may be waiting, even if it is
+    /// parked in this executor.
     ///
     /// # Errors
-    /// The run has ended or is driven in this process, another process owns it, a hook forbids it, its definition is
-    /// missing or does not run here, or the journal cannot be read.
+    /// The run has ended or is driven in this process, another process owns the run, a hook forbids the resume, the
+    /// definition of the run is missing or cannot run on this executor, or the journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let lease = self.lease_to_resume(known).await?;
         self.resume_in(known, &lease).await
     }
 
-    /// Leases the journal of a run for resuming it, if hooks permit.
+    /// Leases the journal of a run in order to resume the run, if hooks permit that.
     pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
         let journal = self.journal_of(known)?;
         check_top_level(known)?;
-        // Ask before leasing, so that a forbidden run stays free for others.
+        // Ask hooks before leasing, so that the run stays free if a hook forbids the resume.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let lease = self.inner.lease_of(known.id(), journal).await?;
         match self.inner.registry.is_owned(known.id()) {
@@ -138,7 +139,7 @@ impl Executor {
         self.claim_and_open(known.id(), lease, Resumption::Resumed).await
     }
 
-    /// Claims a run, opens it and reads its messages; earlier pause requests no longer count.
+    /// Claims a run, opens it and reads its messages; earlier pause requests are ignored.
     pub(super) async fn claim_and_open(
         &self,
         run: Uuid,

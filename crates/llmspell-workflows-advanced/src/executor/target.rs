@@ -1,4 +1,4 @@
-//! Finds the step that a user names, in a run or its sub-workflows.
+//! Finds the step that a user specified, in a run or its sub-workflows.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::Executor;
 use crate::{ExecutorError, KnownRun};
 
-/// The maximum number of steps that an error lists.
+/// The maximum number of steps that an error message lists.
 const CANDIDATES_MAX: usize = 12;
 
 /// A step of a run or of its sub-workflows.
 ///
-/// Displays as its path, prefixed with the paths of the sub-workflow steps around it.
+/// `Display` writes the step's path, prefixed with the paths of the sub-workflow steps around the step.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) step: StepPath,
-    /// If `step` is a sub-workflow: its run, and the step in it.
+    /// If the target is inside of a sub-workflow: the run of the sub-workflow, and the target in that run.
     pub(super) inside: Option<(KnownRun, Box<Target>)>,
 }
 
@@ -36,10 +36,10 @@ impl fmt::Display for Target {
 }
 
 impl Executor {
-    /// Returns the step that `given`, its path or the end of it, names.
+    /// Returns the step that `given` identifies: the path of the step or the end of the path.
     ///
     /// # Errors
-    /// No step or more than one matches, or a journal cannot be read.
+    /// No step or more than one step matches `given`, or a journal cannot be read.
     pub(super) async fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
         let records = self.inner.home.records(run).await?;
         let plan = self.plan_of(run.id(), &records).await?;
@@ -50,7 +50,7 @@ impl Executor {
         }
         match found.len() {
             1 => Ok(found.swap_remove(0)),
-            // This error lists the steps that exist.
+            // The error of `find` lists the existing steps.
             0 => rewinding.find(given).map(Target::own).map_err(ExecutorError::from),
             _ => {
                 let candidates = found.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
@@ -89,7 +89,7 @@ impl Executor {
             Err(error) => return Err(error.into()),
         };
         let mut children = rewinding.children();
-        // A whole path leads into exactly one child.
+        // A full path leads into exactly one child.
         if let Some(around) = children.iter().position(|(step, _)| is_around(&step.to_string(), given)) {
             children = vec![children.swap_remove(around)];
         }
@@ -118,12 +118,13 @@ impl Executor {
     }
 }
 
-/// Whether `given` is a path inside the sub-workflow at `step`.
+/// Returns whether `given` is a path inside the sub-workflow at `step`.
 fn is_around(step: &str, given: &str) -> bool {
     given.strip_prefix(step).is_some_and(|rest| rest.starts_with("/main/"))
 }
 
-/// Returns what `given` can mean inside the sub-workflow at `step`: all of it, or the part after an end of `step`.
+/// Returns the parts of `given` that can refer to a step inside the sub-workflow at `step`: all of `given`, and the
+/// parts that follow an end of `step`.
 fn ends_inside<'g>(step: &str, given: &'g str) -> Vec<&'g str> {
     let after = |(at, _)| {
         let (head, rest) = given.split_at(at);
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_given_path_may_start_in_the_path_of_the_parent_step() {
+    fn path_may_begin_with_the_end_of_the_parent_step() {
         let step = "/main/both/each[1]/sub";
         for (given, expected) in [
             ("work", vec!["work"]),

@@ -1,4 +1,4 @@
-//! Moves ended runs from the journal to the store, with large values apart from their records.
+//! Moves ended runs from the journal to the store, where large values are stored separately from records.
 
 use llmspell_workflows_state::{
     JournalError, Record,
@@ -9,14 +9,14 @@ use uuid::Uuid;
 use super::{Home, Lease};
 use crate::ExecutorError;
 
-/// The number of runs that are moved at once.
+/// The number of runs that are moved in one batch.
 const BATCH: usize = 64;
 
 impl dyn Home {
-    /// Moves `runs`, which have ended, from the journal of `lease` to the store.
+    /// Moves the ended `runs` from the journal of `lease` to the store.
     ///
-    /// Writes the summaries and then the records, which syncs both, and only then removes the runs from the journal: a
-    /// run is in at least one of the two at any time.
+    /// Writes the summaries and then the records, which syncs both. Only then are the runs removed from the journal, so
+    /// each run is in the journal or in the store at any time.
     pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<(), ExecutorError> {
         for batch in runs.chunks(BATCH) {
             let (mut epochs, mut all) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
@@ -49,7 +49,7 @@ pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>)
     stores.archive.put_all(runs).await
 }
 
-/// Returns the records of an ended run with their large values put back.
+/// Returns the records of an ended run, including their large values.
 pub(super) async fn get(stores: &Stores, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
     let Some(mut records) = stores.archive.get(run).await? else { return Ok(None) };
     for record in &mut records {

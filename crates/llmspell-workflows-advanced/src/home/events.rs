@@ -1,4 +1,4 @@
-//! Events of a run, built from its journal.
+//! Builds the events of a run from its journal.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,21 +12,22 @@ use serde_json::json;
 use super::{Home, KnownRun};
 use crate::ExecutorError;
 
-/// An event of a run, built from its journal, so that none is missing whether or not anything subscribed.
+/// An event of a run, built from the run's journal. Events are therefore complete even if there was no subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkflowEvent {
     /// The number of the record that the event comes from, from 0.
     pub sequence: u64,
-    /// The number of the event within that record, from 0: a step's first record also starts the blocks around it.
+    /// The number of the event within that record, from 0. For example, the first record of a step can also start the
+    /// blocks around the step.
     pub part: u32,
     /// The kind of event.
     #[serde(rename = "type", serialize_with = "as_text")]
     pub kind: EventKind,
-    /// The path of the step; empty for the run as a whole.
+    /// The path of the step; empty if the event concerns the run as a whole.
     pub path: String,
-    /// When it happened.
+    /// When the event happened.
     pub timestamp: Timestamp,
-    /// Details, by kind.
+    /// Details, which depend on the kind.
     pub data: EventData,
 }
 
@@ -36,16 +37,16 @@ fn as_text<S: Serializer>(kind: &EventKind, serializer: S) -> Result<S::Ok, S::E
 }
 
 impl dyn Home {
-    /// Returns the events of a run in order, built from its journal.
+    /// Returns the events of a run in order, built from the run's journal.
     ///
     /// # Errors
-    /// The journal cannot be read, or the run does not exist any more.
+    /// The journal cannot be read, or the run no longer exists.
     pub async fn events(&self, run: &KnownRun) -> Result<Vec<WorkflowEvent>, ExecutorError> {
         Ok(events(&self.records(run).await?))
     }
 }
 
-/// Returns the events of `records`, those of one run, in order.
+/// Returns the events in `records`, the records of one run, in order.
 pub(crate) fn events(records: &[Record]) -> Vec<WorkflowEvent> {
     let mut builder = EventBuilder::default();
     records.iter().flat_map(|record| builder.events_of(record)).collect()
@@ -57,7 +58,7 @@ pub(crate) struct EventBuilder {
     /// The number of the next record.
     sequence: u64,
     started: Option<Started>,
-    /// The steps that have started and not ended.
+    /// The steps that have started but not ended.
     open: HashMap<String, OpenStep>,
 }
 
@@ -67,7 +68,7 @@ struct OpenStep {
     is_block: bool,
 }
 
-/// One event of a record: its kind, the path of the step, and the details.
+/// One event of a record: the kind, the path of the step, and the details.
 type EventParts = (EventKind, String, EventData);
 
 impl EventBuilder {
@@ -83,7 +84,7 @@ impl EventBuilder {
         (0..).zip(events).map(event).collect()
     }
 
-    /// Returns only the events of the next record about the run as a whole.
+    /// Returns the events of the next record, but only those about the run as a whole.
     pub(crate) fn run_events_of(&mut self, record: &Record) -> Vec<WorkflowEvent> {
         match record {
             Record::Began { .. } | Record::Stopped { .. } | Record::Decided { .. } | Record::Ended { .. } => {
@@ -119,13 +120,13 @@ impl EventBuilder {
             Record::Stopped { path, .. } => events.push((EventKind::StepWaiting, path.clone(), EventData::None)),
             Record::Stuck { path, error, time_us } => {
                 let stuck = || EventData::Stuck(vec![StuckStep::new(path, (**error).clone())]);
-                // First, so that its `part` is the same with and without step events.
+                // This event comes first, so that its `part` is the same with and without step events.
                 events.push(of_run(EventKind::RunStuck, stuck()));
                 self.begin(path, *time_us, events);
                 events.push((EventKind::StepStuck, path.clone(), stuck()));
             }
             Record::Decided { path, decision, time_us } => self.decided(path, decision, *time_us, events),
-            // The end of the whole run becomes an event when the run is closed.
+            // The end of the root step is not an event; the run's end becomes an event when the run is closed.
             Record::Ended { path, .. } if is_root(path) => {}
             Record::Ended { path, end, time_us } => self.ended(path, end, *time_us, events),
             Record::Warned { path, code, message, .. } => {
@@ -186,7 +187,7 @@ impl EventBuilder {
         EventData::Workflow { name, version }
     }
 
-    /// Starts the step at `path` and the blocks around it, unless they have started.
+    /// Starts the step at `path` and the blocks around it, unless they have already started.
     fn begin(&mut self, path: &str, time_us: u64, events: &mut Vec<EventParts>) {
         self.begin_around(path, time_us, events);
         self.begin_one(path, false, time_us, events);
@@ -238,7 +239,7 @@ impl EventBuilder {
     }
 
     fn decided(&mut self, path: &str, decision: &Decision, time_us: u64, events: &mut Vec<EventParts>) {
-        // A part of a fork is not a step of its own.
+        // A part of a fork is not a separate step.
         if let Decision::Enter(_) | Decision::ForkPart(_) = decision {
             self.begin_around(path, time_us, events);
             if let Decision::Enter(Some(reason)) = decision {
@@ -310,7 +311,7 @@ fn is_iteration(path: &str) -> bool {
     path.rfind('/').is_some_and(|last| path[last..].contains('['))
 }
 
-/// Returns the loop of the iteration at `path`, if it is one: the same path without the number.
+/// Returns the path of the loop of the iteration at `path`, which is `path` without the number; `None` for other steps.
 fn around_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
     let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);

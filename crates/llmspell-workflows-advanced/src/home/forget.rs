@@ -1,4 +1,4 @@
-//! Deleting runs.
+//! Deletes runs.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use llmspell_workflows_state::{
 use super::{Contact, Home, JournalId, KnownRun, Lease, RunLocation};
 use crate::ExecutorError;
 
-/// Selects ended runs for deletion. All conditions must hold.
+/// Selects ended runs for deletion. A run must meet all conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prune {
-    /// Runs that ended before this time.
+    /// Selects runs that ended before this time.
     pub ended_before: Timestamp,
-    /// Runs with one of these statuses; any status if empty.
+    /// Selects runs with one of these statuses; any status if empty.
     pub statuses: Vec<RunStatus>,
-    /// Runs of this workflow.
+    /// Selects runs of this workflow.
     pub workflow: Option<String>,
-    /// The number of newest matching runs to keep regardless of their age.
+    /// The number of matching runs to keep regardless of their age; the newest are kept.
     pub keep: usize,
 }
 
 impl dyn Home {
-    /// Deletes ended runs with everything that is stored for them.
+    /// Deletes ended runs and all data that is stored for them.
     ///
     /// # Errors
-    /// A run has not ended or is in the journal of a running process, so none is deleted; or a journal or the store
-    /// cannot be written.
+    /// A run has not ended or is in the journal of a running process; then no run is deleted. Also fails if a journal
+    /// or the store cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
         runs.iter().try_for_each(KnownRun::check_deletable)?;
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
@@ -48,7 +48,7 @@ impl dyn Home {
         }
         let Some(stores) = self.existing_stores().await? else { return Ok(()) };
         for run in runs {
-            // The summary first: unlisted records do no harm, a listed run without records would.
+            // Remove the summary first: records of an unlisted run do no harm, but a listed run without records would.
             stores.runs.remove(run.id()).await?;
             stores.snapshots.remove_all(run.id()).await?;
             stores.inbox.remove(run.id()).await?;
@@ -93,10 +93,10 @@ impl dyn Home {
 }
 
 impl KnownRun {
-    /// Checks that the run may be deleted.
+    /// Checks that the run can be deleted.
     ///
     /// # Errors
-    /// It has not ended, or is in the journal of a running process.
+    /// The run has not ended, or is in the journal of a running process.
     pub fn check_deletable(&self) -> Result<(), ExecutorError> {
         if !self.status().has_ended() {
             return Err(ExecutorError::NotEnded { run: self.id(), status: self.status() });

@@ -5,14 +5,14 @@ use uuid::Uuid;
 
 use super::JournalId;
 
-/// A lease on a journal, held until it and its clones are dropped.
+/// A lease on a journal, held until this lease and all its clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// The id of the journal.
     pub id: JournalId,
     /// The journal itself.
     pub journal: Arc<dyn Journal>,
-    /// The runs in it that had ended when the lease began.
+    /// The runs in the journal that had already ended when the lease began.
     pub ended: Vec<Uuid>,
 }
 
@@ -21,7 +21,7 @@ impl Lease {
     pub(crate) async fn import(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
         let opened = self.journal.open(run).await?;
         if !opened.records.is_empty() {
-            // The run was archived but not removed from the journal yet; its former owner has released it.
+            // The run was archived but has not been removed from the journal, and its former owner has released it.
             return Ok(());
         }
         let mut last: Option<Receipt> = None;

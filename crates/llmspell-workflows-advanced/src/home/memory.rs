@@ -19,9 +19,9 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// A home in memory, which lasts until it and its clones are dropped.
+/// A home in memory, which exists until it and all its clones are dropped.
 ///
-/// Several executors can use it at once, and take over the runs of dropped executors.
+/// Several executors can use the home at once, and can take over the runs of dropped executors.
 #[derive(Debug, Clone)]
 pub struct MemoryHome {
     journals: Arc<Mutex<Vec<MemoryLog>>>,
@@ -35,7 +35,7 @@ struct MemoryLog {
     contact: Contact,
 }
 
-/// A journal that an executor holds; once it is dropped, another executor can take over its runs.
+/// A journal while an executor holds it. Once this is dropped, another executor can take over the journal's runs.
 #[derive(Debug)]
 struct LeasedJournal(Arc<MemoryJournal>);
 
@@ -144,7 +144,7 @@ impl Home for MemoryHome {
                 }) + 1
             };
             match self.lease_now(&JournalId::new(&number.to_string()), contact) {
-                // Another executor was faster.
+                // Another executor leased this journal first.
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => {}
                 leased => return leased,
             }
@@ -166,7 +166,7 @@ impl Upkeep for MemoryHome {
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
-        // Its slot stays, because the numbers of the others depend on it.
+        // The slot of the journal stays, because the numbers of the other journals depend on it.
         drop(lease);
         Ok(false)
     }

@@ -1,4 +1,4 @@
-//! Where runs live: the trait [`Home`], its carriers, and operations on the runs of any carrier.
+//! The homes of runs: the trait [`Home`], its implementations, and operations on the runs of any home.
 
 mod archive;
 
@@ -39,10 +39,11 @@ pub use upkeep::{BackupReport, CompactionReport};
 
 use crate::ExecutorError;
 
-/// Where runs live: the journals of live runs, each leased by one process at a time, and the stores beside them.
+/// The place where runs are stored: the journals of live runs, each leased by one process at a time, and the stores
+/// beside the journals.
 ///
-/// Carriers implement this trait: [`FolderHome`] is a folder that several processes share, [`MemoryHome`] lasts as long
-/// as its process. Operations on runs are the same on every carrier and implemented once, on `dyn Home`:
+/// [`FolderHome`] is a home in a folder that several processes can share; [`MemoryHome`] exists only as long as its
+/// process. Operations on runs work the same way on every home and are implemented once, on `dyn Home`:
 /// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export` etc.
 ///
 /// ```
@@ -59,13 +60,13 @@ use crate::ExecutorError;
 /// No method blocks its thread.
 #[async_trait]
 pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
-    /// Returns its location, for display.
+    /// Returns the location of the home, for display.
     fn location(&self) -> String;
 
     /// Returns the store of the definitions that runs are pinned to.
     fn definitions(&self) -> &dyn DefinitionStore;
 
-    /// Returns the stores beside the journals, which are opened on first use.
+    /// Returns the stores beside the journals, and opens them on first use.
     ///
     /// # Errors
     /// The stores cannot be opened.
@@ -89,13 +90,14 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// The lease cannot be inspected.
     async fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError>;
 
-    /// Returns a summary of each run in a journal, without disturbing its holder.
+    /// Returns a summary of each run in a journal, without disturbing the journal's holder.
     ///
     /// # Errors
     /// The journal cannot be read.
     async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError>;
 
-    /// Returns the records of one run in a journal, without disturbing its holder; `None` if the run is not in it.
+    /// Returns the records of one run in a journal, without disturbing the journal's holder; `None` if the journal does
+    /// not contain the run.
     ///
     /// Other runs are not read.
     ///
@@ -103,19 +105,19 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// The journal cannot be read, or the records of the run are damaged.
     async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError>;
 
-    /// Leases a journal until the lease is dropped; `contact` is notified of messages to its runs.
+    /// Leases a journal until the lease is dropped; `contact` is notified of messages to the journal's runs.
     ///
     /// # Errors
-    /// Another process has leased the journal, or it cannot be read.
+    /// Another process has leased the journal, or the journal cannot be read.
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError>;
 
-    /// Leases a journal for new runs: an unleased one without runs to resume, or a new one.
+    /// Leases a journal for new runs: an unleased journal that has no runs to resume, or a new journal.
     ///
     /// # Errors
-    /// The journals cannot be read, or a new one cannot be created.
+    /// The journals cannot be read, or a new journal cannot be created.
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError>;
 
-    /// Notifies the holder of a journal of a message to one of its runs; returns whether it answered.
+    /// Notifies the holder of a journal of a message to `run`; returns whether the holder answered.
     async fn notify(&self, journal: &JournalId, run: Uuid) -> bool;
 }
 
@@ -128,7 +130,7 @@ pub trait Upkeep {
     /// The journal is damaged or cannot be read.
     async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError>;
 
-    /// Releases a lease and removes its journal if that is empty; returns whether it was removed.
+    /// Releases a lease and removes its journal if the journal is empty; returns whether the journal was removed.
     ///
     /// # Errors
     /// The journal cannot be removed.
@@ -142,18 +144,19 @@ pub trait Upkeep {
 
     /// Copies the home to the new folder `to` while other processes continue to use it.
     ///
-    /// The copy is a home itself. Each of its runs is as it was at some moment during the call and can be resumed.
+    /// The copy is also a home. It contains each run as the run was at some moment during the call, and its runs can be
+    /// resumed.
     ///
     /// # Errors
-    /// `to` already exists, or a file cannot be read or written; then nothing is left at `to`.
+    /// `to` already exists, or a file cannot be read or written; in this case, nothing is left at `to`.
     async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError>;
 }
 
-/// Where the holder of a journal is notified of messages to its runs.
+/// Where the holder of a journal is notified of messages to the journal's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
     /// On this loopback port.
     Port(u16),
-    /// Nowhere: it holds the journal only briefly.
+    /// Nowhere, since the holder needs the journal only briefly.
     None,
 }

@@ -1,6 +1,7 @@
-//! Notifies the process that owns a run of a message for it.
+//! Notifies the process that owns a run of messages for the run.
 //!
-//! The message itself is in the store. Only the run's id is sent over the loopback, and echoed as the answer.
+//! The message itself is in the store. Only the run's id is sent over the loopback interface; the owner echoes it as
+//! the answer.
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use llmspell_workflows_basic::targets;
 use llmspell_workflows_state::disk::blocking;
 use uuid::Uuid;
 
-/// How often a notification is sent, and how long each waits for its answer.
+/// The maximum number of times that a notification is sent, and the time to wait for an answer each time.
 const SENDS_MAX: u32 = 20;
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -43,7 +44,7 @@ impl MessageListener {
         Ok(self.socket.local_addr()?.port())
     }
 
-    /// Calls `on_message` with each run that has a message, in a thread that the returned guard stops.
+    /// Calls `on_message` with each run that has a message, in a separate thread; dropping the guard stops the thread.
     pub(crate) fn listen(self, on_message: impl Fn(Uuid) + Send + 'static) -> io::Result<ListenerGuard> {
         let guard = ListenerGuard { port: self.port()?, ends: Arc::default() };
         let ends = guard.ends.clone();
@@ -57,7 +58,7 @@ impl MessageListener {
                 match received {
                     Ok((16, from)) => {
                         on_message(Uuid::from_bytes(buffer));
-                        // The message is handled by now; the sender may be gone.
+                        // The message has been handled; the sender may have exited.
                         let _ = self.socket.send_to(&buffer, from);
                     }
                     Ok(_) => {}
@@ -76,12 +77,12 @@ impl Drop for ListenerGuard {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         let wake = |socket: UdpSocket| socket.send_to(&[], (Ipv4Addr::LOCALHOST, self.port));
-        // If even this fails, the thread stays blocked in `recv_from`.
+        // If this fails too, the thread stays blocked in `recv_from`.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(wake);
     }
 }
 
-/// Notifies the process at `port` of a message for `run`; returns whether it answered.
+/// Notifies the process at `port` of a message for `run`; returns whether the process answered.
 pub(super) async fn notify_holder(port: u16, run: Uuid) -> bool {
     blocking(move || notify_now(port, run).unwrap_or(false)).await
 }

@@ -1,4 +1,4 @@
-//! Sending messages to runs, from any process.
+//! Sends messages to runs, from any process.
 
 use llmspell_workflows_state::store::Message;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ pub enum Delivery {
     Received,
     /// No process owns the run; the run receives the message when it is resumed.
     Stored,
-    /// This process owns the run but does not answer; the run receives the message once it does.
+    /// This process owns the run but does not answer; the run receives the message once the process responds again.
     Unanswered(Holder),
 }
 
@@ -27,7 +27,7 @@ impl dyn Home {
             return Err(ExecutorError::Ended { run: run.id() });
         }
         self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message).await?;
-        // Checked after storing: a process that takes the run over from now on reads the message by itself.
+        // Check for a holder only now: a process that takes over the run later reads the stored message itself.
         let RunLocation::Journal(journal) = &run.location else { return Ok(Delivery::Stored) };
         let Some(holder) = self.holder(journal).await? else { return Ok(Delivery::Stored) };
         let is_received = self.notify(journal, run.id()).await;

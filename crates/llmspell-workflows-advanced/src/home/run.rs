@@ -4,22 +4,22 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
 
-/// The process or executor that holds a journal, as it describes itself.
+/// A description of the process or executor that holds a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder(pub String);
 
-/// The id of a journal of a home, opaque to everything but its carrier.
+/// The id of a journal in a home; opaque except to implementations of [`Home`](super::Home).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId(Arc<str>);
 
 impl JournalId {
-    /// For carriers: returns the id of the journal called `name`.
+    /// Returns the id of the journal called `name`; for implementations of [`Home`](super::Home).
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(name.into())
     }
 
-    /// For carriers: returns the name of the journal.
+    /// Returns the name of the journal; for implementations of [`Home`](super::Home).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -32,14 +32,14 @@ impl fmt::Display for JournalId {
     }
 }
 
-/// A run of a home, and where it is.
+/// A run in a home, with its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownRun {
-    /// The summary that lists show.
+    /// The summary of the run, which is shown in lists.
     pub summary: RunSummary,
-    /// The holder of its journal; `None` if it is free.
+    /// The holder of the run's journal; `None` if the run is free.
     pub holder: Option<Holder>,
-    /// Where its records are stored.
+    /// Where the records of the run are stored.
     pub location: RunLocation,
 }
 
@@ -53,13 +53,13 @@ pub enum RunLocation {
 }
 
 impl KnownRun {
-    /// Returns its id.
+    /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.summary.id
     }
 
-    /// Returns the journal that contains it; `None` if it is archived.
+    /// Returns the journal that contains the run; `None` if the run is archived.
     #[must_use]
     pub fn journal(&self) -> Option<&JournalId> {
         match &self.location {
@@ -68,7 +68,7 @@ impl KnownRun {
         }
     }
 
-    /// Returns its status.
+    /// Returns the status of the run.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         self.summary.status

@@ -1,4 +1,4 @@
-//! Finding and reading the runs of a home, in its journals and its archive.
+//! Finds and reads the runs of a home, in its journals and its archive.
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Home, KnownRun, RunLocation, archive};
 use crate::ExecutorError;
 
-/// The maximum number of runs that an error lists.
+/// The maximum number of runs that an error message lists.
 const CANDIDATES_MAX: usize = 12;
 
 impl dyn Home {
@@ -23,7 +23,7 @@ impl dyn Home {
         let mut summaries: Vec<RunSummary> = live.iter().map(|run| run.summary.clone()).collect();
         if let Some(stores) = self.existing_stores().await? {
             let archived = stores.runs.list(query).await?.runs.into_iter();
-            // A run in both was archived a moment ago.
+            // A run that is in a journal and in the archive is just being archived.
             summaries.extend(archived.filter(|run| !live.iter().any(|other| other.summary.id == run.id)));
         }
         let page = query.select(summaries)?.runs.into_iter();
@@ -34,10 +34,10 @@ impl dyn Home {
         Ok(page.map(known).collect())
     }
 
-    /// Returns the run that `given` names: a run id, a prefix of one, or `@last`.
+    /// Returns the run that `given` identifies: a run id, a prefix of a run id, or `@last`.
     ///
     /// # Errors
-    /// No run or more than one matches, or a journal or the store cannot be read.
+    /// No run or more than one run matches `given`, or a journal or the store cannot be read.
     pub async fn find(&self, given: &str) -> Result<KnownRun, ExecutorError> {
         let unknown = || ExecutorError::UnknownRun(given.to_owned());
         if given == "@last" {
@@ -77,13 +77,13 @@ impl dyn Home {
         }
     }
 
-    /// Returns the run with exactly this id; other runs are not read.
+    /// Returns the run with exactly this id, without reading other runs.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         for journal in self.journals().await? {
-            // The holder first: one that ends the run and exits in between must not make it look interrupted.
+            // Look up the holder first: a run whose holder ends it and exits in between must not look interrupted.
             let holder = self.holder(&journal).await?;
             let Some(records) = self.records_in(&journal, run).await? else { continue };
             if let Some(summary) = RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
@@ -98,7 +98,7 @@ impl dyn Home {
     /// Returns the current records of `run`.
     ///
     /// # Errors
-    /// The records cannot be read, or the run does not exist any more.
+    /// The records cannot be read, or the run no longer exists.
     pub async fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         if let RunLocation::Journal(journal) = &run.location
             && let Some(records) = self.records_in(journal, run.id()).await?
@@ -115,7 +115,7 @@ impl dyn Home {
     /// Returns the history of `run` according to its current records.
     ///
     /// # Errors
-    /// The records cannot be read, or the run does not exist any more.
+    /// The records cannot be read, or the run no longer exists.
     pub async fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
         let damaged = |message| JournalError::Damaged { run: run.id(), message };
         let history = History::read(&self.records(run).await?).map_err(damaged)?;
@@ -125,7 +125,7 @@ impl dyn Home {
     /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// It is missing or cannot be read.
+    /// The definition is missing or cannot be read.
     pub async fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;
@@ -133,7 +133,7 @@ impl dyn Home {
         serde_json::from_value(found).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// Stores `definition` for the runs that are pinned to it, and returns its hash.
+    /// Stores `definition` for its runs, and returns its hash.
     ///
     /// # Errors
     /// The definition cannot be written.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Holder, Home, JournalId, RunLocation, archive};
 use crate::ExecutorError;
 
-/// The contents of a home, in figures.
+/// Statistics about the contents of a home.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HomeStats {
     /// The number of runs by status.
@@ -27,18 +27,18 @@ pub struct HomeStats {
     pub usage: HomeUsage,
 }
 
-/// The contents of a journal, in figures.
+/// Statistics about the contents of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalStats {
     /// The id of the journal.
     pub id: JournalId,
-    /// The holder of its lease.
+    /// The holder of the lease on the journal.
     pub holder: Option<Holder>,
-    /// The number of runs in it that have not ended.
+    /// The number of runs in the journal that have not ended.
     pub live: usize,
-    /// The number of ended runs in it that are not archived yet.
+    /// The number of ended runs in the journal that have not been archived yet.
     pub ended: usize,
-    /// Its size in bytes.
+    /// The size of the journal in bytes.
     pub bytes: u64,
 }
 
@@ -58,7 +58,7 @@ pub struct HomeUsage {
 pub struct JournalUsage {
     /// The id of the journal.
     pub id: JournalId,
-    /// Its size in bytes.
+    /// The size of the journal in bytes.
     pub bytes: u64,
 }
 
@@ -71,12 +71,12 @@ pub struct HomeCheck {
     pub archived: usize,
     /// The number of intact definitions.
     pub definitions: usize,
-    /// Each damaged part, and where it is.
+    /// A message for each damaged part, with its location.
     pub damage: Vec<String>,
 }
 
 impl dyn Home {
-    /// Returns figures about the contents of the home.
+    /// Returns statistics about the contents of the home.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
@@ -105,7 +105,7 @@ impl dyn Home {
     /// Verifies the home by reading every journal, record, definition and large value.
     ///
     /// # Errors
-    /// The home cannot be read at all; damaged parts are reported in the result.
+    /// The home cannot be read at all. Damaged parts are not errors; they are reported in the result.
     pub async fn verify(&self) -> Result<HomeCheck, ExecutorError> {
         let mut check = HomeCheck::default();
         let hashes: BTreeSet<String> = self.definitions().hashes().await?.into_iter().collect();

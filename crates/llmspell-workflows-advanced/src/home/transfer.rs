@@ -1,4 +1,4 @@
-//! Exporting runs as documents, and importing them.
+//! Exports runs as documents, and imports them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::{Contact, Home, KnownRun, archive};
 use crate::ExecutorError;
 
-/// The version of the document that `export` writes; `import` reads all versions up to it.
+/// The version of the documents that `export` writes; `import` reads all versions up to this one.
 pub const EXPORT_VERSION: u64 = 1;
 
 impl dyn Home {
-    /// Exports a run as one JSON document: its records, all its definitions, messages, checkpoints and large values.
+    /// Exports a run as one JSON document, with its records, definitions, messages, checkpoints and large values.
     ///
-    /// Secrets are masked, as they are in the records.
+    /// Secrets are masked, as in the records.
     ///
     /// # Errors
     /// A part of the run cannot be read.
@@ -51,7 +51,7 @@ impl dyn Home {
     /// Imports an exported run under its own id; a run that has not ended can be resumed.
     ///
     /// # Errors
-    /// The document is not a valid export or has a later version, the run already exists, or it cannot be written.
+    /// The document is not a valid export or has a newer version, the run already exists, or the run cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
         if self.get(run).await?.is_some() {
@@ -84,7 +84,7 @@ pub(super) fn hashes(records: &[Record]) -> BTreeSet<String> {
     RunState::read_as_far(records).0.definitions().iter().cloned().collect()
 }
 
-/// The checked content of an exported document.
+/// The validated content of an exported document.
 struct Import {
     run: Uuid,
     summary: RunSummary,

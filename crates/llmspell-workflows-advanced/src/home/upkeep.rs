@@ -1,4 +1,4 @@
-//! Compaction of a home, and the reports of maintenance.
+//! Compaction of a home, and the reports of maintenance operations.
 
 use llmspell_workflows_state::JournalError;
 
@@ -16,7 +16,7 @@ pub struct CompactionReport {
     pub journals_held: usize,
 }
 
-/// The contents of a backup, in figures.
+/// Statistics about the contents of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BackupReport {
     /// The number of runs in journals.

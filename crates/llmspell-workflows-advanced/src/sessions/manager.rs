@@ -10,12 +10,12 @@ use super::{NewSession, Session, SessionError, SessionQuery, SessionStatus, Sess
 #[derive(Debug, Clone)]
 pub struct SessionManager {
     storage: Arc<dyn SessionStorage>,
-    /// Serializes changes, so that none is lost.
+    /// Serializes changes, so that no change is lost.
     changes: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SessionManager {
-    /// Returns a manager that keeps sessions in `storage`.
+    /// Returns a manager that stores sessions in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn SessionStorage>) -> Self {
         Self { storage, changes: Arc::default() }
@@ -85,7 +85,7 @@ impl SessionManager {
         self.set_status(id, SessionStatus::Active).await
     }
 
-    /// Ends a session successfully.
+    /// Ends a session as completed.
     ///
     /// # Errors
     /// The session has already ended, does not exist or cannot be written.

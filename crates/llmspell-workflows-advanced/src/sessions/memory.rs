@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{Session, SessionError, SessionQuery, SessionStorage};
 
-/// Stores sessions in memory, until it is dropped.
+/// Stores sessions in memory. They are lost when the storage is dropped.
 #[derive(Debug, Default)]
 pub struct MemorySessions(RwLock<BTreeMap<String, Session>>);
 

@@ -1,9 +1,11 @@
-//! Sessions, which tie runs together, with their storage and their manager.
+//! Sessions, which group runs, with their storage and their manager.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! use std::sync::Arc;
-//! use llmspell_workflows_advanced::sessions::{MemorySessions, NewSession, SessionManager, SessionQuery, SessionStatus};
+//! use llmspell_workflows_advanced::sessions::{
+//!     MemorySessions, NewSession, SessionManager, SessionQuery, SessionStatus,
+//! };
 //!
 //! let sessions = SessionManager::new(Arc::new(MemorySessions::default()));
 //! let session = sessions.create(NewSession::named("research").tagged("draft")).await?;
@@ -29,7 +31,7 @@ pub use session::{NewSession, Session, SessionError, SessionQuery, SessionStatus
 /// Stores sessions.
 #[async_trait]
 pub trait SessionStorage: Send + Sync + fmt::Debug {
-    /// Stores `session`, replacing an earlier one with its id.
+    /// Stores `session`, replacing any session with the same id.
     ///
     /// # Errors
     /// The session cannot be written.
@@ -47,7 +49,7 @@ pub trait SessionStorage: Send + Sync + fmt::Debug {
     /// The sessions cannot be read.
     async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError>;
 
-    /// Removes a session; returns whether there was one.
+    /// Removes a session; returns whether it existed.
     ///
     /// # Errors
     /// The removal cannot be written.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A session, which ties runs together.
+/// A session, which groups runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// The id.
@@ -20,18 +20,18 @@ pub struct Session {
     /// Tags to find the session by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Arbitrary facts about the session.
+    /// Arbitrary metadata of the session.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
     /// The runs of the session, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Uuid>,
-    /// The final states of the last runs, by workflow name.
+    /// The final state of the last run of each workflow, by workflow name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, Value>,
-    /// When it was created.
+    /// When the session was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the session was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
-    /// Whether a session may change from this status to `next`.
+    /// Returns whether a session may change from this status to `next`.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -85,7 +85,7 @@ pub struct NewSession {
     pub parent: Option<String>,
     /// Tags to find the session by.
     pub tags: Vec<String>,
-    /// Arbitrary facts about the session.
+    /// Arbitrary metadata of the session.
     pub metadata: BTreeMap<String, Value>,
 }
 
@@ -103,21 +103,21 @@ impl NewSession {
     }
 }
 
-/// A filter for sessions. All conditions that are set must hold.
+/// A filter for sessions. A session must meet all conditions that are set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionQuery {
-    /// Sessions with this status.
+    /// Selects sessions with this status.
     pub status: Option<SessionStatus>,
-    /// Sessions with this parent.
+    /// Selects sessions with this parent.
     pub parent: Option<String>,
-    /// Sessions with this tag.
+    /// Selects sessions with this tag.
     pub tag: Option<String>,
     /// The maximum number of sessions to return.
     pub limit: Option<usize>,
 }
 
 impl SessionQuery {
-    /// Whether `session` matches this query, apart from the limit.
+    /// Returns whether `session` matches this query, ignoring the limit.
     #[must_use]
     pub fn admits(&self, session: &Session) -> bool {
         self.status.is_none_or(|status| status == session.status)
@@ -138,7 +138,7 @@ pub enum SessionError {
     Status {
         /// The id of the session.
         id: String,
-        /// Its status.
+        /// The status of the session.
         status: SessionStatus,
         /// The requested status.
         wanted: SessionStatus,
@@ -148,7 +148,7 @@ pub enum SessionError {
     NotActive {
         /// The id of the session.
         id: String,
-        /// Its status.
+        /// The status of the session.
         status: SessionStatus,
     },
     /// The storage cannot be read or written.

@@ -11,17 +11,17 @@ use serde_json::Value;
 
 /// Returns the state after `records`.
 ///
-/// Applies the changes of the completed steps directly below the root in the order in which they ended, or those of the
-/// whole run if it has completed. The changes of a block count once it has ended.
+/// If the run has completed, applies the changes of the whole run. Otherwise applies the changes of the completed steps
+/// directly below the root, in the order in which the steps ended. Changes in a block apply once the block has ended.
 ///
 /// # Errors
-/// The records are inconsistent; the message says how.
+/// The records are inconsistent; the message explains how.
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     let Some((history, recorded)) = History::with_state(records)? else { return Ok(WorkflowState::default()) };
     let initial = Value::Object(history.started.state.clone());
     let mut state = state_with_keys(history.started.input.clone(), &initial);
     let mut apply = |changes: &[Change], at| {
-        // A change that was applied when it was recorded can be applied again.
+        // A change that could be applied when it was recorded can be applied again.
         changes.iter().try_for_each(|change| state.apply(change.clone(), at)).map_err(|error| error.to_string())
     };
     if let Some((Outcome::Completed(output), at)) = &history.end {
@@ -45,14 +45,15 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     Ok(state)
 }
 
-/// Returns the changes of the hooks before the run.
+/// Returns the changes that hooks made before the run.
 fn hook_changes(recorded: &RunState) -> Vec<Change> {
     let key = DecisionKey::HookAnswer(HookPoint::BeforeWorkflowStart.as_str().into(), 0);
     let Some(Decision::HookAnswer(_, _, answer)) = recorded.decision("/main", &key) else { return Vec::new() };
     serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
-/// Returns whether the record at a path still counts: a step that runs again is recorded as its next generation.
+/// Returns a predicate for paths: whether the record at a path is of the step's current generation. A step that runs
+/// again is recorded as its next generation.
 fn is_current_generation(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {
         let generation = |path: &StepPath| path.segments().last().map_or(1, |segment| segment.generation);

@@ -13,7 +13,7 @@ use crate::{ExecutorError, Home, KnownRun};
 /// Reads the current and past states of runs.
 ///
 /// [`Executor::checkpoint`](crate::Executor::checkpoint) creates checkpoints, and
-/// [`Executor::rollback`](crate::Executor::rollback) returns a run to one.
+/// [`Executor::rollback`](crate::Executor::rollback) rolls a run back to a checkpoint.
 #[derive(Debug, Clone)]
 pub struct StateManager {
     home: Arc<dyn Home>,
@@ -32,9 +32,9 @@ impl StateManager {
         &self.home
     }
 
-    /// Returns the current state of `run`, as changed by its completed steps directly below the root.
+    /// Returns the current state of `run`, with the changes of the completed steps directly below the root.
     ///
-    /// The changes of a block count once it has ended.
+    /// The changes of a block are included once the block has ended.
     ///
     /// # Errors
     /// The journal of the run cannot be read.
@@ -51,7 +51,7 @@ impl StateManager {
         state_from_records(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
     }
 
-    /// Returns the checkpoints of `run`, by position and then by name.
+    /// Returns the checkpoints of `run`, ordered by position and then by name.
     ///
     /// # Errors
     /// The store cannot be read.

@@ -1,6 +1,6 @@
-//! The state of runs, seen from outside: at a point in time, saved under a name, or compared.
+//! Reads, saves and compares the states of runs from outside of the runs.
 //!
-//! Runs do not need this to survive: their changes are in the journal, and every state is a fold over its records.
+//! Durable runs do not depend on this module: their changes are in the journal, and every state is a fold over records.
 
 mod fold;
 mod manager;

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::state_with_keys;
 use crate::{ExecutorError, Home};
 
-/// Stores states by name, from one run to the next.
+/// Stores states by name, beyond the end of a run.
 #[async_trait]
 pub trait StateStorage: Send + Sync + fmt::Debug {
-    /// Stores `state` under `workflow_id`, replacing an earlier state.
+    /// Stores `state` under `workflow_id`, replacing any earlier state.
     ///
     /// # Errors
     /// The state cannot be written.
@@ -25,7 +25,7 @@ pub trait StateStorage: Send + Sync + fmt::Debug {
     /// The state cannot be read.
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError>;
 
-    /// Removes the state stored under `workflow_id`; returns whether there was one.
+    /// Removes the state stored under `workflow_id`; returns whether it existed.
     ///
     /// # Errors
     /// The removal cannot be written.
@@ -37,14 +37,14 @@ pub trait StateStorage: Send + Sync + fmt::Debug {
 pub struct StoredStates(Arc<dyn Home>);
 
 impl StoredStates {
-    /// Returns a storage in the stores of `home`.
+    /// Returns a state storage that uses the stores of `home`.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         Self(home.into())
     }
 }
 
-/// The run id of these snapshots, which do not belong to a run.
+/// The run id under which states are stored as snapshots, since they do not belong to a run.
 const NO_RUN: Uuid = Uuid::nil();
 
 #[async_trait]

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats, VectorStorage};
 
-/// Stores vectors in memory until it is dropped; a search compares all vectors of the searched scopes.
+/// Stores vectors in memory; they are lost when the storage is dropped. A search compares the query with all vectors of
+/// the searched scopes.
 #[derive(Debug, Default)]
 pub struct MemoryVectors(RwLock<Scopes>);
 

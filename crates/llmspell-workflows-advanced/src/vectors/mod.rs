@@ -8,14 +8,14 @@
 //! use serde_json::json;
 //!
 //! let (vectors, words) = (MemoryVectors::default(), HashedEmbeddings::default());
-//! for text in ["invoice of the baker", "weather of tomorrow"] {
+//! for text in ["invoice from the baker", "weather for tomorrow"] {
 //!     let vector = words.embed(&[text.to_owned()]).await?.remove(0);
 //!     vectors.insert(vec![VectorEntry::new(text, "notes", vector).with("length", json!(text.len()))]).await?;
 //! }
 //!
 //! let vector = words.embed(&["the baker's invoice".to_owned()]).await?.remove(0);
 //! let found = vectors.search(&VectorQuery::new(vector).limit(1)).await?;
-//! assert_eq!(found[0].entry.id, "invoice of the baker");
+//! assert_eq!(found[0].entry.id, "invoice from the baker");
 //! # Ok::<(), llmspell_workflows_advanced::vectors::VectorError>(()) }).unwrap();
 //! ```
 
@@ -31,19 +31,20 @@ use serde_json::Value;
 pub use embedding::{EmbeddingService, HashedEmbeddings};
 pub use memory::MemoryVectors;
 
-/// Stores vectors and finds the nearest ones.
+/// Stores vectors and finds the vectors nearest to a query.
 #[async_trait]
 pub trait VectorStorage: Send + Sync + fmt::Debug {
-    /// Stores all entries or none; each replaces an earlier entry with its scope and id.
+    /// Stores all entries or none. Each entry replaces any earlier entry with the same scope and id.
     ///
     /// # Errors
-    /// A vector differs in length from those of its scope or has no direction, or the entries cannot be written.
+    /// A vector does not have the length of the other vectors in its scope or has no direction, or the entries cannot
+    /// be written.
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError>;
 
     /// Returns the entries nearest to the query by angle, nearest first.
     ///
     /// # Errors
-    /// The vector differs in length from those of a searched scope, or the entries cannot be read.
+    /// The query vector does not have the length of the vectors in a searched scope, or the entries cannot be read.
     async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError>;
 
     /// Replaces the metadata of an entry.
@@ -57,13 +58,13 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
         metadata: BTreeMap<String, Value>,
     ) -> Result<(), VectorError>;
 
-    /// Deletes entries of a scope; returns how many existed.
+    /// Deletes entries of a scope; returns the number of deleted entries.
     ///
     /// # Errors
     /// The deletion cannot be written.
     async fn delete(&self, scope: &str, ids: &[String]) -> Result<usize, VectorError>;
 
-    /// Deletes a scope; returns how many entries it had.
+    /// Deletes a scope; returns the number of deleted entries.
     ///
     /// # Errors
     /// The deletion cannot be written.
@@ -81,11 +82,11 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
 pub struct VectorEntry {
     /// The id, unique in its scope.
     pub id: String,
-    /// The scope that it belongs to.
+    /// The scope that the entry belongs to.
     pub scope: String,
     /// The vector; all vectors of a scope have the same length.
     pub vector: Vec<f32>,
-    /// Arbitrary facts about the entry, which queries can filter by.
+    /// Arbitrary metadata of the entry, by which queries can filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
 }
@@ -104,23 +105,23 @@ impl VectorEntry {
     }
 }
 
-/// A search for vectors.
+/// A query for vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorQuery {
-    /// The vector to be near to.
+    /// The vector to search for.
     pub vector: Vec<f32>,
-    /// The scope to search; `None`: all scopes.
+    /// The scope to search; all scopes if `None`.
     pub scope: Option<String>,
-    /// Metadata that an entry must have.
+    /// The metadata that an entry must have.
     pub filter: BTreeMap<String, Value>,
-    /// The minimum score: the cosine of the angle to `vector`, from −1 to 1.
+    /// The minimum score of an entry. The score is the cosine of the angle to `vector`, from −1 to 1.
     pub score_min: f32,
     /// The maximum number of entries to return; 10 by default.
     pub limit: usize,
 }
 
 impl VectorQuery {
-    /// Returns a search for the ten entries nearest to `vector`.
+    /// Returns a query for the ten entries nearest to `vector`.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
         Self { vector, scope: None, filter: BTreeMap::new(), score_min: -1.0, limit: 10 }
@@ -170,12 +171,12 @@ pub struct VectorStats {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// The vector differs in length from the others of its scope.
+    /// The vector does not have the length of the other vectors in its scope.
     #[error("expected a vector of length {expected} in scope `{scope}`, got length {found}")]
     Length {
         /// The scope.
         scope: String,
-        /// The length of its vectors.
+        /// The length of the vectors in the scope.
         expected: usize,
         /// The length of the given vector.
         found: usize,

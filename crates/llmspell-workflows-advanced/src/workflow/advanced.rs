@@ -15,12 +15,12 @@ use crate::{
     vectors::{EmbeddingService, VectorError, VectorStorage},
 };
 
-/// A workflow with lifecycle methods around its steps, and with durable runs, state, sessions and memory.
+/// A workflow with lifecycle methods, durable runs, stored state, sessions, and a memory of past runs.
 ///
-/// Every method has a default, so an empty `impl` turns any [`BasicWorkflow`] into one. The `on_…` methods are hooks of
-/// all its runs and come before those of the context. Each call runs in its own task, may take 30 s, and is
-/// **required**: an error fails the step that the call is about, or the run. When a run resumes after a crash, they are
-/// called for whatever had not ended.
+/// Every method has a default, so an empty `impl` turns any [`BasicWorkflow`] into an `AdvancedWorkflow`. The `on_…`
+/// methods are hooks of all runs of the workflow and are called before the hooks of the context. Each call runs in its
+/// own task and may take 30 s. The hooks are **required**: an error fails the step that the call is about, or the run.
+/// When a run resumes after a crash, the methods are called for the steps that had not ended.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,7 +69,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
     /// For a trait object, use [`EnhancedExecutionContext::execute`].
     ///
     /// # Errors
-    /// The workflow is invalid, the run failed, or it waits or was paused and can be resumed.
+    /// The workflow is invalid, the run failed, or the run waits or was paused and can be resumed.
     async fn execute_with_infrastructure(
         self: Arc<Self>,
         input: WorkflowInput,
@@ -99,7 +99,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         Ok(())
     }
 
-    /// Called when a run completes, before its end is recorded; `output` is the run's output so far.
+    /// Called when a run completes, before the end is recorded; `output` is the run's output so far.
     async fn on_complete(&self, output: &AdvancedWorkflowOutput, context: &HookContext) -> Result<(), StepError> {
         let _ = (output, context);
         Ok(())
@@ -111,12 +111,12 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         Ok(())
     }
 
-    /// Whether any `on_…` method is implemented; if not, none is called.
+    /// Returns whether any `on_…` method is implemented; if not, these methods are never called.
     fn has_lifecycle(&self) -> bool {
         true
     }
 
-    /// Whether [`Self::save_state`] is called when a run has completed.
+    /// Returns whether [`Self::save_state`] is called when a run has completed.
     fn state_persistence(&self) -> bool {
         false
     }
@@ -135,12 +135,12 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         storage.load(workflow_id).await
     }
 
-    /// Whether its state carries over from run to run of a session.
+    /// Returns whether the state carries over between the workflow's runs in a session.
     fn supports_session_persistence(&self) -> bool {
         true
     }
 
-    /// Returns the initial state of a run in a session: the final state of its last run there.
+    /// Returns the initial state of a run in a session: the final state of the workflow's last run in that session.
     async fn resume_from_session(
         &self,
         session_id: &str,
@@ -150,12 +150,12 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         Ok(session.states.get(self.name()).map(|state| state_with_keys(Value::Null, state)))
     }
 
-    /// Whether runs are stored with an embedding, and similar past runs are looked up.
+    /// Returns whether runs are stored with an embedding, and similar past runs are looked up.
     fn context_embedding(&self) -> bool {
         false
     }
 
-    /// Returns the embedding that a run on `input` is stored with.
+    /// Returns the embedding with which a run on `input` is stored.
     async fn get_context_embeddings(
         &self,
         input: &WorkflowInput,
@@ -164,7 +164,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         similar::embedding(input, service).await
     }
 
-    /// Returns past runs near to `embedding`, nearest first.
+    /// Returns the past runs nearest to `embedding`, nearest first.
     async fn find_similar_executions(
         &self,
         embedding: &[f32],

@@ -47,7 +47,7 @@ impl EnhancedWorkflow {
         Self { basic, state_persistence: false, session_aware: true, context_embedding: false }
     }
 
-    /// Wraps the workflow of a definition.
+    /// Wraps the workflow that `definition` describes.
     #[must_use]
     pub fn define(definition: Definition) -> Self {
         Self::new(DefinedWorkflow { definition, functions: Functions::default() })
@@ -60,14 +60,14 @@ impl EnhancedWorkflow {
         self
     }
 
-    /// Sets whether the state carries over from run to run of a session; on by default.
+    /// Sets whether the state carries over between runs in a session; on by default.
     #[must_use]
     pub fn with_session_aware(mut self, is_enabled: bool) -> Self {
         self.session_aware = is_enabled;
         self
     }
 
-    /// Sets whether runs are stored with an embedding and similar past runs looked up; off by default.
+    /// Sets whether runs are stored with an embedding and similar past runs are looked up; off by default.
     #[must_use]
     pub fn with_context_embedding(mut self, is_enabled: bool) -> Self {
         self.context_embedding = is_enabled;

@@ -15,7 +15,7 @@ pub enum AdvancedError {
     Ended {
         /// The id of the run.
         run: Uuid,
-        /// The error that it ended with.
+        /// The error with which the run ended.
         error: Box<WorkflowError>,
     },
     /// The run was paused, or its process is shutting down; it can be resumed.
@@ -32,12 +32,12 @@ pub enum AdvancedError {
         /// The paths of the stuck steps, with their errors.
         steps: Vec<(String, StepError)>,
     },
-    /// The run waits; it can be resumed once the wait is over.
+    /// The run is waiting; it can be resumed once the wait is over.
     #[error("the run {run} is waiting")]
     Waiting {
         /// The id of the run.
         run: Uuid,
-        /// What it waits for.
+        /// What the run waits for.
         wait: Wait,
     },
     /// The workflow is invalid, or one of its methods failed.

@@ -1,4 +1,4 @@
-//! Running workflows in a context.
+//! Runs workflows in a context.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     services::Services,
 };
 
-/// The embedding of a run and the similar past runs, looked up before it starts.
+/// The embedding of a run and similar past runs, which are looked up before the run starts.
 #[derive(Default)]
 struct Memory {
     embedding: Option<Vec<f32>>,
@@ -24,10 +24,10 @@ struct Memory {
 }
 
 impl EnhancedExecutionContext {
-    /// Runs `workflow` durably until it ends; while it waits it is parked.
+    /// Runs `workflow` durably until the run ends. While the run waits, it is parked.
     ///
     /// # Errors
-    /// The workflow is invalid, the run failed, or it was paused and can be resumed.
+    /// The workflow is invalid, the run failed, or the run was paused and can be resumed.
     pub async fn execute(
         &self,
         workflow: Arc<dyn AdvancedWorkflow>,
@@ -50,10 +50,10 @@ impl EnhancedExecutionContext {
         self.finish(&executor, &*workflow, run, (data, memory)).await
     }
 
-    /// Resumes `run`, a run of `workflow`, and drives it until it ends.
+    /// Resumes `run`, which must be a run of `workflow`, and drives it until it ends.
     ///
     /// # Errors
-    /// Fails like [`Self::execute`], or if the run has ended or another process owns it.
+    /// Fails like [`Self::execute`]. Also fails if the run has ended or another process owns it.
     pub async fn resume(
         &self,
         workflow: Arc<dyn AdvancedWorkflow>,
@@ -67,7 +67,7 @@ impl EnhancedExecutionContext {
         self.finish(&executor, &*workflow, run, (data, memory)).await
     }
 
-    /// Registers `workflow` with [`Self::executor`], so that its runs resume with its closures, code and methods.
+    /// Registers `workflow` with [`Self::executor`], so that its runs can resume with its closures, code and methods.
     pub fn register(&self, workflow: &Arc<dyn AdvancedWorkflow>) {
         self.register_with(&self.executor(), workflow);
     }

@@ -1,4 +1,4 @@
-//! The lifecycle methods of a workflow, as hooks of its runs.
+//! Calls the lifecycle methods of a workflow as hooks of its runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     sessions::SessionStorage,
 };
 
-/// How long a lifecycle method may take.
+/// The timeout of a lifecycle method.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The hooks of a workflow.
+/// The hooks that call the lifecycle methods of a workflow.
 #[derive(Clone)]
 pub(super) struct Lifecycle {
     pub(super) workflow: Arc<dyn AdvancedWorkflow>,
@@ -35,7 +35,7 @@ pub(super) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Returns the registration of the hooks; `None` if the workflow needs none.
+    /// Returns the registration of the hooks; `None` if the workflow does not need hooks.
     pub(super) fn registration(&self) -> Option<Registration> {
         let (has_methods, uses_sessions) =
             (self.workflow.has_lifecycle(), self.workflow.supports_session_persistence());
@@ -105,7 +105,7 @@ impl Lifecycle {
         Ok(OnRunError::Continue)
     }
 
-    /// Returns the output of the run so far.
+    /// Returns the run's output so far.
     async fn output(&self, context: &HookContext) -> Result<AdvancedWorkflowOutput, HookError> {
         let dropped = || HookError::new("the executor of the run was dropped");
         let run = context.run().ok_or_else(dropped)?;
@@ -127,7 +127,7 @@ fn error(context: &HookContext) -> StepError {
     context.error().cloned().unwrap_or_else(unknown)
 }
 
-/// Returns the changes that build `state` from an empty one.
+/// Returns the changes that turn an empty state into `state`.
 fn changes(state: &WorkflowState) -> Vec<Change> {
     let keys = state.keys().filter(|key| *key != "$input");
     keys.filter_map(|key| Some(Change::key(key, state.key(key)?.clone()))).collect()

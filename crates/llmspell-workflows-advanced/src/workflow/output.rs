@@ -22,7 +22,7 @@ pub struct AdvancedWorkflowOutput {
     pub execution_events: Vec<WorkflowEvent>,
     /// The metrics of the run.
     pub performance_metrics: AdvancedMetrics,
-    /// Similar past runs, if the workflow looks them up.
+    /// Similar past runs, if the workflow looks up similar runs.
     pub similar_executions: Vec<WorkflowExecution>,
 }
 
@@ -60,7 +60,7 @@ impl AdvancedWorkflowOutput {
     }
 }
 
-/// The label with the session of a run.
+/// The label that contains the session of a run.
 pub(crate) const SESSION: &str = "session";
 
 fn damaged(run: Uuid, message: String) -> ExecutorError {

@@ -6,19 +6,19 @@ use uuid::Uuid;
 
 use crate::vectors::{EmbeddingService, VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStorage};
 
-/// The maximum number of similar runs in an output.
+/// The maximum number of similar past runs in an output.
 const SIMILAR_MAX: usize = 5;
 
-/// A past run of a workflow, and its similarity to another run.
+/// A past run of a workflow, with its similarity to another run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowExecution {
     /// The id of the run.
     pub run_id: Uuid,
     /// The name of its workflow.
     pub workflow: String,
-    /// The input that the run was started with.
+    /// The input with which the run was started.
     pub input: Value,
-    /// The status that the run ended with.
+    /// The status with which the run ended.
     pub status: RunStatus,
     /// The cosine of the angle between the embeddings of the two runs, from −1 to 1.
     pub similarity: f32,

@@ -12,7 +12,7 @@ use crate::support::{
     Log, builder, clock, echo, elsewhere, finished, newest_run, put, sequence, start, wait_for, within_timeout,
 };
 
-/// A workflow that sets state, waits, sets state again, and fails once at the end.
+/// A workflow that sets the state, waits, sets the state again, and fails once in its last step.
 fn definition() -> Definition {
     sequence([
         put("one", 1),
@@ -23,7 +23,7 @@ fn definition() -> Definition {
     ])
 }
 
-/// Returns a context whose activity `mendable` fails once, and the log of executed attempts.
+/// Returns a context in which the activity `mendable` fails once, and a log of the executed attempts.
 fn mendable() -> (EnhancedExecutionContext, Log) {
     let (log, fails) = (Log::default(), std::sync::atomic::AtomicBool::new(true));
     let mut activities = Activities::new();
@@ -31,7 +31,7 @@ fn mendable() -> (EnhancedExecutionContext, Log) {
         let fails = fails.swap(false, std::sync::atomic::Ordering::SeqCst);
         async move {
             let input = context.input().clone();
-            if fails { Err(StepError::configuration("boom", "fails this once")) } else { Ok(input) }
+            if fails { Err(StepError::configuration("boom", "the first attempt fails")) } else { Ok(input) }
         }
     });
     activities.register("function", "mendable", mendable);
@@ -90,7 +90,7 @@ async fn state_can_be_read_at_every_record() {
 }
 
 #[tokio::test]
-async fn refused_rollbacks_name_the_reason() {
+async fn error_of_a_refused_rollback_explains_the_reason() {
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, sequence([put("one", 1)])).await;

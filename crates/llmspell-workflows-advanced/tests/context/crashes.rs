@@ -1,4 +1,4 @@
-//! Runs with hooks and events survive a crash at every boundary.
+//! Runs with hooks and events survive crashes at every boundary.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use llmspell_workflows_hooks::{
 use llmspell_workflows_testing::patterns;
 use serde_json::json;
 
-/// Hooks that change what the patterns do, with the same answer at every call.
+/// Returns hooks that change the behavior of the patterns and give the same answer at every call.
 fn hooks() -> HookDispatcher {
     let state = hook_fn(|_| async { Ok(BeforeBlock::ModifyState(vec![Change::key("hooked", json!(1))])) });
     let input = hook_fn(|_| async { Ok(Before::ModifyInput(json!("changed"))) });
     let output = hook_fn(|_| async { Ok(After::ModifyState(vec![Change::key("after", json!(2))])) });
     let items = hook_fn(|_| async { Ok(OnItems::Modify(vec![json!(5), json!(6)])) });
-    // A permanent failure is retried once, then redirected.
+    // A permanent failure is first retried and then redirected.
     let again = hook_fn(|context: HookContext| async move {
         let is_first = context.generation() == 1;
         let other = OnError::Redirect(ActivityName::new("function", "echo"));
@@ -34,9 +34,9 @@ fn hooks() -> HookDispatcher {
 }
 
 #[test]
-fn crashes_at_every_boundary_change_nothing_with_hooks_and_events() {
+fn result_with_hooks_and_events_is_the_same_after_a_crash_at_every_boundary() {
     let mut crashes = 0;
-    // How far the loser of a race gets depends on how long hooks take, so its effects vary.
+    // Skip the race: how far its loser gets, and so its effects, depend on the duration of hooks.
     for definition in patterns::all().into_iter().filter(|definition| definition.name != "race") {
         let name = definition.name.clone();
         let bus = EventBus::new();

@@ -1,4 +1,4 @@
-//! The two default contexts: everything in memory, and runs in a folder.
+//! The two default contexts: one in memory, one with runs in a folder.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{context, echo, elsewhere, engine, finished, newest_run, put, sequence, start};
 
-/// Starts a run and drops it; another context over the same home resumes and reads it.
+/// Starts a run and drops it; then another context over the same home resumes and reads the run.
 async fn resumes_in_another_context(
     context: EnhancedExecutionContext,
     reopen: impl FnOnce(EnhancedExecutionContext) -> EnhancedExecutionContext,
@@ -60,7 +60,7 @@ async fn error_names_the_other_executor_that_owns_the_run() {
     let other = EnhancedExecutionContext::new(context.state_manager.home().clone()).with_engine(engine());
     let error = other.executor().resume(&newest_run(&context).await).await.unwrap_err();
     assert!(error.to_string().contains("another executor of this process"), "{error}");
-    // New runs of the other executor go to its own journal.
+    // New runs of the other executor go to a separate journal.
     let own = start(&other.executor(), sequence([put("a", 1)])).await;
     finished(&other.executor(), own).await;
     finished(&context.executor(), run).await;
@@ -83,7 +83,7 @@ async fn archived_runs_can_still_be_read() {
 }
 
 #[tokio::test]
-async fn replaced_service_is_used_by_later_runs() {
+async fn later_runs_use_a_replaced_service() {
     let mut context = context();
     let run = start(&context.executor(), sequence([echo("a", json!(1))])).await;
     assert_eq!(*finished(&context.executor(), run).await.output, json!(1));
@@ -110,7 +110,7 @@ async fn states_can_be_saved_loaded_and_removed() {
 }
 
 #[tokio::test]
-async fn context_over_a_home_runs_workflows() {
+async fn context_over_an_existing_home_runs_workflows() {
     let context = EnhancedExecutionContext::new(MemoryHome::new()).with_engine(engine());
     let workflow = Arc::new(EnhancedWorkflow::define(sequence([echo("a", json!("{{ n }}"))])));
     let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 4})), context).await.unwrap();

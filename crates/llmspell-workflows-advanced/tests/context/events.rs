@@ -146,7 +146,7 @@ async fn compensated_and_stuck_runs_publish_their_events() {
 }
 
 #[tokio::test]
-async fn redefinition_is_published() {
+async fn redefined_run_publishes_an_event() {
     let context = context();
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
@@ -162,7 +162,7 @@ async fn redefinition_is_published() {
 }
 
 #[tokio::test]
-async fn checkpoint_and_rollback_are_published() {
+async fn checkpoint_and_rollback_publish_events() {
     let context = context();
     let mut events = subscribed(&context, &["run.*"]);
     let executor = context.executor();
@@ -184,7 +184,7 @@ async fn checkpoint_and_rollback_are_published() {
 }
 
 #[tokio::test]
-async fn recorded_steps_are_not_published_again_on_resume() {
+async fn resumed_run_does_not_publish_recorded_steps_again() {
     let context = context().with_parking(Parking::ForSignals);
     let executor = context.executor();
     let run = start(&executor, sequence([put("a", 1), wait_for("wait", "go"), echo("b", json!(1))])).await;
@@ -204,7 +204,7 @@ async fn recorded_steps_are_not_published_again_on_resume() {
 
 /// One run that publishes every kind of step event.
 #[tokio::test]
-async fn every_kind_of_step_event_is_published() {
+async fn run_publishes_every_kind_of_step_event() {
     let again = hook_fn(|_| async { Ok(OnError::Retry(HookRetry::once())) });
     let trouble = hook_fn(|_| async { Err::<Before, _>(llmspell_workflows_hooks::HookError::new("no answer")) });
     let registration = Registration::new("again").at(StepError, again).at(BeforeStep, trouble);
@@ -228,7 +228,7 @@ async fn every_kind_of_step_event_is_published() {
     context.event_bus.publish_custom(uuid::Uuid::nil(), json!("of a host"));
     let published: Vec<_> = received(&mut events);
     let is_published = |kind: EventKind| published.iter().any(|event| event.split(' ').next() == Some(kind.as_str()));
-    // Covered by other tests, or published only by runs that do not complete.
+    // These kinds are covered by other tests, or published only by runs that do not complete.
     let covered_elsewhere = [
         "run.failed",
         "run.cancelled",
@@ -259,7 +259,7 @@ async fn every_kind_of_step_event_is_published() {
 }
 
 #[tokio::test]
-async fn failed_iteration_and_cancelled_step_are_published() {
+async fn failed_iteration_and_cancelled_step_publish_events() {
     let context = context().with_parking(Parking::Never);
     let mut events = subscribed(&context, &["iteration.failed", "step.cancelled"]);
     let mut waits = subscribed(&context, &["signal.awaited"]);
@@ -276,7 +276,7 @@ async fn failed_iteration_and_cancelled_step_are_published() {
     assert_eq!(received(&mut events), ["iteration.failed /main/each[0]", "step.cancelled /main/wait"]);
 }
 
-/// Returns the live events from records: number, part, and kind with path.
+/// Returns the received events that are recorded, each as its record number, part, and kind with path.
 fn numbered(subscription: &mut Subscription) -> Vec<(u64, u32, String)> {
     let mut all = Vec::new();
     while let Some(Received::Event(event)) = subscription.try_next() {
@@ -308,8 +308,8 @@ async fn live_events_match_the_journal_across_a_restart() {
     let kept: Vec<_> =
         kept.iter().map(|event| (event.sequence, event.part, format!("{} {}", event.kind, event.path))).collect();
     assert_eq!(published, kept);
-    assert!(kept.iter().any(|(_, part, _)| *part > 0), "a record with several events: {kept:?}");
-    // A late client asks for events after the last number that it has seen.
+    assert!(kept.iter().any(|(_, part, _)| *part > 0), "at least one record has several events: {kept:?}");
+    // A client that reconnects asks for the events after the last number that it has seen.
     let last = first_of(&published, "run.waiting ");
     assert_eq!(kept.iter().find(|(sequence, ..)| *sequence > last).unwrap().2, "run.resumed ");
 }
@@ -319,7 +319,7 @@ fn first_of(published: &[(u64, u32, String)], what: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn requests_are_recorded_with_their_origin() {
+async fn requests_are_recorded_with_their_requester() {
     let context = context().with_parking(Parking::Never);
     let executor = context.executor();
     let mut waits = subscribed(&context, &["signal.awaited"]);

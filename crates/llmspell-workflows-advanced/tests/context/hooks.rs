@@ -1,4 +1,4 @@
-//! Hook answers change a durable run, are recorded, and are reused wherever the run is cut.
+//! Hook answers change a durable run, are recorded, and are reused after a crash at any record.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use crate::support::{Log, builder, clock, echo, put, sequence, wait_for, within_
 /// The paths at which hooks were called.
 type CallPaths = Arc<Mutex<Vec<String>>>;
 
-/// Returns a hook that gives each of `answers` in turn, then always continues.
+/// Returns a hook that gives each of `answers` in turn, and `Continue` after that.
 fn hook<P: Point>(asked: &CallPaths, answers: Vec<P::Answer>) -> impl Hook<P> + use<P>
 where
     P::Answer: Clone + Sync,
@@ -35,7 +35,7 @@ where
     })
 }
 
-/// Returns a context with such a hook at `point`.
+/// Returns a context with a [`hook`] at `point`.
 fn context<P: Point>(point: P, asked: &CallPaths, answers: Vec<P::Answer>) -> EnhancedExecutionContext
 where
     P::Answer: Clone + Sync,
@@ -45,7 +45,7 @@ where
     EnhancedExecutionContext::in_memory().with_engine(engine).with_hooks(|hooks| hooks.register(registration))
 }
 
-/// Resumes a run of `definition` from `records`; returns its end and all of its records.
+/// Resumes a run of `definition` from `records`; returns the finished run and all of its records.
 async fn resume_from(engine: &Engine, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
     let (journal, run) = (Arc::new(MemoryJournal::new()), Uuid::nil());
     let epoch = journal.open(run).await.unwrap().epoch;
@@ -88,7 +88,7 @@ fn result(finished: &Finished) -> Value {
     })
 }
 
-/// Returns the parts of the result that do not depend on where the run was cut.
+/// Returns the parts of the result that do not depend on the record after which the run was cut.
 fn cut_independent(finished: &Finished) -> Value {
     let mut result = result(finished);
     result.as_object_mut().unwrap().remove("steps");
@@ -118,7 +118,7 @@ where
             "{row}: cut after {cut} of {} records",
             records.len()
         );
-        // A choice that comes up more than once in a loop is asked about each time.
+        // A decision that is made several times in a loop is asked about each time.
         let count = |asked: &CallPaths| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
         let again = count(&again);
         assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
@@ -133,7 +133,7 @@ fn cache() -> CacheEntry {
     CacheEntry { key: "k".into(), ttl: std::time::Duration::from_secs(60) }
 }
 
-/// Returns a step of the given kind, which passes the `Before…` points, and one that uses its output.
+/// Returns two steps: one of the given kind, which reaches the `Before…` points, and one that uses its output.
 fn two(kind: &str) -> [Step; 2] {
     [Step::activity("a", kind, "echo", json!({"k": 1})), echo("b", json!("{{ a }}"))]
 }
@@ -208,7 +208,7 @@ async fn answers_after_completion_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_to_failures_survive_a_crash() {
+async fn answers_after_failures_survive_a_crash() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -232,7 +232,7 @@ async fn answers_to_failures_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_at_choices_survive_a_crash() {
+async fn answers_at_decisions_survive_a_crash() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     answer_survives_cuts(BranchDecision, OnBranch::Redirect(1), choice()).await;
     answer_survives_cuts(BranchDecision, OnBranch::Skip, choice()).await;
@@ -281,7 +281,7 @@ async fn answers_at_choices_survive_a_crash() {
     answer_survives_cuts(CompensationStart, Permit::Cancel("not by itself".into()), undone()).await;
 }
 
-/// Timers that record when runs would wake, and wake them at once.
+/// Timers that record the wake times of waits, and end each wait at once.
 #[derive(Clone, Default)]
 struct RecordedWaits(Arc<Mutex<Vec<jiff::Timestamp>>>);
 
@@ -294,7 +294,7 @@ impl Timers for RecordedWaits {
 }
 
 #[tokio::test]
-async fn delay_ends_at_the_same_time_after_a_cut() {
+async fn delay_ends_at_the_recorded_time_after_a_crash() {
     async fn delay_survives_a_cut<P: Point + Copy>(point: P, answer: P::Answer, steps: Vec<Step>)
     where
         P::Answer: Clone + Sync,
@@ -351,7 +351,7 @@ async fn cached_output_is_recorded_with_its_answer() {
     let definition = sequence([echo("a", json!("first")), echo("b", json!("second"))]);
     let (finished, records) = resume_from(&engine, &definition, &[]).await;
     assert_eq!(*finished.output, json!("first"));
-    // Another process has an empty cache but gets the recorded output.
+    // Another process has an empty cache, but gets the recorded output.
     let last = records.iter().rposition(is_answer).unwrap();
     let other = context(BeforeStep, &CallPaths::default(), Vec::new()).executor().engine().clone();
     assert_eq!(*resume_from(&other, &definition, &records[..=last]).await.0.output, json!("first"));

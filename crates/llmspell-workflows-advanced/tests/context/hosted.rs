@@ -1,4 +1,4 @@
-//! Hooks at the points of the executor: pause, resume, checkpoint, rollback.
+//! Hooks at the points that the executor fires: pause, resume, checkpoint and rollback.
 
 use std::sync::{Arc, Mutex};
 
@@ -81,7 +81,7 @@ async fn hook_can_forbid_a_resume() {
     let other = EnhancedExecutionContext::new(context.state_manager.home().clone())
         .with_engine(engine())
         .with_hooks(|hooks| hooks.register(Registration::new("never").at(WorkflowResume, never())));
-    assert!(is_forbidden(&other.executor().resume(&known).await), "the hook is asked first");
+    assert!(is_forbidden(&other.executor().resume(&known).await), "the hook is asked before the run is leased");
     *forbids.lock().unwrap() = false;
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!(1));

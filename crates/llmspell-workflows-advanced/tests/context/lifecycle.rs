@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::support::{context, elsewhere, newest_run, post, until_free, wait_for, within_timeout};
 
-/// A workflow that logs the calls of its lifecycle methods, and fails in the method `fails_at`.
+/// A workflow that logs the calls of its lifecycle methods and fails in the method `fails_at`.
 struct LoggedWorkflow {
     basic: SequentialWorkflow,
     log: Arc<Mutex<Vec<String>>>,
@@ -130,7 +130,7 @@ async fn error_of_a_lifecycle_method_fails_the_run() {
 }
 
 #[tokio::test]
-async fn on_error_is_called_and_may_fail_itself() {
+async fn on_error_is_called_even_if_it_fails() {
     for fails_at in ["", "on_error"] {
         let workflow = LoggedWorkflow::new([Step::function("a", "fail", json!(1))], fails_at);
         run(&workflow, context()).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn resumed_run_calls_lifecycle_methods_only_for_open_steps() {
     let context = elsewhere(context);
     until_free(&context).await;
     workflow.log();
-    // The executor calls the methods of the registered workflow.
+    // The executor calls the lifecycle methods of the registered workflow.
     let known: Arc<dyn AdvancedWorkflow> = workflow.clone();
     context.register(&known);
     let run = context.executor().resume(&newest_run(&context).await).await.unwrap();

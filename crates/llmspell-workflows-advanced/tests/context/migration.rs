@@ -1,4 +1,4 @@
-//! As `docs/migration.md` promises, workflows give the same results basic and advanced.
+//! Workflows give the same results in basic and in advanced runs, as `docs/migration.md` promises.
 
 use std::sync::Arc;
 
@@ -72,14 +72,14 @@ async fn both_ways(definition: Definition, context: &EnhancedExecutionContext) {
     let paths = |output: &llmspell_workflows_basic::WorkflowOutput| {
         output.step_results.iter().map(|(path, step)| format!("{path} {:?}", step.status)).collect::<Vec<_>>()
     };
-    // The loser of a race is stopped wherever it is at that time.
+    // The loser of a race can be stopped at any point.
     if !name.contains("race") && !name.contains("nested") {
         assert_eq!(paths(&advanced.basic_output), paths(&basic), "{name}");
     }
 }
 
 #[tokio::test]
-async fn every_pattern_gives_the_same_result() {
+async fn basic_and_advanced_runs_of_every_pattern_give_the_same_result() {
     let context = EnhancedExecutionContext::in_memory().with_engine(engine());
     for definition in patterns::all().into_iter().chain([patterns::nested()]) {
         both_ways(definition, &context).await;
@@ -88,7 +88,7 @@ async fn every_pattern_gives_the_same_result() {
 
 #[cfg(feature = "sled")]
 #[tokio::test]
-async fn every_pattern_gives_the_same_result_in_a_folder() {
+async fn runs_of_every_pattern_in_a_folder_give_the_same_result() {
     let folder = tempfile::tempdir().unwrap();
     let context = EnhancedExecutionContext::embedded(folder.path()).with_engine(engine());
     for definition in patterns::all() {
@@ -96,7 +96,7 @@ async fn every_pattern_gives_the_same_result_in_a_folder() {
     }
 }
 
-/// Returns workflows of each basic builder, as in the guide.
+/// Returns a workflow from each basic builder, as in the guide.
 fn built() -> Vec<Arc<dyn BasicWorkflow>> {
     let sequential = |name: &str| {
         let builder = SequentialWorkflow::builder(name).add_step("first", "echo", json!("{{ items[0] }}"));
@@ -108,7 +108,7 @@ fn built() -> Vec<Arc<dyn BasicWorkflow>> {
 }
 
 #[tokio::test]
-async fn every_builder_gives_the_same_result() {
+async fn basic_and_advanced_runs_of_every_builder_give_the_same_result() {
     let input = || WorkflowInput::new(patterns::input());
     for basic in built() {
         let expected = basic.execute_basic(input(), &ExecutionContext::new(engine())).await.unwrap();

@@ -1,4 +1,4 @@
-//! The events, the state and the metrics in the output of a run.
+//! The events, the state and the metrics in the output of a workflow.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::sync::Barrier;
 
 use crate::support::{Log, builder, clock, echo, put, sequence, within_timeout};
 
-/// Runs `definition` on a clock that only `work` advances, by 100 ms each.
+/// Runs `definition` on a clock that advances only when `work` runs, by 100 ms each time.
 async fn run(definition: Definition) -> AdvancedWorkflowOutput {
     run_on(builder(&Log::default(), &clock()).build(), definition).await
 }
@@ -35,7 +35,7 @@ fn millis(duration: Duration) -> u128 {
 }
 
 #[tokio::test]
-async fn output_contains_the_journal_events_in_order() {
+async fn output_contains_the_events_of_the_journal_in_order() {
     let output = run(sequence([
         work("a"),
         echo("never", json!(1)).when("false"),
@@ -72,7 +72,7 @@ async fn output_contains_the_final_state() {
 }
 
 #[tokio::test]
-async fn metrics_of_a_sequential_run() {
+async fn metrics_measure_steps_attempts_and_errors_of_a_sequential_run() {
     let retried =
         Step::function("c", "flaky", json!(1)).with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate));
     let failing = Step::function("d", "fail", json!(1)).with_on_error(OnError::Continue);
@@ -104,11 +104,11 @@ async fn recovery_time_includes_failed_attempts() {
 }
 
 #[tokio::test]
-async fn parallel_branches_raise_the_efficiency() {
+async fn parallel_branches_increase_the_parallel_efficiency() {
     let (time, meets) = (clock(), Arc::new(Barrier::new(4)));
     let mut activities = Activities::new();
     let (moved, before) = (time.clone(), time.now());
-    // All four start, 100 ms pass, all four end.
+    // All four steps start, 100 ms pass, and all four steps end.
     let meet = function(move |_| {
         let (moved, meets) = (moved.clone(), meets.clone());
         async move {

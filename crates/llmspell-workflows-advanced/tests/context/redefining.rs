@@ -1,4 +1,4 @@
-//! Resuming runs under a later version of their definition.
+//! Resuming runs under a newer version of their definition.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn rename() -> Migration {
     Migration { rename: [("k".to_owned(), "key".to_owned())].into(), ..Migration::default() }
 }
 
-/// Starts a run of version 1 that waits, and returns the context of another process.
+/// Starts a run of version 1 and drives it until it waits; returns a context as another process would have it.
 async fn waiting(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;
@@ -85,7 +85,7 @@ async fn state_changed_by_a_hook_before_an_open_step_is_not_migrated() {
         executor.resume_with(&newest_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
     let ExecutorError::Refused(error) = error else { panic!("{error}") };
     assert_eq!((&*error.code, error.path.as_deref()), ("migration_failed", Some("/main")));
-    // With the same version or without migrations, nothing has to be migrated.
+    // Without migrations, the state is not migrated, so the run can be resumed.
     let run = executor.resume_with(&newest_run(&context).await, Arc::new(version("2", None))).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
@@ -100,15 +100,15 @@ async fn driven_run_cannot_be_redefined() {
     let error = executor.resume_with(&newest_run(&context).await, next.clone()).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
     assert_eq!(newest_run(&context).await.summary.version, "1");
-    // A waiting run is not driven.
+    // Once the run waits, it is no longer driven.
     within_timeout(executor.drive(run)).await.unwrap();
     drop(executor.resume_with(&newest_run(&context).await, next).await.unwrap());
     assert_eq!(newest_run(&context).await.summary.version, "2");
 }
 
-/// Merging compares the changes of branches, including those without effect.
+/// The merge of branches compares their changes, including changes without an effect.
 #[tokio::test]
-async fn branches_with_renamed_keys_merge_as_before() {
+async fn branches_merge_in_the_same_way_after_keys_are_renamed() {
     let definition = |version: &str| {
         let branch = |id: &str, step| Step::sequence(id, [step]);
         let both = Parallel {
@@ -136,7 +136,7 @@ async fn branches_with_renamed_keys_merge_as_before() {
 }
 
 #[tokio::test]
-async fn definition_that_refuses_the_input_is_rejected_without_a_record() {
+async fn resume_under_a_definition_that_rejects_the_input_fails_without_a_record() {
     let context = waiting(context()).await;
     let mut later = version("2", Some(rename()));
     later.inputs.insert("who".to_owned(), InputSpec { required: true, ..InputSpec::default() });

@@ -1,4 +1,4 @@
-//! Sessions, and the state that carries over in them.
+//! Sessions, and the state that carries over between their runs.
 
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ async fn state_carries_over_between_runs_of_a_session() {
     }
     let session = context.session_manager.get(&session.id).await.unwrap();
     assert_eq!((session.runs.len(), &session.states["test"]), (3, &json!({"k": 3})));
-    assert_eq!(count(&counter(), &context).await, json!(1), "a run outside of the session");
+    assert_eq!(count(&counter(), &context).await, json!(1), "a run outside of the session starts without a state");
     assert_eq!(
         count(&counter().with_session_aware(false), &inside).await,
         json!(1),
-        "a workflow that ignores sessions"
+        "a workflow without session persistence starts without a state"
     );
 }
 
@@ -72,7 +72,7 @@ async fn initial_state_from_a_session_is_recorded() {
     assert_eq!(
         output.basic_output.final_result,
         json!(2),
-        "the recorded initial state counts, not the current one of the session"
+        "the resumed run uses the recorded initial state, not the current state of the session"
     );
     assert_eq!(output.session_id.as_ref(), Some(&session.id));
     assert_eq!(context.session_manager.get(&session.id).await.unwrap().states["test"], json!({"k": 2}));
@@ -93,7 +93,7 @@ async fn events_are_correlated_with_their_session() {
 }
 
 #[tokio::test]
-async fn runs_start_only_in_active_sessions() {
+async fn runs_can_be_started_only_in_active_sessions() {
     let context = context();
     let session = context.session_manager.create(NewSession::named("rests")).await.unwrap();
     context.session_manager.suspend(&session.id).await.unwrap();

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 /// The executed attempts, as `PATH#ATTEMPT`.
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
-/// Timers that are due at once.
+/// Timers that end each wait at once.
 struct ImmediateTimers;
 
 #[async_trait]
@@ -33,7 +33,7 @@ pub(crate) fn clock() -> SimClock {
     SimClock::new("2026-01-01T00:00:00Z".parse().unwrap())
 }
 
-/// Returns an engine with functions, tools and agents that echo, fail, set state, fail at first or take 100 ms.
+/// Returns a builder of an engine with test activities, each available as a function, a tool and an agent.
 pub(crate) fn builder(log: &Log, clock: &SimClock) -> EngineBuilder {
     let mut activities = Activities::new();
     for name in ["echo", "fail", "put", "flaky", "work", "generation", "recovers"] {
@@ -96,7 +96,7 @@ pub(crate) async fn start(executor: &Executor, definition: Definition) -> Durabl
     executor.start(definition, WorkflowInput::new(json!({})), StartOptions::default()).await.unwrap()
 }
 
-/// Drops the context and returns a new one over the same home, as another process would have it.
+/// Drops the context and returns a new context over the same home, as another process would have it.
 pub(crate) fn elsewhere(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let home = context.state_manager.home().clone();
     let engine = context.basic_context.engine().clone();
@@ -123,7 +123,7 @@ pub(crate) async fn post(context: &EnhancedExecutionContext, message: Message) {
     context.state_manager.home().post(&newest_run(context).await, &message).await.unwrap();
 }
 
-/// Awaits `future`; panics if it takes longer than it ever should.
+/// Awaits `future` and panics if it does not complete within the timeout.
 pub(crate) async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("timed out")
 }

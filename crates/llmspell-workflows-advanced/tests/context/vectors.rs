@@ -29,7 +29,7 @@ async fn ids(vectors: &MemoryVectors, query: VectorQuery) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn search_orders_by_angle_regardless_of_length() {
+async fn search_orders_entries_by_angle_regardless_of_vector_length() {
     let vectors = some().await;
     let query = VectorQuery::new(vec![0.5, 0.1]);
     assert_eq!(ids(&vectors, query.clone()).await, ["right", "up", "left"]);
@@ -69,16 +69,16 @@ async fn insert_with_an_invalid_vector_stores_nothing() {
 }
 
 #[tokio::test]
-async fn texts_with_shared_words_have_similar_and_stable_vectors() {
+async fn texts_that_share_words_have_similar_and_stable_vectors() {
     let words = HashedEmbeddings::default();
     let texts = ["pay the baker", "paying a baker", "weather", ""].map(str::to_owned);
     let vectors = words.embed(&texts).await.unwrap();
     let near = |a: usize, b: usize| vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum::<f32>();
     assert!(near(0, 1) > 0.4 && near(0, 1) > near(0, 2) + 0.2, "{} {}", near(0, 1), near(0, 2));
-    assert!((near(3, 3) - 1.0).abs() < 1e-6, "an empty text has a direction too");
+    assert!((near(3, 3) - 1.0).abs() < 1e-6, "an empty text also has a direction");
     assert_eq!(vectors, words.embed(&texts).await.unwrap());
     assert_eq!(vectors[0].len(), words.dimensions());
-    // Stored vectors must stay findable: a text has the same vector in every version.
+    // A text must have the same vector in every version, so that stored vectors can still be found.
     let small = HashedEmbeddings::new(4).embed(&["a".to_owned()]).await.unwrap().remove(0);
     let rounded: Vec<i32> = small.iter().map(|part| (part * 1000.0).round() as i32).collect();
     assert_eq!(rounded, [77, 0, -997, 0]);

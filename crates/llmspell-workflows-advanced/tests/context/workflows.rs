@@ -1,4 +1,4 @@
-//! Basic workflows wrapped as enhanced workflows.
+//! Basic workflows that are wrapped as enhanced workflows.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::support::{context, elsewhere, engine, newest_run, until_free, within_timeout};
 
-/// A code-first workflow that counts its executions, and hangs once after its first step.
+/// A code-first workflow that counts its executions and, the first time, hangs after its first step.
 struct Code {
     executions: AtomicU32,
     hangs: AtomicU32,
@@ -64,7 +64,7 @@ async fn code_first_workflow_resumes_where_it_stopped() {
         }
     })
     .await;
-    // Dropping the future does not stop the run; shutting down the executor does.
+    // Dropping the future does not stop the run, so shut the executor down.
     running.abort();
     running.await.unwrap_err();
     within_timeout(context.executor().shut_down(Duration::ZERO)).await;
@@ -81,7 +81,7 @@ async fn code_first_workflow_resumes_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn workflows_from_a_registry_keep_their_closures() {
+async fn workflows_from_a_registry_run_with_their_closures() {
     let one = |id: &str| SequentialWorkflow::builder(id).add_step(id, "echo", json!("{{ n }}")).build().unwrap();
     let sequential = SequentialWorkflow::builder("one").add_step("a", "echo", json!("{{ n }}")).build().unwrap();
     let aggregate = AggregationStrategy::Custom(Box::new(|results| Ok(json!(results.len()))));
@@ -123,7 +123,7 @@ async fn retry_rerun_and_fork_use_the_registered_closures() {
     let (executor, failed) = (context.executor(), newest_run(&context).await);
     let from_x = RewindOptions { from: Some("x/x".to_owned()), ..RewindOptions::default() };
     assert!(executor.state(&failed, Some("x/x")).await.is_ok() && executor.find_step(&failed, "x/x").await.is_ok());
-    // A new run starts with the first generation, which fails again.
+    // A new run starts in the first generation, which fails again.
     for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &RewindOptions::default()).await] {
         let DurableEnd::Finished(finished) = executor.finish(again.unwrap()).await.unwrap() else { panic!() };
         assert_eq!(finished.error.unwrap().code, "boom");
@@ -150,7 +150,7 @@ async fn final_state_is_saved_only_on_request() {
 }
 
 #[tokio::test]
-async fn wrapper_does_not_change_metadata_or_runs_in_memory() {
+async fn wrapped_workflow_has_the_same_metadata_and_the_same_result_in_memory() {
     let basic =
         SequentialWorkflow::builder("says").description("what").add_step("a", "echo", json!(1)).build().unwrap();
     let workflow = EnhancedWorkflow::new(basic.clone());
@@ -164,7 +164,7 @@ async fn wrapper_does_not_change_metadata_or_runs_in_memory() {
 }
 
 #[tokio::test]
-async fn error_of_a_failed_run_contains_its_id() {
+async fn error_of_a_failed_run_contains_the_run_id() {
     let fails = SequentialWorkflow::builder("fails").add_step("a", "fail", json!(1)).build().unwrap();
     let context: EnhancedExecutionContext = context();
     let workflow = Arc::new(EnhancedWorkflow::new(fails));

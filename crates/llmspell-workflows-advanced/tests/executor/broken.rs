@@ -1,4 +1,4 @@
-//! Damaged homes: reported before a run starts, or repaired.
+//! Damaged homes: damage is reported before a run starts, or repaired.
 
 use llmspell_workflows_advanced::{ExecutorError, StartOptions};
 use llmspell_workflows_basic::{
@@ -26,7 +26,7 @@ async fn run_does_not_start_beside_an_unreadable_store() {
 }
 
 #[tokio::test]
-async fn damaged_definition_is_repaired_by_its_next_run() {
+async fn next_run_repairs_a_damaged_definition() {
     let lab = Lab::new();
     {
         let executor = lab.executor();

@@ -1,4 +1,4 @@
-//! Sub-workflows: recorded, found, retried and forked with their parents.
+//! Sub-workflows are recorded, found, retried and forked with their parents.
 
 use llmspell_workflows_advanced::{DurableEnd, ExecutorError, KnownRun, Message, RewindOptions, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
@@ -10,7 +10,7 @@ fn echo(id: &str, value: serde_json::Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A workflow with a sub-workflow that has a loop in a branch.
+/// A workflow with a sub-workflow that contains a loop in a branch.
 fn parent() -> Definition {
     let add = |id: &str, n: &str| Step::function(id, "add", json!({"key": "sum", "n": n}));
     let each = Loop::items(json!([10, 20, 30]), [add("sum", "{{ (state.sum || 0) + loop.item }}")]).into_step("each");
@@ -22,7 +22,7 @@ fn parent() -> Definition {
 }
 
 #[tokio::test]
-async fn child_is_a_separate_run_linked_to_its_parent() {
+async fn child_is_a_separate_run_with_a_link_to_its_parent() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, parent()).await;
@@ -97,7 +97,7 @@ async fn fork_from_a_step_in_a_child_forks_parent_and_child() {
     }
     let children = lab.home().runs(&RunQuery { parent: Some(forked), ..RunQuery::default() }).await.unwrap();
     assert_eq!(children.len(), 1);
-    // The end of a path is enough if it is unambiguous.
+    // The end of a path is enough if only one step matches.
     lab.performed.begin(None);
     let again = RewindOptions { from: Some("total".to_owned()), step_input: None };
     let fork = executor.fork(&known, &again).await.unwrap();
@@ -132,7 +132,7 @@ async fn waiting_child_parks_with_its_parent_and_receives_its_signals() {
 }
 
 #[tokio::test]
-async fn retry_resumes_a_child_cancelled_by_a_sibling_failure() {
+async fn retry_resumes_a_child_that_a_sibling_failure_cancelled() {
     let lab = Lab::new();
     let child = Definition::sequence("child", [echo("before", json!(1)), wait("go"), echo("after", json!(2))]);
     let beside = Step::sequence("beside", [wait("fail"), echo("fails", json!(3))]);

@@ -1,4 +1,4 @@
-//! All kinds of journals, also those for one process at a time.
+//! All kinds of journals, including kinds that allow only one process at a time.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
 
-/// Returns the kinds that this program was built with.
+/// Returns the kinds of journals that this program was built with.
 fn kinds() -> impl Iterator<Item = JournalKind> {
     JournalKind::ALL.into_iter().filter(|kind| kind.is_available())
 }
@@ -24,7 +24,7 @@ async fn run_parks_and_resumes_in_every_kind_of_journal() {
         let run = start(&executor, Definition::sequence("waits", steps)).await;
         let id = run.id().to_string();
         assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
-        // The run is visible through the home, with this process as the holder.
+        // The home lists the run, with this process as the holder.
         let known = home.find(&id).await.unwrap();
         assert!(known.status() == RunStatus::Waiting && known.holder.is_some(), "{known:?}");
         let other = Executor::new(home.clone(), lab.engine());
@@ -57,7 +57,7 @@ async fn error_names_the_process_that_has_the_journal_open() {
         let error = other.find(&id.to_string()).await.unwrap_err();
         assert!(matches!(&error, ExecutorError::InUse { kind: found, .. } if *found == kind), "{error}");
         assert!(error.to_string().contains(&format!("process {} ", std::process::id())), "{error}");
-        // A home with another kind of journal must not overlook the runs.
+        // A home with a different kind of journal must not overlook the runs.
         let error = lab.home().find("@last").await.unwrap_err();
         assert!(matches!(&error, ExecutorError::OtherJournal { found, .. } if *found == kind), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Parked runs whose process is killed.
+//! Parked runs of a process that is killed.
 
 use std::{
     collections::BTreeMap,
@@ -27,26 +27,26 @@ use tokio::time::timeout;
 
 use crate::parked::until_parked;
 
-/// The environment variable with the folder of the process that is killed: this test in another process.
+/// The environment variable with the folder for the process that is killed, which runs this test again.
 const FOLDER: &str = "HOME_OF_A_CHILD";
 
 const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_process";
 
-/// The workflow that waits for a signal.
+/// The name of the workflow that waits for a signal.
 const SIGNALLED: &str = "signalled";
 
 /// The line that the process prints once all its runs are parked.
 const PARKED: &str = "all are parked";
 
-/// The longest time that the test waits, even with many runs.
+/// The longest time that the test waits; long enough for many runs.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-/// The most runs that one query returns.
+/// The maximum number of runs that a query returns.
 const RUNS_MAX: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Returns an executor whose steps append a line each to a file, and its clock.
+/// Returns an executor whose steps each append a line to a file, and the executor's clock.
 fn executor(folder: &Path) -> (Executor, SimClock) {
     let effects = folder.join("effects");
     let note = function(move |context: ActivityContext| {
@@ -62,13 +62,13 @@ fn executor(folder: &Path) -> (Executor, SimClock) {
     (Executor::new(FolderHome::new(folder.join("home")), engine).parking(Parking::After(Duration::ZERO)), clock)
 }
 
-/// A wait between two effects.
+/// Returns a definition with a wait between two steps that have effects.
 fn definition(name: &str, wait: StepKind) -> Arc<Definition> {
     let note = |id: &str| Step::function(id, "note", json!({"n": "{{ n }}"}));
     Arc::new(Definition::sequence(name, [note("before"), Step::new("wait", wait), note("after")]))
 }
 
-/// Runs in the process that is killed: parks all runs and waits.
+/// Parks all runs and then waits; runs in the process that is killed.
 async fn park(folder: &Path, runs: usize) {
     let (executor, _) = executor(folder);
     let open = WaitForEvent { event: "open".into(), ..Default::default() };
@@ -84,7 +84,7 @@ async fn park(folder: &Path, runs: usize) {
     std::future::pending().await
 }
 
-/// Starts that process and kills it once all its runs are parked.
+/// Starts a process and kills it once all its runs are parked.
 fn parked_and_killed(folder: &Path) {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([NAME, "--exact", "--nocapture"]).env(FOLDER, folder);
@@ -141,13 +141,13 @@ async fn parked_runs_of_a_killed_process_wake_in_another_process() {
     };
     let (by_signal, by_time) = (take_over(&signalled).await, take_over(&timed).await);
     until_parked(&executor, runs).await;
-    assert_eq!(effects(folder), once("before"), "no run continued by itself");
+    assert_eq!(effects(folder), once("before"), "no run continues before its wait is over");
     for (run, driven) in signalled.iter().zip(by_signal) {
         home.post(run, &Message::Signal { name: "open".into(), payload: json!(null) }).await.unwrap();
         assert_finishes(driven).await;
     }
     let after_signals = effects(folder);
-    assert_eq!(after_signals.len(), runs + signalled.len(), "the others must not have woken yet");
+    assert_eq!(after_signals.len(), runs + signalled.len(), "the runs that wait for a time have not woken yet");
     clock.advance(HOUR);
     for driven in by_time {
         assert_finishes(driven).await;

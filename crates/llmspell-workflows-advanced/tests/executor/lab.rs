@@ -22,7 +22,7 @@ pub(crate) struct Lab {
 #[derive(Default)]
 pub(crate) struct Performed {
     log: Mutex<Vec<String>>,
-    /// The number of the execution that fails permanently, once.
+    /// The number of the execution that fails permanently; later executions succeed.
     fails: Mutex<Option<usize>>,
 }
 
@@ -35,7 +35,7 @@ impl Performed {
             return Ok(());
         }
         *fails = None;
-        Err(StepError::configuration("injected", "fails this once"))
+        Err(StepError::configuration("injected", "this execution fails"))
     }
 
     /// Returns the executions so far, as `PATH#ATTEMPT`.
@@ -43,14 +43,14 @@ impl Performed {
         self.log.lock().unwrap().clone()
     }
 
-    /// Returns how often each was executed.
+    /// Returns the number of executions of each attempt.
     pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         self.all().into_iter().for_each(|one| *counts.entry(one).or_default() += 1);
         counts
     }
 
-    /// Clears the log; the execution with number `fails` from here on fails permanently.
+    /// Clears the log. The execution with the number `fails`, counted from now on, will fail permanently.
     pub(crate) fn begin(&self, fails: Option<usize>) {
         self.log.lock().unwrap().clear();
         *self.fails.lock().unwrap() = fails;
@@ -70,7 +70,7 @@ impl Lab {
         FolderHome::new(self.folder.path())
     }
 
-    /// Returns an engine with the functions of the patterns.
+    /// Returns a builder of an engine with the functions of the patterns.
     pub(crate) fn engine(&self) -> EngineBuilder {
         let mut activities = Activities::new();
         for name in patterns::FUNCTIONS {
@@ -87,7 +87,7 @@ impl Lab {
         Engine::builder().activities(activities)
     }
 
-    /// Returns an executor, as another process would have one.
+    /// Returns a new executor over the home, as another process would have it.
     pub(crate) fn executor(&self) -> Executor {
         Executor::new(self.home(), self.engine())
     }

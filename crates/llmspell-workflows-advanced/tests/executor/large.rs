@@ -1,4 +1,4 @@
-//! Large values of ended runs are stored apart, once, until the last run that needs them is deleted.
+//! Large values of ended runs are stored once, separately, until the last run that needs them is deleted.
 
 use llmspell_workflows_advanced::RewindOptions;
 use llmspell_workflows_basic::model::{Definition, Step};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
 
-/// Two steps that put the same long text into the state, and a short one.
+/// Two steps that put the same long text into the state, and a step with a short text.
 fn long() -> Definition {
     let text = "x".repeat(200_000);
     let put = |id: &str| Step::set(id, serde_json::Map::from_iter([("n".to_owned(), json!(text))]));
@@ -57,7 +57,7 @@ async fn large_values_are_stored_once_and_restored_on_read() {
 }
 
 #[tokio::test]
-async fn missing_large_value_is_an_error() {
+async fn missing_large_value_is_reported_as_an_error() {
     let lab = Lab::new();
     let run = {
         let executor = lab.executor();
@@ -76,7 +76,7 @@ async fn missing_large_value_is_an_error() {
 }
 
 #[test]
-fn record_survives_splitting_off_its_large_values() {
+fn large_values_can_be_extracted_from_a_record_and_restored() {
     let text = format!(
         r#"{{"ended": {{"path": "/main/a", "t": 1, "end": {{"completed": {{
             "output": {{"o": [["long", {{"v": "{0}"}}], ["short", {{"v": 1}}]]}},

@@ -1,4 +1,4 @@
-//! Durable runs from the user's side: resume, pause, signals, retry, fork.
+//! Durable runs from the user's point of view: resume, pause, signals, retry and fork.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

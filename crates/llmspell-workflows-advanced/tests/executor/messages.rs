@@ -14,7 +14,7 @@ fn signal(name: &str, payload: serde_json::Value) -> Message {
     Message::Signal { name: name.into(), payload }
 }
 
-/// Returns once the journal shows that the run waits.
+/// Returns once the journal shows that the run is waiting.
 async fn until_waiting(lab: &Lab, known: &KnownRun) {
     while lab.home().find(&known.id().to_string()).await.unwrap().status() != RunStatus::Waiting {
         tokio::task::yield_now().await;
@@ -30,7 +30,7 @@ async fn signal_reaches_a_run_driven_by_another_executor() {
     let in_memory = run.run().clone();
     let driven = tokio::spawn(async move { finished(&executor, run).await });
     in_memory.until_waiting().await;
-    // Another instance of the home, as in another process.
+    // Use another instance of the home, as another process would.
     let (home, known) = (lab.home(), lab.known(id).await);
     assert_eq!(known.status(), RunStatus::Waiting);
     assert_eq!(home.post(&known, &signal("go", json!(1))).await.unwrap(), Delivery::Received);

@@ -67,11 +67,11 @@ async fn waiting_run_can_be_resumed_by_the_same_executor() {
         let run = executor.resume(&lab.known(id).await).await.unwrap();
         assert_eq!(*finished(&executor, run).await.output, json!(round));
     }
-    assert_eq!(lab.performed.counts()["/main/before#1"], 3, "finished steps do not run again");
+    assert_eq!(lab.performed.counts()["/main/before#1"], 3, "completed steps do not run again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_run_handles_signal_cancel_pause_and_takeover() {
+async fn parked_run_can_be_signalled_cancelled_paused_and_taken_over() {
     let lab = Lab::new();
     let executor = lab.executor();
     let mut handles = Vec::new();
@@ -164,7 +164,7 @@ async fn dropping_the_drive_future_releases_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_an_undriven_run_releases_it() {
+async fn dropping_a_run_before_it_is_driven_releases_it() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, waits()).await;
@@ -176,7 +176,7 @@ async fn dropping_an_undriven_run_releases_it() {
 }
 
 #[tokio::test]
-async fn shutdown_releases_parked_runs_and_wakes_none_of_them() {
+async fn shutdown_releases_parked_runs_without_waking_them() {
     let lab = Lab::new();
     let executor = lab.executor();
     let handle = executor.spawn(start(&executor, waits()).await);
@@ -217,7 +217,7 @@ async fn parked_run_can_be_checkpointed_redefined_and_forked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_runs_wake_in_order_of_their_times() {
+async fn parked_runs_wake_in_the_order_of_their_wake_times() {
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
     let executor = Executor::new(MemoryHome::new(), Engine::builder().clock(clock.clone()))
         .parking(Parking::After(Duration::ZERO));
@@ -270,7 +270,7 @@ async fn runs_can_be_resumed_after_shutdown() {
     drop(other.resume(&lab.known(id).await).await.unwrap());
 }
 
-/// A function that never returns by itself.
+/// Returns activities with a function that never returns.
 fn hanging() -> Activities {
     let mut activities = Activities::new();
     activities.register(

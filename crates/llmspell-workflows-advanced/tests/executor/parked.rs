@@ -1,4 +1,4 @@
-//! Parked runs: waking, memory and takeover.
+//! Parked runs: how they wake, how much memory they take, and how they are taken over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ fn wait(id: &str, event: &str) -> Step {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_run_wakes_on_signals_and_when_due() {
+async fn parked_run_wakes_on_a_signal_and_at_its_wake_time() {
     let lab = Lab::new();
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
     let executor = Executor::new(lab.home(), lab.engine().clock(clock.clone())).parking(Parking::After(Duration::ZERO));
@@ -60,9 +60,9 @@ fn gated() -> Arc<Definition> {
     Arc::new(Definition::sequence("waits", [gate]))
 }
 
-/// Set `RUNS=100000` to check the figure; fewer runs behave the same.
+/// Set `RUNS=100000` to check the size; with fewer runs, only the behavior is checked.
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_run_takes_half_a_kilobyte() {
+async fn parked_run_takes_at_most_half_a_kilobyte() {
     let runs: usize = std::env::var("RUNS").map_or(4_000, |text| text.parse().unwrap());
     let lab = Lab::new();
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
@@ -70,7 +70,7 @@ async fn parked_run_takes_half_a_kilobyte() {
     let definition = gated();
     let (mut before, mut handles) = (0, Vec::with_capacity(runs));
     for number in 0..runs {
-        // The first runs pay for what all of them share.
+        // Do not count the first runs, since they allocate the memory that all runs share.
         if number == runs / 10 {
             until_parked(&executor, handles.len()).await;
             before = resident();

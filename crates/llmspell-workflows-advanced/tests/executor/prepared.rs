@@ -13,7 +13,7 @@ use crate::lab::{Lab, finished};
 
 /// A run must not start unless its definition is stored.
 #[tokio::test]
-async fn definition_is_stored_before_its_first_run_even_after_a_failure() {
+async fn run_starts_only_after_its_definition_is_stored() {
     let lab = Lab::new();
     let definitions = lab.folder.path().join("definitions");
     let executor = Executor::new(lab.home(), lab.engine());

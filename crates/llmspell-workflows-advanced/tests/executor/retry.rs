@@ -1,4 +1,4 @@
-//! Retry, rerun and fork: what is reused, what runs again, and that the original run is unchanged.
+//! Retry, rerun and fork reuse the right results, run the right steps again, and do not change the original run.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn state(finished: &Finished) -> Value {
     state.to_value()
 }
 
-/// Whether the result depends on the order in which branches end.
+/// Returns whether the result depends on the order in which branches end.
 fn depends_on_order(definition: &Definition) -> bool {
     ["parallel", "nested"].contains(&definition.name.as_str())
 }
@@ -39,7 +39,7 @@ async fn retry_runs_only_failed_steps() {
         let all = lab.performed.all();
         let some = if definition.name == "nested" { 7 } else { 1 };
         for (number, path) in all.iter().enumerate().step_by(some) {
-            // Without its fast branch a race would wait forever.
+            // Without its fast branch, the race would wait forever.
             if path.contains("race") {
                 continue;
             }
@@ -81,7 +81,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
         let known = lab.known(id).await;
         let records = lab.home().records(&known).await.unwrap();
         let leaves = expected.steps.iter().filter(|step| step.path.segments().len() > 1);
-        // The nested pattern contains all of them again, more than once.
+        // The nested pattern contains all other patterns, more than once, so only some of its steps are tried.
         let leaves: Vec<_> = leaves.step_by(if definition.name == "nested" { 7 } else { 1 }).collect();
         for leaf in leaves {
             let path = leaf.path.to_string();
@@ -90,7 +90,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
             let again = RewindOptions { from: Some(path.clone()), step_input: None };
             let fork = match executor.fork(&known, &again).await {
                 Ok(fork) => fork,
-                // An unrecorded step had not started.
+                // The step is not recorded because it had not started.
                 Err(ExecutorError::Rewind(RewindError::UnknownStep { .. })) => continue,
                 Err(error) => panic!("{at}: {error}"),
             };
@@ -100,7 +100,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
             if !depends_on_order(&definition) {
                 assert_eq!((&forked.output, state(&forked)), (&expected.output, state(&expected)), "{at}");
             }
-            // How far the loser of a race gets is random.
+            // It is random how far the loser of a race gets.
             let is_loser = path.contains("/race/slow/");
             if leaf.is_leaf && leaf.output.is_some() && !path.ends_with("/wait") && !is_loser {
                 let performed = lab.performed.all();
@@ -124,7 +124,7 @@ fn loop_in_a_branch() -> Definition {
 }
 
 #[tokio::test]
-async fn fork_from_a_nested_step_with_a_new_input_reruns_what_follows() {
+async fn fork_from_a_nested_step_with_a_new_input_reruns_later_steps() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;
@@ -137,7 +137,7 @@ async fn fork_from_a_nested_step_with_a_new_input_reruns_what_follows() {
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let fork_id = fork.id();
     let forked = finished(&executor, fork).await;
-    // Not the first step, the first iteration or the other branch.
+    // The first step, the first iteration and the other branch do not run again.
     let again =
         ["/main/both/left/each[1]/sum#1", "/main/both/left/each[2]/sum#1", "/main/both/left/after#1", "/main/last#1"];
     assert_eq!(lab.performed.all(), again);
@@ -174,7 +174,7 @@ async fn retry_from_an_earlier_step_can_be_repeated_with_new_inputs() {
 }
 
 #[tokio::test]
-async fn refused_retries_and_forks_name_the_reason() {
+async fn error_of_a_refused_retry_or_fork_explains_the_reason() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;
@@ -195,7 +195,7 @@ async fn refused_retries_and_forks_name_the_reason() {
 }
 
 #[tokio::test]
-async fn rerun_reuses_nothing_and_accepts_a_new_input() {
+async fn rerun_reuses_no_results_and_accepts_a_new_input() {
     let lab = Lab::new();
     let executor = lab.executor();
     let definition = Definition::sequence("echo", [Step::function("a", "echo", json!("{{ items }}"))]);
@@ -246,7 +246,7 @@ async fn archived_run_can_be_retried_and_forked() {
 }
 
 #[tokio::test]
-async fn changed_definition_is_used_only_on_request() {
+async fn run_uses_a_changed_definition_only_on_request() {
     let lab = Lab::new();
     let executor = lab.executor();
     let nap = || Step::new("nap", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() }));

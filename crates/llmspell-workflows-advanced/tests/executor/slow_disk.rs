@@ -1,4 +1,4 @@
-//! A slow disk delays only what waits for it.
+//! A slow disk delays only the operations that wait for it.
 
 use std::{
     io,
@@ -30,11 +30,11 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// How long a sync takes, and how late a timer may be meanwhile, beyond the lateness of any sleeping thread.
+/// The duration of a sync, and the allowed delay of a timer during a sync, in addition to that of a sleeping thread.
 const SYNC: Duration = Duration::from_millis(200);
 const LATE_MAX: Duration = Duration::from_millis(20);
 
-/// Returns the greatest lateness of a thread that only sleeps, until `is_done`.
+/// Sleeps repeatedly until `is_done`, and returns the greatest delay with which this thread woke.
 fn lateness(is_done: &AtomicBool) -> Duration {
     let mut latest = Duration::ZERO;
     while !is_done.load(Ordering::SeqCst) {
@@ -45,7 +45,7 @@ fn lateness(is_done: &AtomicBool) -> Duration {
     latest
 }
 
-/// The system's disk with slow syncs, reads and changes to folders.
+/// The system's disk, but with slow syncs, reads and changes to folders.
 #[derive(Debug)]
 struct SlowDisk;
 
@@ -100,7 +100,8 @@ impl DiskFile for SlowFile {
     }
 }
 
-/// A home in memory with its journal on the slow disk, in small segments so that new ones are often needed.
+/// A home in memory whose journal is on the slow disk. The journal's segments are small, so new segments are often
+/// created.
 #[derive(Debug)]
 struct SlowHome {
     folder: TempDir,
@@ -208,7 +209,7 @@ fn slow_disk_does_not_delay_timers_on_a_single_threaded_runtime() {
             assert_eq!(end.error, None);
             assert!(began.elapsed() > SYNC * 4, "each step waits for the disk");
             executor.checkpoint(journal, "end").await.unwrap();
-            // Closing the journal blocks on its disk.
+            // Closing the journal blocks on the disk.
             blocking(move || drop(executor)).await;
         };
         let mut latest = Duration::ZERO;

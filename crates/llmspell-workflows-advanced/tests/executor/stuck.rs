@@ -1,4 +1,4 @@
-//! Stuck steps: `at_most_once` steps, failed undos, and their resolution.
+//! Stuck steps: interrupted `at_most_once` steps, failed undos, and their resolution.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn interrupted_at_most_once_step_is_stuck_until_resolved() {
         let known = lab.known(id).await;
         assert_eq!(known.status(), RunStatus::Stuck);
         drop(executor);
-        // Another process cannot know the outcome either.
+        // Another process does not know the outcome either.
         let executor = lab.executor();
         let run = executor.resume(&known).await.unwrap();
         assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Stuck(_)));
@@ -86,7 +86,7 @@ async fn rerun_of_a_stuck_step_gets_a_new_idempotency_key() {
 }
 
 #[tokio::test]
-async fn stuck_branch_does_not_stop_the_others() {
+async fn stuck_branch_does_not_stop_other_branches() {
     let lab = Lab::new();
     let executor = lab.executor();
     let both = Parallel::new([once("pay"), echo("works", json!(1))]).into_step("both");
@@ -96,7 +96,7 @@ async fn stuck_branch_does_not_stop_the_others() {
     assert_eq!((status("/main/both/pay"), status("/main/both/works")), ("stuck", "completed"));
 }
 
-/// A step whose undo fails, between two whose undo succeeds.
+/// A step whose undo fails, between two steps whose undos succeed.
 fn half_undone() -> Definition {
     let undoable = |id: &str, undo: &str| {
         echo(id, json!(id)).with_compensation(Step::function("undo", undo, json!("{{ output }}")))

@@ -1,4 +1,4 @@
-//! Answers of hooks before and after a step or a run.
+//! The answers of hooks that are called before and after a step or a run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,23 +10,23 @@ use super::{Course, HookRetry, Verdict, answer};
 answer! {
     /// Before a step, a tool or an agent.
     Before {
-        /// Runs the step with this input. Where a secret was masked, the mask still stands for that secret.
+        /// Runs the step with this input. A mask in the input is replaced by the secret that it hides.
         ModifyInput(input: Value) => Verdict::input(input);
         /// Changes the state. The step sees the changes; later steps see them if the step completes.
         ModifyState(changes: Vec<Change>) => Verdict::state(changes);
-        /// Runs it after this delay.
+        /// Runs the step after this delay.
         Delay(delay: Duration) => Verdict::course(Course::Delay(delay));
         /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
-        /// Skips it for this reason.
+        /// Skips the step for this reason.
         Skip(reason: String) => Verdict::course(Course::Skip(reason));
-        /// Completes it with this output without running it.
+        /// Completes the step with this output, without running it.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
         /// Calls another activity with the same input.
         Redirect(activity: ActivityName) => Verdict::course(Course::Redirect(activity));
-        /// Runs it concurrently, once for each of these inputs; its output is the array of their outputs.
+        /// Runs the step concurrently, once for each of these inputs; the step's output is the array of all outputs.
         Fork(inputs: Vec<Value>) => Verdict::course(Course::Fork(inputs));
-        /// Completes it with the output cached under the key; otherwise runs it and caches its output.
+        /// Uses the output that is cached under the key; if there is none, runs the step and caches its output.
         Cache(entry: CacheEntry) => Verdict::course(Course::Cache { key: entry.key, ttl: entry.ttl });
     }
 }
@@ -34,7 +34,7 @@ answer! {
 /// The key and lifetime of a cached output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The key; shared by all runs of the dispatcher.
+    /// The key, which all runs of the dispatcher share.
     pub key: String,
     /// How long the output stays cached.
     pub ttl: Duration,
@@ -45,15 +45,15 @@ answer! {
     BeforeBlock {
         /// Changes the state. The block's steps see the changes; later steps see them if the block completes.
         ModifyState(changes: Vec<Change>) => Verdict::state(changes);
-        /// Runs it after this delay.
+        /// Runs the block after this delay.
         Delay(delay: Duration) => Verdict::course(Course::Delay(delay));
         /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
-        /// Skips it for this reason.
+        /// Skips the block for this reason.
         Skip(reason: String) => Verdict::course(Course::Skip(reason));
-        /// Completes it with this output without running it.
+        /// Completes the block with this output, without running it.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
-        /// Completes it with the output cached under the key; otherwise runs it and caches its output.
+        /// Uses the output that is cached under the key; if there is none, runs the block and caches its output.
         Cache(entry: CacheEntry) => Verdict::course(Course::Cache { key: entry.key, ttl: entry.ttl });
     }
 }
@@ -75,7 +75,7 @@ answer! {
 }
 
 answer! {
-    /// After an iteration has completed. It cannot be retried on its own, since its loop counts its generations.
+    /// After an iteration has completed. A single iteration cannot be retried, since the loop counts its generations.
     AfterIteration {
         /// Replaces the output; the next hook sees it.
         ModifyOutput(output: Value) => Verdict::output(output);
@@ -91,9 +91,9 @@ answer! {
 answer! {
     /// After a step, a tool or an agent has failed.
     OnError {
-        /// Completes it with this output.
+        /// Completes the step with this output.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
-        /// Runs it again as its next generation.
+        /// Runs the step again as its next generation.
         Retry(retry: HookRetry) => Verdict::course(Course::Retry { delay: retry.delay, attempts: retry.attempts });
         /// Calls another activity with the same input, as the step's next generation.
         Redirect(activity: ActivityName) => Verdict::course(Course::Redirect(activity));

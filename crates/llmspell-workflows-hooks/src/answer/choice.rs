@@ -1,4 +1,4 @@
-//! Answers of hooks at decisions, and of hooks that only observe.
+//! The answers of hooks that are called at decisions, and of hooks that only observe.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{Course, Verdict, answer};
 answer! {
     /// A conditional or a switch has chosen a branch.
     OnBranch {
-        /// Takes this branch: 0 is `then` or the first case; the default comes last.
+        /// Takes the branch with this index: 0 is `then` or the first case, and the default is the last index.
         Redirect(branch: usize) => Verdict::course(Course::Branch(Some(branch)));
         /// Takes no branch.
         Skip => Verdict::course(Course::Branch(None));
@@ -80,7 +80,7 @@ answer! {
     OnRetry {
         /// Makes the attempt after this delay instead.
         Retry(delay: Duration) => Verdict::course(Course::Retry { delay, attempts: 1 });
-        /// Makes no further attempt: the step fails.
+        /// Gives up: the step fails without another attempt.
         GiveUp => Verdict::course(Course::GiveUp);
         /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
@@ -100,12 +100,12 @@ answer! {
 answer! {
     /// An action that can be refused is about to happen.
     Permit {
-        /// Refuses it for this reason.
+        /// Refuses the action for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// Something has happened that can no longer be changed.
+    /// Something has happened that hooks can no longer change.
     Observe {}
 }

@@ -1,9 +1,9 @@
-//! The answers of hooks: one type for each group of points, so that only a fitting answer compiles.
+//! The answers of hooks. Each group of points has its own answer type.
 //!
 //! `Continue` changes nothing, and the next hook is called. After an answer that modifies data, the next hook is called
 //! with the modified data. Every other answer is final: no further hooks at the point are called.
 //!
-//! An answer that does not fit does not compile:
+//! An answer that does not fit the point does not compile:
 //!
 //! ```compile_fail,E0271
 //! use llmspell_workflows_hooks::{HookContext, Registration, answer::Before, hook_fn, point::AfterStep};
@@ -34,7 +34,7 @@ pub trait Answer: Into<Verdict> + Send + 'static {
 pub struct HookRetry {
     /// The delay before the step runs again.
     pub delay: Duration,
-    /// The maximum number of times that the step runs again because of this answer.
+    /// The maximum number of times that this answer makes the step run again.
     pub attempts: u32,
 }
 
@@ -46,7 +46,7 @@ impl HookRetry {
     }
 }
 
-/// Defines an answer type from its variants, each with its verdict.
+/// Defines an answer type from a list of variants and their verdicts.
 macro_rules! answer {
     (
         $(#[doc = $doc:literal])+ $name:ident {

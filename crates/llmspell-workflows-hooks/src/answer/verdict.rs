@@ -5,23 +5,23 @@ use llmspell_workflows_basic::{model::ActivityName, state::Change};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The combined answer of all hooks at a point, as data that is recorded and obeyed.
+/// The combined answer of all hooks at a point, as data that is recorded and then applied.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Verdict {
-    /// The input that replaces the step's, if any.
+    /// The new input of the step, if a hook replaced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Arc<Value>>,
-    /// The output that replaces the step's, if any.
+    /// The new output of the step, if a hook replaced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Arc<Value>>,
-    /// The changes of the state.
+    /// The changes to the state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Change>,
     /// How the run proceeds.
     #[serde(skip_serializing_if = "Course::is_continue")]
     pub course: Course,
-    /// When it proceeds, if it has to wait.
+    /// When the run proceeds, if it has to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
 }
@@ -44,23 +44,23 @@ pub enum Course {
     Replace(Arc<Value>),
     /// Runs the step again.
     Retry {
-        /// The delay before it runs again.
+        /// The delay before the step runs again.
         delay: Duration,
-        /// The maximum number of times that it runs again.
+        /// The maximum number of times that the step runs again.
         attempts: u32,
     },
     /// Calls another activity.
     Redirect(ActivityName),
     /// Runs the step concurrently, once for each of these inputs.
     Fork(Vec<Value>),
-    /// Uses the output cached under the key; otherwise runs the step and caches its output.
+    /// Uses the output that is cached under the key; if there is none, runs the step and caches its output.
     Cache {
         /// The key.
         key: String,
         /// How long the output stays cached.
         ttl: Duration,
     },
-    /// Takes the branch with this number, or none.
+    /// Takes the branch with this index, or none.
     Branch(Option<usize>),
     /// Moves to this step of the route, or ends the route.
     Step(Option<String>),
@@ -71,16 +71,16 @@ pub enum Course {
     Iterate(bool),
     /// Sets this value in the state.
     Value(Value),
-    /// Makes exactly these changes of the state.
+    /// Makes exactly these changes to the state.
     Changes(Vec<Change>),
     /// Runs the step instead of skipping it.
     Enter,
-    /// Makes no further attempt.
+    /// Fails the step without another attempt.
     GiveUp,
 }
 
 impl Course {
-    /// Returns whether it changes nothing.
+    /// Returns whether this changes nothing about the run.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         *self == Self::Continue
@@ -88,7 +88,7 @@ impl Course {
 }
 
 impl Verdict {
-    /// Returns whether it changes nothing.
+    /// Returns whether this changes nothing about the run.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         let Self { input, output, state, course, wake_at: _ } = self;

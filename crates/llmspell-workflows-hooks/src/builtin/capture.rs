@@ -14,40 +14,40 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError},
 };
 
-/// Records the inputs and outputs of steps for inspection. When it is full, the oldest record is dropped.
+/// Records the inputs and outputs of steps for inspection. When the capture is full, the oldest record is dropped.
 #[derive(Debug, Clone)]
 pub struct Capture {
     captures: Arc<Mutex<VecDeque<CapturedStep>>>,
     captures_max: usize,
 }
 
-/// The data of a step at a point.
+/// The data of a step at the time of a hook call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CapturedStep {
-    /// The point.
+    /// The point at which the hook was called.
     pub point: HookPoint,
     /// The run.
     pub run_id: Option<Uuid>,
     /// The path of the step.
     pub path: String,
-    /// The input of its activity, with secrets masked.
+    /// The input of the step's activity, with secrets masked.
     pub input: Option<Arc<Value>>,
-    /// Its output.
+    /// The output of the step.
     pub output: Option<Value>,
-    /// Why it failed.
+    /// Why the step failed.
     pub error: Option<Error>,
     /// The state visible to the step, including its own changes.
     pub state: Value,
 }
 
 impl Capture {
-    /// Records the last `captures_max` calls.
+    /// Creates a capture of the last `captures_max` calls.
     #[must_use]
     pub fn new(captures_max: usize) -> Self {
         Self { captures: Arc::default(), captures_max: captures_max.max(1) }
     }
 
-    /// Registers the hook around steps; restrict it to certain steps with `select`.
+    /// Returns a registration of the hook before and after steps; call `select` on it to restrict the steps.
     #[must_use]
     pub fn registration(&self) -> Registration {
         let registration = Registration::new("capture");

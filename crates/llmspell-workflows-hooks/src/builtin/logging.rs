@@ -13,7 +13,7 @@ use crate::{
 pub struct Logging;
 
 impl Logging {
-    /// Registers the hook at its points, before all others.
+    /// Returns a registration of the hook that runs before all other hooks.
     #[must_use]
     pub fn registration() -> Registration {
         let registration = Registration::new("logging").priority(Priority::HIGHEST);

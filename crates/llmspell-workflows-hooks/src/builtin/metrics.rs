@@ -16,16 +16,16 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError, StepRetry},
 };
 
-/// The upper bounds of the buckets of a [`Histogram`], in milliseconds; one more bucket holds longer durations.
+/// The upper bounds of the buckets of a [`Histogram`], in milliseconds; a last bucket holds longer durations.
 const BOUNDS_MS: [u64; 10] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_000];
 
-/// How many kinds of steps have their own metrics; further kinds count as `other`.
+/// The maximum number of step kinds with separate metrics; further kinds are counted as `other`.
 const KINDS_MAX: usize = 1_000;
 
-/// How many start times are remembered; when there are more, all are discarded and those steps are not measured.
+/// The maximum number of remembered start times; beyond it, all are discarded and their steps are not timed.
 const STEPS_MAX: usize = 100_000;
 
-/// Counts steps and measures their duration, by workflow and kind.
+/// Counts steps and measures their durations, by workflow and kind.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Mutex<Registry>>);
 
@@ -53,8 +53,8 @@ pub struct StepMetrics {
 /// The distribution of durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Histogram {
-    /// How many durations were at most 1, 5, 10, 50, 100, 500, 1,000, 5,000, 10,000 and 60,000 ms, and longer; each
-    /// duration is counted once.
+    /// The number of durations of at most 1, 5, 10, 50, 100, 500, 1,000, 5,000, 10,000 and 60,000 ms, and of longer
+    /// ones; each duration is counted in one bucket.
     pub buckets: [u64; BOUNDS_MS.len() + 1],
     /// The sum of all durations.
     pub sum: Duration,
@@ -75,7 +75,7 @@ impl Histogram {
 }
 
 impl Metrics {
-    /// Registers the hook at its points, after all others, so that it counts the final result.
+    /// Returns a registration of the hook that runs after all other hooks, so that it counts final results.
     #[must_use]
     pub fn registration(&self) -> Registration {
         let registration = Registration::new("metrics").priority(Priority::LOWEST);
@@ -120,7 +120,7 @@ impl Hook<BeforeStep> for Metrics {
         let mut registry = self.lock();
         registry.metrics(context).started += 1;
         if registry.started.len() >= STEPS_MAX {
-            // Mostly cancelled or skipped steps, whose end is not reported.
+            // Most of these steps were cancelled or skipped, so no hook reported their end.
             registry.started.clear();
         }
         registry.started.insert((context.run_id().unwrap_or_default(), context.path()), context.now());

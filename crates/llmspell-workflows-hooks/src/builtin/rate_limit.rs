@@ -11,43 +11,44 @@ use crate::{Hook, HookContext, HookError, Registration, answer::Before, cache::l
 
 /// Limits how many steps start per period. Further steps wait for their turn without holding a thread.
 ///
-/// Each step reserves its turn when it asks, so its delay is exact, and turns are taken in the order of the requests.
+/// A step reserves its turn when it is about to start. Its delay is therefore known exactly, and steps start in the
+/// order of their reservations.
 #[derive(Debug, Clone)]
 pub struct RateLimit {
     /// The time between two turns.
     interval: Duration,
-    /// How many steps may start at once after a pause.
+    /// The number of steps that may start at once after a pause.
     burst: u32,
-    /// The time of the turn after all reserved ones, if no burst is left.
+    /// The time of the first turn that is not reserved, ignoring the burst.
     next: Arc<Mutex<Timestamp>>,
 }
 
 impl RateLimit {
-    /// Allows at most `count` steps per `period`; the same number may start at once.
+    /// Creates a limit of `count` steps per `period`; up to `count` steps may start at once.
     #[must_use]
     pub fn new(count: u32, period: Duration) -> Self {
         let burst = count.max(1);
         Self { interval: period / burst, burst, next: Arc::new(Mutex::new(Timestamp::MIN)) }
     }
 
-    /// Sets how many steps may start at once after a pause.
+    /// Sets the number of steps that may start at once after a pause.
     #[must_use]
     pub fn with_burst(self, burst: u32) -> Self {
         Self { burst: burst.max(1), ..self }
     }
 
-    /// Registers the hook before steps; restrict it to certain steps with `select`.
+    /// Returns a registration of the hook before steps; call `select` on it to restrict the steps.
     #[must_use]
     pub fn registration(&self) -> Registration {
         Registration::new("rate limit").at(BeforeStep, self.clone())
     }
 
-    /// Reserves a turn and returns the delay until then.
+    /// Reserves a turn and returns the delay until that turn.
     fn reserve(&self, now: Timestamp) -> Duration {
         let mut next = lock(&self.next);
         let turn = (*next).max(now);
         *next = later(turn, self.interval);
-        // As in the generic cell rate algorithm, a turn may be taken earlier by as much as the burst allows.
+        // As in the generic cell rate algorithm, the burst allows a step to start before its turn.
         let earlier = self.interval * (self.burst - 1);
         let wait = Duration::try_from(turn.duration_since(now)).unwrap_or_default();
         wait.saturating_sub(earlier)
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_after_the_burst_are_one_interval_apart() {
+    fn steps_after_the_burst_start_one_interval_apart() {
         let limit = RateLimit::new(2, Duration::from_secs(2));
         let waits = |second: i64| limit.reserve(Timestamp::from_second(second).unwrap()).as_secs();
         assert_eq!([waits(0), waits(0), waits(0), waits(0)], [0, 0, 1, 2]);

@@ -8,19 +8,19 @@ use crate::{HookContext, HookReport, Verdict};
 /// How the answers of several hooks at a point are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Combine {
-    /// Calls hooks one after the other by priority. Each sees the modifications of those before it, and the first
-    /// answer that does more than modify is final.
+    /// Calls hooks one after the other, by priority. Each hook sees the modifications of the hooks before it, and the
+    /// first answer that does more than modify data is final.
     #[default]
     Sequence,
-    /// Calls all hooks concurrently, each in its own task. Of the answers other than `Continue`, the one with the
-    /// highest priority wins.
+    /// Calls all hooks concurrently, each in its own task. The answer of the highest-priority hook that did not answer
+    /// `Continue` wins.
     Parallel,
     /// Calls all hooks concurrently, each in its own task. An answer given by more than half of the hooks wins;
-    /// without one, nothing changes.
+    /// without a majority, nothing changes.
     Vote,
 }
 
-/// The combined answer of hooks, and the reports on those that failed.
+/// The combined answer of hooks, with reports on the hooks that failed.
 #[derive(Debug, Default)]
 pub(crate) struct FireResult {
     pub(crate) verdict: Verdict,

@@ -25,7 +25,7 @@ pub(crate) type Members = Arc<[Member]>;
 /// See the [crate's documentation](crate) for an example.
 pub struct HookDispatcher {
     points: HashMap<HookPoint, Chain>,
-    /// The bit set of these points, for a fast check at every step.
+    /// The keys of `points` as a bit set, which is fast to check at every step.
     numbers: u128,
     metadata: Arc<BTreeMap<String, Value>>,
     correlations: Correlations,
@@ -38,7 +38,7 @@ pub struct HookDispatcher {
 struct Chain {
     combine: Combine,
     members: Members,
-    /// Whether all of them concern every step.
+    /// Whether all members select every step.
     is_for_all: bool,
 }
 
@@ -59,7 +59,7 @@ impl HookDispatcher {
         HookDispatcherBuilder::default()
     }
 
-    /// Calls the hooks at a point that the engine does not reach by itself.
+    /// Calls the hooks at a point that the engine does not fire itself.
     ///
     /// # Errors
     /// Fails if a required hook does not answer.
@@ -100,7 +100,7 @@ impl HookDispatcher {
         }
     }
 
-    /// Returns the hooks at `point` that concern the step of `call`.
+    /// Returns the hooks at `point` that select the step of `call`.
     pub(crate) fn members(&self, point: HookPoint, call: &Call) -> Option<Members> {
         let chain = self.points.get(&point)?;
         if chain.is_for_all {
@@ -117,12 +117,12 @@ impl HookDispatcher {
         self.points.contains_key(&point)
     }
 
-    /// Returns whether any hook is registered at `point`, one of the engine's own.
+    /// Returns whether any hook is registered at `point`, which must be a point of the engine.
     pub(crate) fn has_engine_hooks_at(&self, point: HookPoint) -> bool {
         point.number().is_some_and(|number| self.numbers & (1 << number) != 0)
     }
 
-    /// Returns whether any hook may concern `step`.
+    /// Returns whether any hook may be called for `step`.
     pub(crate) fn concerns(&self, step: &Step) -> bool {
         self.points.iter().any(|(point, chain)| {
             can_reach(*point, step)
@@ -136,7 +136,7 @@ impl HookDispatcher {
 }
 
 impl HookDispatcher {
-    /// Returns a dispatcher with additional hooks that shares breakers and cached outputs with this one.
+    /// Returns a dispatcher with additional hooks that shares its breakers and its cache with this dispatcher.
     #[must_use]
     pub fn with(&self, registrations: impl IntoIterator<Item = Registration>) -> Self {
         let combine = self.points.iter().map(|(point, chain)| (*point, chain.combine)).collect();
@@ -158,7 +158,7 @@ impl HookDispatcher {
 }
 
 impl Registration {
-    /// Appends the hooks to those at their points.
+    /// Adds the hooks to `members`, by point.
     fn register_in(self, members: &mut HashMap<HookPoint, Vec<Member>>) {
         let Self { name, selector, required, timeout, breaker, hooks, priority } = self;
         let entry = Arc::new(Entry { name, priority, selector, required, timeout, breaker: Breaker::new(breaker) });
@@ -168,7 +168,7 @@ impl Registration {
     }
 }
 
-/// Builds the chain of each point and the bit set of these points.
+/// Builds the chain of each point, and the bit set of the points that have hooks.
 fn chains(
     members: HashMap<HookPoint, Vec<Member>>,
     combine: &HashMap<HookPoint, Combine>,
@@ -203,7 +203,7 @@ impl HookDispatcherBuilder {
         self
     }
 
-    /// Sets how the answers at a point are combined; in sequence by default.
+    /// Sets how the answers at a point are combined; the default is [`Combine::Sequence`].
     #[must_use]
     pub fn combine<P: Point>(mut self, point: P, combine: Combine) -> Self {
         let _ = point;
@@ -211,7 +211,7 @@ impl HookDispatcherBuilder {
         self
     }
 
-    /// Adds metadata that hooks can read under `key`, at every point.
+    /// Adds metadata that hooks can read under `key` at every point.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.into(), value.into());

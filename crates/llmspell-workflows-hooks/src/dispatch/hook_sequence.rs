@@ -19,16 +19,18 @@ use crate::{
     report::panic_text,
 };
 
-/// Calls hooks one after the other in a separate task, watched from outside.
+/// Calls hooks one after the other in a separate task, which a watchdog watches.
 ///
-/// They share one task, because a task for each would cost more than the hooks themselves. A late hook is abandoned
-/// together with its task, and the rest continue in another, so no hook costs more than its timeout, even if it blocks.
+/// The hooks share one task, because a task for each hook would cost more than the hook itself. A late hook is
+/// abandoned together with its task, and the remaining hooks continue in a new task. Even a hook that blocks its thread
+/// therefore costs no more than its timeout.
 pub(super) struct HookSequence {
     members: Members,
     state: Mutex<State>,
-    /// Notified when all hooks are done, or when another task has to continue.
+    /// Notified when all hooks are done, or when a new task has to continue.
     changed: Notify,
-    /// The task that is polling a hook right now, if any; a hook that is still being polled when it is late blocks.
+    /// The task that is polling a hook right now, if any. A hook that is being polled when its timeout expires blocks
+    /// its thread.
     polling: AtomicU32,
 }
 
@@ -37,7 +39,7 @@ struct State {
     current: usize,
     /// When the current hook was called.
     since: Instant,
-    /// The number of the current task; earlier ones are abandoned.
+    /// The number of the current task; earlier tasks are abandoned.
     task: u32,
     is_done: bool,
     context: HookContext,
@@ -47,7 +49,7 @@ struct State {
 /// The task number that stands for "none".
 const NO_TASK: u32 = 0;
 
-/// A task that is aborted when this is dropped.
+/// Aborts a task when dropped.
 struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -75,7 +77,7 @@ impl HookSequence {
         std::mem::take(&mut sequence.lock().result)
     }
 
-    /// Returns the number of the task that continues, or `None` when all hooks are done.
+    /// Returns the number of the task that has to continue, or `None` when all hooks are done.
     fn next_task(&self) -> Option<u32> {
         let mut state = self.lock();
         state.since = Instant::now();
@@ -91,7 +93,7 @@ impl HookSequence {
         let timeout = self.members.get(state.current).map(|member| member.entry.timeout);
         match timeout {
             Some(timeout) if !state.is_done => state.since + timeout,
-            // All hooks are done, so nobody waits for this check.
+            // All hooks are done, so the time of the next check does not matter.
             _ => Instant::now() + TIMEOUT_DEFAULT,
         }
     }
@@ -112,7 +114,7 @@ impl HookSequence {
         true
     }
 
-    /// Calls one hook after the other until done or until this task is abandoned.
+    /// Calls one hook after the other until all are done or this task is abandoned.
     async fn work(self: Arc<Self>, task: u32) {
         while let Some((member, context)) = self.next(task) {
             let answer = AssertUnwindSafe(self.poll_hook(task, member, &context)).catch_unwind().await;
@@ -148,14 +150,14 @@ impl HookSequence {
         poll_fn(|cx| {
             self.polling.store(task, Ordering::Relaxed);
             let poll = answer.as_mut().poll(cx);
-            // If this hook was abandoned meanwhile, another task may be polling.
+            // If this hook has been abandoned, a new task may already be polling.
             let _ = self.polling.compare_exchange(task, NO_TASK, Ordering::Relaxed, Ordering::Relaxed);
             poll
         })
         .await
     }
 
-    /// Records the answer or the failure of a hook, unless it was abandoned.
+    /// Records the answer or the failure of a hook, unless the hook was abandoned.
     fn finish(&self, task: u32, member: &Member, answer: CallResult) {
         let mut state = self.lock();
         if state.task != task {
@@ -178,7 +180,7 @@ impl HookSequence {
         self.record_failure(&mut state, &member.entry, failure);
     }
 
-    /// Records that the current hook failed, and moves to the next unless the failed one is required.
+    /// Records that the current hook failed, and moves to the next hook unless the failed hook is required.
     fn record_failure(&self, state: &mut State, entry: &Entry, failure: HookFailure) {
         let cut_off = entry.breaker.record_failure();
         let report = self.report(state, entry, failure, cut_off);

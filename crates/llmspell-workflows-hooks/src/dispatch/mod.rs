@@ -1,4 +1,4 @@
-//! Calling hooks: which of them, in which order, and how their answers are combined.
+//! Selects hooks, calls them in order, and combines their answers.
 
 mod combine;
 mod dispatcher;

@@ -8,13 +8,13 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::hook_sequence::HookSequence;
 
-/// Watches running hooks with one timer for all of them, since a timer for each costs more than most hooks.
+/// Watches all running hooks with a single timer, since a timer for each hook would cost more than most hooks do.
 ///
-/// Its task starts with the first hook and ends when none has been running for a while.
+/// The watchdog's task starts with the first hook and ends when no hook has been running for a while.
 #[derive(Default)]
 pub(crate) struct Watchdog {
     watchlist: Mutex<Watchlist>,
-    /// Notified when a hook may be late before the next check.
+    /// Notified when a hook may be late before the next scheduled check.
     earlier: Notify,
 }
 
@@ -53,7 +53,7 @@ impl Watchdog {
         WatchGuard { watchdog: self, id }
     }
 
-    /// Abandons late hooks, and returns when to check again, if any are running.
+    /// Abandons late hooks, and returns when to check again; `None` if no hook is running.
     fn check(&self) -> Option<Instant> {
         let mut watchlist = self.lock();
         let next = watchlist.sequences.values().map(|sequence| sequence.check()).min();
@@ -69,12 +69,12 @@ impl Watchdog {
 impl Drop for WatchGuard<'_> {
     fn drop(&mut self) {
         let sequence = self.watchdog.lock().sequences.remove(&self.id);
-        // Freed after the lock.
+        // Dropped only after the lock is released.
         drop(sequence);
     }
 }
 
-/// The task of a watchdog; if its runtime shuts down first, the next hook starts another.
+/// The task of a watchdog; if the task's runtime shuts down, the next hook starts a new task.
 struct Task {
     watchdog: Arc<Watchdog>,
     id: u64,

@@ -44,7 +44,7 @@ use crate::{Correlations, HookReport};
 pub struct EventBus(Arc<Inner>);
 
 struct Inner {
-    /// The bit set of the kinds with a subscriber or a timeline.
+    /// The bit set of the event kinds that have a subscriber or a timeline.
     wanted: AtomicU64,
     order: AtomicU64,
     subscribers: RwLock<Vec<Arc<Queue>>>,
@@ -61,11 +61,11 @@ pub struct RecordedEvent {
     pub sequence: u64,
     /// The number of the event within its record, from 0.
     pub part: u32,
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
     /// The path of the step; `None` if the event concerns the run as a whole.
     pub path: Option<PathLink>,
-    /// When it happened.
+    /// When the event happened.
     pub timestamp: Timestamp,
     /// Further data.
     pub data: EventData,
@@ -83,13 +83,13 @@ struct Publication {
 }
 
 impl Publication {
-    /// Creates an event without a record that concerns the run as a whole.
+    /// Creates an event about the run as a whole that is not recorded.
     fn unrecorded(kind: EventKind, run_id: Uuid, timestamp: Timestamp, data: EventData) -> Self {
         Self { sequence: None, part: 0, kind, run_id, path: None, timestamp, data }
     }
 }
 
-/// A running event handler, which is stopped when this is dropped.
+/// A running event handler. Dropping this stops the handler.
 #[derive(Debug)]
 pub struct HandlerTask(JoinHandle<()>);
 
@@ -112,7 +112,7 @@ impl EventBus {
         Self::with(Correlations::default(), Some(settings))
     }
 
-    /// Creates a bus whose events carry the ids in `correlations`, with or without timelines.
+    /// Creates a bus whose events contain the ids in `correlations`, with or without timelines.
     #[must_use]
     pub fn with(correlations: Correlations, timelines: Option<TimelineSettings>) -> Self {
         let wanted = AtomicU64::new(if timelines.is_some() { u64::MAX } else { 0 });
@@ -127,7 +127,7 @@ impl EventBus {
         &self.0.correlations
     }
 
-    /// Subscribes to the events that match `filter`, with the default buffer.
+    /// Subscribes to the events that match `filter`, with a buffer of the default size.
     #[must_use]
     pub fn subscribe(&self, filter: Filter) -> Subscription {
         self.subscribe_with(filter, EVENTS_BUFFERED_MAX)
@@ -153,7 +153,7 @@ impl EventBus {
         Subscription { queue, unsubscribe }
     }
 
-    /// Calls `handler` with each event that matches `filter`, one after the other, in a separate task.
+    /// Calls `handler` with each event that matches `filter`, one at a time, in a separate task.
     ///
     /// If the handler panics, the panic is logged and the next event is handled.
     pub fn handle<F, Fut>(&self, filter: Filter, handler: F) -> HandlerTask
@@ -171,13 +171,13 @@ impl EventBus {
         }))
     }
 
-    /// Returns whether events of this kind have a subscriber or a timeline.
+    /// Returns whether there is a subscriber or a timeline for events of this kind.
     #[must_use]
     pub fn wants(&self, kind: EventKind) -> bool {
         self.0.wanted.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
-    /// Returns whether events of any kind have a subscriber or a timeline.
+    /// Returns whether there is a subscriber or a timeline for events of any kind.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.0.wanted.load(Ordering::Relaxed) != 0
@@ -190,7 +190,7 @@ impl EventBus {
         }
     }
 
-    /// Publishes an event without a record that concerns a run as a whole, as its host.
+    /// Publishes, for the host of a run, an event about the run as a whole that is not recorded.
     ///
     /// `data` is called only if the kind is wanted.
     pub fn publish_unrecorded(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
@@ -221,16 +221,16 @@ impl EventBus {
         lock(timelines).correlated(correlation_id)
     }
 
-    /// Publishes an event about the step of `call` in a run without a journal.
+    /// Publishes an event about the step of `call`, in a run without a journal.
     ///
     /// `data` is called only if the kind is wanted.
     pub(crate) fn publish_step(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
-        // Counted even without subscribers, so that numbers do not depend on who listens.
+        // Events are counted even without subscribers, so that the numbers do not depend on subscriptions.
         let sequence = Some(call.run().next_event());
         self.publish_step_as(sequence, kind, call, data);
     }
 
-    /// Publishes an event without a record about the step of `call`.
+    /// Publishes an event about the step of `call` that is not recorded.
     pub(crate) fn publish_step_unrecorded(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
         self.publish_step_as(None, kind, call, data);
     }
@@ -243,7 +243,7 @@ impl EventBus {
         }
     }
 
-    /// Publishes an event about a run without a journal as a whole.
+    /// Publishes an event about `run` as a whole, which has no journal.
     pub(crate) fn publish_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
         let sequence = Some(run.next_event());
         if self.wants(kind) {

@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// The data of an event besides its kind and path.
+/// The data of an event in addition to its kind and path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -18,19 +18,19 @@ pub enum EventData {
     Workflow {
         /// The name of the workflow.
         name: String,
-        /// The version of its definition.
+        /// The version of the workflow's definition.
         version: String,
     },
     /// A run or a step that completed or was cancelled.
     Ended {
-        /// How long it took in this process.
+        /// How long the run or the step took in this process.
         duration: Duration,
     },
     /// A run, a step or an attempt that failed.
     Failed {
-        /// Why it failed.
+        /// The error.
         error: Box<StepError>,
-        /// How long it took in this process; in `step.retrying`, the delay until the next attempt.
+        /// How long the run or the step took in this process; in `step.retrying`, the delay until the next attempt.
         duration: Duration,
     },
     /// A step or a run that was skipped.
@@ -58,7 +58,7 @@ pub enum EventData {
     Hook {
         /// The name of the hook.
         hook: String,
-        /// The point at which it was called.
+        /// The point at which the hook was called.
         point: String,
         /// The error code of the failure.
         code: String,
@@ -70,15 +70,15 @@ pub enum EventData {
 /// How the branches of a parallel block or the iterations of a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct JoinSummary {
-    /// The number that started.
+    /// The number of branches or iterations that started.
     pub begun: usize,
-    /// The number that completed.
+    /// The number of branches or iterations that completed.
     pub completed: usize,
-    /// The number that failed, whether handled or not.
+    /// The number of branches or iterations that failed, whether or not the failure was handled.
     pub failed: usize,
-    /// The number that were skipped.
+    /// The number of branches or iterations that were skipped.
     pub skipped: usize,
-    /// The number that were cancelled.
+    /// The number of branches or iterations that were cancelled.
     pub cancelled: usize,
     /// How long the block took in this process.
     pub duration: Duration,

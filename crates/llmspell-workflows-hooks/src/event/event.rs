@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use super::EventData;
 
-/// The version of the fields of an event.
+/// The version of the event schema.
 const SCHEMA_VERSION: u32 = 2;
 
 /// An event in a run.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its number in the run: the number of the record that it comes from or, in a run without a journal, of the event.
-    /// `None` if it has no record; such an event cannot be read later.
+    /// The number of the record that the event was built from; in a run without a journal, the number of the event.
+    /// `None` if the event has no record; such an event cannot be read later.
     pub sequence: Option<u64>,
     /// The number of the event within its record, from 0.
     pub part: u32,
-    /// Its ascending number on the bus.
+    /// The number of the event on the bus; numbers ascend.
     pub order: u64,
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
     /// The run.
     pub run_id: Uuid,
@@ -28,14 +28,14 @@ pub struct Event {
     pub correlation_id: Option<Arc<str>>,
     /// The path of the step; `None` if the event concerns the run as a whole.
     pub path: Option<PathLink>,
-    /// When it happened, by the clock of the run.
+    /// When the event happened, by the clock of the run.
     pub timestamp: Timestamp,
     /// Further data.
     pub data: EventData,
 }
 
 impl Event {
-    /// Returns the id, which is the same for every reader: the run, the number, and the part unless it is the first.
+    /// Returns the id, which is the same for every reader: the run id, the record number, and any part number above 0.
     #[must_use]
     pub fn id(&self) -> String {
         match (self.sequence, self.part) {
@@ -95,7 +95,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A run starts; without an executor, also when it resumes in this process.
+    /// A run starts; without an executor, also published when a run resumes in this process.
     RunStarted = "run.started";
     /// A run completed.
     RunCompleted = "run.completed";
@@ -103,7 +103,7 @@ kinds! {
     RunFailed = "run.failed";
     /// A run was cancelled.
     RunCancelled = "run.cancelled";
-    /// A run failed or was stopped, and has undone its effects.
+    /// A run failed or was cancelled, and its effects have been undone.
     RunCompensated = "run.compensated";
     /// A step of a run has to be resolved manually.
     RunStuck = "run.stuck";
@@ -119,7 +119,7 @@ kinds! {
     RunWoken = "run.woken";
     /// A failed run is retried from an earlier point; published by the executor.
     RunRetried = "run.retried";
-    /// A run forked from another one starts.
+    /// A run that was forked from another run starts.
     RunForked = "run.forked";
     /// Someone asked to cancel or pause a run.
     RunAsked = "run.asked";

@@ -3,9 +3,9 @@ use uuid::Uuid;
 use super::{Event, EventKind};
 use crate::pattern;
 
-/// Selects the events that a subscriber receives: those that meet all criteria.
+/// Selects the events that a subscriber receives. An event must meet all criteria.
 ///
-/// Of several kinds or several paths, an event has to match one.
+/// If several kinds or several paths are given, an event must match one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     kinds: Vec<String>,
@@ -21,14 +21,14 @@ impl Filter {
         Self::default()
     }
 
-    /// Restricts the selection to kinds that match, such as `step.*`, `*.failed` or `run.completed`.
+    /// Restricts the selection to kinds that match a pattern such as `step.*`, `*.failed` or `run.completed`.
     #[must_use]
     pub fn kind(mut self, pattern: impl Into<String>) -> Self {
         self.kinds.push(pattern.into());
         self
     }
 
-    /// Restricts the selection to steps whose path matches, such as `/main/review[*]/**`.
+    /// Restricts the selection to steps whose path matches a pattern such as `/main/review[*]/**`.
     #[must_use]
     pub fn path(mut self, pattern: impl Into<String>) -> Self {
         self.paths.push(pattern.into());
@@ -49,7 +49,7 @@ impl Filter {
         self
     }
 
-    /// Returns the bit set of the kinds that match.
+    /// Returns the bit set of the matching kinds.
     pub(crate) fn mask(&self) -> u64 {
         let matches = |kind: &&EventKind| pattern::any(&self.kinds, |wanted| pattern::text(wanted, kind.as_str()));
         EventKind::ALL.iter().filter(matches).fold(0, |mask, kind| mask | kind.bit())

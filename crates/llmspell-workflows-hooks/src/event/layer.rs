@@ -16,8 +16,8 @@ use super::{EventBus, EventData, EventKind, JoinSummary, PublishedByHost};
 /// Publishes the events of runs to a bus.
 ///
 /// Add it at [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks), before the
-/// [`HookLayer`](crate::HookLayer). There it is inside the journal, so that recorded events are not published again,
-/// and outside hooks, so that it publishes what they changed.
+/// [`HookLayer`](crate::HookLayer). In this position, the layer is inside the journal, so recorded events are not
+/// published again, and outside the hooks, so it publishes the results of their changes.
 #[derive(Clone)]
 pub struct EventLayer {
     bus: EventBus,
@@ -25,13 +25,15 @@ pub struct EventLayer {
 }
 
 impl EventLayer {
-    /// Creates a layer for every run, so that subscribers can join while a run is in progress.
+    /// Creates a layer that applies to every run, so that subscribers can join while a run is in progress.
     #[must_use]
     pub fn new(bus: EventBus) -> Self {
         Self { bus, always: true }
     }
 
-    /// Creates a layer only for definitions that are prepared while the bus has subscribers; others cost nothing.
+    /// Creates a layer that applies only to definitions prepared while the bus has subscribers.
+    ///
+    /// For other definitions, events cost nothing.
     #[must_use]
     pub fn only_if_wanted(bus: EventBus) -> Self {
         Self { bus, always: false }
@@ -109,12 +111,12 @@ impl Interceptor for EventLayer {
     }
 }
 
-/// Returns whether the host of a run publishes its events.
+/// Returns whether the run's events are published by its host.
 fn is_published_by_host(run: &Run) -> bool {
     run.extension::<PublishedByHost>().is_some()
 }
 
-/// The kinds of events of a step with a certain role.
+/// The event kinds for steps with a certain role.
 #[derive(Clone, Copy)]
 struct RoleKinds {
     started: EventKind,
@@ -123,7 +125,7 @@ struct RoleKinds {
 }
 
 impl RoleKinds {
-    /// Returns `None` for steps that the definition does not contain; the run as a whole has its own events.
+    /// Returns the event kinds for `role`; `None` if the step is not in the definition or is the run as a whole.
     fn of(role: Role) -> Option<Self> {
         match role {
             Role::Member | Role::Branch => Some(Self {
@@ -142,7 +144,7 @@ impl RoleKinds {
 }
 
 impl EventLayer {
-    /// Runs a step whose events the host publishes, and publishes the join of its branches, which is not recorded.
+    /// Runs a step whose events the host publishes. Publishes only the join of its branches, which is not recorded.
     async fn run_published_by_host(&self, call: Call, next: Next) -> Outcome {
         if !call.step().kind.pattern().joins() {
             return next.run(call).await;

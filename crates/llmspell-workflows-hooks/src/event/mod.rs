@@ -1,12 +1,12 @@
-//! Events: what happens in runs, published to subscribers without slowing the runs.
+//! Events report to subscribers what happens in runs, without slowing the runs down.
 //!
 //! An [`EventLayer`] publishes to an [`EventBus`]; a [`Subscription`] receives the events that match its [`Filter`].
-//! Its queue is bounded: a subscriber that is too slow loses the oldest events and learns how many, and a run never
-//! waits for it. The complete record of a run is its journal.
+//! The queue of a subscription is bounded. If a subscriber is too slow, the oldest events are dropped and the
+//! subscriber is told how many; a run never waits for a subscriber. The complete record of a run is its journal.
 
 mod bus;
 mod data;
-#[expect(clippy::module_inception, reason = "the event's own type has a file like every other")]
+#[expect(clippy::module_inception, reason = "like every other type, `Event` has its own file")]
 mod event;
 mod filter;
 mod layer;

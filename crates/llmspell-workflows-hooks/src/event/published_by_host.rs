@@ -1,5 +1,5 @@
-/// Marks a run, as one of its extensions, whose host publishes its events from its records.
+/// An extension of a run that marks the run's events as published by its host, from the records.
 ///
-/// The event layer then publishes only events without a record.
+/// The event layer then publishes only the events that are not recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishedByHost;

@@ -34,7 +34,7 @@ struct Buffer {
 pub enum Received {
     /// An event.
     Event(Arc<Event>),
-    /// The subscriber was too slow: this many events before the next one are lost.
+    /// The subscriber was too slow: this many events before the next event were dropped.
     Lost(u64),
 }
 
@@ -44,13 +44,13 @@ impl Queue {
         Self { filter, mask, capacity: capacity.max(1), buffer: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Adds `event` if it matches the filter, dropping the oldest one if the queue is full.
+    /// Adds `event` if it matches the filter, dropping the oldest event if the queue is full.
     pub(super) fn push(&self, event: &Arc<Event>) {
         if self.mask & event.kind.bit() == 0 || !self.filter.matches_event(event) {
             return;
         }
         let mut buffer = self.lock();
-        // The dropped event is freed after the lock.
+        // The removed event is freed after the lock is released.
         let oldest = if buffer.events.len() >= self.capacity { buffer.events.pop_front() } else { None };
         buffer.lost += u64::from(oldest.is_some());
         buffer.events.push_back(event.clone());
@@ -71,14 +71,14 @@ impl Queue {
 /// Removes a queue from its bus.
 pub(super) type Unsubscribe = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
 
-/// The events of one subscriber. Ends when the bus is dropped; unsubscribes when it is dropped itself.
+/// The events of one subscriber. A subscription ends when the bus is dropped; dropping the subscription unsubscribes.
 pub struct Subscription {
     pub(super) queue: Arc<Queue>,
     pub(super) unsubscribe: Unsubscribe,
 }
 
 impl Subscription {
-    /// Waits for the next item; returns `None` once the bus is dropped and all items are received.
+    /// Waits for the next item; returns `None` once the bus has been dropped and all items have been received.
     pub async fn next(&mut self) -> Option<Received> {
         loop {
             if let Some(received) = self.try_next() {
@@ -91,7 +91,7 @@ impl Subscription {
         }
     }
 
-    /// Returns the next item if one is buffered.
+    /// Returns the next buffered item, if any.
     pub fn try_next(&mut self) -> Option<Received> {
         let mut buffer = self.queue.lock();
         match std::mem::take(&mut buffer.lost) {

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::Event;
 
-/// How many events the timelines of a bus retain.
+/// Limits on the events that the timelines of a bus retain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimelineSettings {
-    /// The maximum number of runs; the one that started first is dropped to make room.
+    /// The maximum number of runs; when it is exceeded, the run that started first is dropped.
     pub runs_max: usize,
-    /// The maximum number of events of each run; the oldest is dropped to make room.
+    /// The maximum number of events of each run; when it is exceeded, the oldest event is dropped.
     pub events_max: usize,
 }
 
@@ -31,11 +31,11 @@ pub struct Timeline {
     pub lost: u64,
 }
 
-/// The timelines of the runs that started last.
+/// The timelines of the most recently started runs.
 pub(super) struct Timelines {
     settings: TimelineSettings,
     runs: HashMap<Uuid, RunEvents>,
-    /// The runs in the order of their first events.
+    /// The runs, in the order of their first events.
     order: VecDeque<Uuid>,
 }
 

@@ -15,13 +15,13 @@ use crate::{
 /// The error code of a step whose run was cancelled by a hook.
 const CANCELLED: &str = "cancelled_by_hook";
 
-/// The decision that holds an answer of hooks.
+/// The key of a decision that contains an answer of hooks.
 pub(super) trait AnswerKey: Choice<Value = Arc<Value>> + Clone {}
 
 impl<C: Choice<Value = Arc<Value>> + Clone> AnswerKey for C {}
 
 impl HookLayer {
-    /// Returns the answer of the hooks at `point`, recorded or asked for now; `None` if it changes nothing.
+    /// Returns the recorded answer of the hooks at `point`, or asks them now; `None` if the answer changes nothing.
     pub(super) async fn ask(
         &self,
         call: &Call,
@@ -51,7 +51,7 @@ impl HookLayer {
         call.recall(key).await?.map(|value| read(point, &value)).transpose()
     }
 
-    /// Asks the hooks at `point` about the second call, and records an answer that changes anything at the first.
+    /// Asks the hooks at `point` about `current`; an answer that changes anything is recorded under `call`.
     pub(super) async fn ask_now(
         &self,
         (call, current): (&Call, &Call),
@@ -82,7 +82,7 @@ impl HookLayer {
         read(point, &answer).map(Some)
     }
 
-    /// Converts a verdict into the one to record: delays become wake times, and a cache hit becomes its output.
+    /// Converts a verdict for the record: a delay becomes a wake time, and a cache hit becomes the cached output.
     fn settle(&self, call: &Call, mut verdict: Verdict) -> Verdict {
         let now = call.run().now();
         match &verdict.course {
@@ -108,7 +108,7 @@ fn masked(call: &Call, text: String) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Checks that `verdict` fits the step of `call`; the error says why it does not.
+/// Checks that `verdict` fits the step of `call`; the error explains a mismatch.
 fn check_fit(call: &Call, verdict: &Verdict) -> Result<(), String> {
     let needs_activity = match &verdict.course {
         Course::Redirect(_) => Some("redirects"),
@@ -145,7 +145,7 @@ pub(super) fn cancel_run(call: &Call, point: HookPoint, reason: &str) -> Outcome
     Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
 }
 
-/// Turns a failure into a cancellation if a hook at a decision in the step cancelled the run.
+/// Converts a failure into a cancellation if a hook at a decision in the step cancelled the run.
 pub(super) fn or_cancelled(cancel: &Cancel, outcome: Outcome) -> Outcome {
     match &outcome {
         Outcome::Failed(failure) if failure.error.code == CANCELLED && cancel.is_cancelled() => {
@@ -155,7 +155,7 @@ pub(super) fn or_cancelled(cancel: &Cancel, outcome: Outcome) -> Outcome {
     }
 }
 
-/// Cancels the run like [`cancel_run`], but returns an error, for decisions.
+/// Cancels the run like [`cancel_run`], but returns an error, as decisions require.
 pub(super) fn cancel_error(call: &Call, point: HookPoint, reason: &str) -> StepError {
     let _ = cancel_run(call, point, reason);
     StepError::new(ErrorClass::Cancelled, CANCELLED, format!("a hook at {point} cancelled the run: {reason}"))

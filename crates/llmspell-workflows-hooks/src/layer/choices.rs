@@ -22,7 +22,7 @@ impl HookLayer {
             Details { choice: Some(decision.clone()), error, ..Details::default() }
         };
         let verdict = match &decision {
-            // A step can refuse several signals; hooks are asked about each of them once.
+            // A step can refuse several signals; hooks are asked once about each signal.
             Decision::Received(_, Received::Signal(signal)) => {
                 self.ask(at.call, point, choice::HookAnswerToSignal(signal.number), details).await?
             }

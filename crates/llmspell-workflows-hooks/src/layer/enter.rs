@@ -14,20 +14,20 @@ use super::{
 };
 use crate::{Course, HookPoint, Verdict, context::Details};
 
-/// A step about to run, as modified by hooks.
+/// A step that is about to run, as modified by hooks.
 pub(super) struct StepEntry {
-    /// The call, with its modified input, activity and state.
+    /// The call, with the modified input, activity and state.
     pub(super) call: Call,
     /// The state changes that hooks made before the step.
     pub(super) changes: Vec<Change>,
     /// The inputs for concurrent runs of the step, if a hook forked it.
     pub(super) fork: Option<Vec<Value>>,
-    /// The cache key and lifetime of its output, if a hook asked to cache it.
+    /// The cache key and the lifetime of the step's output, if a hook asked to cache the output.
     pub(super) cache: Option<(String, Duration)>,
 }
 
 impl HookLayer {
-    /// Asks the hooks before a step, outermost first; `Err` is the outcome of a step that does not run.
+    /// Asks the hooks before a step, outermost first. If the step does not run, `Err` contains its outcome.
     pub(super) async fn enter(&self, call: Call, point_sets: &[PointSet]) -> Result<StepEntry, Box<Outcome>> {
         let mut entry = StepEntry { call, changes: Vec::new(), fork: None, cache: None };
         for point_set in point_sets {
@@ -53,7 +53,7 @@ impl StepEntry {
             self.call = call.map_err(|error| failed_outcome(&self.call, error))?;
         }
         match course {
-            // The effect to undo remains, so the run is stuck rather than cancelled.
+            // The effect has not been undone, so the run is stuck rather than cancelled.
             Course::Cancel(reason) if point == HookPoint::CompensationStart => {
                 let message = format!("a hook at {point} forbade undoing the step: {reason}");
                 let error = StepError::new(ErrorClass::Poison, "compensation_forbidden", message).retryable(false);
@@ -86,7 +86,7 @@ impl StepEntry {
             applied.map_err(|error| {
                 failed_outcome(
                     &self.call,
-                    StepError::validation("state_blocked", format!("the changes of a hook: {error}")),
+                    StepError::validation("state_blocked", format!("cannot apply a hook's state changes: {error}")),
                 )
             })?;
         }
@@ -96,7 +96,7 @@ impl StepEntry {
     }
 }
 
-/// Returns the outcome of the step of `call` that failed with `error`.
+/// Returns the outcome of the step of `call` when it fails with `error`.
 pub(super) fn failed_outcome(call: &Call, error: StepError) -> Box<Outcome> {
     Box::new(Outcome::failed(error.at(call.path())))
 }

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::enter::failed_outcome;
 
-/// Runs the step concurrently, once for each of `inputs`, under `PATH[n]`; its output is the array of their outputs.
+/// Runs the step concurrently, once for each of `inputs`, under `PATH[n]`; the output is the array of all outputs.
 ///
-/// All parts run to their end. The step has the outcome of the first part that did not complete. The output of each
-/// completed part is recorded at its path, so that a retry runs only the others again.
+/// Each run for one input is a part. All parts run to their end; if a part does not complete, the step has the outcome
+/// of the first such part. The output of each completed part is recorded at the part's path, so that a retry runs only
+/// the other parts again.
 pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome {
     let at_once = call.run().engine().limits().parallelism_max.max(1) as usize;
     let run = |(index, input): (usize, Value)| {
@@ -37,7 +38,7 @@ pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome 
     Outcome::Completed(Output { value: SharedValue::array(values), state_changes })
 }
 
-/// Runs one part, unless its output is recorded.
+/// Runs one part, unless its output has been recorded.
 async fn run_part(call: Call, next: Next) -> Outcome {
     match call.recall(choice::ForkPart).await {
         Ok(Some(output)) => return Outcome::Completed(output),

@@ -1,4 +1,4 @@
-//! The interceptor that calls hooks around the steps and decisions of a run and obeys their answers.
+//! The interceptor that calls hooks around the steps and decisions of a run and applies their answers.
 
 mod ask;
 mod choices;
@@ -23,7 +23,7 @@ use crate::HookDispatcher;
 /// Calls the hooks of a dispatcher, at [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks).
 ///
 /// Each answer other than `Continue` becomes a decision of the run before it takes effect. A journal outside this layer
-/// records the answer, and a resumed run obeys it without asking again. Steps that no hook concerns cost nothing.
+/// records the answer, and a resumed run applies it without asking again. A step that no hook selects costs nothing.
 #[derive(Clone)]
 pub struct HookLayer(Arc<HookDispatcher>);
 

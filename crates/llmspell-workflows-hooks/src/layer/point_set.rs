@@ -8,7 +8,7 @@ use crate::{
     selector::{is_agent, is_tool},
 };
 
-/// The points before, after the completion and after the failure of a step, a block or the run.
+/// The points before a step, a block or the run, after its completion, and after its failure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PointSet {
     pub(super) before: HookPoint,
@@ -45,7 +45,7 @@ const AGENT: PointSet = PointSet {
     error: Some(HookPoint::AgentError),
 };
 
-/// Returns the point sets around the step of `call` at which hooks are registered, outermost first.
+/// Returns the point sets around the step of `call` that have hooks, outermost first.
 pub(super) fn of_call(dispatcher: &HookDispatcher, call: &Call) -> Vec<PointSet> {
     let is_watched = |point_set: &PointSet| {
         let of_run = point_set.before == RUN.before && dispatcher.has_engine_hooks_at(HookPoint::WorkflowCancelled);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Course, HookPoint, Verdict, context::Details};
 
-/// The maximum number of times that answers of hooks may make a step run again.
+/// The maximum number of times that hooks can make a step run again.
 pub const HOOK_ROUNDS_MAX: u64 = 100;
 
 /// The result of the hooks after a round.
@@ -37,7 +37,7 @@ struct Reentry {
 type RecordedAnswers = Vec<(HookPoint, Verdict)>;
 
 impl HookLayer {
-    /// Runs a step and asks the hooks after it, innermost first, until none of them makes it run again.
+    /// Runs a step and then asks hooks, innermost first; repeats this as long as a hook makes the step run again.
     pub(super) async fn rounds(&self, entry: StepEntry, point_sets: &[PointSet], next: Next) -> Outcome {
         let first = entry.call.clone();
         let (mut call, mut round) = (entry.call.clone(), 0);
@@ -63,7 +63,7 @@ impl HookLayer {
         }
     }
 
-    /// Returns the recorded answers of the hooks after a round, and the reentry if one of them is to run again.
+    /// Returns the recorded answers of the hooks after a round, and the reentry if an answer made the step run again.
     async fn recorded_round(
         &self,
         call: &Call,
@@ -95,7 +95,7 @@ impl HookLayer {
         }
     }
 
-    /// Asks the hooks about the state changes of a leaf before they are made.
+    /// Asks the hooks about the state changes of a leaf before the changes are made.
     async fn write(&self, call: &Call, mut output: Output) -> Outcome {
         if !call.step().kind.is_leaf() || !matches!(call.role(), Role::Member | Role::Branch) {
             return Outcome::Completed(output);
@@ -112,7 +112,7 @@ impl HookLayer {
         Outcome::Completed(output)
     }
 
-    /// Asks the hooks after a round, innermost first; the second call is that of this round.
+    /// Asks the hooks after a round, innermost first. `call` is the first round's call, `current` is this round's call.
     async fn after(
         &self,
         (call, current): (&Call, &Call),
@@ -171,7 +171,7 @@ impl HookLayer {
             let reason = first.cancel().reason().unwrap_or(CancelReason::Requested);
             return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
-        // The generation is counted at the first entry; the hooks' modifications of the call are kept.
+        // The first call counts the generations; the last call has the hooks' modifications, which are kept.
         let entry = first.enter_again(round).await.map_err(|error| failed_outcome(first, error))?;
         match reentry.activity {
             Some(activity) => entry.with_activity(activity).map_err(|error| failed_outcome(first, error)),
@@ -179,7 +179,7 @@ impl HookLayer {
         }
     }
 
-    /// Returns the final outcome with the changes that hooks made before the step, and caches the output if asked to.
+    /// Adds the changes that hooks made before the step to `outcome`, and caches the output if a hook asked to.
     fn end(&self, entry: &StepEntry, outcome: Outcome) -> Outcome {
         let Outcome::Completed(mut output) = outcome else { return outcome };
         if let Some((key, ttl)) = &entry.cache {
@@ -196,7 +196,7 @@ fn is_run_cancelled(point_set: &PointSet, reason: CancelReason) -> bool {
     point_set.before == HookPoint::BeforeWorkflowStart && reason == CancelReason::Requested
 }
 
-/// Returns the reentry that `verdict` asks for, unless its attempts are used up.
+/// Returns the reentry that `verdict` asks for, unless the attempts that it allows are used up.
 fn reentry(verdict: &Verdict, round: u64) -> Option<Reentry> {
     match &verdict.course {
         Course::Retry { attempts, .. } => {
@@ -219,7 +219,7 @@ fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Ou
     })
 }
 
-/// Returns `outcome` with another value and further state changes; a failed one completes only with a value.
+/// Adds `value` and `changes` to `outcome`; a failed outcome becomes completed only if there is a value.
 fn changed(outcome: Outcome, value: Option<Arc<Value>>, changes: Vec<Change>) -> Outcome {
     match (outcome, value) {
         (Outcome::Completed(mut output), value) => {

@@ -1,4 +1,4 @@
-//! The effects of answers after a step, a block or a run has completed or failed.
+//! The effects of the answers of hooks that are called after a step, a block or a run.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn later(seconds: u64, attempts: u32) -> HookRetry {
 
 /// Checks each answer of `After` at `point` in a run of `steps`.
 ///
-/// The third start after two retries is at `again`. `of` converts the output of the point's step into the run's output.
+/// After two retries, the third activity starts at a path that begins with `again`. `of` converts the output of the
+/// step at the point into the run's output.
 async fn check_after<P: Point<Answer = After> + Copy>(
     point: P,
     steps: impl Fn() -> Vec<Step>,
@@ -46,7 +47,7 @@ async fn check_after<P: Point<Answer = After> + Copy>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_after_completion_are_obeyed() {
+async fn answers_after_completion_take_effect() {
     let step = |kind: &'static str| move || vec![Step::activity("a", kind, "echo", json!("own"))];
     check_after(AfterStep, step("function"), "/main/a~3", |value| value).await;
     check_after(AfterWorkflowStage, step("function"), "/main/a~3", |value| value).await;
@@ -61,7 +62,7 @@ async fn answers_after_completion_are_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_after_an_iteration_are_obeyed() {
+async fn answers_after_an_iteration_take_effect() {
     let each = || [Loop::items(json!([1]), [echo("i", json!("own"))]).into_step("each")];
     for answer in [AfterIteration::ModifyOutput(json!("another")), AfterIteration::Replace(json!("another"))] {
         assert_eq!(output(&with(each(), IterationEnd, answer).await)["results"], json!(["another"]));
@@ -94,14 +95,14 @@ async fn check_on_error<P: Point<Answer = OnError> + Copy>(point: P, kind: &str)
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_after_failure_are_obeyed() {
+async fn answers_after_a_failed_step_take_effect() {
     check_on_error(StepError, "function").await;
     check_on_error(ToolError, "tool").await;
     check_on_error(AgentError, "persona-request").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_after_a_failed_run_are_obeyed() {
+async fn answers_after_a_failed_run_take_effect() {
     let flaky = || [Step::sequence("s", [fail("f")])];
     assert_eq!(code(&with(flaky(), WorkflowError, OnRunError::Continue).await), "boom");
     assert_eq!(output(&with(flaky(), WorkflowError, OnRunError::Replace(json!("instead"))).await), "instead");
@@ -113,7 +114,7 @@ async fn answers_after_a_failed_run_are_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_calls_workflow_cancelled_once() {
+async fn workflow_cancelled_hooks_are_called_once_per_cancelled_run() {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let note = hook_fn(move |context: HookContext| {
         sender.send(context.path()).unwrap();
@@ -135,7 +136,7 @@ async fn hooks_cannot_make_a_step_run_again_forever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn inner_hooks_are_asked_first_and_outer_ones_see_a_recovered_step_as_completed() {
+async fn outer_hooks_see_a_step_recovered_by_inner_hooks_as_completed() {
     let hooks = HookDispatcher::builder()
         .register(fixed(ToolError, OnError::Replace(json!("from the tool"))))
         .register(fixed(StepError, OnError::Replace(json!("from the step"))))

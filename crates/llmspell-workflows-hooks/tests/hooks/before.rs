@@ -1,4 +1,4 @@
-//! The effects of answers before a step, a block or a run.
+//! The effects of the answers of hooks that are called before a step, a block or a run.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn check_before<P: llmspell_workflows_hooks::Point<Answer = Before> + Copy
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_before_steps_stages_tools_and_agents_are_obeyed() {
+async fn answers_before_steps_stages_tools_and_agents_take_effect() {
     check_before(BeforeStep, "function").await;
     check_before(BeforeWorkflowStage, "function").await;
     check_before(BeforeToolExecution, "tool").await;
@@ -61,7 +61,7 @@ async fn answers_before_steps_stages_tools_and_agents_are_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_is_cached_until_it_expires() {
+async fn cached_output_is_used_until_it_expires() {
     let entry = CacheEntry { key: "k".into(), ttl: Duration::from_secs(60) };
     let loops = |ms: u64| {
         let pause = Step::new("pause", StepKind::Sleep(Delay::Fixed(Duration::from_millis(ms))));
@@ -72,7 +72,7 @@ async fn an_output_is_cached_until_it_expires() {
         let hooks = HookDispatcher::builder()
             .register(fixed(BeforeStep, Before::Cache(entry.clone())).select(Selector::all().id("a")));
         let ran = Lab::new().run(Definition::sequence("test", loops(ms)), hooks).await;
-        assert_eq!(ran.started.len(), calls, "with {ms} ms between");
+        assert_eq!(ran.started.len(), calls, "with {ms} ms between iterations");
     }
     let hooks = HookDispatcher::builder().register(fixed(BranchStart, BeforeBlock::Cache(entry)));
     let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!("x")), echo("y", json!("y"))]) };
@@ -88,7 +88,7 @@ where
     assert_eq!(output(&with(steps(), point, BeforeBlock::Continue).await), own);
     let ran = with(steps(), point, BeforeBlock::ModifyState(state("k", json!("set")))).await;
     assert_eq!(ran.finished.state_changes.last(), state("k", json!("set")).last(), "{}", P::POINT);
-    assert!(ran.finished.output.to_string().contains("set"), "{}: the block's steps see the state", P::POINT);
+    assert!(ran.finished.output.to_string().contains("set"), "{}: the block's steps see the changed state", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Delay(Duration::from_secs(7))).await;
     assert_eq!((output(&ran), seconds(&ran)), (own, 7));
     let ran = with(steps(), point, BeforeBlock::Replace(json!("instead"))).await;
@@ -100,13 +100,13 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_before_the_run_are_obeyed() {
+async fn answers_before_the_run_take_effect() {
     let steps = || vec![echo("a", json!("{{ state.k || 'own' }}"))];
     check_before_block(BeforeWorkflowStart, steps, json!("own"), json!("instead"), json!(null)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_before_loops_and_iterations_are_obeyed() {
+async fn answers_before_loops_and_iterations_take_effect() {
     let steps = || vec![Loop::items(json!([1]), [echo("a", json!("{{ state.k || 'own' }}"))]).into_step("each")];
     let loop_output = |result: Value| json!({"iterations": 1, "total_count": 1, "failed_count": 0, "errors": [], "results": [result]});
     check_before_block(LoopStart, steps, loop_output(json!("own")), json!("instead"), json!(null)).await;
@@ -115,14 +115,14 @@ async fn answers_before_loops_and_iterations_are_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_before_parallel_blocks_and_branches_are_obeyed() {
+async fn answers_before_parallel_blocks_and_branches_take_effect() {
     let steps = || vec![Parallel::new([echo("x", json!("{{ state.k || 'own' }}"))]).into_step("both")];
     check_before_block(ParallelFork, steps, json!(["own"]), json!("instead"), json!(null)).await;
     check_before_block(BranchStart, steps, json!(["own"]), json!(["instead"]), json!([null])).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_does_not_fit_is_reported_and_changes_nothing() {
+async fn answer_that_does_not_fit_is_reported_and_changes_nothing() {
     for answer in [
         Before::ModifyInput(json!(1)),
         Before::Redirect(ActivityName::new("function", "echo")),
@@ -142,7 +142,7 @@ async fn an_answer_that_does_not_fit_is_reported_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_context_describes_the_step_and_its_data() {
+async fn hook_context_contains_the_step_and_its_data() {
     let seen: std::sync::Arc<std::sync::Mutex<Vec<Value>>> = std::sync::Arc::default();
     let seen_by_hook = seen.clone();
     let before = hook_fn(move |context: HookContext| {

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::{Lab, echo, fail, put, seconds, slow};
 
 #[tokio::test(start_paused = true)]
-async fn metrics_count_and_time_steps_by_kind() {
+async fn metrics_hook_counts_and_times_steps_by_kind() {
     let metrics = Metrics::default();
     let retry = Retry { initial_delay: Duration::from_secs(1), jitter: 0.0, ..Retry::attempts(3) };
     let steps = [
@@ -31,7 +31,7 @@ async fn metrics_count_and_time_steps_by_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_delays_steps_until_their_turn() {
+async fn rate_limit_delays_steps_until_their_turn() {
     let limit = RateLimit::new(1, Duration::from_secs(10));
     let steps = ["a", "b", "c"].map(|id| echo(id, json!(1)));
     let hooks = HookDispatcher::builder().register(limit.registration().select(Selector::all().id("a").id("c")));
@@ -40,7 +40,7 @@ async fn a_rate_limit_delays_steps_until_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_capture_records_inputs_outputs_and_errors_of_steps() {
+async fn capture_records_inputs_outputs_and_errors_of_steps() {
     let capture = Capture::new(4);
     let hooks = HookDispatcher::builder().register(capture.registration());
     let steps = [echo("first", json!(1)), put("a", "k", json!("{{ first + 1 }}")), fail("b")];
@@ -94,9 +94,9 @@ impl tracing::Subscriber for Lines {
 }
 
 #[tokio::test(start_paused = true)]
-async fn logging_writes_a_line_for_each_event_of_a_step() {
+async fn logging_hook_writes_a_line_for_each_event_of_a_step() {
     let lines = Lines::default();
-    // The default subscriber of this thread, on which a paused runtime runs everything.
+    // A runtime with a paused clock runs everything on this thread, so the thread's default subscriber is enough.
     let _guard = tracing::subscriber::set_default(lines.clone());
     let hooks = HookDispatcher::builder().register(Logging::registration());
     let steps = [echo("a", json!(1)), fail("b").with_retry(Retry::attempts(2))];

@@ -31,7 +31,7 @@ async fn run_with(combine: Combine, hooks: impl IntoIterator<Item = Registration
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_sequence_each_hook_sees_earlier_modifications_by_priority() {
+async fn sequential_hooks_see_the_modifications_of_hooks_with_higher_priority() {
     let hooks = [
         append("e").priority(Priority::LOWEST),
         append("d").priority(Priority::LOW),
@@ -45,7 +45,7 @@ async fn in_sequence_each_hook_sees_earlier_modifications_by_priority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_parallel_the_answer_with_the_highest_priority_wins() {
+async fn answer_with_the_highest_priority_wins_among_parallel_hooks() {
     let hooks = [
         append("b"),
         append("a").priority(Priority::HIGH),
@@ -55,7 +55,7 @@ async fn in_parallel_the_answer_with_the_highest_priority_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vote_needs_more_than_half_of_all_hooks() {
+async fn vote_needs_more_than_half_of_all_hooks() {
     let [one, two] = [1, 2].map(|number| Before::Replace(json!(number)));
     let continues = Before::Continue;
     for (votes, expected) in [

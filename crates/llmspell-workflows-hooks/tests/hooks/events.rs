@@ -1,4 +1,4 @@
-//! The events of real runs.
+//! The events that runs publish.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ fn lines(events: &[Arc<Event>]) -> Vec<String> {
     events.iter().map(|event| format!("{} {}", event.kind, event.subject()).trim_end().to_owned()).collect()
 }
 
-/// Returns all events of a run of `definition` whose kinds match `pattern`.
+/// Runs `definition` and returns the run's events whose kinds match `pattern`.
 async fn events_of(definition: Definition, pattern: &str) -> Vec<Arc<Event>> {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind(pattern));
@@ -45,7 +45,7 @@ async fn events(steps: impl IntoIterator<Item = Step>, pattern: &str) -> Vec<Arc
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_and_its_steps_publish_numbered_events() {
+async fn events_of_a_run_and_its_steps_are_numbered() {
     let all = events([echo("a", json!(1)), put("b", "k", json!(1)), echo("c", json!(1)).when("false")], "*").await;
     let expected = [
         "run.started",
@@ -75,7 +75,7 @@ async fn a_run_and_its_steps_publish_numbered_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_and_retries_publish_their_error_and_duration() {
+async fn failure_and_retry_events_contain_the_error_and_the_duration() {
     let retry = Retry { initial_delay: Duration::from_secs(5), jitter: 0.0, ..Retry::attempts(2) };
     let all = events([slow("s", 3_000), fail("a").with_retry(retry)], "*").await;
     let expected = [
@@ -102,7 +102,7 @@ async fn failures_and_retries_publish_their_error_and_duration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blocks_publish_how_their_branches_ended() {
+async fn block_joined_event_counts_branches_by_outcome() {
     let ok = |id: &str| echo(id, json!(1));
     let block = Parallel::new([ok("x"), fail("y"), ok("z").when("false")]).with_error_mode(ErrorMode::BestEffort);
     let each = Loop {
@@ -148,7 +148,7 @@ async fn decisions_publish_events() {
         "state.conflict /main/both",
     ];
     assert_eq!(lines(&decisions), expected);
-    assert!(lines(&all).contains(&"run.warned".to_owned()), "the conflict is a warning too");
+    assert!(lines(&all).contains(&"run.warned".to_owned()), "the conflict also publishes a warning");
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +192,7 @@ async fn cancelled_waiting_and_skipped_runs_publish_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_and_failures_of_hooks_publish_events() {
+async fn hook_answers_and_hook_failures_publish_events() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().path("/main/a"));
     let bad = hook_fn(|_: HookContext| async { Err(HookError::new("no luck")) });
@@ -215,7 +215,7 @@ async fn answers_and_failures_of_hooks_publish_events() {
 }
 
 #[test]
-fn events_from_before_a_crash_are_not_published_again() {
+fn resumed_run_does_not_publish_earlier_events_again() {
     let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!(1)), echo("y", json!(1))]) };
     let definition = Definition::sequence("test", [echo("a", json!(1)), block.into_step("both")]);
     let drive = |recorded: &RecordedRun, crash_at: Option<u64>| {
@@ -227,7 +227,7 @@ fn events_from_before_a_crash_are_not_published_again() {
         recorded.process(&test, crash_at);
         drain(&mut subscription)
     };
-    // The first crash after which the first branch is recorded.
+    // Find the first crash point at which the first branch has been recorded.
     let crashed = (0..100).find_map(|crash_at| {
         let recorded = RecordedRun::default();
         let before = drive(&recorded, Some(crash_at));
@@ -251,7 +251,7 @@ fn events_from_before_a_crash_are_not_published_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timelines_retain_events_by_run_and_by_correlation_id() {
+async fn timeline_events_can_be_read_by_run_and_by_correlation_id() {
     let correlations = Correlations::default();
     let bus = EventBus::with(correlations.clone(), Some(TimelineSettings { runs_max: 2, events_max: 3 }));
     let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build();
@@ -276,7 +276,7 @@ async fn timelines_retain_events_by_run_and_by_correlation_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_can_publish_custom_events() {
+async fn host_can_publish_custom_events() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("custom"));
     bus.publish_custom(uuid::Uuid::nil(), json!({"order": 17}));

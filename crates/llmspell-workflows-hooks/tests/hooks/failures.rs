@@ -40,7 +40,7 @@ fn hanging_hook() -> Registration {
     Registration::new("bad").at(BeforeStep, hook).timeout(Duration::from_secs(3))
 }
 
-/// Runs two steps with the hook `bad` before each, followed by a good hook.
+/// Runs two steps; before each, the hook `bad` and then a good hook are called.
 async fn run(bad: Registration, combine: Combine) -> LabRun {
     let good = fixed(BeforeStep, Before::ModifyInput(json!("good"))).priority(Priority::LOW);
     let hooks = HookDispatcher::builder().register(bad).register(good).combine(BeforeStep, combine);
@@ -48,7 +48,7 @@ async fn run(bad: Registration, combine: Combine) -> LabRun {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_hook_is_reported_and_the_next_one_is_called() {
+async fn failed_hook_is_reported_and_the_next_hook_is_called() {
     type Bad = fn() -> Registration;
     let rows: [(Bad, &str, &str, i64); 3] = [
         (failing_hook, "hook_failed", "the hook `bad` at before_step failed: no luck", 0),
@@ -66,7 +66,7 @@ async fn a_failed_hook_is_reported_and_the_next_one_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_required_hook_that_fails_fails_the_step() {
+async fn step_fails_if_a_required_hook_fails() {
     type Bad = fn() -> Registration;
     let rows: [(Bad, &str); 3] =
         [(failing_hook, "hook_failed"), (panicking_hook, "hook_panicked"), (hanging_hook, "hook_timed_out")];
@@ -86,7 +86,7 @@ async fn run_loop(registration: Registration, count: usize) -> LabRun {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_keeps_failing_is_disabled_then_tried_again() {
+async fn repeatedly_failing_hook_is_disabled_and_later_tried_again() {
     let calls = Arc::new(AtomicU32::new(0));
     let count = calls.clone();
     let hook = hook_fn(move |_: HookContext| {
@@ -97,14 +97,14 @@ async fn a_hook_that_keeps_failing_is_disabled_then_tried_again() {
     let bad = Registration::new("bad").at(BeforeStep, hook).select(selector);
     let bad = bad.breaker(BreakerSettings { threshold: 3, recovery: Duration::from_secs(10) });
     let ran = run_loop(bad, 20).await;
-    // Three calls at 0, 1 and 2 s, then one trial at 12 s.
+    // Three calls at 0, 1 and 2 s, then one trial call at 12 s.
     assert_eq!((calls.load(Ordering::SeqCst), ran.started.len()), (4, 20));
     let are_disabled: Vec<_> = ran.finished.warnings.iter().map(|w| w.message.contains("disabled")).collect();
     assert_eq!(are_disabled, [false, false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_required_hook_that_is_disabled_fails_the_step() {
+async fn step_fails_if_a_required_hook_is_disabled() {
     let bad = failing_hook().required().breaker(BreakerSettings { threshold: 1, recovery: Duration::from_secs(10) });
     let hooks = HookDispatcher::builder().register(bad);
     let steps = [echo("a", json!(1)).with_on_error(OnErrorPolicy::Continue), echo("b", json!(1))];
@@ -113,7 +113,7 @@ async fn a_required_hook_that_is_disabled_fails_the_step() {
 }
 
 #[test]
-fn a_hook_that_blocks_its_thread_is_abandoned() {
+fn hook_that_blocks_its_thread_is_abandoned() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -193,7 +193,7 @@ impl Point for BeforeOrder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hosts_can_fire_their_own_points_and_those_of_the_executor() {
+async fn host_can_fire_custom_points_and_executor_points() {
     async fn refused_course<P: Point<Answer = Permit> + Copy>(point: P) -> String {
         let dispatcher = HookDispatcher::builder().register(fixed(point, Permit::Cancel("no".into()))).build();
         format!("{:?}", dispatcher.fire(point, HostPoint::default()).await.unwrap().course)
@@ -237,8 +237,8 @@ async fn hosts_can_fire_their_own_points_and_those_of_the_executor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_is_ignored() {
-    // Would answer after its timeout if it were not dropped.
+async fn late_answer_is_ignored() {
+    // This hook would answer after its timeout if it were not dropped.
     let hook = hook_fn(|_: HookContext| async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         Ok(OnError::Replace(json!("too late")))

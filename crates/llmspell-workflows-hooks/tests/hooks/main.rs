@@ -1,4 +1,4 @@
-//! Hooks and events in real runs on the real engine.
+//! Hooks and events in runs on the real engine.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -1,4 +1,4 @@
-//! A recorded answer is obeyed without asking again, wherever the process crashes.
+//! A recorded answer is applied without asking the hook again, wherever the process crashes.
 
 use std::{
     collections::BTreeMap,
@@ -24,14 +24,14 @@ use serde_json::{Value, json};
 
 use crate::support::{RecordedRun, echo, fail, put};
 
-/// How often each event happened, by name.
+/// The number of times that each event happened, by name.
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn count(counts: &Counts, name: String) {
     *counts.lock().unwrap().entry(name).or_default() += 1;
 }
 
-/// Creates a hook that gives the first answer on its first call and the second one from then on.
+/// Creates a hook that gives the first answer on its first call and the second answer on all later calls.
 fn counted<P: Point>(point: P, asked: &Counts, answers: [P::Answer; 2]) -> Registration
 where
     P::Answer: Clone + Sync,
@@ -46,7 +46,7 @@ where
     Registration::new("counted").at(point, hook).timeout(Duration::from_secs(60))
 }
 
-/// Creates a test that runs `steps` with this hook and counts the activities.
+/// Creates a test that runs `steps` with this hook and counts the executions of each activity.
 fn test(steps: &[Step], hooks: Registration, effects: &Counts) -> CrashTest {
     let layer = HookLayer::new(Arc::new(HookDispatcher::builder().register(hooks).build()));
     let test = CrashTest::new(Definition::sequence("test", steps.to_vec()), json!({}))
@@ -58,8 +58,8 @@ fn test(steps: &[Step], hooks: Registration, effects: &Counts) -> CrashTest {
             async move {
                 let input = context.input().clone();
                 match name {
-                    "fail" => Err(Error::transient("boom", "it failed")),
-                    "flaky" if context.path().generation() == 1 => Err(Error::transient("boom", "it failed")),
+                    "fail" => Err(Error::transient("boom", "the step failed")),
+                    "flaky" if context.path().generation() == 1 => Err(Error::transient("boom", "the step failed")),
                     "put" => Ok(ActivityOutput::from(input.clone()).with_state("k", input["k"].clone())),
                     _ => Ok(input.into()),
                 }
@@ -68,9 +68,9 @@ fn test(steps: &[Step], hooks: Registration, effects: &Counts) -> CrashTest {
     })
 }
 
-/// Crashes a run of `steps` at every boundary, and checks that it resumes without asking recorded questions again.
+/// Crashes a run of `steps` at every boundary, and checks that the resumed run does not ask for recorded answers again.
 ///
-/// The hook at `point` first gives `answer`, then `other`, so that asking again changes the result.
+/// The hook at `point` answers `answer` once and `other` after that, so asking it again would change the result.
 fn crash_everywhere<P: Point + Copy>(
     steps: impl IntoIterator<Item = Step>,
     point: P,
@@ -117,7 +117,7 @@ fn crash_everywhere<P: Point + Copy>(
 }
 
 #[test]
-fn hooks_are_not_asked_again_for_recorded_answers_before_a_step() {
+fn recorded_answers_before_a_step_are_not_asked_for_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     let entry = CacheEntry { key: "k".into(), ttl: Duration::from_secs(60) };
     for answer in [
@@ -137,7 +137,7 @@ fn hooks_are_not_asked_again_for_recorded_answers_before_a_step() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_for_recorded_answers_after_a_step() {
+fn recorded_answers_after_a_step_are_not_asked_for_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         After::ModifyOutput(json!("another")),
@@ -151,7 +151,7 @@ fn hooks_are_not_asked_again_for_recorded_answers_after_a_step() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_for_recorded_answers_to_errors() {
+fn recorded_answers_to_errors_are_not_asked_for_again() {
     let step = || [Step::function("a", "flaky", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         OnError::Replace(json!("another")),
@@ -165,7 +165,7 @@ fn hooks_are_not_asked_again_for_recorded_answers_to_errors() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_for_recorded_answers_at_decisions() {
+fn recorded_answers_at_decisions_are_not_asked_for_again() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     crash_everywhere(choice(), BranchDecision, OnBranch::Redirect(1), OnBranch::Continue);
     let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
@@ -177,7 +177,7 @@ fn hooks_are_not_asked_again_for_recorded_answers_at_decisions() {
 }
 
 #[test]
-fn a_recorded_retry_does_not_run_the_first_generation_again() {
+fn recorded_retry_does_not_run_the_first_generation_again() {
     let steps = [Step::function("a", "flaky", json!("own"))];
     for crash_at in 0.. {
         let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
@@ -194,7 +194,7 @@ fn a_recorded_retry_does_not_run_the_first_generation_again() {
 }
 
 #[test]
-fn a_completed_part_of_a_fork_is_not_run_again() {
+fn completed_part_of_a_fork_does_not_run_again() {
     let steps = [echo("a", json!(0))];
     let mut completed_parts = 0;
     for crash_at in 0.. {
@@ -220,9 +220,9 @@ fn a_completed_part_of_a_fork_is_not_run_again() {
 }
 
 #[test]
-fn a_resumed_run_asks_only_about_steps_that_have_not_ended() {
+fn resumed_run_calls_hooks_only_for_steps_that_have_not_ended() {
     let steps = [put("a", "k", json!(1)), Parallel::new([echo("x", json!(1))]).into_step("both")];
-    // The first crash after which the first step is recorded.
+    // Find the first crash point at which the first step has been recorded.
     let crashed = (0..100).find_map(|crash_at| {
         let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
         let hook = counted(BeforeStep, &asked, [Before::Continue, Before::Continue]);
@@ -239,7 +239,7 @@ fn a_resumed_run_asks_only_about_steps_that_have_not_ended() {
 }
 
 #[test]
-fn a_secret_in_an_answer_is_masked_in_the_record() {
+fn secret_in_an_answer_is_masked_in_the_record() {
     let hook = hook_fn(|context: HookContext| async move {
         let mut input = context.input()?.unwrap();
         let seen = Arc::make_mut(&mut input);

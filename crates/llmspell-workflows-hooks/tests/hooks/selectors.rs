@@ -1,4 +1,4 @@
-//! How selectors choose the steps that a hook concerns.
+//! How selectors choose the steps that a hook is called for.
 
 use llmspell_workflows_basic::model::{Definition, Loop, Parallel, Step};
 use llmspell_workflows_hooks::{
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::{Lab, echo};
 
-/// Returns the steps of a run of the workflow `name` at which a hook with `selector` is calls_with.
+/// Runs the workflow `name`, and returns the steps for which a hook with `selector` is called.
 async fn calls_with(
     name: &str,
     selector: Selector,
@@ -67,7 +67,7 @@ async fn selectors_match_by_id_kind_path_and_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stages_are_directly_below_the_root_and_iterations_have_the_kind_loop() {
+async fn selectors_match_stages_below_the_root_and_iterations_as_loops() {
     let stages = calls_with("test", Selector::all(), |registration, calls| {
         let hook = hook_fn(move |context: HookContext| {
             calls.record(&context);

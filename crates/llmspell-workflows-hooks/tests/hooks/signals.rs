@@ -1,4 +1,4 @@
-//! Hooks do not run under a lock of the run, so they may send it signals.
+//! Hooks are not called under a lock of the run, so they may send signals to the run.
 
 use std::{
     sync::{Arc, OnceLock, mpsc},
@@ -19,9 +19,9 @@ use serde_json::json;
 use super::support::Lab;
 
 #[test]
-fn a_hook_that_refuses_a_signal_can_send_another() {
+fn hook_that_refuses_a_signal_can_send_another() {
     let (sender, receiver) = mpsc::channel();
-    // On a separate thread, so that a deadlock fails the test instead of blocking it.
+    // Use a separate thread, so that a deadlock fails the test instead of blocking it.
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         sender.send(runtime.block_on(refuse_then_accept()))
@@ -36,7 +36,7 @@ async fn refuse_then_accept() -> serde_json::Value {
     let refuse = hook_fn(move |_: HookContext| {
         let run = seen.get().unwrap().clone();
         async move {
-            // A warning means that it has refused one signal and sent another.
+            // A warning means that this hook has already refused a signal and sent another.
             if run.warnings().is_empty() {
                 run.signal("go", 2);
                 return Ok(Permit::Cancel("not this one".into()));

@@ -1,4 +1,4 @@
-//! Which subscribers receive which events, and what happens if one is too slow.
+//! Which subscribers receive which events, and what happens if a subscriber is too slow.
 
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +36,7 @@ fn drain(subscription: &mut Subscription) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn filters_match_patterns_of_kinds_and_paths() {
+async fn filters_match_kinds_and_paths_by_pattern() {
     for (filter, expected) in [
         (Filter::all().kind("run.completed"), vec!["run.completed "]),
         (Filter::all().kind("block.*"), vec!["block.joined /main/each", "block.joined /main/both"]),
@@ -60,7 +60,7 @@ async fn filters_match_patterns_of_kinds_and_paths() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_kinds_with_subscribers_are_wanted() {
+async fn event_kinds_are_wanted_only_while_they_have_subscribers() {
     let bus = EventBus::new();
     assert!(!bus.is_wanted());
     let one = bus.subscribe(Filter::all().kind("step.*"));
@@ -74,7 +74,7 @@ async fn only_kinds_with_subscribers_are_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_subscriber_loses_the_oldest_events_and_learns_how_many() {
+async fn stuck_subscriber_loses_the_oldest_events_and_is_told_how_many() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));
@@ -89,7 +89,7 @@ async fn a_stuck_subscriber_loses_the_oldest_events_and_learns_how_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_waits_for_events_and_ends_with_the_bus() {
+async fn subscription_waits_for_events_and_ends_with_the_bus() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("custom"));
     let waiting = tokio::spawn(async move {
@@ -108,7 +108,7 @@ async fn a_subscription_waits_for_events_and_ends_with_the_bus() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_converts_into_a_stream() {
+async fn subscription_converts_into_a_stream() {
     use futures_util::StreamExt;
     let bus = EventBus::new();
     let stream = bus.subscribe(Filter::all().kind("run.*")).into_stream();
@@ -118,7 +118,7 @@ async fn a_subscription_converts_into_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_still_handles_the_next_event() {
+async fn handler_that_panics_still_handles_the_next_event() {
     let bus = EventBus::new();
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let first = Arc::new(Mutex::new(true));
@@ -138,7 +138,7 @@ async fn a_handler_that_panics_still_handles_the_next_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_if_wanted_is_decided_when_a_definition_is_prepared() {
+async fn only_if_wanted_checks_for_subscribers_when_a_definition_is_prepared() {
     let bus = EventBus::new();
     let layer = EventLayer::only_if_wanted(bus.clone());
     let engine = Lab::new().engine().interceptor(Position::Hooks, layer).build();

@@ -12,7 +12,7 @@ use llmspell_workflows_state::{
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Definitions as readable files: `HASH.json` in one folder.
+/// A folder with definitions as readable files called `HASH.json`.
 #[derive(Debug, Clone)]
 pub(super) struct Definitions {
     folder: PathBuf,
@@ -33,12 +33,12 @@ impl Definitions {
 
     fn put_now(&self, hash: &str, definition: &Value) -> io::Result<()> {
         let (path, text) = (self.path(hash), serde_json::to_vec(definition)?);
-        // A damaged file is written again.
+        // Write the file unless it already has this content; a damaged file is replaced.
         if fs::read(&path).is_ok_and(|kept| kept == text) {
             return Ok(());
         }
         SystemDisk.create_dir(&self.folder)?;
-        // Written under a temporary name first, so that a partial file never has the name of the hash.
+        // Write to a temporary name first, so that a partial file is never called `HASH.json`.
         let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
         let mut file = fs::File::create_new(&draft)?;
         file.write_all(&text)?;
@@ -56,7 +56,7 @@ impl Definitions {
 
     pub(super) fn hashes_now(&self) -> io::Result<Vec<String>> {
         let names = SystemDisk.list(&self.folder)?;
-        // A name that starts with a dot is a file being written.
+        // Files whose name starts with a dot are still being written.
         let hash = |name: &String| Some(name.strip_suffix(".json")?.to_owned()).filter(|hash| !hash.starts_with('.'));
         Ok(names.iter().filter_map(hash).collect())
     }

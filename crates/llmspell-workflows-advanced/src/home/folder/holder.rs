@@ -1,4 +1,4 @@
-//! The file beside a journal's lock that names its holder and the port to notify.
+//! The file beside a journal's lock that contains the lock's holder and the port on which to notify it.
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use crate::ExecutorError;
 
 const HOLDER: &str = "holder.json";
 
-/// Writes that this process holds the journal in `folder`, and where it is notified of messages.
+/// Writes the holder file of the journal in `folder`, with this process as the holder and `contact` as the port.
 pub(super) fn announce(folder: &Path, contact: Contact) -> Result<(), ExecutorError> {
     let path = folder.join(HOLDER);
     let command = std::env::args().next().unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) fn announce(folder: &Path, contact: Contact) -> Result<(), ExecutorEr
     fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
-/// Returns the holder of the journal in `folder`; `is_held` checks the lock itself.
+/// Returns the holder of the journal in `folder`; `is_held` checks the lock.
 pub(super) fn holder(
     folder: &Path,
     is_held: impl Fn() -> Result<bool, ExecutorError>,
@@ -34,7 +34,7 @@ pub(super) fn holder(
     })
 }
 
-/// Returns the process that last claimed the journal, and its description.
+/// Returns the id and the description of the process that last claimed the journal.
 pub(super) fn read_holder(folder: &Path) -> Option<(u32, String)> {
     let file = read_file(folder)?;
     let pid = u32::try_from(file["pid"].as_u64()?).ok()?;
@@ -45,7 +45,7 @@ pub(super) fn holder_or_unknown(holder: Option<String>) -> Holder {
     Holder(holder.unwrap_or_else(|| "an unknown process".to_owned()))
 }
 
-/// Returns where the holder of the journal in `folder` is notified.
+/// Returns the contact of the holder of the journal in `folder`.
 pub(super) fn contact(folder: &Path) -> Contact {
     let port = read_file(folder).and_then(|file| file["port"].as_u64()?.try_into().ok());
     port.map_or(Contact::None, Contact::Port)

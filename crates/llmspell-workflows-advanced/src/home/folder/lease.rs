@@ -1,4 +1,4 @@
-//! Leasing journals.
+//! Leases journals.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,13 +14,13 @@ use super::{
 use crate::ExecutorError;
 
 impl Folder {
-    /// Leases `journal` for a process that is notified at `contact`.
+    /// Leases `journal` for a process that is notified of messages at `contact`.
     pub(super) fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
         let ended = ended_of(&self.summaries(journal)?);
         Ok(Lease { ended, ..self.open(journal, contact)? })
     }
 
-    /// Leases an unleased journal without runs to resume, or a new one.
+    /// Leases an unleased journal that has no runs to resume, or a new journal.
     pub(super) fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
         if let Some(single) = &self.single {
             self.check_kind()?;
@@ -36,7 +36,7 @@ impl Folder {
                 return Ok(lease);
             }
         }
-        // If two processes pick the same number, one of them takes the next.
+        // If two processes pick the same number, one of them tries the next number.
         loop {
             match self.open(&JournalId::new(&format!("{number:06}")), contact) {
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => number += 1,

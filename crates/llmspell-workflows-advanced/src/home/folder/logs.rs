@@ -1,4 +1,4 @@
-//! Reading the journals of a folder while other processes may write them.
+//! Reads the journals of a folder, which other processes may be writing at the same time.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// How often a journal that is being written is read before it counts as damaged.
+/// The number of times that a journal is read while it is being written before it counts as damaged.
 const READS_MAX: usize = 5;
 
 impl Folder {
@@ -41,7 +41,7 @@ impl Folder {
         Ok(self.logs()?.into_iter().map(|(_, journal)| journal).collect())
     }
 
-    /// Returns the logs by number.
+    /// Returns the logs with their numbers.
     pub(super) fn logs(&self) -> Result<Vec<(u32, JournalId)>, ExecutorError> {
         self.check_kind()?;
         let folder = self.path.join(JournalKind::Log.as_str());
@@ -52,7 +52,7 @@ impl Folder {
         Ok(logs)
     }
 
-    /// Whether a journal is leased.
+    /// Returns whether a journal is leased.
     pub(super) fn is_held(&self, journal: &JournalId) -> Result<bool, ExecutorError> {
         match &self.single {
             Some(single) => Ok(single.is_leased()),
@@ -68,7 +68,7 @@ impl Folder {
     pub(super) fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
         let holder = self.holder(journal)?;
         let owner = holder.as_ref().map(|holder| holder.0.as_str());
-        // A run without a start record was never acknowledged.
+        // Skip runs without a start record: their start was never acknowledged.
         let summary = |(run, records): &(Uuid, Vec<Record>)| RunSummary::of(*run, records, owner);
         Ok(self.peek(journal)?.iter().filter_map(summary).collect())
     }
@@ -93,13 +93,13 @@ impl Folder {
     /// Reads a journal strictly: any damage to synced records is an error.
     pub(super) fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
         if let Some(single) = &self.single {
-            // Opening the journal has verified it.
+            // The journal was verified when it was opened.
             return single.peek();
         }
         let dir = self.dir(journal);
         let mut read = WalJournal::check(&dir);
         for _ in 1..READS_MAX {
-            // A frame that is being written looks damaged for a moment.
+            // A frame looks damaged while it is being written.
             if read.is_ok() || !WalJournal::is_held(&dir)? {
                 break;
             }
@@ -109,9 +109,9 @@ impl Folder {
     }
 }
 
-/// Reads a log strictly with `check`, or with `peek` if it looks damaged while its holder writes it.
+/// Reads a log strictly with `check`, or with `peek` if the log looks damaged and has a holder, which may be writing.
 ///
-/// A damaged log without a holder is an error: returning fewer records than were synced would be wrong.
+/// A damaged log without a holder is an error, because a tolerant read could omit synced records.
 fn read_shared<T>(
     dir: &Path,
     peek: impl Fn() -> Result<T, JournalError>,
@@ -119,7 +119,7 @@ fn read_shared<T>(
 ) -> Result<T, ExecutorError> {
     match check() {
         Err(JournalError::Log(LogError::Damaged { .. })) if WalJournal::is_held(dir)? => Ok(peek()?),
-        // Its holder may have exited meanwhile.
+        // The holder may have exited after the first read, so check again.
         Err(JournalError::Log(LogError::Damaged { .. })) => Ok(check()?),
         read => Ok(read?),
     }

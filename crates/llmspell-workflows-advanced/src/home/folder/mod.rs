@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! HOME/definitions/HASH.json   the definitions that runs are pinned to
-//! HOME/log/NUMBER/             the journal of one process, which holds its lock
-//! HOME/log/NUMBER/holder.json  that process, and the port where it is notified of messages
-//! HOME/fjall/, HOME/sled/      instead of log/: a journal for one process at a time
+//! HOME/log/NUMBER/             the journal of one process, locked by that process
+//! HOME/log/NUMBER/holder.json  the process, and the port on which it is notified of messages
+//! HOME/fjall/, HOME/sled/      instead of log/: a journal that allows only one process at a time
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
 
@@ -35,16 +35,16 @@ pub use self::single::JournalKind;
 use super::{BackupReport, Contact, Holder, Home, HomeUsage, JournalId, Lease, Upkeep, notify::notify_holder};
 use crate::ExecutorError;
 
-/// A home in a folder: the journals of all processes that use it, the definitions of their runs, and ended runs.
+/// A home in a folder, with the journals of all processes that use it, the definitions of their runs, and ended runs.
 #[derive(Debug, Clone)]
 pub struct FolderHome(Arc<Folder>);
 
-/// The blocking side of a folder home.
+/// The blocking implementation of a folder home.
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
     open: fn(&Path) -> Result<Stores, StoreError>,
-    /// The file name of the stores in the folder.
+    /// The name of the file or folder of the stores, in the home's folder.
     store: &'static str,
     stores: OnceCell<Stores>,
     definitions: Definitions,
@@ -53,14 +53,15 @@ struct Folder {
 }
 
 impl FolderHome {
-    /// Returns the home in the folder `path`, which is created by the first run; several processes can share it.
+    /// Returns the home in the folder `path`. The first run creates the folder. Several processes can share the home.
     #[cfg(feature = "sqlite")]
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::with(path.into(), "store.db", |path| Stores::sqlite(path))
     }
 
-    /// Returns the home in the folder `path`, which is created by the first run; one process at a time can open it.
+    /// Returns the home in the folder `path`. The first run creates the folder. Only one process at a time can open the
+    /// home.
     #[cfg(feature = "sled")]
     #[must_use]
     pub fn embedded(path: impl Into<PathBuf>) -> Self {
@@ -76,7 +77,7 @@ impl FolderHome {
         Self(Arc::new(Folder { path, open, store, stores: OnceCell::new(), definitions, single: None }))
     }
 
-    /// Sets the kind of journal; a home that already has runs in a journal must keep its kind.
+    /// Sets the kind of journal. The kind cannot change once the home has runs in a journal.
     #[must_use]
     pub fn with_journal(self, kind: JournalKind) -> Self {
         let Folder { path, open, store, .. } = &*self.0;
@@ -85,13 +86,13 @@ impl FolderHome {
         Self(Arc::new(Folder { path: path.clone(), open: *open, store, stores: OnceCell::new(), definitions, single }))
     }
 
-    /// Returns the kind of its journals.
+    /// Returns the kind of the home's journals.
     #[must_use]
     pub fn journal(&self) -> JournalKind {
         self.0.kind()
     }
 
-    /// Returns its path.
+    /// Returns the path of the home's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path

@@ -1,4 +1,4 @@
-//! Journals that only one process can open at a time.
+//! Journals that allow only one process at a time.
 
 use std::{
     fmt, fs,
@@ -18,12 +18,12 @@ use crate::ExecutorError;
 /// The kind of journals in a home.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum JournalKind {
-    /// A write-ahead log per process, so that several processes can share the home.
+    /// One write-ahead log per process, so that several processes can share the home.
     #[default]
     Log,
-    /// A journal on fjall, for one process at a time; needs the feature `fjall`.
+    /// A journal in fjall, which allows only one process at a time; requires the feature `fjall`.
     Fjall,
-    /// A journal on sled, for one process at a time; needs the feature `sled`.
+    /// A journal in sled, which allows only one process at a time; requires the feature `sled`.
     Sled,
 }
 
@@ -31,7 +31,7 @@ impl JournalKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Log, Self::Fjall, Self::Sled];
 
-    /// Returns its name, which is also that of its folder in the home.
+    /// Returns the name of the kind, which is also the name of the journal's folder in the home.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl JournalKind {
         }
     }
 
-    /// Whether this program was built with support for it.
+    /// Returns whether this program was built with support for this kind.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
@@ -80,7 +80,7 @@ impl fmt::Display for JournalKind {
     }
 }
 
-/// The only journal of a home, which this process keeps open from the first read until the home is dropped.
+/// The only journal of a home. This process keeps it open from the first access until the home is dropped.
 #[derive(Debug)]
 pub(super) struct SingleJournal {
     kind: JournalKind,
@@ -94,11 +94,11 @@ struct State {
     leased: Weak<LeasedJournal>,
 }
 
-/// The journal while an executor holds it; once it is dropped, another executor of this process can lease it.
+/// The journal while an executor holds it. Once this is dropped, another executor of this process can lease it.
 #[derive(Debug)]
 struct LeasedJournal(Arc<dyn Journal>);
 
-/// Blocks on `future`, on a thread that may block.
+/// Blocks the thread until `future` completes; must be called on a thread that may block.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     Handle::current().block_on(future)
 }
@@ -138,7 +138,7 @@ impl SingleJournal {
         Ok((!records.is_empty()).then_some(records))
     }
 
-    /// Leases the journal unless another executor has it.
+    /// Leases the journal unless another executor has leased it.
     pub(super) fn lease(&self) -> Result<Arc<dyn Journal>, ExecutorError> {
         let mut state = self.state();
         if state.leased.strong_count() > 0 {
@@ -170,7 +170,7 @@ impl SingleJournal {
 }
 
 impl Folder {
-    /// Checks that no runs are in a journal of another kind, where they would be overlooked.
+    /// Checks that no runs are in a journal of a different kind, where they would be overlooked.
     pub(super) fn check_kind(&self) -> Result<(), ExecutorError> {
         let is_other = |kind: &JournalKind| *kind != self.kind() && has_files(&self.path.join(kind.as_str()));
         match JournalKind::ALL.into_iter().find(is_other) {

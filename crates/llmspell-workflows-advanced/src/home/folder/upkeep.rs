@@ -20,7 +20,7 @@ impl Folder {
             return Ok(false);
         }
         let dir = self.dir(&id);
-        // Release the lease; a process that takes the journal before it is reopened keeps it.
+        // Release the lease. If another process takes the journal before it is reopened here, the journal stays.
         drop(journal);
         match open_log(&dir) {
             Ok(log) if Journal::runs(&log).is_empty() => {
@@ -48,7 +48,7 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
     if to.exists() {
         return Err(file_error(io::ErrorKind::AlreadyExists.into()));
     }
-    // Written under a temporary name first, so that a partial copy is never taken for a backup.
+    // Copy to a temporary name first, so that a partial copy is never mistaken for a backup.
     let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let draft = to.with_file_name(format!(".{name}.{}", Uuid::now_v7()));
     let copied = copy_to(home, &draft).await;
@@ -62,7 +62,7 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
             Ok(copied)
         });
         if placed.is_err() {
-            // The first error is the one to report.
+            // Ignore errors here: the first error is reported.
             let _ = fs::remove_dir_all(&from);
         }
         placed
@@ -72,8 +72,8 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 
 /// Copies `home` to `to`.
 ///
-/// Journals come first, since a run that leaves them meanwhile is in the store by then. Definitions come last, since
-/// all that the copied runs refer to are stored by then.
+/// Copies the journals first and the store next, so that a run that moves to the store during the copy is not missed.
+/// Copies the definitions last, when every definition that a copied run refers to is stored.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
     let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
     for journal in home.journals().await? {
@@ -89,7 +89,7 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
         let kept = copy.stores().await?;
         let mut left = Vec::new();
         for (run, records) in &live {
-            // The run has ended since its journal was read, or has been deleted from the archive.
+            // The run has ended since the journal was read, or has been deleted from the archive.
             let archived = archive::get(kept, *run).await?;
             left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
         }
@@ -126,7 +126,7 @@ impl FolderHome {
     }
 }
 
-/// Returns the size of the files under `path` in bytes; files that are removed meanwhile do not count.
+/// Returns the total size in bytes of the files under `path`; files that are removed in the meantime do not count.
 fn bytes_in(path: &Path) -> io::Result<u64> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let metadata = match fs::symlink_metadata(path) {

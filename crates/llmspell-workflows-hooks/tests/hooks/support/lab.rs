@@ -15,7 +15,7 @@ use llmspell_workflows_hooks::{
 use llmspell_workflows_testing::clock::PausedClock;
 use serde_json::{Value, json};
 
-/// Test activities that record each start.
+/// Activities for tests, with a log of their starts.
 #[derive(Clone)]
 pub(crate) struct Lab {
     activities: Activities,
@@ -33,17 +33,17 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let mut lab = Self { activities: Activities::new(), started: Arc::default() };
         lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
-        lab.register("fail", |_| async move { Err(StepError::transient("boom", "it failed")) });
-        // Fails in its first generation.
+        lab.register("fail", |_| async move { Err(StepError::transient("boom", "the step failed")) });
+        // Fails in the first generation of a step.
         lab.register("flaky", |context| async move {
             match context.path().generation() {
-                1 => Err(StepError::transient("boom", "it failed")),
+                1 => Err(StepError::transient("boom", "the step failed")),
                 generation => Ok(json!(generation).into()),
             }
         });
         lab.register("hang", |context| async move {
             context.cancelled().await;
-            Err(StepError::transient("stopped", "it was stopped"))
+            Err(StepError::transient("stopped", "the step was stopped"))
         });
         lab.register("slow", |context| async move {
             tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())).await;
@@ -74,12 +74,12 @@ impl Lab {
         }
     }
 
-    /// Returns the path and attempt of each activity started so far, in order.
+    /// Returns the path and the attempt of each activity that has started, in order.
     pub(crate) fn started(&self) -> Vec<String> {
         self.started.lock().unwrap().clone()
     }
 
-    /// Returns an engine with these activities and the runtime's paused clock.
+    /// Returns a builder of an engine with these activities and the runtime's paused clock.
     pub(crate) fn engine(&self) -> EngineBuilder {
         Engine::builder().activities(self.activities.clone()).clock(PausedClock::new())
     }

@@ -28,7 +28,7 @@ impl RecordedRun {
         self.records().into_iter().filter_map(path).collect()
     }
 
-    /// Returns each decision and its path.
+    /// Returns each recorded decision with the path of its step.
     pub(crate) fn decided(&self) -> Vec<(String, Decision)> {
         let choice = |record| match record {
             Record::Decided { path, decision, .. } => Some((path, decision)),
