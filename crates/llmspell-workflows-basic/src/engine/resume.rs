@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Outcome;
 use crate::StepPath;
 
-/// What is known of a run to resume, apart from what interceptors replay.
+/// The known facts about a run to resume, apart from the records that interceptors replay.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub(super) run_id: Uuid,
@@ -53,14 +53,14 @@ impl Resume {
         self
     }
 
-    /// Adds generations under which steps are entered instead, by path.
+    /// Sets the generations under which steps are entered, by the path of the step.
     #[must_use]
     pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.reentered.extend(steps);
         self
     }
 
-    /// Adds inputs that activities receive instead of their parameters, by path.
+    /// Adds inputs that activities receive instead of their parameters, by the path of the step.
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
@@ -88,7 +88,7 @@ impl Resume {
         self
     }
 
-    /// Adds recorded paths, so no step is entered again under a generation that one of them contains.
+    /// Adds recorded paths, so that a step is not entered again under a generation that one of these paths contains.
     #[must_use]
     pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
         for path in paths {
