@@ -73,7 +73,7 @@ impl<'a> Block<'a> {
         Call::new(self.context.clone(), &self.plan.branches[number])
     }
 
-    /// Replays the branches that are recorded as ended, in their order, before any other begins.
+    /// Replays the branches that are recorded as ended, in the recorded order, before any other branch begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
             let nth = choice::EndedNth(self.order.len() as u64);
@@ -163,7 +163,7 @@ impl<'a> Block<'a> {
                 Some(outcome) => outcome,
                 None => self.finish().await,
             },
-            // Waiting branches were stopped with the others.
+            // The waiting branches were stopped together with the running ones.
             Verdict::Won | Verdict::Lost => {
                 let ended = self.finish().await;
                 unfinished.stuck_or(ended)
