@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn decisions_serialize_as_kind_key_and_value() {
+    fn decisions_serialize_with_their_kind_key_and_value() {
         let answer = Decision::HookAnswer("before_step".into(), 2, Arc::new(json!({"x": 1})));
         let cases = [
             (Decision::Branch(Some(1)), json!({"branch": 1}), "branch"),

@@ -183,7 +183,7 @@ mod tests {
         let mut first = std::pin::pin!(low.acquire());
         let mut second = std::pin::pin!(high.acquire());
         assert!(first.as_mut().now_or_never().is_none());
-        assert!(second.as_mut().now_or_never().is_none(), "it must not overtake a step that allows fewer holders");
+        assert!(second.as_mut().now_or_never().is_none(), "a later step must not overtake the first waiter");
         drop(held);
         let first = first.await;
         let _second = second.await;

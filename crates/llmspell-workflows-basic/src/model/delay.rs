@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_parse_and_survive_a_round_trip() {
+    fn durations_parse_and_round_trip() {
         for (text, milliseconds) in [
             ("30s", 30_000),
             ("5m", 300_000),

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_parse_from_their_serialized_name() {
+    fn statuses_parse_from_their_serialized_names() {
         for status in RunStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
             assert_eq!(status.to_string().parse(), Ok(status));
