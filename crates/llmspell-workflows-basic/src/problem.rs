@@ -91,7 +91,7 @@ impl Problem {
         match nearest(name, known.iter().copied()) {
             Some(near) => self.with_help(format!("did you mean `{near}`?")),
             None if known.is_empty() => self,
-            None => self.with_help(format!("known are: {}", known[..known.len().min(KNOWN_SHOWN)].join(", "))),
+            None => self.with_help(format!("known names: {}", known[..known.len().min(KNOWN_SHOWN)].join(", "))),
         }
     }
 }

@@ -84,7 +84,7 @@ impl ActivityOutput {
 pub struct ParamProblem {
     /// A JSON pointer to the wrong part; empty for the parameters as a whole.
     pub pointer: String,
-    /// What is wrong.
+    /// A description of the problem.
     pub message: String,
     /// How to fix the problem.
     pub help: Option<String>,

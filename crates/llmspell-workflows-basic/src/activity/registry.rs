@@ -50,7 +50,7 @@ impl Activities {
         self
     }
 
-    /// Adds all activities and providers of `other`; they replace those of this registry that have the same names.
+    /// Adds all activities and providers of `other`; they replace activities and providers with the same names.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.named.extend(other.named);
         self.providers.extend(other.providers);

@@ -35,7 +35,7 @@ impl Call {
         Ok(Some(Arc::new(shown)))
     }
 
-    /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
+    /// Replaces the input with an input derived from [`Self::shown_input`]; masked values become secrets again.
     ///
     /// # Errors
     /// Fails if a reference in the parameters cannot be resolved.

@@ -100,7 +100,7 @@ impl Cancel {
         above.or_else(|| self.0.reason.get().copied())
     }
 
-    /// Returns the token, for libraries that accept one.
+    /// Returns the token of the request, for libraries that accept a token.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.0.token

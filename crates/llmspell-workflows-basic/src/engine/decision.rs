@@ -149,7 +149,7 @@ choices! {
     FirstFailed = "first_failed" -> usize;
     /// The result of attempt `n`, if another attempt follows.
     Attempt(n: u32) = "attempt" -> crate::engine::Attempt;
-    /// The time by which the step must have ended, with all its attempts.
+    /// The time by which all attempts of the step must have ended.
     TotalDeadline = "total_deadline" -> Timestamp;
     /// The time by which attempt `n` must have ended.
     AttemptDeadline(n: u32) = "attempt_deadline" -> Timestamp;

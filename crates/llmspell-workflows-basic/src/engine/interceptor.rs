@@ -67,7 +67,7 @@ pub trait Interceptor: Send + Sync {
 /// An event that concerns a run as a whole.
 #[derive(Debug, Clone, Copy)]
 pub enum Happening<'a> {
-    /// The run begins to be driven, for the first time or again.
+    /// An engine begins to drive the run, for the first time or again.
     Begins,
     /// The run has ended or waits; everything that runs after its root step is included.
     Ends(&'a Outcome),
@@ -75,7 +75,7 @@ pub enum Happening<'a> {
     Warns(&'a Warning),
     /// The cancellation of the run is requested for the first time.
     Cancels {
-        /// Who requested it.
+        /// Who requested the cancellation.
         by: &'a Asker,
         /// Whether the run is to undo its steps.
         compensates: bool,
@@ -147,7 +147,7 @@ impl<'a> NextRecall<'a> {
     /// Asks the inner interceptors.
     ///
     /// # Errors
-    /// Fails if one of them cannot read its records.
+    /// Fails if an inner interceptor cannot read its records.
     pub async fn run(self, point: DecisionPoint<'a>) -> Result<Option<Decision>, StepError> {
         match self.slice.split_first() {
             Some((first, rest)) => first.recall(point, Self { slice: rest }).await,

@@ -36,7 +36,7 @@ struct SignalQueue {
 }
 
 impl Mailbox {
-    /// Creates a mailbox from which the signals with these numbers are already taken.
+    /// Creates a mailbox in which the signals with these numbers count as taken.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
         let last = taken.iter().copied().max().unwrap_or(0);
         Self { queue: Mutex::new(SignalQueue { taken, last, ..SignalQueue::default() }), arrival: Notify::new() }

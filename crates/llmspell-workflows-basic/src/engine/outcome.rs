@@ -242,7 +242,7 @@ impl Outcome {
         Self::Failed(Failure { error: Box::new(error), handled: false })
     }
 
-    /// Returns whether the step has ended, so is neither parked nor stuck.
+    /// Returns whether the step has ended, that is, whether it is neither parked nor stuck.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

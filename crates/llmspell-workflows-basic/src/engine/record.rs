@@ -232,7 +232,7 @@ impl Records {
         if node.role != Role::Iteration {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
-        // An iteration has the path of its loop.
+        // An iteration has the same path as its loop, plus its number.
         let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),

@@ -53,7 +53,7 @@ impl Resume {
         self
     }
 
-    /// Sets the generations under which steps are entered, by the path of the step.
+    /// Overrides the generations under which steps are entered, by the path of the step.
     #[must_use]
     pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.reentered.extend(steps);

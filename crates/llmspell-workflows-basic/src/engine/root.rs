@@ -26,7 +26,7 @@ impl Run {
                 let known = if known.is_empty() {
                     "the workflow has no environments".to_owned()
                 } else {
-                    format!("known are: {}", known.join(", "))
+                    format!("known environments: {}", known.join(", "))
                 };
                 let message = format!("unknown environment `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)

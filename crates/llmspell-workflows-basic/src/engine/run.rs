@@ -78,7 +78,7 @@ pub struct Warning {
     pub code: String,
     /// The path of the step.
     pub path: String,
-    /// What happened.
+    /// A description of the problem.
     pub message: String,
 }
 
@@ -115,7 +115,7 @@ impl Run {
 
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// Its `finally` steps still run; a request while they run stops them too.
+    /// The `finally` steps of the run still run; another request while they run stops them too.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
@@ -202,7 +202,7 @@ impl Run {
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Fails if neither the definition nor the engine declares it.
+    /// Fails if neither the definition nor the engine declares the limit.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");

@@ -51,7 +51,7 @@ impl Slots {
     /// Sets the result of step `number`.
     pub(crate) fn set(&self, number: usize, ended: VisibleResult) {
         let first = self.0[number].set(ended);
-        debug_assert!(first.is_ok(), "a step of a list ends once");
+        debug_assert!(first.is_ok(), "each step of a list ends only once");
     }
 
     pub(crate) fn get(&self, number: usize) -> Option<&VisibleResult> {

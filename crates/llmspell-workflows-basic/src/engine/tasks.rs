@@ -78,7 +78,7 @@ impl Tasks {
         F: FnOnce(Call) -> Fut,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` have this request to stop");
+        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` share this request to stop");
         if self.running.len() <= index {
             self.running.resize_with(index + 1, || None);
         }

@@ -147,8 +147,7 @@ impl Definition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// Every completion survives, even if the machine loses power: the completion is synced before anything depends on
-    /// it.
+    /// Every completion survives, even if the machine loses power: it is synced before anything depends on it.
     #[default]
     Sync,
     /// Every completion survives if the process is killed. If the machine loses power, completions since the

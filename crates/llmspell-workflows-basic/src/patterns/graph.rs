@@ -195,7 +195,9 @@ impl<'a> Walk<'a> {
         let all = all.collect::<Vec<_>>().join(", ");
         match (failures, successes) {
             (0, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
-            (0, _) => SkipReason::new("trigger_rule", format!("`{}` is not met: {all}", rule.as_str())),
+            (0, _) => {
+                SkipReason::new("trigger_rule", format!("the trigger rule `{}` is not met: {all}", rule.as_str()))
+            }
             _ => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
         }
     }

@@ -262,7 +262,8 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
         && let Some(index) = recall!(call, choice::FirstFailed)
     {
         if index >= items.len() {
-            let message = format!("the recorded failed iteration {index} does not exist: the loop has {}", items.len());
+            let total = items.len();
+            let message = format!("iteration {index} is recorded as failed, but the loop has only {total} iterations");
             return call.failed(StepError::configuration("wrong_decision", message));
         }
         if let Err(outcome) = collected.take(call, plan, &mut progress, index, execute(child(call, index)).await) {

@@ -80,7 +80,7 @@ impl<'a> Block<'a> {
             let known = self.call.recall(nth).await.map_err(|error| self.call.failed(error))?;
             let Some(number) = known else { break };
             if number >= self.plan.branches.len() || self.judge.has_ended(number) {
-                let message = format!("the recorded ended branch {number} does not exist or has ended before");
+                let message = format!("branch {number} is recorded as ended, but does not exist or has already ended");
                 return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
             }
             let outcome = execute(self.child(number)).await;

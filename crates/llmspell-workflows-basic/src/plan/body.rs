@@ -43,7 +43,7 @@ pub(crate) trait Composite: Send + Sync {
     /// Runs the steps inside the composite.
     fn perform(&self, call: Call) -> BoxFuture<'_, Outcome>;
 
-    /// Returns the steps directly inside it.
+    /// Returns the steps directly inside the composite.
     fn children(&self) -> Vec<Child<'_>>;
 
     /// Returns the order in which the composite's steps run, as seen from its step `child`.

@@ -71,8 +71,7 @@ fn cycle(waits_for: &[Vec<usize>], left: &[usize], start: usize) -> Vec<usize> {
     let mut walk = vec![start];
     loop {
         let last = walk[walk.len() - 1];
-        let next =
-            *waits_for[last].iter().find(|step| left[**step] > 0).expect("a remaining step waits for a remaining step");
+        let next = *waits_for[last].iter().find(|step| left[**step] > 0).expect("remaining steps wait for each other");
         if let Some(first) = walk.iter().position(|step| *step == next) {
             return walk.split_off(first);
         }

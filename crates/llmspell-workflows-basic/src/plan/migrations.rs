@@ -99,7 +99,7 @@ impl Builder<'_> {
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
                     let problem = Problem::error("unknown_reference", ProblemLocation::new("", field), message);
-                    self.problems.push(problem.with_help("refer to `state`, as it was before, or to `input`"));
+                    self.problems.push(problem.with_help("refer to `state`, which is the old state, or to `input`"));
                 }
                 template
             }

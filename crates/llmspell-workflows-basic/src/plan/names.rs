@@ -245,7 +245,7 @@ impl Builder<'_> {
             let elsewhere = self.all_ids.contains(id);
             let message = if elsewhere {
                 format!(
-                    "the step `{id}` is not visible here; only earlier steps of this list and of enclosing lists are"
+                    "the step `{id}` is not visible here; a step sees only earlier steps of its own and enclosing lists"
                 )
             } else {
                 format!("unknown step `{id}`")
@@ -278,7 +278,7 @@ impl Builder<'_> {
         let help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "none are defined here".to_owned(),
-            None => format!("known are: {}", known.join(", ")),
+            None => format!("known names: {}", known.join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
         self.problems.push(severity("unknown_reference", place.clone(), message.to_owned()).with_help(help));
