@@ -124,7 +124,7 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Whether a step with a condition or dependencies runs: `None`, or the reason to skip it.
+    /// The reason to skip a step with a condition or dependencies; `None` if the step runs.
     Enter = "enter" -> Option<SkipReason>;
     /// The branch that runs: of a conditional, 0 for `then` or 1 for `else`; of a switch, the number of the case (the
     /// default counts as the last case).

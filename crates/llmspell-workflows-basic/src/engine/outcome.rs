@@ -15,7 +15,7 @@ use crate::{
 pub enum Outcome {
     /// The step completed.
     Completed(Output),
-    /// The step did not run, for this reason.
+    /// The step was skipped, for this reason.
     Skipped(SkipReason),
     /// The step failed permanently.
     Failed(Failure),
@@ -80,7 +80,7 @@ pub struct Failure {
     pub handled: bool,
 }
 
-/// Why a step was cancelled, and what it left behind.
+/// Why a step was cancelled, and the activities that it left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
     /// Why the step was cancelled.

@@ -23,14 +23,14 @@ pub struct Resume {
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// Steps that can be undone, with their inputs and outcomes, in the order in which they ended.
     pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
-    /// Steps that have been undone (`true`), or were left as they are.
+    /// Steps that have been undone (`true`) or were deliberately left as they are (`false`).
     pub(super) undone: Vec<(StepPath, bool)>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
 }
 
 impl Resume {
-    /// Resumes the run `run_id`, started for the first time at `started_at`.
+    /// Resumes the run `run_id`, which was first started at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Resume {
         self
     }
 
-    /// Adds the paths of steps that have been undone (`true`), or were deliberately left as they are.
+    /// Adds the paths of steps that have been undone (`true`) or were deliberately left as they are (`false`).
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);

@@ -15,7 +15,7 @@ use crate::{
     model::ActivityName,
 };
 
-/// Executes leaves: in this process, or elsewhere.
+/// Executes leaves, in this process or elsewhere.
 pub trait Dispatch: Send + Sync {
     /// Performs one attempt of a leaf; returns an error only if the leaf failed.
     ///
@@ -60,7 +60,7 @@ pub(super) fn missing(name: &ActivityName) -> StepError {
     StepError::configuration("unknown_activity", format!("unknown activity `{name}`"))
 }
 
-/// Waits until a time: in this process, or by parking the run.
+/// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
     /// Waits until `wake_at`, which is already recorded, or returns [`Wake::Park`] to park the step.

@@ -14,7 +14,7 @@ use crate::model::Step;
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.
     Trace,
-    /// Replays recorded steps before anything else happens again.
+    /// Replays recorded steps before any inner interceptor can run again.
     Journal,
     /// Calls hooks once per generation of a step, not once per attempt; their answers are recorded.
     Hooks,

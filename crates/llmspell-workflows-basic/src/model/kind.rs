@@ -20,7 +20,7 @@ pub enum StepKind {
     Conditional(Conditional),
     /// Runs the list of the first case whose condition is true.
     Switch(Switch),
-    /// Follows the transitions from step to step, also backward.
+    /// Follows transitions from step to step, possibly back to an earlier step.
     Route(Route),
     /// Runs a list once for each item or number, or while a condition holds.
     Loop(Loop),
