@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{PathLink, engine::Call};
 
-/// The context of a call to an activity: its input, its place in the run, and its cancellation.
+/// The context of a call to an activity: the input, the position in the run, and the cancellation.
 #[derive(Debug, Clone)]
 pub struct ActivityContext {
     call: Call,
@@ -26,7 +26,7 @@ impl ActivityContext {
         Self { call, input }
     }
 
-    /// Returns the input: the step's parameters with every reference resolved.
+    /// Returns the input of the activity: the step's parameters with every reference resolved.
     #[must_use]
     pub fn input(&self) -> &Value {
         match &self.input {
@@ -55,7 +55,7 @@ impl ActivityContext {
 
     /// Returns the idempotency key, `RUN_ID` followed by the path.
     ///
-    /// It is the same for all attempts of one generation of the step, also after a crash.
+    /// The key is the same for all attempts of one generation of the step, even after a crash.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         format!("{}{}", self.run_id(), self.path())
@@ -78,7 +78,7 @@ impl ActivityContext {
         self.call.cancel().is_cancelled()
     }
 
-    /// Returns the token that is cancelled when the call should stop, for libraries that take one.
+    /// Returns a token that is cancelled when the call should stop, for libraries that accept a token.
     #[must_use]
     pub fn cancellation(&self) -> tokio_util::sync::CancellationToken {
         self.call.cancel().token().clone()

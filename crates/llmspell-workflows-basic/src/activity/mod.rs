@@ -1,4 +1,4 @@
-//! Leaf work with effects: [`Activity`], its [`ActivityContext`] and the registry [`Activities`].
+//! The work of leaves with effects: [`Activity`], its [`ActivityContext`], and the registry [`Activities`].
 
 mod context;
 mod function;
@@ -16,12 +16,12 @@ pub use registry::{Activities, Provider};
 
 use crate::{StepError, state::Change};
 
-/// Leaf work with effects: a tool, an agent, a function.
+/// The work of a leaf with effects: a tool, an agent, or a function.
 ///
-/// An activity may be performed more than once for one step: by retries, and after a crash between its effect and its
-/// record. All these calls share one [idempotency key](ActivityContext::idempotency_key). An activity should stop soon
-/// after it is [cancelled](ActivityContext::cancelled); the error names one that does not. Blocking work belongs in
-/// [`tokio::task::spawn_blocking`].
+/// An activity may be performed more than once for one step: when it is retried, and after a crash between its effect
+/// and its record. All these calls share one [idempotency key](ActivityContext::idempotency_key). An activity should
+/// stop soon after it is [cancelled](ActivityContext::cancelled); if it does not, the error of the run names it.
+/// Blocking work belongs in [`tokio::task::spawn_blocking`].
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -42,12 +42,13 @@ use crate::{StepError, state::Change};
 /// ```
 #[async_trait]
 pub trait Activity: Send + Sync {
-    /// Performs the work once.
+    /// Performs one attempt of the work.
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError>;
 
     /// Returns the problems of `params` that can be found before a run.
     ///
-    /// `dynamic` takes a JSON pointer; parts for which it returns true contain references and have no value yet.
+    /// `dynamic` takes a JSON pointer and returns whether that part contains references, so that its value is not known
+    /// yet.
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
@@ -59,7 +60,7 @@ pub trait Activity: Send + Sync {
 pub struct ActivityOutput {
     /// The output that later steps see.
     pub output: Value,
-    /// Its changes to the run's state.
+    /// The changes to the run's state.
     pub state_changes: Vec<Change>,
 }
 
@@ -81,10 +82,10 @@ impl ActivityOutput {
 /// A problem in an activity's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamProblem {
-    /// The JSON pointer to the part; empty for the whole.
+    /// A JSON pointer to the wrong part; empty for the parameters as a whole.
     pub pointer: String,
-    /// What is wrong.
+    /// A description of the problem.
     pub message: String,
-    /// How to fix it.
+    /// How to fix the problem.
     pub help: Option<String>,
 }

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use super::{Activity, ActivityContext, ActivityOutput};
 use crate::StepError;
 
-/// An activity that answers for a persona: the output of step X is also stored in the state.
+/// An activity that answers for a persona and also stores the output in the state.
 ///
-/// The key `X_result` gets the output, and `X_status` its `status` if that is `pass` or `fail`, otherwise `unknown`.
+/// If the step has the id `X`, the key `X_result` gets the output. The key `X_status` gets the output's `status` if it
+/// is `pass` or `fail`, or else `unknown`.
 pub struct Persona<A>(pub A);
 
 #[async_trait]

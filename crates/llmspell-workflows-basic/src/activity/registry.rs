@@ -7,7 +7,7 @@ use std::{
 use super::Activity;
 use crate::model::ActivityName;
 
-/// A registry of activities: by kind and name, or by a [`Provider`] for a whole kind.
+/// A registry of activities. Activities are registered by kind and name, or by a [`Provider`] for a whole kind.
 #[derive(Clone, Default)]
 pub struct Activities {
     named: BTreeMap<ActivityName, Arc<dyn Activity>>,
@@ -20,18 +20,18 @@ pub trait Provider: Send + Sync {
     /// Returns the activity `name`, if it exists.
     fn find(&self, name: &str) -> Option<Arc<dyn Activity>>;
 
-    /// Returns the names of all activities, for suggestions.
+    /// Returns the names of all activities, to suggest similar names in errors.
     fn names(&self) -> Vec<String>;
 }
 
 impl Activities {
-    /// Creates an empty registry, in which personas may be missing until they are called.
+    /// Creates an empty registry. A missing persona is only a warning until it is called.
     #[must_use]
     pub fn new() -> Self {
         Self { may_be_missing: BTreeSet::from(["persona-request".to_owned()]), ..Self::default() }
     }
 
-    /// Registers the activity `name` of `kind`, replacing one with the same name.
+    /// Registers the activity `name` of `kind`; replaces an activity with the same name.
     ///
     /// An activity with an empty name is the fallback for every unregistered name of its kind.
     pub fn register(
@@ -50,7 +50,7 @@ impl Activities {
         self
     }
 
-    /// Adds all activities and providers of `other`, replacing those with the same name.
+    /// Adds all activities and providers of `other`; they replace activities and providers with the same names.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.named.extend(other.named);
         self.providers.extend(other.providers);

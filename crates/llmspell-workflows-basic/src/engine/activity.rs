@@ -58,7 +58,7 @@ pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityP
     }
 }
 
-/// Identifies the step of an outcome after its call has been moved.
+/// Identifies the step that an outcome belongs to, after the step's call has been moved.
 struct Origin<'a> {
     context: &'a CallContext,
     record: usize,
@@ -81,7 +81,7 @@ impl Origin<'_> {
 type AttemptFuture<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
 type AttemptResult = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
-/// Passes a leaf to the dispatch, or to its activity in this process.
+/// Passes a leaf to the configured dispatch, or executes its activity in this process.
 fn dispatch_leaf<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> AttemptFuture<'a> {
     match (run.engine().dispatch(), &plan.activity) {
         (Some(dispatch), activity) => {
@@ -92,9 +92,9 @@ fn dispatch_leaf<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext
     }
 }
 
-/// Begins one attempt of an activity; returns its result if it ends immediately, or the remaining future.
+/// Begins one attempt of an activity; returns the result if the attempt ends immediately, or else the remaining future.
 ///
-/// Most quick leaves end here, before anything is set up to stop them.
+/// Most quick leaves end here, before cancellation is set up.
 async fn begin<'a>(
     origin: &Origin<'_>,
     plan: &'a ActivityPlan,
@@ -114,7 +114,7 @@ async fn begin<'a>(
     }
 }
 
-/// Converts the result of an attempt to one that the run may see: masked and limited in size.
+/// Masks the secrets in the result of an attempt, and rejects an output that is too large.
 fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
         Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
@@ -130,7 +130,8 @@ fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box
     Err(Box::new(run.masked(error)))
 }
 
-/// Awaits the rest of an attempt; once asked to stop, it has the grace to end, then it is dropped.
+/// Awaits the rest of an attempt. After a request to stop, the attempt is dropped unless it ends within the grace
+/// period.
 async fn finish_or_stop(origin: &Origin<'_>, work: AttemptFuture<'_>) -> Result<AttemptResult, Cancelled> {
     let CallContext { run, cancel, .. } = origin.context;
     let mut work = AssertUnwindSafe(work).catch_unwind();
@@ -144,7 +145,7 @@ async fn finish_or_stop(origin: &Origin<'_>, work: AttemptFuture<'_>) -> Result<
         () = grace => None,
     };
     match ended {
-        // Its effect has happened, so it counts even if it was asked to stop.
+        // The effect has happened, so the result counts even after a request to stop.
         Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => Ok(ended),
         stopped => {
             let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
@@ -163,7 +164,7 @@ fn too_large(output: &Value, limit: usize) -> Option<StepError> {
     Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
 }
 
-/// Returns whether `value` takes at most about `left` bytes as JSON; subtracts them.
+/// Returns whether `value` takes at most about `left` bytes as JSON; subtracts its size from `left`.
 fn fits(value: &Value, left: &mut usize) -> bool {
     let own = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 4,
@@ -182,7 +183,8 @@ fn fits(value: &Value, left: &mut usize) -> bool {
     }
 }
 
-/// Calls the activity `plan` with `input` for the step of `call`; returns the outcome of the step if it ends instead.
+/// Calls the activity `plan` with `input` for the step of `call`; returns the step's outcome as an error if the step
+/// ends instead.
 pub(crate) async fn call_activity(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
     let origin = Origin { context: &call.context, record: call.record(), attempt: call.attempt() };
     let ended = match begin(&origin, plan, call.clone(), Input::Given(input)).await {

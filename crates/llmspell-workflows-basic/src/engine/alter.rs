@@ -1,4 +1,4 @@
-//! What an interceptor can read from a call beyond its step, and the calls that it can derive from one.
+//! Methods of [`Call`] for interceptors: details of the call beyond its step, and calls derived from it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Call {
-    /// Returns the role of the step in the enclosing one.
+    /// Returns the role of the step in its enclosing step.
     #[must_use]
     pub fn role(&self) -> Role {
         self.node().role
@@ -35,7 +35,7 @@ impl Call {
         Ok(Some(Arc::new(shown)))
     }
 
-    /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
+    /// Replaces the input with an input derived from [`Self::shown_input`]; masked values become secrets again.
     ///
     /// # Errors
     /// Fails if a reference in the parameters cannot be resolved.
@@ -80,7 +80,7 @@ impl Call {
         self.seeing(self.context.scope.clone(), Arc::new(state))
     }
 
-    /// Returns the same call as number `index` of several calls of its step.
+    /// Returns the same call, numbered `index` among several calls of its step.
     #[must_use]
     pub fn numbered(self, index: usize) -> Self {
         self.with_iteration(index)
@@ -109,16 +109,17 @@ impl Call {
         super::wait_until(self, wake_at).await
     }
 
-    /// Returns the steps directly inside its step that have begun, in that order; only those of the last generation.
+    /// Returns the steps directly inside this step that have begun, in the order in which they began; only the last
+    /// generation of each.
     ///
-    /// Iterations count as inside their loop.
+    /// The iterations of a loop count as inside the loop.
     #[must_use]
     pub fn children(&self) -> Vec<StepRecord> {
         self.run().records().children(self.record(), self.path())
     }
 }
 
-/// Returns `changed`, with the parts that equal `shown` taken from `real`.
+/// Returns `changed`, in which each part that equals the same part of `shown` is replaced with the part of `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

@@ -25,7 +25,7 @@ pub enum Who {
     Parent,
     /// A child run.
     Child,
-    /// The journal: the request was made before.
+    /// The journal: the request was made and recorded earlier.
     Record,
 }
 

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use crate::sync::lock;
 
-/// The number of active branches of a run, and whether the run is parking.
+/// Counts the active branches of a run, and tells whether the run is parking.
 ///
-/// A branch is not active while it waits for a time, for a message, or for the branches below it. If none is active,
-/// the run need not be in memory.
+/// A branch is not active while it waits for a time, for a message, or for the branches below it. A run without active
+/// branches need not be in memory.
 pub(crate) struct Branches {
     active: AtomicUsize,
     all_waiting: Notify,
@@ -27,7 +27,7 @@ pub(crate) struct Branches {
 }
 
 impl Branches {
-    /// Creates the state of a run with one active branch, the root's.
+    /// Creates the counts of a run whose only active branch is the root.
     pub(super) fn new() -> Self {
         let (park, wakes) = (CancellationToken::new(), Mutex::default());
         Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), park, wakes }
@@ -80,9 +80,9 @@ impl Drop for PendingWake<'_> {
 }
 
 impl Run {
-    /// Parks the run: no further leaf begins, running leaves end, and waiting leaves park.
+    /// Parks the run: no further leaf begins, running leaves continue to their end, and waiting leaves park.
     ///
-    /// Nothing is cancelled. Use it only if the run can be driven again from its journal.
+    /// Nothing is cancelled. Park a run only if it can be driven again from its journal.
     pub fn park(&self) {
         self.branches.park.cancel();
     }
@@ -93,7 +93,7 @@ impl Run {
         self.branches.park.is_cancelled()
     }
 
-    /// Waits until all of its branches wait for a time or a message.
+    /// Waits until all branches of the run wait for a time or a message.
     pub async fn until_waiting(&self) {
         loop {
             let mut notified = std::pin::pin!(self.branches.all_waiting.notified());
@@ -105,11 +105,11 @@ impl Run {
         }
     }
 
-    /// Waits until one of its branches is active again, or has been since this was called.
+    /// Waits until a branch of the run is active again, or has been active since this call.
     pub async fn until_active(&self) {
         let mut notified = std::pin::pin!(self.branches.one_active.notified());
         notified.as_mut().enable();
-        // The branch may wait again before this task runs, so this is checked only once.
+        // An active branch may wait again before this task runs, so the count is checked only once.
         if self.branches.active.load(Ordering::SeqCst) == 0 {
             notified.await;
         }
@@ -121,7 +121,7 @@ impl Run {
         lock(&self.branches.wakes).keys().next().copied()
     }
 
-    /// Waits until all of its branches wait only for messages, which nothing can send.
+    /// Waits until all branches of the run wait only for messages; without an executor, nothing can send any.
     pub(super) async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {

@@ -46,7 +46,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a definition that steps can run, besides those that a definition contains itself.
+    /// Adds a definition that steps can run as a sub-workflow, besides the definitions that their own definition
+    /// contains.
     #[must_use]
     pub fn workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();
@@ -100,7 +101,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Builds the engine, with the layers that every engine has.
+    /// Builds the engine and adds the layers that every engine has.
     #[must_use]
     pub fn build(mut self) -> Engine {
         self.0.stack = layers::standard(self.0.stack);

@@ -20,9 +20,9 @@ use crate::{
     state::WorkflowState,
 };
 
-/// The execution of one step; it owns everything it needs, so it can move to another task.
+/// The execution of one step. A call owns all its data, so it can move to another task.
 ///
-/// A call is cheap: it shares one reference with its siblings, and its path is created only when it is read.
+/// A call is cheap: it shares its context with its siblings, and its path is created only when it is read.
 #[derive(Clone)]
 pub struct Call {
     pub(crate) context: Arc<CallContext>,
@@ -34,7 +34,7 @@ pub struct Call {
     generation: u32,
     attempt: u32,
     record: u32,
-    /// Whether it already runs in the task that its step needs.
+    /// Whether the call already runs in the separate task that its step needs.
     is_in_task: bool,
 }
 
@@ -48,9 +48,9 @@ pub(crate) struct CallContext {
     /// The state that the step sees.
     pub(crate) state: Arc<WorkflowState>,
     pub(crate) cancel: Cancel,
-    /// When the enclosing steps must have ended.
+    /// The time by which the enclosing steps must have ended.
     pub(crate) deadline: Option<Timestamp>,
-    /// When the last sibling ended, if siblings run one after the other: the next one begins then.
+    /// When the previous sibling ended, if siblings run one after the other; the next sibling begins at that time.
     pub(crate) ended_at_ns: AtomicI64,
     /// Whether children run one after the other.
     pub(crate) in_order: bool,
@@ -81,7 +81,7 @@ impl CallContext {
         Self { in_order: true, ..self }
     }
 
-    /// Returns when a step begins: when the previous one ended, or now.
+    /// Returns when a step begins: the time at which the previous step ended, or the current time.
     pub(super) fn begins_at(&self) -> Timestamp {
         let ended_at = self.ended_at_ns.load(Ordering::Relaxed);
         if ended_at == 0 {
@@ -137,13 +137,13 @@ impl Call {
         &self.node().step
     }
 
-    /// Returns its run.
+    /// Returns the run of the step.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
         &self.context.run
     }
 
-    /// Returns its path.
+    /// Returns the path of the step.
     #[must_use]
     pub fn path(&self) -> &PathLink {
         self.path.get_or_init(|| {
@@ -164,23 +164,23 @@ impl Call {
         &self.context.state
     }
 
-    /// Returns the cancellation that applies to the call.
+    /// Returns the request to stop that applies to the call.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
         &self.context.cancel
     }
 
-    /// Sets an input that replaces the step's parameters.
+    /// Sets an input for the activity, in place of the step's parameters.
     #[must_use]
     pub fn with_input(mut self, input: impl Into<Arc<Value>>) -> Self {
         self.extra().input = Some(input.into());
         self
     }
 
-    /// Makes a decision, which the interceptors may replay or change.
+    /// Makes a decision; interceptors may replay a recorded one or change the new one.
     ///
     /// # Errors
-    /// Fails if an interceptor rejects the decision, or answers with a different one.
+    /// Fails if an interceptor rejects the decision, or answers with another kind of decision.
     pub async fn decide<C: Choice>(&self, choice: C, value: C::Value) -> Result<C::Value, StepError> {
         if self.node().slice.is_empty() {
             return Ok(value);
@@ -194,7 +194,7 @@ impl Call {
     /// Returns a recorded decision, if an interceptor has one.
     ///
     /// # Errors
-    /// Fails if an interceptor cannot read its records, or answers with a different decision.
+    /// Fails if an interceptor cannot read its records, or answers with another kind of decision.
     pub async fn recall<C: Choice>(&self, choice: C) -> Result<Option<C::Value>, StepError> {
         if self.node().slice.is_empty() {
             return Ok(None);
@@ -218,13 +218,13 @@ impl Call {
         self.extra.get_or_insert_default()
     }
 
-    /// Returns the number of the iteration, or of the case of a switch, from 0.
+    /// Returns the number of the iteration or of the switch case, counted from 0.
     #[must_use]
     pub fn iteration(&self) -> Option<u32> {
         self.iteration
     }
 
-    /// Returns the generation of the step, from 1.
+    /// Returns the generation of the step, counted from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
@@ -238,7 +238,7 @@ impl Call {
         self.record = u32::try_from(number).unwrap_or(u32::MAX);
     }
 
-    /// Returns whether it has to run in its own task and does not yet.
+    /// Returns whether the call must run in its own task but does not yet.
     pub(super) fn needs_task(&self) -> bool {
         self.node().in_task && !self.is_in_task
     }
@@ -247,7 +247,7 @@ impl Call {
         self.is_in_task = true;
     }
 
-    /// Returns the input that replaces its parameters.
+    /// Returns the input that replaces the step's parameters, if one was set.
     pub(crate) fn input(&self) -> Option<&Arc<Value>> {
         self.extra.as_ref()?.input.as_ref()
     }
@@ -256,12 +256,12 @@ impl Call {
         self.extra.as_ref().and_then(|extra| extra.deadline).or(self.context.deadline)
     }
 
-    /// Returns when it began, as recorded; only if one of its expressions reads it.
+    /// Returns the recorded time at which the step began; `None` if none of its expressions reads it.
     pub(crate) fn started_at(&self) -> Option<Timestamp> {
         self.extra.as_ref()?.started_at
     }
 
-    /// Returns the activity that replaces the one of its step.
+    /// Returns the activity that replaces the step's own activity, if one was set.
     pub(super) fn other_activity(&self) -> Option<&Arc<ActivityPlan>> {
         self.extra.as_ref()?.activity.as_ref()
     }
@@ -270,7 +270,7 @@ impl Call {
         self.extra().activity = Some(Arc::new(activity));
     }
 
-    /// Returns why its list wants to skip it.
+    /// Returns why the enclosing list skips the step, if it does.
     pub(super) fn gate(&self) -> Option<&SkipReason> {
         self.extra.as_ref()?.gate.as_ref()
     }
@@ -308,13 +308,13 @@ impl Call {
         self
     }
 
-    /// Returns the same call with `scope` and `state`, to evaluate expressions.
+    /// Returns the same call with another scope and state, in which expressions are evaluated.
     pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
         let context = CallContext { scope, state, ..(*self.context).clone() };
         Self { context: Arc::new(context), ..self.clone() }
     }
 
-    /// Sets the request to stop that applies to it.
+    /// Sets the request to stop that applies to the call.
     pub(super) fn with_cancel(mut self, cancel: &Cancel) -> Self {
         let context = CallContext { cancel: cancel.clone(), ..(*self.context).clone() };
         self.context = Arc::new(context);
@@ -328,13 +328,13 @@ impl Call {
         CallContext { deadline: self.deadline(), ..new }
     }
 
-    /// Creates the call of `node`, a child of the step with the same scope and state.
+    /// Creates the call of `node`, a child of the step; the child sees the same scope and state.
     pub(crate) fn child(&self, node: &Arc<Node>) -> Self {
         let context = self.inside(self.context.scope.clone(), self.context.state.clone());
         Self::new(Arc::new(context), node)
     }
 
-    /// Returns what names mean to the step.
+    /// Returns a view that resolves names as this step sees them.
     pub(crate) fn view(&self) -> View<'_> {
         View::new(self)
     }
@@ -344,7 +344,8 @@ impl Call {
         Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
-    /// Returns the outcome of a step that does not begin because the run is parking; it begins when the run is driven.
+    /// Returns the outcome of a step that does not begin because the run is parking; the step begins when the run is
+    /// driven again.
     pub(super) fn parked(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
     }

@@ -37,7 +37,7 @@ impl CancelReason {
     }
 }
 
-/// A request to stop, with its reason, that applies to everything below it.
+/// A request to stop, with its reason. It applies to a part of a run and everything inside that part.
 #[derive(Debug, Clone)]
 pub struct Cancel(Arc<Inner>);
 
@@ -45,7 +45,7 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     token: CancellationToken,
     reason: OnceLock<CancelReason>,
-    /// The same as the token, readable without its lock.
+    /// Whether the token is cancelled, readable without the token's lock.
     triggered: AtomicBool,
     parent: Option<Cancel>,
 }
@@ -60,45 +60,47 @@ impl Cancel {
         }))
     }
 
-    /// Creates a request that is triggered with this one, and can be triggered alone.
+    /// Creates a request that is triggered together with this one, and can also be triggered alone.
     pub(crate) fn child(&self) -> Self {
         let token = self.0.token.child_token();
         let triggered = AtomicBool::new(false);
         Self(Arc::new(Inner { token, reason: OnceLock::new(), triggered, parent: Some(self.clone()) }))
     }
 
-    /// Returns whether it is the same request as `other`.
+    /// Returns whether both are the same request.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Asks everything below to stop; the first reason is kept.
+    /// Triggers the request: everything to which it applies must stop. If it is triggered again, the first reason is
+    /// kept.
     pub fn cancel(&self, reason: CancelReason) {
-        // The reason first, so that it is set when the token is triggered.
+        // The reason is set first, so that it is known when the token is triggered.
         let _ = self.0.reason.set(reason);
         self.0.triggered.store(true, Ordering::Release);
         self.0.token.cancel();
     }
 
-    /// Returns whether it has been triggered, here or above.
+    /// Returns whether this request or an enclosing one has been triggered.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.triggered.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
-    /// Waits until it is triggered.
+    /// Waits until the request is triggered.
     pub async fn cancelled(&self) {
         self.0.token.cancelled().await;
     }
 
-    /// Returns why it was triggered: the outermost reason, which stopped everything else too.
+    /// Returns why the request was triggered. The reason of an outer request takes precedence, because an outer request
+    /// stops the inner ones too.
     #[must_use]
     pub fn reason(&self) -> Option<CancelReason> {
         let above = self.0.parent.as_ref().and_then(Self::reason);
         above.or_else(|| self.0.reason.get().copied())
     }
 
-    /// Returns the token, for libraries that accept one.
+    /// Returns the token of the request, for libraries that accept a token.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.0.token

@@ -18,10 +18,11 @@ use crate::{
     workflow::{Finished, WorkflowInput},
 };
 
-/// Runs the sub-workflows of steps: in memory, or as recorded child runs.
+/// Runs the sub-workflows of steps, either in memory or as recorded child runs.
 #[async_trait]
 pub trait Children: Send + Sync {
-    /// Starts or resumes the child, until it ends or parks. [`drive_child`] drives it as a part of its parent run.
+    /// Starts or resumes the child and drives it until it ends or parks. Use [`drive_child`] to drive it as a part of
+    /// its parent run.
     ///
     /// # Errors
     /// Fails if the child could not be started.
@@ -31,22 +32,23 @@ pub trait Children: Send + Sync {
 /// A child run to be driven.
 #[derive(Debug, Clone)]
 pub struct Child {
-    /// Its id, derived from the parent run and the path of the step.
+    /// The id of the child run, derived from the parent run and the path of the step.
     pub id: Uuid,
-    /// Its plan, unless it was started with an earlier version.
+    /// The current plan of the child. A child that was started with an earlier version of its definition continues with
+    /// that version.
     pub plan: Arc<Plan>,
-    /// Its input.
+    /// The input of the child.
     pub input: Value,
-    /// The number of runs that enclose it.
+    /// The number of runs that enclose the child.
     pub depth: u32,
 }
 
-/// The child run of a step, as recorded.
+/// A recorded child run of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRun {
-    /// Its id.
+    /// The id of the child run.
     pub run: Uuid,
-    /// The hash of its definition.
+    /// The hash of the child's definition.
     pub definition: String,
 }
 
@@ -59,7 +61,7 @@ pub enum ChildEnd {
     Failed(Box<StepError>),
     /// The child was cancelled.
     Cancelled,
-    /// All branches of the child wait.
+    /// All active branches of the child wait.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),
@@ -104,7 +106,8 @@ impl Children for InProcess {
     }
 }
 
-/// Awaits `driven`, which drives `child`, as a part of the run of `call`: both stop, wait and park together.
+/// Awaits `driven`, the future that drives `child`, as a part of the run of `call`: both runs stop, wait and park
+/// together.
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     let run = call.run();
     let mut driven = std::pin::pin!(driven);
@@ -169,7 +172,7 @@ fn prepare(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
     Ok(Child { id, plan: plan.plan.clone(), input: Arc::unwrap_or_clone(input), depth })
 }
 
-/// Returns the outcome of the step whose child ended so.
+/// Returns the outcome of the step whose child run ended with `end`.
 fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
     match end {
         ChildEnd::Completed(output) => Outcome::completed(output),
@@ -180,7 +183,7 @@ fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
         }
         ChildEnd::Cancelled if call.cancel().is_cancelled() => call.cancelled(),
         ChildEnd::Cancelled => {
-            // The child itself was cancelled, and with it the run that needs it.
+            // The child itself was cancelled; this also cancels the parent, which needs the child's output.
             call.run().cancel_by(&Asker::new(Who::Child));
             Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
         }

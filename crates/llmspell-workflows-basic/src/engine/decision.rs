@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{Call, ChildRun, Output, Signal, SkipReason};
 use crate::StepError;
 
-/// The type of a decision: its key and the type of its value.
+/// A kind of decision: it defines the key and the type of the value.
 ///
-/// [`Call::decide`] takes a choice with a value of its type and returns a value of the same type, so a decision about a
-/// branch is never answered with a deadline. The types are in [`choice`].
+/// [`Call::decide`] takes a choice and a value of the choice's type, and returns a value of the same type, so a
+/// decision about a branch is never answered with a deadline. The kinds are in [`choice`].
 pub trait Choice: Send {
     /// The decided value.
     type Value: Send;
@@ -21,7 +21,7 @@ pub trait Choice: Send {
     /// Returns the decision with the value `value`.
     fn into_decision(self, value: Self::Value) -> Decision;
 
-    /// Returns the value of `decision` if it is of this kind.
+    /// Returns the value of `decision` if the decision is of this kind.
     fn value(decision: Decision) -> Option<Self::Value>;
 }
 
@@ -29,14 +29,14 @@ macro_rules! choices {
     ($($(#[doc = $doc:literal])+ $name:ident $(($($arg:ident: $type:ty),+))? = $text:literal -> $value:ty;)+) => {
         /// Identifies a decision of a step.
         ///
-        /// The key and the path of the step together find a recorded decision.
+        /// A recorded decision is found by its key together with the path of its step.
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum DecisionKey {
             $($(#[doc = $doc])+ $name $(($($type),+))?,)+
         }
 
-        /// A choice that a run has made, as data: the parts of its key, then the value.
+        /// A decision that a run has made, as data: the parts of its key, then its value.
         ///
         /// Every decision goes through [`Call::decide`], so an interceptor can replay a recorded decision or change a
         /// new one.
@@ -47,7 +47,7 @@ macro_rules! choices {
         }
 
         impl DecisionKey {
-            /// The kinds of decisions, as named in records.
+            /// The names of all kinds of decisions in records.
             pub const KINDS: &'static [&'static str] = &[$($text),+];
 
             /// Returns the kind of the decision.
@@ -89,7 +89,7 @@ macro_rules! choices {
             }
         }
 
-        /// The decisions of runs, each with the type of its value.
+        /// The kinds of decisions, each with the type of its value.
         pub mod choice {
             use super::*;
 
@@ -124,9 +124,10 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Whether a step with a condition or dependencies runs: `None`, or the reason to skip it.
+    /// The reason to skip a step with a condition or dependencies; `None` if the step runs.
     Enter = "enter" -> Option<SkipReason>;
-    /// The list of a conditional (0 then, 1 else) or the case of a switch (the default counts as the last) that runs.
+    /// The branch that runs: of a conditional, 0 for `then` or 1 for `else`; of a switch, the number of the case (the
+    /// default counts as the last case).
     Branch = "branch" -> Option<usize>;
     /// The items of a loop.
     Items = "items" -> Arc<Vec<Value>>;
@@ -134,35 +135,35 @@ choices! {
     While(n: u64) = "while" -> bool;
     /// Whether the `until` of a loop is true after iteration `n`.
     Until(n: u64) = "until" -> bool;
-    /// The step that a route runs after its `n`th step, from 0; `None`: the route ends.
+    /// The step that a route runs after its `n`th step, counted from 0; `None` if the route ends.
     Transition(n: u64) = "transition" -> Option<String>;
-    /// The generation of a block for attempt `n`.
+    /// The generation under which attempt `n` of a block runs.
     RetryGeneration(n: u32) = "retry_generation" -> u32;
     /// The generation under which a route enters a step again after `n` transitions.
     RouteGeneration(n: u64) = "route_generation" -> u32;
     /// The generation under which a step is entered again because hooks asked for round `n`.
     HookGeneration(n: u64) = "hook_generation" -> u32;
-    /// The branch that ended `n`th, from 0, if the order matters.
+    /// The branch that ended `n`th, counted from 0; recorded only if the order matters.
     EndedNth(n: u64) = "ended_nth" -> usize;
     /// The iteration of a parallel loop that failed first.
     FirstFailed = "first_failed" -> usize;
-    /// The result of attempt `n`, if another one follows.
+    /// The result of attempt `n`, if another attempt follows.
     Attempt(n: u32) = "attempt" -> crate::engine::Attempt;
-    /// The time by which the step must have ended, including all its attempts.
+    /// The time by which all attempts of the step must have ended.
     TotalDeadline = "total_deadline" -> Timestamp;
     /// The time by which attempt `n` must have ended.
     AttemptDeadline(n: u32) = "attempt_deadline" -> Timestamp;
     /// The time after which no further attempt begins.
     LastBegin = "last_begin" -> Timestamp;
-    /// What attempt `n` of a step waits for.
+    /// The signal or time that attempt `n` of a step waits for.
     Awaits(n: u32) = "awaits" -> Awaited;
-    /// What ended the wait of attempt `n`.
+    /// The signal or timeout that ended the wait of attempt `n`.
     Received(n: u32) = "received" -> crate::engine::Received;
-    /// When the step began, if one of its expressions reads it.
+    /// When the step began; recorded only if one of its expressions reads the time.
     StartedAt = "started_at" -> Timestamp;
-    /// The time returned by the `n`th read in code, from 0.
+    /// The time that the `n`th reading of the clock in code returned, counted from 0.
     Now(n: u64) = "now" -> Timestamp;
-    /// The random number returned by the `n`th read in code, from 0.
+    /// The `n`th random number that code has drawn, counted from 0.
     Random(n: u64) = "random" -> u64;
     /// The hash of the input with which code calls a step.
     Input = "input" -> String;
@@ -170,15 +171,15 @@ choices! {
     Child(n: u32) = "child" -> ChildRun;
     /// The input of a step that can be undone.
     Compensable = "compensable" -> crate::engine::Compensable;
-    /// The resolved value of the `n`th conflict between branches, from 0.
+    /// The value that resolves the `n`th conflict between branches, counted from 0.
     Resolved(n: u64) = "resolved" -> Value;
-    /// The answer of the hooks at `point` of the step in round `n`, from 0.
+    /// The answer of the hooks at `point` of the step in round `n`, counted from 0.
     HookAnswer(point: Cow<'static, str>, n: u64) = "hook_answer" -> Arc<Value>;
-    /// The answer of the hooks to another decision of the step.
+    /// The answer of the hooks to a decision of the step.
     HookAnswerTo(choice: Box<DecisionKey>) = "hook_answer_to" -> Arc<Value>;
     /// The answer of the hooks to signal number `n` of the run, before the step receives it.
     HookAnswerToSignal(n: u64) = "hook_answer_to_signal" -> Arc<Value>;
-    /// The output of one part of a step that a hook has forked, recorded at the path of the part.
+    /// The output of one part of a step that a hook has forked; recorded at the path of the part.
     ForkPart = "fork_part" -> Output;
 }
 
@@ -197,7 +198,7 @@ pub enum Attempt {
     GivenUp,
 }
 
-/// What a step waits for.
+/// The signal or time that a step waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Awaited {
     /// The name of the signal; `None` if the step waits only for a time.
@@ -216,7 +217,7 @@ pub struct Awaited {
 pub enum Compensable {
     /// The input, with secrets masked.
     With(Arc<Value>),
-    /// An earlier run executed the step, and this run must not undo it.
+    /// An earlier run executed the step, so this run must not undo it.
     Never,
 }
 
@@ -224,11 +225,11 @@ pub enum Compensable {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Received {
-    /// A signal, which no other step receives.
+    /// A signal arrived; no other step receives it.
     Signal(Arc<Signal>),
     /// No signal arrived in time.
     TimedOut,
-    /// An interceptor withheld a signal from the step, which continues to wait; never recorded.
+    /// An interceptor withheld a signal from the step, and the step continues to wait; never recorded.
     Refused,
 }
 
@@ -240,7 +241,7 @@ impl Decision {
     }
 }
 
-/// A decision about to be made: the call that makes it, and its key.
+/// A decision that is about to be made: the call that makes it, and its key.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionPoint<'a> {
     /// The call that makes the decision.
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn decisions_serialize_as_kind_key_and_value() {
+    fn decisions_serialize_with_their_kind_key_and_value() {
         let answer = Decision::HookAnswer("before_step".into(), 2, Arc::new(json!({"x": 1})));
         let cases = [
             (Decision::Branch(Some(1)), json!({"branch": 1}), "branch"),
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_only_accepts_a_value_of_its_own_kind() {
+    fn a_choice_accepts_only_decisions_of_its_own_kind() {
         assert_eq!(choice::While::value(Decision::While(0, true)), Some(true));
         assert_eq!(choice::While::value(Decision::Until(0, true)), None);
     }

@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub(super) activities: Activities,
     pub(super) functions: Functions,
     pub(super) stack: Stack,
-    /// Executes leaves; `None`: they run in this process, in the task of their branch.
+    /// Executes leaves; if `None`, leaves run in this process, in the task of their branch.
     pub(super) dispatch: Option<Arc<dyn Dispatch>>,
     pub(super) timers: Arc<dyn Timers>,
     pub(super) children: Arc<dyn Children>,
@@ -70,20 +70,20 @@ pub(super) struct Inner {
     pub(super) permits: Arc<Permits>,
 }
 
-/// Builds an [`Engine`]; everything has a default.
+/// Builds an [`Engine`]; every setting has a default.
 #[derive(Clone)]
 pub struct EngineBuilder(pub(super) Inner);
 
 /// The options of one run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// The run to resume; `None`: a new one.
+    /// The run to resume; `None` to start a new run.
     pub resume: Option<Resume>,
-    /// The environment of the definition that overrides variables.
+    /// The name of an environment of the definition, which overrides variables.
     pub environment: Option<String>,
     /// Values that interceptors need for this run.
     pub extensions: Extensions,
-    /// The number of runs that enclose it.
+    /// The number of runs that enclose the run.
     pub depth: u32,
 }
 
@@ -92,7 +92,7 @@ pub struct RunOptions {
 pub enum Driven {
     /// The run has ended.
     Done(Box<Finished>),
-    /// All of its active branches wait; nothing of it is left in memory.
+    /// All active branches of the run wait; nothing of the run is left in memory.
     Parked(Wait),
     /// The run cannot continue until its stuck steps are resolved.
     Stuck {
@@ -133,7 +133,8 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns the same engine with another interceptor; of two at one position, the one added first is the outer one.
+    /// Returns the same engine with an additional interceptor. Of two interceptors at the same position, the one added
+    /// first is the outer one.
     #[must_use]
     pub fn with_interceptor(&self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -141,13 +142,13 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns whether it is a clone of `other`.
+    /// Returns whether both are clones of the same engine.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the same engine with `children` to run sub-workflows.
+    /// Returns the same engine, which runs sub-workflows through `children`.
     #[must_use]
     pub fn with_children(&self, children: impl Children + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -293,13 +294,13 @@ impl Engine {
         }
     }
 
-    /// Returns its limits.
+    /// Returns the engine's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// Returns its registry of activities.
+    /// Returns the engine's registry of activities.
     #[must_use]
     pub fn activities(&self) -> &Activities {
         &self.0.activities
@@ -329,7 +330,7 @@ impl Engine {
         &self.0.workflows
     }
 
-    /// Returns its clock.
+    /// Returns the engine's clock.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
@@ -339,7 +340,7 @@ impl Engine {
         self.0.schemas.as_deref()
     }
 
-    /// Returns its named concurrency limits.
+    /// Returns the engine's named concurrency limits.
     pub(crate) fn permits(&self) -> &Permits {
         &self.0.permits
     }

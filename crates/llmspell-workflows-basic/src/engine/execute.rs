@@ -12,12 +12,12 @@ use crate::{
     plan::{Body, Node, Recovery, Work},
 };
 
-/// The number of steps after which a run that never waits yields its thread, also to a request to stop.
+/// The number of steps after which a run that never waits yields its thread, so that a request to stop is also noticed.
 const STEPS_AT_A_TIME: usize = 512;
 
-/// Executes a step; the only code path that does.
+/// Executes a step. This is the only code path that executes steps.
 ///
-/// It decides whether the step runs, runs its interceptors and the step itself, and handles its failure.
+/// Decides whether the step runs, runs its interceptors and the step itself, and handles its failure.
 pub(crate) async fn execute(call: Call) -> Outcome {
     let context = call.context.clone();
     execute_in(call, &context).await
@@ -34,7 +34,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
     let begins_at = context.begins_at();
     let number = context.run.records().begin(&call, begins_at);
     call.set_record(number);
-    // Rare cases are boxed to keep the future of a step small.
+    // The futures of rare cases are boxed to keep the future of a step small.
     let entered = match may_begin(&call, number) {
         Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,
@@ -60,7 +60,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
     outcome
 }
 
-/// Applies the generation and the input that [`Resume`](super::Resume) overrides.
+/// Applies the generation and the input from [`Resume`](super::Resume) that override the call's own.
 fn with_overrides(mut call: Call, run: &Run) -> Call {
     if let Some(generation) = run.reentered.get(&call.path().to_string()) {
         call = call.with_generation(*generation);
@@ -88,7 +88,7 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
 
-/// Decides whether the step runs, given its list's reason to skip it and its condition.
+/// Decides whether the step runs, from its condition and the list's reason to skip it.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node().reads_start {
         let now = call.run().clock().now();
@@ -123,7 +123,7 @@ async fn decide_enter(call: &Call, reason: Option<SkipReason>) -> Result<Option<
     inner(call, reason).await.into()
 }
 
-/// The value of a decision, or the outcome of the step that failed to make it.
+/// The value of a decision, or the outcome of the step if the decision failed.
 enum DecisionResult<T> {
     Value(T),
     Outcome(Outcome),
@@ -144,7 +144,7 @@ impl<T> From<DecisionResult<T>> for Result<T, Outcome> {
     }
 }
 
-/// Returns why the step's condition skips it, if it does.
+/// Returns why the step is skipped because of its condition, if it is.
 fn condition(call: &Call) -> Option<SkipReason> {
     let condition = call.node().condition.as_ref()?;
     match condition.test(&call.view()) {
@@ -209,7 +209,7 @@ pub(super) async fn perform(call: Call) -> Outcome {
         return by_kind(call).await;
     }
     let (run, node) = (call.run().clone(), call.node().clone());
-    // The outputs of other kinds consist of values that are already masked.
+    // The outputs of other kinds of steps consist of values that are already masked.
     let reads_secrets = node.is_root || node.step.kind.traits().renders_secrets;
     let outcome = Box::pin(with_outputs(call)).await;
     if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }

@@ -6,11 +6,11 @@ use futures_util::future::BoxFuture;
 use super::{Asker, Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
 use crate::{StepError, model::Step};
 
-/// Code around steps and their decisions.
+/// Code that runs around steps and their decisions.
 ///
 /// The journal, hooks, retries and timeouts are interceptors. Each is asked once per step whether it applies, so
-/// unused ones cost nothing. An interceptor calls `next` as often as it wants: not at all to answer itself, more than
-/// once to retry.
+/// unused ones cost nothing. An interceptor may call `next` any number of times: not at all to answer in place of the
+/// step, or more than once to retry.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -32,7 +32,7 @@ use crate::{StepError, model::Step};
 /// ```
 #[async_trait]
 pub trait Interceptor: Send + Sync {
-    /// Returns whether it applies to `step`; called once per step when a definition is prepared.
+    /// Returns whether the interceptor applies to `step`; called once per step when a definition is prepared.
     fn applies(&self, step: &Step) -> bool {
         let _ = step;
         true
@@ -48,7 +48,7 @@ pub trait Interceptor: Send + Sync {
         next.run(point).await
     }
 
-    /// Surrounds a new decision; by default it is left unchanged.
+    /// Surrounds a new decision; by default the decision is left unchanged.
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -58,24 +58,24 @@ pub trait Interceptor: Send + Sync {
         next.run(point, decision).await
     }
 
-    /// Receives what happens to a run as a whole; must not block.
+    /// Observes an event that concerns the run as a whole; must not block.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let _ = (run, happening);
     }
 }
 
-/// Something that happens to a run as a whole.
+/// An event that concerns a run as a whole.
 #[derive(Debug, Clone, Copy)]
 pub enum Happening<'a> {
-    /// The run is driven, for the first time or again.
+    /// An engine begins to drive the run, for the first time or again.
     Begins,
-    /// The run has ended or waits, including everything that runs after its root step.
+    /// The run has ended or waits; everything that runs after its root step is included.
     Ends(&'a Outcome),
     /// The run has a warning.
     Warns(&'a Warning),
     /// The cancellation of the run is requested for the first time.
     Cancels {
-        /// Who requested it.
+        /// Who requested the cancellation.
         by: &'a Asker,
         /// Whether the run is to undo its steps.
         compensates: bool,
@@ -147,7 +147,7 @@ impl<'a> NextRecall<'a> {
     /// Asks the inner interceptors.
     ///
     /// # Errors
-    /// Fails if one of them cannot read its records.
+    /// Fails if an inner interceptor cannot read its records.
     pub async fn run(self, point: DecisionPoint<'a>) -> Result<Option<Decision>, StepError> {
         match self.slice.split_first() {
             Some((first, rest)) => first.recall(point, Self { slice: rest }).await,

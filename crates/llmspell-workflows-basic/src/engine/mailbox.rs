@@ -15,13 +15,13 @@ use crate::sync::lock;
 pub struct Signal {
     /// The number of the message; the messages to a run are numbered from 1.
     pub number: u64,
-    /// Its name.
+    /// The name of the signal.
     pub name: String,
-    /// Its data.
+    /// The data of the signal.
     pub data: Value,
 }
 
-/// The signals of a run that no step has taken yet; each is taken by one step.
+/// The signals of a run that no step has taken yet. Each signal is taken by one step.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     queue: Mutex<SignalQueue>,
@@ -36,7 +36,7 @@ struct SignalQueue {
 }
 
 impl Mailbox {
-    /// Creates a mailbox from which the signals with these numbers are already taken.
+    /// Creates a mailbox in which the signals with these numbers count as taken.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
         let last = taken.iter().copied().max().unwrap_or(0);
         Self { queue: Mutex::new(SignalQueue { taken, last, ..SignalQueue::default() }), arrival: Notify::new() }
@@ -60,7 +60,8 @@ impl Mailbox {
             arrival.as_mut().enable();
             while let Some(signal) = self.first_after(seen) {
                 seen = signal.number;
-                // No lock is held while a filter runs: it may warn, and an observer of the warning may send a signal.
+                // No lock is held while a filter runs: the filter may warn, and an observer of the warning may send a
+                // signal.
                 if fits(&signal) && self.claim(seen) {
                     return signal;
                 }
@@ -69,12 +70,12 @@ impl Mailbox {
         }
     }
 
-    /// Returns the first signal after number `seen` that is not taken.
+    /// Returns the first signal after number `seen` that has not been taken.
     fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
         lock(&self.queue).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
     }
 
-    /// Takes signal `number`; returns `false` if another step was faster.
+    /// Takes signal `number`; returns `false` if another step has already taken it.
     fn claim(&self, number: u64) -> bool {
         let mut queue = lock(&self.queue);
         let is_mine = queue.waiting.remove(&number).is_some();
@@ -91,13 +92,13 @@ impl Mailbox {
 }
 
 impl Run {
-    /// Delivers a signal to the first step that waits for its name; a duplicate is ignored.
+    /// Delivers a signal to the first step that waits for the signal's name; a duplicate is ignored.
     pub fn deliver(&self, mut signal: Signal) {
         self.mask(&mut signal.data);
         self.mailbox.put(signal);
     }
 
-    /// Sends the signal `name` with `data` to the run, if nothing else numbers its messages.
+    /// Sends the signal `name` with `data` to a run whose messages are not numbered elsewhere.
     pub fn signal(&self, name: impl Into<String>, data: impl Into<Value>) {
         let number = self.mailbox.last() + 1;
         self.deliver(Signal { number, name: name.into(), data: data.into() });

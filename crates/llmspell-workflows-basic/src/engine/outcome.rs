@@ -15,27 +15,27 @@ use crate::{
 pub enum Outcome {
     /// The step completed.
     Completed(Output),
-    /// The step did not run, for a reason.
+    /// The step was skipped, for this reason.
     Skipped(SkipReason),
-    /// The step failed for good.
+    /// The step failed permanently.
     Failed(Failure),
     /// The step was cancelled.
     Cancelled(Cancelled),
-    /// The step waits for something, and uses no thread or task until then.
+    /// The step waits, and uses no thread or task in the meantime.
     Parked(Wait),
-    /// These steps, the step itself or steps inside it, have to be resolved by hand.
+    /// The step itself or steps inside it are stuck and have to be resolved by hand.
     ///
     /// A block with a stuck step waits as long as another of its steps waits, and is stuck once all others have ended.
     /// No enclosing step is retried, compensated or ended because of a stuck step.
     Stuck(Vec<StuckStep>),
 }
 
-/// The output of a completed step, the only way in which a step changes its run.
+/// The output of a completed step. A step changes its run only through its output.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Output {
     /// The value that later steps see.
     pub value: SharedValue,
-    /// Its changes to the run's state, in order.
+    /// The step's changes to the run's state, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state_changes: Vec<Change>,
 }
@@ -47,11 +47,11 @@ impl Output {
     }
 }
 
-/// Why a step did not run, as a code and in words.
+/// Why a step did not run: a code and a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipReason {
     /// One of `condition_false`, `condition_unevaluable`, `dependency_failed`, `dependencies_skipped`,
-    /// `trigger_rule`, `before_starting_step`, `trigger_false`, or an interceptor's own.
+    /// `trigger_rule`, `before_starting_step`, `trigger_false`, or a code of an interceptor.
     pub code: Cow<'static, str>,
     /// The reason in words.
     pub message: String,
@@ -80,15 +80,15 @@ pub struct Failure {
     pub handled: bool,
 }
 
-/// Why a step was cancelled, and what it left behind.
+/// Why a step was cancelled, and the activities that it left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Why it was cancelled.
+    /// Why the step was cancelled.
     pub reason: CancelReason,
-    /// Paths of activities that did not stop within the grace and were dropped.
+    /// Paths of activities that did not stop within the grace period and were dropped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aborted: Vec<String>,
-    /// Paths of activities that block their thread and still run.
+    /// Paths of activities that block their thread and are still running.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_running: Vec<String>,
 }
@@ -126,19 +126,19 @@ impl Cancelled {
     }
 }
 
-/// The reason for which a step is parked.
+/// Why a step is parked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Wait {
-    /// The time at which it continues, if it waits for a time.
+    /// When the step continues, if it waits for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
-    /// The number of the last message it has seen, if it waits for a message.
+    /// The number of the last message that the step has seen, if it waits for a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox_after: Option<u64>,
 }
 
 impl Wait {
-    /// Combines two waits: the earliest of each.
+    /// Combines two waits, with the earlier time and the lower message number.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let earliest = |one: Option<Timestamp>, two: Option<Timestamp>| match (one, two) {
@@ -153,17 +153,17 @@ impl Wait {
     }
 }
 
-/// A step whose outcome is unknown, or that cannot be undone; it has to be resolved by hand.
+/// A step that has to be resolved by hand, because its outcome is unknown or because it cannot be undone.
 ///
-/// It is displayed as its path, after the paths of the sub-workflow steps that enclose its run.
+/// A stuck step is displayed as its path, preceded by the paths of the sub-workflow steps that enclose its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StuckStep {
-    /// The sub-workflow steps that enclose its run, outermost first.
+    /// The paths of the sub-workflow steps that enclose the step's run, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub around: Vec<String>,
     /// The path of the step in its own run.
     pub path: String,
-    /// Why it is stuck.
+    /// Why the step is stuck.
     pub error: Box<StepError>,
 }
 
@@ -173,7 +173,7 @@ impl StuckStep {
         Self { around: Vec::new(), path: path.into(), error: Box::new(error) }
     }
 
-    /// Converts it to a stuck step of the parent run, whose step at `path` is the sub-workflow.
+    /// Converts this to a stuck step of the parent run, in which the step at `path` is the sub-workflow.
     #[must_use]
     pub fn inside(mut self, path: impl Into<String>) -> Self {
         self.around.insert(0, path.into());
@@ -188,7 +188,7 @@ impl fmt::Display for StuckStep {
     }
 }
 
-/// The steps of a block that have neither ended nor still run: they wait or are stuck.
+/// The steps of a block that wait or are stuck.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnfinishedSteps {
     wait: Option<Wait>,
@@ -213,7 +213,7 @@ impl UnfinishedSteps {
         }
     }
 
-    /// Returns the outcome of the block because of these steps, if there are any.
+    /// Returns the outcome of the block that these steps cause; `None` if there are no such steps.
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),
@@ -222,8 +222,8 @@ impl UnfinishedSteps {
         }
     }
 
-    /// Returns `ended`, the outcome of a block that does not need its waiting steps. Stuck steps take precedence,
-    /// unless the process shuts down.
+    /// Returns `ended`, the outcome of a block that does not need its waiting steps. If there are stuck steps, returns
+    /// them instead, unless the process shuts down.
     pub(crate) fn stuck_or(self, ended: Outcome) -> Outcome {
         let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
         if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }
@@ -242,7 +242,7 @@ impl Outcome {
         Self::Failed(Failure { error: Box::new(error), handled: false })
     }
 
-    /// Returns whether the step has ended: neither parked nor stuck.
+    /// Returns whether the step has ended, that is, whether it is neither parked nor stuck.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::{model::Definition, sync::lock};
 
-/// The named limits of an engine, which all of its runs share.
+/// The named limits of an engine; all runs of the engine share them.
 ///
 /// A name that the engine declares means the engine's limit in every definition. Any other name belongs to the
 /// definition that declares it: definitions with different names never share a limit, and a sub-workflow does not see
@@ -17,7 +17,7 @@ use crate::{model::Definition, sync::lock};
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
     declared: BTreeMap<String, Share>,
-    /// The limits of definitions that have runs now, by the name of the definition and of the limit.
+    /// The limits of definitions that currently have runs, by the names of the definition and the limit.
     definitions: Mutex<HashMap<(String, String), Weak<Limit>>>,
 }
 
@@ -45,35 +45,35 @@ impl Permits {
         if let Some(limit) = definitions.get(&key).and_then(Weak::upgrade) {
             return limit;
         }
-        // Limits without runs are dropped, so there are never more than live runs declare.
+        // Limits without runs are dropped, so the map contains no more limits than current runs declare.
         definitions.retain(|_, limit| limit.strong_count() > 0);
         let limit = Arc::default();
         definitions.insert(key, Arc::downgrade(&limit));
         limit
     }
 
-    /// Returns the limit with the name `name` for a run with these shares in the limits of its definition.
+    /// Returns the limit `name` for a run; `own` are the run's shares in the limits of its definition.
     pub(super) fn find<'s>(&'s self, name: &str, own: &'s [Share]) -> Option<&'s Share> {
         self.declared.get(name).or_else(|| own.iter().find(|share| share.name == name))
     }
 }
 
-/// A named limit, shared by all its runs.
+/// A named limit, shared by all runs that declare it.
 #[derive(Debug, Default)]
 struct Limit {
-    /// Held by the one step that waits for a permit; granted in the order of arrival.
+    /// Held by the step that is the next to get a permit; granted in the order of arrival.
     turn: Turn<()>,
     held: Mutex<u32>,
     released: Notify,
-    /// The number of runs by the number of holders that they declare.
+    /// The number of runs for each declared number of holders.
     declared: Mutex<BTreeMap<u32, usize>>,
 }
 
 /// A run's share in a named limit, with the number of holders that its definition declares.
 ///
-/// Versions of a definition that declare different numbers share the limit. Each step waits, in the order of arrival,
-/// until fewer steps hold the limit than its own version allows: a lower number applies from the first step of its
-/// version, and a higher one is never exceeded.
+/// Versions of a definition that declare different numbers of holders share the limit. Each step waits, in the order of
+/// arrival, until fewer steps hold the limit than its own version allows. So a lower number applies from the first step
+/// of its version on, and a higher number is never exceeded.
 #[derive(Debug)]
 pub(super) struct Share {
     name: String,
@@ -97,7 +97,7 @@ impl Share {
         self.holders
     }
 
-    /// Returns a different number of holders that another current run declares, if any.
+    /// Returns the number of holders that another current run declares, if it differs from this run's.
     pub(super) fn other_number(&self) -> Option<u32> {
         lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
     }
@@ -113,7 +113,7 @@ impl Share {
                     return Permit(self.limit.clone());
                 }
             }
-            // Only the holder of the turn waits here, and an earlier release is remembered.
+            // Only the holder of the turn waits here; a release before this line is not lost.
             self.limit.released.notified().await;
         }
     }
@@ -183,7 +183,7 @@ mod tests {
         let mut first = std::pin::pin!(low.acquire());
         let mut second = std::pin::pin!(high.acquire());
         assert!(first.as_mut().now_or_never().is_none());
-        assert!(second.as_mut().now_or_never().is_none(), "it must not overtake a step that allows fewer holders");
+        assert!(second.as_mut().now_or_never().is_none(), "a later step must not overtake the first waiter");
         drop(held);
         let first = first.await;
         let _second = second.await;

@@ -19,17 +19,17 @@ pub enum StepStatus {
     Pending,
     /// The step is running.
     Running,
-    /// The step is parked until a time or a message comes.
+    /// The step is parked until a time or until a message arrives.
     Waiting,
     /// The step completed.
     Completed,
-    /// The step failed for good.
+    /// The step failed permanently.
     Failed,
-    /// The step did not run, for a reason.
+    /// The step did not run; the record contains the reason.
     Skipped,
     /// The step was cancelled.
     Cancelled,
-    /// The step's outcome is unknown, or it cannot be undone; it has to be resolved.
+    /// The step has to be resolved by hand, because its outcome is unknown or because it cannot be undone.
     Stuck,
 }
 
@@ -50,28 +50,28 @@ impl StepStatus {
     }
 }
 
-/// What a run knows about one executed step.
+/// The record of one executed step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
-    /// Its path.
+    /// The path of the step.
     pub path: StepPath,
-    /// Its name with references resolved, if it has one.
+    /// The name of the step with references resolved, if it has a name.
     pub name: Option<String>,
-    /// Whether it is a leaf.
+    /// Whether the step is a leaf.
     pub is_leaf: bool,
-    /// Its status.
+    /// The status of the step.
     pub status: StepStatus,
     /// The number of attempts.
     pub attempts: u32,
-    /// When it began.
+    /// When the step began.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When the step ended.
     pub ended_at: Option<Timestamp>,
-    /// Its output.
+    /// The output of the step.
     pub output: Option<SharedValue>,
-    /// Why it failed or was cancelled, or the failure that its `on_error` handled.
+    /// Why the step failed or was cancelled, or the failure that its `on_error` handled.
     pub error: Option<StepError>,
-    /// Why it did not run.
+    /// Why the step did not run.
     pub skip_reason: Option<SkipReason>,
 }
 
@@ -79,7 +79,7 @@ pub struct StepRecord {
 pub(crate) struct Records {
     plan: Arc<Plan>,
     all: Vec<Record>,
-    /// The paths of the enclosing steps; siblings that begin one after the other share one.
+    /// The paths of the enclosing steps. Siblings whose records follow each other share an entry.
     parents: Vec<PathLink>,
 }
 
@@ -93,7 +93,7 @@ struct Record {
     status: StepStatus,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
-    /// Whether it was abandoned while it ran; its outcome is ignored after that.
+    /// Whether the step was abandoned while it was running; its outcome is ignored from then on.
     abandoned: bool,
     result: RecordedResult,
     details: Option<Box<Details>>,
@@ -106,7 +106,7 @@ enum RecordedResult {
     Skipped(Box<SkipReason>),
 }
 
-/// Details that few records have.
+/// Fields that few records need.
 #[derive(Default)]
 struct Details {
     name: Option<String>,
@@ -115,12 +115,12 @@ struct Details {
 }
 
 impl Records {
-    /// Creates the records of a run of `plan`, without any step.
+    /// Creates the empty records of a run of `plan`.
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         Self { plan, all: Vec::new(), parents: Vec::new() }
     }
 
-    /// Records that a step begins; returns the number of the record.
+    /// Records that a step begins; returns the number of the new record.
     pub(crate) fn begin(&mut self, call: &Call, now: Timestamp) -> usize {
         let parent = call.context.parent.as_ref().map(|parent| self.parent(parent));
         self.all.push(Record {
@@ -195,7 +195,7 @@ impl Records {
 
     /// Returns the paths of the leaves at or below `path` that have begun and not ended, including abandoned ones.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        // A leaf whose failure is being handled has ended itself.
+        // A leaf whose failure is being handled has itself ended.
         let is_open =
             |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
         let running = self.all.iter().filter(|record| self.node(record).step.kind.is_leaf() && is_open(record));
@@ -203,7 +203,7 @@ impl Records {
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
 
-    /// Marks the running steps at or below `path` as cancelled, although they still run.
+    /// Marks the running steps at or below `path` as cancelled, although they are still running.
     pub(crate) fn abandon(&mut self, path: &StepPath, now: Timestamp) {
         for number in 0..self.all.len() {
             if self.all[number].status == StepStatus::Running && path.contains(&self.path(number).to_path()) {
@@ -215,7 +215,8 @@ impl Records {
         }
     }
 
-    /// Returns the steps directly inside the last generation of the step at `path`, whose record is number `number`.
+    /// Returns the steps directly inside the last generation of the step at `path`; `number` is the number of its
+    /// record.
     pub(crate) fn children(&self, number: usize, path: &PathLink) -> Vec<StepRecord> {
         let later = self.all.get(number + 1..).unwrap_or_default().iter();
         let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
@@ -224,14 +225,14 @@ impl Records {
         of_last.map(|(_, record)| self.to_public(record)).collect()
     }
 
-    /// Returns the generation of the step at `path` that directly contains the step of a record, if any.
+    /// Returns the generation of the step at `path` that directly contains the step of `record`, if any.
     fn inside(&self, record: &Record, path: &PathLink) -> Option<u32> {
         let parent = record.parent.map(|parent| &self.parents[parent as usize]);
         let node = self.node(record);
         if node.role != Role::Iteration {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
-        // An iteration has the path of its loop.
+        // An iteration has the same path as its loop, plus its number.
         let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),
@@ -268,7 +269,7 @@ impl Records {
     }
 }
 
-/// Returns why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
+/// Returns why the step at `path` is stuck. A block has no error of its own if only steps inside it are stuck.
 fn stuck(path: &PathLink, steps: &[StuckStep]) -> RecordedResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Outcome;
 use crate::StepPath;
 
-/// What is known of a run to resume, apart from what interceptors replay.
+/// The known facts about a run to resume, apart from the records that interceptors replay.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub(super) run_id: Uuid,
@@ -23,14 +23,14 @@ pub struct Resume {
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// Steps that can be undone, with their inputs and outcomes, in the order in which they ended.
     pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
-    /// Steps that have been undone (`true`), or were left as they are.
+    /// Steps that have been undone (`true`) or were deliberately left as they are (`false`).
     pub(super) undone: Vec<(StepPath, bool)>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
 }
 
 impl Resume {
-    /// Resumes the run `run_id`, started for the first time at `started_at`.
+    /// Resumes the run `run_id`, which was first started at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
         Self {
@@ -53,14 +53,14 @@ impl Resume {
         self
     }
 
-    /// Adds generations under which steps are entered instead, by path.
+    /// Overrides the generations under which steps are entered, by the path of the step.
     #[must_use]
     pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.reentered.extend(steps);
         self
     }
 
-    /// Adds inputs that activities receive instead of their parameters, by path.
+    /// Adds inputs that activities receive instead of their parameters, by the path of the step.
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
@@ -74,7 +74,7 @@ impl Resume {
         self
     }
 
-    /// Adds the paths of steps that have been undone (`true`), or were deliberately left as they are.
+    /// Adds the paths of steps that have been undone (`true`) or were deliberately left as they are (`false`).
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);
@@ -88,7 +88,7 @@ impl Resume {
         self
     }
 
-    /// Adds recorded paths, so no step is entered again under a generation that one of them contains.
+    /// Adds recorded paths, so that a step is not entered again under a generation that one of these paths contains.
     #[must_use]
     pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
         for path in paths {

@@ -26,7 +26,7 @@ impl Run {
                 let known = if known.is_empty() {
                     "the workflow has no environments".to_owned()
                 } else {
-                    format!("known names: {}", known.join(", "))
+                    format!("known environments: {}", known.join(", "))
                 };
                 let message = format!("unknown environment `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)
@@ -60,7 +60,7 @@ impl Run {
             return Outcome::Skipped(SkipReason::new("trigger_false", message));
         }
         let path = call.path().clone();
-        // In its own task, so that a step that blocks its thread can be abandoned.
+        // The root step runs in its own task, so that a step that blocks its thread can be abandoned.
         let mut outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
         if let Outcome::Completed(output) = &mut outcome {
             output.state_changes.splice(0..0, self.first_state.iter().cloned());
@@ -72,10 +72,10 @@ impl Run {
         }
     }
 
-    /// Runs the `finally` steps, even if the run was cancelled; their failure fails the run.
+    /// Runs the `finally` steps, even if the run was cancelled; if they fail, the run fails.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         if self.cancel.reason() == Some(CancelReason::Shutdown) {
-            // The run has not ended before `finally`, so it continues later.
+            // The run has not ended yet: it continues later, and `finally` runs after that.
             return match outcome {
                 Outcome::Cancelled(cancelled) => Outcome::Cancelled(cancelled),
                 _ => Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown)),
@@ -133,7 +133,7 @@ impl Run {
     }
 }
 
-/// The scope before any step has run: the input and the variables so far.
+/// The scope before any step has run: the input, and the variables computed so far.
 struct InitialScope<'a>(&'a Run);
 
 impl expr::Scope for InitialScope<'_> {

@@ -37,7 +37,7 @@ pub struct Run {
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) cancel: Cancel,
-    /// Stops the steps that run in any case (`finally` and compensation), and whether they have begun.
+    /// Stops the cleanup steps (`finally` and compensation), which run in any case; `cleans_up` is set when they begin.
     pub(crate) cleanup: Cancel,
     pub(crate) cleans_up: AtomicBool,
     pub(crate) records: Mutex<Records>,
@@ -46,20 +46,21 @@ pub struct Run {
     pub(crate) generations: Mutex<HashMap<String, u32>>,
     /// The current scope of the root list, for the steps that run after it has failed or ended.
     pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
-    /// Its shares in the named limits of its definition.
+    /// The run's shares in the named limits of its definition.
     pub(super) shares: Vec<Share>,
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
     pub(crate) mailbox: Mailbox,
     pub(crate) undos: Mutex<Undos>,
-    /// The number of runs that enclose it.
+    /// The number of runs that enclose this run.
     pub(crate) depth: u32,
-    /// Steps that are entered under another generation, and activities that receive another input, by path.
+    /// The generations under which steps are entered instead of the first, and the inputs that activities receive
+    /// instead of their parameters, by path.
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,
-    /// The number of emitted events, if nothing is recorded.
+    /// The number of emitted events of a run that is not recorded.
     pub(super) emitted_events: AtomicU64,
 }
 
@@ -70,43 +71,43 @@ pub(crate) struct Warnings {
     dropped: u64,
 }
 
-/// Something unusual that did not stop a run.
+/// A problem that did not stop a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// A stable code in snake case, documented under `docs/errors`.
     pub code: String,
     /// The path of the step.
     pub path: String,
-    /// What happened.
+    /// A description of the problem.
     pub message: String,
 }
 
 impl Run {
-    /// Returns its id: a UUID v7, or a UUID v8 for a child run.
+    /// Returns the id of the run: a UUID v7, or a UUID v8 for a child run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Returns when it was started for the first time.
+    /// Returns when the run was started for the first time.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.started_at
     }
 
-    /// Returns its definition.
+    /// Returns the definition of the run.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.plan.definition
     }
 
-    /// Returns its input.
+    /// Returns the input of the run.
     #[must_use]
     pub fn input(&self) -> &Value {
         &self.input.initial_data
     }
 
-    /// Returns the engine that drives it.
+    /// Returns the engine that drives the run.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -114,7 +115,7 @@ impl Run {
 
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// Its `finally` steps still run; a request while they run stops them too.
+    /// The `finally` steps of the run still run; another request while they run stops them too.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
@@ -140,13 +141,13 @@ impl Run {
         self.cancel.cancel(CancelReason::Shutdown);
     }
 
-    /// Returns its extension of type `T`.
+    /// Returns the run's extension of type `T`.
     #[must_use]
     pub fn extension<T: std::any::Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.extensions.get()
     }
 
-    /// Returns whether it was stopped because the process shuts down.
+    /// Returns whether the run was stopped because the process shuts down.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         self.cancel.reason() == Some(CancelReason::Shutdown)
@@ -158,7 +159,7 @@ impl Run {
         self.records().to_vec()
     }
 
-    /// Returns the first warnings so far, at most [`Limits::warnings_max`].
+    /// Returns the first warnings of the run, at most [`Limits::warnings_max`].
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         lock(&self.warnings).kept.clone()
@@ -170,7 +171,7 @@ impl Run {
         lock(&self.warnings).dropped
     }
 
-    /// Reports something unusual at `path` that does not stop the run.
+    /// Reports a problem of the step at `path` that does not stop the run.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
         let message = self.masked_text(message);
         tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
@@ -184,7 +185,7 @@ impl Run {
         }
     }
 
-    /// Warns about named limits for which runs of other versions of the definition declare another number.
+    /// Warns about each named limit for which a run of another version of the definition declares a different number.
     pub(super) fn warn_about_differing_limits(&self) {
         for share in &self.shares {
             let Some(other) = share.other_number() else { continue };
@@ -201,7 +202,7 @@ impl Run {
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Fails if neither the definition nor the engine declares it.
+    /// Fails if neither the definition nor the engine declares the limit.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
@@ -210,18 +211,18 @@ impl Run {
         Ok(share.acquire().await)
     }
 
-    /// Returns the current time of its clock.
+    /// Returns the current time of the engine's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock().now()
     }
 
-    /// Returns the number of the next event of a run that is not recorded, from 0.
+    /// Returns the number of the next event of a run that is not recorded; the events are numbered from 0.
     pub fn next_event(&self) -> u64 {
         self.emitted_events.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Returns its plan.
+    /// Returns the plan of the run.
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
@@ -239,7 +240,8 @@ impl Run {
         lock(&self.records)
     }
 
-    /// Returns the value of `task`, an older name of the input: the input's field `task` if it has one.
+    /// Returns the value of `task`, an older name of the input: the input's field `task` if there is one, or else the
+    /// whole input.
     pub(crate) fn task(&self) -> &Value {
         self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
     }
@@ -268,7 +270,7 @@ impl Run {
         self.secrets.get(name)
     }
 
-    /// Returns an error if a run that has begun `count` steps exceeds the limit.
+    /// Returns an error if `count`, the number of steps that have begun, exceeds the limit.
     pub(crate) fn too_many_steps(&self, count: usize) -> Option<StepError> {
         let limit = self.limits().run_steps_max;
         if (count as u64) <= limit {
@@ -278,12 +280,12 @@ impl Run {
         Some(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
     }
 
-    /// Takes one retry from the workflow's budget; returns `false` if none is left.
+    /// Takes one retry from the workflow's retry budget; returns `false` if none is left.
     pub(crate) fn take_retry(&self) -> bool {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }
 
-    /// Begins the steps that run in any case; returns the request that stops them.
+    /// Begins the cleanup steps, which run in any case; returns the request that stops them.
     pub(crate) fn begin_cleanup(&self) -> Cancel {
         self.cleans_up.store(true, Ordering::SeqCst);
         self.cleanup.clone()

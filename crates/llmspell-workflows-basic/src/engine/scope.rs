@@ -31,7 +31,7 @@ enum Frame {
     Names(Vec<(&'static str, Arc<Value>)>),
 }
 
-/// The results of the steps of a list, by number; each is set once.
+/// The results of the steps of a list, by the number of the step; each is set once.
 #[derive(Debug)]
 pub(crate) struct Slots(Box<[OnceLock<VisibleResult>]>);
 
@@ -51,7 +51,7 @@ impl Slots {
     /// Sets the result of step `number`.
     pub(crate) fn set(&self, number: usize, ended: VisibleResult) {
         let first = self.0[number].set(ended);
-        debug_assert!(first.is_ok(), "a step of a list ends once");
+        debug_assert!(first.is_ok(), "each step of a list ends only once");
     }
 
     pub(crate) fn get(&self, number: usize) -> Option<&VisibleResult> {
@@ -176,8 +176,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Resolves `ID…`: a field of the output first; `result`, `results` and `output` mean the output if it has no such
-    /// field.
+    /// Resolves `ID…`, first to a field of the output; `result`, `results` and `output` mean the whole output if it has
+    /// no such field.
     fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.ended(id)?;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
@@ -192,7 +192,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Resolves `context…`: the state, facts of the run, constants, and fields of the input.
+    /// Resolves `context…`: the state, facts about the run, constants, and fields of the input.
     fn context(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         let name = name_at(keys, 0)?;
@@ -252,8 +252,8 @@ fn has_field(value: &SharedValue, name: &str) -> bool {
     }
 }
 
-/// Resolves the keys after the first `skip` as far as `value` consists of parts, so the other parts need not be
-/// assembled.
+/// Resolves the keys after the first `skip` as far as `value` consists of parts, so that parts that no key selects need
+/// not be assembled.
 fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
     let part = match (value.parts(), keys.get(skip)) {
         (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {

@@ -1,4 +1,5 @@
-//! Services that a host can replace, for example to use another machine: executing leaves, waiting, and schema checks.
+//! Services that a host can replace, for example to execute leaves on another machine: the execution of leaves,
+//! waiting, and schema checks.
 
 use std::{fmt, sync::Arc};
 
@@ -14,9 +15,9 @@ use crate::{
     model::ActivityName,
 };
 
-/// Executes leaves: in this process, or elsewhere.
+/// Executes leaves, in this process or elsewhere.
 pub trait Dispatch: Send + Sync {
-    /// Performs one attempt of a leaf; the only error is a failure of the leaf.
+    /// Performs one attempt of a leaf; returns an error only if the leaf failed.
     ///
     /// A request to stop arrives through [`ActivityContext::cancelled`].
     fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>>;
@@ -54,15 +55,15 @@ impl Dispatch for InProcess {
     }
 }
 
-/// Returns the error that no activity `name` is registered.
+/// Returns the error for an activity `name` that is not registered.
 pub(super) fn missing(name: &ActivityName) -> StepError {
     StepError::configuration("unknown_activity", format!("unknown activity `{name}`"))
 }
 
-/// Waits until a time: in this process, or by parking the run.
+/// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, which is already recorded, or returns [`Wake::Park`].
+    /// Waits until `wake_at`, which is already recorded, or returns [`Wake::Park`] to park the step.
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
 
@@ -95,8 +96,8 @@ pub trait SchemaCheck: Send + Sync {
 /// A part of some data that violates a schema or an assertion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The part, as a JSON pointer; empty for the whole.
+    /// A JSON pointer to the part; empty for the whole data.
     pub path: String,
-    /// What is wrong with it.
+    /// Why the part is wrong.
     pub message: String,
 }

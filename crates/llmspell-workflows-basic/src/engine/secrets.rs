@@ -47,7 +47,7 @@ impl Run {
         }
     }
 
-    /// Returns a value with every secret masked; parts of the state are already masked there.
+    /// Returns a value with every secret masked. Parts that come from the state are already masked.
     fn masked_value(&self, value: SharedValue) -> SharedValue {
         match value.parts() {
             Some(Parts::Object(fields)) => {
@@ -68,7 +68,8 @@ impl Run {
         }
     }
 
-    /// Checks that `value`, to be recorded as `what`, contains no secret: masked, it would mean something else later.
+    /// Checks that `value`, to be recorded as `what`, contains no secret, since the masked value would mean something
+    /// else later.
     ///
     /// # Errors
     /// Fails if it contains a secret; the error names it.
@@ -129,7 +130,7 @@ impl Run {
     fn mask_text(&self, text: &mut String) {
         let secrets = self.secrets.values().filter_map(Value::as_str);
         let mut secrets: Vec<&str> = secrets.filter(|secret| !secret.is_empty()).collect();
-        // One that contains another goes first, or the rest of it would remain.
+        // A secret that contains another is masked first, or the rest of it would remain.
         secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
         for secret in secrets {
             if text.contains(secret) {

@@ -3,33 +3,34 @@ use std::{fmt, sync::Arc};
 use super::{Happening, Interceptor, Run, Slice};
 use crate::model::Step;
 
-/// The position of an interceptor in the stack, outermost first, each with its reason.
+/// The positions of interceptors in the stack, outermost first.
 ///
 /// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout), [`Retry`](Self::Retry),
-/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host may add to these too, and fills
-/// the others. Two things are not interceptors and surround the whole stack: `on_error`, which handles its failure,
-/// and outside it the record of the input and outcome of a step with `compensate`, from which the run undoes it.
+/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host fills the others, and may add
+/// to these. Two parts of the engine surround the whole stack without being interceptors: `on_error`, which handles the
+/// step's failure, and outside it the record of the input and outcome of a step with `compensate`, which the run uses
+/// to undo the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.
     Trace,
-    /// Replays recorded steps before anything else happens again.
+    /// Replays recorded steps before any inner interceptor can run again.
     Journal,
-    /// Calls hooks once per generation of a step, not per attempt; their answers are recorded.
+    /// Calls hooks once per generation of a step, not once per attempt; their answers are recorded.
     Hooks,
     /// For an interceptor that answers with an earlier output and does not call `next`: a hit skips everything that
     /// follows, while hooks and the journal see it like any other output.
     Cache,
-    /// For an interceptor that keeps what failed for good: it sees a failure only after the last attempt.
+    /// For an interceptor that keeps failed steps: it sees a failure only after the last attempt.
     DeadLetter,
-    /// Limits the time of all attempts and the delays between them.
+    /// Limits the total time of all attempts and the delays between them.
     TotalTimeout,
     /// Retries everything inside it.
     Retry,
     /// For an interceptor that rejects attempts while a service is down: the enclosing retry counts each rejection as a
     /// failed attempt, and no permit is taken.
     Breaker,
-    /// Waits for the permits of named limits, which does not count against the time of the attempt.
+    /// Waits for the permits of named limits; the wait does not count against the time of the attempt.
     Limits,
     /// Limits the time of one attempt.
     AttemptTimeout,
@@ -48,7 +49,8 @@ impl Stack {
         Self::default()
     }
 
-    /// Adds an interceptor at `position`; of two at one position, the one added first is the outer one.
+    /// Adds an interceptor at `position`. Of two interceptors at the same position, the one added first is the outer
+    /// one.
     #[must_use]
     pub fn with(mut self, position: Position, interceptor: Arc<dyn Interceptor>) -> Self {
         let end = self.layers.partition_point(|(other, _)| *other <= position);
@@ -56,7 +58,7 @@ impl Stack {
         self
     }
 
-    /// Reports to all interceptors what happens to `run`.
+    /// Reports an event of `run` to all interceptors.
     pub(crate) fn observe(&self, run: &Run, happening: Happening<'_>) {
         self.layers.iter().for_each(|(_, layer)| layer.observe(run, happening));
     }

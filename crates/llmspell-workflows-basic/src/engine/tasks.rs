@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{StepError, state::WorkflowState};
 
-/// How long after the grace a task may take to end before it is considered to block its thread.
+/// How long after the grace period a task may take to end before it is considered to block its thread.
 const JOIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Steps that run in their own tasks and can be stopped together.
 ///
-/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. A task that does
-/// not end even then blocks its thread; it is reported and abandoned.
+/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace period. A task that
+/// does not end even then must be blocking its thread; it is reported and abandoned.
 pub(crate) struct Tasks {
-    /// Receives the result of each task. It never holds more than the tasks that run at once, so it is unbounded.
+    /// Receives the result of each task. The channel is unbounded, because it never holds more results than there are
+    /// running tasks.
     results: UnboundedReceiver<TaskResult>,
     sender: UnboundedSender<TaskResult>,
     /// The tasks that have not ended, by number.
@@ -31,7 +32,7 @@ pub(crate) struct Tasks {
     give_up_at: Option<Instant>,
 }
 
-/// The number of a task, and its outcome or panic. The branch counts as active until this is read.
+/// The number of a task, its outcome or panic, and a guard: the branch counts as active until the result is read.
 type TaskResult = (usize, std::thread::Result<Outcome>, ActiveBranch);
 
 /// A task that has not ended.
@@ -48,7 +49,7 @@ impl Tasks {
         Self { results, sender, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
-    /// Returns the context of tasks that are children of the parent's step and see `scope` and `state`.
+    /// Returns the context of tasks for children of the parent's step; the children see `scope` and `state`.
     pub(crate) fn context(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
         CallContext { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
     }
@@ -58,7 +59,7 @@ impl Tasks {
         self.parent.clone().with_cancel(&self.cancel)
     }
 
-    /// Runs `call` through `run` in its own task.
+    /// Runs `call` in its own task, by means of `run`.
     pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
         let mut tasks = Self::new(&call);
         tasks.spawn(0, tasks.own(), run);
@@ -71,13 +72,13 @@ impl Tasks {
         self.left
     }
 
-    /// Starts task number `index`, which runs `call` through `run`.
+    /// Starts task number `index`, which runs `call` by means of `run`.
     pub(crate) fn spawn<F, Fut>(&mut self, index: usize, call: Call, run: F)
     where
         F: FnOnce(Call) -> Fut,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` have this request to stop");
+        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` share this request to stop");
         if self.running.len() <= index {
             self.running.resize_with(index + 1, || None);
         }
@@ -87,7 +88,7 @@ impl Tasks {
         let future = AssertUnwindSafe(run(call)).catch_unwind();
         let (sender, active) = (self.sender.clone(), self.parent.run().mark_active());
         let task = tokio::spawn(async move {
-            // There is no receiver if the whole group was dropped.
+            // The receiver is gone if the whole group was dropped.
             let _ = sender.send((index, future.await, active));
         });
         self.running[index] = Some(Running { call: named, task: task.abort_handle() });
@@ -103,7 +104,7 @@ impl Tasks {
         while self.left > 0 {
             let Some((index, ended, active)) = self.join().await else { return Some(self.give_up()) };
             drop(active);
-            // An abandoned task may still end, which no longer matters.
+            // An abandoned task may still end; its result no longer matters.
             if let Some(Running { call, .. }) = self.running[index].take() {
                 self.left -= 1;
                 return Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))));
@@ -112,7 +113,7 @@ impl Tasks {
         None
     }
 
-    /// Returns the next result; `None` when it is time to abandon the tasks that were asked to stop.
+    /// Returns the next result; `None` once the tasks that were asked to stop have to be abandoned.
     async fn join(&mut self) -> Option<TaskResult> {
         if let Ok(ended) = self.results.try_recv() {
             return Some(ended);
@@ -150,7 +151,7 @@ impl Tasks {
         (index, Outcome::Cancelled(cancelled))
     }
 
-    /// Waits for all running tasks; returns what they left behind, and the steps that have not ended.
+    /// Waits for all running tasks; returns the activities that they left behind, and the steps that have not ended.
     pub(crate) async fn drain(&mut self) -> (Cancelled, UnfinishedSteps) {
         let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         let mut unfinished = UnfinishedSteps::default();

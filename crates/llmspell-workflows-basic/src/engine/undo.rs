@@ -1,4 +1,4 @@
-//! Undoing steps: runs the `compensate` step of each, in the reverse of the order in which they ended.
+//! Undoes steps by running their `compensate` steps, in the reverse of the order in which the steps ended.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ pub(crate) struct Undo {
     path: StepPath,
     input: Arc<Value>,
     output: Arc<Value>,
-    /// Whether its effect is known to have happened.
+    /// Whether the step's effect is known to have happened.
     certain: bool,
 }
 
-/// The steps to undo, in the order in which they ended, and how many are done.
+/// The steps to undo, in the order in which they ended, and the progress of undoing.
 #[derive(Debug, Default)]
 pub(crate) struct Undos {
     list: Vec<Undo>,
     /// Whether a cancelled run is undone too.
     when_cancelled: bool,
-    /// How many steps have been undone, and how many were deliberately left as they are.
+    /// The number of steps that have been undone; `given_up` counts the steps that were deliberately left as they are.
     undone: usize,
     given_up: usize,
     pub(crate) status: UndoStatus,
@@ -35,19 +35,19 @@ pub(crate) struct Undos {
 /// The result of undoing a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum UndoStatus {
-    /// There was nothing to undo, or a part was deliberately left as it is.
+    /// There was nothing to undo, or a step was deliberately left as it is.
     #[default]
     NotCompensated,
-    /// Everything is undone.
+    /// All steps are undone.
     Compensated,
-    /// A part cannot be undone, for this reason.
+    /// A step cannot be undone, for this reason.
     Stuck(Box<StepError>),
 }
 
 /// Why undoing did not finish.
 pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
-    /// Undoing waits, or the process shuts down.
+    /// A compensation step waits, or the process shuts down.
     Deferred(Outcome),
 }
 
@@ -74,7 +74,7 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
 }
 
 impl Run {
-    /// Requests that the run stops and undoes its steps.
+    /// Requests that the run stop and undo its steps.
     pub fn cancel_and_compensate(&self) {
         self.cancel_and_compensate_by(&Asker::default());
     }
@@ -103,7 +103,7 @@ impl Run {
             other => return other,
         };
         let path = stuck.path.clone().unwrap_or_default();
-        // The compensation step as a whole has to be resolved, wherever the error is inside it.
+        // The compensation step has to be resolved as a whole, no matter where inside it the error is.
         let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
         Outcome::Stuck(vec![StuckStep::new(undo, stuck.with_first_cause(cause))])
     }
@@ -143,7 +143,7 @@ impl Run {
         }
     }
 
-    /// Undoes the run that ended with `outcome`, if it has to be.
+    /// Undoes the steps of the run that ended with `outcome`, if they have to be undone.
     pub(super) async fn compensate_if_due(self: &Arc<Self>, outcome: Outcome) -> Outcome {
         let is_due = match &outcome {
             Outcome::Failed(_) => true,
@@ -171,7 +171,7 @@ impl Run {
         }
     }
 
-    /// Undoes all steps at or below `under` that have ended, most recent first.
+    /// Undoes all ended steps at or below `under`, the most recently ended first.
     pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), IncompleteUndo> {
         loop {
             let next = {

@@ -1,4 +1,4 @@
-//! Waiting until a time, in any part of a step.
+//! Waits until a given time, in any part of a step.
 
 use jiff::Timestamp;
 

@@ -15,7 +15,8 @@ impl Interceptor for LimitLayer {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        // Sorted by name, so that two steps that need the same limits never wait for each other.
+        // Permits are taken in the order of their names, so that two steps that need the same limits never wait for
+        // each other.
         let mut names = call.step().limits.clone();
         names.sort_unstable();
         names.dedup();

@@ -1,4 +1,4 @@
-//! The interceptors that every engine has: trace, timeouts, retry, limits.
+//! The interceptors that every engine has: tracing, timeouts, retries and limits.
 
 mod limits;
 mod retry;

@@ -16,8 +16,8 @@ use crate::{
 
 /// Retries a failed step according to its policy.
 ///
-/// All attempts of a leaf share one generation and so one idempotency key; a block is entered again under its next
-/// generation. The result of each attempt is a decision, so recorded attempts are not made again.
+/// All attempts of a leaf share one generation, and therefore one idempotency key; a block is entered again under its
+/// next generation. The result of each failed attempt is a decision, so recorded attempts are not made again.
 pub(super) struct RetryLayer;
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl Interceptor for RetryLayer {
             }
             let entered = current.path().to_path();
             let (error, wake_at) = match recall!(call, choice::Attempt(attempt)) {
-                // A recorded retry counts against the budget too.
+                // A recorded retry also counts against the retry budget.
                 Some(Attempt::Failed { error, wake_at }) => {
                     call.run().take_retry();
                     (*error, wake_at)
@@ -90,7 +90,7 @@ async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
     next.run(call).instrument(span).await
 }
 
-/// Undoes an attempt of a block before the next one.
+/// Undoes an attempt of a block before the next attempt begins.
 async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
@@ -99,7 +99,7 @@ async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     }
 }
 
-/// Returns when the next attempt begins, if there is one.
+/// Returns when the next attempt begins; `None` if there is no further attempt.
 fn next_attempt_at(
     call: &Call,
     retry: &Retry,
@@ -117,7 +117,7 @@ fn next_attempt_at(
     call.run().take_retry().then_some(wake_at)
 }
 
-/// Returns whether the policy allows a retry after `error`; without filters, the error decides.
+/// Returns whether the policy allows a retry after `error`. Without filters, the error itself decides.
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() {
         return error.retryable;
@@ -128,7 +128,8 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     named || by_status
 }
 
-/// Returns the delay after `attempt` with jitter: different in each run, but the same for each call.
+/// Returns the delay after `attempt`, with jitter. The jitter differs between runs, but repeated calls return the same
+/// delay.
 fn delay(retry: &Retry, call: &Call, attempt: u32) -> Duration {
     let delay = retry.delay_after(attempt);
     let mut hasher = DefaultHasher::new();

@@ -9,8 +9,8 @@ use crate::{
 
 /// Limits the time of one attempt of a step, or of all attempts.
 ///
-/// The deadline is a time, decided when the step or the attempt begins; it also passes while no process runs. The step
-/// runs in its own task, so that even a step that blocks its thread can be abandoned.
+/// The deadline is an absolute time, decided when the step or the attempt begins, so it also passes while no process
+/// runs. The step runs in its own task, so that even a step that blocks its thread can be abandoned.
 pub(super) enum Timeout {
     Attempt,
     Total,
@@ -20,7 +20,7 @@ pub(super) enum Timeout {
 impl Interceptor for Timeout {
     fn applies(&self, step: &Step) -> bool {
         match self {
-            // A wait for an event applies its own timeout.
+            // A step that waits for an event applies its timeout itself.
             Self::Attempt => step.timeout.is_some() && !step.kind.traits().waits_for_signal,
             Self::Total => step.total_timeout.is_some(),
         }
@@ -60,7 +60,7 @@ impl Timeout {
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {
-                // The step is also woken at its deadline, to time out.
+                // The step is also woken at its deadline, so that it times out.
                 Some((_, Outcome::Parked(wait))) => Outcome::Parked(wait.and(Wait { wake_at: Some(deadline), inbox_after: None })),
                 Some((_, outcome)) => outcome,
                 None => call.failed(StepError::configuration("panic", "the task of the step was lost")),

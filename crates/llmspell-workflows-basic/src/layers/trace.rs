@@ -7,7 +7,7 @@ use crate::{
     targets,
 };
 
-/// Opens a span around each step, with its workflow, run, path and attempt, if tracing is enabled.
+/// Opens a span around each step if tracing is enabled; its fields are the workflow, run, path and attempt.
 pub(super) struct Trace;
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Interceptor for Trace {
             attempt = field::Empty,
             status = field::Empty,
         );
-        // A step that may be retried has a span for each attempt.
+        // For a step that may be retried, the retry layer opens a span around each attempt instead.
         if !super::retry::retries(call.step()) {
             span.record("attempt", 1);
         }

@@ -1,4 +1,4 @@
-//! The leaves without effects, one per file: plan, validation and execution.
+//! The leaves without effects. Each file contains the plan, the validation and the execution of one leaf.
 
 mod set;
 mod sleep;

@@ -10,7 +10,7 @@ use crate::{
     state::{Change, SharedValue},
 };
 
-/// Sets keys of the state.
+/// A step that sets keys of the state, prepared to run.
 struct SetPlan(Vec<(String, Template)>);
 
 impl Builder<'_> {
@@ -34,7 +34,7 @@ impl Leaf for SetPlan {
     }
 }
 
-/// Sets keys of the state; all values are evaluated before any is set.
+/// Sets keys of the state; all values are evaluated before the first key is set.
 fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
     let mut output = Vec::with_capacity(values.len());
     let mut state_changes = Vec::with_capacity(values.len());
@@ -44,12 +44,12 @@ fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
             Err(error) => return call.failed(error.into()),
         };
         if call.run().has_secrets() {
-            // Before the comparison with the state, in which secrets are masked.
+            // Secrets are masked before the comparison with the state, which contains them masked too.
             call.run().mask(Arc::make_mut(&mut value));
         }
         let whole = SharedValue::from(value.clone());
         let change = call.state().shortened(Change::key(key.clone(), value));
-        // If the value is a growing list, the output shares it with the state.
+        // If the value is a growing list, the output shares the list with the state.
         output.push((key.clone(), change.after().unwrap_or(whole)));
         state_changes.push(change);
     }

@@ -7,7 +7,7 @@ use crate::{
     plan::{Body, Builder, Leaf, Length, Work},
 };
 
-/// Waits for a duration.
+/// A step that waits for a duration, prepared to run.
 struct SleepPlan(Length);
 
 impl Builder<'_> {
@@ -23,7 +23,7 @@ impl Leaf for SleepPlan {
     }
 }
 
-/// Waits until a time that is computed when the step begins.
+/// Waits for the duration; the end of the wait is computed when the step begins.
 async fn sleep(length: &Length, call: Call) -> Outcome {
     let duration = match length.evaluate(&call.view()) {
         Ok(duration) => duration,

@@ -48,7 +48,7 @@ async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
         match known.take() {
             Some(Received::Signal(signal)) => break Some(signal),
             Some(Received::TimedOut) => break None,
-            // A signal that an interceptor refuses is treated as if it never came.
+            // A signal that an interceptor refuses is treated as if it had never arrived.
             Some(Received::Refused) | None => match receive(&call, plan, &awaited).await {
                 Ok(received) => known = Some(decide!(call, choice::Received(call.attempt()), received)),
                 Err(outcome) => return outcome,
@@ -81,7 +81,8 @@ fn evaluate_wait(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
     Ok(Awaited { signal: Some(name), since, until: length.map(|length| clock::after(since, length)) })
 }
 
-/// Waits for the first signal that matches, or the timeout; returns an outcome if the step ends or parks instead.
+/// Waits for the first matching signal or the timeout; returns an outcome as an error if the step ends or parks
+/// instead.
 async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Received, Outcome> {
     let run = call.run();
     let park = || {
@@ -120,7 +121,7 @@ fn passes(call: &Call, plan: &WaitPlan, signal: &Signal) -> bool {
     })
 }
 
-/// Returns the output of the step, which is also what its filter sees as `event`.
+/// Returns the output of the step, which is also the value of `event` in the filter.
 fn event_value(name: &str, data: &Value, timed_out: bool) -> Value {
     json!({"name": name, "data": data, "timed_out": timed_out})
 }

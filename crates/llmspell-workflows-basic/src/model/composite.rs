@@ -10,21 +10,21 @@ use super::{Delay, Step, StepKind, Steps, step::shared};
 /// A condition that cannot be evaluated counts as false, with a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conditional {
-    /// The expression that decides.
+    /// The expression that chooses the list.
     pub condition: String,
-    /// The steps at `PATH/then` that run if it is true.
+    /// The steps, at `PATH/then`, that run if the condition is true.
     pub then: Steps,
-    /// The steps at `PATH/else` that run if it is false; empty: the step's output is null.
+    /// The steps, at `PATH/else`, that run if the condition is false. If there are none, the step's output is null.
     #[serde(rename = "else", default, skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Steps,
 }
 
-/// Runs the list of the first case whose condition is true, at `PATH/case[n]`, or the default, at `PATH/default`.
+/// Runs the list of the first case whose condition is true, at `PATH/case[n]`, or the default list, at `PATH/default`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Switch {
     /// The cases, in the order in which they are tested.
     pub cases: Vec<Case>,
-    /// The steps that run if no case matches; empty: the step's output is null.
+    /// The steps that run if no case matches. If there are none, the step's output is null.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default: Steps,
 }
@@ -38,7 +38,7 @@ pub struct Case {
     pub steps: Steps,
 }
 
-/// Runs steps of which each names the next ([`Step::next`]), also backward.
+/// Runs steps that each name the next step ([`Step::next`]), which may also be an earlier one.
 ///
 /// A step that is entered again runs under its next generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,42 +47,42 @@ pub struct Route {
     pub start: String,
     /// All steps, in any order.
     pub steps: Steps,
-    /// The maximum number of transitions before the route fails; `None`: the engine's limit.
+    /// The maximum number of transitions before the route fails; `None` for the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transitions_max: Option<u32>,
 }
 
-/// A transition from a step of a [`Route`] to the next.
+/// A transition from a step of a [`Route`] to the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
-    /// An expression, with the step's output as `output`; `None`: always.
+    /// An expression that sees the step's output as `output`; `None` if the transition is always taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// The next step; `None`: the route ends.
+    /// The id of the next step; `None` to end the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }
 
 /// Runs a list repeatedly.
 ///
-/// Its output is `{results, iterations, total_count, failed_count, errors}`, with the results in the order of the
-/// iterations.
+/// The output of a loop is `{results, iterations, total_count, failed_count, errors}`; the results are in the order of
+/// the iterations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loop {
-    /// What it iterates over.
+    /// The source of the iterations.
     pub over: LoopSource,
     /// The steps at `PATH[n]`, which see `loop.item`, `loop.index`, `loop.is_first` and `loop.is_last`.
     pub steps: Steps,
     /// Whether iterations run one after the other, or several at once.
     #[serde(default)]
     pub mode: IterationMode,
-    /// The maximum number of iterations at once in parallel mode; `None`: the engine's limit.
+    /// The maximum number of iterations at once in parallel mode; `None` for the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<u32>,
-    /// The number of iterations after which the loop ends; `None`: all run, up to the engine's limit.
+    /// The number of iterations after which the loop ends; `None` to run all iterations, up to the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u64>,
-    /// An expression that ends the loop after an iteration if it is true; only in sequential mode.
+    /// An expression that is tested after each iteration and ends the loop if it is true; only in sequential mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// What happens when an iteration fails.
@@ -90,22 +90,22 @@ pub struct Loop {
     pub on_error: IterationErrors,
 }
 
-/// What a [`Loop`] iterates over.
+/// The source of the iterations of a [`Loop`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoopSource {
-    /// The items of an array: JSON whose texts may contain references.
+    /// The items of an array, given as JSON whose texts may contain references.
     Items(Value),
-    /// The numbers from `start` up to, but not including, `end`; JSON numbers, or texts with references.
+    /// The numbers from `start` up to but not including `end`. Each field is a JSON number or a text with references.
     Range {
         /// The first number.
         start: Value,
-        /// The end, which is not included.
+        /// The end of the range, which is not included.
         end: Value,
         /// The difference between consecutive numbers, not 0; a negative step counts down.
         step: Value,
     },
-    /// While an expression is true, tested before each iteration.
+    /// Iterations while an expression is true; it is tested before each iteration.
     While(String),
 }
 
@@ -113,10 +113,10 @@ pub enum LoopSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationMode {
-    /// One after the other; each sees the state of the previous one.
+    /// Iterations run one after the other; each sees the state that the previous one left.
     #[default]
     Sequential,
-    /// Several at once, each on its own copy of the state.
+    /// Several iterations run at once, each on its own copy of the state.
     Parallel,
 }
 
@@ -129,19 +129,19 @@ pub enum IterationErrors {
     Stop,
     /// The loop continues and completes; its output contains the errors.
     Continue,
-    /// All iterations run, then the loop fails with all errors.
+    /// All iterations run; then the loop fails with all errors.
     Collect,
 }
 
 /// Runs branches at the same time and joins them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parallel {
-    /// The branches in the order of the output.
+    /// The branches; their outputs are in the same order.
     pub branches: Vec<Branch>,
-    /// The maximum number of branches at once; `None`: the engine's limit.
+    /// The maximum number of branches at once; `None` for the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<u32>,
-    /// What a failed branch does to the others.
+    /// The effect of a failed branch on the other branches.
     #[serde(default)]
     pub error_mode: ErrorMode,
     /// How many branches must succeed, and what the output contains.
@@ -150,10 +150,10 @@ pub struct Parallel {
     /// The shape of the output.
     #[serde(default)]
     pub output: ParallelOutput,
-    /// What happens if two branches changed the same part of the state.
+    /// What happens if two branches set the same part of the state to different values.
     #[serde(default)]
     pub on_conflict: OnConflict,
-    /// How long each branch may take, unless it has its own `total_timeout`.
+    /// How long each branch may take, unless the branch has its own `total_timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch_timeout: Option<Delay>,
 }
@@ -163,21 +163,21 @@ pub struct Parallel {
 pub struct Branch {
     /// The step; its id is the name of the branch.
     pub step: Arc<Step>,
-    /// Whether the block fails if this branch does.
+    /// Whether the block fails if this branch fails.
     #[serde(default)]
     pub required: bool,
 }
 
-/// What a failed branch does to the others.
+/// The effect of a failed branch on the other branches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorMode {
-    /// The others are cancelled once a required branch has failed or success is out of reach.
+    /// The other branches are cancelled once a required branch has failed or success is out of reach.
     FailFast,
-    /// All run to their end; then the block completes or fails.
+    /// All branches run to their end; then the block completes or fails.
     #[default]
     FailSlow,
-    /// All run to their end; the block continues with those that succeeded.
+    /// All branches run to their end; the block continues with the branches that succeeded.
     BestEffort,
 }
 
@@ -185,14 +185,15 @@ pub enum ErrorMode {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// All branches; the outputs are in definition order.
+    /// All branches must succeed. The output contains their outputs in definition order.
     #[default]
     All,
-    /// One branch; the output is that of the first to succeed. The others are cancelled.
+    /// One branch must succeed. The output is the output of the first branch that succeeds; the other branches are
+    /// cancelled.
     First,
-    /// At least this number of branches; the outputs of those that succeeded.
+    /// At least this number of branches must succeed. The output contains the outputs of the branches that succeeded.
     AtLeast(u32),
-    /// More than half of the branches; the outputs of those that succeeded.
+    /// More than half of the branches must succeed. The output contains the outputs of the branches that succeeded.
     Majority,
     /// The function registered under this name decides, and computes the output from all results.
     Custom(String),
@@ -205,7 +206,7 @@ pub enum ParallelOutput {
     /// An array of outputs, or the single output of [`Aggregation::First`].
     #[default]
     Values,
-    /// An object keyed by branch; a failed branch is `{"error": {…}}`.
+    /// An object with the output of each branch by the branch's id; for a failed branch, the value is `{"error": {…}}`.
     ByBranch,
 }
 
@@ -213,16 +214,16 @@ pub enum ParallelOutput {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// The block fails with an error that names both.
+    /// The block fails with an error that names both branches.
     #[default]
     Error,
     /// The value of the branch that ended first is kept.
     First,
     /// The value of the branch that is defined last is kept.
     Last,
-    /// Objects are merged deeply and arrays joined in definition order; anything else is an error.
+    /// Objects are merged recursively and arrays are concatenated in definition order; other values are an error.
     Merge,
-    /// The function registered under this name decides.
+    /// The function registered under this name chooses the value.
     Custom(String),
 }
 
@@ -240,7 +241,7 @@ impl Loop {
         }
     }
 
-    /// Creates a loop over the array `items`, or a reference to one.
+    /// Creates a loop over `items`: an array or a reference to an array.
     pub fn items(items: impl Into<Value>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(LoopSource::Items(items.into()), steps)
     }
@@ -253,14 +254,14 @@ impl Loop {
         self
     }
 
-    /// Converts it to the step `id`.
+    /// Converts this to a step with the id `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Loop(self))
     }
 }
 
 impl Parallel {
-    /// Creates a block whose branches must all succeed, decided once all have ended.
+    /// Creates a block that waits until all branches have ended and succeeds if all of them have succeeded.
     pub fn new(branches: impl IntoIterator<Item = Step>) -> Self {
         Self {
             branches: branches.into_iter().map(|step| Branch { step: Arc::new(step), required: false }).collect(),
@@ -280,28 +281,28 @@ impl Parallel {
         self
     }
 
-    /// Sets what a failed branch does to the others.
+    /// Sets the effect of a failed branch on the other branches.
     #[must_use]
     pub fn with_error_mode(mut self, mode: ErrorMode) -> Self {
         self.error_mode = mode;
         self
     }
 
-    /// Sets what happens if two branches changed the same part of the state.
+    /// Sets what happens if two branches set the same part of the state to different values.
     #[must_use]
     pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
         self
     }
 
-    /// Converts it to the step `id`.
+    /// Converts this to a step with the id `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Parallel(self))
     }
 }
 
 impl Conditional {
-    /// Creates a step that runs `then` if `condition` is true, and `otherwise` if not.
+    /// Creates a step that runs `then` if `condition` is true, and `otherwise` if it is false.
     pub fn new(
         condition: impl Into<String>,
         then: impl IntoIterator<Item = Step>,
@@ -310,7 +311,7 @@ impl Conditional {
         Self { condition: condition.into(), then: shared(then), otherwise: shared(otherwise) }
     }
 
-    /// Converts it to the step `id`.
+    /// Converts this to a step with the id `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Conditional(self))
     }
@@ -322,7 +323,7 @@ impl Route {
         Self { start: start.into(), steps: shared(steps), transitions_max: None }
     }
 
-    /// Converts it to the step `id`.
+    /// Converts this to a step with the id `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Route(self))
     }

@@ -7,54 +7,55 @@ use sha2::{Digest, Sha256};
 
 use super::{Delay, Migration, Step, StepKind, Steps, step::shared};
 
-/// A workflow as data, with a name, a version and a hash.
+/// A workflow as data. A definition has a name, a version and a hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
-    /// Its name.
+    /// The name of the workflow.
     pub name: String,
-    /// Its version, by convention `MAJOR.MINOR.PATCH`.
+    /// The version of the workflow, by convention `MAJOR.MINOR.PATCH`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// Its purpose.
+    /// The purpose, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Who wrote it.
+    /// The author of the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Search terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Tools that it needs to run.
+    /// The tools that the workflow needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_tools: Vec<String>,
-    /// The fields of its input; empty: any input is accepted.
+    /// The fields of the workflow's input. If there are none, any input is accepted.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, InputSpec>,
-    /// Values computed at the start, in order: JSON whose texts may refer to the input and to earlier variables.
+    /// Values that are computed in order when a run starts: JSON whose texts may refer to the input and to earlier
+    /// variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub variables: IndexMap<String, Value>,
-    /// Values of variables by environment, which is chosen when a run starts.
+    /// Values of variables, by environment; the environment is chosen when a run starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environments: BTreeMap<String, IndexMap<String, Value>>,
-    /// Named expressions: `conditions.NAME`, or only the name where a condition is expected.
+    /// Named expressions. They are used as `conditions.NAME`, or as just the name where a condition is expected.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub conditions: IndexMap<String, String>,
     /// Constants, available as `context.NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Value>,
-    /// Names of the secrets that it may use, as `secrets.NAME`.
+    /// The names of the secrets that the workflow may use as `secrets.NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// Names of the environment variables that it may use, as `env.NAME`.
+    /// The names of the environment variables that the workflow may use as `env.NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// An expression on the input; if it is false, the run ends immediately with all steps skipped.
+    /// An expression over the input. If it is false, all steps are skipped and the run ends immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
     /// How many steps may hold each named concurrency limit at once, over all runs of the definition in one engine.
     ///
-    /// Other definitions do not share these limits, and neither do the definition's sub-workflows. If the engine
-    /// declares a limit with the same name, the engine's limit and number apply.
+    /// Other definitions do not share these limits, not even sub-workflows of this definition. If the engine declares a
+    /// limit with the same name, the engine's limit and number apply.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub concurrency: BTreeMap<String, u32>,
     /// The maximum number of retries of all steps together.
@@ -71,16 +72,17 @@ pub struct Definition {
     /// Migrations of the state of runs of earlier versions, by the earlier version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<String, Migration>,
-    /// The definitions that its steps run, by name.
+    /// The definitions that steps of this workflow run, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
-    /// The template of its output: JSON whose texts may contain references; `None`: the root step's output.
+    /// The template of the workflow's output: JSON whose texts may contain references; `None` for the root step's
+    /// output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
-    /// Runs at `/main/$on_error` if the body failed; if it succeeds, so does the run, with its output.
+    /// The steps that run at `/main/$on_error` if the body failed. If they succeed, the run succeeds with their output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_error: Steps,
-    /// Runs last at `/main/$finally`, in any case.
+    /// The steps that run last, at `/main/$finally`, in any case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finally: Steps,
 }
@@ -116,12 +118,12 @@ impl Definition {
         }
     }
 
-    /// Creates a definition of steps that run in order, or as a graph if any of them has dependencies.
+    /// Creates a definition whose steps run in order, or as a graph if any of them has dependencies.
     pub fn sequence(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(name, StepKind::Sequence(shared(steps)))
     }
 
-    /// Adds a definition that the steps of this one can run as a sub-workflow.
+    /// Adds a definition that steps of this definition can run as a sub-workflow.
     #[must_use]
     pub fn with_workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();
@@ -129,9 +131,9 @@ impl Definition {
         self
     }
 
-    /// Returns its hash: SHA-256 of its JSON with sorted keys, as 64 hexadecimal digits.
+    /// Returns the hash of the definition: SHA-256 of its JSON with sorted keys, as 64 hexadecimal digits.
     ///
-    /// Definitions that are equal by value have the same hash, regardless of their notation.
+    /// Definitions that are equal by value have the same hash, even if they were written in different notations.
     #[must_use]
     pub fn hash(&self) -> String {
         let value = serde_json::to_value(self).expect("a definition is always valid JSON");
@@ -141,15 +143,15 @@ impl Definition {
 
 /// How much of a run survives a crash.
 ///
-/// With every setting, everything up to some moment survives, and the run continues from there.
+/// With every setting, all records up to some point survive, and the run continues from that point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Every completion survives, even if the machine loses power: it is synced before anything depends on it.
     #[default]
     Sync,
-    /// Every completion survives if the process is killed. If the machine loses power, all but the completions since
-    /// the sync before last survive; syncs follow one another while completions arrive.
+    /// Every completion survives if the process is killed. If the machine loses power, completions since the
+    /// sync before the last one may be lost; one sync follows another as long as completions arrive.
     Async,
     /// No explicit flush; a crash of the process may lose recent steps.
     None,
@@ -158,16 +160,16 @@ pub enum Durability {
 /// The declaration of a field of the input.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Its type; `None`: any type.
+    /// The type of the field; `None` for any type.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<InputType>,
-    /// Whether it is required.
+    /// Whether the field is required.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// Its value if it is missing.
+    /// The value of the field if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Its purpose.
+    /// The purpose, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }

@@ -36,7 +36,7 @@ impl From<Duration> for Delay {
     }
 }
 
-/// The error of a text that is not a duration.
+/// The error for a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number of seconds or a duration such as `30s`, `500ms`, `1h30m` or `PT5M`, got `{0}`")]
 pub struct DelayError(String);
@@ -110,7 +110,7 @@ fn units(text: &str) -> Option<Duration> {
 /// Nanoseconds per second.
 const NANOS: u128 = 1_000_000_000;
 
-/// Returns the exact duration of a decimal number of units, given the unit in nanoseconds.
+/// Returns the exact duration of a decimal number of units; `unit` is the length of one unit in nanoseconds.
 fn amount(number: &str, unit: u128) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_number = |digits: &str| (1..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_parse_and_survive_a_round_trip() {
+    fn durations_parse_and_round_trip() {
         for (text, milliseconds) in [
             ("30s", 30_000),
             ("5m", 300_000),

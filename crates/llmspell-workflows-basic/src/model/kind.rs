@@ -5,14 +5,14 @@ use serde_json::{Map, Value};
 
 use super::*;
 
-/// The kind of a step, which determines what it does.
+/// The kind of a step, which determines what the step does.
 ///
-/// The enum is exhaustive on purpose: the compiler reports a new kind to crates that have a notation or a drawing for
-/// each kind.
+/// The enum is exhaustive on purpose: if a kind is added, crates that have a notation or a drawing for each kind do not
+/// compile until they handle it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
-    /// Calls an activity: the only kind with effects.
+    /// Calls an activity. No other kind has an effect of its own outside the run.
     Activity(ActivityCall),
     /// Runs steps in order, or as a graph if any of them has dependencies.
     Sequence(Steps),
@@ -20,7 +20,7 @@ pub enum StepKind {
     Conditional(Conditional),
     /// Runs the list of the first case whose condition is true.
     Switch(Switch),
-    /// Follows the transitions from step to step, also backward.
+    /// Follows transitions from step to step, possibly back to an earlier step.
     Route(Route),
     /// Runs a list once for each item or number, or while a condition holds.
     Loop(Loop),
@@ -41,65 +41,67 @@ pub enum StepKind {
 /// The properties of a kind that layers, hooks, records, drawings and generators need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindTraits {
-    /// Its name in the YAML dialect.
+    /// The name of the kind in the YAML dialect.
     pub name: &'static str,
-    /// How it runs the steps inside it.
+    /// How a step of this kind runs the steps inside it.
     pub pattern: Pattern,
-    /// Its effect outside the run.
+    /// The effect of a step of this kind outside the run.
     pub effect: Effect,
-    /// Whether it waits for a signal, and therefore applies its `timeout` itself.
+    /// Whether a step of this kind waits for a signal, and therefore applies its `timeout` itself.
     pub waits_for_signal: bool,
-    /// Whether its output may contain secrets from its texts, and is therefore masked.
+    /// Whether the output may contain secrets from the step's texts, and is therefore masked.
     pub renders_secrets: bool,
-    /// Whether it changes the run's state itself; see [`StepKind::state_keys`].
+    /// Whether a step of this kind changes the run's state itself; see [`StepKind::state_keys`].
     pub sets_state: bool,
-    /// Whether it applies the `outputs` of a definition itself, because they may refer to its steps.
+    /// Whether a step of this kind, as the root step, applies the definition's `outputs` itself, because they may refer
+    /// to steps inside it.
     pub applies_outputs: bool,
 }
 
 /// How a kind runs the steps inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// It runs no steps.
+    /// The kind runs no steps.
     Leaf,
-    /// Each step once, in order or as the dependencies allow.
+    /// Each step runs once, in order or as the dependencies allow.
     List,
-    /// One of several lists.
+    /// One of several lists runs.
     Choice,
-    /// From step to step, following their transitions.
+    /// The steps run one after the other, following their transitions.
     Route,
-    /// Once for each iteration.
+    /// The list runs once for each iteration.
     Loop,
-    /// All at the same time.
+    /// All steps run at the same time.
     Parallel,
 }
 
 /// The effect of a kind outside the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// It has no effect.
+    /// The kind has no effect.
     None,
-    /// It calls an activity with an input.
+    /// The kind calls an activity with an input.
     Activity,
-    /// It starts another run with an input.
+    /// The kind starts another run with an input.
     Workflow,
 }
 
 /// The keys of the state that a step may set itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateKeys {
-    /// These keys.
+    /// Only these keys.
     Known(Vec<String>),
-    /// Keys that its definition does not determine.
+    /// Any keys; the definition of the step does not determine them.
     Any,
 }
 
 /// Steps inside a step that run as one list, route or set of branches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group<'a> {
-    /// The segment of their paths below the path of the step; `None` if they are directly inside it.
+    /// The segment below the path of the enclosing step that the paths of these steps contain; `None` if they are
+    /// directly inside that step.
     pub segment: Option<Cow<'static, str>>,
-    /// The expression that chooses them; `None` if they always run, or run if no other group was chosen.
+    /// The expression that chooses these steps; `None` if they always run, or run if no other group was chosen.
     pub when: Option<&'a str>,
     /// The steps, in definition order.
     pub steps: Vec<&'a Arc<Step>>,
@@ -124,7 +126,7 @@ impl KindTraits {
 }
 
 impl Pattern {
-    /// Returns whether its steps run on copies of the state that are joined at its end.
+    /// Returns whether the steps run on copies of the state, which are joined at the end.
     #[must_use]
     pub fn joins(self) -> bool {
         matches!(self, Self::Loop | Self::Parallel)
@@ -190,19 +192,19 @@ impl StepKind {
         }
     }
 
-    /// Returns whether it is a leaf rather than a composite.
+    /// Returns whether the kind is a leaf rather than a composite.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
         self.traits().pattern == Pattern::Leaf
     }
 
-    /// Returns how it runs the steps inside it.
+    /// Returns how a step of this kind runs the steps inside it.
     #[must_use]
     pub fn pattern(&self) -> Pattern {
         self.traits().pattern
     }
 
-    /// Returns the steps inside it, grouped as they run; a group may be empty.
+    /// Returns the steps inside the step, in the groups in which they run; a group may be empty.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
         fn group<'a>(segment: Option<&'static str>, when: Option<&'a str>, steps: &'a [Arc<Step>]) -> Group<'a> {
@@ -229,7 +231,7 @@ impl StepKind {
         }
     }
 
-    /// Returns mutable references to the steps inside it, in the order of [`StepKind::groups`].
+    /// Returns mutable references to the steps inside the step, in the order of [`StepKind::groups`].
     #[must_use]
     pub fn steps_mut(&mut self) -> Vec<&mut Arc<Step>> {
         match self {
@@ -248,7 +250,7 @@ impl StepKind {
         }
     }
 
-    /// Returns the steps of a list or a route, which others see by their ids once it has run.
+    /// Returns the steps of a list or a route; these are visible to later steps by their ids.
     #[must_use]
     pub fn list(&self) -> Option<&Steps> {
         match self.row() {
@@ -257,7 +259,7 @@ impl StepKind {
         }
     }
 
-    /// Returns the activity that it calls: the step's own, or a validator.
+    /// Returns the activity that the step calls: its own activity, or the validator of a `validate` step.
     #[must_use]
     pub fn activity(&self) -> Option<&ActivityName> {
         match self {

@@ -5,8 +5,8 @@ use super::{ActivityName, step::is_default};
 
 /// A wait for a signal; see [`super::StepKind::WaitForEvent`].
 ///
-/// Each signal is taken by one step: the first that waits for its name and whose filter it passes. The `timeout` of the
-/// step limits the wait.
+/// Each signal is taken by one step: the first step that waits for the signal's name and whose filter accepts the
+/// signal. The `timeout` of the step limits the wait.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WaitForEvent {
     /// The name of the signal; may contain references.
@@ -22,12 +22,13 @@ pub struct WaitForEvent {
 /// Another definition that a step runs; see [`super::StepKind::Workflow`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SubWorkflow {
-    /// Its name: one of the definition's own `workflows`, or one registered in the engine.
+    /// The name of the definition: one of the enclosing definition's `workflows`, or a definition registered in the
+    /// engine.
     pub workflow: String,
     /// The required version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Its input: JSON whose texts may contain references.
+    /// The input of the child run: JSON whose texts may contain references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
 }
@@ -36,10 +37,10 @@ pub struct SubWorkflow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
-    /// It fails.
+    /// The step fails.
     #[default]
     Fail,
-    /// It completes, with `timed_out: true` in its output.
+    /// The step completes, with `timed_out: true` in its output.
     Continue,
 }
 
@@ -51,16 +52,16 @@ pub struct Validate {
     /// A JSON Schema that the data must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// An activity that receives the data and returns a list of errors, empty if there are none.
+    /// An activity that receives the data and returns a list of errors; the list is empty if the data is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<ActivityName>,
-    /// Expressions that must be true, with the data as `data`.
+    /// Expressions that must be true; they see the data as `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<String>,
     /// Whether a violation fails the step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: ValidateMode,
-    /// The output for valid data, with the data as `data`: JSON whose texts may contain references.
+    /// The output for valid data: JSON whose texts may contain references and see the data as `data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Value>,
 }

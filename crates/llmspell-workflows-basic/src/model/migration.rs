@@ -5,25 +5,26 @@ use serde_json::Value;
 
 /// A migration of the state of a run from an earlier version of a definition to a later one.
 ///
-/// It changes top-level keys: `rename` first, then `set`, whose values are all computed from the state before the
-/// migration, then `remove`, and finally `function`.
+/// A migration changes top-level keys. It applies `rename` first, then `set`, then `remove`, and finally `function`.
+/// All values of `set` are computed from the state before the migration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Migration {
-    /// The version of the migrated state; `None`: the version of the definition.
+    /// The version of the migrated state; `None` for the version of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// New names of keys, by their old names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
-    /// Keys and their values: JSON whose texts may refer to `state`, as it was before, and to `input`.
+    /// New values of keys: JSON whose texts may refer to `state`, the state before the migration, and to `input`.
     ///
-    /// A value is omitted if it refers to a missing part of the state, which the run may not have set yet.
+    /// A key is not set if its value refers to a missing part of the state, since the run may not have set that part
+    /// yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, Value>,
     /// Keys to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
-    /// A function of the host that does the rest, registered with
+    /// The name of a host function that does the rest. It must be registered with
     /// [`Functions::register_migration`](crate::Functions::register_migration).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,

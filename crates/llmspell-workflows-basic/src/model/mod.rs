@@ -1,4 +1,4 @@
-//! Workflows as data, created by builders, YAML and Lua.
+//! Workflows as data, created by builders or from YAML or Lua.
 //!
 //! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Expressions are
 //! stored as texts; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a

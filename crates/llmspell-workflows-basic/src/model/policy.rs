@@ -27,13 +27,13 @@ pub struct Retry {
     pub delay_max: Duration,
     /// The factor by which an exponential delay grows.
     pub multiplier: f64,
-    /// The random variation of a delay, as a fraction of it: 0.1 is ±10 %.
+    /// The random variation of a delay, as a fraction of the delay: 0.1 is ±10 %.
     pub jitter: f64,
-    /// Error codes or classes that are retried; empty: the error itself decides.
+    /// The error codes or classes that are retried. If there are none, the error itself decides.
     pub on_errors: Vec<String>,
-    /// HTTP status codes (`details.status` of the error) that are retried; empty: no filter.
+    /// The HTTP status codes (`details.status` of the error) that are retried. If there are none, they are not checked.
     pub on_status_codes: Vec<u16>,
-    /// The time after the first attempt in which further attempts may begin.
+    /// How long after the first attempt further attempts may begin.
     pub duration_max: Option<Duration>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Creates a policy of `attempts_max` attempts in total, with defaults otherwise.
+    /// Creates a policy of `attempts_max` attempts in total, with default values otherwise.
     #[must_use]
     pub fn attempts(attempts_max: u32) -> Self {
         Self { attempts_max, ..Self::default() }
@@ -88,7 +88,7 @@ impl Retry {
         self
     }
 
-    /// Returns the delay after the failed attempt `attempt` (from 1), before jitter.
+    /// Returns the delay after the failed attempt `attempt` (counted from 1), before jitter.
     #[must_use]
     pub fn delay_after(&self, attempt: u32) -> Duration {
         let initial = self.initial_delay.as_secs_f64();
@@ -107,18 +107,18 @@ impl Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
-    /// Multiplied after each attempt.
+    /// The delay is multiplied after each attempt.
     #[default]
     Exponential,
-    /// Increased by the initial delay after each attempt.
+    /// The delay is increased by the initial delay after each attempt.
     Linear,
-    /// Always the initial delay.
+    /// The delay is always the initial delay.
     Fixed,
-    /// No delay.
+    /// There is no delay.
     Immediate,
 }
 
-/// What a failed step does to the enclosing steps, once its retries are used up.
+/// The effect of a failed step on the enclosing steps, once its retries are used up.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
@@ -136,16 +136,16 @@ pub enum OnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerRule {
-    /// If none failed and at least one succeeded.
+    /// The step runs if no dependency failed and at least one succeeded.
     #[default]
     NoneFailedMinOneSuccess,
-    /// If all succeeded.
+    /// The step runs if all dependencies succeeded.
     AllSuccess,
-    /// If all ended, with any outcome.
+    /// The step runs once all dependencies have ended, with any outcome.
     AllDone,
-    /// If at least one succeeded.
+    /// The step runs if at least one dependency succeeded.
     OneSuccess,
-    /// Like `all_done`, and also if the list has already failed.
+    /// Like `all_done`, but the step runs even if the list has already failed.
     Always,
 }
 

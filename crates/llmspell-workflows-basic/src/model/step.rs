@@ -11,45 +11,48 @@ pub type Steps = Vec<Arc<Step>>;
 /// A node of a definition: its kind, and the settings that all kinds have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its id, unique among its siblings.
+    /// The id of the step, unique among its siblings.
     pub id: String,
     /// A display name; may contain references such as `Setup {{variables.project}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Siblings that must end first; if any step of a list has dependencies, the list is a graph.
+    /// The siblings that must end first. If any step of a list has dependencies, the list is a graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<String>,
     /// An expression; if it is false, the step is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// Whether it runs, given the outcomes of its dependencies.
+    /// Whether the step runs, given the outcomes of its dependencies.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trigger_rule: TriggerRule,
-    /// How often it is retried.
+    /// How often the step is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// How long one attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Delay>,
-    /// How long all attempts and the delays between them may take.
+    /// How long all attempts may take, including the delays between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Delay>,
-    /// What its failure does to the enclosing steps.
+    /// The effect of the step's failure on the enclosing steps.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: OnError,
-    /// Named concurrency limits of which it takes a permit: the engine's, or those of its definition; only for leaves.
+    /// The named concurrency limits of which the step takes a permit, declared by the engine or by the definition; only
+    /// for leaves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
-    /// The step that undoes it if the run fails for good.
+    /// The step that undoes this one if the run fails permanently.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<Arc<Step>>,
-    /// Whether its effect must never happen twice; if it is unknown whether it has happened, the run is stuck.
+    /// Whether the step's effect must never happen twice. If it is unknown whether the effect has happened, the run is
+    /// stuck.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at_most_once: bool,
-    /// In a route: the transitions, of which the first whose condition is true is taken. Empty: the route ends.
+    /// In a route, the transitions to the next step; the first transition whose condition is true is taken. If there
+    /// are none, the route ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<Transition>,
-    /// What it does.
+    /// The kind of the step.
     pub kind: StepKind,
 }
 
@@ -57,14 +60,14 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The activity that a step calls: a kind of step and, if the kind has several, a name.
+/// The activity that a step calls: a kind and, if the kind has several activities, a name.
 ///
-/// Displayed as `KIND:NAME`, for example `tool:web_searcher`, or only `KIND`.
+/// It is displayed as `KIND:NAME`, for example `tool:web_searcher`, or as `KIND` if the name is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ActivityName {
-    /// The step type: `tool`, `persona-request`, `function`, or one from the step registry.
+    /// The step type: `tool`, `persona-request`, `function`, or a type from the step registry.
     pub kind: String,
-    /// The name within the kind; empty if there is only one.
+    /// The name within the kind; empty if the kind has only one activity.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
@@ -91,13 +94,13 @@ pub struct ActivityCall {
     /// The activity.
     #[serde(flatten)]
     pub activity: ActivityName,
-    /// Its input: JSON whose texts may contain references.
+    /// The input of the activity: JSON whose texts may contain references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
 }
 
 impl Step {
-    /// Returns the steps directly inside it, in definition order.
+    /// Returns the steps directly inside the step, in definition order.
     #[must_use]
     pub fn children(&self) -> Vec<&Step> {
         let mut steps: Vec<_> = self.kind.groups().into_iter().flat_map(|group| group.steps).collect();
@@ -154,7 +157,7 @@ impl Step {
         Self::new(id, StepKind::Set(values))
     }
 
-    /// Adds dependencies: the siblings `ids` must end first.
+    /// Adds the siblings `ids` as dependencies, which must end before this step begins.
     #[must_use]
     pub fn after<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.dependencies.extend(ids.into_iter().map(Into::into));
@@ -168,7 +171,7 @@ impl Step {
         self
     }
 
-    /// Sets how often it is retried.
+    /// Sets how often the step is retried.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = Some(retry);
@@ -182,61 +185,62 @@ impl Step {
         self
     }
 
-    /// Sets how long all attempts together may take.
+    /// Sets how long all attempts may take, including the delays between them.
     #[must_use]
     pub fn with_total_timeout(mut self, timeout: Duration) -> Self {
         self.total_timeout = Some(timeout.into());
         self
     }
 
-    /// Sets what its failure does to the enclosing steps.
+    /// Sets the effect of the step's failure on the enclosing steps.
     #[must_use]
     pub fn with_on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
         self
     }
 
-    /// Sets whether it runs, given the outcomes of its dependencies.
+    /// Sets whether the step runs, given the outcomes of its dependencies.
     #[must_use]
     pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
         self.trigger_rule = rule;
         self
     }
 
-    /// Sets the step that undoes it if the run fails for good; it sees `input`, `output` and `certain`.
+    /// Sets the step that undoes this one if the run fails permanently; `undo` sees the names `input`, `output` and
+    /// `certain`.
     #[must_use]
     pub fn with_compensation(mut self, undo: Step) -> Self {
         self.compensate = Some(Arc::new(undo));
         self
     }
 
-    /// Ensures that its effect never happens twice.
+    /// Ensures that the step's effect never happens twice.
     #[must_use]
     pub fn at_most_once(mut self) -> Self {
         self.at_most_once = true;
         self
     }
 
-    /// Creates a step that runs the definition `workflow`.
+    /// Creates a step that runs the definition `workflow` as a sub-workflow.
     pub fn workflow(id: impl Into<String>, workflow: impl Into<String>, input: Value) -> Self {
         Self::new(id, StepKind::Workflow(SubWorkflow { workflow: workflow.into(), version: None, input }))
     }
 
-    /// Makes it hold a permit of the concurrency limit `name` while it runs.
+    /// Makes the step hold a permit of the concurrency limit `name` while it runs.
     #[must_use]
     pub fn with_limit(mut self, name: impl Into<String>) -> Self {
         self.limits.push(name.into());
         self
     }
 
-    /// In a route: continues with `target` if `condition` is true.
+    /// Adds a transition of a route: continue with the step `target` if `condition` is true.
     #[must_use]
     pub fn then_if(mut self, condition: impl Into<String>, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: Some(condition.into()), target: Some(target.into()) });
         self
     }
 
-    /// In a route: continues with `target` if no earlier transition was taken.
+    /// Adds a transition of a route: continue with the step `target` if no earlier transition was taken.
     #[must_use]
     pub fn then(mut self, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: None, target: Some(target.into()) });
@@ -244,7 +248,7 @@ impl Step {
     }
 }
 
-/// Converts `steps` to a shared list.
+/// Converts `steps` to a list of shared steps.
 pub(crate) fn shared(steps: impl IntoIterator<Item = Step>) -> Steps {
     steps.into_iter().map(Arc::new).collect()
 }

@@ -64,7 +64,7 @@ impl Composite for ChoicePlan {
     }
 }
 
-/// Runs the list of the first case whose condition is true, or the default.
+/// Runs the list of the first case whose condition is true, or the default list.
 async fn choose(plan: &ChoicePlan, call: Call) -> Outcome {
     let default = plan.default.as_ref().map(|_| plan.cases.len());
     let chosen = first(&call, plan).or(default);
@@ -85,7 +85,7 @@ fn first(call: &Call, plan: &ChoicePlan) -> Option<usize> {
     plan.cases.iter().position(|(condition, _)| holds(call, condition))
 }
 
-/// Returns whether a condition is true; one that cannot be evaluated counts as false, with a warning.
+/// Returns whether a condition is true; a condition that cannot be evaluated counts as false, with a warning.
 pub(super) fn holds(call: &Call, condition: &Expr) -> bool {
     condition.test(&call.view()).unwrap_or_else(|error| {
         let message =

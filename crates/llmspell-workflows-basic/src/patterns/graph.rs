@@ -18,7 +18,7 @@ use crate::{
     state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
 };
 
-/// Runs each step of a list as soon as the steps that it waits for have ended.
+/// Runs each step of a list as soon as all steps that it waits for have ended.
 pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     let start = match starting_step(&call, &list) {
         Ok(start) => start,
@@ -52,7 +52,7 @@ struct Walk<'a> {
     graph: &'a Graph,
     slots: Arc<Slots>,
     changes: Vec<Vec<Change>>,
-    /// The state that each step sees and, once it has ended, the state after it.
+    /// The state that each step sees and, once the step has ended, the state after it.
     states: Vec<Option<Arc<WorkflowState>>>,
     ready: VecDeque<usize>,
     left: Vec<usize>,
@@ -122,10 +122,10 @@ impl<'a> Walk<'a> {
         Ok(progress.state)
     }
 
-    /// Returns the changes of `steps`, each after those that its step has seen.
+    /// Returns the changes of `steps`, ordered so that each change follows the changes that its step has seen.
     ///
-    /// Two steps that have not seen each other conflict if both set the same part of the state, or one sets a part
-    /// inside the other's, and the values differ. There is no conflict about a part that a later step has set again.
+    /// Two steps that have not seen each other's changes conflict if they set the same part of the state, or one part
+    /// inside the other, to different values. There is no conflict about a part that a later step has set again.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
         Ok(changed.into_iter().flat_map(|step| self.changes[step].iter().cloned()).collect())
     }
 
-    /// Checks that two steps do not set these paths to different values.
+    /// Checks that two steps do not set the given paths of the state to different values.
     fn check_agreement(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
         let path = match (one.1.contains(two.1), two.1.contains(one.1)) {
             (true, _) => one.1,
@@ -164,12 +164,12 @@ impl<'a> Walk<'a> {
         Err(conflict_outcome(self.call, Conflict { path: path.clone(), values }))
     }
 
-    /// Returns why the trigger rule of step `number` skips it, if it does.
+    /// Returns why step `number` is skipped because of its trigger rule, if it is.
     fn gate(&self, number: usize) -> Option<SkipReason> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
-            // A step without dependencies runs even if others fail: it could have begun before they did.
+            // A step without dependencies runs even if other steps fail: it could have begun before they failed.
             return None;
         }
         let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
@@ -195,7 +195,9 @@ impl<'a> Walk<'a> {
         let all = all.collect::<Vec<_>>().join(", ");
         match (failures, successes) {
             (0, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
-            (0, _) => SkipReason::new("trigger_rule", format!("`{}` is not met: {all}", rule.as_str())),
+            (0, _) => {
+                SkipReason::new("trigger_rule", format!("the trigger rule `{}` is not met: {all}", rule.as_str()))
+            }
             _ => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
         }
     }

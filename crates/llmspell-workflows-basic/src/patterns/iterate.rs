@@ -26,7 +26,7 @@ pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
     };
     let items = match items {
         Ok(mut items) => {
-            // The items are recorded.
+            // The items are recorded, so secrets are masked.
             items.iter_mut().for_each(|item| call.run().mask(item));
             Arc::new(items)
         }
@@ -56,7 +56,7 @@ fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError>
     }
 }
 
-/// Returns the numbers of a range; integers stay integers.
+/// Returns the numbers of a range. If all bounds are integers, the numbers are integers too.
 fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
     let mut numbers = Vec::with_capacity(3);
     for template in bounds {
@@ -115,7 +115,7 @@ fn iteration(
 ) -> Call {
     let count = count.map(|count| count as u64);
     let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item), index as u64, count);
-    // An iteration has the path of its loop.
+    // An iteration has the same path as its loop, plus its number.
     let context = CallContext { state: progress.state.clone(), scope: Some(scope), ..(*call.context).clone() };
     Call::new(Arc::new(context), &plan.body).with_generation(call.generation()).with_iteration(index)
 }
@@ -156,7 +156,8 @@ impl LoopResults {
         progress.finish(call, None, SharedValue::object(fields.into()))
     }
 
-    /// Adds the outcome of iteration `index`; returns `Err` with the outcome of the loop if it ends because of it.
+    /// Adds the outcome of iteration `index`; returns `Err` with the outcome of the loop if this iteration ends the
+    /// loop.
     fn take(
         &mut self,
         call: &Call,
@@ -256,12 +257,13 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     let base = Progress::new(call);
     let child =
         |parent: &Call, index: usize| iteration(parent, plan, &base, items[index].clone(), index, Some(items.len()));
-    // The outcome of the loop depends on which iteration failed first, so that is a recorded decision.
+    // The outcome of the loop depends on which iteration failed first, so the first failure is a recorded decision.
     if plan.settings.on_error == IterationErrors::Stop
         && let Some(index) = recall!(call, choice::FirstFailed)
     {
         if index >= items.len() {
-            let message = format!("the recorded failed iteration {index} does not exist: the loop has {}", items.len());
+            let total = items.len();
+            let message = format!("iteration {index} is recorded as failed, but the loop has only {total} iterations");
             return call.failed(StepError::configuration("wrong_decision", message));
         }
         if let Err(outcome) = collected.take(call, plan, &mut progress, index, execute(child(call, index)).await) {
@@ -316,7 +318,7 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     }
 }
 
-/// Ends the loop with `outcome` and stops running iterations; the first failure is kept.
+/// Ends the loop with `outcome`, unless it has already ended with an earlier one, and stops running iterations.
 fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
     match (stopped.as_mut(), outcome) {
         (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),

@@ -7,7 +7,7 @@ use crate::{
     state::{self, Joined, Side},
 };
 
-/// Returns how many children run at once: the block's own limit, or the engine's.
+/// Returns how many children may run at once: the block's own limit if it has one, or else the engine's limit.
 pub(super) fn limit(call: &Call, own: Option<u32>) -> usize {
     own.unwrap_or(call.run().limits().parallelism_max).max(1) as usize
 }

@@ -12,46 +12,46 @@ use crate::{
 /// The result of a branch of a parallel block, for an aggregation function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BranchResult {
-    /// The branch's id.
+    /// The id of the branch.
     pub branch_id: String,
-    /// Whether it succeeded; a skipped branch neither succeeded nor failed.
+    /// Whether the branch succeeded; a skipped branch neither succeeded nor failed.
     pub success: bool,
-    /// Its output.
+    /// The output of the branch.
     pub result: Option<Value>,
-    /// Why it failed or was cancelled.
+    /// Why the branch failed or was cancelled.
     pub error: Option<StepError>,
-    /// How long it took.
+    /// How long the branch took.
     pub duration: Duration,
 }
 
 /// The outcomes of the branches of a block so far, and the resulting verdict.
 ///
-/// | error mode | aggregation | the others are cancelled if | the block succeeds if |
+/// | error mode | aggregation | the other branches are cancelled if | the block succeeds if |
 /// |---|---|---|---|
-/// | any | `first` | one and all required ones have succeeded | the same |
+/// | any | `first` | one branch and all required branches have succeeded | the same |
 /// | `fail_fast` | any | a required one failed, or success is out of reach | enough and all required ones succeeded |
 /// | `fail_slow` | any | never | enough and all required ones succeeded |
-/// | `best_effort` | `all` | never | all required ones succeeded, and at least one if any failed |
+/// | `best_effort` | `all` | never | all required ones succeeded and, if any branch failed, at least one succeeded |
 /// | `best_effort` | other | never | enough and all required ones succeeded |
 ///
-/// "Enough" means all that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half (`majority`), or none
-/// (a function, which decides itself). A failure handled by the branch's own `on_error` counts as success. The outcome
-/// of a branch that ends after the others were cancelled is ignored.
+/// "Enough" means all branches that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half
+/// (`majority`), or none (a function, which decides for itself). A failure that the branch's own `on_error` handles
+/// counts as a success. The outcome of a branch that ends after the cancellation of the other branches is ignored.
 pub(super) struct Judge<'a> {
     plan: &'a ParallelPlan,
-    /// The outcome of each branch; `None` if it had not ended before the verdict.
+    /// The outcome of each branch; `None` if the branch had not ended before the verdict.
     ends: Vec<Option<Outcome>>,
     winner: Option<usize>,
 }
 
-/// The next action of a block.
+/// What a block does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It waits for the other branches.
+    /// The block waits for the other branches.
     Wait,
-    /// It has succeeded; the others are stopped.
+    /// The block has succeeded, and the other branches are stopped.
     Won,
-    /// It has failed; the others are stopped.
+    /// The block has failed, and the other branches are stopped.
     Lost,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
         self.count(succeeded) + open >= self.enough()
     }
 
-    /// Returns the output of the block, once all branches have ended or were stopped.
+    /// Returns the output of the block, once all branches have ended or have been stopped.
     pub(super) fn conclude(&self, call: &Call, durations: &[Duration]) -> Result<Value, StepError> {
         if let Some(number) = self.required_failed() {
             let id = &self.plan.branches[number].id;
@@ -163,7 +163,8 @@ impl<'a> Judge<'a> {
         self.failure("branches_failed", message)
     }
 
-    /// Creates the block's error: its cause is the first failure in definition order, and its details contain all.
+    /// Creates the block's error: the cause is the first failure in definition order, and the details contain all
+    /// failures.
     fn failure(&self, code: &'static str, message: String) -> StepError {
         let ends = self.ends.iter().enumerate().filter_map(|(n, end)| Some((n, end.as_ref()?)));
         let failures: Vec<_> =
@@ -211,7 +212,8 @@ impl<'a> Judge<'a> {
                 Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
                 Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
                 Some(_) => self.value(number),
-                // It depends on chance whether a loser had begun or ended.
+                // Whether a cancelled branch had already begun depends on chance, so all cancelled branches look the
+                // same.
                 None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)
@@ -235,7 +237,7 @@ fn error(outcome: &Outcome) -> Option<StepError> {
     }
 }
 
-/// Returns whether the branch completed, or handled its failure itself.
+/// Returns whether the branch completed, or failed and handled the failure itself.
 fn succeeded(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Completed(_) => true,

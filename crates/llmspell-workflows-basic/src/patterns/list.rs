@@ -79,7 +79,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
                     number,
                     VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
                 );
-                // The first failure is kept; steps that run in any case still run.
+                // The first failure is kept; later steps with the trigger rule `always` or `all_done` still run.
                 failed.get_or_insert(Outcome::Failed(failure));
             }
             Err(outcome) => return outcome,
@@ -94,7 +94,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// Returns the number of the step at which the run starts, if one was given; only in the root list.
+/// Returns the number of the step at which the run starts, if a starting step was given and `list` is the root list.
 pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
     let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node().is_root) else { return Ok(None) };
     list.number(id).map(Some).ok_or_else(|| {

@@ -19,7 +19,7 @@ pub(super) struct LoopPlan {
     pub(super) settings: Loop,
 }
 
-/// What a loop iterates over.
+/// The source of a loop's iterations.
 pub(super) enum Iterations {
     Items(Template),
     Range { start: Template, end: Template, step: Template },

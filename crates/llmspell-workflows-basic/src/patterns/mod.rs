@@ -1,8 +1,8 @@
 //! How composites run their steps.
 //!
 //! Patterns do not know about journals, hooks or retries: they execute their children through the engine, and make
-//! every decision through [`crate::engine::Call::decide`]. Each has its own file; `join` and `progress` contain shared
-//! code.
+//! every decision through [`crate::engine::Call::decide`]. Each pattern has its own file; `join` and `progress` contain
+//! shared code.
 
 mod choice;
 mod graph;

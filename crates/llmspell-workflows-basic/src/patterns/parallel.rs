@@ -73,14 +73,14 @@ impl<'a> Block<'a> {
         Call::new(self.context.clone(), &self.plan.branches[number])
     }
 
-    /// Replays the branches that are recorded as ended, in their order, before any other begins.
+    /// Replays the branches that are recorded as ended, in the recorded order, before any other branch begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
             let nth = choice::EndedNth(self.order.len() as u64);
             let known = self.call.recall(nth).await.map_err(|error| self.call.failed(error))?;
             let Some(number) = known else { break };
             if number >= self.plan.branches.len() || self.judge.has_ended(number) {
-                let message = format!("the recorded ended branch {number} does not exist or has ended before");
+                let message = format!("branch {number} is recorded as ended, but does not exist or has already ended");
                 return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
             }
             let outcome = execute(self.child(number)).await;
@@ -163,7 +163,7 @@ impl<'a> Block<'a> {
                 Some(outcome) => outcome,
                 None => self.finish().await,
             },
-            // Waiting branches were stopped with the others.
+            // The waiting branches were stopped together with the running ones.
             Verdict::Won | Verdict::Lost => {
                 let ended = self.finish().await;
                 unfinished.stuck_or(ended)

@@ -5,7 +5,7 @@ use crate::{
     state::{Change, SharedValue, WorkflowState},
 };
 
-/// The progress of a composite: the state that its next step sees, and its changes so far.
+/// The progress of a composite: the state that its next step sees, and the changes so far.
 pub(super) struct Progress {
     pub(super) state: Arc<WorkflowState>,
     changes: Vec<Change>,
@@ -26,12 +26,12 @@ impl Progress {
         Self { state: call.context.state.clone(), changes: Vec::new() }
     }
 
-    /// Returns whether the state differs from that of `context`.
+    /// Returns whether the state differs from the state of `context`.
     pub(super) fn has_changed(&self, context: &CallContext) -> bool {
         !Arc::ptr_eq(&self.state, &context.state)
     }
 
-    /// Applies the outcome of a child; returns `Err` with the outcome of the composite if it ends because of it.
+    /// Applies the outcome of a child; returns `Err` with the outcome of the composite if the child ends it.
     pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<VisibleResult, Outcome> {
         match outcome {
             Outcome::Completed(output) => {

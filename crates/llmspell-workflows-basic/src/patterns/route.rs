@@ -12,11 +12,11 @@ use crate::{
     state::SharedValue,
 };
 
-/// Steps of which each names the next, prepared to run.
+/// A route, prepared to run.
 struct RoutePlan {
     list: Arc<List>,
     start: usize,
-    /// The transitions of each step: a condition, and the number of the next step, or `None` for the end.
+    /// The transitions of each step: a condition, and the number of the next step or `None` to end the route.
     transitions: Vec<Vec<(Option<Expr>, Option<usize>)>>,
     transitions_max: Option<u32>,
 }

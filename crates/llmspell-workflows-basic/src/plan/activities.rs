@@ -9,7 +9,7 @@ impl Builder<'_> {
         let params = self.template(&call.params, path, "params");
         let activity = self.check_activity(&call.activity, &ProblemLocation::new(path, "activity"));
         if let Some(activity) = &activity {
-            // A part is dynamic if it, or a value that contains it, is a text with references.
+            // A part is dynamic if it is a text with references, or is inside one.
             let dynamic: Vec<String> = params.references().iter().map(|found| found.pointer.to_owned()).collect();
             let is_dynamic = |pointer: &str| dynamic.iter().any(|other| other == pointer);
             for problem in activity.check(&call.params, &is_dynamic) {
@@ -24,7 +24,7 @@ impl Builder<'_> {
         ActivityPlan { name: call.activity.clone(), activity, params }
     }
 
-    /// Returns the activity `name`; an unknown one is a problem at `place`.
+    /// Returns the activity `name`; an unknown activity is reported as a problem at `place`.
     pub(crate) fn check_activity(
         &mut self,
         name: &ActivityName,

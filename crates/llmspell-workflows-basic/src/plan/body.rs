@@ -1,4 +1,4 @@
-//! The work of steps: the interface between the engine and the kinds of steps.
+//! [`Body`], the work of a step: the interface between the engine and the kinds of steps.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::{
 
 /// The work of a step, prepared to run.
 ///
-/// Kinds are implementations of [`Leaf`] and [`Composite`], each in its own file. The kinds with effects are variants,
-/// because the engine has to know what they call.
+/// Most kinds of steps are implementations of [`Leaf`] or [`Composite`], each in its own file. The kinds with effects
+/// are variants of this enum, because the engine has to know what they call.
 pub(crate) enum Body {
     Activity(ActivityPlan),
     SubWorkflow(SubPlan),
@@ -32,7 +32,7 @@ pub(crate) trait Leaf: Send + Sync {
     fn perform(&self, call: Call) -> Work<'_>;
 }
 
-/// The work of a leaf: done, or a future to await.
+/// The work of a leaf: either done already, or a future to await.
 pub(crate) enum Work<'a> {
     Done(Outcome),
     Pending(BoxFuture<'a, Outcome>),
@@ -40,20 +40,20 @@ pub(crate) enum Work<'a> {
 
 /// A kind of step that runs other steps.
 pub(crate) trait Composite: Send + Sync {
-    /// Runs the steps inside it.
+    /// Runs the steps inside the composite.
     fn perform(&self, call: Call) -> BoxFuture<'_, Outcome>;
 
-    /// Returns the steps directly inside it.
+    /// Returns the steps directly inside the composite.
     fn children(&self) -> Vec<Child<'_>>;
 
-    /// Returns the order in which its steps run, as seen from its step `child`.
+    /// Returns the order in which the composite's steps run, as seen from its step `child`.
     fn order(&self, child: Option<&StepId>) -> Order;
 
-    /// Returns the list whose steps others see by their ids once it has run.
+    /// Returns the list whose steps are visible to later steps by their ids.
     fn list(&self) -> Option<&List>;
 }
 
-/// A step directly inside a composite, and the position of its path.
+/// A step directly inside a composite, and its position there.
 pub(crate) struct Child<'p> {
     pub(crate) node: &'p Arc<Node>,
     pub(crate) at: ChildAt,
@@ -62,11 +62,11 @@ pub(crate) struct Child<'p> {
 /// The position of a step's path relative to its composite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildAt {
-    /// Below the composite, by its id.
+    /// Below the composite, by the step's id.
     Id,
-    /// Below the composite, by its id and this number.
+    /// Below the composite, by the step's id and this number.
     Number(usize),
-    /// The path of the composite itself, with the number of an iteration.
+    /// At the path of the composite itself, with the number of an iteration.
     Iteration,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct SubPlan {
 }
 
 impl Body {
-    /// Returns the steps directly inside it; every walk or search of a plan uses only this.
+    /// Returns the steps directly inside the step. Every traversal of a plan uses only this method.
     pub(crate) fn children(&self) -> Vec<Child<'_>> {
         match self {
             Self::Composite(composite) => composite.children(),
@@ -93,7 +93,7 @@ impl Body {
         }
     }
 
-    /// Returns the order in which its steps run, as seen from its step `child`.
+    /// Returns the order in which the composite's steps run, as seen from its step `child`.
     pub(crate) fn order(&self, child: Option<&StepId>) -> Order {
         match self {
             Self::Composite(composite) => composite.order(child),
@@ -102,7 +102,7 @@ impl Body {
         }
     }
 
-    /// Returns the list whose steps others see by their ids once it has run.
+    /// Returns the list whose steps are visible to later steps by their ids.
     pub(crate) fn list(&self) -> Option<&List> {
         match self {
             Self::Composite(composite) => composite.list(),
@@ -110,7 +110,7 @@ impl Body {
         }
     }
 
-    /// Returns its activity.
+    /// Returns the activity that the step calls, if it calls one.
     pub(crate) fn activity(&self) -> Option<&ActivityPlan> {
         match self {
             Self::Activity(plan) => Some(plan),
@@ -118,7 +118,7 @@ impl Body {
         }
     }
 
-    /// Returns its sub-workflow.
+    /// Returns the sub-workflow that the step runs, if it runs one.
     pub(crate) fn sub_workflow(&self) -> Option<&SubPlan> {
         match self {
             Self::SubWorkflow(plan) => Some(plan),
@@ -132,7 +132,7 @@ impl<'p> Child<'p> {
         Self { node, at: ChildAt::Id }
     }
 
-    /// Returns whether `segment` is the segment of the step below its composite.
+    /// Returns whether `segment` is the path segment of this step below its composite.
     pub(crate) fn is_at(&self, segment: &Segment) -> bool {
         match self.at {
             ChildAt::Id => self.node.id == segment.id,
@@ -143,7 +143,7 @@ impl<'p> Child<'p> {
         }
     }
 
-    /// Returns its path, given the path of its composite in the definition.
+    /// Returns the path of this step in the definition; `path` is the path of its composite.
     pub(crate) fn path(&self, path: &str) -> String {
         match self.at {
             ChildAt::Id => format!("{path}/{}", self.node.id),

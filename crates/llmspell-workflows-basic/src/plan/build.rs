@@ -29,14 +29,14 @@ pub(crate) struct Builder<'e> {
     /// The undeclared fields of the input that are read, and whether each is required.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
-    /// The depth of the step whose task runs the one that is being built.
+    /// The depth of the step whose task also runs the step that is being built.
     task_depth: usize,
     /// The names of the definitions that enclose this one, outermost first.
     pub(super) chain: Vec<String>,
 }
 
-/// How many levels of steps share a thread's stack. In a debug build, a level of loops uses over 100 kB of the usual
-/// 2 MB.
+/// How many levels of nested steps share a thread's stack. In a debug build, a level of loops uses over 100 kB of a
+/// stack's usual 2 MB.
 const LEVELS_PER_TASK: usize = 8;
 
 impl<'e> Builder<'e> {
@@ -48,7 +48,7 @@ impl<'e> Builder<'e> {
         Self::plan_in(engine, definition, Vec::new())
     }
 
-    /// Builds the plan of a sub-workflow inside the definitions of `chain`.
+    /// Builds the plan of a sub-workflow; `chain` contains the names of the enclosing definitions.
     pub(crate) fn plan_in(
         engine: &'e Engine,
         definition: Arc<Definition>,
@@ -61,7 +61,7 @@ impl<'e> Builder<'e> {
         Ok(Plan { warnings: std::mem::take(&mut problems), ..plan })
     }
 
-    /// Builds a plan, which may be invalid, and returns all problems.
+    /// Builds a plan, even of an invalid definition, and returns all problems.
     pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
         Self::run_in(engine, definition, Vec::new())
     }
@@ -101,7 +101,7 @@ impl<'e> Builder<'e> {
         self.synthetic(StepId::system(id), step, path, depth, Role::Block)
     }
 
-    /// Builds a step that is not in the definition and only runs others.
+    /// Builds a step that is not in the definition and only runs other steps.
     pub(crate) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize, role: Role) -> Arc<Node> {
         let body = self.body(&step, path, depth);
         let slice = self.engine.stack().slice(&step);
@@ -347,7 +347,7 @@ impl<'e> Builder<'e> {
     }
 
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
-        // Steps that are nested too deeply are reported once, and those inside them are not read.
+        // A step that is nested too deeply is reported once, and the steps inside it are not checked.
         if depth > self.engine.limits().nesting_max {
             return Builder::invalid_body();
         }

@@ -1,4 +1,4 @@
-//! Sub-workflows, and steps that undo others.
+//! Building of sub-workflows and of steps that undo other steps.
 
 use std::sync::Arc;
 
@@ -50,7 +50,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports a sub-workflow step that holds a limit of the engine which steps inside it need too: it would never end.
+    /// Reports a sub-workflow step that holds a permit of an engine limit which steps inside it need too: they would
+    /// wait forever.
     pub(super) fn check_enclosing_limits(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
@@ -83,7 +84,7 @@ impl Builder<'_> {
         Some(found.clone())
     }
 
-    /// Builds the step that undoes the one at `path`; it sees `input`, `output` and `certain`.
+    /// Builds the step that undoes the step at `path`; it sees the names `input`, `output` and `certain`.
     pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let place = format!("{path}/$undo");
         if let Some(field) = forbidden_field(undo) {
@@ -113,7 +114,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns a field that a step which undoes another cannot have.
+/// Returns a field of `undo` that a step which undoes another cannot have.
 fn forbidden_field(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Plan {
-    /// Creates a plan whose root step is code; its definition has the name and the metadata of the workflow.
+    /// Creates a plan whose root step is code; the definition contains the name and the metadata of the workflow.
     pub(crate) fn code(engine: &Engine, workflow: Arc<dyn BasicWorkflow>) -> Self {
         let metadata = workflow.metadata();
         let definition = Definition {

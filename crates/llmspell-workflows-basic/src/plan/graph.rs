@@ -5,19 +5,19 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 pub(crate) struct Graph {
     /// The declared dependencies of each step, to which its trigger rule applies.
     pub(crate) dependencies: Vec<Vec<usize>>,
-    /// All steps that each one waits for: its dependencies, and the steps whose output it reads.
+    /// All steps that each step waits for: its dependencies, and the steps whose output it reads.
     pub(crate) waits_for: Vec<Vec<usize>>,
-    /// For each step, a bit for every step before it.
+    /// For each step, a bit set of all steps before it.
     before: Vec<Vec<u64>>,
-    /// The rank of each step in an order that follows all edges, and otherwise the definition.
+    /// The rank of each step in an order that respects all edges and otherwise is the definition order.
     pub(crate) ranks: Vec<usize>,
 }
 
 impl Graph {
-    /// Creates the graph of these edges.
+    /// Creates the graph from its edges.
     ///
     /// # Errors
-    /// Returns the steps of a cycle, each waiting for the next and the last for the first.
+    /// Returns the steps of a cycle, in which each step waits for the next and the last waits for the first.
     pub(crate) fn new(dependencies: Vec<Vec<usize>>, waits_for: Vec<Vec<usize>>) -> Result<Self, Vec<usize>> {
         let order = order(&waits_for)?;
         let words = waits_for.len().div_ceil(64);
@@ -40,7 +40,8 @@ impl Graph {
     }
 }
 
-/// Returns the steps in an order in which each follows those it waits for, or a cycle.
+/// Returns the steps in an order in which each step follows all steps that it waits for; returns a cycle if there is
+/// one.
 fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut left: Vec<usize> = waits_for.iter().map(Vec::len).collect();
     let mut followers = vec![Vec::new(); waits_for.len()];
@@ -65,13 +66,12 @@ fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     }
 }
 
-/// Finds a cycle: every remaining step waits for another remaining one, so a walk from any of them ends in a cycle.
+/// Finds a cycle. Every remaining step waits for another remaining step, so a walk from any of them ends in a cycle.
 fn cycle(waits_for: &[Vec<usize>], left: &[usize], start: usize) -> Vec<usize> {
     let mut walk = vec![start];
     loop {
         let last = walk[walk.len() - 1];
-        let next =
-            *waits_for[last].iter().find(|step| left[**step] > 0).expect("a remaining step waits for a remaining step");
+        let next = *waits_for[last].iter().find(|step| left[**step] > 0).expect("remaining steps wait for each other");
         if let Some(first) = walk.iter().position(|step| *step == next) {
             return walk.split_off(first);
         }

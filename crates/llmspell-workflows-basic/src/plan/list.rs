@@ -27,7 +27,8 @@ impl List {
         self.nodes.iter().map(|node| node.id.as_str()).enumerate()
     }
 
-    /// Returns whether step `by` of a graph waits for step `number`, directly or indirectly.
+    /// Returns whether step `by` sees step `number`; in a graph, a step sees only the steps that it waits for, directly
+    /// or indirectly.
     pub(crate) fn sees(&self, by: usize, number: usize) -> bool {
         self.graph.as_ref().is_none_or(|graph| graph.is_before(number, by))
     }

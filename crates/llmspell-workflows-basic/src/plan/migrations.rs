@@ -15,7 +15,7 @@ use crate::{
     model::{Definition, Migration},
 };
 
-/// Prepared migrations, by the version that they start from.
+/// Prepared migrations, by the version from which they start.
 pub(crate) type Migrations = BTreeMap<String, MigrationPlan>;
 
 /// A prepared migration.
@@ -79,7 +79,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Checks that no two keys get the same name: one of the values would be lost.
+    /// Checks that no two keys get the same name, because one of the values would be lost.
     fn check_renames(&mut self, migration: &Migration, field: &str) {
         let mut olds = BTreeMap::new();
         for (old, new) in &migration.rename {
@@ -99,7 +99,7 @@ impl Builder<'_> {
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
                     let problem = Problem::error("unknown_reference", ProblemLocation::new("", field), message);
-                    self.problems.push(problem.with_help("refer to `state`, as it was before, or to `input`"));
+                    self.problems.push(problem.with_help("refer to `state`, which is the old state, or to `input`"));
                 }
                 template
             }
@@ -139,7 +139,7 @@ impl Plan {
         self.migrations.keys().map(String::as_str)
     }
 
-    /// Migrates a state of version `from` to this version; both are objects without `$input`.
+    /// Migrates a state of version `from` to this version. Both states are objects without `$input`.
     ///
     /// # Errors
     /// Fails if no migrations lead from that version to this one, or if the state cannot be migrated.
@@ -153,8 +153,8 @@ impl Plan {
         Ok(state)
     }
 
-    /// Returns the name in this version of the key `key` of version `from`; `None` if a migration replaces or
-    /// removes its value.
+    /// Returns the new name, in this version, of the state key `key` of version `from`; `None` if a migration replaces
+    /// or removes the key's value.
     #[must_use]
     pub fn renamed_key(&self, from: &str, key: &str) -> Option<String> {
         let (mut at, mut key) = (from, key);
@@ -183,7 +183,7 @@ impl MigrationPlan {
     fn renamed_key<'k>(&'k self, key: &'k str) -> Option<&'k str> {
         let new = match self.rename.get(key) {
             Some(new) => new,
-            // Another key gets this name.
+            // Another key is renamed to this name.
             None if self.rename.values().any(|new| new == key) => return None,
             None => key,
         };
@@ -197,7 +197,7 @@ impl MigrationPlan {
         for (key, template) in &self.set {
             match template.render(&scope) {
                 Ok(value) => set.push((key, Arc::unwrap_or_clone(value))),
-                // The run may not have set it yet.
+                // The run may not have set this part of the state yet.
                 Err(EvalError::Unresolved { .. }) => {}
                 Err(error) => {
                     let error = StepError::from(error);

@@ -41,7 +41,7 @@ use crate::{
 /// A definition prepared to run by one engine.
 pub struct Plan {
     pub(crate) definition: Arc<Definition>,
-    /// All its nodes, by their numbers.
+    /// All nodes of the plan, by their numbers.
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) root: Arc<Node>,
     pub(crate) finally: Option<Arc<Node>>,
@@ -69,8 +69,8 @@ impl Plan {
 
     /// Returns the fields of the input that expressions read, and whether each is required.
     ///
-    /// They are empty if inputs are declared. A field that is read only with a default, or that a step
-    /// may set in the state, is not required.
+    /// The map is empty if the definition declares its inputs. A field is not required if it is read only with a
+    /// default, or if a step may set a state key of the same name.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};
@@ -88,7 +88,7 @@ impl Plan {
         &self.fields_read
     }
 
-    /// Returns whether a step of it, or of one of its sub-workflows, takes a permit of the limit `name`.
+    /// Returns whether a step of the plan, or of one of its sub-workflows, takes a permit of the limit `name`.
     pub(crate) fn takes_permit(&self, name: &str) -> bool {
         self.nodes.iter().any(|node| {
             let takes_it = node.step.limits.iter().any(|limit| limit == name);

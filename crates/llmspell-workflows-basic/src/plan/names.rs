@@ -14,7 +14,7 @@ pub(super) struct Names {
     lists: Vec<ListNames>,
     loops: usize,
     bindings: Vec<&'static str>,
-    /// Whether the step being built reads when it began.
+    /// Whether the step that is being built reads its own start time.
     pub(super) reads_start: bool,
 }
 
@@ -25,7 +25,7 @@ struct ListNames {
     uses: Vec<SiblingReference>,
 }
 
-/// A reference of a step, or of one inside it, to the output of a sibling.
+/// A reference from a step, or from a step inside it, to the output of a sibling.
 pub(crate) struct SiblingReference {
     pub(super) by: usize,
     pub(super) of: usize,
@@ -80,7 +80,7 @@ impl Builder<'_> {
         built
     }
 
-    /// Builds something that does not see the enclosing lists and loops.
+    /// Calls `build` without the names of the enclosing lists and loops.
     pub(crate) fn isolated<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.names);
         let built = build(self);
@@ -88,7 +88,7 @@ impl Builder<'_> {
         built
     }
 
-    /// Parses an expression and checks its references; an invalid one becomes null, with a problem.
+    /// Parses an expression and checks its references; an invalid expression is reported and becomes null.
     pub(crate) fn expression(&mut self, source: &str, place: &ProblemLocation) -> Expr {
         match Expr::parse(source) {
             Ok(expression) => {
@@ -108,7 +108,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Parses a template and checks its references; an invalid one becomes null, with problems.
+    /// Parses a template and checks its references; an invalid template is reported and becomes null.
     pub(crate) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
@@ -150,7 +150,7 @@ impl Builder<'_> {
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
             ("input" | "task", Some(name)) => self.record_field_read(name, reference),
-            // The input of the step that this one undoes.
+            // In a step that undoes another, `input` is the input of that other step.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
@@ -224,7 +224,7 @@ impl Builder<'_> {
         if !definition.inputs.is_empty() {
             self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
-            // Without declared inputs, any name may be a field of the input, so a near miss is only a warning.
+            // Without declared inputs, any name may be a field of the input, so a likely typo is only a warning.
             let message = format!("`{name}` is read as a field of the input");
             let problem = Problem::warning("unknown_reference", place.clone(), message);
             self.problems.push(problem.with_help(format!("did you mean `{near}`?")));
@@ -245,7 +245,7 @@ impl Builder<'_> {
             let elsewhere = self.all_ids.contains(id);
             let message = if elsewhere {
                 format!(
-                    "the step `{id}` is not visible here; only earlier steps of this list and of enclosing lists are"
+                    "the step `{id}` is not visible here; a step sees only earlier steps of its own and enclosing lists"
                 )
             } else {
                 format!("unknown step `{id}`")
@@ -285,7 +285,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the ids and state keys of `steps` and all steps inside, and whether any may set unknown keys.
+/// Returns the ids and state keys of `steps` and all steps inside them, and whether any of them may set unknown keys.
 pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bool) {
     let (mut ids, mut keys, mut any) = (BTreeSet::new(), BTreeSet::new(), false);
     let mut left: Vec<&Step> = steps.to_vec();
@@ -304,7 +304,7 @@ fn null() -> Expr {
     Expr::parse("null").expect("`null` is an expression")
 }
 
-/// Joins a field and a JSON pointer inside it to one path.
+/// Joins a field and a JSON pointer inside the field into one path.
 pub(super) fn join(field: &str, pointer: &str) -> String {
     if field.is_empty() { pointer.trim_start_matches('/').to_owned() } else { format!("{field}{pointer}") }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// A step prepared to run.
 pub(crate) struct Node {
-    /// Its index in the plan; `None` for a step that code calls.
+    /// The index of the node in the plan; `None` for a step that code calls.
     pub(crate) number: Option<u32>,
     pub(crate) id: StepId,
     pub(crate) step: Arc<Step>,
@@ -22,29 +22,29 @@ pub(crate) struct Node {
     pub(crate) timeout: Option<Length>,
     pub(crate) total_timeout: Option<Length>,
     pub(crate) recovery: Recovery,
-    /// The step that undoes it.
+    /// The step that undoes this one.
     pub(crate) undo: Option<Arc<Node>>,
     pub(crate) body: Body,
-    /// The template of the output; only at the root step.
+    /// The template of the workflow's output; only the root step has one.
     pub(crate) outputs: Option<Template>,
-    /// Whether one of its expressions reads when it began.
+    /// Whether one of the step's expressions reads the start time of the step.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
-    /// Its role in the enclosing step.
+    /// The role of the step in its enclosing step.
     pub(crate) role: Role,
-    /// Whether it has no condition, name or start time to evaluate before it runs.
+    /// Whether there is no condition, name or start time to evaluate before the step runs.
     pub(crate) is_plain: bool,
-    /// Whether it is nested so deeply that it needs its own task, since the steps of one task share a stack.
+    /// Whether the step is nested so deeply that it needs its own task, since the steps of one task share a stack.
     pub(crate) in_task: bool,
 }
 
-/// The role of a step in the enclosing one.
+/// The role of a step in its enclosing step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
     /// The run as a whole.
     Root,
-    /// A step of a list, a graph or a route, or one that code calls.
+    /// A step of a list, a graph or a route, or a step that code calls.
     Member,
     /// A branch of a parallel block.
     Branch,
@@ -54,7 +54,8 @@ pub enum Role {
     Block,
 }
 
-/// A reference to a node from calls and records; a number for nodes of the plan, which is cheap to copy.
+/// A reference from a call or a record to a node. A node of the plan is referred to by its number, which is cheap to
+/// copy.
 #[derive(Clone)]
 pub(crate) enum NodeRef {
     Planned(u32),
@@ -76,14 +77,14 @@ impl From<&Arc<Node>> for NodeRef {
     }
 }
 
-/// What the failure of a step does.
+/// The effect of a step's failure.
 pub(crate) enum Recovery {
     Fail,
     Continue,
     Steps(Arc<Node>),
 }
 
-/// A duration that may have to be computed.
+/// A duration, either fixed or to be computed.
 #[derive(Debug, Clone)]
 pub(crate) enum Length {
     Fixed(Duration),
@@ -116,12 +117,12 @@ impl Length {
 }
 
 impl Node {
-    /// Returns the input of its activity if it contains no references.
+    /// Returns the input of the step's activity, if the input contains no references.
     pub(crate) fn fixed_input(&self) -> Option<&Value> {
         self.body.activity()?.params.fixed()
     }
 
-    /// Returns its activity if no setting and no interceptor affects the call.
+    /// Returns the step's activity, if no setting and no interceptor affects the call.
     pub(crate) fn bare_activity(&self) -> Option<&ActivityPlan> {
         let is_bare = matches!(self.recovery, Recovery::Fail)
             && self.slice.is_empty()
@@ -130,7 +131,7 @@ impl Node {
         self.body.activity().filter(|_| is_bare)
     }
 
-    /// Returns whether the step decides whether it runs.
+    /// Returns whether entering the step involves a decision: whether to run it or skip it.
     pub(crate) fn has_entry(&self) -> bool {
         self.condition.is_some() || !self.step.dependencies.is_empty()
     }

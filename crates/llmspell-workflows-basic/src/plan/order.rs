@@ -10,16 +10,17 @@ pub enum Order {
     Leaf,
     /// One after the other: a later step may depend on an earlier one.
     Sequential,
-    /// As their dependencies allow. These steps depend on the requested one, directly or indirectly.
+    /// As their dependencies allow. The listed steps depend on the requested child, directly or indirectly.
     Graph(Vec<StepId>),
     /// At the same time, or only one of them.
     Independent,
 }
 
 impl Plan {
-    /// Returns the order of the steps inside the step at `path` for its child `child`; `None` if it does not exist.
+    /// Returns the order of the steps inside the step at `path`, as seen from its child `child`; `None` if there is no
+    /// step at `path`.
     ///
-    /// An iteration has the path of its loop, so `/main/each[3]` is the list of a loop's steps.
+    /// An iteration has the same path as its loop, plus its number: `/main/each[3]` is the list of the loop's steps.
     #[must_use]
     pub fn order(&self, path: &StepPath, child: Option<&StepId>) -> Option<Order> {
         Some(self.find(path)?.body.order(child))
@@ -42,7 +43,7 @@ impl Plan {
             return None;
         }
         let mut node: &Node = &self.root;
-        // A loop as the root has the same path as its iterations.
+        // If the root is a loop, it has the same path as its iterations, without the number.
         if root.iteration.is_some() {
             node = iteration_of(node)?;
         }

@@ -1,4 +1,4 @@
-//! The definition as a whole: its settings, its root step, and the templates that are evaluated after it.
+//! The definition as a whole: its settings, its root step, and the templates that are evaluated after the root step.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -111,7 +111,7 @@ impl Builder<'_> {
         self.add(Node { outputs, is_root: true, role: Role::Root, ..node })
     }
 
-    /// Builds something that is evaluated after the root list has ended and sees all its steps.
+    /// Calls `build` with the names that are visible after the root list has ended: all steps of the list.
     pub(super) fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
         self.enter_list(definition.body.list().unwrap_or(&Vec::new()));

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use super::{List, Node, Plan, Recovery};
 
 impl Plan {
-    /// Returns what each step of a graph waits for, by path: its dependencies, and the siblings whose output it reads.
+    /// Returns the steps for which each step of a graph waits, by path: its dependencies, and the siblings whose output
+    /// it reads.
     ///
-    /// The paths are those of the definition, without iterations and generations. Steps of a list without dependencies
-    /// are not included: each waits for the previous one.
+    /// The paths are paths in the definition, without iterations and generations. Steps of a list without dependencies
+    /// are not included: each of them waits for the previous step.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};

@@ -6,8 +6,8 @@ use crate::model::Definition;
 
 /// A workflow that can be run: built from data or written as code.
 ///
-/// Code calls [`ExecutionContext::step`] for everything with an effect. There is one rule: the path through the code
-/// depends only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
+/// Code calls [`ExecutionContext::step`] for all work that has an effect. There is one rule: the path through the code
+/// must depend only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
 /// [`ExecutionContext::uuid`]. Then an interrupted run resumes where it stopped, because each step returns the result
 /// that is recorded under its id.
 ///
@@ -69,7 +69,7 @@ pub trait BasicWorkflow: Send + Sync {
         Ok(())
     }
 
-    /// Returns the workflow as a definition; `None` for code.
+    /// Returns the workflow as a definition with its closures; `None` if the workflow is code.
     fn as_defined(&self) -> Option<&dyn Defined> {
         None
     }

@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
 };
 
-/// The time that code has to end, after the grace period of its steps.
+/// The additional time that code has to end, after the grace period of its steps.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs code as the body of a step.
@@ -25,11 +25,11 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
             cancelled.aborted.push(call.path().to_string());
             return unfinished.stuck_or(Outcome::Cancelled(cancelled));
         };
-        // Code may ignore the cancellation of a step; the run is cancelled nevertheless.
+        // Even if the code ignores the cancellation of a step, the run is cancelled.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
             return unfinished.stuck_or(Outcome::Cancelled(cancelled));
         }
-        // Code may ignore the error of a waiting or stuck step; the run has not ended nevertheless.
+        // Even if the code ignores the error of a waiting or stuck step, the run has not ended.
         if let Some(outcome) = unfinished.outcome() {
             return outcome;
         }

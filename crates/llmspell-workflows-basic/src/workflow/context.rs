@@ -23,7 +23,7 @@ use crate::{
     sync::lock,
 };
 
-/// The context of a workflow: the engine and, during a run, the run.
+/// The context of a workflow: the engine and, while the workflow runs, the run.
 #[derive(Clone)]
 pub struct ExecutionContext {
     engine: Engine,
@@ -36,7 +36,7 @@ struct CodeRun {
     steps: Mutex<HashMap<String, Memo>>,
     state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
     unfinished: Mutex<UnfinishedSteps>,
-    /// Set if steps were cancelled, with those that had to be aborted.
+    /// Set if steps were cancelled; contains the activities that had to be aborted.
     cancelled: Mutex<Option<Cancelled>>,
     times: AtomicU64,
     numbers: AtomicU64,
@@ -44,7 +44,7 @@ struct CodeRun {
 
 enum Memo {
     InFlight,
-    /// The step ended with this output or error, as a journal would return it.
+    /// The step ended with this output or error, as a journal would return it on replay.
     Done {
         input: String,
         result: Result<Value, StepError>,
@@ -79,11 +79,12 @@ impl ExecutionContext {
         &self.engine
     }
 
-    /// Performs `activity` as the step `id`, once: if its completion is recorded, returns that.
+    /// Performs `activity` once, as the step `id`. If the step's completion is already recorded, returns the recorded
+    /// output.
     ///
     /// # Errors
-    /// Returns the activity's error. Fails with `journal_mismatch` if the step was performed with another input before,
-    /// and if the id is invalid or used by another step in flight.
+    /// Returns the activity's error. Fails with `journal_mismatch` if the step was performed before with another input.
+    /// Also fails if the id is invalid, or if another step with the same id is in flight.
     pub async fn step(
         &self,
         id: &str,
@@ -93,7 +94,7 @@ impl ExecutionContext {
         self.step_as(Step::activity(id, "code", id, Value::Null), input.into(), Arc::new(activity)).await
     }
 
-    /// Performs a step like [`Self::step`], with the settings of `step`, such as retry and timeouts.
+    /// Like [`Self::step`], but with the settings of `step`, such as retries and timeouts.
     ///
     /// # Errors
     /// Returns the same errors as [`Self::step`].
@@ -112,17 +113,17 @@ impl ExecutionContext {
     /// Returns the current time and records it, so that a resumed run gets the same time.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects it.
+    /// Fails outside of a run, or if an interceptor rejects the decision.
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
         Ok(inside.call.decide(choice::Now(index), inside.call.run().clock().now()).await?)
     }
 
-    /// Returns a random number, which is recorded: a resumed run gets the same one.
+    /// Returns a random number and records it, so that a resumed run gets the same number.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects it.
+    /// Fails outside of a run, or if an interceptor rejects the decision.
     pub async fn random(&self) -> Result<u64, WorkflowError> {
         let inside = self.run()?;
         let index = inside.numbers.fetch_add(1, Ordering::Relaxed);
@@ -132,16 +133,16 @@ impl ExecutionContext {
         Ok(inside.call.decide(choice::Random(index), fresh).await?)
     }
 
-    /// Returns a new UUID, which is recorded: a resumed run gets the same one.
+    /// Returns a new UUID and records it, so that a resumed run gets the same UUID.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects it.
+    /// Fails outside of a run, or if an interceptor rejects the decision.
     pub async fn uuid(&self) -> Result<Uuid, WorkflowError> {
         let (high, low) = (self.random().await?, self.random().await?);
         Ok(uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid())
     }
 
-    /// Returns the current state of the run as the code sees it.
+    /// Returns the current state of the run, as the code sees it.
     ///
     /// # Errors
     /// Fails outside of a run.
@@ -151,7 +152,7 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// Takes the code's changes to the state, its waiting or stuck steps, and its cancelled ones.
+    /// Takes the code's changes to the state, its waiting or stuck steps, and its cancellation if steps were cancelled.
     pub(crate) fn conclude(&self) -> (Vec<Change>, UnfinishedSteps, Option<Cancelled>) {
         let Some(inside) = &self.run else { return (Vec::new(), UnfinishedSteps::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);
@@ -167,7 +168,7 @@ impl ExecutionContext {
 }
 
 impl CodeRun {
-    /// Claims the step `id`; returns its result if it has already ended.
+    /// Claims the step `id`; returns the result if the step has already ended.
     fn begin(&self, id: &str, hash: &str) -> Result<Option<Result<Value, StepError>>, StepError> {
         let mut steps = lock(&self.steps);
         match steps.get(id) {

@@ -4,7 +4,7 @@ use crate::{
     plan::Invalid,
 };
 
-/// The error of a workflow without a result.
+/// Why a workflow has no result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
@@ -17,10 +17,10 @@ pub enum WorkflowError {
     /// The run was cancelled.
     #[error("the run was cancelled: {0}")]
     Cancelled(String),
-    /// The run waits for a time or a message, and needs a driver that can wake it.
+    /// The run waits for a time or a message, and only an executor can wake it.
     #[error("the run waits, and nothing in this process can wake it")]
     Parked(Wait),
-    /// A step's outcome is unknown, or it cannot be undone; it must be resolved manually.
+    /// These steps must be resolved manually, because their outcomes are unknown or because they cannot be undone.
     #[error("a step's outcome is unknown; resolve it manually: {}", paths(.0))]
     Stuck(Vec<StuckStep>),
 }

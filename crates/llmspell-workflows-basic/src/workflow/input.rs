@@ -14,7 +14,7 @@ pub struct WorkflowInput {
     /// Additional values; the fields of the input take precedence.
     #[serde(default)]
     pub parameters: HashMap<String, Value>,
-    /// The step of the root list to start at; earlier ones are skipped.
+    /// The id of the step of the root list at which the run starts; earlier steps are skipped.
     #[serde(default)]
     pub starting_step: Option<String>,
 }
@@ -40,7 +40,7 @@ impl WorkflowInput {
         self
     }
 
-    /// Validates the input against `specs`, if there are any, and adds their defaults.
+    /// Validates the input against `specs`, if there are any, and adds default values.
     pub(crate) fn declared(mut self, specs: &IndexMap<String, InputSpec>) -> Result<Self, StepError> {
         if specs.is_empty() {
             return Ok(self);

@@ -29,7 +29,7 @@ pub struct Finished {
     pub output: SharedValue,
     /// The error, if the run did not complete.
     pub error: Option<StepError>,
-    /// Why the run was skipped: its trigger was false. Its status is completed.
+    /// Why the run was skipped, if its trigger was false. The status of a skipped run is `completed`.
     pub skipped: Option<SkipReason>,
     /// The changes to the state, in order.
     pub state_changes: Vec<Change>,
@@ -37,7 +37,7 @@ pub struct Finished {
     pub steps: Steps,
     /// The first warnings, at most [`crate::Limits::warnings_max`].
     pub warnings: Vec<Warning>,
-    /// The number of further warnings.
+    /// The number of warnings beyond the limit, which were dropped.
     pub warnings_dropped: u64,
     /// When the run was started.
     pub started_at: Timestamp,
@@ -54,7 +54,7 @@ fn status(run: &Run, status: RunStatus) -> RunStatus {
 }
 
 impl Finished {
-    /// Creates the result of `run` for `outcome`, with the current time as its end.
+    /// Creates the result of `run` from `outcome`; the run ends at the current time.
     #[must_use]
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let mut skipped = None;
@@ -98,7 +98,7 @@ impl Finished {
         self.steps.iter().find(|record| record.path.to_string() == path).or_else(|| self.steps.iter().rev().find(by_id))
     }
 
-    /// Converts to a [`WorkflowOutput`].
+    /// Converts the result to a [`WorkflowOutput`].
     ///
     /// # Errors
     /// Fails if the run did not complete.
@@ -148,9 +148,10 @@ impl fmt::Debug for Steps {
 pub struct WorkflowOutput {
     /// The output of the whole workflow.
     pub final_result: Value,
-    /// The records of all executed steps by path; [`Self::step`] finds one by id.
+    /// The records of all executed steps by path; [`Self::step`] also finds a record by its step's id.
     pub step_results: BTreeMap<String, StepRecord>,
-    /// The executed steps, in the order in which they started: ids if unique, otherwise paths.
+    /// The executed steps, in the order in which they started; each is named by its id if the id is unique, or else by
+    /// its path.
     pub execution_path: Vec<String>,
     /// Durations and counts.
     pub metrics: WorkflowMetrics,
@@ -163,9 +164,9 @@ pub struct WorkflowMetrics {
     pub total_duration: Duration,
     /// The duration of each step, by path.
     pub step_durations: BTreeMap<String, Duration>,
-    /// The number of executed steps, without skipped ones.
+    /// The number of executed steps; skipped steps do not count.
     pub steps_executed: usize,
-    /// The number of attempts beyond each step's first.
+    /// The number of retries: all attempts beyond the first attempt of each step.
     pub retries: u64,
 }
 
@@ -202,7 +203,8 @@ impl WorkflowOutput {
     }
 }
 
-/// Returns the executed steps below the root, in the order in which they started: ids if unique, otherwise paths.
+/// Returns the executed steps below the root, in the order in which they started; each is named by its id if the id is
+/// unique, or else by its path.
 pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
     let ran: Vec<_> = steps
         .iter()

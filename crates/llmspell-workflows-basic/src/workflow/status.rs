@@ -10,23 +10,23 @@ pub enum RunStatus {
     Pending,
     /// The run is executing steps.
     Running,
-    /// All live branches are waiting.
+    /// All active branches of the run are waiting.
     Waiting,
-    /// Paused on request, until it is resumed.
+    /// The run was paused on request and continues when it is resumed.
     Paused,
     /// The process ended unexpectedly; the run can be resumed.
     Interrupted,
     /// The run ended successfully.
     Completed,
-    /// A step failed, and so did the run.
+    /// A step failed, so the run failed.
     Failed,
     /// The run was cancelled.
     Cancelled,
-    /// The run is undoing its effects.
+    /// The run is undoing its steps.
     Compensating,
-    /// The run has undone its effects.
+    /// The run has undone its steps.
     Compensated,
-    /// A step's outcome is unknown, or it cannot be undone; it must be resolved manually.
+    /// A step must be resolved manually, because its outcome is unknown or because it cannot be undone.
     Stuck,
 }
 
@@ -46,9 +46,10 @@ impl RunStatus {
         Self::Stuck,
     ];
 
-    /// Returns whether a run may change from this status to `next`; this is the only table of legal changes.
+    /// Returns whether a run may change from this status to `next`. No other code defines which changes are legal.
     ///
-    /// `retry` continues a failed run, and `resolve` a stuck one. Keeping the same status is not a change.
+    /// The command `retry` continues a failed run, and `resolve` continues a stuck run. Keeping the same status is not
+    /// a change.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         use RunStatus::*;
@@ -67,7 +68,7 @@ impl RunStatus {
         }
     }
 
-    /// Returns whether the run has ended; a failed one may still be retried.
+    /// Returns whether the run has ended; a failed run may still be retried.
     #[must_use]
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Compensated)
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_parse_from_their_serialized_name() {
+    fn statuses_parse_from_their_serialized_names() {
         for status in RunStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
             assert_eq!(status.to_string().parse(), Ok(status));

@@ -1,4 +1,4 @@
-//! Interceptors: what they can read from a call, and how they can change it.
+//! Interceptors can read the details of a call, and can change the call.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, put};
 
-/// Changes the call of each leaf.
+/// An interceptor that changes the call of each leaf.
 struct Alter<F>(F);
 
 #[async_trait]
@@ -35,7 +35,7 @@ async fn altered(step: Step, alter: impl Fn(Call) -> Call + Send + Sync + 'stati
 }
 
 #[tokio::test(start_paused = true)]
-async fn interceptors_see_masked_inputs_and_unchanged_masks_keep_the_secret() {
+async fn interceptors_see_masked_inputs_and_unchanged_masks_become_secrets_again() {
     let shown: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = shown.clone();
     let step = Step::function("a", "length", json!({"key": "{{ secrets.KEY }}", "list": ["{{ secrets.KEY }}", 1]}));
@@ -84,7 +84,7 @@ async fn interceptors_can_replace_the_state() {
     assert_eq!(*altered(Step::sequence("s", [sets, step]), alter).await.output, json!(7));
 }
 
-/// Records the role of each step, the children of each block after it has ended, and the run's events.
+/// Logs the role of each step, the children of each block once the block has ended, and the events of the run.
 #[derive(Clone, Default)]
 struct EventLog(Arc<Mutex<Vec<String>>>);
 
@@ -159,7 +159,7 @@ async fn interceptors_see_roles_children_and_run_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn interceptors_can_run_a_step_again() {
+async fn interceptors_can_run_a_step_again_in_its_next_generation() {
     struct Twice;
     #[async_trait]
     impl Interceptor for Twice {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Gate, Lab, OpenOnDrop};
 
-/// Runs `definition` and cancels it after `when`.
+/// Runs `definition` and cancels the run once `when` resolves.
 async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Output = ()>) -> Finished {
     let plan = engine.prepare(definition).unwrap_or_else(|invalid| panic!("{invalid}"));
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
@@ -60,7 +60,7 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
 }
 
 #[test]
-fn activities_that_block_their_thread_are_named() {
+fn error_names_activities_that_block_their_thread() {
     let (finished, live) = blocking(|block| {
         let inner = Parallel::new([block("one"), Step::sequence("inner", [block("two"), block("never")])]);
         vec![inner.into_step("both"), block("never")]

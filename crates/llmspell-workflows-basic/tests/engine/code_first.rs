@@ -1,4 +1,4 @@
-//! Workflows written as code: each step runs once by its id, and returns its recorded result when the run is resumed.
+//! Workflows written as code: the step with a given id runs once, and returns its recorded result in a resumed run.
 
 use std::sync::{Arc, Mutex};
 
@@ -57,7 +57,7 @@ fn code(finished: &Finished) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn steps_are_performed_once() {
+async fn steps_with_the_same_id_are_performed_once() {
     let lab = Lab::new();
     let finished = run(lab.clone(), |context, lab| {
         Box::pin(async move {
@@ -71,7 +71,7 @@ async fn steps_are_performed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_steps_are_performed_once() {
+async fn failed_steps_are_not_performed_again() {
     let lab = Lab::new();
     let finished = run(lab.clone(), |context, lab| {
         Box::pin(async move {
@@ -85,7 +85,7 @@ async fn failed_steps_are_performed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_different_input_is_a_journal_mismatch() {
+async fn calling_a_step_with_a_different_input_is_a_journal_mismatch() {
     let finished = run(Lab::new(), |context, lab| {
         Box::pin(async move {
             step(context, &lab, "a", "echo", json!(1)).await?;
@@ -100,7 +100,7 @@ async fn a_different_input_is_a_journal_mismatch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn steps_in_flight_need_unique_ids() {
+async fn concurrent_steps_need_different_ids() {
     let finished = run(Lab::new(), |context, lab| {
         Box::pin(async move {
             let slow = json!({"ms": 5, "value": 1});
@@ -139,7 +139,7 @@ async fn unsupported_settings_in_code_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_that_ignores_a_cancellation_is_cancelled() {
+async fn runs_are_cancelled_even_if_the_code_ignores_the_cancellation() {
     for ignores in [true, false] {
         let lab = Lab::new();
         let engine = lab.engine().build();
@@ -168,7 +168,7 @@ async fn code_that_ignores_a_cancellation_is_cancelled() {
     }
 }
 
-/// Code that uses every kind of recorded value.
+/// Code that uses every kind of value that is recorded.
 fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, WorkflowError>> {
     Box::pin(async move {
         let (now, random) = (context.now().await?.to_string(), context.random().await?);
@@ -181,7 +181,7 @@ fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, Wor
     })
 }
 
-/// Runs one process that crashes at `crash_at`; returns the result if the run ended.
+/// Runs one process that crashes at boundary `crash_at`; returns the result if the run ended before that.
 fn process(lab: &Lab, records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Option<Finished> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {

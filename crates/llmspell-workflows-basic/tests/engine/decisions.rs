@@ -1,4 +1,4 @@
-//! An interceptor that changes a decision changes the run; an answer of the wrong kind fails it.
+//! An interceptor that changes a decision changes the run; if it answers with the wrong kind, the run fails.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, hang, put, slow};
 
-/// Changes the decisions of one kind.
+/// An interceptor that changes the decisions of one kind.
 struct ChangeDecision<F>(&'static str, F);
 
-/// Recalls one recorded decision.
+/// An interceptor that has one recorded decision.
 struct RecordedDecision(Decision);
 
 #[async_trait]
@@ -41,7 +41,7 @@ impl<F: Fn(&Decision) -> Decision + Send + Sync> Interceptor for ChangeDecision<
     }
 }
 
-/// Code that uses the time, a random number and a step.
+/// Code that reads the time, draws a random number and runs a step.
 struct Code(Lab);
 
 #[async_trait]
@@ -61,12 +61,12 @@ impl BasicWorkflow for Code {
     }
 }
 
-/// Runs a definition that makes decisions of this kind, changed by `answer`.
+/// Runs a definition that makes decisions of the kind `kind`; `answer` changes these decisions.
 async fn run(kind: &'static str, answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static) -> Finished {
     run_of(kind, kind, answer).await
 }
 
-/// Runs `what` with its decisions of this kind changed by `answer`.
+/// Runs the definition for `what`; `answer` changes its decisions of the kind `kind`.
 async fn run_of(
     what: &'static str,
     kind: &'static str,
@@ -75,7 +75,7 @@ async fn run_of(
     run_with(what, ChangeDecision(kind, answer)).await
 }
 
-/// Runs `what` with `interceptor`.
+/// Runs the definition or code for `what` with `interceptor`.
 async fn run_with(what: &'static str, interceptor: impl Interceptor + 'static) -> Finished {
     let lab = Lab::new();
     let engine = lab.engine().interceptor(Position::Hooks, interceptor).build();
@@ -158,7 +158,7 @@ const ALL: [&str; 15] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_decision_is_made_and_mismatched_answers_are_rejected() {
+async fn every_kind_of_decision_rejects_an_answer_of_another_kind() {
     for kind in ALL {
         let finished = run(kind, move |_| match kind {
             "branch" => Decision::Items(Arc::default()),
@@ -169,7 +169,7 @@ async fn every_kind_of_decision_is_made_and_mismatched_answers_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn enter_decisions_can_run_or_skip_a_step() {
+async fn changing_an_enter_decision_runs_or_skips_the_step() {
     assert_eq!(output(&run("enter", |_| Decision::Enter(None)).await), "ran");
     let reason = SkipReason::new("not_today", "no");
     let answer = reason.clone();
@@ -178,7 +178,7 @@ async fn enter_decisions_can_run_or_skip_a_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_with_another_index_are_rejected() {
+async fn answers_for_another_iteration_are_rejected() {
     let finished = run("while", |asked| match asked {
         Decision::While(n, holds) => Decision::While(n + 1, *holds),
         other => other.clone(),
@@ -189,7 +189,7 @@ async fn answers_with_another_index_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn branch_decisions_can_change_the_branch() {
+async fn changing_a_branch_decision_runs_another_branch() {
     for (branch, given) in [(Some(0), json!("then")), (Some(1), json!("else")), (None, json!(null))] {
         assert_eq!(output(&run("branch", move |_| Decision::Branch(branch)).await), given);
     }
@@ -197,7 +197,7 @@ async fn branch_decisions_can_change_the_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn loop_decisions_can_change_the_items_and_the_end() {
+async fn changing_loop_decisions_changes_the_items_and_the_end() {
     let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
     let finished = run("while", |asked| match asked {
@@ -209,7 +209,7 @@ async fn loop_decisions_can_change_the_items_and_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transition_decisions_can_change_the_next_step() {
+async fn changing_a_transition_decision_changes_the_next_step() {
     let finished = run("transition", |asked| match asked {
         Decision::Transition(0, _) => Decision::Transition(0, Some("u".into())),
         _ => asked.clone(),
@@ -221,14 +221,14 @@ async fn transition_decisions_can_change_the_next_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn generation_decisions_can_change_the_generation() {
+async fn changing_a_generation_decision_changes_the_path() {
     let finished = run("route_generation", |_| Decision::RouteGeneration(1, 7)).await;
     assert_eq!(output(&finished), "t");
     assert!(finished.step("/main/a/s~7").is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn recorded_branch_order_decides_the_winner() {
+async fn a_race_is_won_by_the_branch_recorded_as_first() {
     assert_eq!(output(&run("ended_nth", Decision::clone).await), "x");
     assert_eq!(output(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 1))).await), "y");
     assert_eq!(code(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 2))).await), "wrong_decision");
@@ -247,7 +247,7 @@ async fn recorded_attempts_are_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recorded_retry_deadlines_limit_attempts() {
+async fn no_attempt_begins_after_the_decided_retry_deadline() {
     let finished = run_of("last attempt", "last_begin", |asked| match asked {
         Decision::LastBegin(at) => Decision::LastBegin(*at - Duration::from_secs(60)),
         _ => asked.clone(),
@@ -256,7 +256,7 @@ async fn recorded_retry_deadlines_limit_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadline_and_wake_decisions_can_change_the_time() {
+async fn changing_deadline_and_wait_decisions_changes_the_time() {
     let at = |second: i64| {
         jiff::Timestamp::from_second("2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second() + second)
             .unwrap()
@@ -273,7 +273,7 @@ async fn deadline_and_wake_decisions_can_change_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recorded_signals_end_a_wait() {
+async fn a_recorded_signal_ends_a_wait_immediately() {
     let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
     let finished = run_with("received", RecordedDecision(Decision::Received(1, Received::Signal(signal())))).await;
     assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
@@ -288,7 +288,7 @@ async fn code_gets_the_decided_time_and_random_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflict_decisions_can_change_the_resolution() {
+async fn changing_a_conflict_decision_changes_the_value() {
     let finished = run("resolved", |_| Decision::Resolved(0, json!(42))).await;
     let changes: Vec<_> =
         finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();

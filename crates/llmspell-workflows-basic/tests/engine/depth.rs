@@ -33,7 +33,7 @@ async fn maximum_nesting_does_not_overflow_the_stack() {
         let problems = Lab::new().engine().build().validate(Definition::sequence("deep", [too_deep]));
         assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["nesting_max"], "{name}");
     }
-    // Every retry enters the whole block again.
+    // Each retry enters the whole block again.
     let lab = Lab::new();
     let finished =
         lab.steps([deep(5, fail("leaf"), |id, inner| Step::sequence(id, [inner]).with_retry(retry()))]).await;
@@ -50,7 +50,7 @@ async fn nested_error_handlers_do_not_overflow_the_stack() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_iterations_and_steps_complete() {
+async fn runs_of_ten_thousand_iterations_or_steps_complete() {
     let repeat = |parallel: bool| {
         let repeat = Loop::new(
             LoopSource::Range { start: json!(0), end: json!(10_000), step: json!(1) },
@@ -70,7 +70,7 @@ async fn ten_thousand_iterations_and_steps_complete() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wide_graphs_join_their_state() {
+async fn wide_graphs_merge_the_state_changes_of_all_steps() {
     let layer = |n: usize| {
         (0..20).map(move |m| {
             let step = put(&format!("s{n}_{m}"), &format!("k{n}_{m}"), json!(n));

@@ -1,4 +1,4 @@
-//! Failures of an activity at every place of a nested definition end as documented, and leave nothing running.
+//! An activity that fails, anywhere in a nested definition, has the documented effect and leaves nothing running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gate, Lab, OpenOnDrop, echo, fail};
 
-/// The id and path of a leaf at each place.
+/// The id of a leaf at each kind of place in a definition, and its path.
 const PLACES: [(&str, &str); 10] = [
     ("in_sequence", "/main/outer/in_sequence"),
     ("in_graph", "/main/outer/graph/in_graph"),
@@ -27,7 +27,7 @@ const PLACES: [(&str, &str); 10] = [
     ("in_code", "/main/in_code"),
 ];
 
-/// A definition with a leaf at each place; the one called `place` is a copy of `bad`, and the others succeed.
+/// A definition with a leaf at each place; the leaf with the id `place` is a copy of `bad`, and the others succeed.
 fn nested(place: &str, bad: &Step) -> Definition {
     let leaf = |id: &str| if id == place { Step { id: id.to_owned(), ..bad.clone() } } else { echo(id, json!(id)) };
     let second = |id: &str| leaf(id).when("loop.index == 1");
@@ -51,7 +51,7 @@ fn nested(place: &str, bad: &Step) -> Definition {
     definition
 }
 
-/// Code that performs one step and then another.
+/// Code that performs the given step and then a step `after`.
 struct Code(Step, Lab);
 
 #[async_trait]
@@ -81,7 +81,7 @@ fn plan(engine: &Engine, lab: &Lab, place: &str, bad: &Step) -> Arc<Plan> {
     engine.prepare(nested(place, bad)).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
-/// Runs with `bad` at `place`; if `cancels`, cancels the run after a second.
+/// Runs the nested definition with `bad` at `place`; if `cancels` is set, cancels the run after a second.
 async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
     let engine = lab.engine().build();
     let run = engine.start(&plan(&engine, lab, place, bad), WorkflowInput::default(), &RunOptions::default()).unwrap();
@@ -97,10 +97,10 @@ async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
     *finished
 }
 
-/// The expected status, error code, error class and number of attempts of the leaf.
+/// The expected status, error code, error class and number of attempts of the bad leaf.
 struct Expected(&'static str, &'static str, &'static str, u32);
 
-/// Runs with `bad` at `place`, checks the result and returns the leaf's record.
+/// Runs the nested definition with `bad` at `place`, and checks the result; returns it and the record of the leaf.
 async fn check(place: &str, path: &str, bad: &Step, cancels: bool, expected: &Expected) -> (Finished, StepRecord) {
     let lab = Lab::new();
     let finished = run(&lab, place, bad, cancels).await;
@@ -147,12 +147,12 @@ fn tries(attempts: u32) -> Retry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_fail_their_step_without_retry() {
+async fn activities_that_panic_fail_without_a_retry() {
     everywhere(step("panic", json!(null)).with_retry(tries(3)), false, Expected("failed", "panic", "agent", 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_retried_and_then_fail() {
+async fn activities_that_return_errors_are_retried_and_then_fail() {
     everywhere(step("fail", json!({})).with_retry(tries(3)), false, Expected("failed", "boom", "transient", 3)).await;
 }
 
@@ -163,13 +163,13 @@ async fn attempts_that_time_out_are_retried_and_then_fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn total_timeouts_fail_without_retry() {
+async fn activities_that_exceed_the_total_timeout_fail_without_a_retry() {
     let bad = step("hang", json!(null)).with_total_timeout(Duration::from_secs(2)).with_retry(tries(9));
     everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_runs_stop_running_activities() {
+async fn running_activities_stop_when_the_run_is_cancelled() {
     everywhere(
         step("hang", json!(null)).with_retry(tries(9)),
         true,
@@ -179,7 +179,7 @@ async fn cancelled_runs_stop_running_activities() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activities_that_ignore_cancellation_are_dropped_and_named() {
+async fn error_names_dropped_activities_that_ignore_their_cancellation() {
     let ended = everywhere(step("ignore", json!(null)), true, Expected("cancelled", "cancelled", "cancelled", 1)).await;
     for (path, finished, record) in ended {
         let expected = format!("cancelled on request; dropped after the grace period: {path}");
@@ -189,7 +189,7 @@ async fn activities_that_ignore_cancellation_are_dropped_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activities_that_ignore_their_timeout_are_dropped_and_named() {
+async fn error_names_dropped_activities_that_ignore_their_timeout() {
     let bad = step("ignore", json!(null)).with_timeout(Duration::from_secs(2));
     for (path, _, record) in everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await {
         let message = record.error.unwrap().message;
@@ -197,8 +197,8 @@ async fn activities_that_ignore_their_timeout_are_dropped_and_named() {
     }
 }
 
-/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` it times out, otherwise it is
-/// cancelled.
+/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` is set, the activity times out,
+/// or else the run is cancelled.
 async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
     let mut lab = Lab::new();
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
@@ -232,18 +232,18 @@ async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
 }
 
 #[test]
-fn activities_that_block_their_thread_are_named_and_abandoned() {
-    // Each one blocks a thread until the gate opens.
+fn error_names_abandoned_activities_that_block_their_thread() {
+    // Each activity blocks a thread until the gate opens.
     let threads = 2 * PLACES.len() + 2;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
     let gate = Gate::default();
     let _open_on_drop = OpenOnDrop(gate.clone());
     let cases: Vec<_> = PLACES.into_iter().flat_map(|place| [(place, false), (place, true)]).collect();
-    // Driven on this thread, since a blocked worker may hold the task that it has just woken.
+    // The runs are driven on this thread, since a blocked worker thread may hold the task that it has just woken.
     let running = cases.iter().map(|((place, _), limited)| blocked(place, gate.clone(), *limited));
     let messages = runtime.block_on(futures_util::future::join_all(running));
     for (((place, path), limited), message) in cases.into_iter().zip(messages) {
-        // The first cause of a failed handler is the error that it handles.
+        // In a failed handler, the cause of the error is the error that was being handled.
         if !(limited && place == "in_handler") {
             let expected = format!("still running, ignoring the request to stop: {path}");
             assert!(message.contains(&expected), "{place}, limited: {limited}: {message}");

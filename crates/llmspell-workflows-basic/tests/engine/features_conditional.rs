@@ -12,7 +12,7 @@ async fn taken(condition: &str) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_operator_selects_the_branch() {
+async fn conditions_with_each_operator_select_the_right_branch() {
     for (condition, holds) in [
         ("data.n == 3", true),
         ("data.n != 3", false),
@@ -37,14 +37,14 @@ async fn every_operator_selects_the_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_false_condition_without_else_continues() {
+async fn a_false_conditional_without_else_outputs_null() {
     let choice = Conditional::new("false", [echo("yes", json!(1))], []).into_step("choice");
     let finished = Lab::new().steps([choice, echo("next", json!("{{ choice == null }}"))]).await;
     assert_eq!((finished.error, &*finished.output), (None, &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn conditions_that_cannot_be_evaluated_are_false_with_a_warning() {
+async fn conditions_that_cannot_be_evaluated_count_as_false_with_a_warning() {
     let finished = taken("data.text.length > data.list").await;
     assert_eq!(*finished.output, "else");
     let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
@@ -52,7 +52,7 @@ async fn conditions_that_cannot_be_evaluated_are_false_with_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_named_condition_that_cannot_be_evaluated_is_false_with_a_warning() {
+async fn named_conditions_that_cannot_be_evaluated_count_as_false_with_a_warning() {
     let mut definition = Definition::sequence("named", [echo("a", json!("{{ conditions.is_ready ? 1 : 2 }}"))]);
     definition.conditions.insert("is_ready".into(), "input.n * 2 > 1".into());
     let finished = Lab::new().engine().build().run(definition, WorkflowInput::new(json!({"n": "x"}))).await.unwrap();

@@ -1,4 +1,4 @@
-//! Loops.
+//! Loops: sources, order, concurrency, errors and limits.
 
 use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, model::*};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn in_parallel(repeat: Loop) -> Loop {
     repeat.parallel(2)
 }
 
-/// A loop whose items 2 and 4 fail, the later one first.
+/// A loop whose items 2 and 4 fail, item 4 first.
 fn failing(on_error: IterationErrors) -> Loop {
     let params =
         json!({"ms": "{{ 50 - loop.item * 10 }}", "value": "{{ loop.item }}", "fails": "{{ loop.item % 2 == 0 }}"});
@@ -44,7 +44,7 @@ async fn results_are_in_iteration_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parallelism_is_reached_and_not_exceeded() {
+async fn iterations_reach_but_do_not_exceed_max_parallelism() {
     for (repeat, most) in [
         (Loop::items(json!(vec![0; 9]), [slow("i", 5)]), 1),
         (in_parallel(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
@@ -56,7 +56,7 @@ async fn parallelism_is_reached_and_not_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_fails_at_the_first_error() {
+async fn on_error_stop_fails_at_the_first_error() {
     let finished = run(failing(IterationErrors::Stop)).await;
     assert_eq!(finished.error.unwrap().path.as_deref(), Some("/main/loop[1]/i"));
     assert!(finished.steps.iter().all(|record| !record.path.to_string().contains("[2]")));
@@ -66,7 +66,7 @@ async fn stop_fails_at_the_first_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn continue_collects_errors_and_succeeds() {
+async fn on_error_continue_succeeds_and_outputs_the_errors() {
     for parallel in [false, true] {
         let repeat = failing(IterationErrors::Continue);
         let finished = run(if parallel { in_parallel(repeat) } else { repeat }).await;
@@ -81,7 +81,7 @@ async fn continue_collects_errors_and_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn collect_runs_all_iterations_and_fails_with_all_errors() {
+async fn on_error_collect_runs_all_iterations_and_fails_with_all_errors() {
     for parallel in [false, true] {
         let repeat = failing(IterationErrors::Collect);
         let finished = run(if parallel { in_parallel(repeat) } else { repeat }).await;
@@ -95,7 +95,7 @@ async fn collect_runs_all_iterations_and_fails_with_all_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn empty_collections_skip_the_body() {
+async fn loops_over_empty_arrays_run_no_iterations() {
     for repeat in [each(json!([])), in_parallel(each(json!([])))] {
         let finished = run(repeat).await;
         let expected = json!({"iterations": 0, "total_count": 0, "failed_count": 0, "errors": [], "results": []});
@@ -105,14 +105,14 @@ async fn empty_collections_skip_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn iterating_over_a_non_array_fails_with_its_value() {
+async fn error_shows_the_value_if_a_loop_source_is_not_an_array() {
     let error = run(each(json!("{{ input.yes }}"))).await.error.unwrap();
     assert_eq!((error.code.as_ref(), error.class.as_str()), ("not_a_collection", "validation"));
     assert!(error.message.contains("input.yes") && error.message.contains("true"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
-async fn max_iterations_limits_the_loop_to_the_first_items() {
+async fn loops_end_after_max_iterations() {
     for repeat in [each(json!([7, 8, 9])), in_parallel(each(json!([7, 8, 9])))] {
         let finished = run(Loop { max_iterations: Some(2), ..repeat }).await;
         let output = &finished.output;
@@ -153,7 +153,7 @@ async fn only_sequential_iterations_see_earlier_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn loops_beyond_the_limit_need_max_iterations() {
+async fn loops_longer_than_the_engine_limit_need_max_iterations() {
     let lab = Lab::new();
     let engine = lab.engine().limits(Limits { loop_iterations_max: 3, ..Limits::default() }).build();
     let run = |repeat: Loop| engine.run(Definition::new("l", StepKind::Loop(repeat)), WorkflowInput::default());

@@ -1,4 +1,4 @@
-//! Parallel blocks and fork-join.
+//! Parallel blocks: concurrency, outputs, state, aggregation and timeouts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ async fn branches_run_concurrently() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn max_parallelism_is_reached_and_not_exceeded() {
+async fn branches_reach_but_do_not_exceed_max_parallelism() {
     for (max_parallelism, most) in [(Some(1), 1), (Some(3), 3), (Some(50), 8), (None, 8)] {
         let lab = Lab::new();
         let block = Parallel::new((0..8).map(|n| slow(&format!("m{n}"), 10)));
@@ -73,7 +73,7 @@ async fn each_branch_has_its_own_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn branches_change_copies_of_the_state_that_are_joined() {
+async fn branches_change_their_own_copies_of_the_state_until_they_are_joined() {
     let see = |id: &str| echo(id, json!("{{ state.x || 'nothing' }} {{ state.y || 'nothing' }}"));
     let side = |id: &str, key: &str| Step::sequence(id, [put("put", key, json!(id)), slow("wait", 5), see("see")]);
     let finished =
@@ -97,7 +97,7 @@ async fn steps_of_a_branch_run_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_branches_are_in_the_output_with_their_error() {
+async fn output_contains_the_errors_of_failed_branches() {
     let branches = [slow("a", 5), slow("b", 5), fail("c")];
     let finished = Lab::new().steps([fork(Aggregation::Majority, branches).into_step("fork")]).await;
     let output: &Value = &finished.output;
@@ -109,7 +109,7 @@ async fn failed_branches_are_in_the_output_with_their_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_aggregation_requires_its_number_of_successes() {
+async fn each_aggregation_requires_the_documented_number_of_successes() {
     for (good, bad, policy, completes) in [
         (2, 0, Aggregation::All, true),
         (2, 1, Aggregation::All, false),
@@ -129,7 +129,7 @@ async fn each_aggregation_requires_its_number_of_successes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn branches_use_their_own_timeout_or_the_blocks() {
+async fn branches_without_a_timeout_use_the_branch_timeout_of_the_block() {
     let own = hang("own").with_total_timeout(Duration::from_secs(3));
     let block = Parallel {
         branch_timeout: Some(Duration::from_secs(5).into()),
@@ -145,7 +145,7 @@ async fn branches_use_their_own_timeout_or_the_blocks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn named_limits_apply_across_blocks() {
+async fn named_limits_apply_across_nested_blocks() {
     let lab = Lab::new();
     let limited = |id: &str| slow(id, 10).with_limit("few");
     let block = Parallel::new([

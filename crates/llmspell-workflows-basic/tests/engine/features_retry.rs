@@ -33,7 +33,7 @@ async fn each_backoff_waits_exactly_the_documented_time() {
     assert_eq!(attempt_times_ms(exact(Backoff::Immediate)).await, [0, 0, 0, 0, 0]);
     assert_eq!(attempt_times_ms(exact(Backoff::Fixed)).await, [0, 100, 200, 300, 400]);
     assert_eq!(attempt_times_ms(exact(Backoff::Linear)).await, [0, 100, 300, 600, 1_000]);
-    // 100, 200, 400, then the maximum delay.
+    // The delays are 100, 200 and 400 ms, then the maximum of 500 ms.
     assert_eq!(attempt_times_ms(exact(Backoff::Exponential)).await, [0, 100, 300, 700, 1_200]);
     assert_eq!(
         attempt_times_ms(Retry { multiplier: 3.0, ..exact(Backoff::Exponential) }).await,
@@ -42,7 +42,7 @@ async fn each_backoff_waits_exactly_the_documented_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_varies_delays_by_at_most_its_fraction() {
+async fn jitter_varies_delays_by_at_most_the_given_fraction() {
     let mut delays = Vec::new();
     for _ in 0..40 {
         delays.push(attempt_times_ms(exact(Backoff::Fixed).with_jitter(0.1)).await[1]);
@@ -136,7 +136,7 @@ async fn branches_share_the_retry_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_are_released_between_attempts() {
+async fn steps_release_their_permits_between_attempts() {
     let lab = Lab::new();
     let limited = |step: Step| step.with_limit("one");
     let failing =

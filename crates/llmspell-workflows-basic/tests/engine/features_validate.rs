@@ -1,4 +1,4 @@
-//! Validate steps.
+//! `validate` steps: schemas, validators, assertions and the output.
 
 use llmspell_workflows_basic::{
     Finished, RunStatus, WorkflowInput,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::Lab;
 
-/// A schema check for required fields only.
+/// A schema check that supports only `required`.
 struct RequiredFields;
 
 impl SchemaCheck for RequiredFields {

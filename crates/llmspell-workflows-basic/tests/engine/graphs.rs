@@ -1,4 +1,4 @@
-//! Graphs: which steps run does not depend on the order in which they happen to run.
+//! Graphs: the order in which steps happen to run does not affect which steps run.
 
 use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, engine::StepStatus, model::Definition};
 use serde_json::json;
@@ -14,7 +14,7 @@ fn skipped(finished: &Finished) -> Vec<(String, String)> {
 }
 
 async fn started_at(start: &str) -> Finished {
-    // The list is not in execution order.
+    // The list is deliberately not in execution order.
     let definition = Definition::sequence(
         "graph",
         [
@@ -28,14 +28,14 @@ async fn started_at(start: &str) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn graphs_start_at_the_starting_step() {
+async fn a_graph_skips_the_steps_before_the_starting_step() {
     let finished = started_at("middle").await;
     assert_eq!(skipped(&finished), [("first".into(), "before_starting_step".into())]);
     assert_eq!(ids(&finished, StepStatus::Completed), ["beside", "middle", "last"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn graphs_can_start_at_the_first_listed_step() {
+async fn a_graph_can_start_at_its_first_listed_step() {
     let finished = started_at("last").await;
     let before = |id: &str| (id.to_owned(), "before_starting_step".to_owned());
     assert_eq!(skipped(&finished), [before("first"), before("middle")]);
@@ -59,7 +59,7 @@ async fn failures_skip_only_dependent_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_a_part_after_the_whole_does_not_conflict() {
+async fn changing_a_part_of_a_value_set_by_a_dependency_is_not_a_conflict() {
     use llmspell_workflows_basic::{activity::ActivityOutput, state::Change};
     let mut lab = Lab::new();
     lab.register("part", |_| async move {

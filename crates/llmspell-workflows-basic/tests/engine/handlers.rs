@@ -1,4 +1,4 @@
-//! Error handlers and `finally`: what they see, and what happens to their own failures.
+//! Error handlers and `finally`: the steps and errors that they see, and the effect of their own failures.
 
 use llmspell_workflows_basic::{Driven, Engine, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;
@@ -30,14 +30,14 @@ async fn finally_sees_the_last_step_of_a_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_error_sees_the_steps_that_ended() {
+async fn on_error_sees_the_steps_that_have_ended() {
     let mut definition = Definition::sequence("list", [echo("a", json!("one")), fail("b")]);
     definition.on_error = vec![echo("h", json!("{{ steps.a.output }} {{ steps.b.status }}")).into()];
     assert_eq!(*Lab::new().run(definition).await.output, json!("one failed"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_of_handlers_keep_earlier_errors_as_causes() {
+async fn error_of_a_failed_handler_has_the_handled_error_as_its_cause() {
     let failing = |id: &str, code: &str| Step::function(id, "fail", json!({"code": code}));
     let inner = failing("a", "first").with_on_error(OnError::Steps(vec![failing("h", "second").into()]));
     let mut definition = Definition::sequence("list", [inner]);
@@ -53,7 +53,7 @@ async fn errors_of_handlers_keep_earlier_errors_as_causes() {
     assert_eq!(codes, ["fifth", "fourth", "third", "second", "first"]);
 }
 
-/// Starts a run, calls `act` after one second and waits for the run to end.
+/// Starts a run, calls `act` after one second, and waits for the run to end.
 async fn interrupted(lab: &Lab, definition: Definition, act: impl Fn(&llmspell_workflows_basic::Run)) -> RunStatus {
     let engine: Engine = lab.engine().build();
     let plan = engine.prepare(definition).unwrap();
@@ -99,7 +99,7 @@ async fn finally_does_not_run_on_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starting_steps_require_a_step_list() {
+async fn a_run_can_start_at_a_step_only_if_the_workflow_is_a_step_list() {
     let parallel = Parallel::new([echo("a", json!(1))]);
     let engine = Lab::new().engine().build();
     let definition = Definition::new("parallel", StepKind::Parallel(parallel));

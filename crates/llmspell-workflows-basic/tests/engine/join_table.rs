@@ -1,11 +1,12 @@
-//! All combinations of error mode, aggregation, required branches and branch results, against the documented table.
+//! Checks all combinations of error mode, aggregation, required branches and branch results against the documented
+//! table.
 
 use llmspell_workflows_basic::{Finished, Functions, WorkflowInput, engine::Engine, model::*};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, fail};
 
-/// How a branch behaves unless it is cancelled.
+/// How a branch behaves if it is not cancelled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Behavior {
     Succeed,
@@ -19,11 +20,11 @@ struct Case {
     aggregation: Aggregation,
     required: [bool; 3],
     behaviors: [Behavior; 3],
-    /// The branches from the fastest to the slowest; a skipped one ends before all others.
+    /// The branches from the fastest to the slowest; a skipped branch ends before all others.
     order: [usize; 3],
 }
 
-/// The result of a block: its output or its error's code, and which branches it cancelled.
+/// The result of a block: its output or error code, and which of its branches were cancelled.
 #[derive(Debug, PartialEq)]
 struct BlockResult(Result<Value, String>, [bool; 3]);
 
@@ -43,7 +44,7 @@ impl Case {
         block.into_step("block")
     }
 
-    /// Returns the documented result.
+    /// Returns the result according to the documented table.
     fn expected(&self) -> BlockResult {
         let skipped = (0..3).filter(|n| self.behaviors[*n] == Behavior::Skip);
         let others = self.order.into_iter().filter(|n| self.behaviors[*n] != Behavior::Skip);
@@ -68,14 +69,14 @@ impl Case {
         ended.iter().filter(|n| self.behaviors[**n] == behavior).count()
     }
 
-    /// Whether `first` is decided: one branch and all required ones have succeeded.
+    /// Returns whether a block with the aggregation `first` has succeeded: one branch and all required branches have.
     fn succeeds_early(&self, ended: &[usize]) -> bool {
         let required = (0..3).filter(|n| self.required[*n]);
         self.aggregation == Aggregation::First && self.count(ended, Behavior::Succeed) > 0 && { required }
             .all(|n| ended.contains(&n) && self.behaviors[n] != Behavior::Fail)
     }
 
-    /// Whether a required branch failed or too few branches can still succeed.
+    /// Returns whether a required branch failed or too few branches can still succeed.
     fn cannot_succeed(&self, ended: &[usize]) -> bool {
         let (good, bad) = (self.count(ended, Behavior::Succeed), self.count(ended, Behavior::Fail));
         let possible = good + 3 - ended.len();
@@ -167,7 +168,7 @@ async fn best_effort_matches_the_documented_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handled_failures_in_a_branch_are_neither_counted_nor_blamed() {
+async fn a_branch_that_handles_its_failure_counts_as_succeeded_and_is_not_in_the_error() {
     let handled = Step::function("handled", "fail", json!({"code": "minor"})).with_on_error(OnError::Continue);
     let finished = Lab::new().steps([Parallel::new([handled.clone()]).into_step("block")]).await;
     assert_eq!((&finished.error, &*finished.output), (&None, &json!([null])));

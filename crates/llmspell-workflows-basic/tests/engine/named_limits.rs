@@ -1,4 +1,4 @@
-//! Named limits: the engine's if it declares the name, otherwise the definition's own.
+//! Named limits: a name means the engine's limit if the engine declares one, or else the definition's own limit.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ async fn at_once(engine: &Engine, definitions: impl IntoIterator<Item = Definiti
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_apply_to_all_runs_of_one_definition_only() {
+async fn only_runs_of_the_same_definition_share_a_limit() {
     for (names, most) in [(["one", "one"], 2), (["one", "two"], 4)] {
         let lab = Lab::new();
         let engine = lab.engine().build();
@@ -54,7 +54,7 @@ async fn an_engine_limit_applies_to_all_definitions() {
 }
 
 #[test]
-fn a_limit_that_differs_from_the_engines_is_reported() {
+fn a_limit_that_differs_from_the_engine_limit_is_reported() {
     let engine = Lab::new().engine().concurrency("api", 3).build();
     let plan = engine.prepare(limited("one", Some(5))).unwrap();
     let [warning] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
@@ -76,7 +76,7 @@ fn a_differing_limit_in_a_sub_workflow_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn versions_share_a_limit_and_a_mismatch_is_reported() {
+async fn versions_of_a_definition_share_a_limit_and_differing_numbers_are_reported() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let versions = [("1.0.0", 1), ("2.0.0", 3)];
@@ -96,7 +96,7 @@ async fn versions_share_a_limit_and_a_mismatch_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_of_a_sub_workflow_are_separate_from_its_parents() {
+async fn a_sub_workflow_does_not_share_the_limits_of_its_parent() {
     let call = |id: &str| Step::workflow(id, "inner", json!({})).with_limit("api");
     let outer = |inner: Option<u32>| {
         let block = Parallel::new(["a", "b"].map(call));

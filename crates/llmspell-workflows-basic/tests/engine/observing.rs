@@ -1,4 +1,4 @@
-//! Observers and filters run without a lock: they can signal and inspect the run.
+//! Observers and filters run while no lock is held, so they can signal and inspect the run.
 
 use std::{
     sync::{
@@ -113,7 +113,7 @@ impl Interceptor for WarningCounter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn warnings_beyond_the_limit_are_only_counted_but_observed() {
+async fn warnings_beyond_the_limit_are_observed_but_only_counted_in_the_result() {
     let seen = Arc::default();
     let limits = Limits { warnings_max: 2, ..Limits::default() };
     let engine =

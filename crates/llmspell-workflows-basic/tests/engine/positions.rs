@@ -1,4 +1,4 @@
-//! Interceptor positions: each can be used and wraps the documented part of a step.
+//! Interceptor positions: every position can be used, and wraps the documented part of a step.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,7 @@ const POSITIONS: [Position; 10] = [
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// Records when it is entered and how the steps inside end.
+/// An interceptor that records when it is entered and how the call inside it ended.
 struct Recorder(Position, Seen);
 
 #[async_trait]
@@ -45,7 +45,7 @@ impl Interceptor for Recorder {
     }
 }
 
-/// Answers without running the step.
+/// An interceptor that answers without running the step.
 struct CachedAnswer;
 
 #[async_trait]
@@ -82,14 +82,14 @@ async fn positions_are_entered_in_order_regardless_of_registration_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_answer_prevents_everything_inside_of_it() {
+async fn inner_interceptors_and_the_step_do_not_run_after_a_cache_hit() {
     let (finished, seen) = run(Step::function("a", "fail", json!({})), true).await;
     assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!("cached")));
     assert_eq!(entered(&seen), ["Trace", "Journal", "Hooks", "Cache"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn dead_letters_see_the_last_failure_and_breakers_every_attempt() {
+async fn dead_letters_see_only_the_last_failure_and_breakers_see_every_attempt() {
     let retry = Retry::attempts(3).with_backoff(Backoff::Immediate);
     let (finished, seen) = run(Step::function("a", "fail", json!({})).with_retry(retry), false).await;
     assert_eq!(finished.status, RunStatus::Failed);

@@ -1,4 +1,4 @@
-//! Branches that end after the result of their block is decided do not change it.
+//! Branches that end after the result of their block is decided do not change the result.
 
 use llmspell_workflows_basic::{Finished, RunStatus, model::*};
 use serde_json::{Value, json};
@@ -19,21 +19,21 @@ fn lost() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn losing_branches_that_complete_late_change_nothing() {
+async fn losing_branches_that_complete_late_do_not_change_the_result() {
     let finished = run(race([Step::function("late", "late", json!(null)), slow("fast", 5)])).await;
     assert_eq!(*finished.output, json!({"late": lost(), "fast": "fast"}));
     assert_eq!(finished.state_changes, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn losing_branches_that_never_started_have_the_same_output() {
+async fn losing_branches_look_the_same_whether_or_not_they_started() {
     let one_at_once = Parallel { max_parallelism: Some(1), ..race([slow("fast", 5), slow("slow", 9)]) };
     assert_eq!(*run(one_at_once).await.output, json!({"fast": "fast", "slow": lost()}));
     assert_eq!(*run(race([slow("fast", 5), slow("slow", 9)])).await.output, json!({"fast": "fast", "slow": lost()}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failed_branch_is_named_and_not_a_cancelled_one() {
+async fn error_names_the_failed_branch_rather_than_a_cancelled_branch() {
     let mut block = Parallel::new([hang("stopped"), fail("failed")]).with_error_mode(ErrorMode::FailFast);
     block.branches.iter_mut().for_each(|branch| branch.required = true);
     let error = run(block).await.error.unwrap();
@@ -50,7 +50,7 @@ async fn cancelled_branches_do_not_count_as_failed() {
     assert!(error.message.starts_with("0 of 2 branches succeeded and 1 failed"), "{}", error.message);
 }
 
-/// A parallel loop whose third iteration fails, which cancels the others.
+/// A parallel loop whose third iteration fails, so that the other iterations are cancelled.
 fn failing_loop(on_error: OnError) -> Step {
     let stopped = Step::function("stopped", "forever", json!(null)).when("loop.index != 2");
     let failing = Step::function("fails", "flaky", json!({"succeed_at": 99})).when("loop.index == 2");
@@ -68,7 +68,7 @@ fn failed_parallel_loops_fail_again_when_resumed() {
 }
 
 #[test]
-fn failed_fast_blocks_fail_again_when_resumed() {
+fn fail_fast_blocks_fail_again_when_resumed() {
     let branch = |id: &str, seconds: u64, fails: bool| {
         let wait = Step::new("wait", StepKind::Sleep(Delay::from_seconds(seconds as f64).unwrap()));
         let end =

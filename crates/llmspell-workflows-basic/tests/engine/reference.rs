@@ -1,4 +1,4 @@
-//! Random definitions match a naive interpreter, stop when cancelled, and resume.
+//! Random definitions have the same results as in a naive interpreter, stop when cancelled, and resume after crashes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{AnySchema, FrozenClock, Lab, Naive, crash_generated};
 
-/// Returns the value with each error in it reduced to its code.
+/// Returns the value, in which each error is replaced with its code.
 fn with_error_codes(value: Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key("code") && map.contains_key("retryable") => map["code"].clone(),
@@ -25,7 +25,7 @@ fn state(changes: Vec<Change>) -> Value {
     with_error_codes(state.to_value())
 }
 
-/// Returns the activities that generated definitions call.
+/// Creates the activities that generated definitions call.
 fn lab() -> Lab {
     let mut lab = Lab::new();
     lab.register(
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn runs_match_the_naive_interpreter(definition in generate::definition()) {
+    fn runs_have_the_same_results_as_the_naive_interpreter(definition in generate::definition()) {
         let definition = generate::settled(definition);
         let input = json!({"n": 2, "items": [1, 2]});
         let mut naive = Naive::default();

@@ -1,4 +1,4 @@
-//! A journal implemented as an ordinary interceptor resumes every pattern after a crash at every boundary.
+//! With a journal that is an ordinary interceptor, every pattern resumes after a crash at every boundary.
 
 use llmspell_workflows_testing::patterns;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Lab, echo};
 
 #[tokio::test(start_paused = true)]
-async fn no_step_kind_exposes_secrets() {
+async fn secrets_are_masked_in_every_kind_of_step() {
     let values = json!({"k": "{{ secrets.key }}"});
     let validate = Validate {
         data: json!("has {{ secrets.key }}"),
@@ -35,7 +35,7 @@ async fn no_step_kind_exposes_secrets() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_contains_another_is_masked_as_a_whole() {
     let names: Vec<String> = (1..=8).map(|n| format!("key{n}")).collect();
-    // Each begins with the one before.
+    // Each secret begins with the previous secret.
     let secrets = names.iter().enumerate().map(|(n, name)| (name.clone(), "abcdefghij"[..n + 2].to_owned()));
     let engine = Lab::new().engine().secrets(secrets).build();
     let shown = names.iter().map(|name| format!("<{{{{ secrets.{name} }}}}>")).collect::<String>();

@@ -1,4 +1,4 @@
-//! A stuck step makes its parents stuck, without any other consequence.
+//! A stuck step makes the enclosing steps stuck, and has no other effect.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail};
 
-/// Makes steps whose ids start with `stuck` stuck.
+/// An interceptor that makes steps stuck if their ids start with `stuck`.
 struct MakeStuck;
 
 #[async_trait]
@@ -48,7 +48,7 @@ async fn drive(definition: Definition) -> Driven {
     }
 }
 
-/// Runs a definition and returns the paths of its stuck steps, and its result so far.
+/// Runs a definition; returns the paths of its stuck steps, and the result so far.
 async fn stuck_steps(definition: Definition) -> (Vec<String>, Box<llmspell_workflows_basic::Finished>) {
     match drive(definition).await {
         Driven::Stuck { steps, so_far } => (steps.iter().map(ToString::to_string).collect(), so_far),
@@ -70,7 +70,7 @@ async fn steps_after_a_stuck_step_do_not_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parents_of_a_stuck_step_are_not_retried_undone_or_handled() {
+async fn a_stuck_step_triggers_no_retry_compensation_or_handler() {
     let block = Step::sequence("block", [stuck()])
         .with_retry(Retry::attempts(3))
         .with_on_error(OnError::Steps(vec![Arc::new(echo("handles", json!(1)))]));
@@ -84,7 +84,7 @@ async fn parents_of_a_stuck_step_are_not_retried_undone_or_handled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blocks_are_stuck_after_all_other_branches_have_ended() {
+async fn blocks_become_stuck_once_all_other_branches_have_ended() {
     let others = || [stuck(), echo("a", json!(1)), fail("b")];
     let each = Loop::items(json!([1, 2]), [stuck()]).parallel(2).into_step("each");
     for (block, expected) in [
@@ -108,14 +108,14 @@ async fn blocks_are_stuck_after_all_other_branches_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiting_branch_keeps_a_block_with_a_stuck_step_waiting() {
+async fn a_block_with_a_stuck_step_waits_as_long_as_another_branch_waits() {
     let block = Parallel::new([stuck(), wait()]).into_step("both");
     let driven = drive(Definition::sequence("w", [block])).await;
     assert!(matches!(&driven, Driven::Parked(wait) if wait.inbox_after.is_some()), "{driven:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_steps_of_a_sub_workflow_are_named_below_its_step() {
+async fn stuck_steps_of_a_sub_workflow_are_listed_with_the_enclosing_step() {
     let child = Definition::sequence("child", [stuck()]);
     let engine = Lab::new().engine().interceptor(Position::Journal, MakeStuck).workflow(child).build();
     let call = Step::workflow("call", "child", Value::Null);

@@ -19,7 +19,7 @@ async fn steps_return_the_output_of_their_sub_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sub_workflows_are_found_in_the_engine_by_version() {
+async fn sub_workflows_are_found_in_the_engine_by_name_and_version() {
     let lab = Lab::new();
     let engine = lab.engine().workflow(Definition { version: "1.2".into(), ..child() }).build();
     let step = |version: &str| {
@@ -53,7 +53,7 @@ async fn failed_sub_workflows_fail_their_step_with_the_error_as_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sub_workflows_end_with_their_parent() {
+async fn sub_workflows_stop_when_their_parent_step_is_cancelled_or_times_out() {
     let lab = Lab::new();
     let long = Definition::sequence("child", [hang("works")]);
     let late = Step::workflow("sub", "child", json!(null)).with_timeout(Duration::from_secs(5));
@@ -82,7 +82,7 @@ async fn recursive_and_too_deep_sub_workflows_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parent_waits_and_parks_with_its_sub_workflow() {
+async fn a_parent_waits_and_parks_together_with_its_sub_workflow() {
     let waits = Definition::sequence(
         "child",
         [Step::new("nap", StepKind::Sleep(Duration::from_secs(60).into())), slow("work", 50)],
@@ -98,7 +98,7 @@ async fn a_parent_waits_and_parks_with_its_sub_workflow() {
     });
     assert!(matches!(driven, Driven::Done(finished) if finished.status == RunStatus::Completed));
     assert_eq!(waited.0, waited.1);
-    // Both park together.
+    // The parent and the child park together.
     let run = engine.start(napping_parent(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
         run.until_waiting().await;

@@ -1,4 +1,4 @@
-//! Deadlines and delays: where they are visible, and that they are enforced.
+//! Deadlines are visible to activities and enforced, and delays are limited.
 
 use std::{
     sync::{Arc, Mutex},
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Lab, ManualClock, echo};
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_apply_to_everything_inside() {
+async fn the_deadline_of_a_block_applies_to_all_steps_inside() {
     let mut lab = Lab::new();
     lab.register("deadline", |context| async move {
         let left = context.deadline().map(|deadline| deadline.duration_since(context.now()).as_secs());
@@ -57,7 +57,7 @@ fn retried(retry: Retry) -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delays_do_not_exceed_delay_max() {
+async fn delays_with_jitter_do_not_exceed_delay_max() {
     let longest = Duration::from_secs(10);
     for attempts in 2..30 {
         let retry = Retry { delay_max: longest, jitter: 1.0, ..Retry::attempts(attempts) };
@@ -68,7 +68,7 @@ async fn delays_do_not_exceed_delay_max() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn infinite_delays_end_at_the_steps_timeout() {
+async fn the_total_timeout_ends_an_infinite_delay() {
     let retry = Retry { delay_max: Duration::MAX, initial_delay: Duration::MAX, jitter: 1.0, ..Retry::attempts(9) };
     let step = retried(retry).with_total_timeout(Duration::from_secs(60));
     let finished = Lab::new().steps([step, echo("b", json!(1))]).await;

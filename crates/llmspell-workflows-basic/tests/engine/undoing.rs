@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, hang, slow};
 
-/// Adds a compensation that records the call to `undo`.
+/// Adds a compensation that calls `undo`, which records the call.
 fn undoable(step: Step) -> Step {
     let id = step.id.clone();
     step.with_compensation(Step::function(
@@ -69,12 +69,12 @@ async fn nothing_is_undone_if_the_run_completes_or_the_error_is_handled() {
     let (finished, undone) = steps([undoable(echo("a", json!(1))), handled, echo("b", json!(2))]).await;
     assert_eq!((finished.status, undone.ids().len()), (RunStatus::Completed, 0));
     let (finished, undone) = steps([echo("a", json!(1)), undoable(fail("itself"))]).await;
-    // The failed step had no effect itself.
+    // The failed step itself had no effect.
     assert_eq!((finished.status, undone.ids().len()), (RunStatus::Failed, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocks_compensation_replaces_those_of_its_steps() {
+async fn the_compensation_of_a_block_replaces_the_compensations_of_its_steps() {
     let block = |ends: bool| {
         let inner = [undoable(echo("one", json!(1))), if ends { echo("two", json!(2)) } else { fail("two") }];
         undoable(Step::sequence("block", inner))
@@ -104,7 +104,7 @@ async fn iterations_and_failed_attempts_of_a_block_are_undone_separately() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uncertain_effects_are_undone_as_uncertain() {
+async fn steps_with_uncertain_effects_are_undone_with_certain_set_to_false() {
     let late = undoable(hang("late")).with_timeout(Duration::from_secs(1));
     let (finished, undone) = steps([undoable(echo("a", json!(1))), late]).await;
     assert_eq!((finished.status, undone.ids()), (RunStatus::Compensated, vec!["late".to_owned(), "a".to_owned()]));
@@ -123,7 +123,7 @@ async fn a_failed_compensation_makes_the_run_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn compensations_are_steps_and_can_be_retried() {
+async fn compensation_steps_can_be_retried() {
     let undo =
         Step::function("undo", "flaky", json!(null)).with_retry(Retry::attempts(3).with_backoff(Backoff::Immediate));
     let mut lab = Lab::new();

@@ -39,7 +39,7 @@ fn outputs(finished: &Finished, id: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signals_end_only_the_wait_for_their_name() {
+async fn a_signal_ends_only_the_wait_for_its_name() {
     let engine = Lab::new().engine().build();
     let both = Parallel::new([wait("paid", "paid-{{ order }}"), wait("sent", "sent")]).into_step("both");
     let run = start(&engine, [both, echo("after", json!("{{ steps.both.output }}"))]);
@@ -61,7 +61,7 @@ async fn each_signal_is_delivered_to_exactly_one_step() {
     let engine = Lab::new().engine().build();
     let each = Loop::new(LoopSource::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
     let run = start(&engine, [each]);
-    // Sent before any step waits.
+    // The signals are sent before any step waits.
     for number in 1..=3 {
         run.signal("next", json!(number));
     }
@@ -72,7 +72,7 @@ async fn each_signal_is_delivered_to_exactly_one_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn filtered_out_events_stay_available_for_other_steps() {
+async fn events_that_a_filter_rejects_stay_available_for_other_steps() {
     let engine = Lab::new().engine().build();
     let both = [filtered("large", "order", Some("event.data.total > 100")), wait("any", "order")];
     let run = start(&engine, [Parallel::new(both).into_step("both")]);
@@ -84,7 +84,7 @@ async fn filtered_out_events_stay_available_for_other_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_that_time_out_fail_or_continue() {
+async fn a_wait_that_times_out_fails_or_continues() {
     let engine = Lab::new().engine().build();
     let mut kind = WaitForEvent { event: "never".to_owned(), ..WaitForEvent::default() };
     let step = |kind: &WaitForEvent| {
@@ -109,7 +109,7 @@ async fn a_run_without_a_signal_source_parks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_runs_finish_running_activities_and_start_none() {
+async fn parking_runs_finish_running_activities_and_start_none() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let branches = [
@@ -134,12 +134,12 @@ async fn held_runs_finish_running_activities_and_start_none() {
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
     assert_eq!([status("nap"), status("event"), status("two")], [Some(StepStatus::Waiting); 3]);
-    // The parked step could start immediately.
+    // The step that did not begin could begin immediately, so the run can be woken at once.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_wait_resolves_when_nothing_runs_and_next_wake_is_known() {
+async fn until_waiting_resolves_once_all_branches_wait() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let nap = |id: &str, seconds| Step::new(id, StepKind::Sleep(Duration::from_secs(seconds).into()));
@@ -161,7 +161,7 @@ async fn all_wait_resolves_when_nothing_runs_and_next_wake_is_known() {
         }
     });
     assert_eq!(finished.status, RunStatus::Completed);
-    // Not before the running activity has ended.
+    // The first entry is not before the running activity has ended.
     assert_eq!(
         all_waited,
         [(after(60), Some(after(300))), (after(305), Some(after(400))), (after(403), Some(after(600)))]

@@ -10,7 +10,7 @@ use crate::{
     nearest,
 };
 
-/// A workflow of steps that each name the next one by conditions, possibly going back.
+/// A workflow in which conditions choose the next step after each step; it may go back to an earlier step.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Branch, ConditionalStep, ConditionalWorkflow};
@@ -40,7 +40,8 @@ pub struct ConditionalStep {
     pub tool: String,
     /// The tool's parameters.
     pub parameters: Value,
-    /// The next steps; the first branch whose condition is true is taken. The workflow ends here if there is none.
+    /// The branches to the next step; the first branch whose condition is true is taken. If there are none, the
+    /// workflow ends after this step.
     pub branches: Vec<Branch>,
 }
 
@@ -114,7 +115,7 @@ impl ConditionalWorkflowBuilder {
     /// Builds the workflow.
     ///
     /// # Errors
-    /// Fails if a branch names an unknown condition, the name is empty or an id is invalid.
+    /// Fails if a branch names an unknown condition, if the workflow's name is empty, or if an id is invalid.
     pub fn build(self) -> Result<ConditionalWorkflow, WorkflowError> {
         let mut problems = Vec::new();
         let mut steps = Vec::with_capacity(self.steps.len());

@@ -6,18 +6,18 @@ use crate::{
     model::{Definition, Loop, LoopSource, StepKind},
 };
 
-/// A workflow that runs another one in a loop.
+/// A workflow that runs another workflow in a loop.
 #[derive(Debug, Clone)]
 pub struct LoopWorkflow(pub(super) BuiltWorkflow);
 
-/// The iterations of a [`LoopWorkflow`].
+/// The source of the iterations of a [`LoopWorkflow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Iterator {
     /// The items of an array, given as a reference such as `input.files`.
     Collection(String),
-    /// The integers from the first up to but not including the second.
+    /// The integers from the first number up to but not including the second.
     Range(i64, i64),
-    /// While this expression is true.
+    /// Iterations while this expression is true.
     WhileCondition(String),
 }
 
@@ -30,7 +30,7 @@ pub struct LoopWorkflowBuilder {
 }
 
 impl LoopWorkflow {
-    /// Starts building a workflow that runs `body` for each item of `iterator`, which it sees as `loop.item`.
+    /// Starts building a workflow that runs `body` for each item of `iterator`; `body` sees the item as `loop.item`.
     #[must_use]
     pub fn builder(name: &str, iterator: Iterator, body: Box<dyn Defined>) -> LoopWorkflowBuilder {
         let over = match iterator {
@@ -52,7 +52,8 @@ impl LoopWorkflowBuilder {
         self
     }
 
-    /// Ends the loop after the first iteration for which `condition` is true; it sees the output as `output`.
+    /// Ends the loop after the first iteration for which `condition` is true; the condition sees the iteration's output
+    /// as `output`.
     #[must_use]
     pub fn break_condition(mut self, condition: &str) -> Self {
         self.iterated.until = Some(condition.to_owned());
@@ -62,7 +63,7 @@ impl LoopWorkflowBuilder {
     /// Builds the workflow.
     ///
     /// # Errors
-    /// Fails if the name is empty or an id is invalid.
+    /// Fails if the workflow's name is empty or an id is invalid.
     pub fn build(self) -> Result<LoopWorkflow, WorkflowError> {
         BuiltWorkflow::new(Definition::new(self.name, StepKind::Loop(self.iterated)), self.functions).map(LoopWorkflow)
     }

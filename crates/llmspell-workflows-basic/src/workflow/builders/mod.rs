@@ -1,6 +1,6 @@
-//! Builders of workflows for each pattern.
+//! A builder of workflows for each pattern.
 //!
-//! Each builds a [`Definition`] and a registry of its closures, named `WORKFLOW#STEP`.
+//! Each builder creates a [`Definition`] and a registry of the closures that it names; the names are `WORKFLOW#STEP`.
 
 mod conditional;
 mod loops;
@@ -40,7 +40,7 @@ struct BuiltWorkflow {
 }
 
 impl BuiltWorkflow {
-    /// Checks the name and the ids of a definition; an engine checks everything else when it prepares it.
+    /// Checks the name and the ids of a definition; an engine checks the rest when it prepares the definition.
     fn new(definition: Definition, functions: Functions) -> Result<Self, WorkflowError> {
         let mut problems = Vec::new();
         if definition.name.trim().is_empty() {
@@ -74,7 +74,7 @@ macro_rules! built {
             /// Runs the workflow on the engine of `context`.
             ///
             /// # Errors
-            /// Fails if the definition or its input is invalid, or a step fails.
+            /// Fails if the definition or its input is invalid, or if a step fails.
             pub async fn execute(
                 &self,
                 input: WorkflowInput,
@@ -128,7 +128,7 @@ built!(ParallelWorkflow);
 built!(ConditionalWorkflow);
 built!(LoopWorkflow);
 
-/// Converts a workflow to a step `id` of another one, with its time limit; adds its closures to `functions`.
+/// Converts a workflow to a step `id` of another workflow and keeps its time limit; adds its closures to `functions`.
 fn as_step(id: &str, workflow: &dyn Defined, functions: &mut Functions) -> Step {
     let definition = workflow.definition();
     functions.extend(workflow.functions().clone());

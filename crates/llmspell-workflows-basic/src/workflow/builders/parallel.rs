@@ -10,21 +10,22 @@ use crate::{
 
 /// A workflow that runs other workflows in parallel and joins their results.
 ///
-/// By default, at most ten branches run at once, and the others are cancelled once the workflow cannot succeed anymore.
+/// By default, at most ten branches run at once, and the remaining branches are cancelled once the workflow can no
+/// longer succeed.
 #[derive(Debug, Clone)]
 pub struct ParallelWorkflow(pub(super) BuiltWorkflow);
 
 /// How many branches must succeed, and how their outputs are combined.
 pub enum AggregationStrategy {
-    /// The output of the first branch that succeeds.
+    /// One branch must succeed; the output is the output of the first branch that succeeds.
     FirstSuccess,
-    /// The outputs of all branches; all must succeed.
+    /// All branches must succeed; the output contains all outputs.
     AllSuccess,
-    /// The outputs of the successful branches; at least this many must succeed.
+    /// At least this many branches must succeed; the output contains the outputs of the successful branches.
     PartialSuccess(usize),
-    /// The outputs of the successful branches; more than half must succeed.
+    /// More than half of the branches must succeed; the output contains the outputs of the successful branches.
     Majority,
-    /// The result of a function of all branch results.
+    /// A function decides, and computes the output from the results of all branches.
     Custom(Box<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>),
 }
 
@@ -40,7 +41,7 @@ impl fmt::Debug for AggregationStrategy {
     }
 }
 
-/// The effect of a failed branch on the others, under the builders' name.
+/// The builders' name for the effect of a failed branch on the other branches.
 pub use crate::model::ErrorMode as ParallelErrorMode;
 
 /// Builds a [`ParallelWorkflow`].
@@ -104,7 +105,7 @@ impl ParallelWorkflowBuilder {
         self
     }
 
-    /// Sets the effect of a failed branch on the others.
+    /// Sets the effect of a failed branch on the other branches.
     #[must_use]
     pub fn with_error_mode(mut self, mode: ErrorMode) -> Self {
         self.parallel.error_mode = mode;
@@ -128,7 +129,7 @@ impl ParallelWorkflowBuilder {
     /// Builds the workflow.
     ///
     /// # Errors
-    /// Fails if the name is empty or an id is invalid.
+    /// Fails if the workflow's name is empty or an id is invalid.
     pub fn build(self) -> Result<ParallelWorkflow, WorkflowError> {
         let mut definition = Definition::new(self.name, StepKind::Parallel(self.parallel));
         definition.total_timeout = self.timeout.map(Into::into);

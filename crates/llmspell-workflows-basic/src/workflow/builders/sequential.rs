@@ -64,14 +64,14 @@ impl SequentialWorkflowBuilder {
         self.with_step(Step::tool(id, tool, parameters))
     }
 
-    /// Adds any step.
+    /// Adds a step of any kind.
     #[must_use]
     pub fn with_step(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// Sets the effect of a failed step, for all steps without their own setting.
+    /// Sets the effect of a failed step, for all steps that do not set it themselves.
     #[must_use]
     pub fn with_error_handling(mut self, strategy: ErrorStrategy) -> Self {
         self.strategy = strategy;
@@ -95,7 +95,7 @@ impl SequentialWorkflowBuilder {
     /// Builds the workflow.
     ///
     /// # Errors
-    /// Fails if the name is empty or an id is invalid.
+    /// Fails if the workflow's name is empty or an id is invalid.
     pub fn build(self) -> Result<SequentialWorkflow, WorkflowError> {
         let strategy = self.strategy;
         let steps = self.steps.into_iter().map(|step| match strategy {

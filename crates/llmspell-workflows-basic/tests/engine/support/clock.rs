@@ -6,7 +6,7 @@ use llmspell_workflows_basic::{
 };
 use tokio::time::Instant;
 
-/// The runtime's clock, which a paused runtime advances as soon as everything waits.
+/// The clock of a paused runtime, which advances as soon as all tasks wait.
 #[derive(Clone, Copy)]
 pub(crate) struct PausedClock(Instant);
 

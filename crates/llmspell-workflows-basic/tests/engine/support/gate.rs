@@ -1,10 +1,10 @@
 use std::sync::{Arc, Condvar, Mutex};
 
-/// Blocks waiting threads until it is opened.
+/// A gate that blocks waiting threads until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
-/// OpenOnDrop a gate when dropped, even if a test fails: dropping a runtime waits for its threads.
+/// Opens a gate when dropped, even if a test fails, because dropping a runtime waits for its threads.
 pub(crate) struct OpenOnDrop(pub(crate) Gate);
 
 impl Drop for OpenOnDrop {

@@ -1,4 +1,4 @@
-//! A minimal journal as an ordinary interceptor, which can crash at each of its boundaries.
+//! A minimal journal, implemented as an ordinary interceptor, that can crash at each of its boundaries.
 
 use std::{
     collections::BTreeMap,
@@ -25,14 +25,14 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Returns the paths with any record.
+    /// Returns all paths that have a record.
     pub(crate) fn paths(&self) -> Vec<StepPath> {
         let paths = self.outcomes.keys().chain(self.decisions.keys().map(|(path, _)| path));
         paths.map(|path| path.parse().unwrap()).collect()
     }
 }
 
-/// Records outcomes and decisions; the process can crash before and after each record.
+/// An interceptor that records outcomes and decisions; the process can crash before and after each record.
 #[derive(Clone)]
 pub(crate) struct Journal {
     records: Arc<Mutex<Records>>,
@@ -42,7 +42,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Creates the journal of a process over `records` that crashes at boundary `crash_at`.
+    /// Creates the journal of a process that crashes at boundary `crash_at`; `records` are kept for the next process.
     pub(crate) fn new(records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Self {
         Self { records: records.clone(), boundary: Arc::default(), crash_at, crashed: Arc::default() }
     }
@@ -62,7 +62,7 @@ impl Journal {
         let number = self.boundary.fetch_add(1, Ordering::SeqCst);
         if self.crash_at.is_some_and(|at| number >= at) {
             self.crashed.notify_one();
-            // A crashed process does not continue.
+            // A crashed process never continues.
             std::future::pending::<()>().await;
         }
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::PausedClock;
 
-/// A set of test activities, with a record of their calls.
+/// A set of test activities, and a record of their calls.
 #[derive(Clone)]
 pub(crate) struct Lab {
     activities: Activities,
@@ -40,7 +40,8 @@ impl Drop for Guard {
 }
 
 impl Lab {
-    /// Creates `echo`, `fail`, `panic`, `hang`, `ignore`, `late`, `slow` and `put`; see the functions that create steps.
+    /// Creates a lab with the activities `echo`, `fail`, `panic`, `hang`, `ignore`, `late`, `slow` and `put`; the
+    /// functions that create steps describe them.
     pub(crate) fn new() -> Self {
         let mut lab = Self { activities: Activities::new(), live: Arc::default() };
         lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
@@ -73,7 +74,7 @@ impl Lab {
         lab
     }
 
-    /// Adds the function `name`, counted like the others.
+    /// Adds the function `name`; its calls are counted too.
     pub(crate) fn register<F, Fut>(&mut self, name: &str, perform: F) -> &mut Self
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -84,7 +85,7 @@ impl Lab {
         self
     }
 
-    /// Adds the tool `name`, counted like the others.
+    /// Adds the tool `name`; its calls are counted too.
     pub(crate) fn register_tool<F, Fut>(&mut self, name: &str, perform: F) -> &mut Self
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -95,7 +96,7 @@ impl Lab {
         self
     }
 
-    /// Creates a counted activity.
+    /// Creates an activity whose calls are counted.
     pub(crate) fn counted<F, Fut>(&self, perform: F) -> impl Activity + 'static
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -125,7 +126,7 @@ impl Lab {
         self.live.now.load(Ordering::SeqCst)
     }
 
-    /// Returns the maximum number of activities that ran at once.
+    /// Returns the maximum number of activities that have run at once.
     pub(crate) fn most(&self) -> usize {
         self.live.most.load(Ordering::SeqCst)
     }
@@ -159,27 +160,27 @@ fn error(input: &Value) -> StepError {
     if input["details"].is_null() { error } else { error.with_details(input["details"].clone()) }
 }
 
-/// A step that returns `value`.
+/// Creates a step that returns `value`.
 pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A step that sets `key` in the state.
+/// Creates a step that sets `key` in the state.
 pub(crate) fn put(id: &str, key: &str, value: Value) -> Step {
     Step::function(id, "put", json!({key: value}))
 }
 
-/// A step that fails with the code `boom`, of class transient.
+/// Creates a step that fails with the code `boom` and the class `transient`.
 pub(crate) fn fail(id: &str) -> Step {
     Step::function(id, "fail", json!({}))
 }
 
-/// A step that runs until it is cancelled.
+/// Creates a step that runs until it is cancelled.
 pub(crate) fn hang(id: &str) -> Step {
     Step::function(id, "hang", json!(null))
 }
 
-/// A step that takes `ms` milliseconds and returns its id.
+/// Creates a step that takes `ms` milliseconds and returns its id.
 pub(crate) fn slow(id: &str, ms: u64) -> Step {
     Step::function(id, "slow", json!({"ms": ms, "value": id}))
 }

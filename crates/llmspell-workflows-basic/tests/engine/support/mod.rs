@@ -1,4 +1,4 @@
-//! Shared by the tests: activities, clocks, a journal, crashing processes, and a naive interpreter.
+//! Code shared by the tests: activities, clocks, a journal, crashing processes, and a naive interpreter.
 
 mod clock;
 mod gate;

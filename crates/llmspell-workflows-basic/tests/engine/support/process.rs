@@ -1,4 +1,4 @@
-//! Processes that crash at each boundary of their journal and are restarted.
+//! Processes that crash at a boundary of their journal and are restarted.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{AnySchema, Journal, Records};
 
-/// The number of times each activity was performed, by path and attempt.
+/// How many times each activity was performed, by path and attempt.
 pub(crate) type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
 
 pub(crate) fn activities(effects: &Effects) -> Activities {
@@ -67,7 +67,7 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
         });
         activities.register(kind, name, activity);
     }
-    // Fails until the generation of its block or its attempt reaches `succeed_at`.
+    // `flaky` fails until its attempt or the generation of its block reaches `succeed_at`.
     activities.register(
         "function",
         "flaky",
@@ -87,7 +87,7 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
     activities
 }
 
-/// A clock that advances only when a parked run is woken; a wait parks the run, as with durable timers.
+/// A clock that advances only when a parked run is woken. A wait parks the run, as with durable timers.
 #[derive(Clone)]
 pub(crate) struct ManualClock(pub(crate) Arc<Mutex<jiff::Timestamp>>);
 
@@ -151,7 +151,7 @@ pub(crate) fn process(
     })
 }
 
-/// Runs a definition with a crash at boundary `crash_at`, restarting processes until the run ends.
+/// Runs a definition with a crash at boundary `crash_at`, and restarts the process until the run ends.
 pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, BTreeMap<String, u32>, bool) {
     let (records, effects) = (Arc::default(), Effects::default());
     let time = ManualClock(Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
@@ -179,13 +179,13 @@ pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, 
     panic!("the run does not end");
 }
 
-/// Crashes a run at every boundary, and checks that it resumes with the same result.
+/// Crashes runs at every boundary, one boundary per run, and checks that each run resumes with the same result.
 pub(crate) fn crash_everywhere(name: &str, definition: &Definition) {
     let boundaries = crashes(name, definition, true);
     assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
 }
 
-/// Does the same as [`crash_everywhere`] for a definition that may fail or have few boundaries.
+/// Like [`crash_everywhere`], for a definition that may fail or have few boundaries.
 pub(crate) fn crash_generated(name: &str, definition: &Definition) {
     crashes(name, definition, false);
 }

@@ -1,4 +1,4 @@
-//! Loops and parallel blocks, run sequentially.
+//! Loops and parallel blocks, which the naive interpreter runs sequentially.
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
@@ -66,7 +66,7 @@ impl Naive {
         Ok((value.into(), all))
     }
 
-    /// Runs all branches to their end, regardless of the others.
+    /// Runs each branch to its end, regardless of the results of the other branches.
     pub(super) fn parallel(&mut self, parallel: &Parallel, at: &StepLocation, env: &Env) -> StepResult {
         let branches = parallel.branches.iter();
         let ends: Vec<(&Branch, StepEnd)> =

@@ -19,7 +19,7 @@ use llmspell_workflows_testing::generate::probe;
 pub(crate) struct Naive {
     /// The status and number of attempts of each step, by path.
     pub(crate) statuses: BTreeMap<String, (&'static str, u32)>,
-    /// Whether a graph had a conflict before all steps had ended; then it is undefined which other steps ran.
+    /// Whether a graph had a conflict before all of its steps had ended. If so, it is undefined which other steps ran.
     pub(crate) conflicted: bool,
     generations: BTreeMap<String, u32>,
 }
@@ -130,7 +130,8 @@ impl Naive {
             }
         };
         self.statuses.insert(path.clone(), (if given.is_ok() { "completed" } else { "failed" }, attempt));
-        // Errors of two steps differ at least in their paths, which decides whether branches disagree.
+        // The errors of two steps differ at least in their paths; this decides whether the values of two branches
+        // conflict.
         let given = given.map_err(|error| StepError { path: error.path.or(Some(path)), ..error });
         match given {
             Ok((value, changes)) => StepEnd::Completed(value, changes),
@@ -214,7 +215,7 @@ impl Naive {
         failed.map_or(Ok((last, all)), Err)
     }
 
-    /// Generated steps depend only on earlier ones, so the list order is a valid execution order.
+    /// Generated steps depend only on earlier steps, so the list order is a valid execution order.
     fn graph(&mut self, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
         let mut ends: BTreeMap<&str, (StepEnd, BTreeSet<usize>)> = BTreeMap::new();
         let (mut changes, mut before): (Vec<Vec<Change>>, Vec<BTreeSet<usize>>) = Default::default();
@@ -305,7 +306,7 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if unnamed { error.retryable } else { retry.on_errors.iter().any(named) }
 }
 
-/// Merges the changes of `steps`; independent steps must agree on each key that no later step sets.
+/// Merges the changes of `steps`; independent steps must set a key to the same value unless a later step sets it again.
 fn merged(
     steps: &BTreeSet<usize>,
     changes: &[Vec<Change>],
