@@ -3,7 +3,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::time::{Instant, sleep};
 
-/// How long processes left behind have to stop after they are asked to, before they are killed.
+/// How long leftover processes may take to stop when asked, before they are killed.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
 /// How often a stopping group is checked.

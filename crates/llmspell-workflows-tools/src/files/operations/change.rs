@@ -138,7 +138,8 @@ impl Change<'_> {
         Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
     }
 
-    /// Creates the missing parent directories of a path with `recursive`; fails without it.
+    /// With `recursive`, creates the missing parent directories of a path; otherwise fails if the parent directory is
+    /// missing.
     fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
         if self.recursive { create_parents(target) } else { check_parent(target) }
     }

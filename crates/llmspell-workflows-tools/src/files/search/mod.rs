@@ -32,10 +32,10 @@ const FILES_MAX: usize = 100_000;
 /// extension or by `exclude_dirs` are not counted.
 ///
 /// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
-/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is that of the line's first
-/// match, in characters. `total_matches` counts all matching lines, including those beyond `max_matches_per_file`.
-/// `truncated` is true if a match is not listed or a file was not searched because of that limit, 10,000 matches,
-/// 100,000 files or `max_depth`.
+/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is the position of the line's
+/// first match, in characters. `total_matches` counts all matching lines, including those beyond
+/// `max_matches_per_file`. `truncated` is true if a match is not listed or a file was not searched because of
+/// `max_matches_per_file`, `max_depth`, or the limits of 10,000 matches and 100,000 files.
 pub(crate) struct FileSearch {
     spec: ToolSpec,
     services: Services,
