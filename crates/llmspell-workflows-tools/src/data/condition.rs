@@ -40,7 +40,7 @@ pub(crate) enum Operator {
     NotNull,
 }
 
-/// Whether all conditions must be met, or any one.
+/// Whether all conditions must be met, or at least one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Match {
@@ -70,7 +70,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    /// Checks that the value suits the operator, and compiles the pattern of `matches`.
+    /// Checks that the operator accepts the value, and compiles the pattern of `matches`.
     pub(crate) fn new(op: Operator, value: Option<Value>) -> Result<Self, String> {
         let takes_none = matches!(op, Operator::IsNull | Operator::NotNull);
         let value = match (value, takes_none) {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_unsuitable_for_its_operator_is_refused() {
+    fn a_value_that_the_operator_does_not_accept_is_refused() {
         let table = [
             (Operator::In, Some(json!(1)), "must be an array"),
             (Operator::StartsWith, Some(json!(1)), "must be a string"),

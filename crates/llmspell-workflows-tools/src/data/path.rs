@@ -43,7 +43,7 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
-    /// Creates the path of a single key, which may contain any characters.
+    /// Creates the path that consists of a single key, which may contain any characters.
     pub(crate) fn key(name: &str) -> Self {
         let segments = vec![Segment::Key(name.to_owned())];
         match Self::parse(name) {
@@ -57,7 +57,7 @@ impl FieldPath {
         descend(value, &self.segments)
     }
 
-    /// Returns the value at this path of an object.
+    /// Returns the value at this path in an object.
     pub(crate) fn get_in<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.segments.split_first()?;
         match first {
@@ -66,7 +66,7 @@ impl FieldPath {
         }
     }
 
-    /// Sets the value at this path of an object, creating intermediate objects.
+    /// Sets the value at this path in an object, creating intermediate objects.
     ///
     /// Fails if an intermediate value exists and is not an object, or if the path contains an index.
     pub(crate) fn set(&self, object: &mut Map<String, Value>, value: Value) -> Result<(), String> {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_for_an_invalid_path_names_the_character() {
+    fn error_for_an_invalid_path_names_the_position() {
         let table = [("a..b", 2), ("a[x]", 2), ("a[0", 2), (".a", 1), ("a[0]b", 5), ("a.", 2), ("[\"a\"", 1)];
         for (path, at) in table {
             let error = FieldPath::parse(path).unwrap_err();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn set_creates_parent_objects_and_refuses_other_parents() {
+    fn set_creates_parents_and_refuses_parents_that_are_not_objects() {
         let mut object = Map::new();
         let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();

@@ -23,7 +23,7 @@ pub(super) struct WorkLimit {
 }
 
 impl WorkLimit {
-    /// Creates a limit that ends the work when the call is cancelled or a page's time is up.
+    /// Creates a limit that stops the work when the call is cancelled or the time limit for a page is exceeded.
     pub(super) fn new(cancellation: CancellationToken) -> Self {
         Self { deadline: Instant::now() + TIME_MAX, cancellation }
     }

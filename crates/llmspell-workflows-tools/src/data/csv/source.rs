@@ -52,7 +52,7 @@ impl<'c> Rows<'c> {
         Ok(rows)
     }
 
-    /// Returns the column names; without a header, `column_1`, `column_2` and so on.
+    /// Returns the column names; if there is no header, they are `column_1`, `column_2` and so on.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -98,7 +98,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Converts an error of the CSV reader, adding its line.
+/// Converts an error of the CSV reader, and adds its line number.
 fn read_error(error: &csv::Error) -> ToolError {
     let unclosed = match error.kind() {
         ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<UnclosedQuote>()).copied(),

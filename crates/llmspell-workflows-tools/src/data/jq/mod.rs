@@ -4,11 +4,12 @@
 //! a [`Meter`] that stops it when it exceeds a number of evaluated terms, a stack depth or a time limit, or when the
 //! call is cancelled. [`guard`] and [`library`] limit single operations that can create large values (`"x" * n`, `a +
 //! a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and arguments,
-//! because dropping these would overflow the stack. A query sees only its input: no environment, no clock, no files, no
-//! modules.
+//! because dropping these would overflow the stack. A query has access only to its input: not to the environment, the
+//! clock, files or modules.
 //!
-//! One case is not metered: `..`, `sort` and comparisons of a value that contains itself many times, which only a
-//! deliberately built query produces. Even then the call ends at its time limit, but the thread keeps running.
+//! One case is not metered: `..`, `sort` and comparisons of a value that contains the same part very many times, which
+//! only a deliberately constructed query produces. Even then, the call ends at its time limit, but the thread keeps
+//! running.
 
 mod calls;
 mod guard;
@@ -40,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The outputs of a query for one input.
 pub(crate) type Outputs = Vec<Value>;
 
-/// Runs `query` on each input and returns the outputs for each.
+/// Runs `query` on each input and returns the outputs for each input.
 ///
 /// The limits on time and on evaluated terms apply to all inputs together.
 pub(crate) async fn run(
@@ -108,7 +109,7 @@ fn catch_stop<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolE
     }
 }
 
-/// Unwinds the interpreter, which cannot be left in any other way; no panic hook runs.
+/// Unwinds the interpreter, which cannot be stopped in any other way; no panic hook runs.
 fn stop(reason: Stop, limits: &Limits) -> ! {
     resume_unwind(Box::new((reason, limits.clone())))
 }

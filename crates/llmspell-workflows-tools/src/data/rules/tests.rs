@@ -158,7 +158,7 @@ async fn rules_with_settings_check_the_given_fields() {
 }
 
 #[tokio::test]
-async fn expressions_are_evaluated_for_items_or_the_input() {
+async fn expressions_are_evaluated_for_each_item_or_for_the_input() {
     for (input, expected) in [
         (json!([{"n": 1}, {"n": 3}]), vec!["[0]: `n > 2` is false"]),
         (json!({"n": 1}), vec![": `n > 2` is false"]),
@@ -170,7 +170,7 @@ async fn expressions_are_evaluated_for_items_or_the_input() {
 }
 
 #[tokio::test]
-async fn options_hold_settings_for_rules_given_by_name() {
+async fn options_apply_to_rules_given_by_name() {
     let parameters = json!({
         "input": shop(), "rules": ["uniqueness"], "options": {"uniqueness": {"fields": ["email"]}},
     });
