@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The kind of a tool's failure, which decides whether a retry can help.
+/// The kind of a tool's failure, which determines whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolErrorClass {
@@ -12,7 +12,7 @@ pub enum ToolErrorClass {
     Configuration,
     /// Something outside the process failed temporarily, such as a connection, a server (5xx) or a busy file.
     Transient,
-    /// A quota or the available space is exhausted for now.
+    /// A quota or the available space is exhausted; a later retry may succeed.
     Resource,
     /// A limit on size or work was reached; a retry gives the same result.
     Limit,

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use crate::{ToolError, ToolErrorClass, wildcard};
 
-/// Rules for which hosts tools may connect to, checked by name before a request and by address once the name is
-/// resolved.
+/// Rules that determine which hosts tools may connect to. A host is checked by name before a request, and by address
+/// once the name is resolved.
 ///
 /// A rule is `HOST[:PORT]`, where HOST is a name (`*` matches any number of characters), an address (`127.0.0.1`,
 /// `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule wins: if any rule names a host

@@ -73,7 +73,7 @@ mod tests {
         ] {
             let mut value = given.clone();
             normalize(&schema, &mut value);
-            // The JSON text shows whether the number is 5 or 5.0.
+            // The values are compared as text, which shows the difference between 5 and 5.0.
             assert_eq!(value.to_string(), expected.to_string(), "{given}");
         }
     }

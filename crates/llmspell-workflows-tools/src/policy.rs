@@ -47,7 +47,7 @@ pub struct Policy {
     pub request_timeout_ms: u64,
     /// The maximum number of redirects that a request follows; 10 by default.
     pub redirects_max: usize,
-    /// The `User-Agent` of requests that do not set their own.
+    /// The `User-Agent` of requests that do not set this header.
     pub user_agent: String,
     /// The programs that may be started, by name or absolute path, where `*` matches any number of characters; none by
     /// default.
@@ -93,7 +93,7 @@ pub struct SearchPolicy {
     /// The provider for calls that do not name one; defaults to the only configured provider, otherwise to
     /// `duckduckgo`, which needs no key.
     pub default_provider: Option<String>,
-    /// Settings by provider: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
+    /// The settings of providers by name: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
     pub providers: BTreeMap<String, SearchProvider>,
 }
 

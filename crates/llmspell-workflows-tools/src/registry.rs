@@ -35,7 +35,7 @@ impl Registry {
         Self::default()
     }
 
-    /// Limits the JSON size of results, in bytes.
+    /// Sets the maximum size of the JSON text of a result, in bytes.
     #[must_use]
     pub fn with_output_bytes_max(mut self, output_bytes_max: usize) -> Self {
         self.output_bytes_max = Some(output_bytes_max);

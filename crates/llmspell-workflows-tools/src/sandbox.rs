@@ -20,14 +20,14 @@ pub enum Access {
     Write,
 }
 
-/// The directories that file tools may access, held open.
+/// Open handles of the directories that file tools may access.
 ///
-/// Each root is a directory handle. Every operation goes through that handle with a relative path, which the kernel
-/// resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is replaced by a
-/// link between the check and the use.
+/// Each allowed directory (root) has a handle. Every operation goes through this handle with a relative path, which the
+/// kernel resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is
+/// replaced by a link between the check and the use.
 ///
 /// Links are followed as long as they stay beneath the same root. An absolute link, or a link from one root into
-/// another, is followed if its target exists and lies in one of the roots.
+/// another, is followed if its target exists and is in one of the roots.
 #[derive(Debug)]
 pub struct Sandbox {
     working_directory: PathBuf,

@@ -27,7 +27,7 @@ pub enum Category {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecurityLevel {
-    /// Computes only, without access to anything outside.
+    /// Performs computations only.
     Safe,
     /// Reads or writes only what the policy allows.
     Restricted,
@@ -35,7 +35,7 @@ pub enum SecurityLevel {
     Privileged,
 }
 
-/// A resource that a tool needs.
+/// A permission that a tool needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -64,7 +64,7 @@ pub struct ToolSpec {
     pub category: Category,
     /// How much damage the tool can do.
     pub security_level: SecurityLevel,
-    /// The resources that the tool needs.
+    /// The permissions that the tool needs.
     pub permissions: &'static [Permission],
     /// The JSON Schema (draft 7) of the parameters; objects are closed (`additionalProperties: false`).
     pub parameters: Value,

@@ -39,7 +39,7 @@ pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), 
     register_all_with(registry, policy, Extensions::new())
 }
 
-/// Adds the same tools as [`register_all`], and provides them with `extensions`.
+/// Adds the same tools as [`register_all`], and gives them access to the services in `extensions`.
 pub fn register_all_with(
     registry: &mut Registry,
     policy: Arc<Policy>,

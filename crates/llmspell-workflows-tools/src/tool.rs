@@ -11,11 +11,11 @@ use crate::{ToolError, ToolSpec};
 pub struct ToolContext {
     /// Triggered when the call has to stop; a tool that waits must watch it.
     pub cancellation: CancellationToken,
-    /// A key that is the same for every attempt of a step, for services that accept an idempotency key.
+    /// A key for services that accept idempotency keys; every attempt of a step has the same key.
     pub idempotency_key: Option<String>,
 }
 
-/// Something that a workflow can call by name.
+/// A tool that workflows can call by name.
 #[async_trait]
 pub trait Tool: Send + Sync {
     /// Returns the tool's spec, which never changes.

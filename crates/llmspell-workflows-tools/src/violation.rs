@@ -69,8 +69,8 @@ pub(crate) fn to_error(tool: &str, what: &str, code: &'static str, violations: &
         .with_details(serde_json::json!({ "violations": violations }))
 }
 
-/// Returns whether `error` may disappear once the dynamic positions have values: either a dynamic position is at or
-/// above the error, or it is beneath the error and the failed keyword depends on nested values.
+/// Returns whether `error` may disappear once the dynamic positions have values. This is the case if a dynamic position
+/// is at or above the error, or if it is beneath the error and the failed keyword depends on nested values.
 fn depends_on_dynamic(
     error: &ValidationError<'_>,
     schema: &Value,
@@ -97,7 +97,7 @@ fn depends_on_dynamic(
             && root.pointer(position).is_some_and(|value| contains_dynamic(position, value, is_dynamic))
 }
 
-/// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` looks at a dynamic position.
+/// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` depends on a dynamic position.
 ///
 /// The condition applies to the position of the error or to a position above it; the error does not say which.
 fn condition_is_dynamic(error: &ValidationError<'_>, schema: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {

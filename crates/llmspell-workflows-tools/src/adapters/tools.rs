@@ -19,7 +19,7 @@ use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 #[derive(Clone)]
 pub struct Tools(Arc<LazyLock<Result<Arc<Registry>, ToolError>, CreateRegistry>>);
 
-/// Creates the registry on first use.
+/// The function that creates the registry on first use.
 type CreateRegistry = Box<dyn FnOnce() -> Result<Arc<Registry>, ToolError> + Send>;
 
 impl Tools {

@@ -14,7 +14,7 @@ pub(crate) enum Operator {
     Eq,
     /// Not equal.
     Ne,
-    /// Less, for numbers and strings.
+    /// Less than, for numbers and strings.
     Lt,
     /// Less than or equal.
     Le,
@@ -92,7 +92,8 @@ impl Test {
         Ok(Self { op, value, pattern })
     }
 
-    /// Returns whether `actual` passes. A missing value counts as null, and values that cannot be compared do not pass.
+    /// Returns whether `actual` passes. A missing value is treated as null, and values that cannot be compared do not
+    /// pass.
     pub(crate) fn passes(&self, actual: Option<&Value>) -> bool {
         let actual = actual.unwrap_or(&Value::Null);
         match self.op {
@@ -168,7 +169,7 @@ fn pattern_of(value: &Value) -> Result<Regex, String> {
     }
 }
 
-/// Compares by value, so 1 equals 1.0.
+/// Returns whether two values are equal. Numbers are compared by value, so 1 equals 1.0.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     compare(left, right) == Ordering::Equal
 }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The path of a value inside a JSON value: `customer.addresses[0].city`, `["a key.with dots"]`.
+/// The path of a value inside a JSON value, such as `customer.addresses[0].city` or `["a key.with dots"]`.
 ///
 /// The empty path is refused, so that a missing field name cannot select the whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl FieldPath {
         for segment in parents {
             let next = object.entry(self.target_key(segment)?).or_insert_with(|| Value::Object(Map::new()));
             object =
-                next.as_object_mut().ok_or_else(|| format!("cannot set `{self}`: a parent of it is not an object"))?;
+                next.as_object_mut().ok_or_else(|| format!("cannot set `{self}`: a parent of this path is not an object"))?;
         }
         object.insert(self.target_key(last)?.clone(), value);
         Ok(())
@@ -105,7 +105,7 @@ fn descend<'v>(mut value: &'v Value, segments: &[Segment]) -> Option<&'v Value> 
     Some(value)
 }
 
-/// Splits off `key` or, after the first segment, `.key`.
+/// Splits off a leading `key`, or `.key` after the first segment.
 fn key_segment(rest: &str, first: bool) -> Option<(Segment, &str)> {
     let rest = if first { rest } else { rest.strip_prefix('.')? };
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -113,7 +113,7 @@ fn key_segment(rest: &str, first: bool) -> Option<(Segment, &str)> {
     (!name.is_empty()).then(|| (Segment::Key(name.to_owned()), tail))
 }
 
-/// Splits off `0]` or `"key"]`, after the opening bracket.
+/// Splits off a leading `0]` or `"key"]`; `inner` starts after the opening bracket.
 fn bracket_segment(inner: &str) -> Option<(Segment, &str)> {
     if !inner.starts_with('"') {
         let (index, tail) = inner.split_once(']')?;
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_finds_its_value() {
+    fn a_path_selects_the_value_at_its_position() {
         let value = json!({"a": {"b": [{"c": 1}, 2]}, "x.y": {"z ]": 3}, "é": 4});
         let table = [
             ("a.b[0].c", Some(json!(1))),

@@ -7,7 +7,7 @@ use crate::ToolError;
 /// The maximum number of violations in a result.
 pub(crate) const VIOLATIONS_MAX: usize = 1000;
 
-/// The maximum JSON size of a value that is shown in a violation.
+/// The maximum size of the JSON text of a value that is shown in a violation, in bytes.
 const SHOWN_BYTES_MAX: usize = 1024;
 
 /// The drafts that `$schema` may select.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_limited_number_of_violations_is_listed_without_long_values() {
+    fn the_number_of_violations_is_limited_and_long_values_are_left_out() {
         let schema = CompiledSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
         let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
         assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_or_external_schema_is_refused() {
+    fn invalid_schemas_and_external_references_are_refused() {
         let table = [
             (json!({"type": "nothing"}), "not a valid JSON Schema at `/type`"),
             (json!({"$ref": "https://example.com/schema.json"}), "example.com"),

@@ -92,7 +92,7 @@ fn accepts(name: &str, required: &[&str], optional: &[&str]) -> bool {
 
 /// Deserializes the parameters of a call.
 ///
-/// The registry has already checked the parameters against the schema; an error here is for calls that bypass the
+/// The registry has already checked the parameters against the schema; the error here is for calls that bypass the
 /// registry.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
     serde_json::from_value(parameters)

@@ -54,7 +54,7 @@ struct Token<'a> {
 /// Scores a sentence as VADER does (Hutto and Gilbert, ICWSM 2014), with the lexicon of VADER's authors.
 ///
 /// The rules are implemented from the paper, because both existing Rust ports count an intensifier twice, and with the
-/// wrong sign before a negative word. The constants come from the authors' implementation. Its seven idioms and its
+/// wrong sign before a negative word. The constants are taken from the authors' work; their seven idioms and their
 /// descriptions of emoji are not included.
 pub(super) fn score(sentence: &str) -> Score {
     let tokens: Vec<Token<'_>> = sentence.split_whitespace().map(Token::new).collect();

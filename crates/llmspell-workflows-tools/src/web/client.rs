@@ -72,7 +72,7 @@ impl Client {
         &self.policy
     }
 
-    /// Sends `request` and reads the response, whatever its status; stops if the call is cancelled.
+    /// Sends `request` and reads the response, regardless of its status. Stops if the call is cancelled.
     pub(super) async fn send(&self, request: &Request, context: &ToolContext) -> Result<Response, ToolError> {
         check_url(&self.rules, &request.url)?;
         let cell = match request.redirects {
@@ -138,7 +138,7 @@ impl Client {
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
             .redirect(policy)
-            // The redirecting URL may contain a key.
+            // The URL that redirects may contain a key, so it must not be sent as the referrer.
             .referer(false)
             .no_proxy()
             .build()

@@ -42,7 +42,7 @@ impl WorkLimit {
     }
 }
 
-/// Parses a page; malformed pages are read as browsers do.
+/// Parses a page; malformed pages are parsed as browsers parse them.
 pub(super) fn parse(text: &str, limit: &WorkLimit) -> Result<Html, ToolError> {
     let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = text;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_call_does_not_parse() {
+    fn parsing_stops_when_the_call_is_cancelled() {
         let limit = WorkLimit::new(CancellationToken::new());
         limit.cancellation.cancel();
         assert_eq!(parse("<p>", &limit).unwrap_err().class, ToolErrorClass::Cancelled);

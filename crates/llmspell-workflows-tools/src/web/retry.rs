@@ -18,7 +18,7 @@ pub(super) struct Retry {
     multiplier: f64,
 }
 
-/// Either the number of retries, or all settings.
+/// The parameter `retry`: either the number of retries or an object with all settings.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RetryParameter {

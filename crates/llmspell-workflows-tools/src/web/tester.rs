@@ -82,7 +82,7 @@ impl Tool for ApiTester {
     }
 }
 
-/// Returns the duration in milliseconds, to the microsecond.
+/// Returns the duration in milliseconds, with microsecond precision.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
 }

@@ -31,7 +31,7 @@ impl ProcessGroup {
     /// Stops the remaining processes of the group after its leader has exited, and waits until none is left; processes
     /// that do not stop in time are killed.
     ///
-    /// A process that has exited but has not been reaped by the init process still counts.
+    /// A process that has exited but has not been reaped by the init process is still waited for.
     pub(super) async fn end(mut self) {
         self.terminate();
         let deadline = Instant::now() + LEFTOVER_GRACE;

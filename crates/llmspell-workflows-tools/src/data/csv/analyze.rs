@@ -14,7 +14,7 @@ const NUMBERS_MAX: usize = 4_000_000;
 
 /// Computes statistics of each column in one pass over the rows.
 ///
-/// A column's type is the narrowest that matches all of its cells: `integer, number, boolean, date, string`, or
+/// A column's type is the narrowest type that matches all of its cells: `integer, number, boolean, date, string`, or
 /// `empty`. `min, max, mean, median` and `stddev` (of a sample, with n − 1) are computed for numeric columns. Memory is
 /// bounded: after a million distinct values, `distinct` is a lower bound and `distinct_is_minimum` is true; after four
 /// million numbers, the median is omitted.

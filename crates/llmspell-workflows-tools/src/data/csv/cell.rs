@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_finite_and_fills_the_whole_cell() {
+    fn only_finite_numbers_that_fill_the_whole_cell_are_parsed() {
         for (cell, expected) in
             [("1e5", Some(1e5)), (" -1.5 ", Some(-1.5)), ("inf", None), ("NaN", None), ("1e999", None), ("1 kg", None)]
         {

@@ -112,7 +112,7 @@ fn read_error(error: &csv::Error) -> ToolError {
     let at = line.map_or(String::new(), |line| format!("line {line}: "));
     let failed = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            invalid("invalid_csv", format!("{at}expected {expected_len} fields as in the rows before, got {len}"))
+            invalid("invalid_csv", format!("{at}expected {expected_len} fields as in the previous rows, got {len}"))
         }
         ErrorKind::Utf8 { .. } => invalid("invalid_csv", format!("{at}the row is not valid UTF-8"))
             .with_help("convert the file to UTF-8 first"),

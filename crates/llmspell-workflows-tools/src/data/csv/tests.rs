@@ -122,7 +122,7 @@ async fn invalid_csv_and_options_are_refused() {
     let analyze = |input: &str| json!({"operation": "analyze", "input": input});
     let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
     let table = [
-        (analyze("a,b\n1,2\n3\n"), "line 3: expected 2 fields as in the rows before, got 1"),
+        (analyze("a,b\n1,2\n3\n"), "line 3: expected 2 fields as in the previous rows, got 1"),
         (analyze("a,a\n"), "the header contains `a` twice"),
         (analyze(&wide), "the table has 1001 columns; the limit is 1000"),
         (json!({"operation": "analyze"}), "exactly one of `input` and `options.path` is required"),

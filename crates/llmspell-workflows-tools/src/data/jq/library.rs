@@ -11,8 +11,8 @@ use super::meter::{HasMeter, Meter, MeteredData};
 /// Returns its input; stops the query if the input is huge.
 pub(super) const CHECK_SIZE: &str = "__check_size";
 
-/// Returns its input; stops the query if the input is huge when counting everything nested in it. Used for values that
-/// are about to be converted to text.
+/// Returns its input; stops the query if the input, including all nested values, is huge. Used for values that are
+/// about to be converted to text.
 pub(super) const CHECK_TOTAL_SIZE: &str = "__check_total_size";
 
 /// Computes `a * b`; stops the query if the result would be huge.
@@ -104,8 +104,8 @@ where
     bome(Ok(cv.1))
 }
 
-/// Returns the input; stops the query if the input is huge when counting everything nested in it. A small value can
-/// contain another value many times.
+/// Returns the input; stops the query if the input, including all nested values, is huge. A small value can contain
+/// another value many times.
 fn check_total_size<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -185,7 +185,7 @@ where
     bome(Ok(index))
 }
 
-/// Implements jq's `range($from; $to; $by)`, counting every number.
+/// Implements jq's `range($from; $to; $by)`, and counts every number as an evaluated term.
 fn range<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,

@@ -187,7 +187,7 @@ impl<'a> HasLut<'a, MeteredData> for &'a Meter<'a> {
     }
 }
 
-/// Provides a native function with the meter.
+/// Gives native functions access to the meter.
 pub(super) trait HasMeter<'a> {
     /// Returns the meter.
     fn meter(&self) -> &'a Meter<'a>;

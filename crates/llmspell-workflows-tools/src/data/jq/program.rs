@@ -72,11 +72,11 @@ fn load_error(query: &str, error: &LoadError<&str>) -> ToolError {
         LoadError::Io(_) => ("modules are not supported in a query".to_owned(), None),
         LoadError::Lex(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
-            None => ("it cannot be tokenized".to_owned(), None),
+            None => ("the query cannot be tokenized".to_owned(), None),
         },
         LoadError::Parse(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
-            None => ("it cannot be parsed".to_owned(), None),
+            None => ("the query cannot be parsed".to_owned(), None),
         },
     };
     query_error(query, &message, found)
@@ -89,7 +89,7 @@ fn compile_error(query: &str, errors: &compile::Errors<&str, ()>) -> ToolError {
             query_error(query, &format!("unknown filter `{name}/{arity}`"), Some(name))
         }
         Some((name, kind)) => query_error(query, &format!("unknown {} `{name}`", kind.as_str()), Some(name)),
-        None => query_error(query, "it cannot be compiled", None),
+        None => query_error(query, "the query cannot be compiled", None),
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Col
             let stem = stem_of(name).expect("a reference has a stem");
             match target_of(collection, &stem, all) {
                 None => {
-                    let reason = format!("no array of objects is named like `{stem}`");
+                    let reason = format!("no array of objects matches the name `{stem}`");
                     report.not_checkable(RULE, target, reason);
                 }
                 Some(target_collection) => match key_of(target_collection, &stem) {
@@ -60,7 +60,7 @@ pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Col
         }
     }
     if !found {
-        report.not_checkable(RULE, "input", "no collection has a field named like a reference, such as `user_id`");
+        report.not_checkable(RULE, "input", "no collection has a reference field such as `user_id`");
     }
 }
 

@@ -57,9 +57,9 @@ pub trait ExpressionEvaluator: Send + Sync {
 ///   refers to its own collection. With `{rule, field, references: {collection, field}, in}`, the values of `field`
 ///   must occur in the referenced field.
 /// - `value_ranges`: by name alone, every field whose name has a known range (`age` 0–150, `percent` 0–100, `latitude`
-///   ±90, `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) must be within it, and numeric fields
-///   must not contain the text `NaN` or `Infinity`. With `{rule, field, min, max, in}`, the values of `field` must be
-///   numbers within the bounds.
+///   ±90, `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) must be within this range, and numeric
+///   fields must not contain the text `NaN` or `Infinity`. With `{rule, field, min, max, in}`, the values of `field`
+///   must be numbers within the bounds.
 /// - `expression`: with `{rule, expression, in, message}`, the expression must be true for each item of the collection
 ///   `in`; without `in`, for each item if the input is an array, otherwise for the input itself. Requires an
 ///   [`ExpressionEvaluator`].
@@ -207,5 +207,5 @@ fn no_expressions() -> ToolError {
         "no_expressions",
         "cannot check `expression` rules: this registry has no expression evaluator",
     )
-    .with_help("pass one when registering the tools")
+    .with_help("pass an evaluator when registering the tools")
 }

@@ -39,7 +39,7 @@ pub(super) fn check_identifiers(collections: &[&Collection<'_>], report: &mut Re
             report.not_checkable(
                 RULE,
                 collection.title(),
-                "its items have no `id`, `_id`, `uuid`, `guid` or `…_id` of their own",
+                "the items have no identifier (`id`, `_id`, `uuid`, `guid` or `<collection>_id`)",
             );
         }
         for name in identifiers {

@@ -18,7 +18,7 @@ pub(super) enum AggregateFunction {
     Count,
     /// The number of distinct values.
     CountDistinct,
-    /// The sum.
+    /// The sum of the values.
     Sum,
     /// The arithmetic mean.
     Mean,
@@ -30,7 +30,7 @@ pub(super) enum AggregateFunction {
     First,
     /// The last value.
     Last,
-    /// All values.
+    /// All values, as an array.
     Collect,
 }
 

@@ -250,7 +250,7 @@ mod tests {
                 "invalid mapping of `a`: a `constant` does not take a `default`",
             ),
             (json!({"a[0]": "x"}), "cannot set `a[0]`: a target path must not contain an index"),
-            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of it is not an object"),
+            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of this path is not an object"),
             (
                 json!({"a": "y.z"}),
                 "item 3 has no value at `y.z`; its fields: `x` (a mapping is {target: source}; set a `default` for a source that may be missing)",

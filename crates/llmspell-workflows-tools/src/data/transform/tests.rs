@@ -86,7 +86,7 @@ async fn each_operation_returns_the_documented_result() {
 }
 
 #[tokio::test]
-async fn operations_on_single_items_return_an_object_for_an_object() {
+async fn map_rename_and_flatten_return_an_object_for_an_object() {
     let table = [
         (json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}), json!({"b": 1})),
         (
@@ -173,7 +173,7 @@ async fn the_size_of_a_join_is_limited() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_stops() {
+async fn a_cancelled_call_stops_with_an_error() {
     let context = ToolContext::default();
     context.cancellation.cancel();
     let parameters = json!({"operation": "unique", "input": []});

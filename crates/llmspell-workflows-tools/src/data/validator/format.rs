@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_can_be_parsed_as_a_type() {
+    fn every_type_name_can_be_parsed() {
         for name in NAMES {
             assert!(serde_json::from_value::<Type>(json!(name)).is_ok(), "{name}");
         }

@@ -10,7 +10,7 @@ use crate::data::path::FieldPath;
 use crate::data::schema_check::Violations;
 use crate::data::support::{invalid, kind_of};
 
-/// The rule of a field, as given in the parameters; a plain string is a type.
+/// The rule for a field, as given in the parameters. A plain string is a type.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleParameters {
@@ -26,7 +26,7 @@ struct RuleParameters {
     message: Option<String>,
 }
 
-/// The rule of a field, which can be applied to many items.
+/// The rule for a field, which can be applied to many items.
 pub(super) struct Rule {
     path: FieldPath,
     required: bool,

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::data::support::strip_byte_order_mark;
 
-/// The maximum number of characters that a match shows of a line.
+/// The maximum number of characters of a line that are included in a match.
 const LINE_CHARS_MAX: usize = 1000;
 
 /// The number of bytes at the start of a file that are checked for a zero byte.
@@ -18,7 +18,7 @@ pub(super) fn is_binary(content: &[u8]) -> bool {
 pub(super) struct FileMatches {
     /// The matches included in the result.
     pub(super) listed: Vec<Value>,
-    /// The number of all matching lines.
+    /// The total number of matching lines.
     pub(super) total: usize,
 }
 

@@ -205,7 +205,7 @@ impl<'c> Search<'c> {
                 Kind::File if self.wants(&path) => self.file(&child, &path),
                 Kind::Directory if self.parameters.exclude_dirs.iter().any(|excluded| name == **excluded) => {}
                 Kind::Directory if depth < self.depth_max => {
-                    // A directory that cannot be listed counts as skipped.
+                    // A directory that cannot be listed is counted as skipped.
                     if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
                         if error.code != "permission_denied" {
                             return Err(error);

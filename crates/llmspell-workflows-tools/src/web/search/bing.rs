@@ -6,7 +6,7 @@ use crate::web::client::{Request, Response};
 
 /// The Bing Search API v7: <https://learn.microsoft.com/bing/search-apis/>.
 ///
-/// Microsoft closed it to the public in August 2025. The API still serves customers who kept their access, and
+/// Microsoft closed the API to the public in August 2025. The API still serves customers who kept their access, and
 /// `endpoint` can name another service with the same protocol.
 pub(super) struct Bing;
 

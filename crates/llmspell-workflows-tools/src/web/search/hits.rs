@@ -12,7 +12,7 @@ pub(super) struct Hit {
     pub(super) snippet: String,
     /// The relevance score, if the service provides one.
     pub(super) score: Option<f64>,
-    /// The URL of the image itself, for an image search.
+    /// For an image search, the URL of the image itself.
     pub(super) image_url: Option<String>,
     /// The date of publication, in the format of the service.
     pub(super) published: Option<String>,

@@ -1,8 +1,8 @@
 //! Web search with seven services behind one [`Provider`] trait.
 //!
-//! A provider declares what it supports, builds its request and reads its response. Unsupported options are refused
-//! before anything is sent, never ignored. If a service limits the number of results of a request, the tool has the
-//! same limit.
+//! A provider declares the options that it supports, builds its request and reads its response. Unsupported options are
+//! refused before anything is sent, never ignored. If a service limits the number of results of a request, the tool has
+//! the same limit.
 
 mod bing;
 mod brave;
@@ -117,7 +117,7 @@ fn status_error(provider: &dyn Provider, response: &Response) -> ToolError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             (ToolErrorClass::Configuration, "search_key_refused", "rejected the API key")
         }
-        StatusCode::TOO_MANY_REQUESTS => (ToolErrorClass::Resource, "search_quota", "has no searches left for now"),
+        StatusCode::TOO_MANY_REQUESTS => (ToolErrorClass::Resource, "search_quota", "reported that its search quota is exhausted"),
         status if status.is_redirection() => {
             (ToolErrorClass::Configuration, "search_endpoint_moved", "redirected the request; its endpoint has moved")
         }

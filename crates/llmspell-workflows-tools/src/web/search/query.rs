@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Images,
 }
 
-/// The highest maximum number of results per request among all providers.
+/// The maximum number of results that any provider can return for a single request.
 const RESULTS_MAX: usize = 100;
 
 fn default_max_results() -> usize {
