@@ -74,8 +74,9 @@ impl FieldPath {
         let (last, parents) = self.segments.split_last().expect("a parsed path has a segment");
         for segment in parents {
             let next = object.entry(self.target_key(segment)?).or_insert_with(|| Value::Object(Map::new()));
-            object =
-                next.as_object_mut().ok_or_else(|| format!("cannot set `{self}`: a parent of this path is not an object"))?;
+            object = next
+                .as_object_mut()
+                .ok_or_else(|| format!("cannot set `{self}`: a parent of this path is not an object"))?;
         }
         object.insert(self.target_key(last)?.clone(), value);
         Ok(())

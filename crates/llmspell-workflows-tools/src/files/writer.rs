@@ -108,10 +108,11 @@ impl Format {
             Some("json") => Ok(Self::Json),
             Some("csv") => Ok(Self::Csv),
             Some("txt" | "md" | "log") => Ok(Self::Text),
-            _ => {
-                Err(invalid("missing_parameter", format!("`format` is required: the name `{path}` does not imply a format"))
-                    .with_help("use jsonl, json, csv or text"))
-            }
+            _ => Err(invalid(
+                "missing_parameter",
+                format!("`format` is required: the name `{path}` does not imply a format"),
+            )
+            .with_help("use jsonl, json, csv or text")),
         }
     }
 

@@ -30,7 +30,7 @@ const ENTRIES_MAX: usize = 10_000;
 /// | `delete` | `path` | deletes a file or a link; a directory only with `recursive`: `{path, deleted}` |
 /// | `create_dir` | `path` | creates a directory; with `recursive` also its parents: `{path, created}` |
 /// | `list_dir` | `path` | lists a directory: `{path, entries: [{path, kind, bytes, modified}], truncated}` |
-/// | `copy` | `source_path`, `target_path` | copies a file, or with `recursive` a directory: `{…, bytes, links_skipped}` |
+/// | `copy` | `source_path`, `target_path` | copies a file or (`recursive`) a directory: `{…, bytes, links_skipped}` |
 /// | `move` | `source_path`, `target_path` | renames a file or a directory within a file system |
 /// | `metadata` | `path` | describes an entry: `{path, kind, bytes, modified, readonly, link_target}` |
 /// | `exists` | `path` | reports whether an entry exists: `{path, exists}` |

@@ -117,7 +117,9 @@ fn status_error(provider: &dyn Provider, response: &Response) -> ToolError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             (ToolErrorClass::Configuration, "search_key_refused", "rejected the API key")
         }
-        StatusCode::TOO_MANY_REQUESTS => (ToolErrorClass::Resource, "search_quota", "reported that its search quota is exhausted"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            (ToolErrorClass::Resource, "search_quota", "reported that its search quota is exhausted")
+        }
         status if status.is_redirection() => {
             (ToolErrorClass::Configuration, "search_endpoint_moved", "redirected the request; its endpoint has moved")
         }
