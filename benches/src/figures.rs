@@ -33,7 +33,7 @@ impl Report {
         });
     }
 
-    /// Adds a time without a limit.
+    /// Adds a time that is not compared with a limit.
     pub(crate) fn time(&mut self, what: &str, per: u32, target: &'static str, rounds: &[Duration]) {
         let ours = format_duration(median(rounds) / per);
         self.0.push(Row { what: what.to_owned(), ours, limit: "—".into(), ratio: "—".into(), target });

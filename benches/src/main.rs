@@ -4,7 +4,7 @@
 //!
 //! - `memory`, `around`, `durable` or `past` prints that part of the table.
 //! - `journals` compares the adapters of the journal.
-//! - `processes` measures whole processes of `spellflow`, which `cargo build --profile dist` builds.
+//! - `processes` measures whole `spellflow` processes; build the program with `cargo build --profile dist` first.
 //!
 //! Each figure is the median of several rounds. Rounds of the engine and of the limit alternate, so changes in the
 //! machine's speed cancel out.

@@ -1,4 +1,5 @@
-//! The sandbox refuses every path that leads outside the roots, regardless of its form and of the links in it.
+//! The sandbox refuses every path that leads outside the roots, regardless of how it is written and which links it
+//! contains.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -37,7 +37,7 @@ impl WorkLimit {
             return Ok(());
         }
         let message =
-            format!("the page takes more than {} s to process; its elements are nested too deeply", TIME_MAX.as_secs());
+            format!("processing the page takes more than {} s; its elements are nested too deeply", TIME_MAX.as_secs());
         Err(ToolError::new(ToolErrorClass::Limit, "page_too_complex", message))
     }
 }

@@ -85,7 +85,7 @@ fn parameter_schema() -> Value {
             },
             "wait_for_js": {
                 "const": false, "default": false,
-                "description": "scripts of a page are never run",
+                "description": "the scripts of a page are never run",
             },
             "extract_links": flag("Add `links` to the result: [{url, text}]."),
             "extract_images": flag("Add `images` to the result: [{url, alt}]."),

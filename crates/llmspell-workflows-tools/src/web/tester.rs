@@ -20,7 +20,7 @@ impl ApiTester {
         let spec = ToolSpec {
             name: "api_tester",
             aliases: &["api_test"],
-            description: "Sends a request to an HTTP API and reports the response and its timing, whatever the status.",
+            description: "Sends a request to an HTTP API and reports the response and its timing, regardless of the status.",
             category: Category::Api,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],

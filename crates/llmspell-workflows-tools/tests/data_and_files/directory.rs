@@ -54,7 +54,7 @@ impl TestDirectory {
         Ok(result)
     }
 
-    /// Calls a tool, which must fail, and returns the error code.
+    /// Calls a tool that is expected to fail, and returns the error code.
     pub(crate) async fn error_code(&self, tool: &str, parameters: Value) -> &'static str {
         match self.call(tool, parameters.clone()).await {
             Ok(result) => panic!("{parameters} returned {result}"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::golden::{self, Golden};
 use crate::support::{RecordedRequest, Reply, Server, call};
 
-/// Returns a registry in which `provider` has its endpoint at `server`, and a key if it needs a key.
+/// Returns a registry whose policy sets the endpoint of `provider` to `server`, and a key if the provider needs a key.
 fn tools(server: &Server, provider: &str) -> Registry {
     let mut settings = json!({"endpoint": server.url("")});
     if provider != "duckduckgo" {

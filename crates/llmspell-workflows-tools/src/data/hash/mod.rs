@@ -96,7 +96,7 @@ impl HashCalculator {
         let parameters = json!({
             "operation": { "enum": ["hash", "verify"], "description": "Compute a hash, or compare it with an expected hash" },
             "algorithm": { "enum": ["md5", "sha1", "sha256", "sha512"], "description": "`sha256` by default" },
-            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "How `input` is read; `text` by default" },
+            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "How `input` is decoded; `text` by default" },
             "input": { "type": "string", "description": "The data to hash" },
             "file": { "type": "string", "minLength": 1, "description": "The path of the file to hash, with `input_type: file`" },
             "format": { "enum": ["hex", "base64"], "description": "The encoding of hashes; `hex` by default" },

@@ -64,7 +64,7 @@ pub(super) fn rules_schema() -> Value {
                     "max_length": length,
                     "pattern": { "type": "string", "description": "A regular expression; use anchors to match the whole string" },
                     "enum": { "type": "array", "minItems": 1 },
-                    "message": { "type": "string", "description": "Replaces the messages for this field" },
+                    "message": { "type": "string", "description": "The message that replaces the default messages for this field" },
                 },
                 "additionalProperties": false,
             },

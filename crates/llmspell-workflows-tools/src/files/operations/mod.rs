@@ -194,7 +194,7 @@ fn result_properties() -> Value {
         "content": { "type": "string" },
         "bytes": count,
         "created": { "type": "boolean" },
-        "deleted": { "type": "integer", "minimum": 0, "description": "The number of files, links and directories" },
+        "deleted": { "type": "integer", "minimum": 0, "description": "The number of deleted files, links and directories" },
         "files": count,
         "links_skipped": count,
         "kind": kind,

@@ -115,7 +115,7 @@ pub(super) fn schema() -> Value {
                         "snippet": {"type": "string"},
                         "score": {"type": ["number", "null"], "description": "The service's relevance score, or null."},
                         "image_url": {"type": "string"},
-                        "published": {"type": "string", "description": "The date of publication, in the service's own format."},
+                        "published": {"type": "string", "description": "The date of publication, in the format of the service."},
                     },
                 },
             },

@@ -66,7 +66,7 @@ pub(super) fn schema() -> Value {
         "required": ["input"],
         "properties": {
             "input": {"type": "string", "minLength": 1, "maxLength": 2_000, "description": "The query."},
-            "provider": {"enum": providers, "description": "The search provider; by default, the one chosen by the policy."},
+            "provider": {"enum": providers, "description": "The search provider; by default, the provider that the policy selects."},
             "max_results": {
                 "type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": default_max_results(),
                 "description": "The maximum number of results; each provider has its own limit.",
