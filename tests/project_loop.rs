@@ -1,4 +1,4 @@
-//! The seed's unchanged `project-loop` document, with simulated personas.
+//! The unchanged `project-loop` document of the seed runs with simulated personas.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -17,10 +17,11 @@ use llmspell_workflows_definition::{StepTypes, check};
 use serde_json::json;
 use tokio::sync::Barrier;
 
-/// The calls of personas and of git, in order.
+/// The calls to personas and to git, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Creates the personas. QA reports the status `qa`; each reviewer waits until the other one is running too.
+/// Creates the personas. The QA engineer reports the status `qa`. Each reviewer waits until the other reviewer is
+/// running.
 fn personas(log: &Log, qa: &str) -> Activities {
     let mut activities = Activities::new();
     let both = Arc::new(Barrier::new(2));
@@ -93,7 +94,7 @@ fn status(finished: &Finished, id: &str) -> (StepStatus, Option<String>) {
 const COMPLETED: (StepStatus, Option<String>) = (StepStatus::Completed, None);
 
 #[tokio::test]
-async fn the_steps_run_in_order_and_the_reviews_concurrently() {
+async fn steps_run_in_order_and_reviews_run_concurrently() {
     let (finished, log) = run(&document(), "pass").await;
     assert_eq!(log[..4], ["implementation-planner", "plan-evaluator", "lead-engineer", "qa-engineer"]);
     let mut reviews = log[4..].to_vec();
@@ -131,7 +132,7 @@ async fn the_merge_runs_after_both_reviews() {
 }
 
 #[tokio::test]
-async fn an_unknown_persona_is_a_validation_warning_and_a_run_error() {
+async fn an_unknown_persona_passes_validation_and_fails_the_run() {
     let engine = Engine::builder().build();
     let checked =
         check(&document(), "project-loop.yml", &StepTypes::new(), |definition| engine.validate(definition.clone()));

@@ -1,4 +1,4 @@
-//! Repeatedly runs a thousand steps, branches or durable runs of 100 steps, for a profiler:
+//! Repeatedly runs a thousand steps, a thousand branches, or a thousand durable runs of 100 steps, for a profiler:
 //! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`.
 
 use std::sync::Arc;

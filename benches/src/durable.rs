@@ -1,4 +1,4 @@
-//! Benchmarks of durable steps, runs and iterations, relative to the limits of the disk.
+//! Benchmarks of durable steps, runs and iterations, compared with the limits of the disk.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use tokio::{runtime::Runtime, sync::oneshot, task::JoinSet};
 
 use crate::figures::{Report, alternate};
 
-/// The size of a record in the group commit, in bytes.
+/// The size of a record in the group commit benchmark, in bytes.
 const RECORD_BYTES: usize = 300;
 
 fn executor(folder: &Path) -> Executor {
@@ -40,7 +40,7 @@ fn iterations(count: i64) -> Definition {
     )
 }
 
-/// Drives `runs` concurrent runs to their ends.
+/// Drives `runs` concurrent runs until they end.
 fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: usize) {
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
@@ -61,9 +61,10 @@ fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: us
     });
 }
 
-/// Runs `writers` tasks that each append `each` records, every record durable before the next.
+/// Runs `writers` tasks that each append `each` records. Each task waits until a record is durable before it appends
+/// the next.
 ///
-/// One thread writes all waiting records, syncs once, and notifies the tasks.
+/// A single thread repeatedly writes all waiting records, syncs once, and notifies the waiting tasks.
 fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
     let path = folder.join("limit");
     let file = File::options().write(true).create(true).truncate(false).open(&path).expect("the folder is writable");
@@ -102,7 +103,7 @@ pub(crate) fn measure(report: &mut Report) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
-    // Allocates the blocks of the file in advance, as the log does.
+    // Allocate the blocks of the file in advance, as the log does.
     std::fs::write(folder.path().join("limit"), vec![0; 64 << 20]).expect("the disk has space");
     File::open(folder.path().join("limit")).and_then(|file| file.sync_all()).expect("the disk works");
     let executor = Arc::new(executor(&folder.path().join("home")));

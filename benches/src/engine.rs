@@ -1,4 +1,4 @@
-//! Benchmarks of steps, branches and loops in memory.
+//! Benchmarks of steps, branches and loops in in-memory runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ impl Activity for NoOp {
     }
 }
 
-/// An interceptor that applies to no step.
+/// An interceptor that does not apply to any step.
 struct NeverApplies;
 
 impl Interceptor for NeverApplies {
@@ -50,7 +50,7 @@ fn activities() -> Activities {
     activities
 }
 
-/// The rounds of work in a CPU-bound branch.
+/// The number of rounds of work in a CPU-bound branch.
 const BURN_ROUNDS: u64 = 20_000_000;
 
 fn engine(interceptors: usize) -> Engine {
@@ -62,7 +62,7 @@ fn steps(count: usize, name: &str) -> Vec<Step> {
     (0..count).map(|n| Step::function(format!("s{n}"), name, json!({}))).collect()
 }
 
-/// Runs `plan` repeatedly in a task, as a service would.
+/// Runs `plan` `times` times in a spawned task, as a service would.
 fn run_repeatedly(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: usize) {
     let (engine, plan) = (engine.clone(), plan.clone());
     let task = async move {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The number of rounds for each median.
 const ROUNDS: usize = 9;
 
-/// The rows measured so far.
+/// The rows of the table that have been measured so far.
 #[derive(Default)]
 pub(crate) struct Report(Vec<Row>);
 
@@ -18,7 +18,7 @@ struct Row {
 }
 
 impl Report {
-    /// Adds a time and the limit measured in alternation with it. Both are divided by `per`.
+    /// Adds a time, and the limit that was measured in alternation with it. Both are divided by `per`.
     pub(crate) fn ratio(&mut self, what: &str, per: u32, target: &'static str, rounds: (Vec<Duration>, Vec<Duration>)) {
         let (ours, limit) = rounds;
         let mut ratios: Vec<f64> =
@@ -33,7 +33,7 @@ impl Report {
         });
     }
 
-    /// Adds a time without a limit.
+    /// Adds a time that is not compared with a limit.
     pub(crate) fn time(&mut self, what: &str, per: u32, target: &'static str, rounds: &[Duration]) {
         let ours = format_duration(median(rounds) / per);
         self.0.push(Row { what: what.to_owned(), ours, limit: "—".into(), ratio: "—".into(), target });
@@ -58,7 +58,7 @@ impl Report {
     }
 }
 
-/// Measures `ours` and `limit` in alternation.
+/// Measures alternating rounds of `ours` and `limit`.
 pub(crate) fn alternate(mut ours: impl FnMut(), mut limit: impl FnMut()) -> (Vec<Duration>, Vec<Duration>) {
     ours();
     limit();

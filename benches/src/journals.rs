@@ -1,4 +1,4 @@
-//! Compares the adapters of the journal: synced appends, a run, its size on disk, and reopening it.
+//! Compares the journal's adapters by synced appends, the time of a run, its size on disk, and the time to reopen it.
 
 use std::{
     fs,
@@ -21,10 +21,10 @@ use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::figures::median;
 
-/// The number of rounds for each median; the adapters alternate.
+/// The number of rounds for each median; the rounds of the adapters alternate.
 const ROUNDS: usize = 5;
 
-/// The numbers of writers, and of appends in a round.
+/// The number of writers and the number of appends, for each measurement.
 const APPENDS: [(usize, usize); 3] = [(1, 1_000), (64, 20_000), (1_000, 50_000)];
 
 /// The number of steps in the run.
@@ -88,7 +88,8 @@ fn round(runtime: &Runtime, open: Open, figures: &mut Figures) {
     figures.opening.push(begin.elapsed());
 }
 
-/// Appends records with one run for each writer, every record durable before the next.
+/// Appends records with one run for each writer. Each writer waits until a record is durable before it appends the
+/// next.
 fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: usize) -> Duration {
     let runs: Vec<(uuid::Uuid, Epoch)> = (0..writers)
         .map(|_| {
@@ -146,7 +147,7 @@ fn run(runtime: &Runtime, journal: &Arc<dyn Journal>) -> Duration {
     begin.elapsed()
 }
 
-/// Returns the size of all files in a folder, without the preallocated zeros at their ends.
+/// Returns the total size of all files in a folder, without the preallocated zeros at their ends.
 fn bytes_in(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).expect("the folder is accessible");
     let bytes = entries.map(|entry| {
@@ -154,7 +155,7 @@ fn bytes_in(folder: &Path) -> u64 {
         if path.is_dir() {
             return bytes_in(&path);
         }
-        // Files may be created and removed meanwhile.
+        // A file may have been removed since the folder was listed.
         let bytes = fs::read(&path).unwrap_or_default();
         bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
     });

@@ -1,4 +1,4 @@
-//! The limits of the machine: calls, tasks and sleeps without an engine.
+//! Measures the limits of the machine: calls, tasks and sleeps without the engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ pub(crate) async fn tasks(count: usize) {
     }
 }
 
-/// Makes `count` sleeps of `length`, `at_once` at a time.
+/// Sleeps `count` times for `length`, with `at_once` sleeps at a time.
 pub(crate) async fn sleeps(count: usize, length: Duration, at_once: usize) {
     let permits = Arc::new(tokio::sync::Semaphore::new(at_once));
     let mut handles = Vec::with_capacity(count);

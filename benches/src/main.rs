@@ -1,13 +1,13 @@
-//! Benchmarks of the engine, relative to limits of the machine that are measured in the same run.
+//! Benchmarks of the engine, compared with limits of the machine that are measured in the same run.
 //!
 //! `cargo run --profile dist -p llmspell-workflows-benches` prints the table in the README. An argument selects a part:
 //!
 //! - `memory`, `around`, `durable` or `past` prints that part of the table.
 //! - `journals` compares the adapters of the journal.
-//! - `processes` measures whole processes of `spellflow`, which `cargo build --profile dist` builds.
+//! - `processes` measures whole `spellflow` processes; build the program with `cargo build --profile dist` first.
 //!
-//! Each figure is the median of several rounds. Ours and the limit alternate, so changes in the machine's speed cancel
-//! out.
+//! Each figure is the median of several rounds. Rounds of the engine and of the limit alternate, so changes in the
+//! machine's speed cancel out.
 
 mod around;
 mod durable;
@@ -21,8 +21,8 @@ mod text;
 
 use figures::Report;
 
-/// The allocator for both sides. With glibc's, a program that creates and drops a thousand outputs in alternation
-/// spends its time returning memory to the system and requesting it again.
+/// The allocator for the engine and the limits. With the allocator of glibc, a program that repeatedly creates and
+/// drops a thousand outputs spends its time returning memory to the system and requesting it again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

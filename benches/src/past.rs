@@ -1,4 +1,4 @@
-//! Benchmarks of looking at runs and of going back in them.
+//! Benchmarks of reading runs from another process and of forking runs.
 
 use llmspell_workflows_advanced::{Executor, KnownRun, MemoryHome, RewindOptions, StartOptions};
 use llmspell_workflows_basic::{
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::figures::{Report, alternate};
 
-/// How many runs are in the log that is looked at.
+/// The number of runs in the log.
 const RUNS: u128 = 20_000;
 
-/// How often a run is looked at in one round.
+/// The number of runs that are read in a round.
 const LOOKS: u32 = 10;
 
 pub(crate) fn measure(report: &mut Report) {
@@ -40,7 +40,7 @@ fn forks(runtime: &Runtime, report: &mut Report) {
     );
 }
 
-/// A run of `count` iterations that has ended.
+/// Returns a run of `count` iterations that has ended.
 fn ended(runtime: &Runtime, executor: &Executor, count: usize) -> KnownRun {
     let over = LoopSource::Range { start: json!(0), end: json!(count), step: json!(1) };
     let sum = Step::set("sum", Map::from_iter([("sum".to_owned(), json!("{{ (state.sum || 0) + loop.item }}"))]));
@@ -57,7 +57,7 @@ fn ended(runtime: &Runtime, executor: &Executor, count: usize) -> KnownRun {
 fn looks(runtime: &Runtime, report: &mut Report) {
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let journal = WalJournal::open_dir(folder.path()).expect("the folder is empty");
-    // About as long as what a run records before it waits.
+    // The record is about as long as all records of a run before it waits.
     let record = Record::Stopped { path: format!("/main/{}", "x".repeat(1_000)), time_us: 0 };
     for number in 1..=RUNS {
         let run = Uuid::from_u128(number);

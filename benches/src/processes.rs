@@ -1,4 +1,4 @@
-//! Benchmarks of whole processes of `spellflow`, from start to exit.
+//! Benchmarks of whole `spellflow` processes, from start to exit.
 
 use std::{
     path::{Path, PathBuf},
@@ -52,7 +52,7 @@ fn flow(name: &str, steps: usize) -> String {
     format!("name: {name}\nsteps:\n{}", steps.collect::<String>())
 }
 
-/// A folder in which `spellflow` runs.
+/// A folder in which the benchmark runs `spellflow`.
 struct Workspace {
     program: PathBuf,
     folder: PathBuf,
@@ -66,7 +66,7 @@ impl Workspace {
         command
     }
 
-    /// Measures a process and prints its time and peak memory.
+    /// Measures a process, and prints its run time and peak memory.
     fn row(&self, what: &str, arguments: &[&str], is_fresh: bool) {
         let mut times = Vec::new();
         for _ in 0..TIMES {
@@ -116,7 +116,8 @@ fn fill(path: &Path) {
     });
 }
 
-/// Measures the time from the start of `resume` to the first step, for a run of 1,000 steps killed in its 500th.
+/// Measures the time from the start of `resume` to the first step, for a run of 1,000 steps that was killed in its
+/// 500th step.
 fn killed(workspace: &Workspace) {
     let command = "test -e once || { touch once; kill -9 $PPID; }; date +%s%N > started";
     let steps = flow("killed", 1_000).replace(

@@ -1,4 +1,4 @@
-//! A table is filtered and written to a temporary folder.
+//! A workflow that filters a table and writes a report to a temporary folder.
 
 use llmspell_workflows_basic::{WorkflowInput, activity::Activities, engine::StepStatus};
 use llmspell_workflows_tests::{engine, policy, yaml};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const TABLE: &str = "order,region,days\n1,north,3\n2,south,20\n3,north,31\n";
 
 #[tokio::test]
-async fn late_orders_are_written_only_if_there_are_any() {
+async fn the_report_is_written_only_if_there_are_late_orders() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(policy(None, Some(folder.path())), Activities::new()).build();
     let definition = yaml("csv_job.yaml", &engine);

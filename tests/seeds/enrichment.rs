@@ -1,4 +1,4 @@
-//! A user's data from several sources, queried concurrently; sources that fail are left out.
+//! A workflow that collects a user's data from several sources concurrently, and leaves out sources that fail.
 
 use std::time::Duration;
 

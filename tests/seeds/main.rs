@@ -1,4 +1,4 @@
-//! The workflows of the seed documents in Rust and YAML, with the built-in tools and real HTTP.
+//! The workflows of the seed documents, written in Rust and YAML, run with the built-in tools and real HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

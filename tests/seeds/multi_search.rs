@@ -1,4 +1,4 @@
-//! Several sources are searched concurrently and merged by a custom function.
+//! A workflow that searches several sources concurrently, and merges the results with a custom function.
 
 use std::{
     cmp::Ordering,
@@ -90,7 +90,7 @@ fn internal() -> Activities {
 }
 
 #[test]
-fn rust_and_yaml_make_the_same_definition() {
+fn rust_and_yaml_produce_the_same_definition() {
     let workflow = multi_search();
     let engine = engine(policy(None, None), internal()).functions(workflow.functions().clone()).build();
     let written = yaml("multi_search.yaml", &engine);
@@ -99,12 +99,12 @@ fn rust_and_yaml_make_the_same_definition() {
 }
 
 #[tokio::test]
-async fn results_are_merged_and_failed_sources_left_out() {
+async fn results_are_merged_and_failed_sources_are_left_out() {
     let google = json!({"items": [
         {"title": "A", "link": "https://a.example/", "snippet": "a"},
         {"title": "B", "link": "https://b.example/", "snippet": "b"},
     ]});
-    // Bing uses `/v7.0/search` and DuckDuckGo `/html/`. Neither page exists, so both branches fail.
+    // Bing uses `/v7.0/search` and DuckDuckGo `/html/`. The server has neither page, so both branches fail.
     let server = serve(BTreeMap::from([("/customsearch/v1".to_owned(), json_response(&google))])).await;
     let engine = engine(policy(Some(server), None), internal()).build();
     let input = WorkflowInput::new(json!({"query": "rust"}));

@@ -1,4 +1,4 @@
-//! A sequence that searches, reads, summarizes and analyzes a page.
+//! A workflow that searches for a page, reads it, and summarizes and analyzes its text.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ fn research() -> SequentialWorkflow {
 }
 
 #[test]
-fn rust_and_yaml_make_the_same_definition() {
+fn rust_and_yaml_produce_the_same_definition() {
     let engine = engine(policy(None, None), Activities::new()).build();
     let written = yaml("research_assistant.yaml", &engine);
     assert_eq!(written, *research().definition());
@@ -59,10 +59,10 @@ fn rust_and_yaml_make_the_same_definition() {
 }
 
 #[tokio::test]
-async fn the_workflow_runs_against_pages_on_loopback() {
+async fn each_step_processes_the_output_of_the_previous_step() {
     let article = "<p>Durable workflows are a wonderful relief. A crash loses nothing, and every step runs once.</p>\
                    <p>Teams in New York love them. The old scripts are gone.</p>";
-    // The search result contains the address of this server, which is known only once it listens.
+    // The search result contains the address of the page server, which is known only after that server has started.
     let pages = BTreeMap::from([("/durable".to_owned(), html("Durable workflows", article))]);
     let site = serve(pages).await;
     let found = json!({"results": [{"title": "Durable", "url": format!("http://{site}/durable"), "content": "all about it", "score": 0.9}]});

@@ -1,4 +1,4 @@
-//! Rules are checked concurrently, and at least two must pass.
+//! A workflow that runs three checks concurrently, of which at least two must pass.
 
 use llmspell_workflows_basic::{
     AggregationStrategy, Defined, ExecutionContext, ParallelErrorMode, ParallelWorkflow, SequentialWorkflow, StepError,
@@ -112,7 +112,7 @@ async fn run(data: Value) -> Result<WorkflowOutput, StepError> {
 }
 
 #[test]
-fn rust_and_yaml_make_the_same_definition() {
+fn rust_and_yaml_produce_the_same_definition() {
     let engine = engine(policy(None, None), validators()).build();
     let written = yaml("data_validation.yaml", &engine);
     assert_eq!(written, *validation().definition());
@@ -129,7 +129,7 @@ async fn valid_data_passes_all_branches() {
 }
 
 #[tokio::test]
-async fn two_of_three_branches_are_enough() {
+async fn data_that_passes_two_of_three_branches_is_valid() {
     let output = run(json!({"email": "nobody", "phone": "1", "country": "NZ"})).await.unwrap();
     assert_eq!(output.final_result.as_array().unwrap().len(), 2);
     let failed = output.step("/main/external").unwrap().error.clone().unwrap();

@@ -1,4 +1,5 @@
-//! Shared helpers of the workflow tests: pages on loopback, an engine with the built-in tools, YAML files.
+//! Shared helpers for the tests of whole workflows: pages served on loopback, an engine with the built-in tools, and
+//! YAML files.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -13,7 +14,8 @@ use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry}
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Serves `pages` by path, without the query, with their content types, until the test's runtime ends.
+/// Serves `pages`, each a path with its content type and body, until the test's runtime ends. Queries in requests are
+/// ignored.
 pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,7 +28,7 @@ pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAdd
                 let page = pages.get(request.uri().path()).cloned();
                 async move { Ok::<_, Infallible>(response(page)) }
             });
-            // In some tests, the client disconnects.
+            // Ignore errors, because the client disconnects in some tests.
             tokio::spawn(async move {
                 let connection = hyper::server::conn::http1::Builder::new();
                 let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -44,7 +46,7 @@ fn response(page: Option<(&'static str, String)>) -> Response<Full<Bytes>> {
     Response::builder().status(status).header("content-type", content_type).body(Full::from(body)).unwrap()
 }
 
-/// Creates a policy that allows the server at `address`, uses it for all searches, and uses the files in `folder`.
+/// Creates a policy that allows the server at `address`, sends all searches to it, and allows the files in `folder`.
 pub fn policy(address: Option<SocketAddr>, folder: Option<&Path>) -> Policy {
     let mut policy = Policy::default();
     policy.working_directory = folder.map(Into::into);
@@ -63,14 +65,14 @@ pub fn policy(address: Option<SocketAddr>, folder: Option<&Path>) -> Policy {
     policy
 }
 
-/// Returns an engine with the built-in tools under `policy` and `more` activities.
+/// Returns an engine with the built-in tools under `policy`, and with the activities in `more`.
 pub fn engine(policy: Policy, more: Activities) -> EngineBuilder {
     let policy = Arc::new(policy);
     let tools = activities(Tools::new(Arc::new(registry(policy.clone()).unwrap())), policy).unwrap();
     Engine::builder().activities(tools).activities(more).schemas(JsonSchemas::new())
 }
 
-/// Reads and validates the definition in the file `name` of `workflows/` or `../examples/`.
+/// Reads and validates the definition in the file `name`, which is in `workflows/` or `../examples/`.
 pub fn yaml(name: &str, engine: &Engine) -> Definition {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths = [here.join("workflows").join(name), here.join("../examples").join(name)];

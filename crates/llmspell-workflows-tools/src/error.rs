@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The kind of a tool's failure, which decides whether a retry can help.
+/// The kind of a tool's failure, which determines whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolErrorClass {
@@ -10,9 +10,9 @@ pub enum ToolErrorClass {
     Validation,
     /// The tool is not configured for the call: a provider has no endpoint, or a path is outside the allowed roots.
     Configuration,
-    /// Something outside failed temporarily: a connection, a server (5xx), or a busy file.
+    /// Something outside the process failed temporarily, such as a connection, a server (5xx) or a busy file.
     Transient,
-    /// A quota or the available space is exhausted for now.
+    /// A quota or the available space is exhausted; a later retry may succeed.
     Resource,
     /// A limit on size or work was reached; a retry gives the same result.
     Limit,
@@ -25,7 +25,7 @@ pub enum ToolErrorClass {
 /// Why a tool call failed.
 ///
 /// `message` is a fragment that fits after "failed to call the tool: ". `help` suggests a fix, and `details` holds
-/// facts for programs, such as a status code or a list of violations.
+/// machine-readable facts, such as a status code or a list of violations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolError {
     /// The kind of failure.
@@ -34,9 +34,9 @@ pub struct ToolError {
     pub code: &'static str,
     /// What went wrong, including the rejected value.
     pub message: String,
-    /// How to fix it, if that is known.
+    /// A suggested fix, if one is known.
     pub help: Option<String>,
-    /// Facts for programs, for example `{"status": 503}`.
+    /// Machine-readable facts, for example `{"status": 503}`.
     pub details: Option<Value>,
 }
 
@@ -59,7 +59,7 @@ impl ToolError {
         self
     }
 
-    /// Adds facts for programs.
+    /// Adds machine-readable details.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.details = Some(details);

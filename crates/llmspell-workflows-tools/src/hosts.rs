@@ -4,16 +4,16 @@ use ipnet::IpNet;
 
 use crate::{ToolError, ToolErrorClass, wildcard};
 
-/// Rules for which hosts tools may connect to, checked by name before a request and by address once the name is
-/// resolved.
+/// Rules that determine which hosts tools may connect to. A host is checked by name before a request, and by address
+/// once the name is resolved.
 ///
 /// A rule is `HOST[:PORT]`, where HOST is a name (`*` matches any number of characters), an address (`127.0.0.1`,
 /// `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule wins: if any rule names a host
 /// exactly, wildcard rules are ignored for that host.
 ///
 /// Non-public addresses (loopback, private, link-local including cloud metadata services, and so on) are refused unless
-/// a rule names the host exactly or lists the address. Under `*`, this refuses a public name that resolves to a private
-/// address, and a redirect to one.
+/// a rule names the host exactly or lists the address. Even under `*`, this refuses a public name that resolves to a
+/// private address, and a redirect to a private address.
 ///
 /// ```
 /// use llmspell_workflows_tools::HostRules;
@@ -68,8 +68,7 @@ impl HostRules {
         let name = normal(host);
         let listed = |rule: &Rule| match &rule.host {
             Host::Exact(exact) => *exact == name,
-            // A host given by name has not been checked against the port of a block, so blocks with a port do not
-            // count.
+            // A host given by name has not been checked against the port of a block, so blocks with a port are ignored.
             Host::Block(block) => rule.port.is_none() && block.contains(&unmapped(address)),
             Host::Pattern(_) => false,
         };
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_rule_decides_about_a_host() {
+    fn the_most_specific_rule_wins() {
         for (list, host, port, expected) in [
             (vec!["*"], "example.com", 443, true),
             (vec!["*"], "127.0.0.1", 80, false),
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn resolved_addresses_are_checked_again() {
+    fn resolved_addresses_are_checked_against_the_rules() {
         for (list, host, address, expected) in [
             (vec!["*"], "example.com", "93.184.216.34", true),
             (vec!["*"], "example.com", "10.0.0.1", false),
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn special_addresses_are_not_public() {
+    fn special_purpose_addresses_are_not_public() {
         for address in [
             "0.0.0.0",
             "10.0.0.1",
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_a_malformed_rule() {
+    fn error_names_a_malformed_rule() {
         for rule in ["", "host:", "host:http", "http://example.com", "a b", "10.0.0.0/99"] {
             let error = HostRules::parse(&[rule.to_owned()]).unwrap_err();
             assert_eq!(error.code, "invalid_host_rule", "{rule}");

@@ -1,12 +1,12 @@
 use serde_json::{Number, Value};
 
-/// The largest magnitude up to which every integer has its own `f64`: 2^53.
+/// The magnitude up to which `f64` represents every integer exactly: 2^53.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Rewrites `5.0` as `5` wherever `schema`, which `value` matches, requires an integer.
 ///
-/// JSON Schema accepts both as integers, and arithmetic yields the first (`{{ total / 2 }}`), but only the second can
-/// be deserialized into an integer type.
+/// JSON Schema accepts both as integers. Arithmetic such as `{{ total / 2 }}` yields `5.0`, but only `5` can be
+/// deserialized into an integer type.
 pub(crate) fn normalize(schema: &Value, value: &mut Value) {
     if wants_integer(schema)
         && let Some(whole) = value.as_f64().filter(|_| value.is_f64()).and_then(to_integer)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_values_that_the_schema_declares_as_integers_change() {
+    fn only_values_with_an_integer_schema_are_rewritten() {
         let schema = json!({
             "properties": {
                 "count": {"type": "integer"},
@@ -73,7 +73,7 @@ mod tests {
         ] {
             let mut value = given.clone();
             normalize(&schema, &mut value);
-            // Compared as text: `serde_json` distinguishes 5 and 5.0.
+            // The values are compared as text, which shows the difference between 5 and 5.0.
             assert_eq!(value.to_string(), expected.to_string(), "{given}");
         }
     }

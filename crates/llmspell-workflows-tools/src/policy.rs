@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{ToolError, ToolErrorClass, wildcard};
 
-/// What the tools of a registry may use, and within which limits.
+/// The permissions and limits of the tools in a registry.
 ///
 /// The defaults are safe on a developer's machine: files in the working directory, public hosts, no programs. A policy
 /// is plain data that is read directly from a configuration file; unknown fields are errors.
@@ -35,26 +35,26 @@ pub struct Policy {
     pub read_roots: Vec<PathBuf>,
     /// Directories whose files may be created, changed and deleted; the working directory by default.
     pub write_roots: Vec<PathBuf>,
-    /// The largest file read or written, in bytes; 64 MiB by default.
+    /// The maximum size of a file that is read or written, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
     /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
     /// every host with a public address.
     pub hosts: Vec<String>,
-    /// The largest response body, in bytes after transfer decoding; 10 MiB by default.
+    /// The maximum size of a response body, in bytes after transfer decoding; 10 MiB by default.
     pub response_bytes_max: usize,
-    /// The time limit of one request including its redirects, in milliseconds; 30,000 by default. A tool's own timeout
+    /// The time limit for a request including its redirects, in milliseconds; 30,000 by default. A tool's own timeout
     /// parameter can only shorten it.
     pub request_timeout_ms: u64,
-    /// How many redirects a request follows; 10 by default.
+    /// The maximum number of redirects that a request follows; 10 by default.
     pub redirects_max: usize,
-    /// The `User-Agent` of requests that do not set their own.
+    /// The `User-Agent` of requests that do not set this header.
     pub user_agent: String,
-    /// The programs that may be started, by name or absolute path; `*` matches any number of characters; none by
+    /// The programs that may be started, by name or absolute path, where `*` matches any number of characters; none by
     /// default.
     pub programs: Vec<String>,
-    /// The search engines.
+    /// The settings of the search engines.
     pub search: SearchPolicy,
-    /// The largest result of a call, in bytes of JSON; 64 MiB by default.
+    /// The maximum size of a call's result, in bytes of JSON; 64 MiB by default.
     pub output_bytes_max: usize,
 }
 
@@ -85,7 +85,7 @@ impl Policy {
     }
 }
 
-/// Which search engine is used by default, and how each one is reached.
+/// The default search engine, and the settings of each search engine.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -93,16 +93,16 @@ pub struct SearchPolicy {
     /// The provider for calls that do not name one; defaults to the only configured provider, otherwise to
     /// `duckduckgo`, which needs no key.
     pub default_provider: Option<String>,
-    /// Settings by provider: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
+    /// The settings of providers by name: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
     pub providers: BTreeMap<String, SearchProvider>,
 }
 
-/// How one search engine is reached.
+/// The settings of a search engine.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SearchProvider {
-    /// The service's base URL; the public one by default. Tests use it to point to their own server.
+    /// The service's base URL; the public URL by default. Tests set it to the URL of their own server.
     pub endpoint: Option<String>,
     /// The key itself; prefer `api_key_env`, which keeps the key out of files.
     pub api_key: Option<Secret>,
@@ -113,8 +113,8 @@ pub struct SearchProvider {
 }
 
 impl SearchProvider {
-    /// Returns the key from the configuration or the environment; if there is none, the error names the setting of
-    /// `provider`.
+    /// Returns the key from the configuration or the environment. If neither holds a key, the error names the setting
+    /// to add for `provider`.
     pub fn key(&self, provider: &str) -> Result<Secret, ToolError> {
         if let Some(key) = &self.api_key {
             return Ok(key.clone());
@@ -147,7 +147,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Returns the string, for the one place that sends it.
+    /// Returns the string; only the code that sends it should call this.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_for_a_missing_key_names_its_setting() {
+    fn error_for_a_missing_key_names_the_setting_to_add() {
         let error = SearchProvider::default().key("brave").unwrap_err();
         assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "missing_api_key"));
         assert!(error.to_string().contains("search.providers.brave.api_key_env"), "{error}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::violation::{self, Schema};
 use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation, integers};
 
-/// The largest result of a call in bytes, unless [`Registry::with_output_bytes_max`] sets another limit.
+/// The default maximum size of a call's result, in bytes; [`Registry::with_output_bytes_max`] changes it.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The tools that can be called, by name or alias.
@@ -35,7 +35,7 @@ impl Registry {
         Self::default()
     }
 
-    /// Limits the JSON size of results, in bytes.
+    /// Sets the maximum size of the JSON text of a result, in bytes.
     #[must_use]
     pub fn with_output_bytes_max(mut self, output_bytes_max: usize) -> Self {
         self.output_bytes_max = Some(output_bytes_max);
@@ -127,9 +127,9 @@ impl Registry {
 
     /// Returns all violations in `parameters`, for validation before a run.
     ///
-    /// `is_dynamic` is called with JSON Pointers (`""` is the whole value) and says which positions hold a template
-    /// whose value is not known yet; whatever depends on them is checked at the call instead. Fails if the tool is
-    /// unknown.
+    /// `is_dynamic` is called with JSON Pointers (`""` is the whole value) and returns whether the position holds a
+    /// template whose value is not known yet. Requirements that depend on such a position are checked when the tool is
+    /// called. Fails if the tool is unknown.
     ///
     /// ```
     /// use llmspell_workflows_tools::{Policy, standard};

@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 
 use crate::{Policy, ToolError, ToolErrorClass};
 
-/// How many dangling links are followed before a path counts as a loop; the kernel uses the same number.
+/// The number of dangling links after which a path counts as a loop; the kernel uses the same limit.
 const LINKS_MAX: usize = 40;
 
 /// The kind of access to a path.
@@ -20,14 +20,14 @@ pub enum Access {
     Write,
 }
 
-/// The directories that file tools may access, held open.
+/// Open handles of the directories that file tools may access.
 ///
-/// Each root is a directory handle. Every operation goes through that handle with a relative path, which the kernel
-/// resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is replaced by a
-/// link between the check and the use.
+/// Each allowed directory (root) has a handle. Every operation goes through this handle with a relative path, which the
+/// kernel resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is
+/// replaced by a link between the check and the use.
 ///
 /// Links are followed as long as they stay beneath the same root. An absolute link, or a link from one root into
-/// another, is followed if its target exists and lies in one of the roots.
+/// another, is followed if its target exists and is in one of the roots.
 #[derive(Debug)]
 pub struct Sandbox {
     working_directory: PathBuf,
@@ -37,7 +37,7 @@ pub struct Sandbox {
 
 #[derive(Debug)]
 struct Root {
-    /// Absolute, without resolving links.
+    /// The absolute path, with its links unresolved.
     configured: PathBuf,
     /// The canonical form of the same path.
     real: PathBuf,
@@ -79,7 +79,7 @@ impl Sandbox {
             let bases = [&root.configured, &root.real];
             bases.into_iter().filter_map(move |base| Some((root, absolute.strip_prefix(base).ok()?.to_owned())))
         });
-        // Only a hint about where to look: whatever is found is still opened beneath the root's handle.
+        // This path only suggests where to look; the file itself is still opened through the root's handle.
         let by_real_path = real_path(absolute).into_iter().flat_map(|path| {
             roots.iter().filter_map(move |root| Some((root, path.strip_prefix(&root.real).ok()?.to_owned())))
         });
@@ -164,8 +164,8 @@ impl SandboxPath {
 
     /// Opens the file for reading; fails if it is a directory or a special file such as a pipe.
     pub fn open(&self) -> Result<File, ToolError> {
-        // Opening a pipe would block until the other end opens, so the open does not block. The type is checked on the
-        // opened handle, because the path may have been replaced before.
+        // Opening a pipe would block until its other end is opened, so this opens the file in non-blocking mode. The
+        // type is checked on the opened handle because a check of the path could be outdated by the time of the open.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let failed = |error: io::Error| self.error("open", &error);
@@ -216,7 +216,7 @@ impl SandboxPath {
         Ok(self.root.join(relative).components().collect())
     }
 
-    /// Converts an I/O error into a tool error; `action` is what the tool tried, a verb such as "read".
+    /// Converts an I/O error into a tool error; `action` is a verb for the failed operation, such as "read".
     #[must_use]
     pub fn error(&self, action: &str, error: &io::Error) -> ToolError {
         use io::ErrorKind as Kind;
@@ -237,7 +237,7 @@ impl SandboxPath {
     }
 }
 
-/// Returns whether `relative` ends beneath `dir` once its links are resolved, as far as it exists.
+/// Returns whether `relative` is beneath `dir` after its links are resolved; its last components may be missing.
 fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
     let mut path = relative.to_owned();
     for _ in 0..LINKS_MAX {
@@ -258,7 +258,7 @@ fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
         } else if path.file_name().is_some() {
             parent
         } else {
-            // `..` after a directory that does not exist: its target cannot be known.
+            // The target of `..` after a missing directory is unknown.
             return false;
         };
         if path.as_os_str().is_empty() {
@@ -285,7 +285,7 @@ fn real_path(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_escape(error: &io::Error) -> bool {
-    // A refusal by cap-std itself carries no error code of the operating system.
+    // An error from cap-std itself has no operating system error code.
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a tool works with.
+/// The area in which a tool works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
@@ -27,7 +27,7 @@ pub enum Category {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecurityLevel {
-    /// Only computes.
+    /// Performs computations only.
     Safe,
     /// Reads or writes only what the policy allows.
     Restricted,
@@ -35,7 +35,7 @@ pub enum SecurityLevel {
     Privileged,
 }
 
-/// A resource that a tool needs.
+/// A permission that a tool needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -58,13 +58,13 @@ pub struct ToolSpec {
     pub name: &'static str,
     /// Other names for the tool; the kebab-case form of each name always works too.
     pub aliases: &'static [&'static str],
-    /// What it does, in one sentence.
+    /// A description of the tool in one sentence.
     pub description: &'static str,
-    /// What it works with.
+    /// The area in which the tool works.
     pub category: Category,
-    /// How much damage it can do.
+    /// How much damage the tool can do.
     pub security_level: SecurityLevel,
-    /// The resources it needs.
+    /// The permissions that the tool needs.
     pub permissions: &'static [Permission],
     /// The JSON Schema (draft 7) of the parameters; objects are closed (`additionalProperties: false`).
     pub parameters: Value,

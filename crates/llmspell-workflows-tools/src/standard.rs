@@ -6,7 +6,7 @@ use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, fil
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Extensions {
-    /// Evaluates the expressions of `rule_engine`; without it, expression rules are refused.
+    /// Evaluates the expressions of `rule_engine`; without an evaluator, expression rules are refused.
     pub expressions: Option<Arc<dyn ExpressionEvaluator>>,
 }
 
@@ -34,12 +34,12 @@ pub fn standard(policy: Arc<Policy>) -> Result<Registry, ToolError> {
     Ok(registry)
 }
 
-/// Adds every tool of this crate, under `policy`, to a registry that may contain others.
+/// Adds every tool of this crate, under `policy`, to a registry that may already contain other tools.
 pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), ToolError> {
     register_all_with(registry, policy, Extensions::new())
 }
 
-/// Does the same as [`register_all`], and gives the tools services from outside this crate.
+/// Adds the same tools as [`register_all`], and gives them access to the services in `extensions`.
 pub fn register_all_with(
     registry: &mut Registry,
     policy: Arc<Policy>,
@@ -54,7 +54,7 @@ pub fn register_all_with(
     Ok(())
 }
 
-/// What the tools of a registry share.
+/// The services that the tools of a registry share.
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) policy: Arc<Policy>,

@@ -4,24 +4,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{ToolError, ToolSpec};
 
-/// What a call receives besides its parameters.
+/// The context that a call receives in addition to its parameters.
 ///
-/// A tool gets its policy (roots, hosts, limits) when it is created; the context holds what differs between calls.
+/// A tool gets its policy (roots, hosts, limits) when it is created; the context holds data that differs between calls.
 #[derive(Debug, Clone, Default)]
 pub struct ToolContext {
     /// Triggered when the call has to stop; a tool that waits must watch it.
     pub cancellation: CancellationToken,
-    /// The same for every attempt of a step, for services that accept an idempotency key.
+    /// A key for services that accept idempotency keys; every attempt of a step has the same key.
     pub idempotency_key: Option<String>,
 }
 
-/// Something that a workflow can call by name.
+/// A tool that workflows can call by name.
 #[async_trait]
 pub trait Tool: Send + Sync {
     /// Returns the tool's spec, which never changes.
     fn spec(&self) -> &ToolSpec;
 
-    /// Does the work.
+    /// Performs a call.
     ///
     /// `parameters` have been checked against [`ToolSpec::parameters`]; the returned value matches
     /// [`ToolSpec::result`].

@@ -14,9 +14,9 @@ use crate::{ToolError, ToolErrorClass};
 pub struct Violation {
     /// The JSON Pointer of the position; for an unknown or missing property, the pointer of that property.
     pub pointer: String,
-    /// What is wrong there.
+    /// A description of the mismatch.
     pub message: String,
-    /// How to fix it; for an unknown property, the nearest known one.
+    /// A suggested fix; for an unknown property, the nearest known name.
     pub help: Option<String>,
 }
 
@@ -40,8 +40,8 @@ impl Schema {
         Ok(Self { validator })
     }
 
-    /// Returns all violations of `schema`, from which this was compiled, except those that depend on a position whose
-    /// value is not known yet according to `is_dynamic`.
+    /// Returns all violations of `schema`, except those that depend on a position whose value is not known yet
+    /// according to `is_dynamic`. `schema` must be the schema that was passed to [`compile`](Self::compile).
     pub(crate) fn check(&self, schema: &Value, value: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> Vec<Violation> {
         if self.validator.is_valid(value) {
             return Vec::new();
@@ -69,8 +69,8 @@ pub(crate) fn to_error(tool: &str, what: &str, code: &'static str, violations: &
         .with_details(serde_json::json!({ "violations": violations }))
 }
 
-/// Returns whether `error` may disappear once the dynamic positions have values: such a position is at or above the
-/// error, or it is beneath the error and the failed keyword depends on what is beneath.
+/// Returns whether `error` may disappear once the dynamic positions have values. This is the case if a dynamic position
+/// is at or above the error, or if it is beneath the error and the failed keyword depends on nested values.
 fn depends_on_dynamic(
     error: &ValidationError<'_>,
     schema: &Value,
@@ -97,9 +97,9 @@ fn depends_on_dynamic(
             && root.pointer(position).is_some_and(|value| contains_dynamic(position, value, is_dynamic))
 }
 
-/// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` looks at a dynamic position.
+/// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` depends on a dynamic position.
 ///
-/// The condition applies to the position of the error or to one above it; the error does not say which.
+/// The condition applies to the position of the error or to a position above it; the error does not say which.
 fn condition_is_dynamic(error: &ValidationError<'_>, schema: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {
     let (position, keyword) = (error.instance_path().as_str(), error.schema_path().as_str());
     let branches = ["/then/", "/else/"].into_iter().flat_map(|branch| keyword.match_indices(branch));

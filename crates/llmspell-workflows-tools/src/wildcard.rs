@@ -1,5 +1,5 @@
-/// Returns whether `pattern` matches all of `text`; `*` matches any number of characters, everything else matches
-/// itself.
+/// Returns whether `pattern` matches all of `text`; `*` matches any number of characters, and every other character
+/// matches itself.
 ///
 /// Matching backtracks only to the last `*`, so the work is at most the product of the two lengths.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Tools are found by any of their names; their parameters are checked and the size of their results is limited.
+//! The registry finds tools by name or alias, checks their parameters, and limits the size of their results.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn a_tool_is_found_by_every_name_and_alias() {
 }
 
 #[test]
-fn the_error_for_an_unknown_name_suggests_the_nearest() {
+fn error_for_an_unknown_name_suggests_the_nearest_name() {
     let registry = registry();
     for (name, expected) in [("web_serch", Some("web_search")), ("api-testr", Some("api_tester")), ("xyz", None)] {
         assert_eq!(registry.nearest(name), expected, "{name}");
@@ -127,7 +127,7 @@ fn violations_that_depend_on_a_template_are_not_reported() {
 }
 
 #[tokio::test]
-async fn a_call_checks_parameters_first() {
+async fn parameters_are_checked_before_the_tool_is_called() {
     let context = ToolContext::default();
     let error = registry().call("api_tester", json!({"inputs": 1}), &context).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "invalid_parameters"));
@@ -139,7 +139,7 @@ async fn a_call_checks_parameters_first() {
 }
 
 #[tokio::test]
-async fn the_size_of_a_result_is_limited() {
+async fn results_larger_than_the_limit_are_refused() {
     let registry = registry().with_output_bytes_max(20);
     let context = ToolContext::default();
     // {"input":"12345678"} is 20 bytes long.
@@ -149,7 +149,7 @@ async fn the_size_of_a_result_is_limited() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_does_not_start() {
+async fn a_cancelled_call_does_not_reach_the_tool() {
     let context = ToolContext::default();
     context.cancellation.cancel();
     let error = registry().call("api_tester", json!({"input": ""}), &context).await.unwrap_err();

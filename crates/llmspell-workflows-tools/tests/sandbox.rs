@@ -1,4 +1,5 @@
-//! No path escapes the roots, however it is written and whatever links it contains.
+//! The sandbox refuses every path that leads outside the roots, regardless of how it is written and which links it
+//! contains.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use llmspell_workflows_tools::{Access, Policy, Sandbox, ToolErrorClass};
 use tempfile::TempDir;
 
-/// `work` is the root for reading and writing, `shared` another root for reading; `outside` is not a root.
+/// Three directories: `work` is a root for reading and writing, `shared` is a root for reading only, and `outside` is
+/// not a root.
 struct Fixture {
     temporary: TempDir,
     sandbox: Sandbox,
@@ -116,7 +118,7 @@ fn paths_outside_the_roots_are_refused() {
 }
 
 #[test]
-fn new_files_are_created_inside_the_roots_only() {
+fn new_files_are_created_only_inside_the_roots() {
     let fixture = fixture();
     for (path, expected) in [
         ("new.txt", "work/new.txt"),
@@ -141,12 +143,12 @@ fn new_files_are_created_inside_the_roots_only() {
         assert_eq!(fixture.write(path), Err("path_outside_roots"), "{path}");
     }
     let outside: Vec<_> = fs::read_dir(fixture.temporary.path().join("outside")).unwrap().collect();
-    assert_eq!(outside.len(), 1, "nothing was created outside");
+    assert_eq!(outside.len(), 1, "no file was created outside the roots");
     assert_eq!(fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(), "outside/secret.txt");
 }
 
 #[test]
-fn replacing_a_directory_by_a_link_after_the_check_does_not_escape() {
+fn an_outside_link_that_replaces_a_checked_directory_is_not_followed() {
     let fixture = fixture();
     let target = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
     let work = fixture.temporary.path().join("work");
@@ -184,7 +186,7 @@ fn a_file_larger_than_the_limit_is_refused() {
 }
 
 #[test]
-fn the_error_names_a_root_that_does_not_exist() {
+fn error_names_a_missing_root() {
     let mut policy = Policy::default();
     policy.read_roots = vec![PathBuf::from("/no/such/folder")];
     let error = Sandbox::open(&policy).unwrap_err();

@@ -1,4 +1,4 @@
-//! Requirements on every tool of the standard registry.
+//! Every tool in the standard registry follows the conventions for names, schemas and descriptions.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use llmspell_workflows_tools::{Policy, Registry, standard};
@@ -29,7 +29,7 @@ fn schemas_compile_and_unknown_parameters_are_refused() {
 }
 
 #[test]
-fn descriptions_are_a_single_sentence() {
+fn every_description_is_a_single_sentence() {
     for spec in tools().specs() {
         assert!(spec.description.ends_with('.') && !spec.description.contains(". "), "{}", spec.description);
     }

@@ -1,4 +1,4 @@
-//! The text tools as workflows call them.
+//! Workflows call the text tools through the registry.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use llmspell_workflows_tools::{Policy, Registry, ToolContext, standard};

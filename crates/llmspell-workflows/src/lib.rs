@@ -1,4 +1,4 @@
-//! Workflows for agents and tools: one crate, with features that select its parts.
+//! Workflows for agents and tools, in one crate whose features select its parts.
 //!
 //! The crate re-exports all of [`llmspell_workflows_basic`]: the model, the engine and the builders. Each further part
 //! has its own feature:
@@ -6,9 +6,9 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `advanced` | durable runs with hooks, events, sessions and memory | no |
-//! | `sled` | durable runs in a folder for one process, the default for embedding | no |
+//! | `sled` | durable runs in a folder that only one process uses at a time, the default for embedding | no |
 //! | `definition` | [`definition`]: workflows written in YAML and JSON | yes |
-//! | `hooks` | events, and hooks that may change the course of a run | no |
+//! | `hooks` | events, and hooks that can change the course of a run | no |
 //! | `tools` | [`tools`]: the built-in tools, and steps that start processes | yes |
 //! | `web` | the tools that use HTTP | yes |
 //!
@@ -52,7 +52,7 @@ pub use llmspell_workflows_hooks as hooks;
 #[doc(inline)]
 pub use llmspell_workflows_tools as tools;
 
-/// Another name of [`ParallelWorkflow`].
+/// An alias of [`ParallelWorkflow`].
 pub type AdvancedParallelWorkflow = ParallelWorkflow;
 
 /// Runs the example of the README as a test.

@@ -1,4 +1,4 @@
-//! The YAML example of the README produces the documented output.
+//! The YAML example in the README produces the documented output.
 #![cfg(all(feature = "definition", feature = "tools"))]
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::json;
 const README: &str = include_str!("../../../README.md");
 
 #[tokio::test]
-async fn the_yaml_example_finds_the_complaint() {
+async fn the_yaml_example_finds_the_negative_review() {
     let yaml = README.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let policy = Arc::new(Policy::default());
     let tools = Tools::new(Arc::new(registry(policy.clone()).unwrap()));

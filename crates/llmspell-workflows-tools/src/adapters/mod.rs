@@ -1,4 +1,4 @@
-//! Connects this crate to the engine: steps that call tools and start processes, schemas, expressions.
+//! Connects this crate to the engine: steps that call tools or start processes, schema checks, and expressions.
 
 mod expressions;
 mod schemas;
@@ -28,8 +28,8 @@ pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 
 /// Returns the activities of this crate: `tool` steps call `tools`, and `shell` steps start processes.
 ///
-/// Both are checked before a run. An unknown tool is reported with the nearest name, and parameters are checked against
-/// the tool's schema.
+/// Both types of steps are checked before a run. An unknown tool is reported with the nearest name, and parameters are
+/// checked against the tool's schema.
 ///
 /// ```
 /// use std::sync::Arc;

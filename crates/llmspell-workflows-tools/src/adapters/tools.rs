@@ -15,11 +15,11 @@ use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 /// Provides the tools of a registry as activities, for steps of type `tool`.
 ///
 /// The call's cancellation and idempotency key are passed to the tool. A tool's failure becomes the step's failure,
-/// with its class, code and details, and whether a retry can help.
+/// with the same class, code and details; the class determines whether a retry can help.
 #[derive(Clone)]
 pub struct Tools(Arc<LazyLock<Result<Arc<Registry>, ToolError>, CreateRegistry>>);
 
-/// Creates the registry on first use.
+/// The function that creates the registry on first use.
 type CreateRegistry = Box<dyn FnOnce() -> Result<Arc<Registry>, ToolError> + Send>;
 
 impl Tools {
@@ -29,9 +29,10 @@ impl Tools {
         Self::lazy(move || Ok(registry))
     }
 
-    /// Provides the tools of a registry that `create` returns when a definition first has a step of this type.
+    /// Provides the tools of the registry that `create` returns; `create` is called when a definition first contains a
+    /// `tool` step.
     ///
-    /// If `create` fails, each of these steps fails with its error.
+    /// If `create` fails, every `tool` step fails with the error that it returned.
     #[must_use]
     pub fn lazy(create: impl FnOnce() -> Result<Arc<Registry>, ToolError> + Send + 'static) -> Self {
         Self(Arc::new(LazyLock::new(Box::new(create))))
@@ -61,7 +62,7 @@ impl Provider for Tools {
     }
 }
 
-/// Stands for any tool of a registry that could not be created.
+/// Replaces every tool of a registry that could not be created.
 struct UnavailableTool(ToolError);
 
 #[async_trait]

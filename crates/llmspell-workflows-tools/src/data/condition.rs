@@ -14,7 +14,7 @@ pub(crate) enum Operator {
     Eq,
     /// Not equal.
     Ne,
-    /// Less, for numbers and strings.
+    /// Less than, for numbers and strings.
     Lt,
     /// Less than or equal.
     Le,
@@ -40,7 +40,7 @@ pub(crate) enum Operator {
     NotNull,
 }
 
-/// Whether all conditions must be met, or any one.
+/// Whether all conditions must be met, or at least one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Match {
@@ -70,7 +70,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    /// Checks that the value suits the operator, and compiles the pattern of `matches`.
+    /// Checks that the operator accepts the value, and compiles the pattern of `matches`.
     pub(crate) fn new(op: Operator, value: Option<Value>) -> Result<Self, String> {
         let takes_none = matches!(op, Operator::IsNull | Operator::NotNull);
         let value = match (value, takes_none) {
@@ -92,7 +92,8 @@ impl Test {
         Ok(Self { op, value, pattern })
     }
 
-    /// Returns whether `actual` passes. A missing value counts as null, and values that cannot be compared do not pass.
+    /// Returns whether `actual` passes. A missing value is treated as null, and values that cannot be compared do not
+    /// pass.
     pub(crate) fn passes(&self, actual: Option<&Value>) -> bool {
         let actual = actual.unwrap_or(&Value::Null);
         match self.op {
@@ -168,7 +169,7 @@ fn pattern_of(value: &Value) -> Result<Regex, String> {
     }
 }
 
-/// Compares by value, so 1 equals 1.0.
+/// Returns whether two values are equal. Numbers are compared by value, so 1 equals 1.0.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     compare(left, right) == Ordering::Equal
 }
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_unsuitable_for_its_operator_is_refused() {
+    fn a_value_that_the_operator_does_not_accept_is_refused() {
         let table = [
             (Operator::In, Some(json!(1)), "must be an array"),
             (Operator::StartsWith, Some(json!(1)), "must be a string"),

@@ -12,8 +12,8 @@ use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
 /// Queries JSON with jq, validates it against a JSON Schema, and processes newline-delimited JSON.
 ///
-/// - `query` returns `{result, results}`. `results` has all outputs of the query in order; `result` is the output
-///   itself if there is exactly one, null if there is none, and the same array if there are several.
+/// - `query` returns `{result, results}`. `results` contains all outputs of the query in order. `result` is null if
+///   there are no outputs, the output itself if there is exactly one, and otherwise the same array as `results`.
 /// - `validate` returns `{valid, errors, truncated}` with all violations.
 /// - `stream` takes newline-delimited JSON (or an array), runs the query on each item separately, and returns
 ///   `{results, items}` with the outputs of all items in order.
@@ -55,7 +55,7 @@ impl JsonProcessor {
         let result = json!({
             "result": { "description": "The output, or an array of all outputs if there are several" },
             "results": { "type": "array", "description": "All outputs in order" },
-            "items": { "type": "integer", "minimum": 0, "description": "Items read from the stream" },
+            "items": { "type": "integer", "minimum": 0, "description": "The number of items read from the stream" },
             "valid": { "type": "boolean" },
             "errors": {
                 "type": "array",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn operations_return_their_results() {
+    async fn each_operation_returns_the_documented_result() {
         let table = [
             (
                 json!({"operation": "query", "input": {"a": [1, 2]}, "query": ".a[0]"}),

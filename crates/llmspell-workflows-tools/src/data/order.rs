@@ -27,7 +27,7 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-/// Returns a string that is the same for two values exactly if [`compare`] considers them equal; used as a map key.
+/// Returns a map key for a value: two values have the same key if and only if [`compare`] considers them equal.
 pub(crate) fn identity(value: &Value) -> String {
     let mut text = String::new();
     write_identity(value, &mut text);
@@ -38,7 +38,8 @@ fn compare_numbers(left: &Number, right: &Number) -> Ordering {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => left.cmp(&right),
         (None, None) => float(left).total_cmp(&float(right)),
-        // A float with a fraction never equals an integer, so rounding the integer can only produce ties.
+        // A float with a fraction never equals an integer; if rounding the integer makes them equal, the integer comes
+        // first.
         (Some(_), None) => float(left).total_cmp(&float(right)).then(Ordering::Less),
         (None, Some(_)) => float(left).total_cmp(&float(right)).then(Ordering::Greater),
     }

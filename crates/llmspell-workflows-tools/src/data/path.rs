@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The path of a value inside a JSON value: `customer.addresses[0].city`, `["a key.with dots"]`.
+/// The path of a value inside a JSON value, such as `customer.addresses[0].city` or `["a key.with dots"]`.
 ///
 /// The empty path is refused, so that a missing field name cannot select the whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
-    /// Creates the path of a single key, which may contain any characters.
+    /// Creates the path that consists of a single key, which may contain any characters.
     pub(crate) fn key(name: &str) -> Self {
         let segments = vec![Segment::Key(name.to_owned())];
         match Self::parse(name) {
@@ -57,7 +57,7 @@ impl FieldPath {
         descend(value, &self.segments)
     }
 
-    /// Returns the value at this path of an object.
+    /// Returns the value at this path in an object.
     pub(crate) fn get_in<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.segments.split_first()?;
         match first {
@@ -66,7 +66,7 @@ impl FieldPath {
         }
     }
 
-    /// Sets the value at this path of an object, creating intermediate objects.
+    /// Sets the value at this path in an object, creating intermediate objects.
     ///
     /// Fails if an intermediate value exists and is not an object, or if the path contains an index.
     pub(crate) fn set(&self, object: &mut Map<String, Value>, value: Value) -> Result<(), String> {
@@ -74,8 +74,9 @@ impl FieldPath {
         let (last, parents) = self.segments.split_last().expect("a parsed path has a segment");
         for segment in parents {
             let next = object.entry(self.target_key(segment)?).or_insert_with(|| Value::Object(Map::new()));
-            object =
-                next.as_object_mut().ok_or_else(|| format!("cannot set `{self}`: a parent of it is not an object"))?;
+            object = next
+                .as_object_mut()
+                .ok_or_else(|| format!("cannot set `{self}`: a parent of this path is not an object"))?;
         }
         object.insert(self.target_key(last)?.clone(), value);
         Ok(())
@@ -105,7 +106,7 @@ fn descend<'v>(mut value: &'v Value, segments: &[Segment]) -> Option<&'v Value> 
     Some(value)
 }
 
-/// Splits off `key` or, after the first segment, `.key`.
+/// Splits off a leading `key`, or `.key` after the first segment.
 fn key_segment(rest: &str, first: bool) -> Option<(Segment, &str)> {
     let rest = if first { rest } else { rest.strip_prefix('.')? };
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -113,7 +114,7 @@ fn key_segment(rest: &str, first: bool) -> Option<(Segment, &str)> {
     (!name.is_empty()).then(|| (Segment::Key(name.to_owned()), tail))
 }
 
-/// Splits off `0]` or `"key"]`, after the opening bracket.
+/// Splits off a leading `0]` or `"key"]`; `inner` starts after the opening bracket.
 fn bracket_segment(inner: &str) -> Option<(Segment, &str)> {
     if !inner.starts_with('"') {
         let (index, tail) = inner.split_once(']')?;
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_finds_its_value() {
+    fn a_path_selects_the_value_at_its_position() {
         let value = json!({"a": {"b": [{"c": 1}, 2]}, "x.y": {"z ]": 3}, "é": 4});
         let table = [
             ("a.b[0].c", Some(json!(1))),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_for_an_invalid_path_names_the_character() {
+    fn error_for_an_invalid_path_names_the_position() {
         let table = [("a..b", 2), ("a[x]", 2), ("a[0", 2), (".a", 1), ("a[0]b", 5), ("a.", 2), ("[\"a\"", 1)];
         for (path, at) in table {
             let error = FieldPath::parse(path).unwrap_err();
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn set_creates_parent_objects_and_refuses_other_parents() {
+    fn set_creates_parents_and_refuses_parents_that_are_not_objects() {
         let mut object = Map::new();
         let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();

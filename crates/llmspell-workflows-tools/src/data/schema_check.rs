@@ -7,7 +7,7 @@ use crate::ToolError;
 /// The maximum number of violations in a result.
 pub(crate) const VIOLATIONS_MAX: usize = 1000;
 
-/// The maximum JSON size of a value that is shown in a violation.
+/// The maximum size of the JSON text of a value that is shown in a violation, in bytes.
 const SHOWN_BYTES_MAX: usize = 1024;
 
 /// The drafts that `$schema` may select.
@@ -24,12 +24,12 @@ const DRAFTS: [(&str, Draft); 5] = [
 pub(crate) struct Violations {
     /// At most [`VIOLATIONS_MAX`] violations, each an object.
     pub(crate) listed: Vec<Value>,
-    /// Whether there are more.
+    /// Whether there are more violations than listed.
     pub(crate) truncated: bool,
 }
 
 impl Violations {
-    /// Adds a violation, with its value if that is short.
+    /// Adds a violation, including `value` if its JSON text is short.
     pub(crate) fn push(&mut self, mut violation: Map<String, Value>, value: Option<&Value>) {
         if self.listed.len() == VIOLATIONS_MAX {
             self.truncated = true;
@@ -44,8 +44,8 @@ impl Violations {
 
 /// A compiled JSON Schema from the parameters of a call.
 ///
-/// Without `$schema` it uses draft 7. References to other documents are refused. Patterns run in linear time, so
-/// lookaround and backreferences are refused too.
+/// A schema without `$schema` uses draft 7. References to other documents are refused. Patterns are matched in linear
+/// time, so lookaround and backreferences are refused too.
 pub(crate) struct CompiledSchema {
     validator: Validator,
 }
@@ -66,8 +66,8 @@ impl CompiledSchema {
         Ok(Self { validator })
     }
 
-    /// Returns all violations, sorted by position: `path` is a JSON Pointer, `rule` the keyword, `schema_path` its
-    /// position.
+    /// Returns all violations, sorted by position: `path` is a JSON Pointer to the value, `rule` is the violated
+    /// keyword, and `schema_path` is the position of the keyword.
     pub(crate) fn check(&self, value: &Value) -> Violations {
         let mut violations = Violations::default();
         if self.validator.is_valid(value) {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_violations_is_limited_and_long_values_are_omitted() {
+    fn the_number_of_violations_is_limited_and_long_values_are_left_out() {
         let schema = CompiledSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
         let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
         assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_or_external_schema_is_refused() {
+    fn invalid_schemas_and_external_references_are_refused() {
         let table = [
             (json!({"type": "nothing"}), "not a valid JSON Schema at `/type`"),
             (json!({"$ref": "https://example.com/schema.json"}), "example.com"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn dollar_schema_selects_the_draft() {
+    fn schema_keyword_selects_the_draft() {
         let tuple = |draft: &str| json!({"$schema": draft, "prefixItems": [{"type": "null"}]});
         for (draft, fits) in
             [("https://json-schema.org/draft/2020-12/schema", false), ("http://json-schema.org/draft-07/schema#", true)]

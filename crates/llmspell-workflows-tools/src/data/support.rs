@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec};
 
-/// The maximum size of a text that a data tool reads or returns; the same as the limit on a step's output.
+/// The maximum size of a text that a data tool reads or returns, in bytes; the same as the limit on a step's output.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The number of items processed between two checks of the cancellation token.
@@ -49,10 +49,10 @@ pub(crate) fn object_schema(required: &[&str], properties: Value) -> Value {
     })
 }
 
-/// The parameters of an operation besides `operation`: its name, the required parameters, the optional ones.
+/// The name of an operation, its required parameters, and its optional parameters.
 pub(crate) type OperationParameters = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// Extends a schema so that each operation requires its parameters and rejects those of other operations.
+/// Extends a schema so that each operation requires its own parameters and rejects the parameters of other operations.
 pub(crate) fn per_operation(mut schema: Value, operations: &[OperationParameters]) -> Value {
     let names: Vec<String> = match schema["properties"].as_object() {
         Some(properties) => properties.keys().cloned().collect(),
@@ -92,7 +92,8 @@ fn accepts(name: &str, required: &[&str], optional: &[&str]) -> bool {
 
 /// Deserializes the parameters of a call.
 ///
-/// The registry has already checked them against the schema; this covers calls that bypass it.
+/// The registry has already checked the parameters against the schema; the error here is for calls that bypass the
+/// registry.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
     serde_json::from_value(parameters)
         .map_err(|error| invalid("invalid_parameters", format!("invalid parameters: {error}")))
@@ -113,7 +114,7 @@ pub(crate) fn require<T>(value: Option<T>, parameter: &str, operation: &str) -> 
     value.ok_or_else(|| invalid("missing_parameter", format!("`{operation}` requires the parameter `{parameter}`")))
 }
 
-/// Parses a string as JSON, and returns any other value as it is.
+/// Parses a string as JSON, and returns any other value unchanged.
 pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
     match input {
         Value::String(text) => parse_json(&text),
@@ -143,7 +144,7 @@ pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
 
 /// Returns the items of an array of objects, or a single object as one item.
 ///
-/// The flag says whether the input was an array, so that the result can have the same form.
+/// The flag is true if the input was an array, so that the result can have the same form.
 pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),
@@ -170,7 +171,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
     }
 }
 
-/// Returns the JSON type of a value, with its article.
+/// Returns the JSON type of a value with an article, for messages.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

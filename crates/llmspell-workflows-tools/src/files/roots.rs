@@ -14,7 +14,7 @@ impl Roots {
         Self(roots.filter_map(|root| base.join(root).canonicalize().ok()).collect())
     }
 
-    /// Fails if the directory is a root or contains one.
+    /// Fails if the directory is a root or contains a root.
     pub(super) fn check(&self, folder: &SandboxPath, action: &str) -> Result<(), ToolError> {
         let path = folder.real_path()?;
         if self.0.iter().any(|root| root.starts_with(&path)) {

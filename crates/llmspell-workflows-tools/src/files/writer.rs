@@ -14,12 +14,12 @@ use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 /// Writes data to a file atomically and creates its parent directories.
 ///
 /// - `jsonl`: each element of an array as a line of JSON; any other value as a single line.
-/// - `json`: the value, indented.
+/// - `json`: the value as indented JSON.
 /// - `csv`: an array of objects (or a single object), with their fields as columns in order of first appearance; or an
-///   array of arrays, without a header. Nested values are written as JSON, null as an empty cell.
-/// - `text`: a string as it is, a number or boolean as text.
+///   array of arrays, without a header. Nested values are written as JSON, and null as an empty cell.
+/// - `text`: a string unchanged, or a number or boolean as text.
 ///
-/// Without `format`, the file extension decides. The result is `{path, format, bytes, items, created}`.
+/// Without `format`, the file extension determines the format. The result is `{path, format, bytes, items, created}`.
 pub(crate) struct FileWriter {
     spec: ToolSpec,
     services: Services,
@@ -46,7 +46,7 @@ impl FileWriter {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
             "path": { "type": "string", "minLength": 1, "description": "The file; missing parent directories are created" },
-            "format": { "enum": ["jsonl", "json", "csv", "text"], "description": "Chosen by the file extension by default" },
+            "format": { "enum": ["jsonl", "json", "csv", "text"], "description": "The format; by default, the file extension determines it" },
             "input": { "description": "The data to write" },
         });
         let count = json!({ "type": "integer", "minimum": 0 });
@@ -108,10 +108,11 @@ impl Format {
             Some("json") => Ok(Self::Json),
             Some("csv") => Ok(Self::Csv),
             Some("txt" | "md" | "log") => Ok(Self::Text),
-            _ => {
-                Err(invalid("missing_parameter", format!("`format` is required: the name `{path}` does not imply one"))
-                    .with_help("use jsonl, json, csv or text"))
-            }
+            _ => Err(invalid(
+                "missing_parameter",
+                format!("`format` is required: the name `{path}` does not imply a format"),
+            )
+            .with_help("use jsonl, json, csv or text")),
         }
     }
 
@@ -187,7 +188,7 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
             other => {
                 let expected = if columns.is_empty() { "an array" } else { "an object" };
                 let message =
-                    format!("item {index} of `input` must be {expected} like the others, got {}", kind_of(other));
+                    format!("item {index} of `input` must be {expected} like the other items, got {}", kind_of(other));
                 return Err(invalid("invalid_input", message));
             }
         };

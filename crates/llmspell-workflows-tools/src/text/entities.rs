@@ -23,7 +23,7 @@ const MONTHS: &str = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|J
 const AMOUNT: &str = r"\d{1,3}(?:[,.\u{a0}]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?";
 const SCALE: &str = r"(?:\s?(?:thousand|million|billion|trillion|[kmb]n?)\b)?";
 
-/// Patterns by kind, in order of precedence: text that an earlier pattern matched is not available to later ones.
+/// Patterns by kind, in order of precedence: text that an earlier pattern matched is not available to later patterns.
 static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     let money = format!(
         r"(?i)(?:[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|CHF)\s?)\s?(?:{AMOUNT}){SCALE}|\b(?:{AMOUNT}){SCALE}\s?(?:[€£¥₹]|(?:USD|EUR|GBP|JPY|CHF|dollars?|euros?|pounds?|yen|francs?)\b)"
@@ -48,7 +48,7 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
 /// Finds the named entities in `text`, in order of first occurrence: addresses, dates, amounts of money, and names,
 /// which are sequences of two or more capitalized words.
 ///
-/// This is based on rules: it misses single-word names, and takes a capitalized title for a name.
+/// The search is based on rules: it misses single-word names, and mistakes a capitalized title for a name.
 pub(super) fn entities(text: &str) -> Vec<Entity> {
     let mut taken: Vec<(usize, usize)> = Vec::new();
     let mut found: Vec<(usize, &'static str, &str)> = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn entities(text: &str) -> Vec<Entity> {
     count_occurrences(text, &found)
 }
 
-/// Removes function words, which are capitalized at the start of a sentence, from the front of the name in `range`. The
+/// Removes leading function words, which may be capitalized at the start of a sentence, from the name in `range`. The
 /// result is empty if fewer than two words remain.
 fn trim_name(text: &str, range: std::ops::Range<usize>) -> (usize, usize) {
     let (mut start, end) = (range.start, range.end);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_found() {
+    fn entities_of_each_kind_are_found() {
         for (text, kind, expected) in [
             ("See https://example.com/a?b=c, please.", "url", vec!["https://example.com/a?b=c"]),
             ("Mail jane.doe@mail.example.org.", "email", vec!["jane.doe@mail.example.org"]),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_entities_are_counted_at_the_first_offset() {
+    fn repeated_entities_are_counted_and_located_at_their_first_occurrence() {
         let entities = entities("Ärger for Alan Turing. And Alan Turing again.");
         assert_eq!(entities, [Entity { kind: "name", text: "Alan Turing".into(), count: 2, offset: 10 }]);
     }

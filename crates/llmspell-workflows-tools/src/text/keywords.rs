@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::words;
 
-/// The maximum number of words in a keyword; longer runs are rarely terms, and would score too high.
+/// The maximum number of words in a keyword; longer sequences of words are rarely terms, and would score too high.
 const PHRASE_WORDS_MAX: usize = 4;
 
 /// A phrase that characterizes a text.
@@ -13,7 +13,7 @@ const PHRASE_WORDS_MAX: usize = 4;
 pub(super) struct Keyword {
     /// The words of the phrase in lower case.
     pub(super) text: String,
-    /// The sum of degree divided by frequency over its words, multiplied by the number of occurrences.
+    /// The sum of the scores of the words (degree divided by frequency), multiplied by the number of occurrences.
     score: f64,
     /// The number of occurrences.
     count: usize,
@@ -21,9 +21,10 @@ pub(super) struct Keyword {
 
 /// Returns the `count_max` most characteristic phrases of `text`, best first.
 ///
-/// This is RAKE (Rose and others, 2010). Candidates are the runs of meaningful words between function words and
-/// punctuation. The score of a word is its degree (the number of words it occurs with) divided by its frequency. Unlike
-/// in the original, frequent phrases score higher, which works better for texts that are longer than an abstract.
+/// This is RAKE (Rose and others, 2010). Candidates are the sequences of meaningful words between function words and
+/// punctuation. The score of a word is its degree (the number of words that it occurs with) divided by its frequency.
+/// Unlike in the original algorithm, frequent phrases score higher, which works better for texts that are longer than
+/// an abstract.
 pub(super) fn keywords(text: &str, count_max: usize) -> Vec<Keyword> {
     let mut counts: HashMap<Vec<String>, usize> = HashMap::new();
     for phrase in phrases(text) {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn long_runs_and_texts_without_content_have_no_keywords() {
+    fn long_word_sequences_and_function_words_yield_no_keywords() {
         assert!(keywords("", 5).is_empty());
         assert!(keywords("the of and, it is", 5).is_empty());
         assert!(keywords("red green blue white black yellow", 5).is_empty());

@@ -1,8 +1,8 @@
 //! Tools that analyze text with rules and word lists. The same text always produces the same result, and no data leaves
 //! the process.
 //!
-//! [`split`](sentences::split) splits a text into sentences, and [`words`] knows which words carry meaning; everything
-//! else builds on these two.
+//! [`split`](sentences::split) splits a text into sentences, and [`words`] distinguishes meaningful words from function
+//! words; everything else builds on these two modules.
 
 mod analyzer;
 mod entities;

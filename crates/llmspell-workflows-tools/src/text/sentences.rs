@@ -1,6 +1,6 @@
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Words that end with a full stop within a sentence; in lower case, without the stop.
+/// Abbreviations whose full stop does not end a sentence, in lower case and without the full stop.
 const ABBREVIATIONS: &[&str] = &[
     "al", "approx", "ca", "capt", "cf", "co", "col", "dept", "dr", "e.g", "ed", "eds", "eq", "est", "fig", "gen",
     "gov", "hon", "i.e", "inc", "jr", "lt", "ltd", "mr", "mrs", "ms", "mt", "no", "op", "p", "pp", "prof", "rep",
@@ -10,7 +10,7 @@ const ABBREVIATIONS: &[&str] = &[
 /// Splits `text` into sentences, without surrounding whitespace.
 ///
 /// This follows Unicode's rules (UAX #29) with two corrections. A full stop after a known abbreviation or a single
-/// initial does not end a sentence. A line break ends a sentence only if the line itself ends like one or an empty line
+/// initial does not end a sentence. A line break ends a sentence only if the line ends like a sentence or an empty line
 /// follows.
 pub(super) fn split(text: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
@@ -46,12 +46,12 @@ fn paragraphs(text: &str) -> Vec<&str> {
     paragraphs
 }
 
-/// Returns whether the sentence in `piece` continues after it.
+/// Returns whether the sentence continues after `piece`.
 fn continues(piece: &str) -> bool {
     let is_line = piece.ends_with('\n');
     let piece = piece.trim_end();
     let Some(before_stop) = piece.strip_suffix('.') else {
-        // Wrapped text can break lines anywhere.
+        // In wrapped text, a line can break anywhere.
         return is_line && !piece.ends_with(['!', '?', '…', ':', '。', '"', '”', ')']);
     };
     let word =

@@ -11,7 +11,7 @@ const THRESHOLD: f64 = 0.05;
 pub(super) struct Sentiment {
     /// `positive`, `negative` or `neutral`.
     pub(super) label: &'static str,
-    /// From -1 (most negative) to 1 (most positive).
+    /// The score, from -1 (most negative) to 1 (most positive).
     pub(super) score: f64,
     /// The share of positive words.
     positive: f64,

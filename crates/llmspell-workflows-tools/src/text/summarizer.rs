@@ -58,7 +58,7 @@ impl TextSummarizer {
                     "original_length": {"type": "integer", "minimum": 0, "description": "The length of the input in characters."},
                     "truncated": {
                         "type": "boolean",
-                        "description": "Whether a sentence was truncated because none fits whole.",
+                        "description": "Whether a sentence was truncated because no sentence fits completely.",
                     },
                 },
             }),

@@ -3,12 +3,12 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::{sentences, words};
 
-/// The weight added to the first sentence of a text. It decreases with the index of the sentence, since writers tend to
-/// put what matters first.
+/// The relative bonus on the weight of a text's first sentence. Later sentences get a smaller bonus, since writers tend
+/// to put the most important facts first.
 const LEAD_BONUS: f64 = 0.5;
 
-/// The factor by which a word's probability drops once a sentence with it is chosen. SumBasic squares the probability
-/// instead, which in a text of a few sentences reduces it so much that filler wins.
+/// The factor by which a word's probability is multiplied when a sentence with this word is chosen. SumBasic squares
+/// the probability instead, which in a text of a few sentences reduces it so much that filler sentences win.
 const REPETITION_FACTOR: f64 = 0.4;
 
 /// The most informative sentences of a text.
@@ -27,9 +27,9 @@ pub(super) struct Summary {
 /// Chooses the most informative sentences of `text` that together fit into `chars_max` characters.
 ///
 /// This is SumBasic (Nenkova and Vanderwende, 2005). The weight of a sentence is the mean probability of its meaningful
-/// words in the text. Choosing a sentence lowers the probabilities of its words, so the next one adds something new.
-/// Because weights only decrease, a heap that reweighs its top until it stays on top finds the same order with far less
-/// work.
+/// words in the text. Choosing a sentence lowers the probabilities of its words, so the next chosen sentence adds
+/// something new. Because weights only decrease, a heap whose top sentence is reweighed until it stays on top yields
+/// the same order with far less work.
 pub(super) fn summarize(text: &str, chars_max: usize) -> Summary {
     let sentences: Vec<String> = sentences::split(text).into_iter().map(single_spaced).collect();
     let total = sentences.len();

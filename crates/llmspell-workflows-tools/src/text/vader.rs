@@ -1,13 +1,13 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What an intensifier adds to a word's valence, and what a weakener subtracts.
+/// The amount that an intensifier adds to a word's valence, and that a weakener subtracts from it.
 const BOOST: f64 = 0.293;
-/// What capitals add to a word's valence in a text that is not written entirely in capitals.
+/// The amount that capitals add to a word's valence in a text that is not written entirely in capitals.
 const CAPITALS: f64 = 0.733;
-/// The factor of a preceding negation.
+/// The factor by which a preceding negation multiplies a valence.
 const NEGATION: f64 = -0.74;
-/// The factor of a preceding `never so` or `never this`.
+/// The factor by which a preceding `never so` or `never this` multiplies a valence.
 const NEVER_SO: f64 = 1.25;
 /// The weights of the preceding words that affect a word, nearest first.
 const CONTEXT: [f64; 3] = [1.0, 0.95, 0.9];
@@ -36,7 +36,7 @@ static BOOSTERS: LazyLock<HashMap<&'static str, f64>> = LazyLock::new(|| {
 /// The sentiment of a sentence.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Score {
-    /// From -1 (most negative) to 1 (most positive).
+    /// The score, from -1 (most negative) to 1 (most positive).
     pub(super) compound: f64,
     /// The share of positive words.
     pub(super) positive: f64,
@@ -51,11 +51,11 @@ struct Token<'a> {
     lower: String,
 }
 
-/// Scores a sentence like VADER (Hutto and Gilbert, ICWSM 2014), with the lexicon of its authors.
+/// Scores a sentence as VADER does (Hutto and Gilbert, ICWSM 2014), with the lexicon of VADER's authors.
 ///
 /// The rules are implemented from the paper, because both existing Rust ports count an intensifier twice, and with the
-/// wrong sign before a negative word. The numbers are those of the authors. Their seven idioms and the descriptions of
-/// emoji are not included.
+/// wrong sign before a negative word. The constants are taken from the authors' work; their seven idioms and their
+/// descriptions of emoji are not included.
 pub(super) fn score(sentence: &str) -> Score {
     let tokens: Vec<Token<'_>> = sentence.split_whitespace().map(Token::new).collect();
     if tokens.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn score(sentence: &str) -> Score {
 impl<'a> Token<'a> {
     fn new(word: &'a str) -> Self {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation() || "“”‘’…—–".contains(c));
-        // A trimmed emoticon is too short to be a word.
+        // A token of which at most two characters remain may be an emoticon, so it is kept untrimmed.
         let text = if bare.chars().count() <= 2 { word } else { bare };
         Self { text, lower: text.to_lowercase().replace('’', "'") }
     }
@@ -129,7 +129,7 @@ fn valence(tokens: &[Token<'_>], index: usize, capitals_matter: bool) -> f64 {
     valence
 }
 
-/// Returns what `token` adds to the valence of a word that follows it.
+/// Returns the amount that `token` adds to the valence of a word that follows it.
 fn boost(token: &Token<'_>, valence: f64, capitals_matter: bool) -> f64 {
     let Some(boost) = BOOSTERS.get(token.lower.as_str()) else {
         return 0.0;
@@ -138,7 +138,7 @@ fn boost(token: &Token<'_>, valence: f64, capitals_matter: bool) -> f64 {
     if capitals_matter && token.is_capitals() { boost + CAPITALS.copysign(valence) } else { boost }
 }
 
-/// Returns what exclamation and question marks add to the magnitude of the score.
+/// Returns the amount that exclamation and question marks add to the magnitude of the score.
 fn emphasis(sentence: &str) -> f64 {
     let count = |mark: char| sentence.matches(mark).count();
     let exclamations = count('!').min(4) as f64 * 0.292;
@@ -156,7 +156,7 @@ fn total(valences: &[f64], emphasis: f64) -> Score {
     };
     let sum = emphasized(valences.iter().sum());
     let compound = sum / (sum * sum + NORMAL_SQUARED).sqrt();
-    // Each word adds one to its valence, so that neutral words have weight too.
+    // One is added to the magnitude of each valence, so that neutral words have weight too.
     let mut positive: f64 = valences.iter().filter(|valence| **valence > 0.0).map(|valence| valence + 1.0).sum();
     let mut negative: f64 = valences.iter().filter(|valence| **valence < 0.0).map(|valence| 1.0 - valence).sum();
     let neutral = valences.iter().filter(|valence| **valence == 0.0).count() as f64;
@@ -174,8 +174,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_match_those_of_the_vader_authors() {
-        // From the examples in the README of cjhutto/vaderSentiment.
+    fn scores_match_the_examples_of_the_vader_authors() {
+        // The sentences and scores are from the README of cjhutto/vaderSentiment.
         for (sentence, compound) in [
             ("VADER is smart, handsome, and funny.", 0.8316),
             ("VADER is smart, handsome, and funny!", 0.8439),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_add_up_to_one() {
+    fn shares_of_positive_neutral_and_negative_words_add_up_to_one() {
         for sentence in ["good", "It is bad!", "The the the", ":(", "…"] {
             let score = score(sentence);
             let sum = score.positive + score.neutral + score.negative;

@@ -27,7 +27,7 @@ pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_SET.contains(word)
 }
 
-/// Returns the meaningful words of `text`, in lower case and in order: no function words, no bare numbers, no single
+/// Returns the meaningful words of `text`, in lower case and in order, without function words, bare numbers and single
 /// letters.
 pub(super) fn meaningful(text: &str) -> impl Iterator<Item = String> {
     text.unicode_words().map(normalize).filter(|word| is_meaningful(word))

@@ -34,7 +34,7 @@ pub(super) async fn read(
     Ok(body)
 }
 
-/// Returns the `Content-Type`, or an empty string.
+/// Returns the `Content-Type`, or an empty string if the header is missing.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
@@ -44,9 +44,10 @@ pub(super) fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Converts a body to a value, and returns its form: parsed `json`, `text`, or `base64` for anything else.
+/// Converts a body to a value, and returns the value's form: `json` for parsed JSON, `text`, or `base64` for any other
+/// content.
 ///
-/// Invalid JSON becomes text. A body without a content type that is not UTF-8 becomes base64.
+/// Invalid JSON becomes text. A body that has no content type and is not valid UTF-8 becomes base64.
 pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str) {
     let media_type = media_type(content_type);
     if is_json(&media_type)
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_content_type_determines_the_form_of_the_body() {
+    fn a_body_is_converted_according_to_its_content_type() {
         for (body, content_type, expected) in [
             (&b"{\"a\": 1}"[..], "application/json", (json!({"a": 1}), "json")),
             (b"[]", "application/problem+json; charset=utf-8", (json!([]), "json")),

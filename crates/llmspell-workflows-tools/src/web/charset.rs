@@ -1,16 +1,16 @@
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-/// How many bytes at the start of a page are searched for a character set declaration, according to the HTML standard.
+/// The number of bytes at the start of a page that the HTML standard searches for a character set declaration.
 const DECLARATION_BYTES_MAX: usize = 1024;
 
-/// Decodes `body` by its byte order mark, or else the `charset` of `content_type`, or else as UTF-8 if it is valid, or
-/// else as Windows-1252, as browsers do. Malformed bytes become U+FFFD.
+/// Decodes `body` as browsers do: by its byte order mark, else by the `charset` of `content_type`, else as UTF-8 if
+/// that is valid, else as Windows-1252. Malformed bytes become U+FFFD.
 pub(super) fn decode(body: &[u8], content_type: &str) -> String {
     let encoding = declared(content_type).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
 }
 
-/// Like [`decode`], but also considers a declaration in the page itself.
+/// Decodes `body` like [`decode`], but also considers a character set declaration in the page itself.
 pub(super) fn decode_html(body: &[u8], content_type: &str) -> String {
     let encoding = declared(content_type).or_else(|| declared_in_page(body)).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
@@ -35,7 +35,7 @@ fn declared_in_page(body: &[u8]) -> Option<&'static Encoding> {
         let element = &head[start..];
         declared(&element[..element.find('>').unwrap_or(element.len())])
     })?;
-    // A declaration that can be read byte by byte is never UTF-16, whatever it claims.
+    // A page whose declaration can be read byte by byte is not UTF-16, even if it declares UTF-16.
     Some(encoding.output_encoding())
 }
 

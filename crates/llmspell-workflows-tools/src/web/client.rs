@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use super::{body, failure, resolver, tls};
 use crate::{HostRules, Policy, ToolContext, ToolError, ToolErrorClass, parameters};
 
-/// Sends requests under the policy. It is created on first use and shared by all tools of a registry.
+/// Sends requests under the policy. All web tools of a registry share one client.
 pub(super) struct Client {
     policy: Arc<Policy>,
     rules: Arc<HostRules>,
@@ -24,7 +24,8 @@ pub(super) struct Request {
     pub(super) body: Option<Vec<u8>>,
     /// The time limit from the connection to the last byte; the policy's limit still applies.
     pub(super) timeout: Option<Duration>,
-    /// Whether to follow redirects. They must not be followed with a key in a custom header, which would be forwarded.
+    /// Whether to follow redirects. A request with a key in a custom header must not follow them, because the key would
+    /// be sent to the new host.
     pub(super) redirects: Redirects,
 }
 
@@ -42,9 +43,9 @@ pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// The time until the headers arrived.
+    /// The time from the start of the request until the headers arrived.
     pub(super) first_byte: Duration,
-    /// The time until the body was complete.
+    /// The time from the start of the request until the body was complete.
     pub(super) total: Duration,
 }
 
@@ -71,7 +72,7 @@ impl Client {
         &self.policy
     }
 
-    /// Sends `request` and reads the response, whatever its status; stops if the call is cancelled.
+    /// Sends `request` and reads the response, regardless of its status. Stops if the call is cancelled.
     pub(super) async fn send(&self, request: &Request, context: &ToolContext) -> Result<Response, ToolError> {
         check_url(&self.rules, &request.url)?;
         let cell = match request.redirects {
@@ -103,7 +104,7 @@ impl Client {
         let mut response = builder.send().await.map_err(failed)?;
         let first_byte = started.elapsed();
         let mut url = response.url().clone();
-        // Neither call can fail for a URL that has just been requested.
+        // Neither call can fail, because the URL has just been requested.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         let body = body::read(&mut response, self.policy.response_bytes_max, failed).await?;
         Ok(Response {
@@ -137,7 +138,7 @@ impl Client {
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
             .redirect(policy)
-            // The redirecting URL may contain a key.
+            // The URL that redirects may contain a key, so it must not be sent as the referrer.
             .referer(false)
             .no_proxy()
             .build()
@@ -151,7 +152,7 @@ impl Client {
     }
 }
 
-/// Parses a URL whose scheme the tools support.
+/// Parses a URL, and checks that the tools support its scheme.
 pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
     let url = Url::parse(text.trim())
         .map_err(|error| parameters::invalid(format!("`{text}` is not a valid URL: {error}")))?;

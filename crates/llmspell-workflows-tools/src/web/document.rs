@@ -23,7 +23,7 @@ pub(super) struct WorkLimit {
 }
 
 impl WorkLimit {
-    /// Creates a limit that ends the work when the call is cancelled or a page's time is up.
+    /// Creates a limit that stops the work when the call is cancelled or the time limit for a page is exceeded.
     pub(super) fn new(cancellation: CancellationToken) -> Self {
         Self { deadline: Instant::now() + TIME_MAX, cancellation }
     }
@@ -37,12 +37,12 @@ impl WorkLimit {
             return Ok(());
         }
         let message =
-            format!("the page takes more than {} s to process; its elements are nested too deeply", TIME_MAX.as_secs());
+            format!("processing the page takes more than {} s; its elements are nested too deeply", TIME_MAX.as_secs());
         Err(ToolError::new(ToolErrorClass::Limit, "page_too_complex", message))
     }
 }
 
-/// Parses a page; malformed pages are read as browsers do.
+/// Parses a page; malformed pages are parsed as browsers parse them.
 pub(super) fn parse(text: &str, limit: &WorkLimit) -> Result<Html, ToolError> {
     let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = text;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_call_does_not_parse() {
+    fn parsing_stops_when_the_call_is_cancelled() {
         let limit = WorkLimit::new(CancellationToken::new());
         limit.cancellation.cancel();
         assert_eq!(parse("<p>", &limit).unwrap_err().class, ToolErrorClass::Cancelled);

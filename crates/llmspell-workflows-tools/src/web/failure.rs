@@ -9,7 +9,7 @@ use super::client::Response;
 use super::{body, charset};
 use crate::{ToolError, ToolErrorClass};
 
-/// How many characters of an error response are included in the error.
+/// The maximum number of characters of an error response that are included in the error.
 const EXCERPT_CHARS_MAX: usize = 500;
 
 /// Renders `url` without parts that may be secret: user name, password, query and fragment.
@@ -20,7 +20,7 @@ pub(super) fn redacted(url: &Url) -> String {
 
 /// Creates the error for a missing or incomplete response.
 pub(super) fn transport_error(error: reqwest::Error, url: &Url, timeout: Duration) -> ToolError {
-    // Our own errors, about a redirect or a resolved address, come back wrapped.
+    // Errors of this crate about a redirect or a resolved address are wrapped in the client's error.
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     let mut innermost: &(dyn Error + 'static) = &error;
     while let Some(current) = cause {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::document::{self, WorkLimit};
 use crate::{ToolError, ToolErrorClass, parameters};
 
-/// Elements that start and end a line.
+/// Elements that begin and end with a line break in the extracted text.
 const BLOCKS: &[&str] = &[
     "address",
     "article",
@@ -74,8 +74,8 @@ impl Page {
         self.html.select(&fixed("head > title")).next().map(text_of)
     }
 
-    /// Returns the texts of the elements that match `selector`, in document order. Fails if they exceed `bytes_max` in
-    /// total; nested matches repeat the same text.
+    /// Returns the texts of the elements that match `selector`, in document order. Fails if the texts exceed
+    /// `bytes_max` in total; nested matches repeat the same text.
     pub(super) fn texts(&self, selector: &Selector, bytes_max: usize) -> Result<Vec<String>, ToolError> {
         let mut texts = Vec::new();
         let mut bytes = 0;
@@ -156,11 +156,11 @@ fn fixed(css: &str) -> Selector {
     Selector::parse(css).expect("the selector is a constant that the tests use")
 }
 
-/// Returns the visible text of `element`: a line for each block, with single spaces inside.
+/// Returns the visible text of `element`: one line for each block, with single spaces between words.
 pub(super) fn text_of(element: ElementRef<'_>) -> String {
     let mut lines = vec![String::new()];
     let mut hidden = 0_usize;
-    // Not recursive, because the page determines the nesting depth.
+    // This is not recursive, because the page determines the nesting depth.
     for edge in element.traverse() {
         let (node, opens) = match edge {
             Edge::Open(node) => (node, true),
@@ -217,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn nested_matches_count_towards_one_size_limit() {
+    fn the_size_limit_applies_to_all_matches_together() {
         let html = format!("{}deep{}", "<div>".repeat(10), "</div>".repeat(10));
         assert_eq!(page(&html).texts(&fixed("div"), 40).unwrap().len(), 10);
         assert_eq!(page(&html).texts(&fixed("div"), 39).unwrap_err().code, "output_too_large");
     }
 
     #[test]
-    fn urls_are_absolute_and_unique() {
+    fn links_and_images_have_absolute_urls_without_duplicates() {
         let html = r##"<a href="a.html">A</a><a href="/b">B</a><a href="a.html">again</a><a href="javascript:x()">no</a>
             <a href="#top">top</a><a href="http://[bad">no</a><img src="//cdn.example.com/i.png" alt="I"><img src="i.png">"##;
         assert_eq!(

@@ -1,5 +1,5 @@
-//! Tools that contact servers, all through [`Client`](client::Client): the only place that opens connections and checks
-//! hosts, addresses, sizes and time limits.
+//! Tools that contact servers. All connections are opened by [`Client`](client::Client), which checks hosts, addresses,
+//! sizes and time limits.
 
 mod body;
 mod charset;

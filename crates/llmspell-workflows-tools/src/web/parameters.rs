@@ -55,7 +55,7 @@ pub(super) fn schema() -> Map<String, Value> {
             "additionalProperties": {"type": ["string", "number", "boolean"]},
             "description": "Headers by name.",
         },
-        "body": {"description": "The body: a string is sent as it is, anything else as JSON."},
+        "body": {"description": "The body: a string is sent unchanged, any other value as JSON."},
         "auth": {
             "type": "object",
             "description": "Credentials: {type: basic, username, password} or {type: bearer, token}.",
@@ -95,8 +95,8 @@ pub(super) fn timeout(seconds: Option<f64>) -> Option<Duration> {
 impl RequestParameters {
     /// Builds the described request.
     ///
-    /// POST and PATCH carry the step's idempotency key, so that a server that supports this header answers a repeated
-    /// attempt without doing the work twice.
+    /// POST and PATCH requests carry the step's idempotency key. A server that supports this header answers a repeated
+    /// attempt without performing the request twice.
     pub(super) fn into_request(self, context: &ToolContext) -> Result<Request, ToolError> {
         let method = self.method.as_deref().unwrap_or("GET");
         let method = Method::from_bytes(method.as_bytes())
@@ -162,7 +162,8 @@ fn text_of(value: &Value) -> String {
 
 fn header_name(name: &str) -> Result<HeaderName, ToolError> {
     let header = name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not a valid header name")))?;
-    // A value that does not match the body would make the server wait for more, or read the rest as a separate request.
+    // A length that does not match the body would make the server wait for more data, or read the rest as a separate
+    // request.
     if matches!(header, CONTENT_LENGTH | TRANSFER_ENCODING) {
         let message = format!("the header `{name}` cannot be set: it is derived from the body");
         return Err(parameters::invalid(message).with_help("remove it"));

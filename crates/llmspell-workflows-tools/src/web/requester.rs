@@ -58,7 +58,7 @@ impl HttpRequester {
                     "url": {"type": "string", "description": "The final URL after redirects."},
                     "status": {"type": "integer"},
                     "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "body": {"description": "Parsed JSON, decoded text, or anything else as base64."},
+                    "body": {"description": "Parsed JSON, decoded text, or any other content as base64."},
                     "body_type": {"enum": ["json", "text", "base64"]},
                     "attempts": {"type": "integer", "minimum": 1},
                 },

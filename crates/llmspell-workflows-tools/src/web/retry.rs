@@ -8,7 +8,7 @@ use super::client::{Client, Request, Response};
 use super::failure;
 use crate::{ToolContext, ToolError, ToolErrorClass};
 
-/// How often and when a request is retried; not at all by default.
+/// The number and timing of a request's retries; a request is not retried by default.
 #[derive(Deserialize, Default)]
 #[serde(from = "RetryParameter")]
 pub(super) struct Retry {
@@ -18,7 +18,7 @@ pub(super) struct Retry {
     multiplier: f64,
 }
 
-/// Either the number of retries, or all settings.
+/// The parameter `retry`: either the number of retries or an object with all settings.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RetryParameter {
@@ -99,13 +99,13 @@ pub(super) fn schema() -> Value {
     })
 }
 
-/// A response and the number of attempts it took.
+/// A response and the number of attempts made.
 pub(super) struct RetryOutcome {
     pub(super) response: Response,
     pub(super) attempts: u32,
 }
 
-/// Sends `request` until it gets a response that is not worth retrying, or no attempts are left.
+/// Sends `request` until the response is not retryable or no attempts are left.
 pub(super) async fn send(
     client: &Client,
     request: &Request,

@@ -14,7 +14,7 @@ use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, parameters};
 
-/// Names that a selector must not have: properties of the result, and names by which references address the whole
+/// Names that a selector must not have: properties of the result, and names with which references address the whole
 /// output.
 const RESERVED: &[&str] = &["url", "links", "images", "meta", "missing", "result", "results", "output"];
 /// The property that holds the text of `selector`.
@@ -85,7 +85,7 @@ fn parameter_schema() -> Value {
             },
             "wait_for_js": {
                 "const": false, "default": false,
-                "description": "scripts of a page are never run",
+                "description": "the scripts of a page are never run",
             },
             "extract_links": flag("Add `links` to the result: [{url, text}]."),
             "extract_images": flag("Add `images` to the result: [{url, alt}]."),
@@ -122,7 +122,7 @@ fn result_schema() -> Value {
         },
         "additionalProperties": {
             "type": ["string", "null"],
-            "description": "The text that the selector with this name matched, a line for each match; null without a match.",
+            "description": "The text that the selector with this name matched, one line for each match; null without a match.",
         },
     })
 }
@@ -203,7 +203,7 @@ impl Extraction {
     }
 }
 
-/// Fails if the response is not a page, but for example a PDF or an image.
+/// Fails if the response is not a page, for example if it is a PDF or an image.
 fn check_page(content_type: &str, url: &Url) -> Result<(), ToolError> {
     let media_type = body::media_type(content_type);
     if media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("xml") {

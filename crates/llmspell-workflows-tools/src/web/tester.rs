@@ -20,7 +20,7 @@ impl ApiTester {
         let spec = ToolSpec {
             name: "api_tester",
             aliases: &["api_test"],
-            description: "Sends a request to an HTTP API and reports the response and its timing, whatever the status.",
+            description: "Sends a request to an HTTP API and reports the response and its timing, regardless of the status.",
             category: Category::Api,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],
@@ -82,7 +82,7 @@ impl Tool for ApiTester {
     }
 }
 
-/// Returns the duration in milliseconds, to the microsecond.
+/// Returns the duration in milliseconds, with microsecond precision.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
 }

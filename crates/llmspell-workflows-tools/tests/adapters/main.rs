@@ -1,4 +1,4 @@
-//! The activities of this crate in a running engine.
+//! The engine runs steps with the activities of this crate.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod shell;
@@ -30,7 +30,7 @@ fn engine(policy: Policy) -> Engine {
     Engine::builder().activities(activities(registry, policy).unwrap()).schemas(JsonSchemas::new()).build()
 }
 
-/// Runs a step in an empty directory.
+/// Runs a workflow with a single step in an empty directory.
 async fn run(step: Step) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     run_in(policy(&folder), step).await
@@ -44,7 +44,7 @@ fn error(finished: &Finished) -> &StepError {
     finished.error.as_ref().unwrap_or_else(|| panic!("the run completed with {}", finished.output))
 }
 
-/// Validates a definition with this single step, under the policy of an empty directory.
+/// Validates a definition with a single step, under a policy whose only root is an empty directory.
 fn problems(step: Step) -> Vec<Problem> {
     let folder = tempfile::tempdir().unwrap();
     engine(policy(&folder)).validate(Definition::sequence("test", [step]))

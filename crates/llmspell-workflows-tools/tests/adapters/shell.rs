@@ -31,7 +31,7 @@ async fn output_and_exit_code_are_returned() {
 }
 
 #[tokio::test]
-async fn the_process_receives_the_identity_of_its_step() {
+async fn environment_variables_identify_the_run_and_the_step() {
     let command = "echo $SPELLFLOW_RUN_ID $SPELLFLOW_STEP_PATH $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY";
     let finished = run(shell(json!({"command": command}))).await;
     let id = finished.run_id;
@@ -39,7 +39,7 @@ async fn the_process_receives_the_identity_of_its_step() {
 }
 
 #[tokio::test]
-async fn failures_have_a_class_and_a_code() {
+async fn each_failure_has_the_documented_class_and_code() {
     for (params, class, code, message) in [
         (json!({"command": "echo why >&2; exit 3"}), ErrorClass::Transient, "process_failed", "exit code 3: why"),
         (json!({"command": "kill -TERM $$"}), ErrorClass::Transient, "process_failed", "by signal 15"),
@@ -72,7 +72,7 @@ async fn only_programs_allowed_by_the_policy_are_started() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].place.field.as_str(), found[0].message.contains("does not allow")), (field, true));
     }
-    // A name that is only known at run time is refused at run time.
+    // A program whose name is not known before the run is refused during the run.
     let dynamic = Definition::sequence("test", [shell(json!({"argv": ["{{ program }}"]}))]);
     let input = WorkflowInput::new(json!({"program": "cat"}));
     let finished = engine(some()).run(dynamic, input).await.unwrap();
@@ -105,7 +105,7 @@ async fn endless_output_is_refused_and_the_process_is_stopped() {
 }
 
 #[tokio::test]
-async fn retries_pass_their_attempt_number_and_keep_the_idempotency_key() {
+async fn each_retry_passes_its_attempt_number_and_the_same_idempotency_key() {
     let command = "echo $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY >> log; [ $SPELLFLOW_ATTEMPT = 3 ]";
     let retry = Retry::attempts(3).with_initial_delay(Duration::from_millis(1));
     let folder = tempfile::tempdir().unwrap();
@@ -116,14 +116,15 @@ async fn retries_pass_their_attempt_number_and_keep_the_idempotency_key() {
     assert_eq!(log, format!("1 {id}/main/go\n2 {id}/main/go\n3 {id}/main/go\n"));
 }
 
-/// A background process holds a pipe open; reading its other end finishes only when all these processes are gone.
+/// A background process holds a pipe open; the read from the other end of the pipe finishes only when every process
+/// that holds the pipe has ended.
 #[tokio::test]
 async fn no_process_outlives_its_step() {
     for (end, params) in [
-        ("it exits", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & exec 1>&- 2>&-"})),
-        ("it times out", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & wait"})),
+        ("its leader exits", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & exec 1>&- 2>&-"})),
+        ("the step times out", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & wait"})),
         (
-            "it ignores the request",
+            "its leader ignores SIGTERM",
             json!({"command": "trap '' TERM; exec 3>held; echo up >&3; sleep 1000 & wait; sleep 1000"}),
         ),
     ] {
@@ -131,10 +132,10 @@ async fn no_process_outlives_its_step() {
         let pipe = folder.path().join("held");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let (sender, held) = tokio::sync::oneshot::channel();
-        // Not joined: if a process is left behind, this thread reads forever.
+        // The thread is not joined, because it would read forever if a process were left behind.
         std::thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
         run_in(policy(&folder), shell(params).with_timeout(Duration::from_millis(300))).await;
         let read = tokio::time::timeout(Duration::from_secs(20), held).await;
-        assert_eq!(read.unwrap_or_else(|_| panic!("a process is left behind if {end}")).unwrap(), "up\n");
+        assert_eq!(read.unwrap_or_else(|_| panic!("a process is left behind when {end}")).unwrap(), "up\n");
     }
 }

@@ -72,7 +72,7 @@ fn names_and_parameters_are_checked_before_a_run() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_its_class_code_and_help() {
+async fn a_failed_step_keeps_the_class_code_and_help_of_the_tool_error() {
     let finished =
         run(Step::tool("read", "file_operations", json!({"operation": "read", "path": "/etc/passwd"}))).await;
     let error = error(&finished);
@@ -83,7 +83,7 @@ async fn a_failure_keeps_its_class_code_and_help() {
 
 #[tokio::test]
 async fn a_tool_stops_when_its_step_times_out() {
-    // An endless query, which watches the cancellation token passed by the step.
+    // The query is endless, but watches the cancellation token that the step passes.
     let params = json!({"operation": "query", "input": null, "query": "last(repeat(1))"});
     let step = Step::tool("query", "json_processor", params).with_timeout(Duration::from_millis(50));
     let finished = run(step).await;
@@ -92,7 +92,7 @@ async fn a_tool_stops_when_its_step_times_out() {
 }
 
 #[tokio::test]
-async fn validate_steps_and_rule_engine_use_the_engines_schemas_and_expressions() {
+async fn validate_steps_check_json_schemas_and_rule_engine_evaluates_expressions() {
     let schema = json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
     let validate = Validate { data: json!({"n": "one"}), schema: Some(schema), ..Validate::default() };
     let finished = run(Step::new("check", StepKind::Validate(validate))).await;

@@ -13,7 +13,7 @@ pub(crate) struct TestDirectory {
 }
 
 impl TestDirectory {
-    /// Creates the directory, with a policy modified by `change`.
+    /// Creates the directory and its tools, after `change` has modified the default policy.
     pub(crate) fn new(change: impl FnOnce(&mut Policy)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
@@ -30,7 +30,7 @@ impl TestDirectory {
         self.folder.path().join("root")
     }
 
-    /// Creates a file in the root, and its parent directories.
+    /// Creates a file in the root, together with its parent directories.
     pub(crate) fn file(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -42,19 +42,19 @@ impl TestDirectory {
         std::fs::read_to_string(self.root().join(path)).unwrap()
     }
 
-    /// Returns the names in a directory of the root, sorted.
+    /// Returns the names of the entries of a directory in the root, sorted.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         names(&self.root().join(path))
     }
 
-    /// Calls a tool and checks that the result matches its schema.
+    /// Calls a tool, and checks that the result matches the tool's result schema.
     pub(crate) async fn call(&self, tool: &str, parameters: Value) -> Result<Value, ToolError> {
         let result = self.tools.call(tool, parameters, &ToolContext::default()).await?;
         assert_eq!(self.tools.check_result(tool, &result).unwrap(), [], "{result}");
         Ok(result)
     }
 
-    /// Calls a tool that must fail, and returns the error code.
+    /// Calls a tool that is expected to fail, and returns the error code.
     pub(crate) async fn error_code(&self, tool: &str, parameters: Value) -> &'static str {
         match self.call(tool, parameters.clone()).await {
             Ok(result) => panic!("{parameters} returned {result}"),

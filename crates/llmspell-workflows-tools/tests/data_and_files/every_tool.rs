@@ -1,10 +1,11 @@
-//! Requirements on every data and file tool: valid closed schemas, helpful errors, results that match their schema.
+//! Every data and file tool has valid, closed schemas, reports helpful errors, and returns results that match its
+//! schema.
 
 use crate::directory::TestDirectory;
 use llmspell_workflows_tools::{Category, ToolSpec};
 use serde_json::{Value, json};
 
-/// Each tool with calls that succeed, and a misspelled parameter with its correct name.
+/// Returns each tool with calls that succeed, a misspelled parameter, and the correct name of that parameter.
 fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
     vec![
         (
@@ -100,7 +101,7 @@ async fn results_match_their_schemas() {
 }
 
 #[tokio::test]
-async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
+async fn error_for_an_unknown_parameter_suggests_the_nearest_name() {
     let directory = directory();
     for (tool, calls, wrong, right) in table() {
         let mut parameters = calls[0].clone();
@@ -115,7 +116,7 @@ async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
 }
 
 #[tokio::test]
-async fn an_unknown_operation_is_refused_with_the_nearest_name() {
+async fn error_for_an_unknown_operation_suggests_the_nearest_name() {
     let directory = directory();
     for (tool, wrong, right) in [
         ("json_processor", "qury", "query"),
@@ -181,7 +182,7 @@ fn every_schema_is_draft_7_and_closed() {
     }
 }
 
-/// Returns the pointers of object schemas with properties that accept additional ones.
+/// Returns the pointers of object schemas that have `properties` but accept additional properties.
 fn open_objects(schema: &Value, pointer: &str) -> Vec<String> {
     match schema {
         Value::Object(object) => {

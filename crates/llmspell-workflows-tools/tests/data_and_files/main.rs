@@ -1,4 +1,4 @@
-//! The data and file tools as callers use them: through a registry, under a policy.
+//! Callers use the data and file tools through a registry, under a policy.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod directory;

@@ -30,7 +30,7 @@ async fn files_can_be_written_read_and_appended_to() {
 }
 
 #[tokio::test]
-async fn replacing_keeps_permissions_and_follows_links() {
+async fn replacing_a_file_keeps_its_permissions_and_follows_links() {
     let directory = TestDirectory::new(|_| ());
     directory.file("a", "old");
     std::fs::set_permissions(directory.root().join("a"), PermissionsExt::from_mode(0o640)).unwrap();
@@ -114,7 +114,7 @@ async fn files_and_directories_can_be_copied_and_moved() {
 }
 
 #[tokio::test]
-async fn directories_are_deleted_only_with_recursive_and_roots_never() {
+async fn directories_are_deleted_only_with_recursive_and_roots_are_never_deleted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("keep/inner")).unwrap();
     let directory = TestDirectory::new(|policy| {
@@ -201,7 +201,7 @@ async fn read_roots_are_read_only() {
 }
 
 #[tokio::test]
-async fn size_depth_and_file_type_are_checked() {
+async fn large_files_deep_directories_and_invalid_paths_are_refused() {
     let directory = TestDirectory::new(|policy| policy.file_bytes_max = 4);
     directory.file("large", "12345");
     directory.file("fits", "1234");

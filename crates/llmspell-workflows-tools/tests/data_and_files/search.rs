@@ -1,4 +1,4 @@
-//! `file_search` finds lines in a fixed order and reports what it skipped.
+//! `file_search` returns matches in a fixed order and counts the files that it skipped.
 
 use std::os::unix::fs::symlink;
 
@@ -28,7 +28,7 @@ fn positions(result: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn options_select_what_is_searched() {
+async fn options_select_the_files_and_lines_that_match() {
     let directory = directory();
     let table = [
         (
@@ -93,7 +93,7 @@ async fn skipped_files_and_unlisted_matches_are_counted() {
 }
 
 #[tokio::test]
-async fn a_match_includes_the_surrounding_lines() {
+async fn matches_include_the_surrounding_lines() {
     let result = directory().call(TOOL, json!({"pattern": "two", "path": "a.txt", "context_lines": 9})).await.unwrap();
     let expected = json!([{
         "path": "a.txt", "line": 2, "column": 1, "text": "two hit", "before": ["one"], "after": ["three"],

@@ -1,4 +1,4 @@
-//! `file_writer` writes files atomically.
+//! `file_writer` writes files in each format and replaces them atomically.
 
 use crate::directory::TestDirectory;
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn each_format_writes_the_documented_content() {
 }
 
 #[tokio::test]
-async fn parent_directories_are_created_and_files_replaced() {
+async fn parent_directories_are_created_and_existing_files_are_replaced() {
     let directory = TestDirectory::new(|_| ());
     let write = |input: &str| json!({"path": "x/y/a.txt", "input": input});
     assert_eq!(

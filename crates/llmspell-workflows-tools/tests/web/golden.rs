@@ -1,8 +1,8 @@
-//! Requests and responses of each search provider as documented, with the responses reduced to the relevant fields.
+//! The documented requests and responses of each search provider; the responses are reduced to the relevant fields.
 
 use serde_json::{Value, json};
 
-/// The request and the response of a provider for one kind of search.
+/// The request to a provider and its response, for one kind of search.
 pub(crate) struct Golden {
     pub(crate) provider: &'static str,
     pub(crate) parameters: Value,
@@ -13,7 +13,7 @@ pub(crate) struct Golden {
     pub(crate) results: Value,
 }
 
-/// Returns all providers with all kinds of search that they support, except `duckduckgo`, which has no JSON API.
+/// Returns every kind of search of every provider, except `duckduckgo`, which has no JSON API.
 pub(crate) fn all() -> impl Iterator<Item = Golden> {
     web().into_iter().chain(news()).chain(images())
 }

@@ -33,7 +33,7 @@ async fn private_hosts_are_refused_unless_listed() {
 }
 
 #[tokio::test]
-async fn a_host_rule_with_a_port_allows_only_that_port() {
+async fn a_host_rule_with_a_port_allows_only_this_port() {
     let server = Server::start(|_| Reply::status(200)).await;
     let port = server.address.port();
     let mut policy = Policy::default();
@@ -73,7 +73,7 @@ async fn redirects_are_checked_against_the_host_rules() {
 }
 
 #[tokio::test]
-async fn the_size_limit_applies_while_a_body_streams() {
+async fn a_streamed_body_is_refused_once_it_exceeds_the_size_limit() {
     let server = Server::start(|request| match request.target.as_str() {
         "/endless" => Reply::Endless,
         path => Reply::ok("text/plain", "x".repeat(path[1..].parse().unwrap())),
@@ -101,7 +101,7 @@ async fn a_request_to_a_hanging_server_times_out() {
             assert_eq!((error.class, error.code), (ToolErrorClass::Timeout, "request_timed_out"), "{tool} {path}");
         }
     }
-    // The parameter can only shorten the policy's limit.
+    // The `timeout` parameter can only shorten the policy's limit.
     let tools = server.tools();
     let started = Instant::now();
     let error = call(&tools, "api_tester", json!({"input": server.url("/"), "timeout": 0.05})).await.unwrap_err();

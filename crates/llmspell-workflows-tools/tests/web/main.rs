@@ -1,4 +1,4 @@
-//! The web tools against a server on loopback.
+//! Tests of the web tools against a server on loopback.
 #![cfg(feature = "web")]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

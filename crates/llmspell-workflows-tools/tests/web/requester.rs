@@ -1,4 +1,4 @@
-//! `http_requester`: what it sends, what it returns, and when it retries.
+//! `http_requester` sends requests as described, decodes responses, and retries only when asked to.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,7 +7,7 @@ use llmspell_workflows_tools::{Policy, ToolContext, ToolErrorClass, standard};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn requests_are_sent_as_described() {
+async fn requests_have_the_method_headers_and_body_of_the_parameters() {
     let server = Server::start(|_| Reply::json(&json!({"ok": true}))).await;
     let tools = server.tools();
     let url = server.url("/things?a=b%20c");
@@ -83,7 +83,7 @@ async fn responses_are_decoded_by_their_content_type() {
 }
 
 #[tokio::test]
-async fn an_error_status_fails_the_call_unless_allowed() {
+async fn an_error_status_fails_the_call_unless_it_is_allowed() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
     let tools = server.tools();
     for (status, class) in [
@@ -151,7 +151,7 @@ async fn cancelling_the_call_ends_the_delay_between_attempts() {
 }
 
 #[tokio::test]
-async fn tools_of_a_registry_share_a_connection() {
+async fn tools_of_a_registry_reuse_the_same_connection() {
     let server = Server::start(|_| Reply::ok("text/html", "<p>x</p>")).await;
     let tools = server.tools();
     for tool in ["http_requester", "api_tester", "web_scraper", "http_requester"] {

@@ -1,4 +1,5 @@
-//! Search, scrape, summarize, analyze: each tool accepts the result of the previous one, as workflows reference it.
+//! Each tool in a chain of search, scraping, summary and analysis accepts the result of the previous tool, as workflows
+//! reference it.
 
 use llmspell_workflows_tools::standard;
 use serde_json::json;

@@ -41,7 +41,7 @@ async fn selector_names_become_properties() {
 }
 
 #[tokio::test]
-async fn a_single_selector_returns_the_content() {
+async fn the_text_of_a_single_selector_is_returned_as_content() {
     assert_eq!(
         scrape(json!({"selector": "h1, li"})).await,
         json!({"title": "Site | News", "content": "Solar power\none\ntwo", "missing": []})

@@ -1,4 +1,4 @@
-//! `web_searcher` sends each provider's request as documented and reads its response.
+//! `web_searcher` sends requests as each provider documents them, and reads the responses.
 
 use llmspell_workflows_tools::{Policy, Registry, ToolErrorClass, standard};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::golden::{self, Golden};
 use crate::support::{RecordedRequest, Reply, Server, call};
 
-/// Returns a registry whose provider is at `server`, with a key if it needs one.
+/// Returns a registry whose policy sets the endpoint of `provider` to `server`, and a key if the provider needs a key.
 fn tools(server: &Server, provider: &str) -> Registry {
     let mut settings = json!({"endpoint": server.url("")});
     if provider != "duckduckgo" {
@@ -20,7 +20,7 @@ fn tools(server: &Server, provider: &str) -> Registry {
     standard(policy.into()).unwrap()
 }
 
-/// Searches with `provider`, which responds with `reply`; returns the request and the results.
+/// Searches with `provider`, whose server responds with `reply`; returns the request and the results.
 async fn search(provider: &str, parameters: Value, reply: Reply) -> (RecordedRequest, Value) {
     let server = Server::start(move |_| reply.clone()).await;
     let mut parameters = parameters;
@@ -88,7 +88,7 @@ async fn a_search_without_results_returns_an_empty_list() {
 }
 
 #[tokio::test]
-async fn each_kind_of_refusal_has_its_own_error() {
+async fn each_kind_of_refusal_has_a_specific_error() {
     let challenge = r#"<form id="challenge-form"></form>"#;
     for (provider, reply, class, code) in [
         ("brave", Reply::status(401), ToolErrorClass::Configuration, "search_key_refused"),
@@ -132,7 +132,7 @@ async fn unsupported_options_of_a_provider_are_refused() {
 }
 
 #[tokio::test]
-async fn the_error_names_a_missing_setting() {
+async fn error_names_a_missing_setting() {
     for (provider, expected) in [
         ("brave", "search.providers.brave.api_key_env"),
         ("tavily", "search.providers.tavily.api_key_env"),
@@ -157,7 +157,7 @@ async fn an_unknown_provider_is_refused() {
 }
 
 #[test]
-fn an_unknown_provider_in_the_policy_is_refused_when_tools_are_created() {
+fn an_unknown_provider_in_the_policy_is_refused_when_the_registry_is_created() {
     for (search, expected) in [
         (
             json!({"default_provider": "altavista"}),

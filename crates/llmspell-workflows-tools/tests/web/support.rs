@@ -1,4 +1,4 @@
-//! A loopback server that records requests and responds as a test specifies.
+//! A server on loopback that records requests and sends the replies that a test specifies.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 #[derive(Debug, Clone)]
 pub(crate) struct RecordedRequest {
     pub(crate) method: String,
-    /// Path and query.
+    /// The path and query of the URL.
     pub(crate) target: String,
     headers: hyper::HeaderMap,
     pub(crate) body: String,
@@ -36,18 +36,18 @@ impl RecordedRequest {
 /// The server's response to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    /// Status, headers, body.
+    /// A status, headers and a body.
     Full(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Status 200 and a body that never ends.
+    /// Status 200 with a body that never ends.
     Endless,
-    /// Nothing, forever.
+    /// No response at all; the connection stays open.
     Hang,
-    /// Headers, then nothing.
+    /// Headers without a body; the connection stays open.
     HangInBody,
 }
 
 impl Reply {
-    /// Status 200 with a body of this content type.
+    /// Creates a reply with status 200 and a body of this content type.
     pub(crate) fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::Full(200, vec![("content-type", content_type.to_owned())], body.into())
     }
@@ -65,7 +65,7 @@ impl Reply {
     }
 }
 
-/// The server, which runs until the test's runtime ends.
+/// A server that runs until the test's runtime ends.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<RecordedRequest>>>,
@@ -86,7 +86,7 @@ impl Server {
                 accepted.fetch_add(1, Ordering::SeqCst);
                 let (reply, recorded) = (Arc::clone(&reply), Arc::clone(&recorded));
                 let service = service_fn(move |request| respond(request, Arc::clone(&reply), Arc::clone(&recorded)));
-                // Some tests have clients that disconnect.
+                // Ignore errors, because some tests have clients that disconnect.
                 tokio::spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -111,7 +111,7 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Returns a policy that allows this server, but nothing else on this machine.
+    /// Returns a policy that allows this server, but no other server on this machine.
     pub(crate) fn policy(&self) -> Policy {
         let mut policy = Policy::default();
         policy.hosts = vec!["*".to_owned(), self.address.to_string()];
@@ -124,7 +124,7 @@ impl Server {
     }
 }
 
-/// Calls a tool and checks that the result matches its schema.
+/// Calls a tool, and checks that the result matches the tool's result schema.
 pub(crate) async fn call(tools: &Registry, tool: &str, parameters: Value) -> Result<Value, ToolError> {
     let result = tools.call(tool, parameters, &ToolContext::default()).await?;
     assert_eq!(tools.check_result(tool, &result).unwrap(), [], "{result}");

@@ -4,7 +4,7 @@ use crate::support::{Reply, Server, call};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn every_status_is_a_result() {
+async fn every_status_is_returned_as_a_result() {
     let server = Server::start(|request| match request.target.as_str() {
         "/ok" => Reply::json(&json!({"score": 7})),
         "/text" => Reply::ok("text/plain; charset=latin1", b"caf\xe9"),

@@ -88,7 +88,7 @@ impl Command {
     }
 }
 
-/// Returns a string as it is, and anything else as JSON.
+/// Returns a string unchanged, and any other value as JSON.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::time::{Instant, sleep};
 
-/// How long processes left behind have to stop after they are asked to, before they are killed.
+/// How long leftover processes may take to stop when asked, before they are killed.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
 /// How often a stopping group is checked.
@@ -31,7 +31,7 @@ impl ProcessGroup {
     /// Stops the remaining processes of the group after its leader has exited, and waits until none is left; processes
     /// that do not stop in time are killed.
     ///
-    /// A process that has exited but has not been reaped by the init process still counts.
+    /// A process that has exited but has not been reaped by the init process is still waited for.
     pub(super) async fn end(mut self) {
         self.terminate();
         let deadline = Instant::now() + LEFTOVER_GRACE;

@@ -21,11 +21,17 @@ use command::Command;
 
 /// Runs a command line or a program, for steps of type `shell`.
 ///
-/// The parameters are `command`, a command line for `sh -c`, or `argv`, a program with its arguments; `cwd`, a
-/// directory within the policy's roots; `stdin`, a string, or any other value as JSON; `env`, added to the environment
-/// of this process; and `allow_failure`. The output is `{stdout, stderr, exit_code}`. If a signal terminated the
-/// process, the exit code is 128 plus the signal's number. A non-zero exit code fails the step with the end of the
-/// process's output, unless `allow_failure` is set.
+/// The parameters are:
+///
+/// - `command`, a command line for `sh -c`, or `argv`, a program with its arguments;
+/// - `cwd`, a directory within the policy's roots;
+/// - `stdin`, a string, or any other value as JSON;
+/// - `env`, variables that are added to the environment inherited from this process;
+/// - `allow_failure`.
+///
+/// The output is `{stdout, stderr, exit_code}`. If a signal terminated the process, the exit code is 128 plus the
+/// signal's number. A non-zero exit code fails the step with the end of the process's output, unless `allow_failure` is
+/// set.
 ///
 /// The program (`sh` for a command line) must be listed in the policy's `programs`. The process also receives
 /// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It leads its own
@@ -33,7 +39,7 @@ use command::Command;
 pub struct Shell {
     policy: Arc<Policy>,
     sandbox: Sandbox,
-    /// The schema of the parameters, compiled when a definition has such a step.
+    /// The schema of the parameters, compiled when a definition first contains a `shell` step.
     schema: OnceLock<(Value, Result<Schema, ToolError>)>,
 }
 

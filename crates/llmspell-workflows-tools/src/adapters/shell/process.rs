@@ -15,14 +15,15 @@ use tokio::{
 
 use super::{command::Command, group::ProcessGroup};
 
-/// How long a process has to stop after it is asked to, before it is killed. It must be shorter than the engine's
-/// grace.
+/// How long a process may take to stop when asked, before it is killed. This must be shorter than the engine's grace
+/// period.
 const TERM_WAIT: Duration = Duration::from_secs(2);
 
-/// How long output is still read after every process in the group has ended; a process outside may hold the pipe open.
+/// How long to keep reading output after every process in the group has ended; a process outside the group may still
+/// hold the pipe open.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How many bytes of a failed command's output, from its end, are included in the error.
+/// The number of bytes from the end of a failed command's output that are included in the error.
 const ERROR_OUTPUT_BYTES: usize = 4096;
 
 /// Runs `command` until it exits; returns `{stdout, stderr, exit_code}`.
@@ -74,7 +75,8 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
     })
 }
 
-/// Waits for the process while serving its pipes; stops its group after it exits or has to stop.
+/// Waits for the process to exit while reading and writing its pipes, then stops the rest of its group. Stops the
+/// process itself if the call is cancelled or the output is too large.
 async fn follow(
     child: &mut Child,
     group: ProcessGroup,
@@ -107,10 +109,10 @@ async fn follow(
     status.map_err(|error| StepError::transient("process_lost", format!("cannot wait for the process: {error}")))
 }
 
-/// Asks the process and its group to stop, and kills what does not stop in time.
+/// Asks the process and its group to stop, and kills processes that do not stop in time.
 async fn stop(child: &mut Child, group: ProcessGroup) {
     group.terminate();
-    // The result of waiting does not matter; waiting prevents the process from remaining as a zombie.
+    // The exit status does not matter; waiting prevents the process from remaining as a zombie.
     if timeout(TERM_WAIT, child.wait()).await.is_err() {
         group.kill();
         let _ = child.wait().await;
@@ -130,7 +132,7 @@ async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
 async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, bytes_max: usize) -> Result<(), StepError> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut pipe = pipe.take(bytes_max as u64 + 1);
-    // A broken pipe has ended.
+    // A read error is treated as the end of the pipe.
     let _ = pipe.read_to_end(into).await;
     if into.len() > bytes_max {
         let message = format!("the process wrote more than {bytes_max} bytes");
@@ -161,7 +163,7 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
     StepError::new(class, code, message).with_details(details)
 }
 
-/// Returns the end of a text.
+/// Returns at most [`ERROR_OUTPUT_BYTES`] from the end of a text.
 fn tail(text: &Value) -> &str {
     let text = text.as_str().unwrap_or_default();
     let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);

@@ -14,9 +14,9 @@ const NUMBERS_MAX: usize = 4_000_000;
 
 /// Computes statistics of each column in one pass over the rows.
 ///
-/// A column's type is the narrowest that matches all of its cells: `integer, number, boolean, date, string`, or
+/// A column's type is the narrowest type that matches all of its cells: `integer, number, boolean, date, string`, or
 /// `empty`. `min, max, mean, median` and `stddev` (of a sample, with n − 1) are computed for numeric columns. Memory is
-/// bounded: after a million distinct values, `distinct` is a lower bound, as `distinct_is_minimum` says; after four
+/// bounded: after a million distinct values, `distinct` is a lower bound and `distinct_is_minimum` is true; after four
 /// million numbers, the median is omitted.
 pub(super) fn analyze(rows: &mut Rows<'_>, top: usize) -> Result<Value, ToolError> {
     let mut columns: Vec<Column> = rows.columns().iter().map(|name| Column::new(name)).collect();
@@ -60,7 +60,7 @@ pub(super) fn column_schema() -> Value {
     })
 }
 
-/// How many more values may be kept.
+/// The number of values that may still be kept.
 struct MemoryBudget {
     distinct: usize,
     numbers: usize,
@@ -159,7 +159,7 @@ impl Column {
     }
 }
 
-/// Mean and variance in one pass by Welford's method, which stays precise for large means.
+/// Computes mean and variance in one pass with Welford's method, which stays precise for large means.
 #[derive(Default)]
 struct Moments {
     count: usize,

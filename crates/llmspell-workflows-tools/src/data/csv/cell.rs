@@ -4,7 +4,7 @@ use serde_json::{Number, Value, json};
 
 use crate::data::condition::{Operator, Test};
 
-/// Converts a cell to JSON: an empty cell becomes null, and with `infer` numbers and booleans are recognized.
+/// Converts a cell to JSON: an empty cell becomes null, and with `infer`, numbers and booleans are recognized.
 ///
 /// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, and integers beyond 64 bits.
 pub(super) fn to_value(cell: &str, infer: bool) -> Value {
@@ -43,7 +43,7 @@ pub(super) fn is_date(cell: &str) -> bool {
         || (cell.len() > 10 && jiff::Timestamp::from_str(cell).is_ok())
 }
 
-/// Applies the test to a cell, which is read as the type it is compared with: a number, a boolean or a string.
+/// Applies the test to a cell, which is converted to the type of the test's value: a number, a boolean or a string.
 pub(super) fn passes(cell: &str, op: Operator, test: &Test) -> bool {
     if cell.is_empty() {
         return test.passes(None);
@@ -67,7 +67,7 @@ fn numeric(cell: &str) -> Option<Value> {
     integer.or_else(|| number(cell).and_then(Number::from_f64).map(Value::Number))
 }
 
-/// Parses the cell as a number only if it is written as in JSON, so that no information is lost.
+/// Parses the cell as a number only if the number is written as in JSON, so that no information is lost.
 fn plain_number(cell: &str) -> Option<Value> {
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_finite_and_fills_the_whole_cell() {
+    fn only_finite_numbers_that_fill_the_whole_cell_are_parsed() {
         for (cell, expected) in
             [("1e5", Some(1e5)), (" -1.5 ", Some(-1.5)), ("inf", None), ("NaN", None), ("1e999", None), ("1 kg", None)]
         {

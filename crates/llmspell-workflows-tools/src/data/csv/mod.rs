@@ -33,15 +33,16 @@ const TOP_MAX: usize = 1000;
 /// The table is the text `input`, or the file `options.path` within the policy's `read_roots`. All operations accept
 /// the options `delimiter` (one ASCII character, `,` by default) and `has_headers` (true by default; otherwise the
 /// columns are named `column_1` and so on). Operations that return rows as JSON also accept `infer_types` (true by
-/// default: numbers, booleans and empty cells become JSON values). The other options depend on the operation:
+/// default), which converts numbers, booleans and empty cells to JSON values. The other options depend on the
+/// operation:
 ///
 /// - `analyze`: `top` (5), the number of frequent values. Returns `{rows, columns: [{name, type, count, nulls,
 ///   distinct, top, min, max, mean, median, stddev}]}`.
 /// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text). Returns `{format, rows, output}`.
 /// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000). Returns `{rows, matched,
-///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if it is
-///   a string; an empty cell is null.
-/// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`, the same for the same seed.
+///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if the
+///   value is a string; an empty cell is null.
+/// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`; the same seed yields the same sample.
 ///
 /// A row with more or fewer cells than the header is an error that names its line.
 pub(crate) struct CsvAnalyzer {
@@ -184,7 +185,7 @@ fn check_limit(name: &str, value: usize, max: usize) -> Result<usize, ToolError>
 impl Options {
     /// Rejects options that belong to other operations.
     fn check(&self, operation: Operation) -> Result<(), ToolError> {
-        // Statistics and text formats use the cells as written.
+        // Statistics and text formats do not convert cells.
         let returns_values = match operation {
             Operation::Analyze => false,
             Operation::Convert => matches!(self.format, Some(Format::Json | Format::Jsonl)),
@@ -220,7 +221,7 @@ impl Options {
 fn options_schema() -> Value {
     json!({
         "type": "object",
-        "description": "How to read the table, and options of the operation",
+        "description": "The format of the table, and options of the operation",
         "properties": {
             "path": { "type": "string", "minLength": 1, "description": "The path of a CSV file, instead of `input`" },
             "delimiter": { "type": "string", "minLength": 1, "maxLength": 1, "description": "The delimiter; `,` by default" },
@@ -229,7 +230,7 @@ fn options_schema() -> Value {
             "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: the number of frequent values per column; 5 by default" },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: the output format" },
             "conditions": { "type": "array", "items": condition_schema("column"), "description": "filter: the conditions on a row" },
-            "match": { "enum": ["all", "any"], "description": "filter: whether all conditions must be met, or any; `all` by default" },
+            "match": { "enum": ["all", "any"], "description": "filter: whether all conditions must be met, or at least one; `all` by default" },
             "max_rows": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "filter: the maximum number of rows to return; 10,000 by default" },
             "n": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "sample: the number of rows" },
             "seed": { "type": "integer", "minimum": 0, "description": "sample: the seed; 0 by default" },

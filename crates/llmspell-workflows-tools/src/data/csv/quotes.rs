@@ -1,6 +1,6 @@
 use std::io::{self, Read};
 
-/// Passes CSV through, and fails at its end if a quoted cell is still open.
+/// Passes CSV through, and fails at the end of the input if a quoted cell is still open.
 ///
 /// The CSV reader would read everything after the unclosed quote as one cell, silently losing rows.
 pub(super) struct QuoteChecker<R> {
@@ -9,7 +9,7 @@ pub(super) struct QuoteChecker<R> {
     position: CellPosition,
     line: u64,
     opened: u64,
-    /// The part of a byte order mark that may still follow.
+    /// The rest of a byte order mark that may still follow.
     mark: &'static [u8],
 }
 
@@ -19,7 +19,7 @@ enum CellPosition {
     Start,
     Plain,
     Quoted,
-    /// After a quote in a quoted cell: either an escaped quote or the end of the cell.
+    /// After a quote in a quoted cell; the quote is either the first half of an escaped quote or the end of the cell.
     AfterQuote,
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Condition {
     value: Option<Value>,
 }
 
-/// Distinguishes an explicit null, which is a value, from a missing field.
+/// Reads an explicit null as a value, so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -71,7 +71,7 @@ pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Resul
     Ok(json!({ "format": name, "rows": rows.count(), "output": output }))
 }
 
-/// Returns the first `rows_max` rows that pass, and counts all that do.
+/// Returns the first `rows_max` rows that pass, and counts all rows that pass.
 pub(super) fn filter(
     rows: &mut Rows<'_>,
     conditions: Vec<Condition>,
@@ -97,7 +97,7 @@ pub(super) fn filter(
     Ok(json!({ "rows": rows.count(), "matched": matched, "items": items, "truncated": truncated }))
 }
 
-/// Returns `n` random rows in their original order; the same for the same rows and seed.
+/// Returns `n` random rows in their original order. The same rows and seed yield the same sample.
 ///
 /// This is reservoir sampling: a single pass in which every row is equally likely.
 pub(super) fn sample(rows: &mut Rows<'_>, n: usize, seed: u64, infer: bool) -> Result<Value, ToolError> {
@@ -175,7 +175,8 @@ impl Budget {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014): small, fast and reproducible everywhere, which is all that sampling needs.
+/// SplitMix64 (Steele, Lea and Flood 2014): small, fast and reproducible on every platform, which suffices for
+/// sampling.
 struct Random(u64);
 
 impl Random {
@@ -187,7 +188,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number below `bound`; the bias is below 2^-40 for any table that fits into memory.
+    /// Returns a number below `bound`; the bias is below 2^-40 for every table that fits into memory.
     fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.next()) * bound as u128;
         usize::try_from(wide >> 64).expect("the result is below `bound`")

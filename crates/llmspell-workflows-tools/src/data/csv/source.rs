@@ -52,7 +52,7 @@ impl<'c> Rows<'c> {
         Ok(rows)
     }
 
-    /// Returns the column names; without a header, `column_1`, `column_2` and so on.
+    /// Returns the column names; if there is no header, they are `column_1`, `column_2` and so on.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -98,7 +98,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Converts an error of the CSV reader, adding its line.
+/// Converts an error of the CSV reader, and adds its line number.
 fn read_error(error: &csv::Error) -> ToolError {
     let unclosed = match error.kind() {
         ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<UnclosedQuote>()).copied(),
@@ -112,7 +112,7 @@ fn read_error(error: &csv::Error) -> ToolError {
     let at = line.map_or(String::new(), |line| format!("line {line}: "));
     let failed = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            invalid("invalid_csv", format!("{at}expected {expected_len} fields as in the rows before, got {len}"))
+            invalid("invalid_csv", format!("{at}expected {expected_len} fields as in the previous rows, got {len}"))
         }
         ErrorKind::Utf8 { .. } => invalid("invalid_csv", format!("{at}the row is not valid UTF-8"))
             .with_help("convert the file to UTF-8 first"),

@@ -66,7 +66,7 @@ async fn convert_keeps_every_cell() {
 }
 
 #[tokio::test]
-async fn filter_reads_a_cell_as_the_type_it_is_compared_with() {
+async fn filter_converts_cells_to_the_type_of_the_compared_value() {
     let table = [
         (json!([{"column": "age", "op": "gt", "value": 36}]), "all", vec!["Alan"]),
         (json!([{"column": "age", "op": "gt", "value": "36"}]), "all", vec!["Alan"]),
@@ -98,7 +98,7 @@ async fn filter_reads_a_cell_as_the_type_it_is_compared_with() {
 }
 
 #[tokio::test]
-async fn a_sample_is_the_same_for_the_same_seed() {
+async fn the_same_seed_yields_the_same_sample() {
     let text: String = std::iter::once("n\n".to_owned()).chain((0..1000).map(|n| format!("{n}\n"))).collect();
     let sample = async |seed: u64| {
         let parameters = json!({"operation": "sample", "input": text, "options": {"n": 20, "seed": seed}});
@@ -122,7 +122,7 @@ async fn invalid_csv_and_options_are_refused() {
     let analyze = |input: &str| json!({"operation": "analyze", "input": input});
     let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
     let table = [
-        (analyze("a,b\n1,2\n3\n"), "line 3: expected 2 fields as in the rows before, got 1"),
+        (analyze("a,b\n1,2\n3\n"), "line 3: expected 2 fields as in the previous rows, got 1"),
         (analyze("a,a\n"), "the header contains `a` twice"),
         (analyze(&wide), "the table has 1001 columns; the limit is 1000"),
         (json!({"operation": "analyze"}), "exactly one of `input` and `options.path` is required"),
@@ -156,7 +156,7 @@ async fn invalid_csv_and_options_are_refused() {
 }
 
 #[tokio::test]
-async fn files_are_read_within_the_roots_and_size_limit() {
+async fn only_files_within_the_roots_and_size_limit_are_read() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), "\u{feff}n\n1\n").unwrap();
     std::fs::write(folder.path().join("bad.csv"), b"n\n\xff\n").unwrap();
@@ -180,7 +180,7 @@ async fn files_are_read_within_the_roots_and_size_limit() {
 }
 
 #[tokio::test]
-async fn an_unclosed_quote_is_an_error_and_loses_no_rows() {
+async fn an_unclosed_quote_is_an_error() {
     for (text, line) in [
         ("a,b\n1,\"x\n2,y\n3,z\n", Some(2)),
         ("\u{feff}\"a,b\n1,2\n", Some(1)),
@@ -201,7 +201,7 @@ async fn an_unclosed_quote_is_an_error_and_loses_no_rows() {
 }
 
 #[tokio::test]
-async fn infer_types_is_refused_where_cells_stay_text() {
+async fn infer_types_is_refused_by_operations_that_return_text() {
     for (operation, format, is_accepted) in [
         ("analyze", None, false),
         ("convert", Some("csv"), false),

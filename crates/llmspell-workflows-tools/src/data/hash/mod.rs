@@ -25,11 +25,12 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Computes and verifies hashes of text, bytes and files.
 ///
-/// `input_type` says how `input` is read: as UTF-8 text, or as bytes encoded in base64 or hex. With `input_type: file`,
-/// the file at the path `file` is hashed in chunks instead. `hash` returns `{algorithm, format, hash, bytes}`. `verify`
-/// compares the hash in constant time with `expected_hash`, which is written in `format`, and returns `{algorithm,
-/// valid, bytes}` without revealing the hash. The default `algorithm` is sha256 and the default `format` is hex; hex
-/// may be upper case. MD5 and SHA-1 exist to check published checksums; they are not secure.
+/// `input_type` determines how `input` is decoded: as UTF-8 text, or as bytes encoded in base64 or hex. With
+/// `input_type: file`, the file at the path `file` is hashed in chunks instead. `hash` returns `{algorithm, format,
+/// hash, bytes}`. `verify` compares the hash in constant time with `expected_hash`, which is written in `format`, and
+/// returns `{algorithm, valid, bytes}` without revealing the hash. The default `algorithm` is sha256 and the default
+/// `format` is hex; hex may be upper case. MD5 and SHA-1 are provided to check published checksums; they are not
+/// secure.
 pub(crate) struct HashCalculator {
     spec: ToolSpec,
     services: Services,
@@ -93,9 +94,9 @@ enum Format {
 impl HashCalculator {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
-            "operation": { "enum": ["hash", "verify"], "description": "Compute a hash, or compare with an expected one" },
+            "operation": { "enum": ["hash", "verify"], "description": "Compute a hash, or compare it with an expected hash" },
             "algorithm": { "enum": ["md5", "sha1", "sha256", "sha512"], "description": "`sha256` by default" },
-            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "How `input` is read; `text` by default" },
+            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "How `input` is decoded; `text` by default" },
             "input": { "type": "string", "description": "The data to hash" },
             "file": { "type": "string", "minLength": 1, "description": "The path of the file to hash, with `input_type: file`" },
             "format": { "enum": ["hex", "base64"], "description": "The encoding of hashes; `hex` by default" },

@@ -4,7 +4,7 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::path::{Part, Path};
 
-/// Returns whether `term` contains a call of `name` with `arity` arguments.
+/// Returns whether `term` contains a call to `name` with `arity` arguments.
 pub(super) fn has_call(term: &Term<&str>, name: &str, arity: usize) -> bool {
     let mut stack = vec![term];
     while let Some(term) = stack.pop() {

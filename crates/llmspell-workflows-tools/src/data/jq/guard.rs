@@ -16,7 +16,7 @@ const OPERAND: &str = "$__operand";
 /// The variable for the result of a check; it is never read.
 const CHECK_RESULT: &str = "$__check_result";
 
-/// The number of literals that [`number`] provides.
+/// The number of different literals that [`number`] returns.
 const NUMBERS_COUNT: usize = 1 << 16;
 
 /// Returns a number as a literal that outlives any query.
@@ -25,8 +25,8 @@ fn number(number: usize) -> &'static str {
     &ALL[number * 5..number * 5 + 5]
 }
 
-/// Guards a definition: additions, products and computed indices go through the bounded functions, and anything that is
-/// called or repeated in a loop checks how deeply its values are nested.
+/// Guards a definition: additions, products and computed indices go through the bounded functions, and every recursion
+/// and loop checks how deeply its values are nested.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
     let Def { name, args, body } = definition;
     if !has_call(&body, name, args.len()) {
@@ -34,18 +34,18 @@ pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
     }
     let (values, filters): (Vec<_>, Vec<_>) = args.iter().copied().partition(|argument| argument.starts_with('$'));
     let mut body = with_depth_check(guard_term(body), name, values.into_iter().map(Term::Var));
-    // A filter argument keeps the filter arguments of the call in which it was written.
+    // A filter argument holds the filter arguments of the enclosing call, so recursive calls nest them.
     if !filters.is_empty() {
         body = with_check(body, Term::Id, COUNT_CALL);
     }
     Def { name, args, body }
 }
 
-/// Puts a depth check of the input and of `values` before `term`; `site` is a part of the source that identifies this
-/// check.
+/// Inserts a depth check of the input and of `values` before `term`; `site` is a part of the source that identifies
+/// this check.
 ///
-/// Each site tracks separately when it last ran its check. Otherwise a site that is passed more often would run the
-/// check instead of the site where a value grows.
+/// Each site tracks separately when it last ran its check. Otherwise, the checks could all run at a frequently executed
+/// site, and never at the site where a value grows.
 fn with_depth_check<'s>(
     term: Term<&'s str>,
     site: &'s str,
@@ -103,7 +103,7 @@ fn guard_term(term: Term<&str>) -> Term<&str> {
 fn guard_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
     match op {
         BinaryOp::Math(math) => guard_math(math, *left, *right),
-        // As jq defines it: `r as $x | l |= . + $x`.
+        // jq defines this operation as `r as $x | l |= . + $x`.
         BinaryOp::UpdateMath(math) => {
             let result = guard_math(math, Term::Id, Term::Var(OPERAND));
             let update = Term::BinOp(left, BinaryOp::Update, Box::new(result));
@@ -115,8 +115,9 @@ fn guard_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: B
     }
 }
 
-/// Guards an arithmetic operation. A product is checked beforehand. A sum can at most double a value, so it is checked
-/// afterwards; this way, appending to an array that nothing else refers to does not copy it.
+/// Guards an arithmetic operation. The size of a product is checked before the operation. A sum can at most double a
+/// value, so its size is checked afterwards; as a result, appending to an array that nothing else refers to does not
+/// copy the array.
 fn guard_math<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
     if math == Math::Mul {
         return Term::Call(MULTIPLY, vec![left, right]);

@@ -1,4 +1,5 @@
-//! The library of jq without access to the outside, and with limits on what a single operation can create.
+//! The library of jq without access to the outside world, and with limits on the size of a value that a single
+//! operation can create.
 
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, v};
@@ -7,10 +8,11 @@ use jaq_json::{Num, Val};
 
 use super::meter::{HasMeter, Meter, MeteredData};
 
-/// Returns its input; stops the query if it is huge.
+/// Returns its input; stops the query if the input is huge.
 pub(super) const CHECK_SIZE: &str = "__check_size";
 
-/// Returns its input; stops the query if it is huge including everything nested in it. For values about to become text.
+/// Returns its input; stops the query if the input, including all nested values, is huge. Used for values that are
+/// about to be converted to text.
 pub(super) const CHECK_TOTAL_SIZE: &str = "__check_total_size";
 
 /// Computes `a * b`; stops the query if the result would be huge.
@@ -20,17 +22,18 @@ pub(super) const MULTIPLY: &str = "__multiply";
 pub(super) const CHECK_INDEX: &str = "__check_index";
 
 /// Returns null; stops the query if one of the values in its input `[site, values...]` is nested too deeply. The check
-/// runs only from time to time.
+/// is skipped if the last check was recent.
 pub(super) const CHECK_DEPTH: &str = "__check_depth";
 
 /// Returns null; stops the query if its input is JSON that is nested too deeply.
 pub(super) const CHECK_JSON_DEPTH: &str = "__check_json_depth";
 
-/// Returns null; stops the query if it is called too often. For calls whose arguments contain those of the previous
-/// call.
+/// Returns null; stops the query if this function is called too often. Used for calls whose arguments contain the
+/// arguments of the previous call.
 pub(super) const COUNT_CALL: &str = "__count_call";
 
-/// Functions that read anything outside the query, or print; a query that uses one fails with [`UNAVAILABLE_MESSAGE`].
+/// Functions that print or that read anything outside the query; a query that uses any of them fails with
+/// [`UNAVAILABLE_MESSAGE`].
 const UNAVAILABLE: &[(&str, usize)] = &[
     ("env", 0),
     ("halt", 1),
@@ -49,7 +52,7 @@ pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
     jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs())
 }
 
-/// Returns the native functions of jq's library, replacing the ones that are unavailable or unbounded.
+/// Returns the native functions of jq's library, with replacements for unavailable and unbounded functions.
 pub(super) fn functions() -> impl Iterator<Item = Fun<MeteredData>> {
     let replaced = |fun: &Fun<MeteredData>| {
         let arity = fun.1.len();
@@ -59,8 +62,8 @@ pub(super) fn functions() -> impl Iterator<Item = Fun<MeteredData>> {
     library.filter(move |fun| !replaced(fun)).chain(own_functions::<MeteredData>())
 }
 
-// Generic, and passed as closures, because the compiler cannot resolve `MeteredData`'s associated types in a function
-// pointer.
+// These functions are generic and passed as closures, because the compiler cannot resolve `MeteredData`'s associated
+// types in a function pointer.
 fn own_functions<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item = Fun<D>>
 where
     for<'a> D::Data<'a>: HasMeter<'a>,
@@ -92,7 +95,7 @@ fn unavailable_functions<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item 
     UNAVAILABLE.iter().map(filter)
 }
 
-/// Returns the input; stops the query if it is huge.
+/// Returns the input; stops the query if the input is huge.
 fn check_size<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -101,8 +104,8 @@ where
     bome(Ok(cv.1))
 }
 
-/// Returns the input; stops the query if it is huge including everything nested in it. A small value can contain
-/// another one many times.
+/// Returns the input; stops the query if the input, including all nested values, is huge. A small value can contain
+/// another value many times.
 fn check_total_size<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -135,7 +138,7 @@ where
     bome(Ok(Val::Null))
 }
 
-/// Stops the query if this is called too often.
+/// Stops the query if this function is called too often.
 fn count_call<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -170,7 +173,7 @@ where
     bome(left * right)
 }
 
-/// Returns an index; stops the query if it would create a huge array.
+/// Returns an index; stops the query if using the index would create a huge array.
 fn check_index<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -182,7 +185,7 @@ where
     bome(Ok(index))
 }
 
-/// Implements jq's `range($from; $to; $by)`, counting every number.
+/// Implements jq's `range($from; $to; $by)`, and counts every number as an evaluated term.
 fn range<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,
@@ -213,7 +216,7 @@ where
     }))
 }
 
-/// Adds up the size of a value and everything in it; stops the query if it is too large.
+/// Adds up the sizes of a value and everything nested in it; stops the query if the total is too large.
 fn measure(value: &Val, meter: &Meter<'_>, total: &mut usize) {
     *total = total.saturating_add(1 + size(value));
     meter.check_operation_size(*total);
@@ -227,7 +230,7 @@ fn measure(value: &Val, meter: &Meter<'_>, total: &mut usize) {
     }
 }
 
-/// Returns the number of items, bytes or digits that a shallow copy of the value has.
+/// Returns the number of items, bytes or digits in a shallow copy of the value.
 fn size(value: &Val) -> usize {
     match value {
         Val::Null | Val::Bool(_) => 0,
@@ -245,7 +248,7 @@ fn count(number: &Num) -> usize {
         Num::Int(integer) => usize::try_from(*integer).unwrap_or(0),
         Num::BigInt(integer) if integer.to_string().starts_with('-') => 0,
         Num::BigInt(_) => usize::MAX,
-        // jq itself refuses a fraction as a count.
+        // jq itself refuses fractional counts.
         Num::Float(_) | Num::Dec(_) => 0,
     }
 }

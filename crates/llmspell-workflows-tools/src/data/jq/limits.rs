@@ -7,19 +7,19 @@ use crate::{ToolError, ToolErrorClass};
 /// The limits of one query call.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Length of the query text in bytes.
+    /// The maximum length of the query text, in bytes.
     pub(crate) query_bytes: usize,
-    /// Evaluated terms; a loop evaluates the terms of its body in every iteration.
+    /// The maximum number of evaluated terms; a loop evaluates the terms of its body in every iteration.
     pub(crate) terms: u64,
-    /// Recursion depth, in bytes of stack.
+    /// The maximum recursion depth, in bytes of stack.
     pub(crate) stack_bytes: usize,
-    /// Outputs for all inputs together.
+    /// The maximum number of outputs for all inputs together.
     pub(crate) outputs: u64,
-    /// Values and bytes of text in all outputs together.
+    /// The maximum size of all outputs together: the number of values plus the bytes of text.
     pub(crate) output_size: u64,
-    /// Length of a text or an array that a single operation creates.
+    /// The maximum length of a text or an array that a single operation creates.
     pub(crate) operation_size: usize,
-    /// Wall-clock time.
+    /// The time limit, in wall-clock time.
     pub(crate) time: Duration,
 }
 

@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::program::Program;
 use super::{Limits, stop};
 
-/// Terms evaluated between two checks of the clock and the cancellation token.
+/// The number of terms evaluated between two checks of the clock and the cancellation token.
 const TERMS_PER_CLOCK_CHECK: u64 = 1024;
 
-/// Terms evaluated between two checks of how deeply a value is nested.
+/// The number of terms evaluated between two checks of how deeply a value is nested.
 const TERMS_PER_DEPTH_CHECK: u64 = 30_000;
 
-/// The maximum nesting depth of a value: dropping a value, and even more printing it, takes some stack per level.
+/// The maximum nesting depth of a value. Dropping a value takes some stack per level, and printing it takes even more.
 const VALUE_DEPTH_MAX: usize = 30_000;
 
-/// The maximum number of calls that pass filters on to themselves; dropping these takes stack too.
+/// The maximum number of recursive calls that pass filters; dropping their nested arguments takes stack too.
 const NESTED_CALLS_MAX: u64 = 200_000;
 
 /// Why a query was stopped.
@@ -53,10 +53,10 @@ impl DataT for MeteredData {
     type Data<'a> = &'a Meter<'a>;
 }
 
-/// Counts what a query uses, and stops it at its limits.
+/// Counts the work and the outputs of a query, and stops the query when it reaches a limit.
 ///
-/// The interpreter has no hook for this, but it asks its data for the table of terms before it evaluates a term, so
-/// [`HasLut::lut`] does the counting.
+/// The interpreter has no hook for this, but it calls [`HasLut::lut`] for the table of terms before it evaluates a
+/// term, so that method counts the terms.
 pub(super) struct Meter<'a> {
     lut: &'a Lut<MeteredData>,
     limits: &'a Limits,
@@ -66,13 +66,13 @@ pub(super) struct Meter<'a> {
     outputs: Cell<u64>,
     output_size: Cell<u64>,
     nested_calls: Cell<u64>,
-    /// For each site, the number of evaluated terms when it last checked its values.
+    /// For each site, the number of evaluated terms at its last check.
     last_checks: RefCell<HashMap<usize, u64>>,
     stack_top: usize,
 }
 
 impl<'a> Meter<'a> {
-    /// Creates a meter and starts its clock; stack use is measured from here.
+    /// Creates a meter and starts its clock; stack use is measured relative to this call.
     pub(super) fn start(program: &'a Program, limits: &'a Limits, token: &'a CancellationToken) -> Self {
         Self {
             lut: program.lut(),
@@ -108,10 +108,10 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Checks how deeply `values`, which the loop or recursion at `site` continues with, are nested, unless the last
-    /// check was recent.
+    /// Stops the query if any of `values`, with which the loop or recursion at `site` continues, is nested too deeply.
+    /// The check is skipped if the last check at `site` was recent.
     ///
-    /// Each further level takes at least one term, so no value can exceed what the stack allows between two checks.
+    /// Each further level takes at least one term, so no value can become too deep for the stack between two checks.
     pub(super) fn check_depth(&self, site: usize, values: &[Val]) {
         let terms = self.terms.get();
         let is_recent = match self.last_checks.borrow_mut().entry(site) {
@@ -126,7 +126,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Stops the query if JSON is nested too deeply; parsing it would take some stack per level.
+    /// Stops the query if `json` is nested too deeply; parsing takes some stack per level.
     pub(super) fn check_json_depth(&self, json: &[u8]) {
         let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
         for byte in json {
@@ -144,7 +144,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Counts a call whose arguments contain those of the previous call.
+    /// Counts a call whose arguments contain the arguments of the previous call.
     pub(super) fn count_nested_call(&self) {
         self.nested_calls.set(self.nested_calls.get() + 1);
         if self.nested_calls.get() > NESTED_CALLS_MAX {
@@ -187,7 +187,7 @@ impl<'a> HasLut<'a, MeteredData> for &'a Meter<'a> {
     }
 }
 
-/// Data through which a native function finds the meter.
+/// Gives native functions access to the meter.
 pub(super) trait HasMeter<'a> {
     /// Returns the meter.
     fn meter(&self) -> &'a Meter<'a>;

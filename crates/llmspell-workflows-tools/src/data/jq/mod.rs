@@ -4,11 +4,12 @@
 //! a [`Meter`] that stops it when it exceeds a number of evaluated terms, a stack depth or a time limit, or when the
 //! call is cancelled. [`guard`] and [`library`] limit single operations that can create large values (`"x" * n`, `a +
 //! a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and arguments,
-//! because dropping these would overflow the stack. A query sees only its input: no environment, no clock, no files, no
-//! modules.
+//! because dropping deeply nested values would overflow the stack. A query has access only to its input: not to the
+//! environment, the clock, files or modules.
 //!
-//! One case is not metered: `..`, `sort` and comparisons of a value that contains itself many times, which only a
-//! deliberately built query produces. Even then the call ends at its time limit, but the thread keeps running.
+//! One case is not metered: `..`, `sort` and comparisons of a value that contains the same part very many times, which
+//! only a deliberately constructed query produces. Even then, the call ends at its time limit, but the thread keeps
+//! running.
 
 mod calls;
 mod guard;
@@ -40,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The outputs of a query for one input.
 pub(crate) type Outputs = Vec<Value>;
 
-/// Runs `query` on each input and returns the outputs for each.
+/// Runs `query` on each input and returns the outputs for each input.
 ///
 /// The limits on time and on evaluated terms apply to all inputs together.
 pub(crate) async fn run(
@@ -63,7 +64,7 @@ pub(crate) async fn run(
         ToolError::new(ToolErrorClass::Transient, "no_thread", message)
     })?;
     tokio::select! {
-        result = receiver => result.unwrap_or_else(|_| Err(internal("its thread ended without a result"))),
+        result = receiver => result.unwrap_or_else(|_| Err(internal("the query's thread ended without a result"))),
         () = token.cancelled() => Err(ToolError::cancelled()),
         () = tokio::time::sleep(limits.time + GRACE) => Err(limits.error(Stop::Time)),
     }
@@ -97,7 +98,7 @@ fn at_input(error: ToolError, index: usize) -> ToolError {
     }
 }
 
-/// Converts a stop by the meter, which unwinds the interpreter, or a panic inside it into an error.
+/// Converts a panic inside the interpreter, or a stop by the meter (which unwinds the interpreter), into an error.
 fn catch_stop<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result,
@@ -108,14 +109,14 @@ fn catch_stop<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolE
     }
 }
 
-/// Unwinds the interpreter, which cannot be left in any other way; no panic hook runs.
+/// Unwinds the interpreter, which cannot be stopped in any other way; no panic hook runs.
 fn stop(reason: Stop, limits: &Limits) -> ! {
     resume_unwind(Box::new((reason, limits.clone())))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the interpreter panicked")
 }
 
 fn internal(message: &str) -> ToolError {

@@ -18,10 +18,10 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Parses and compiles a query; errors name the position and what is unknown.
+    /// Parses and compiles a query; errors name the position and the unknown filter or variable.
     pub(super) fn compile(query: &str) -> Result<Self, ToolError> {
         let arena = Arena::default();
-        // The loader produces good errors; the parser produces a tree that can be guarded.
+        // The loader is used for its good errors, and the parser for a tree that can be guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
             .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;
@@ -30,7 +30,7 @@ impl Program {
         })?;
         let main = Def { name: MAIN, args: Vec::new(), body };
         let mut definitions = vec![main];
-        // Pushed one by one because the library's definitions have a longer lifetime than the query.
+        // The definitions are added one by one because their lifetime is longer than the query's.
         for definition in library::definitions() {
             definitions.push(definition);
         }
@@ -72,11 +72,11 @@ fn load_error(query: &str, error: &LoadError<&str>) -> ToolError {
         LoadError::Io(_) => ("modules are not supported in a query".to_owned(), None),
         LoadError::Lex(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
-            None => ("it cannot be tokenized".to_owned(), None),
+            None => ("the query cannot be tokenized".to_owned(), None),
         },
         LoadError::Parse(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
-            None => ("it cannot be parsed".to_owned(), None),
+            None => ("the query cannot be parsed".to_owned(), None),
         },
     };
     query_error(query, &message, found)
@@ -89,11 +89,11 @@ fn compile_error(query: &str, errors: &compile::Errors<&str, ()>) -> ToolError {
             query_error(query, &format!("unknown filter `{name}/{arity}`"), Some(name))
         }
         Some((name, kind)) => query_error(query, &format!("unknown {} `{name}`", kind.as_str()), Some(name)),
-        None => query_error(query, "it cannot be compiled", None),
+        None => query_error(query, "the query cannot be compiled", None),
     }
 }
 
-/// Creates an error at `found`, if that is a part of `query`.
+/// Creates an error, with the position of `found` if `found` is a part of `query`.
 fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
     let position = found.and_then(|found| position_of(query, found));
     let at = match (position, found) {
@@ -111,7 +111,7 @@ fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
     }
 }
 
-/// Returns the line and column of `part` in `query`, if it is a slice of it.
+/// Returns the line and column of `part`, if `part` is a slice of `query`.
 fn position_of(query: &str, part: &str) -> Option<(usize, usize)> {
     let (start, end) = (query.as_ptr().addr(), query.as_ptr().addr() + query.len());
     if !(start..=end).contains(&part.as_ptr().addr()) {

@@ -48,7 +48,7 @@ async fn queries_return_the_same_outputs_as_jq() {
 }
 
 #[tokio::test]
-async fn errors_of_a_query_name_the_cause() {
+async fn query_errors_name_the_cause() {
     let table = [
         (".a[", "at its end: expected closing bracket"),
         (".a + )", "at line 1, column 6, near `)`: expected "),
@@ -120,7 +120,8 @@ async fn deep_recursion_does_not_overflow_the_stack() {
     assert_eq!(nested.unwrap(), json!([1]));
 }
 
-/// A nested value is dropped level by level on the stack, so a value nested too deeply would abort the process.
+/// Each level of a nested value takes stack when the value is dropped, so a value nested too deeply would abort the
+/// process.
 #[tokio::test]
 async fn nesting_by_recursion_and_loops_is_limited() {
     for text in [
@@ -144,7 +145,7 @@ async fn nesting_by_recursion_and_loops_is_limited() {
 }
 
 #[tokio::test]
-async fn nesting_limits_do_not_change_other_queries() {
+async fn nesting_limits_do_not_affect_other_queries() {
     for (text, expected) in [
         ("def f: if . >= 500000 then . else . + 1 | f end; 0 | f", json!([500_000])),
         ("def f(x): if . >= x then . else . + 1 | f(x) end; 0 | f(1000)", json!([1000])),

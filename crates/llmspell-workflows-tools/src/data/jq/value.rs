@@ -23,7 +23,7 @@ pub(super) fn from_json(value: Value) -> Val {
     }
 }
 
-/// Converts an output to JSON, counting it on the meter.
+/// Converts an output to JSON, and counts its parts with the meter.
 pub(super) fn to_json(value: &Val, meter: &Meter<'_>) -> Result<Value, ToolError> {
     convert(value, meter, 0)
 }

@@ -5,18 +5,18 @@ use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 use llmspell_workflows_basic::nearest;
 
-/// The maximum object depth at which collections are found.
+/// The maximum depth of objects in which collections are searched.
 const DEPTH_MAX: usize = 8;
 
 /// An array of objects in the input, which rules treat as a table.
 pub(super) struct Collection<'v> {
-    /// Its path, such as `users` or `data.users`; empty if the input itself is the array.
+    /// The path of the array, such as `users` or `data.users`; empty if the input itself is the array.
     pub(super) path: String,
     /// The last segment of the path in normalized form; empty for the input itself.
     pub(super) name: String,
-    /// The path of the object that contains it.
+    /// The path of the object that contains the array.
     pub(super) parent: String,
-    /// Its items, all objects.
+    /// The items, all of which are objects.
     pub(super) items: &'v [Value],
 }
 
@@ -29,7 +29,7 @@ impl<'v> Collection<'v> {
         found
     }
 
-    /// Returns the collection at `path`; the error lists the existing ones.
+    /// Returns the collection at `path`; the error lists the existing collections.
     pub(super) fn at<'c>(all: &'c [Self], path: &str) -> Result<&'c Self, ToolError> {
         let found = all.iter().find(|collection| collection.path == path);
         found.ok_or_else(|| {
@@ -58,7 +58,8 @@ impl<'v> Collection<'v> {
         self.items.iter().any(|item| path.get(item).is_some())
     }
 
-    /// Returns whether `stem`, such as the `user` of `user_id`, names this collection: `user`, `users`, `Users`.
+    /// Returns whether `stem`, such as `user` in `user_id`, names this collection: it may be called `user`, `users` or
+    /// `Users`.
     pub(super) fn is_named(&self, stem: &str) -> bool {
         !self.name.is_empty() && (self.name == stem || singular(&self.name) == stem)
     }
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stem_matches_the_singular_and_plural_name_of_a_collection() {
+    fn a_stem_matches_singular_and_plural_collection_names() {
         let table = [
             ("users", "user", true),
             ("User", "user", true),

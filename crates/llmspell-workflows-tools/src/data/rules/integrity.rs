@@ -10,8 +10,8 @@ use crate::data::path::FieldPath;
 
 const RULE: &str = "referential_integrity";
 
-/// Checks that each value of `field`, or each element if it is an array, occurs as a `key` in `target`; null and
-/// missing values are ignored.
+/// Checks that each value of `field`, or each element of an array, occurs as a `key` in `target`; null and missing
+/// values are ignored.
 pub(super) fn check_reference(
     collections: &[&Collection<'_>],
     field: &FieldPath,
@@ -32,9 +32,9 @@ pub(super) fn check_reference(
 /// Checks the fields whose names look like references: `user_id` and `user_ids` (also `userId`, `userIds`) must refer
 /// to items of `user` or `users`.
 ///
-/// The target is searched first next to the referring collection, then everywhere; `parent_id` refers to its own
-/// collection unless there are `parents`. The target's key is its `id`, `_id`, `uuid` or `guid`, or else a field with
-/// the reference's own name.
+/// The target is first searched next to the referring collection, then in the whole input; `parent_id` refers to its
+/// own collection unless a collection `parents` exists. The target's key is its `id`, `_id`, `uuid` or `guid`, or else
+/// a field with the same name as the reference.
 pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Collection<'_>], report: &mut Report) {
     let mut found = false;
     for collection in collections {
@@ -44,7 +44,7 @@ pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Col
             let stem = stem_of(name).expect("a reference has a stem");
             match target_of(collection, &stem, all) {
                 None => {
-                    let reason = format!("no array of objects is named like `{stem}`");
+                    let reason = format!("no array of objects matches the name `{stem}`");
                     report.not_checkable(RULE, target, reason);
                 }
                 Some(target_collection) => match key_of(target_collection, &stem) {
@@ -60,18 +60,20 @@ pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Col
         }
     }
     if !found {
-        report.not_checkable(RULE, "input", "no collection has a field named like a reference, such as `user_id`");
+        report.not_checkable(RULE, "input", "no collection has a reference field such as `user_id`");
     }
 }
 
-/// Returns the names of the fields that refer to other items, sorted; a collection's own identifier does not count.
+/// Returns the names of the fields that refer to other items, sorted; the collection's own identifiers are not
+/// included.
 fn references<'v>(collection: &Collection<'v>) -> BTreeSet<&'v str> {
     let own = identifiers(collection);
     let keys = collection.items.iter().filter_map(Value::as_object).flat_map(|item| item.keys());
     keys.map(String::as_str).filter(|name| stem_of(name).is_some() && !own.contains(name)).collect()
 }
 
-/// Returns the `user` of `user_id`, `userId`, `user_ids`, `userIds`, normalized, or `None` for words such as `paid`.
+/// Returns the normalized stem of a reference's name, such as `user` for `user_id`, `userId`, `user_ids` or `userIds`;
+/// `None` for words such as `paid`.
 fn stem_of(name: &str) -> Option<String> {
     let stem = ["_id", "_ids", "Id", "Ids", "-id", "-ids"].into_iter().find_map(|ending| name.strip_suffix(ending))?;
     let stem = normal(stem);
@@ -87,7 +89,7 @@ fn target_of<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>
 
 fn key_of<'v>(target: &Collection<'v>, stem: &str) -> Option<&'v str> {
     if target.items.is_empty() {
-        // The key's name does not matter: there are no items to refer to.
+        // The name of the key does not matter, because there are no items.
         return Some("id");
     }
     let own = format!("{stem}id");

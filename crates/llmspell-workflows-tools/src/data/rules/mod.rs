@@ -38,11 +38,11 @@ use rule::Rule;
 /// }
 /// ```
 pub trait ExpressionEvaluator: Send + Sync {
-    /// Evaluates `expression` for `item`; the error says why it cannot be evaluated.
+    /// Evaluates `expression` for `item`; the error explains why the expression cannot be evaluated.
     fn test(&self, expression: &str, item: &Value) -> Result<bool, String>;
 }
 
-/// Checks rules on data sets, and reports what was checked and what could not be.
+/// Checks rules on data sets, and reports what was checked and what could not be checked.
 ///
 /// `input` is an object, an array of objects, or the JSON text of either. An array of objects is a *collection*, named
 /// by its path (`users`, `data.users`). Collections are found inside objects, but not inside the items of other
@@ -50,15 +50,16 @@ pub trait ExpressionEvaluator: Send + Sync {
 ///
 /// Each rule is a name, or an object with further settings:
 ///
-/// - `uniqueness`: by name alone, each identifier of a collection (`id`, `_id`, `uuid`, `guid`, and the `user_id` of
+/// - `uniqueness`: by name alone, each identifier of a collection (`id`, `_id`, `uuid`, `guid`, or `user_id` in
 ///   `users`) must be unique. With `{rule, fields, in}`, the combined values of `fields` must be unique.
 /// - `referential_integrity`: by name alone, fields named `x_id`, `x_ids`, `xId` or `xIds` must refer to the `id` of an
-///   item of the collection `x` or `xs`, next to it or anywhere; `parent_id` refers to its own collection. With `{rule,
-///   field, references: {collection, field}, in}`, the values of `field` must occur there.
+///   item in the collection `x` or `xs`, which may be next to the referring collection or anywhere else; `parent_id`
+///   refers to its own collection. With `{rule, field, references: {collection, field}, in}`, the values of `field`
+///   must occur in the referenced field.
 /// - `value_ranges`: by name alone, every field whose name has a known range (`age` 0–150, `percent` 0–100, `latitude`
-///   ±90, `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) must be within it, and numeric fields
-///   must not contain `NaN` or `Infinity`. With `{rule, field, min, max, in}`, the values of `field` must be numbers
-///   within the bounds.
+///   ±90, `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) must be within this range, and numeric
+///   fields must not contain the text `NaN` or `Infinity`. With `{rule, field, min, max, in}`, the values of `field`
+///   must be numbers within the bounds.
 /// - `expression`: with `{rule, expression, in, message}`, the expression must be true for each item of the collection
 ///   `in`; without `in`, for each item if the input is an array, otherwise for the input itself. Requires an
 ///   [`ExpressionEvaluator`].
@@ -67,7 +68,7 @@ pub trait ExpressionEvaluator: Send + Sync {
 /// {"uniqueness": {"fields": ["email"]}}}`.
 ///
 /// The result is `{valid, complete, violations: [{path, rule, message, value}], truncated, checked: [{rule, target,
-/// checkable, values, violations, reason}]}`; `complete` says whether everything could be checked.
+/// checkable, values, violations, reason}]}`; `complete` is true if everything could be checked.
 pub(crate) struct RuleEngine {
     spec: ToolSpec,
     expressions: Option<Arc<dyn ExpressionEvaluator>>,
@@ -206,5 +207,5 @@ fn no_expressions() -> ToolError {
         "no_expressions",
         "cannot check `expression` rules: this registry has no expression evaluator",
     )
-    .with_help("pass one when registering the tools")
+    .with_help("pass an evaluator when registering the tools")
 }

@@ -10,8 +10,8 @@ use crate::data::support::kind_of;
 
 const RULE: &str = "value_ranges";
 
-/// Fields whose names imply a range: the normalized name, the bounds, and whether a name with this as its last word
-/// (`home_latitude`) matches too.
+/// Fields whose names imply a range: the normalized name, the bounds, and whether a longer name that ends with this
+/// word (`home_latitude`) matches too.
 const KNOWN: [(&str, f64, f64, bool); 22] = [
     ("age", 0.0, 150.0, true),
     ("confidence", 0.0, 1.0, false),
@@ -43,8 +43,8 @@ pub(super) struct Bounds {
     pub(super) max: Option<Number>,
 }
 
-/// Checks `field` in each collection that has it, and in the input itself if that is an object with this field: each
-/// value must be a number within the bounds; null and missing values are ignored.
+/// Checks `field` in each collection that has the field, and in the input itself if the input is an object with the
+/// field. Each value must be a number within the bounds; null and missing values are ignored.
 pub(super) fn check_field(
     collections: &[&Collection<'_>],
     input: Option<&Value>,
@@ -110,13 +110,13 @@ pub(super) fn check_known_fields(input: &Value, report: &mut Report) {
     }
 }
 
-/// All values of a field, across all items.
+/// The values of a field across all items.
 struct Field<'v> {
     range: Option<(f64, f64)>,
     values: Vec<(String, &'v Value)>,
 }
 
-/// Collects numbers and strings by their path without indices.
+/// Collects numbers and strings, grouped by their path without indices.
 fn collect<'v>(
     value: &'v Value,
     path: String,

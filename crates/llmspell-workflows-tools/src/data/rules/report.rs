@@ -10,7 +10,7 @@ pub(super) struct Report {
     checked: Vec<Value>,
 }
 
-/// A running check of one target; counts values and violations until it is finished.
+/// A running check of a target, which counts values and violations until the check is finished.
 pub(super) struct Check<'r> {
     report: &'r mut Report,
     rule: &'static str,
@@ -25,7 +25,7 @@ impl Report {
         Check { report: self, rule, target: target.into(), values: 0, violations: 0 }
     }
 
-    /// Records that `target` could not be checked, and why.
+    /// Records that `target` could not be checked, with the reason.
     pub(super) fn not_checkable(&mut self, rule: &'static str, target: impl Into<String>, reason: impl Into<String>) {
         let (target, reason) = (target.into(), reason.into());
         self.checked.push(json!({
@@ -89,7 +89,7 @@ pub(super) fn result_properties(violation: &Value) -> Value {
                 "checkable": { "type": "boolean" },
                 "values": count,
                 "violations": count,
-                "reason": { "type": "string", "description": "Why it could not be checked" },
+                "reason": { "type": "string", "description": "Why the target could not be checked" },
             },
             "additionalProperties": false,
         } },

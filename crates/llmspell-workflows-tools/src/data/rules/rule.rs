@@ -46,7 +46,7 @@ pub(super) fn parameters_schema() -> Value {
     let rule_names = json!(["uniqueness", "referential_integrity", "value_ranges", "expression"]);
     json!({
         "input": { "type": ["object", "array", "string"], "description": "An object, an array of objects, or their JSON text" },
-        "rules": { "type": "array", "description": "Rule names, or objects with further settings", "minItems": 1, "items": {
+        "rules": { "type": "array", "description": "The names of rules, or objects with further settings", "minItems": 1, "items": {
             "if": { "type": "string" },
             "then": { "enum": BY_NAME },
             "else": {
@@ -64,7 +64,7 @@ pub(super) fn parameters_schema() -> Value {
         } },
         "options": {
             "type": "object",
-            "description": "Settings for rules given by name",
+            "description": "Settings for rules that are given by name alone",
             "properties": {
                 "uniqueness": options(&["fields", "in"]),
                 "referential_integrity": options(&["field", "references", "in"]),
@@ -163,7 +163,7 @@ impl Reference {
     }
 }
 
-/// Returns the properties of all rules, extended by `more`.
+/// Returns the schema properties of all rules, extended by `more`.
 fn with(more: &Value) -> Value {
     let path = json!({ "type": "string", "minLength": 1 });
     let mut properties = json!({

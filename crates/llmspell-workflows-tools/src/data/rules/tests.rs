@@ -71,12 +71,12 @@ async fn rules_given_by_name_find_violations() {
         checked(&result),
         [
             "categories: uuid 2/0",
-            "notes not checked: its items have no `id`, `_id`, `uuid`, `guid` or `…_id` of their own",
+            "notes not checked: the items have no identifier (`id`, `_id`, `uuid`, `guid` or `<collection>_id`)",
             "orders: order_id 3/1",
             "users: id 3/1",
             "categories: parent_id in categories: uuid 1/1",
             "orders: category_ids in categories: uuid 3/1",
-            "orders: coupon_id not checked: no array of objects is named like `coupon`",
+            "orders: coupon_id not checked: no array of objects matches the name `coupon`",
             "orders: user_id in users: id 2/1",
             "categories[].parent_id 1/0",
             "categories[].uuid 2/0",
@@ -158,7 +158,7 @@ async fn rules_with_settings_check_the_given_fields() {
 }
 
 #[tokio::test]
-async fn expressions_are_evaluated_for_items_or_the_input() {
+async fn expressions_are_evaluated_for_each_item_or_for_the_input() {
     for (input, expected) in [
         (json!([{"n": 1}, {"n": 3}]), vec!["[0]: `n > 2` is false"]),
         (json!({"n": 1}), vec![": `n > 2` is false"]),
@@ -170,7 +170,7 @@ async fn expressions_are_evaluated_for_items_or_the_input() {
 }
 
 #[tokio::test]
-async fn options_hold_settings_for_rules_given_by_name() {
+async fn options_apply_to_rules_given_by_name() {
     let parameters = json!({
         "input": shop(), "rules": ["uniqueness"], "options": {"uniqueness": {"fields": ["email"]}},
     });
@@ -188,7 +188,7 @@ async fn an_input_without_anything_to_check_is_valid_but_incomplete() {
         checked(&result),
         [
             "input not checked: the input contains no array of objects",
-            "input not checked: no collection has a field named like a reference, such as `user_id`",
+            "input not checked: no collection has a reference field such as `user_id`",
             "input not checked: the input contains no numbers and no fields with a known range",
         ]
     );

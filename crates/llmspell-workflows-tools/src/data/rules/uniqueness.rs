@@ -9,10 +9,10 @@ use crate::data::path::FieldPath;
 
 const RULE: &str = "uniqueness";
 
-/// Names that identify an item in any collection, normalized.
+/// The normalized names of fields that identify an item in any collection.
 const IDENTIFIERS: [&str; 3] = ["id", "uuid", "guid"];
 
-/// Checks that no two items have the same values in all of `fields`; items that lack one are ignored.
+/// Checks that no two items have the same values in all of `fields`; items that lack any of the fields are ignored.
 pub(super) fn check_fields(collections: &[&Collection<'_>], fields: &[FieldPath], report: &mut Report) {
     let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
     let names = names.join(", ");
@@ -27,8 +27,8 @@ pub(super) fn check_fields(collections: &[&Collection<'_>], fields: &[FieldPath]
     }
 }
 
-/// Checks each identifier of each collection separately: `id`, `_id`, `uuid`, `guid`, and its own name with `_id` (the
-/// `user_id` of `users`).
+/// Checks each identifier of each collection separately: `id`, `_id`, `uuid`, `guid`, and the collection's own name
+/// with `_id` (`user_id` in `users`).
 pub(super) fn check_identifiers(collections: &[&Collection<'_>], report: &mut Report) {
     if collections.is_empty() {
         report.not_checkable(RULE, "input", "the input contains no array of objects");
@@ -39,7 +39,7 @@ pub(super) fn check_identifiers(collections: &[&Collection<'_>], report: &mut Re
             report.not_checkable(
                 RULE,
                 collection.title(),
-                "its items have no `id`, `_id`, `uuid`, `guid` or `…_id` of their own",
+                "the items have no identifier (`id`, `_id`, `uuid`, `guid` or `<collection>_id`)",
             );
         }
         for name in identifiers {

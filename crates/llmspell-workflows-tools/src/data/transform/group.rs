@@ -14,11 +14,11 @@ type Item = Map<String, Value>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AggregateFunction {
-    /// The number of items; with a field, the number of items that have it.
+    /// The number of items; with a field, the number of items that have the field.
     Count,
     /// The number of distinct values.
     CountDistinct,
-    /// The sum.
+    /// The sum of the values.
     Sum,
     /// The arithmetic mean.
     Mean,
@@ -30,7 +30,7 @@ pub(super) enum AggregateFunction {
     First,
     /// The last value.
     Last,
-    /// All values.
+    /// All values, as an array.
     Collect,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn aggregates_schema() -> Value {
 /// Returns an object per group, in the order in which the groups first appear: the grouping fields, then the
 /// aggregates.
 ///
-/// A grouping field that is missing becomes null.
+/// If an item lacks a grouping field, the field becomes null.
 pub(super) fn group_by(
     items: &[Item],
     fields: &[FieldPath],
@@ -177,7 +177,7 @@ fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> 
     values.iter().map(number).collect()
 }
 
-/// Converts a float to JSON; fails if it is not finite.
+/// Converts a float to JSON; fails if the float is not finite.
 fn to_value(float: f64, field: &FieldPath) -> Result<Value, ToolError> {
     let number = Number::from_f64(float);
     let too_large = || invalid("not_a_number", format!("the sum of `{field}` is too large to represent"));

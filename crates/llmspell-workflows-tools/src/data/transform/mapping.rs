@@ -53,7 +53,7 @@ enum Source {
     Constant(Value),
 }
 
-/// Distinguishes an explicit null, which is a value, from a missing field.
+/// Reads an explicit null as a value, so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -72,7 +72,7 @@ pub(super) fn mapping_schema() -> Value {
                         "path": { "type": "string", "minLength": 1 },
                         "default": { "description": "The value to use if the path is missing or null" },
                         "type": { "enum": ["string", "integer", "number", "boolean"] },
-                        "constant": { "description": "A fixed value, instead of a path" },
+                        "constant": { "description": "A fixed value, used instead of a path" },
                     },
                     "additionalProperties": false,
                 },
@@ -82,7 +82,7 @@ pub(super) fn mapping_schema() -> Value {
 }
 
 impl Mapping {
-    /// Parses all paths; the error names the target.
+    /// Parses all paths; the error names the invalid target.
     pub(super) fn new(parameters: Map<String, Value>) -> Result<Self, ToolError> {
         let fields = parameters.into_iter().map(|(target, source)| {
             Field::new(&target, source)
@@ -95,7 +95,7 @@ impl Mapping {
         Ok(Self { fields })
     }
 
-    /// Applies the mapping to `item`, whose index is used in errors.
+    /// Applies the mapping to `item`; errors name the item by its `index`.
     pub(super) fn apply(&self, item: &Map<String, Value>, index: usize) -> Result<Map<String, Value>, ToolError> {
         let mut mapped = Map::new();
         for field in &self.fields {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_converted_and_nested() {
+    fn mapping_reads_converts_and_nests_fields() {
         let item = json!({"user": {"id": "7", "tags": ["a", "b"]}, "score": 2.0, "ok": "true", "none": null});
         let mapping = json!({
             "id": {"path": "user.id", "type": "integer"},
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_target_or_the_item() {
+    fn errors_name_the_invalid_target_or_item() {
         let table = [
             (json!({}), "the mapping must not be empty"),
             (
@@ -250,7 +250,7 @@ mod tests {
                 "invalid mapping of `a`: a `constant` does not take a `default`",
             ),
             (json!({"a[0]": "x"}), "cannot set `a[0]`: a target path must not contain an index"),
-            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of it is not an object"),
+            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of this path is not an object"),
             (
                 json!({"a": "y.z"}),
                 "item 3 has no value at `y.z`; its fields: `x` (a mapping is {target: source}; set a `default` for a source that may be missing)",

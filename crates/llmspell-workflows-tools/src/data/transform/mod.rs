@@ -36,8 +36,8 @@ type Item = Map<String, Value>;
 /// | `unique` | `fields`; all fields by default | the first item of each group of equal items |
 /// | `join` | `with`, `on` {left, right}, `kind` inner or left, `prefix` | an object for each pair |
 ///
-/// If `input` is an object, it counts as one item, and `map`, `select`, `rename` and `flatten` return an object too. A
-/// missing source is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
+/// If `input` is an object, it is treated as a single item, and `map`, `select`, `rename` and `flatten` return an
+/// object. A missing source is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
 pub(crate) struct DataTransformer {
     spec: ToolSpec,
 }
@@ -97,7 +97,7 @@ struct Condition {
     value: Option<Value>,
 }
 
-/// Distinguishes an explicit null, which is a value, from a missing field.
+/// Reads an explicit null as a value, so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -147,7 +147,7 @@ fn parameters_schema() -> Value {
         "input": objects,
         "mapping": mapping::mapping_schema(),
         "conditions": { "type": "array", "items": condition_schema("field"), "description": "The conditions on an item" },
-        "match": { "enum": ["all", "any"], "description": "Whether all conditions must be met, or any; `all` by default" },
+        "match": { "enum": ["all", "any"], "description": "Whether all conditions must be met, or at least one; `all` by default" },
         "fields": { "type": "array", "items": path, "minItems": 1, "description": "Paths of fields" },
         "by": { "type": "array", "description": "The sort keys, most significant first", "minItems": 1, "items": { "oneOf": [
             path,

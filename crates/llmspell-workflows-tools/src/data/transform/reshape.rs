@@ -20,7 +20,7 @@ pub(super) const ITEMS_MAX: usize = 1_000_000;
 pub(super) enum SortKey {
     /// A path, ascending.
     Field(String),
-    /// A path with its direction.
+    /// A path with a sort direction.
     Object(SortKeyObject),
 }
 
@@ -41,7 +41,7 @@ enum Direction {
     Desc,
 }
 
-/// Sorts by the keys in order of significance. The sort is stable, and items that lack a key come last in both
+/// Sorts by the keys, most significant first. The sort is stable, and items that lack a key come last in both
 /// directions.
 pub(super) fn sort(items: &mut [Item], keys: Vec<SortKey>) -> Result<(), ToolError> {
     let keys = keys
@@ -72,7 +72,7 @@ fn compare_keys(left: Option<&Value>, right: Option<&Value>, order: Direction) -
     }
 }
 
-/// Keeps only `fields` of each item, at the same paths; missing fields stay missing.
+/// Keeps only `fields` of each item, at the same paths; missing fields are not added.
 pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>, ToolError> {
     let one = |item: Item| {
         let mut kept = Map::new();
@@ -107,7 +107,7 @@ pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec
     items.into_iter().enumerate().map(one).collect()
 }
 
-/// Flattens nested objects and arrays: `{"a": {"b": [1]}}` becomes `{"a.b[0]": 1}`; empty ones are kept.
+/// Flattens nested objects and arrays: `{"a": {"b": [1]}}` becomes `{"a.b[0]": 1}`; empty objects and arrays are kept.
 pub(super) fn flatten(items: Vec<Item>, separator: &str) -> Result<Vec<Item>, ToolError> {
     let one = |(index, item): (usize, Item)| {
         let mut flat = Map::new();
@@ -136,14 +136,14 @@ fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) ->
     }
 }
 
-/// Keeps the first of several items that are equal, or equal in `fields`.
+/// Keeps only the first of several items that are equal; with `fields`, only these fields are compared.
 pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
     let mut seen = HashSet::new();
     let key = |item: &Item| {
         if fields.is_empty() {
             return identity(&Value::Object(item.clone()));
         }
-        // A missing field differs from one that is null.
+        // A missing field differs from a null field.
         let values: Vec<Value> =
             fields.iter().map(|field| json!([field.get_in(item), field.get_in(item).is_some()])).collect();
         identity(&json!(values))
@@ -159,21 +159,22 @@ pub(super) struct JoinOn {
     right: String,
 }
 
-/// What happens to items without a match.
+/// How the join treats left items without a match.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// They are dropped.
+    /// Drops items without a match.
     #[default]
     Inner,
-    /// They are kept unchanged.
+    /// Keeps items without a match unchanged.
     Left,
 }
 
-/// Returns an item for each pair with equal keys: the left item's fields, and the right item's with `prefix`.
+/// Returns an item for each pair with equal keys: the fields of the left item, and the fields of the right item with
+/// `prefix`.
 ///
-/// Missing and null keys never match. The right key is omitted if it has the same path as the left one; any other field
-/// that occurs on both sides is an error; a prefix avoids this.
+/// Missing and null keys never match. The right key is omitted if it has the same path as the left key. Any other field
+/// that occurs on both sides is an error, which a prefix avoids.
 pub(super) fn join(
     items: Vec<Item>,
     with: &[Item],

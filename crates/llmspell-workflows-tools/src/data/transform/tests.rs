@@ -17,7 +17,7 @@ fn people() -> Value {
 }
 
 #[tokio::test]
-async fn operations_return_their_results() {
+async fn each_operation_returns_the_documented_result() {
     let table = [
         (
             json!({"operation": "map", "mapping": {"n": "name"}}),
@@ -86,7 +86,7 @@ async fn operations_return_their_results() {
 }
 
 #[tokio::test]
-async fn one_to_one_operations_return_an_object_for_an_object() {
+async fn map_rename_and_flatten_return_an_object_for_an_object() {
     let table = [
         (json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}), json!({"b": 1})),
         (
@@ -173,7 +173,7 @@ async fn the_size_of_a_join_is_limited() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_stops() {
+async fn a_cancelled_call_stops_with_an_error() {
     let context = ToolContext::default();
     context.cancellation.cancel();
     let parameters = json!({"operation": "unique", "input": []});
@@ -182,7 +182,7 @@ async fn a_cancelled_call_stops() {
 }
 
 #[tokio::test]
-async fn a_sum_that_overflows_is_refused_but_a_mean_never_overflows() {
+async fn an_overflowing_sum_is_refused_and_a_mean_never_overflows() {
     let over = |op: &str| {
         json!({
             "operation": "group_by", "input": [{"k": 1, "v": 1e308}, {"k": 1, "v": 1e308}], "fields": ["k"],

@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Type {
-    /// An e-mail address according to RFC 5321, without a display name.
+    /// An e-mail address as defined in RFC 5321, without a display name.
     Email,
     /// A string.
     String,
@@ -15,7 +15,7 @@ pub(super) enum Type {
     Integer,
     /// A number.
     Number,
-    /// True or false.
+    /// A boolean.
     Boolean,
     /// An absolute `http` or `https` URL with a host.
     Url,
@@ -51,7 +51,7 @@ impl Type {
         }
     }
 
-    /// Returns the name of the type for messages, with its article.
+    /// Returns the name of the type with an article, for messages.
     pub(super) fn description(self) -> &'static str {
         match self {
             Self::Email => "an e-mail address",
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_accept_only_matching_values() {
+    fn each_type_accepts_only_matching_values() {
         let table = [
             (
                 Type::Email,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_can_be_parsed_as_a_type() {
+    fn every_type_name_can_be_parsed() {
         for name in NAMES {
             assert!(serde_json::from_value::<Type>(json!(name)).is_ok(), "{name}");
         }

@@ -25,8 +25,8 @@ use crate::{Tool, ToolContext, ToolError, ToolSpec};
 /// names another draft; then `input` may be any value, and a string is not parsed as JSON.
 ///
 /// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` is the number of
-/// tests: 1 for a schema, and for rules each rule of each existing field. With rules, `path` has the form
-/// `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
+/// checks: 1 for a schema; with rules, each rule of each existing field counts as one check. With rules, `path` has the
+/// form `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
 }
@@ -54,7 +54,7 @@ impl DataValidator {
                 "type": "array",
                 "items": violation_schema(&json!({ "schema_path": { "type": "string" } })),
             },
-            "checked": { "type": "integer", "minimum": 0, "description": "The number of tests made" },
+            "checked": { "type": "integer", "minimum": 0, "description": "The number of checks made" },
             "truncated": { "type": "boolean", "description": "Whether there are more errors than listed" },
         });
         Self {

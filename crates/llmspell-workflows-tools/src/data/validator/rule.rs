@@ -10,7 +10,7 @@ use crate::data::path::FieldPath;
 use crate::data::schema_check::Violations;
 use crate::data::support::{invalid, kind_of};
 
-/// The rule of a field, as given in the parameters; a plain string is a type.
+/// The rule for a field, as given in the parameters. A plain string is a type.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleParameters {
@@ -26,7 +26,7 @@ struct RuleParameters {
     message: Option<String>,
 }
 
-/// The rule of a field, which can be applied to many items.
+/// The rule for a field, which can be applied to many items.
 pub(super) struct Rule {
     path: FieldPath,
     required: bool,
@@ -62,9 +62,9 @@ pub(super) fn rules_schema() -> Value {
                     "max": { "type": "number" },
                     "min_length": length,
                     "max_length": length,
-                    "pattern": { "type": "string", "description": "A regular expression; anchor it to match the whole string" },
+                    "pattern": { "type": "string", "description": "A regular expression; use anchors to match the whole string" },
                     "enum": { "type": "array", "minItems": 1 },
-                    "message": { "type": "string", "description": "Replaces the messages for this field" },
+                    "message": { "type": "string", "description": "The message that replaces the default messages for this field" },
                 },
                 "additionalProperties": false,
             },
@@ -72,7 +72,7 @@ pub(super) fn rules_schema() -> Value {
     })
 }
 
-/// Parses all rules; the error names the field.
+/// Parses all rules; the error names the field of an invalid rule.
 pub(super) fn rules(parameters: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
     let rule = |(field, value): (String, Value)| {
         Rule::new(&field, value).map_err(|why| invalid("invalid_rule", format!("invalid rule for `{field}`: {why}")))
@@ -127,7 +127,7 @@ impl Rule {
             checked += 1;
             if let Err(why) = check.test(value) {
                 self.add_violation(item_path, check.name(), why, Some(value), violations);
-                // Further checks of a value of the wrong type would only repeat the error.
+                // Further checks of a value with the wrong type would only repeat the error.
                 if matches!(check, Check::Type(_)) {
                     break;
                 }
@@ -189,7 +189,7 @@ impl Check {
 
     fn expectation(&self, value: &Value) -> String {
         match self {
-            // Named by its format: a string that is not an e-mail address already is a string.
+            // The message names the format: "must be a string" would not help if a string is not an e-mail address.
             Self::Type(r#type) => format!("must be {}", r#type.description()),
             Self::Min(min) => format!("must be at least {min}"),
             Self::Max(max) => format!("must be at most {max}"),

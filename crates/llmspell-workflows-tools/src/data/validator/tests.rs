@@ -8,7 +8,7 @@ async fn call(parameters: Value) -> Result<Value, String> {
 }
 
 #[tokio::test]
-async fn data_that_follows_all_rules_is_valid() {
+async fn data_that_satisfies_all_rules_is_valid() {
     let rules = json!({
         "id": {"type": "uuid", "required": true},
         "contact.email": "email",
@@ -27,7 +27,7 @@ async fn data_that_follows_all_rules_is_valid() {
 }
 
 #[tokio::test]
-async fn every_rule_has_its_message() {
+async fn each_rule_has_a_specific_message() {
     let table = [
         (json!("email"), json!("x"), "type", "must be an e-mail address"),
         (json!({"type": "integer"}), json!("7"), "type", "must be an integer"),

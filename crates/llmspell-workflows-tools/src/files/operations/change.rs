@@ -13,7 +13,7 @@ use crate::{SandboxPath, ToolError};
 /// The chunk size for copying files.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Changes files, within the limits of a call.
+/// The operations that change files, with the limits of a call.
 pub(super) struct Change<'c> {
     pub(super) recursive: bool,
     pub(super) bytes_max: u64,
@@ -138,7 +138,8 @@ impl Change<'_> {
         Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
     }
 
-    /// Creates the missing parent directories of a path with `recursive`; fails without it.
+    /// With `recursive`, creates the missing parent directories of a path; otherwise fails if the parent directory is
+    /// missing.
     fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
         if self.recursive { create_parents(target) } else { check_parent(target) }
     }
@@ -239,7 +240,7 @@ struct CopyCounts {
 fn needs_recursive(folder: &SandboxPath, action: &str) -> ToolError {
     invalid(
         "needs_recursive",
-        format!("`{}` is a directory; it is only {action} with `recursive: true`", folder.path()),
+        format!("`{}` is a directory; it is {action} only with `recursive: true`", folder.path()),
     )
 }
 

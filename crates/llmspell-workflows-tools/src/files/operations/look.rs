@@ -38,7 +38,7 @@ pub(super) fn list(
     Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
 }
 
-/// Describes an entry; for a link, its own metadata and its target.
+/// Describes an entry. For a link, the result contains the metadata of the link itself and its target.
 pub(super) fn describe(target: &SandboxPath) -> Result<Value, ToolError> {
     let metadata = metadata(target)?;
     let kind = Kind::of(metadata.file_type());

@@ -29,15 +29,16 @@ const ENTRIES_MAX: usize = 10_000;
 /// | `append` | `path`, `input` | appends to a file: `{path, bytes, created}` |
 /// | `delete` | `path` | deletes a file or a link; a directory only with `recursive`: `{path, deleted}` |
 /// | `create_dir` | `path` | creates a directory; with `recursive` also its parents: `{path, created}` |
-/// | `list_dir` | `path` | sorted, at most 10,000: `{path, entries: [{path, kind, bytes, modified}], truncated}` |
-/// | `copy` | `source_path`, `target_path` | a file; a directory only with `recursive`: `{…, bytes, links_skipped}` |
-/// | `move` | `source_path`, `target_path` | renames within a file system |
-/// | `metadata` | `path` | `{path, kind, bytes, modified, readonly, link_target}` |
-/// | `exists` | `path` | `{path, exists}` |
+/// | `list_dir` | `path` | lists a directory: `{path, entries: [{path, kind, bytes, modified}], truncated}` |
+/// | `copy` | `source_path`, `target_path` | copies a file or (`recursive`) a directory: `{…, bytes, links_skipped}` |
+/// | `move` | `source_path`, `target_path` | renames a file or a directory within a file system |
+/// | `metadata` | `path` | describes an entry: `{path, kind, bytes, modified, readonly, link_target}` |
+/// | `exists` | `path` | reports whether an entry exists: `{path, exists}` |
 ///
 /// `copy` and `move` also accept `path` instead of `source_path`. They replace an existing file, but not a directory.
-/// With `recursive`, operations that write also create missing parent directories. A root is never deleted or moved,
-/// and operations that walk a directory do not follow links.
+/// `list_dir` returns at most 10,000 entries, sorted by path. With `recursive`, operations that write also create
+/// missing parent directories. A root is never deleted or moved, and operations that walk a directory do not follow
+/// links.
 pub(crate) struct FileOperations {
     spec: ToolSpec,
     services: Services,
@@ -193,7 +194,7 @@ fn result_properties() -> Value {
         "content": { "type": "string" },
         "bytes": count,
         "created": { "type": "boolean" },
-        "deleted": { "type": "integer", "minimum": 0, "description": "The number of files, links and directories" },
+        "deleted": { "type": "integer", "minimum": 0, "description": "The number of deleted files, links and directories" },
         "files": count,
         "links_skipped": count,
         "kind": kind,

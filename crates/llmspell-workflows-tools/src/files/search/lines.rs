@@ -3,10 +3,10 @@ use serde_json::{Value, json};
 
 use crate::data::support::strip_byte_order_mark;
 
-/// How many characters of a line are shown in a match.
+/// The maximum number of characters of a line that are included in a match.
 const LINE_CHARS_MAX: usize = 1000;
 
-/// How many bytes of a file are checked for a zero byte.
+/// The number of bytes at the start of a file that are checked for a zero byte.
 const BINARY_CHECK_BYTES: usize = 8 * 1024;
 
 /// Returns whether a file looks binary: it has a zero byte near its start.
@@ -18,11 +18,11 @@ pub(super) fn is_binary(content: &[u8]) -> bool {
 pub(super) struct FileMatches {
     /// The matches included in the result.
     pub(super) listed: Vec<Value>,
-    /// The number of all matching lines.
+    /// The total number of matching lines.
     pub(super) total: usize,
 }
 
-/// Finds matching lines, each with its surrounding lines; lists up to `listed_max` of them and counts all.
+/// Finds matching lines, each with its surrounding lines; lists up to `listed_max` matches and counts all of them.
 pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, listed_max: usize) -> FileMatches {
     let lines: Vec<&str> = strip_byte_order_mark(text).lines().collect();
     let mut found = FileMatches { listed: Vec::new(), total: 0 };
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_match_has_its_position_and_context() {
+    fn matches_have_a_position_and_context_lines() {
         let found = search("p", "a\r\né hit\nb\nhit hit", &Regex::new("hit").unwrap(), 1, 10);
         let expected = json!([
             {"path": "p", "line": 2, "column": 3, "text": "é hit", "before": ["a"], "after": ["b"]},
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_does_not_belong_to_the_first_line() {
+    fn a_byte_order_mark_is_not_part_of_the_first_line() {
         let found = search("p", "\u{feff}hit", &Regex::new("^hit$").unwrap(), 0, 1);
         assert_eq!((&found.listed[0]["column"], &found.listed[0]["text"]), (&json!(1), &json!("hit")));
     }

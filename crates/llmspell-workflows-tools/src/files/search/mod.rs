@@ -32,10 +32,10 @@ const FILES_MAX: usize = 100_000;
 /// extension or by `exclude_dirs` are not counted.
 ///
 /// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
-/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is that of the line's first
-/// match, in characters. `total_matches` counts all matching lines, including those beyond `max_matches_per_file`.
-/// `truncated` is true if a match is not listed or a file was not searched because of that limit, 10,000 matches,
-/// 100,000 files or `max_depth`.
+/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is the position of the line's
+/// first match, in characters. `total_matches` counts all matching lines, including those beyond
+/// `max_matches_per_file`. `truncated` is true if a match is not listed or a file was not searched because of
+/// `max_matches_per_file`, `max_depth`, or the limits of 10,000 matches and 100,000 files.
 pub(crate) struct FileSearch {
     spec: ToolSpec,
     services: Services,
@@ -85,15 +85,15 @@ impl FileSearch {
             "pattern": { "type": "string", "minLength": 1, "description": "The text or regular expression to search for" },
             "path": { "type": "string", "minLength": 1, "description": "A file or a directory" },
             "recursive": { "type": "boolean", "description": "Search subdirectories; true by default" },
-            "case_sensitive": { "type": "boolean", "description": "True by default" },
+            "case_sensitive": { "type": "boolean", "description": "Whether upper and lower case differ; true by default" },
             "use_regex": { "type": "boolean", "description": "Treat the pattern as a regular expression; false by default" },
-            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines of context before and after a match; 0 by default" },
+            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "The number of context lines before and after a match; 0 by default" },
             "include_extensions": extensions("Search only files with these extensions, such as `rs`"),
             "exclude_extensions": extensions("Skip files with these extensions"),
             "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of directories to skip" },
             "max_file_size": { "type": "integer", "minimum": 0, "description": "Skip files larger than this, in bytes; 10 MiB by default" },
-            "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "Matches listed per file; 100 by default" },
-            "max_depth": { "type": "integer", "minimum": 0, "maximum": DEPTH_MAX, "description": "How many levels of subdirectories to search; 0 searches only the directory itself; 64 by default" },
+            "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "The maximum number of matches listed per file; 100 by default" },
+            "max_depth": { "type": "integer", "minimum": 0, "maximum": DEPTH_MAX, "description": "The number of levels of subdirectories to search; 0 searches only the directory itself; 64 by default" },
         });
         let count = json!({ "type": "integer", "minimum": 0 });
         let position = json!({ "type": "integer", "minimum": 1 });
@@ -205,7 +205,7 @@ impl<'c> Search<'c> {
                 Kind::File if self.wants(&path) => self.file(&child, &path),
                 Kind::Directory if self.parameters.exclude_dirs.iter().any(|excluded| name == **excluded) => {}
                 Kind::Directory if depth < self.depth_max => {
-                    // A directory that cannot be listed counts as skipped.
+                    // A directory that cannot be listed is counted as skipped.
                     if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
                         if error.code != "permission_denied" {
                             return Err(error);

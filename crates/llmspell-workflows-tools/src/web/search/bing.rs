@@ -6,8 +6,8 @@ use crate::web::client::{Request, Response};
 
 /// The Bing Search API v7: <https://learn.microsoft.com/bing/search-apis/>.
 ///
-/// Microsoft closed it to the public in August 2025. It still serves customers who kept their access, and `endpoint`
-/// can name another service with the same protocol.
+/// Microsoft closed the API to the public in August 2025. The API still serves customers who kept their access, and
+/// `endpoint` can name another service with the same protocol.
 pub(super) struct Bing;
 
 const WEB: Layout = Layout {

@@ -43,7 +43,7 @@ impl Provider for Brave {
         let path = format!("/res/v1/{}/search", query.search_type.name());
         let mut pairs = vec![("q", query.input.clone()), ("count", query.max_results.to_string())];
         if query.search_type == Kind::Web {
-            // Otherwise titles and descriptions contain emphasis markup.
+            // Without this, titles and descriptions contain emphasis markup.
             pairs.push(("text_decorations", "false".to_owned()));
             pairs.push(("result_filter", "web".to_owned()));
         }

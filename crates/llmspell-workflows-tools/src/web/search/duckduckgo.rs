@@ -16,8 +16,8 @@ use crate::{ToolError, ToolErrorClass};
 
 /// DuckDuckGo's page for browsers without scripts, which needs no key.
 ///
-/// Its JSON API returns instant answers but no results, so this reads the page. The service challenges clients that
-/// send too many requests, which is reported as a separate error.
+/// DuckDuckGo's JSON API returns instant answers but no search results, so this provider reads the page. The service
+/// challenges clients that send too many requests; a challenge is reported as a separate error.
 pub(super) struct DuckDuckGo;
 
 static RESULT: LazyLock<Selector> = LazyLock::new(|| fixed(".result:not(.result--ad)"));
@@ -53,7 +53,7 @@ impl Provider for DuckDuckGo {
             pairs.push(("kl", format!("{region}-{language}")));
         }
         let mut request = provider::get(settings.at("/html/"), pairs);
-        // The page expects what its own form sends: the same pairs, as the body of a POST.
+        // The page expects the request that its own form sends: a POST with the same pairs in its body.
         request.method = Method::POST;
         request.body = request.url.query().map(|pairs| pairs.as_bytes().to_vec());
         request.url.set_query(None);
@@ -74,7 +74,7 @@ impl Provider for DuckDuckGo {
     }
 }
 
-/// Creates the error for a request to prove that the client is human.
+/// Creates the error for a page that asks for proof that the client is human.
 fn challenge_error() -> ToolError {
     let message = "the search provider `duckduckgo` asked for proof that the client is human";
     ToolError::new(ToolErrorClass::Resource, "search_challenged", message)
@@ -84,7 +84,7 @@ fn challenge_error() -> ToolError {
 fn read(result: ElementRef<'_>, page: &Url) -> Option<Hit> {
     let link = result.select(&LINK).next()?;
     let target = page.join(link.attr("href")?).ok()?;
-    // Links may lead through the service's own redirect, which contains the page's URL in `uddg`.
+    // Links may go through the service's own redirect, whose `uddg` parameter contains the page's URL.
     let destination = target.query_pairs().find(|(name, _)| name == "uddg").map(|(_, url)| url.into_owned());
     Some(Hit {
         title: html::text_of(link),

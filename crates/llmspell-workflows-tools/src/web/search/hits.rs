@@ -12,13 +12,14 @@ pub(super) struct Hit {
     pub(super) snippet: String,
     /// The relevance score, if the service provides one.
     pub(super) score: Option<f64>,
-    /// The URL of the image itself, for an image search.
+    /// For an image search, the URL of the image itself.
     pub(super) image_url: Option<String>,
-    /// The date of publication, in the service's own format.
+    /// The date of publication, in the format of the service.
     pub(super) published: Option<String>,
 }
 
-/// The JSON Pointers to the fields of a [`Hit`]: the list of results in the response, and the other fields in a result.
+/// The JSON Pointers to the fields of a [`Hit`]: `list` is relative to the response, and all other fields are relative
+/// to a result.
 pub(super) struct Layout {
     pub(super) list: &'static str,
     pub(super) title: &'static str,
@@ -30,7 +31,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// A layout without any field, to be completed for a service: `/` points to a property with an empty name.
+    /// A layout in which every pointer leads to a missing property (`/` points to a property with an empty name); each
+    /// service overrides the fields that it provides.
     pub(super) const EMPTY: Self =
         Self { list: "/", title: "/", url: "/", snippet: "/", score: "/", image_url: "/", published: "/" };
 
@@ -101,7 +103,7 @@ pub(super) fn schema() -> Value {
             "query": {"type": "string"},
             "results": {
                 "type": "array",
-                "description": "The results, best first; empty if there are none.",
+                "description": "The results, best first; empty if nothing was found.",
                 "items": {
                     "type": "object",
                     "additionalProperties": false,
@@ -113,7 +115,7 @@ pub(super) fn schema() -> Value {
                         "snippet": {"type": "string"},
                         "score": {"type": ["number", "null"], "description": "The service's relevance score, or null."},
                         "image_url": {"type": "string"},
-                        "published": {"type": "string", "description": "The date of publication, in the service's own format."},
+                        "published": {"type": "string", "description": "The date of publication, in the format of the service."},
                     },
                 },
             },

@@ -1,7 +1,8 @@
 //! Web search with seven services behind one [`Provider`] trait.
 //!
-//! A provider declares what it supports, builds its request and reads its response. Unsupported options are refused
-//! before anything is sent, never ignored. If a service limits the results of a request, so does the tool.
+//! A provider declares the options that it supports, builds its request and reads its response. Unsupported options are
+//! refused before anything is sent, never ignored. If a service limits the number of results of a request, the tool has
+//! the same limit.
 
 mod bing;
 mod brave;
@@ -84,8 +85,8 @@ pub(super) fn check(policy: &SearchPolicy) -> Result<(), ToolError> {
     configured.map(|name| find(name)).try_for_each(|found| found.map(drop))
 }
 
-/// Returns the requested provider, or else the policy's default, or else the only configured one, or else one without a
-/// key.
+/// Returns the requested provider, or else the policy's default, or else the only configured provider, or else a
+/// provider that needs no key.
 fn choose(requested: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
     let mut configured = policy.providers.keys();
     let only = configured.next().filter(|_| configured.next().is_none());
@@ -116,7 +117,9 @@ fn status_error(provider: &dyn Provider, response: &Response) -> ToolError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             (ToolErrorClass::Configuration, "search_key_refused", "rejected the API key")
         }
-        StatusCode::TOO_MANY_REQUESTS => (ToolErrorClass::Resource, "search_quota", "has no searches left for now"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            (ToolErrorClass::Resource, "search_quota", "reported that its search quota is exhausted")
+        }
         status if status.is_redirection() => {
             (ToolErrorClass::Configuration, "search_endpoint_moved", "redirected the request; its endpoint has moved")
         }

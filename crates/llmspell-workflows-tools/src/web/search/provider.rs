@@ -21,7 +21,7 @@ pub(super) static PROVIDERS: &[&dyn Provider] = &[
 
 /// A search service.
 pub(super) trait Provider: Send + Sync {
-    /// Returns its name in parameters and in the policy.
+    /// Returns the provider's name in parameters and in the policy.
     fn name(&self) -> &'static str;
 
     /// Returns the base URL of the public service.
@@ -32,7 +32,7 @@ pub(super) trait Provider: Send + Sync {
         true
     }
 
-    /// Returns what the provider supports.
+    /// Returns the search options that the provider supports.
     fn support(&self) -> Support;
 
     /// Builds the request for a supported query.
@@ -42,7 +42,7 @@ pub(super) trait Provider: Send + Sync {
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError>;
 }
 
-/// What a provider supports; anything else is refused.
+/// The search options that a provider supports; all other options are refused.
 pub(super) struct Support {
     pub(super) kinds: &'static [Kind],
     pub(super) results_max: usize,
@@ -54,7 +54,7 @@ pub(super) struct Support {
 #[derive(PartialEq)]
 pub(super) enum Language {
     No,
-    /// Only in combination with a region.
+    /// The provider can filter by language only in combination with a region.
     WithRegion,
     Yes,
 }
@@ -103,7 +103,7 @@ impl Settings {
         url
     }
 
-    /// Returns the key, or an empty string for a provider that needs none.
+    /// Returns the key, or an empty string for a provider that needs no key.
     pub(super) fn key(&self) -> &str {
         self.key.as_ref().map_or("", Secret::reveal)
     }

@@ -12,7 +12,7 @@ pub(super) struct Query {
     pub(super) max_results: usize,
     #[serde(default)]
     pub(super) search_type: Kind,
-    /// Whether adult content is filtered strictly or not at all; the service's default if unset.
+    /// Whether adult content is filtered strictly (true) or not at all (false); if unset, the service decides.
     pub(super) safe_search: Option<bool>,
     /// A language such as `en`, optionally with a region, such as `en-US`.
     language: Option<String>,
@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Images,
 }
 
-/// The maximum number of results of any provider for a single request.
+/// The maximum number of results that any provider can return for a single request.
 const RESULTS_MAX: usize = 100;
 
 fn default_max_results() -> usize {
@@ -51,7 +51,7 @@ impl Query {
         Some(self.language.as_deref()?.split('-').next()?.to_ascii_lowercase())
     }
 
-    /// Returns the region in lower case, if the language names one.
+    /// Returns the region in lower case, if the language has a region.
     pub(super) fn region(&self) -> Option<String> {
         Some(self.language.as_deref()?.split_once('-')?.1.to_ascii_lowercase())
     }
@@ -66,7 +66,7 @@ pub(super) fn schema() -> Value {
         "required": ["input"],
         "properties": {
             "input": {"type": "string", "minLength": 1, "maxLength": 2_000, "description": "The query."},
-            "provider": {"enum": providers, "description": "The search provider; by default, the one chosen by the policy."},
+            "provider": {"enum": providers, "description": "The search provider; by default, the provider that the policy selects."},
             "max_results": {
                 "type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": default_max_results(),
                 "description": "The maximum number of results; each provider has its own limit.",

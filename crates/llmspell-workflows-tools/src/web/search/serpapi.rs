@@ -45,7 +45,7 @@ impl Provider for SerpApi {
         match query.search_type {
             Kind::Web => pairs.push(("num", query.max_results.to_string())),
             Kind::News => pairs.extend([("tbm", "nws".to_owned()), ("num", query.max_results.to_string())]),
-            // A page of images has a hundred results, and its size cannot be set.
+            // A page of images has a hundred results; this number cannot be changed.
             Kind::Images => {}
         }
         if let Some(safe) = query.safe_search {
@@ -69,7 +69,7 @@ impl Provider for SerpApi {
             Kind::Images => IMAGES,
         };
         match body.get("error").and_then(Value::as_str) {
-            // An empty result is reported as an error with status 200.
+            // The service reports an empty result as an error with status 200.
             Some(error) if !error.contains("hasn't returned any results") => Err(ToolError::new(
                 ToolErrorClass::Configuration,
                 "search_failed",
