@@ -25,8 +25,10 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
+use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
 use super::runs::{Runs, kind};
@@ -77,11 +79,15 @@ impl SegmentFrames {
     }
 
     /// Returns the index as bytes. Frames of runs that are no longer in `runs` are left out.
-    pub(super) fn into_index(self, runs: &Runs) -> Vec<u8> {
+    pub(super) fn into_index(self, runs: &Mutex<Runs>) -> Vec<u8> {
         let Self { segment, entries, forgotten } = self;
         let numbers: HashSet<u32> = entries.iter().map(|entry| entry.number).collect();
-        let live = runs.by_id.iter().filter(|(_, live)| numbers.contains(&live.number));
-        let by_number: HashMap<u32, Uuid> = live.map(|(run, live)| (live.number, *run)).collect();
+        // The lock is released before the work: appends wait for it.
+        let by_number: HashMap<u32, Uuid> = {
+            let runs = lock(runs);
+            let live = runs.by_id.iter().filter(|(_, live)| numbers.contains(&live.number));
+            live.map(|(run, live)| (live.number, *run)).collect()
+        };
         let tombstones = forgotten.iter().map(|(run, at)| (*run, entries[*at]));
         let frames = entries.iter().filter(|entry| entry.kind != kind::FORGOTTEN);
         let frames = frames.filter_map(|entry| Some((*by_number.get(&entry.number)?, *entry)));

@@ -175,7 +175,7 @@ impl OpenLog {
         let Some(full) = runs.current.add(location, number, kind, forgotten) else { return };
         let path = index::path(self.log.dir(), full.segment);
         let runs = self.runs.clone();
-        self.log.write_later(path, move || full.into_index(&lock(&runs)));
+        self.log.write_later(path, move || full.into_index(&runs));
     }
 
     /// Removes those of `segments` that are no longer needed. Also removes unneeded segments that were still in use at
