@@ -1,6 +1,6 @@
 //! Moves ended runs from the journal to the store in the background, once there are many of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use llmspell_workflows_basic::targets;
 use uuid::Uuid;
@@ -14,6 +14,9 @@ const ENDED_MAX: usize = 32;
 /// The maximum threshold after failed moves.
 const RETRY_MAX: usize = 4_096;
 
+/// The number of ended runs in a journal from which on new runs wait until the store has caught up.
+const BACKLOG_MAX: usize = 4_096;
+
 /// The ended runs of a journal that have not been archived yet.
 #[derive(Debug)]
 pub(super) struct EndedRuns {
@@ -21,40 +24,89 @@ pub(super) struct EndedRuns {
     /// The number of runs that triggers a move. It doubles after each failure, so that a broken store is retried less
     /// often.
     threshold: usize,
+    /// Whether a task is moving runs.
+    is_moving: bool,
 }
 
 impl Default for EndedRuns {
     fn default() -> Self {
-        Self { runs: Vec::new(), threshold: ENDED_MAX }
+        Self { runs: Vec::new(), threshold: ENDED_MAX, is_moving: false }
+    }
+}
+
+impl EndedRuns {
+    /// Returns the runs to move, if there are enough of them.
+    fn take_due(&mut self) -> Option<Vec<Uuid>> {
+        (self.runs.len() >= self.threshold).then(|| std::mem::take(&mut self.runs))
+    }
+}
+
+/// The task that moves the ended runs of a journal; another one may start when it is dropped.
+struct Moving {
+    inner: Weak<Inner>,
+    journal: JournalId,
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        if let Some(ended) = inner.registry.runs().ended.get_mut(&self.journal) {
+            ended.is_moving = false;
+        }
     }
 }
 
 impl Inner {
-    /// Starts to move the ended runs of `journal` to the store if their number has reached the threshold.
+    /// Starts to move the ended runs of `journal` to the store if their number has reached the threshold and no task is
+    /// moving them already.
     pub(super) fn archive_ended(self: &Arc<Self>, journal: &JournalId) {
-        let ended = {
+        let due = {
             let mut runs = self.registry.runs();
-            let Some(ended) = runs.ended.get_mut(journal).filter(|ended| ended.runs.len() >= ended.threshold) else {
-                return;
-            };
-            std::mem::take(&mut ended.runs)
+            let Some(ended) = runs.ended.get_mut(journal).filter(|ended| !ended.is_moving) else { return };
+            let due = ended.take_due();
+            ended.is_moving = due.is_some();
+            due
         };
-        let (inner, journal) = (self.clone(), journal.clone());
-        tokio::spawn(async move {
-            let _archiving = inner.archiving.lock().await;
-            let moved = inner.archive(&journal, &ended).await;
-            let mut runs = inner.registry.runs();
-            let remaining = runs.ended.entry(journal).or_default();
+        if let Some(due) = due {
+            let moving = Moving { inner: Arc::downgrade(self), journal: journal.clone() };
+            tokio::spawn(self.clone().move_ended(moving, due));
+        }
+    }
+
+    /// Moves `due` and then whatever has ended in the meantime, so that moves get larger the more runs end.
+    async fn move_ended(self: Arc<Self>, moving: Moving, mut due: Vec<Uuid>) {
+        loop {
+            let moved = {
+                let _archiving = self.archiving.lock().await;
+                self.archive(&moving.journal, &due).await
+            };
+            let mut runs = self.registry.runs();
+            let ended = runs.ended.entry(moving.journal.clone()).or_default();
             match moved {
-                Ok(()) => remaining.threshold = ENDED_MAX,
+                Ok(()) => ended.threshold = ENDED_MAX,
                 Err(error) => {
                     tracing::warn!(target: targets::JOURNAL, %error, "cannot archive ended runs; kept in the journal");
-                    remaining.runs.extend(ended);
-                    remaining.threshold =
-                        (remaining.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(remaining.runs.len() + 1));
+                    ended.runs.extend(due);
+                    ended.threshold = (ended.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(ended.runs.len() + 1));
+                    return;
                 }
             }
-        });
+            let Some(more) = ended.take_due() else { return };
+            due = more;
+        }
+    }
+
+    /// Waits while runs end faster in `journal` than they are moved to the store.
+    pub(super) async fn wait_for_archive(&self, journal: &JournalId) {
+        let is_behind = || {
+            let runs = self.registry.runs();
+            runs.ended.get(journal).is_some_and(|ended| ended.is_moving && ended.runs.len() > BACKLOG_MAX)
+        };
+        while is_behind() {
+            // The task that moves runs holds it for each of its moves.
+            drop(self.archiving.lock().await);
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn archive(self: &Arc<Self>, journal: &JournalId, ended: &[Uuid]) -> Result<(), ExecutorError> {

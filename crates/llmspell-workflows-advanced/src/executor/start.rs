@@ -91,6 +91,7 @@ impl Executor {
             labels,
         };
         let lease = self.inner.own_lease().await?;
+        self.inner.wait_for_archive(&lease.id).await;
         let journal = Arc::new(self.inner.journal_in(lease.journal.clone(), Uuid::now_v7()).await?);
         let correlated = self.inner.services.correlate(journal.run(), &started.labels);
         let owned = self.inner.own(journal.run(), &lease.id)?;

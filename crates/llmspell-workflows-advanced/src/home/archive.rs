@@ -10,7 +10,7 @@ use super::{Home, Lease};
 use crate::ExecutorError;
 
 /// The number of runs that are moved in one batch.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 impl dyn Home {
     /// Moves the ended `runs` from the journal of `lease` to the store.

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, FolderHome, Home, JournalKind, Message};
-use llmspell_workflows_basic::{RunStatus, model::*};
+use llmspell_workflows_advanced::{
+    DurableEnd, Executor, ExecutorError, FolderHome, Home, JournalKind, Message, StartOptions,
+};
+use llmspell_workflows_basic::{RunStatus, WorkflowInput, model::*};
+use llmspell_workflows_state::store::RunQuery;
 use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
@@ -72,4 +75,35 @@ async fn journal_kind_that_was_not_built_in_is_an_error() {
         let error = home.find("@last").await.unwrap_err();
         assert!(matches!(error, ExecutorError::JournalNotBuilt { .. }), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_runs_are_moved_to_the_store_while_others_run() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let definition = Arc::new(Definition::sequence("short", [Step::set("a", serde_json::Map::new())]));
+    let mut runs = tokio::task::JoinSet::new();
+    for _ in 0..400 {
+        let (executor, definition) = (executor.clone(), definition.clone());
+        runs.spawn(async move {
+            let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await.unwrap();
+            executor.drive(run).await.unwrap();
+        });
+    }
+    while let Some(ended) = runs.join_next().await {
+        ended.unwrap();
+    }
+    let in_journals = async || {
+        let query = RunQuery { limit: 1_000, ..RunQuery::default() };
+        let runs = lab.home().runs(&query).await.unwrap();
+        assert_eq!(runs.len(), 400);
+        runs.iter().filter(|run| run.journal().is_some()).count()
+    };
+    let moved = async {
+        // Fewer than are worth a move may stay.
+        while in_journals().await > 32 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), moved).await.expect("timed out");
 }
