@@ -58,7 +58,7 @@ pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
 fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
     let mut recovery = Recovery::default();
     let mut marks = BTreeMap::new();
-    for (number, bytes) in segments(disk, dir)? {
+    for (number, bytes) in segments(disk, dir, |_, path| read(disk, path))? {
         let path = segment::path(dir, number);
         check_length(&path, number, &bytes)?;
         let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
@@ -85,18 +85,22 @@ fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> 
     }
 }
 
-/// Returns the bytes of all segments, ordered by number.
+/// Returns what `read` returns for each segment, ordered by number.
 ///
 /// They are read in descending order: a writer fills a segment before the next one gets its first frame, so no frame is
 /// returned without the frames before it. A segment that disappears meanwhile is no longer needed by any run.
-fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogError> {
+pub(crate) fn segments<T>(
+    disk: &dyn Disk,
+    dir: &Path,
+    read: impl Fn(u64, &Path) -> io::Result<T>,
+) -> Result<BTreeMap<u64, T>, LogError> {
     let mut names = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
     'again: loop {
         let mut all = BTreeMap::new();
         for number in names.iter().rev().filter_map(|name| segment::number(name)) {
             let path = segment::path(dir, number);
-            match read(disk, &path) {
-                Ok(bytes) => drop(all.insert(number, bytes)),
+            match read(number, &path) {
+                Ok(part) => drop(all.insert(number, part)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let now = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
                     if now == names {
@@ -122,7 +126,7 @@ fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError
     Ok(())
 }
 
-fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path)?;
     let length = usize::try_from(file.length()?).map_err(io::Error::other)?;
     file.read_at(0, length)

@@ -1,6 +1,6 @@
 //! Reads one run of a log while another process may be writing to it.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{io, path::Path};
 
 use uuid::Uuid;
 
@@ -13,20 +13,18 @@ use crate::{
     disk::{Disk, DiskFile},
     journal::JournalError,
     log::{
-        LogError,
         frame::{self, ParsedFrame},
-        recover::{RecoveredFrame, segment_frames},
-        segment,
+        recover, segment,
     },
     record::Record,
 };
 
-/// The frames of a segment that may belong to the run.
+/// What was read of a segment.
 enum SegmentPart {
     /// The frames of the run, as listed in the segment's index.
     Indexed(Vec<(IndexEntry, Vec<u8>)>),
-    /// All frames of the segment.
-    Whole(Vec<RecoveredFrame>),
+    /// All bytes of the segment.
+    Whole(Vec<u8>),
 }
 
 /// The part of the run that has been read so far.
@@ -41,15 +39,15 @@ struct PeekedRun {
 /// indexes, so that only frames of this run are read.
 pub(super) fn peek_run(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
     let mut peeked = PeekedRun::default();
-    for part in parts(disk, dir, run)?.into_values() {
+    for (number, part) in recover::segments(disk, dir, |number, path| part(disk, dir, number, path, run))? {
         match part {
             SegmentPart::Indexed(frames) => {
                 for (entry, body) in frames {
                     peeked.add(run, entry.kind, entry.number, &body)?;
                 }
             }
-            SegmentPart::Whole(frames) => {
-                for frame in frames {
+            SegmentPart::Whole(bytes) => {
+                for frame in recover::segment_frames(&segment::path(dir, number), number, &bytes)? {
                     peeked.add(run, frame.kind, frame.run, &frame.body)?;
                 }
             }
@@ -74,41 +72,15 @@ impl PeekedRun {
     }
 }
 
-/// Reads the segments in descending order, for the reason given in [`crate::log::recover`].
-fn parts(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<BTreeMap<u64, SegmentPart>, JournalError> {
-    let list = || disk.list(dir).map_err(|error| LogError::io(dir, &error));
-    let mut names = list()?;
-    'again: loop {
-        let mut parts = BTreeMap::new();
-        for number in names.iter().rev().filter_map(|name| segment::number(name)) {
-            match part(disk, dir, number, run) {
-                Ok(part) => drop(parts.insert(number, part?)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let now = list()?;
-                    if now == names {
-                        return Err(LogError::io(&segment::path(dir, number), &error).into());
-                    }
-                    // A segment that disappears is no longer needed by any run.
-                    names = now;
-                    continue 'again;
-                }
-                Err(error) => return Err(LogError::io(&segment::path(dir, number), &error).into()),
-            }
-        }
-        return Ok(parts);
+/// Reads what the segment at `path` contains of `run`.
+fn part(disk: &dyn Disk, dir: &Path, number: u64, path: &Path, run: Uuid) -> io::Result<SegmentPart> {
+    let file = disk.open(path)?;
+    let entries = index::read(disk, dir, number, run);
+    let frames = entries.and_then(|entries| entries.into_iter().map(|entry| indexed(&*file, entry)).collect());
+    match frames {
+        Some(frames) => Ok(SegmentPart::Indexed(frames)),
+        None => recover::read(disk, path).map(SegmentPart::Whole),
     }
-}
-
-fn part(disk: &dyn Disk, dir: &Path, number: u64, run: Uuid) -> io::Result<Result<SegmentPart, LogError>> {
-    let path = segment::path(dir, number);
-    let file = disk.open(&path)?;
-    if let Some(entries) = index::read(disk, dir, number, run)
-        && let Some(frames) = entries.into_iter().map(|entry| indexed(&*file, entry)).collect()
-    {
-        return Ok(Ok(SegmentPart::Indexed(frames)));
-    }
-    let bytes = file.read_at(0, usize::try_from(file.length()?).map_err(io::Error::other)?)?;
-    Ok(segment_frames(&path, number, &bytes).map(SegmentPart::Whole))
 }
 
 /// Reads the frame of an index entry; returns `None` if it is not the frame that the entry describes.
