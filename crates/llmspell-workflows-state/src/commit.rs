@@ -1,7 +1,11 @@
 //! Group commit: two threads that write and sync for all waiters.
 //!
 //! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread, so that
-//! callers that wait only for a write do not wait for a sync.
+//! callers that wait only for a write do not wait for a sync. A caller that waits for a write makes it itself if the
+//! write cannot take long, since two switches between threads cost more than a short write.
+//!
+//! A sync costs more processor time than a step. While many tasks are ready to run, the processor is the bottleneck, not
+//! the disk: a sync then waits for more callers, for a few times as long as the last sync took.
 
 use std::{
     io,
@@ -10,10 +14,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use llmspell_workflows_basic::{sync::lock, targets};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 /// The log or store that a committer writes and syncs. Both calls block; after a failure, all later calls must fail
 /// too.
@@ -22,6 +27,12 @@ pub(crate) trait Commit: Send + Sync + 'static {
 
     /// Hands everything appended to the operating system; returns how much has been appended so far.
     fn write(&self) -> Result<u64, Self::Error>;
+
+    /// Does the same as [`Self::write`] if that takes no longer than a few system calls. Returns `None` if it could
+    /// take longer; nothing has been written then.
+    fn write_now(&self) -> Option<Result<u64, Self::Error>> {
+        None
+    }
 
     /// Makes everything appended survive a power loss; returns how much has been appended so far.
     fn sync(&self) -> Result<u64, Self::Error>;
@@ -32,6 +43,15 @@ pub(crate) trait Commit: Send + Sync + 'static {
     /// Returns the error for callers that are still waiting when the committer ends.
     fn closed() -> Self::Error;
 }
+
+/// The number of tasks that are ready to run in a runtime from which on its syncs wait for more callers.
+const READY_MIN: usize = 128;
+
+/// The maximum number of times that a sync waits for more callers, each time for as long as the last sync took.
+const GATHERINGS_MAX: usize = 4;
+
+/// The maximum duration of each such wait.
+const GATHERING_MAX: Duration = Duration::from_micros(250);
 
 /// The threads and the queues of waiters.
 pub(crate) struct Committer<C: Commit> {
@@ -51,6 +71,10 @@ struct Shared<C: Commit> {
 struct Queues<E> {
     write: Vec<Waiter<E>>,
     sync: Vec<Waiter<E>>,
+    /// The runtime of the first caller that waits for the next sync.
+    runtime: Option<Handle>,
+    /// How long the last sync took.
+    last_sync: Duration,
     is_closing: bool,
 }
 
@@ -68,7 +92,13 @@ impl<C: Commit> Committer<C> {
     pub(crate) fn start(below: Arc<C>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             below,
-            queues: Mutex::new(Queues { write: Vec::new(), sync: Vec::new(), is_closing: false }),
+            queues: Mutex::new(Queues {
+                write: Vec::new(),
+                sync: Vec::new(),
+                runtime: None,
+                last_sync: Duration::ZERO,
+                is_closing: false,
+            }),
             write_wanted: Condvar::new(),
             sync_wanted: Condvar::new(),
             written: AtomicU64::new(0),
@@ -92,6 +122,9 @@ impl<C: Commit> Committer<C> {
     pub(crate) async fn written(&self, position: u64) -> Result<(), C::Error> {
         if position <= self.shared.written.load(Ordering::Acquire) {
             return Ok(());
+        }
+        if let Some(result) = self.shared.below.write_now() {
+            return result.map(|written| self.shared.note_written(written));
         }
         self.shared.wait(Wanted::Write).await
     }
@@ -126,7 +159,11 @@ impl<C: Commit> Shared<C> {
             }
             let queue = queues.of(wanted);
             queue.push(answer);
-            queue.len() == 1
+            let is_first = queue.len() == 1;
+            if is_first && matches!(wanted, Wanted::Sync) {
+                queues.runtime = Handle::try_current().ok();
+            }
+            is_first
         };
         if is_first {
             self.condition(wanted).notify_one();
@@ -139,8 +176,29 @@ impl<C: Commit> Shared<C> {
         let is_idle = |queues: &mut Queues<C::Error>| queues.of(wanted).is_empty() && !queues.is_closing;
         let mut queues =
             self.condition(wanted).wait_while(self.queues(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        if matches!(wanted, Wanted::Sync) {
+            queues = self.gather(queues);
+        }
         let waiters = std::mem::take(queues.of(wanted));
         (!waiters.is_empty()).then_some(waiters)
+    }
+
+    /// Waits for more callers that want a sync while many tasks of their runtime are ready to run.
+    fn gather<'a>(&'a self, mut queues: MutexGuard<'a, Queues<C::Error>>) -> MutexGuard<'a, Queues<C::Error>> {
+        for _ in 0..GATHERINGS_MAX {
+            let ready = queues.runtime.as_ref().map_or(0, |runtime| runtime.metrics().global_queue_depth());
+            if ready < READY_MIN || queues.is_closing {
+                break;
+            }
+            let pause = queues.last_sync.min(GATHERING_MAX);
+            let waited = self.sync_wanted.wait_timeout(queues, pause);
+            (queues, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        queues
+    }
+
+    fn note_written(&self, position: u64) {
+        self.written.fetch_max(position, Ordering::Release);
     }
 
     /// Writes or syncs, and answers `waiters`; the data that they wait for was appended before this call.
@@ -152,10 +210,15 @@ impl<C: Commit> Shared<C> {
         let _entered = span.enter();
         let outcome = match wanted {
             Wanted::Write => self.below.write(),
-            Wanted::Sync => self.below.sync(),
+            Wanted::Sync => {
+                let begin = Instant::now();
+                let outcome = self.below.sync();
+                self.queues().last_sync = begin.elapsed();
+                outcome
+            }
         };
         let result = outcome.map(|position| {
-            self.written.fetch_max(position, Ordering::Release);
+            self.note_written(position);
             if matches!(wanted, Wanted::Sync) {
                 self.synced.fetch_max(position, Ordering::Release);
                 tracing::trace!(target: targets::JOURNAL, position, "synced");

@@ -1,17 +1,42 @@
 //! Writes and syncs appended frames.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use llmspell_workflows_basic::targets;
 
-use super::{Chunk, Files, LogError, Position, Shared, lock, segment};
+use super::{Chunk, Files, LogError, Position, Shared, Tail, lock, segment};
 use crate::{commit::Commit, disk::DiskFile};
+
+/// Once a write has taken longer than this, writes are left to the thread for writes, until one is faster again.
+///
+/// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
+const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 
 impl Commit for Shared {
     type Error = LogError;
 
     fn write(&self) -> Result<u64, LogError> {
         Ok(self.write_all()?.position.0)
+    }
+
+    fn write_now(&self) -> Option<Result<u64, LogError>> {
+        if self.is_slow.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut files = self.files.try_lock().ok()?;
+        let (chunks, written) = {
+            let mut tail = lock(&self.tail);
+            // Creating a segment takes long, and so does a sync of the previous one.
+            if tail.fault.is_some() || files.current.as_ref().is_none_or(|(number, _)| *number != tail.segment) {
+                return None;
+            }
+            tail.take()
+        };
+        Some(self.write_chunks(&mut files, &chunks).map(|()| written.position.0))
     }
 
     fn sync(&self) -> Result<u64, LogError> {
@@ -45,13 +70,16 @@ impl Shared {
             if let Some(fault) = &tail.fault {
                 return Err(fault.clone());
             }
-            let written =
-                WriteProgress { position: Position(tail.appended), segment: tail.segment, offset: tail.offset };
-            (std::mem::take(&mut tail.pending), written)
+            tail.take()
         };
-        let result = chunks.iter().try_for_each(|chunk| self.write_chunk(&mut files, chunk));
-        result.map_err(|fault| lock(&self.tail).fault.get_or_insert(fault).clone())?;
-        Ok(written)
+        self.write_chunks(&mut files, &chunks).map(|()| written)
+    }
+
+    fn write_chunks(&self, files: &mut Files, chunks: &[Chunk]) -> Result<(), LogError> {
+        let begin = Instant::now();
+        let result = chunks.iter().try_for_each(|chunk| self.write_chunk(files, chunk));
+        self.is_slow.store(begin.elapsed() > FAST_WRITE_MAX, Ordering::Relaxed);
+        result.map_err(|fault| lock(&self.tail).fault.get_or_insert(fault).clone())
     }
 
     fn write_chunk(&self, files: &mut Files, chunk: &Chunk) -> Result<(), LogError> {
@@ -125,6 +153,14 @@ impl Shared {
         let builder = std::thread::Builder::new().name("spellflow-segment".to_owned());
         // If no thread can be spawned, the segment is created when it is needed.
         files.prepared = builder.spawn(move || disk.create(&path, length)).ok().map(|creation| (number, creation));
+    }
+}
+
+impl Tail {
+    /// Takes what has been appended but not written, and returns how far the log is written once that is.
+    fn take(&mut self) -> (Vec<Chunk>, WriteProgress) {
+        let written = WriteProgress { position: Position(self.appended), segment: self.segment, offset: self.offset };
+        (std::mem::take(&mut self.pending), written)
     }
 }
 

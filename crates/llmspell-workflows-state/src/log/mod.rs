@@ -3,8 +3,8 @@
 //! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once a frame has been
 //! handed to the operating system and survives this process; [`Log::sync`] returns once the frame survives a power
 //! loss. Two threads do the work for all waiters: frames that arrive while the disk is busy share the next write or
-//! sync. A failed write or sync closes the log, since it is unknown how much of the data is on the disk; all later
-//! writes and syncs are refused.
+//! sync. While writes are fast, a caller that waits for a short write makes it itself. A failed write or sync closes the
+//! log, since it is unknown how much of the data is on the disk; all later writes and syncs are refused.
 
 mod committer;
 pub(crate) mod frame;
@@ -15,7 +15,7 @@ pub(crate) mod segment;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     thread::JoinHandle,
 };
 
@@ -145,6 +145,8 @@ struct Shared {
     options: LogOptions,
     tail: Mutex<Tail>,
     files: Mutex<Files>,
+    /// Whether the last write took so long that the thread that runs a step should not make the next one.
+    is_slow: AtomicBool,
     /// Files that describe full segments; they are written after the next sync.
     later: Mutex<Vec<LaterFile>>,
     /// The first segment that this process writes.
@@ -209,6 +211,7 @@ impl Log {
             options,
             tail: Mutex::new(tail),
             files: Mutex::default(),
+            is_slow: AtomicBool::new(false),
             later: Mutex::default(),
             first: segment,
         });
