@@ -4,9 +4,9 @@
 //! cargo run --profile dist --example fuzz_expressions -- SECONDS [SEED]
 //! ```
 //!
-//! It mutates a corpus for so many seconds, parses what comes out as an expression and as a template,
-//! and evaluates it against a nested scope. It prints how many runs there were and exits with 1 when
-//! one panicked or took longer than [`RUN_MS_MAX`].
+//! It mutates sources from a corpus for `SECONDS` seconds, parses each result as a template and as an expression, and
+//! evaluates it in a nested scope. It stops with exit code 1 if a run panics or takes longer than [`RUN_MS_MAX`];
+//! otherwise it prints the number of runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use llmspell_workflows_basic::expr::{Expr, Template, function_docs};
 use serde_json::{Value, json};
 
-/// Far above what the limits on work and size admit.
+/// The maximum duration of one run, far above what the limits on work and size allow.
 const RUN_MS_MAX: u128 = 2_000;
-/// Bytes of a mutated source.
+/// The maximum size of a mutated source, in bytes.
 const SOURCE_BYTES_MAX: usize = 16_384;
 
 const CORPUS: &[&str] = &[
@@ -162,7 +162,7 @@ struct Outcome {
 
 fn run(source: &str, scope: &Value) -> Outcome {
     if let Ok(template) = Template::parse_text(source) {
-        // An error is as good as a value here.
+        // A template may fail to render; it only must not panic.
         drop(template.render(scope));
     }
     match Expr::parse(source) {
@@ -171,9 +171,9 @@ fn run(source: &str, scope: &Value) -> Outcome {
             let strict = expression.evaluate_strict(scope);
             if let Err(error) = &strict {
                 let span = error.span();
-                assert!(source.get(span).is_some(), "a span is within the source");
+                assert!(source.get(span).is_some(), "the span of an error must lie within the source");
             } else {
-                assert!(lenient.is_ok(), "what is fine strictly is fine anyway");
+                assert!(lenient.is_ok(), "a source that evaluates strictly must also evaluate leniently");
             }
             for reference in expression.references() {
                 assert!(source.get(reference.span.clone()).is_some());
@@ -187,7 +187,7 @@ fn run(source: &str, scope: &Value) -> Outcome {
     }
 }
 
-/// Keeps the corpus from growing without end: beyond a size, one takes the place of another.
+/// Adds `source` to the corpus; if the corpus is full, `source` replaces a random earlier mutation.
 fn remember(generator: &mut Generator, corpus: &mut Vec<String>, source: String) {
     if corpus.len() < 2_000 {
         corpus.push(source);
@@ -237,7 +237,7 @@ fn mutate(generator: &mut Generator, corpus: &[String], source: &mut String) {
     }
 }
 
-/// The last character boundary up to a position.
+/// Returns the last character boundary of `source` at or before byte `at`.
 fn boundary(source: &str, at: usize) -> usize {
     let at = at.min(source.len());
     (0..=at).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0)

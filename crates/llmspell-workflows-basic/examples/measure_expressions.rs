@@ -1,4 +1,4 @@
-//! Prints how long typical conditions and templates take on a context of 5 kB.
+//! Prints how long typical conditions and templates take with a context of 5 kB.
 //!
 //! ```sh
 //! cargo run --profile dist --example measure_expressions
@@ -25,21 +25,21 @@ fn main() {
     let scope = context();
     println!("context: {} bytes", scope.to_string().len());
     for source in CONDITIONS {
-        let expression = Expr::parse(source).expect("the conditions are right");
+        let expression = Expr::parse(source).expect("the condition is valid");
         let ns = median_ns(|| {
-            black_box(expression.test(black_box(&scope)).expect("it has a value"));
+            black_box(expression.test(black_box(&scope)).expect("the condition evaluates"));
         });
         println!("{ns:6.0} ns  {source}");
     }
     let template = Template::parse(&json!({"name": "{{ task.type }}", "text": "try ${tries} of 9"}))
-        .expect("the template is right");
+        .expect("the template is valid");
     let ns = median_ns(|| {
-        black_box(template.render(black_box(&scope)).expect("it has a value"));
+        black_box(template.render(black_box(&scope)).expect("the template renders"));
     });
     println!("{ns:6.0} ns  template {}", template.source());
 }
 
-/// The median of some rounds.
+/// Returns the median time of one call of `run`, over several rounds.
 fn median_ns(mut run: impl FnMut()) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {

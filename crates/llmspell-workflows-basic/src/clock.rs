@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A source of time for runs.
 ///
-/// Deadlines and wake times are points in time rather than durations, so that they hold across restarts.
+/// Deadlines and wake times are points in time rather than durations, so they remain valid across restarts.
 pub trait Clock: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn sleeping_until_a_past_time_returns_immediately() {
-        // This test runs outside of a runtime, where creating a timer would panic.
+        // This test runs outside a runtime, where creating a timer would panic.
         let now = SystemClock.now();
         assert_eq!(SystemClock.sleep_until(now).now_or_never(), Some(()));
     }

@@ -7,7 +7,7 @@
 //!
 //! - [`model`]: definitions as data, and their constructors.
 //! - [`Engine`]: prepares and drives runs; [`engine`] contains its extension points.
-//! - [`activity`]: the work of leaf steps, which has effects, and its registry.
+//! - [`activity`]: the work of the leaf steps that have effects, and a registry for it.
 //! - [`expr`]: conditions and templates.
 //! - [`state`]: the state of a run.
 //! - [`SequentialWorkflow`] and the other builders; [`BasicWorkflow`] for workflows written as code.

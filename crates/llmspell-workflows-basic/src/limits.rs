@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Limits {
     /// The maximum number of steps in a definition.
     pub definition_steps_max: usize,
-    /// The maximum nesting of steps in a definition.
+    /// The maximum depth of nested steps in a definition.
     pub nesting_max: usize,
     /// The maximum number of steps executed in a run.
     pub run_steps_max: u64,
@@ -20,7 +20,7 @@ pub struct Limits {
     pub parallelism_max: u32,
     /// The maximum number of transitions in a route that does not set its own maximum.
     pub transitions_max: u32,
-    /// The maximum nesting of sub-workflow runs.
+    /// The maximum depth of nested sub-workflow runs.
     pub sub_workflow_depth_max: u32,
     /// The maximum number of crashes during one step before the step fails as `poison`.
     pub crash_cuts_max: u32,

@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for StepId {
 pub struct Segment {
     /// The step's id.
     pub id: StepId,
-    /// The iteration, counted from 0, if the step is a loop and the path continues inside of it.
+    /// The iteration, counted from 0, if the step is a loop and the path continues inside it.
     pub iteration: Option<u64>,
     /// The generation, counted from 1.
     pub generation: u32,
@@ -168,7 +168,7 @@ impl StepPath {
         path
     }
 
-    /// Returns whether `other` is this step or a step inside of it.
+    /// Returns whether `other` is this step or a step inside it.
     #[must_use]
     pub fn contains(&self, other: &StepPath) -> bool {
         other.0.starts_with(&self.0)
@@ -257,7 +257,7 @@ impl PathError {
     }
 }
 
-/// A step path during a run: a linked list, so that each step costs one allocation; rendered only on demand.
+/// A step path during a run: a linked list in which each step costs one allocation; rendered only on demand.
 #[derive(Debug, Clone)]
 pub struct PathLink(Arc<Link>);
 
@@ -293,7 +293,7 @@ impl PathLink {
         self.0.parent.as_ref()
     }
 
-    /// Returns whether the two paths lead to the same step, possibly in different generations.
+    /// Returns whether the two paths identify the same step, possibly in different generations.
     pub(crate) fn enters_as(&self, other: &Self) -> bool {
         let is_same = self.0.id == other.0.id && self.0.iteration == other.0.iteration;
         is_same

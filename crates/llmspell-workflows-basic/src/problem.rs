@@ -41,7 +41,7 @@ pub enum Severity {
 /// A location in a definition: a step, one of its fields, and a part of that field's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProblemLocation {
-    /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty for the definition
+    /// The step's path without iterations or generations, such as `/main/review/then/scan`; empty for the definition
     /// itself.
     pub path: String,
     /// The field's name in the model, as a path of names and indices: `condition`, `dependencies/0`,

@@ -1,6 +1,6 @@
-//! Workflows for agents and tools, in one crate whose features select its parts.
+//! Workflows for agents and tools: a single crate with a feature for each optional part.
 //!
-//! The crate re-exports all of [`llmspell_workflows_basic`]: the model, the engine and the builders. Each further part
+//! The crate re-exports all of [`llmspell_workflows_basic`]: the model, the engine and the builders. Each other part
 //! has its own feature:
 //!
 //! | feature | adds | default |
@@ -52,10 +52,10 @@ pub use llmspell_workflows_hooks as hooks;
 #[doc(inline)]
 pub use llmspell_workflows_tools as tools;
 
-/// An alias of [`ParallelWorkflow`].
+/// An alias for [`ParallelWorkflow`].
 pub type AdvancedParallelWorkflow = ParallelWorkflow;
 
-/// Runs the example of the README as a test.
+/// Runs the Rust example in the README as a test.
 #[cfg(all(doctest, feature = "definition", feature = "tools"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

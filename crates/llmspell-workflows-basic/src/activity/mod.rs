@@ -47,8 +47,8 @@ pub trait Activity: Send + Sync {
 
     /// Returns the problems of `params` that can be found before a run.
     ///
-    /// `dynamic` takes a JSON pointer and returns whether that part contains references, so that its value is not known
-    /// yet.
+    /// `dynamic` takes a JSON pointer and returns whether that part is a string with references, whose value is not
+    /// known yet.
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
@@ -82,7 +82,7 @@ impl ActivityOutput {
 /// A problem in an activity's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamProblem {
-    /// A JSON pointer to the wrong part; empty for the parameters as a whole.
+    /// A JSON pointer to the invalid part; empty for the parameters as a whole.
     pub pointer: String,
     /// A description of the problem.
     pub message: String,

@@ -1,4 +1,4 @@
-//! Calls of activities, the steps with effects.
+//! Calls activities, the steps with effects.
 
 use std::{
     any::Any,
@@ -25,7 +25,7 @@ impl From<EvalError> for StepError {
     }
 }
 
-/// Calls an activity through the dispatch.
+/// Calls an activity through the configured dispatch.
 pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityPlan) -> Outcome {
     let other = call.other_activity().cloned();
     let plan = other.as_deref().unwrap_or(plan);

@@ -35,7 +35,7 @@ impl Call {
         Ok(Some(Arc::new(shown)))
     }
 
-    /// Replaces the input with an input derived from [`Self::shown_input`]; masked values become secrets again.
+    /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
     ///
     /// # Errors
     /// Fails if a reference in the parameters cannot be resolved.
@@ -55,7 +55,7 @@ impl Call {
         }
     }
 
-    /// Calls another activity with the same input.
+    /// Replaces the activity that the step calls; the input stays the same.
     ///
     /// # Errors
     /// Fails if the activity is unknown, or if the step does not call an activity.
@@ -86,7 +86,7 @@ impl Call {
         self.with_iteration(index)
     }
 
-    /// Enters the step again under its next generation, for round `round` requested by hooks.
+    /// Enters the step again under its next generation, for round `round`, which hooks have requested.
     ///
     /// # Errors
     /// Fails if an interceptor rejects the decision.
@@ -109,17 +109,16 @@ impl Call {
         super::wait_until(self, wake_at).await
     }
 
-    /// Returns the steps directly inside this step that have begun, in the order in which they began; only the last
-    /// generation of each.
+    /// Returns the records of the steps directly inside this step's last generation, in the order in which they began.
     ///
-    /// The iterations of a loop count as inside the loop.
+    /// The steps directly inside a loop are its iterations.
     #[must_use]
     pub fn children(&self) -> Vec<StepRecord> {
         self.run().records().children(self.record(), self.path())
     }
 }
 
-/// Returns `changed`, in which each part that equals the same part of `shown` is replaced with the part of `real`.
+/// Returns `changed` with each part that equals the same part of `shown` replaced by that part of `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

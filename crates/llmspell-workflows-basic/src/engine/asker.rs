@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub struct Asker {
     /// The origin of the request.
     pub who: Who,
-    /// The reason in words, if one was given.
+    /// A description of the reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use crate::sync::lock;
 
-/// Counts the active branches of a run, and tells whether the run is parking.
+/// Counts the active branches of a run, and records whether the run is parking.
 ///
 /// A branch is not active while it waits for a time, for a message, or for the branches below it. A run without active
 /// branches need not be in memory.
@@ -46,7 +46,7 @@ impl Branches {
     }
 }
 
-/// A guard that counts another branch as active.
+/// A guard that counts one more branch as active.
 pub(super) struct ActiveBranch(Arc<Run>);
 
 impl Drop for ActiveBranch {
@@ -115,7 +115,7 @@ impl Run {
         }
     }
 
-    /// Returns the earliest time at which a wait ends by itself.
+    /// Returns the earliest time at which a wait ends on its own.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         lock(&self.branches.wakes).keys().next().copied()
@@ -139,7 +139,7 @@ impl Run {
         self.branches.park.cancelled().await;
     }
 
-    /// Counts another branch as active until the guard is dropped.
+    /// Counts one more branch as active until the guard is dropped.
     pub(super) fn mark_active(self: &Arc<Self>) -> ActiveBranch {
         self.branches.increment();
         ActiveBranch(self.clone())

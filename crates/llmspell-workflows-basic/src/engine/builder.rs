@@ -32,7 +32,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the service that waits until a time.
+    /// Sets the service that waits until a given time.
     #[must_use]
     pub fn timers(mut self, timers: impl Timers + 'static) -> Self {
         self.0.timers = Arc::new(timers);
@@ -46,8 +46,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a definition that steps can run as a sub-workflow, besides the definitions that their own definition
-    /// contains.
+    /// Adds a definition that steps can run as a sub-workflow, in addition to those that their own definition contains.
     #[must_use]
     pub fn workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();
@@ -76,11 +75,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Declares the concurrency limit `name`: at most `holders` (at least 1) steps of all runs of the engine hold it at
-    /// once.
+    /// Declares the concurrency limit `name`, which at most `holders` steps of all the engine's runs can hold at once.
     ///
-    /// The name then means this limit in every definition. A definition that declares another number can run, with the
-    /// warning `limit_differs`.
+    /// If `holders` is 0, the limit is 1. The name then refers to this limit in every definition. A definition that
+    /// declares a different number can still run, with the warning `limit_differs`.
     #[must_use]
     pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
         self.0.concurrency.insert(name.into(), holders.max(1));

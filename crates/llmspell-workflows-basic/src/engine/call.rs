@@ -27,7 +27,7 @@ use crate::{
 pub struct Call {
     pub(crate) context: Arc<CallContext>,
     node: NodeRef,
-    /// Values that few calls have.
+    /// Values that only few calls have.
     extra: Option<Box<Extra>>,
     path: OnceLock<PathLink>,
     iteration: Option<u32>,
@@ -180,7 +180,7 @@ impl Call {
     /// Makes a decision; interceptors may replay a recorded one or change the new one.
     ///
     /// # Errors
-    /// Fails if an interceptor rejects the decision, or answers with another kind of decision.
+    /// Fails if an interceptor rejects the decision, or answers with a different kind of decision.
     pub async fn decide<C: Choice>(&self, choice: C, value: C::Value) -> Result<C::Value, StepError> {
         if self.node().slice.is_empty() {
             return Ok(value);
@@ -194,7 +194,7 @@ impl Call {
     /// Returns a recorded decision, if an interceptor has one.
     ///
     /// # Errors
-    /// Fails if an interceptor cannot read its records, or answers with another kind of decision.
+    /// Fails if an interceptor cannot read its records, or answers with a different kind of decision.
     pub async fn recall<C: Choice>(&self, choice: C) -> Result<Option<C::Value>, StepError> {
         if self.node().slice.is_empty() {
             return Ok(None);
@@ -308,7 +308,7 @@ impl Call {
         self
     }
 
-    /// Returns the same call with another scope and state, in which expressions are evaluated.
+    /// Returns the same call with a different scope and state, in which expressions are evaluated.
     pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
         let context = CallContext { scope, state, ..(*self.context).clone() };
         Self { context: Arc::new(context), ..self.clone() }

@@ -19,12 +19,12 @@ pub enum CancelReason {
     FailFast,
     /// A timeout passed.
     Timeout,
-    /// The process shuts down; nothing is recorded, and the run continues later.
+    /// The process is shutting down; nothing is recorded, and the run continues later.
     Shutdown,
 }
 
 impl CancelReason {
-    /// Returns the reason in words.
+    /// Returns a description of the reason.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Cancel {
         Self(Arc::new(Inner { token, reason: OnceLock::new(), triggered, parent: Some(self.clone()) }))
     }
 
-    /// Returns whether both are the same request.
+    /// Returns whether `self` and `other` are the same request.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -61,7 +61,7 @@ pub enum ChildEnd {
     Failed(Box<StepError>),
     /// The child was cancelled.
     Cancelled,
-    /// All active branches of the child wait.
+    /// All active branches of the child are waiting.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),

@@ -79,11 +79,11 @@ pub struct EngineBuilder(pub(super) Inner);
 pub struct RunOptions {
     /// The run to resume; `None` to start a new run.
     pub resume: Option<Resume>,
-    /// The name of an environment of the definition, which overrides variables.
+    /// The name of one of the definition's environments, whose values override those of the variables.
     pub environment: Option<String>,
     /// Values that interceptors need for this run.
     pub extensions: Extensions,
-    /// The number of runs that enclose the run.
+    /// The number of runs that enclose this run.
     pub depth: u32,
 }
 
@@ -92,7 +92,7 @@ pub struct RunOptions {
 pub enum Driven {
     /// The run has ended.
     Done(Box<Finished>),
-    /// All active branches of the run wait; nothing of the run is left in memory.
+    /// All active branches of the run are waiting, and all of the run's tasks have ended.
     Parked(Wait),
     /// The run cannot continue until its stuck steps are resolved.
     Stuck {
@@ -142,13 +142,13 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns whether both are clones of the same engine.
+    /// Returns whether `self` and `other` are clones of the same engine.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the same engine, which runs sub-workflows through `children`.
+    /// Returns the same engine with `children` as the service that runs sub-workflows.
     #[must_use]
     pub fn with_children(&self, children: impl Children + 'static) -> Self {
         let mut inner = (*self.0).clone();

@@ -12,7 +12,7 @@ use crate::{
     plan::{Body, Node, Recovery, Work},
 };
 
-/// The number of steps after which a run that never waits yields its thread, so that a request to stop is also noticed.
+/// The number of steps after which a run yields its thread, so that a run that never waits can still be stopped.
 const STEPS_AT_A_TIME: usize = 512;
 
 /// Executes a step. This is the only code path that executes steps.
@@ -77,7 +77,7 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(execute(call))
 }
 
-/// Checks that the run is not cancelled, parking or over its limit of steps.
+/// Checks that the run is not cancelled, parking or over its step limit.
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());

@@ -38,17 +38,17 @@ pub trait Interceptor: Send + Sync {
         true
     }
 
-    /// Surrounds the execution of a step.
+    /// Wraps the execution of a step; the default implementation changes nothing.
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         next.run(call).await
     }
 
-    /// Surrounds the lookup of a recorded decision; by default there is none.
+    /// Wraps the lookup of a recorded decision; the default implementation asks the inner interceptors.
     async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
         next.run(point).await
     }
 
-    /// Surrounds a new decision; by default the decision is left unchanged.
+    /// Wraps a new decision; the default implementation leaves the decision unchanged.
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -69,7 +69,7 @@ pub trait Interceptor: Send + Sync {
 pub enum Happening<'a> {
     /// An engine begins to drive the run, for the first time or again.
     Begins,
-    /// The run has ended or waits; everything that runs after its root step is included.
+    /// The run has ended, waits or is stuck; any compensation and `finally` steps come before this event.
     Ends(&'a Outcome),
     /// The run has a warning.
     Warns(&'a Warning),
@@ -133,7 +133,7 @@ impl<'a> NextDecision<'a> {
     }
 }
 
-/// The remaining interceptors of the lookup of a recorded decision.
+/// The remaining interceptors that look up a recorded decision.
 #[derive(Clone, Copy)]
 pub struct NextRecall<'a> {
     slice: &'a [Arc<dyn Interceptor>],

@@ -21,7 +21,7 @@ pub struct Signal {
     pub data: Value,
 }
 
-/// The signals of a run that no step has taken yet. Each signal is taken by one step.
+/// The signals of a run that no step has consumed yet. Each signal is consumed by exactly one step.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     queue: Mutex<SignalQueue>,
@@ -36,7 +36,7 @@ struct SignalQueue {
 }
 
 impl Mailbox {
-    /// Creates a mailbox in which the signals with these numbers count as taken.
+    /// Creates a mailbox in which the signals with these numbers count as consumed.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
         let last = taken.iter().copied().max().unwrap_or(0);
         Self { queue: Mutex::new(SignalQueue { taken, last, ..SignalQueue::default() }), arrival: Notify::new() }
@@ -52,7 +52,7 @@ impl Mailbox {
         self.arrival.notify_waiters();
     }
 
-    /// Waits for the first signal for which `fits` is true, and takes it.
+    /// Waits for the first signal for which `fits` is true, and consumes it.
     pub(crate) async fn take(&self, mut fits: impl FnMut(&Signal) -> bool) -> Arc<Signal> {
         let mut seen = 0;
         loop {
@@ -70,12 +70,12 @@ impl Mailbox {
         }
     }
 
-    /// Returns the first signal after number `seen` that has not been taken.
+    /// Returns the first signal after number `seen` that has not been consumed.
     fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
         lock(&self.queue).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
     }
 
-    /// Takes signal `number`; returns `false` if another step has already taken it.
+    /// Consumes signal `number`; returns `false` if another step has already consumed it.
     fn claim(&self, number: u64) -> bool {
         let mut queue = lock(&self.queue);
         let is_mine = queue.waiting.remove(&number).is_some();

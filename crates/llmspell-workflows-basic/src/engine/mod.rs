@@ -1,8 +1,8 @@
 //! The engine: a single code path that executes every step, with extension points around it.
 //!
-//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts are parsed once, references are checked,
-//! and each step gets only the [`Interceptor`]s that apply to it. [`Engine::drive`] runs it. Every step is executed
-//! through the [`Stack`]; every decision goes through [`Call::decide`].
+//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): expressions and templates are parsed once,
+//! references are checked, and each step gets only the [`Interceptor`]s that apply to it. [`Engine::drive`] runs the
+//! plan. Every step is executed through the [`Stack`]; every decision goes through [`Call::decide`].
 
 mod activity;
 mod alter;

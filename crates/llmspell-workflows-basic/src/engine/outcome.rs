@@ -53,7 +53,7 @@ pub struct SkipReason {
     /// One of `condition_false`, `condition_unevaluable`, `dependency_failed`, `dependencies_skipped`,
     /// `trigger_rule`, `before_starting_step`, `trigger_false`, or a code of an interceptor.
     pub code: Cow<'static, str>,
-    /// The reason in words.
+    /// A description of the reason.
     pub message: String,
 }
 
@@ -223,7 +223,7 @@ impl UnfinishedSteps {
     }
 
     /// Returns `ended`, the outcome of a block that does not need its waiting steps. If there are stuck steps, returns
-    /// them instead, unless the process shuts down.
+    /// them instead, unless the process is shutting down.
     pub(crate) fn stuck_or(self, ended: Outcome) -> Outcome {
         let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
         if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }

@@ -61,7 +61,7 @@ impl Permits {
 /// A named limit, shared by all runs that declare it.
 #[derive(Debug, Default)]
 struct Limit {
-    /// Held by the step that is the next to get a permit; granted in the order of arrival.
+    /// Held by the step that gets the next permit; granted in the order of arrival.
     turn: Turn<()>,
     held: Mutex<u32>,
     released: Notify,
@@ -72,8 +72,8 @@ struct Limit {
 /// A run's share in a named limit, with the number of holders that its definition declares.
 ///
 /// Versions of a definition that declare different numbers of holders share the limit. Each step waits, in the order of
-/// arrival, until fewer steps hold the limit than its own version allows. So a lower number applies from the first step
-/// of its version on, and a higher number is never exceeded.
+/// arrival, until fewer steps hold permits than its own version allows. So a version with a lower number is held to it
+/// from its first step, and the total never exceeds the highest number.
 #[derive(Debug)]
 pub(super) struct Share {
     name: String,

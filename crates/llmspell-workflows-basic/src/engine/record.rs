@@ -79,7 +79,7 @@ pub struct StepRecord {
 pub(crate) struct Records {
     plan: Arc<Plan>,
     all: Vec<Record>,
-    /// The paths of the enclosing steps. Siblings whose records follow each other share an entry.
+    /// The paths of the enclosing steps. Consecutive records of siblings share an entry.
     parents: Vec<PathLink>,
 }
 

@@ -17,7 +17,7 @@ pub struct Resume {
     pub(super) started_at: Timestamp,
     /// The last generation of each step that was entered more than once, by the path of its first generation.
     pub(super) generations: HashMap<String, u32>,
-    /// The signals that steps have taken.
+    /// The numbers of the signals that steps have consumed.
     pub(super) received: HashSet<u64>,
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
@@ -46,7 +46,7 @@ impl Resume {
         }
     }
 
-    /// Adds the numbers of signals that steps have taken, so no other step receives them.
+    /// Adds the numbers of signals that steps have consumed, so no other step receives these signals.
     #[must_use]
     pub fn with_received(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
         self.received.extend(numbers);

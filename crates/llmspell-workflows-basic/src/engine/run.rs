@@ -37,7 +37,8 @@ pub struct Run {
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) cancel: Cancel,
-    /// Stops the cleanup steps (`finally` and compensation), which run in any case; `cleans_up` is set when they begin.
+    /// Stops the cleanup steps (`finally` and compensation), which run even if the run is cancelled; `cleans_up` is set
+    /// when they begin.
     pub(crate) cleanup: Cancel,
     pub(crate) cleans_up: AtomicBool,
     pub(crate) records: Mutex<Records>,
@@ -60,7 +61,7 @@ pub struct Run {
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,
-    /// The number of emitted events of a run that is not recorded.
+    /// The number of events emitted so far, if the run is not recorded.
     pub(super) emitted_events: AtomicU64,
 }
 
@@ -120,7 +121,7 @@ impl Run {
         self.cancel_by(&Asker::default());
     }
 
-    /// Like [`cancel`](Self::cancel), requested by someone other than this process.
+    /// Like [`cancel`](Self::cancel), but requested by `by` instead of this process.
     pub fn cancel_by(&self, by: &Asker) {
         self.cancelled_by(by, false);
     }
@@ -135,7 +136,7 @@ impl Run {
         self.cancel.cancel(CancelReason::Requested);
     }
 
-    /// Stops the run because the process shuts down; nothing is recorded, so the run can be resumed.
+    /// Stops the run because the process is shutting down; nothing is recorded, so the run can be resumed.
     pub fn shut_down(&self) {
         self.cleanup.cancel(CancelReason::Shutdown);
         self.cancel.cancel(CancelReason::Shutdown);
@@ -147,7 +148,7 @@ impl Run {
         self.extensions.get()
     }
 
-    /// Returns whether the run was stopped because the process shuts down.
+    /// Returns whether the run was stopped because the process is shutting down.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         self.cancel.reason() == Some(CancelReason::Shutdown)
@@ -285,7 +286,7 @@ impl Run {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }
 
-    /// Begins the cleanup steps, which run in any case; returns the request that stops them.
+    /// Begins the cleanup steps, which run even if the run is cancelled; returns the request that stops them.
     pub(crate) fn begin_cleanup(&self) -> Cancel {
         self.cleans_up.store(true, Ordering::SeqCst);
         self.cleanup.clone()

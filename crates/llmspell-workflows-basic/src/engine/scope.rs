@@ -102,7 +102,7 @@ impl Scope {
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     call: &'a Call,
-    /// The nesting of named conditions.
+    /// How deeply named conditions are nested at this point.
     depth: u8,
 }
 
@@ -252,8 +252,8 @@ fn has_field(value: &SharedValue, name: &str) -> bool {
     }
 }
 
-/// Resolves the keys after the first `skip` as far as `value` consists of parts, so that parts that no key selects need
-/// not be assembled.
+/// Resolves the keys after the first `skip` as long as they select parts of a composite value; other parts are not
+/// assembled.
 fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
     let part = match (value.parts(), keys.get(skip)) {
         (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {

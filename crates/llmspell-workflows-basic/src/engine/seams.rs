@@ -1,5 +1,4 @@
-//! Services that a host can replace, for example to execute leaves on another machine: the execution of leaves,
-//! waiting, and schema checks.
+//! Services that a host can replace: executing leaves (for example on another machine), waiting, and schema checks.
 
 use std::{fmt, sync::Arc};
 
@@ -93,11 +92,11 @@ pub trait SchemaCheck: Send + Sync {
     fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String>;
 }
 
-/// A part of some data that violates a schema or an assertion.
+/// A part of the data that violates a schema or an assertion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// A JSON pointer to the part; empty for the whole data.
     pub path: String,
-    /// Why the part is wrong.
+    /// Why the part is invalid.
     pub message: String,
 }

@@ -1,4 +1,4 @@
-//! Masking of secrets: recorded outputs and errors contain `***` instead.
+//! Masks secrets: recorded outputs and errors contain `***` in their place.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -68,11 +68,12 @@ impl Run {
         }
     }
 
-    /// Checks that `value`, to be recorded as `what`, contains no secret, since the masked value would mean something
-    /// else later.
+    /// Checks that `value`, which is to be recorded as `what`, does not contain a secret.
+    ///
+    /// A masked value would mean something else when it is read back.
     ///
     /// # Errors
-    /// Fails if it contains a secret; the error names it.
+    /// Returns an error that names the secret if `value` contains one.
     pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
         let Some(name) = self.find_secret(value) else { return Ok(()) };
         let message = format!(
@@ -105,7 +106,7 @@ impl Run {
         !self.secrets.is_empty()
     }
 
-    /// Returns a text with every secret value masked.
+    /// Returns `text` with every secret value masked.
     pub(crate) fn masked_text(&self, mut text: String) -> String {
         self.mask_text(&mut text);
         text
@@ -130,7 +131,7 @@ impl Run {
     fn mask_text(&self, text: &mut String) {
         let secrets = self.secrets.values().filter_map(Value::as_str);
         let mut secrets: Vec<&str> = secrets.filter(|secret| !secret.is_empty()).collect();
-        // A secret that contains another is masked first, or the rest of it would remain.
+        // A secret that contains another is masked first; otherwise the rest of it would remain visible.
         secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
         for secret in secrets {
             if text.contains(secret) {

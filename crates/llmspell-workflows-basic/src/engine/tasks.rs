@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{StepError, state::WorkflowState};
 
-/// How long after the grace period a task may take to end before it is considered to block its thread.
+/// How long a task may continue after the grace period before it is considered to be blocking its thread.
 const JOIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Steps that run in their own tasks and can be stopped together.
@@ -59,7 +59,7 @@ impl Tasks {
         self.parent.clone().with_cancel(&self.cancel)
     }
 
-    /// Runs `call` in its own task, by means of `run`.
+    /// Runs `call` in its own task by passing it to `run`.
     pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
         let mut tasks = Self::new(&call);
         tasks.spawn(0, tasks.own(), run);
@@ -72,7 +72,7 @@ impl Tasks {
         self.left
     }
 
-    /// Starts task number `index`, which runs `call` by means of `run`.
+    /// Starts task `index`, which runs `call` by passing it to `run`.
     pub(crate) fn spawn<F, Fut>(&mut self, index: usize, call: Call, run: F)
     where
         F: FnOnce(Call) -> Fut,

@@ -47,7 +47,7 @@ pub(crate) enum UndoStatus {
 /// Why undoing did not finish.
 pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
-    /// A compensation step waits, or the process shuts down.
+    /// A compensation step waits, or the process is shutting down.
     Deferred(Outcome),
 }
 
@@ -79,7 +79,7 @@ impl Run {
         self.cancel_and_compensate_by(&Asker::default());
     }
 
-    /// Like [`cancel_and_compensate`](Self::cancel_and_compensate), requested by someone other than this process.
+    /// Like [`cancel_and_compensate`](Self::cancel_and_compensate), but requested by `by` instead of this process.
     pub fn cancel_and_compensate_by(&self, by: &Asker) {
         lock(&self.undos).when_cancelled = true;
         self.cancelled_by(by, true);
@@ -103,7 +103,7 @@ impl Run {
             other => return other,
         };
         let path = stuck.path.clone().unwrap_or_default();
-        // The compensation step has to be resolved as a whole, no matter where inside it the error is.
+        // The compensation step has to be resolved as a whole, regardless of where inside it the error occurred.
         let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
         Outcome::Stuck(vec![StuckStep::new(undo, stuck.with_first_cause(cause))])
     }
@@ -171,7 +171,7 @@ impl Run {
         }
     }
 
-    /// Undoes all ended steps at or below `under`, the most recently ended first.
+    /// Undoes all ended steps at or below `under`, in the reverse of the order in which they ended.
     pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), IncompleteUndo> {
         loop {
             let next = {
@@ -182,7 +182,7 @@ impl Run {
             let Some(next) = next else { return Ok(()) };
             let is_undone = match self.undo_one(&next).await {
                 Outcome::Completed(_) => true,
-                // Resolved by hand: the step stays as it is.
+                // The compensation was resolved by hand, so the step is left as it is.
                 Outcome::Skipped(_) => false,
                 Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,

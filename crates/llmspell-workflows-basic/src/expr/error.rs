@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// An error in parsing an expression.
+/// An error found while parsing an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}{}", .help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
 pub struct ParseError {
@@ -60,7 +60,7 @@ impl ErrorLocation {
     }
 }
 
-/// An error in evaluating an expression.
+/// An error that occurred while evaluating an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EvalError {

@@ -28,8 +28,8 @@ const SIGNS: &[(&str, &str, &str)] = &[
     ("||=", "expressions cannot assign", "write a || b"),
     ("&&=", "expressions cannot assign", "write a && b"),
     ("**", "there is no power operator", "write a * a"),
-    ("//", "expressions cannot contain comments", "put them outside of the expression"),
-    ("/*", "expressions cannot contain comments", "put them outside of the expression"),
+    ("//", "expressions cannot contain comments", "put them outside the expression"),
+    ("/*", "expressions cannot contain comments", "put them outside the expression"),
     ("...", "spread syntax is not supported", "write a.concat(b)"),
     ("&&", "", ""),
     ("&", "bitwise operators are not supported", "write && for `and`"),
@@ -37,7 +37,7 @@ const SIGNS: &[(&str, &str, &str)] = &[
     ("~", "bitwise operators are not supported", "use a separate step"),
     (";", "only one expression is allowed", "use a step for each one"),
     ("`", "template literals are not supported", "write 'a' + b"),
-    ("#", "expressions cannot contain comments", "put them outside of the expression"),
+    ("#", "expressions cannot contain comments", "put them outside the expression"),
     ("@", "unexpected character `@`", "write only the name"),
     ("\\", "a backslash is allowed only inside a string", "write '\\\\' in quotes"),
 ];
@@ -148,7 +148,7 @@ pub(super) fn global(object: &str, method: &str, span: Range<usize>) -> Option<P
     Some(ParseError::new(format!("`{called}` is not supported"), span).help(format!("use {instead}")))
 }
 
-/// Functions of other languages that are missing here or have another name, with what to write instead.
+/// Functions of other languages that are missing here or have a different name, with what to write instead.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("map", "functions are not values; use a loop step"),
     ("filter", "functions are not values; use a loop step"),

@@ -148,7 +148,7 @@ fn compare_mixed(integer: i128, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    // The cast saturates only far outside of the range of JSON integers.
+    // The cast saturates only far outside the range of JSON integers.
     let truncated = float.trunc() as i128;
     Some(integer.cmp(&truncated).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)))
 }

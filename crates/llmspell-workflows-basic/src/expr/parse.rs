@@ -44,7 +44,7 @@ enum Level {
 }
 
 impl Parser<'_> {
-    /// Parses an expression inside of another expression.
+    /// Parses an expression inside another expression.
     pub(super) fn expression(&mut self) -> Result<Node, ParseError> {
         self.nested(Self::piped)
     }

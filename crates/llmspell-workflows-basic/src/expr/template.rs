@@ -101,7 +101,7 @@ impl Template {
         &self.source
     }
 
-    /// Returns whether the template contains no expression, so that it always renders to the same value.
+    /// Returns whether the template contains no expressions and therefore always renders to the same value.
     pub fn is_static(&self) -> bool {
         self.root.is_static()
     }

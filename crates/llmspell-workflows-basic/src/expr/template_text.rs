@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::error::ParseError;
 use super::expression::Expr;
 
-/// An error in parsing an expression of a template.
+/// An error found while parsing an expression of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The JSON pointer to the string that contains the expression; empty for the whole value.

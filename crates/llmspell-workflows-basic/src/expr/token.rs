@@ -21,7 +21,7 @@ pub(super) enum Kind {
     End,
 }
 
-/// Longer signs first, so that the first match is the longest.
+/// The signs, with longer ones first so that the first match is the longest.
 const SIGNS: &[&str] = &[
     "===", "!==", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "<", ">", "!", "?", ":", ".", "[", "]", "(", ")",
     "{", "}", ",", "+", "-", "*", "/", "%", "|",

@@ -200,7 +200,7 @@ pub(super) fn type_with_article(value: &Value) -> &'static str {
     }
 }
 
-/// Converts a computed value to a key; null gives `None`, which finds nothing.
+/// Converts a computed value to a key; null gives `None`, which matches no key.
 pub(super) fn to_key<'v>(value: &'v Value) -> Result<Option<Segment<'v>>, Fault> {
     match value {
         Value::Null => Ok(None),

@@ -9,8 +9,8 @@ use crate::{
 
 /// Limits the time of one attempt of a step, or of all attempts.
 ///
-/// The deadline is an absolute time, decided when the step or the attempt begins, so it also passes while no process
-/// runs. The step runs in its own task, so that even a step that blocks its thread can be abandoned.
+/// The deadline is an absolute time, decided when the step or the attempt begins, so it can also pass while no process
+/// drives the run. The step runs in its own task, so that even a step that blocks its thread can be abandoned.
 pub(super) enum Timeout {
     Attempt,
     Total,

@@ -117,8 +117,9 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
     Ok(violations)
 }
 
-/// Calls the user's validator. It returns a list of texts or of `{path, message}`; the list is empty if the data is
-/// valid.
+/// Calls the user's validator, which returns a list of strings or `{path, message}` objects.
+///
+/// The list is empty if the data is valid.
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
     let answer = call_activity(call, validator, data.clone()).await?;

@@ -38,7 +38,7 @@ pub struct Case {
     pub steps: Steps,
 }
 
-/// Runs steps that each name the next step ([`Step::next`]), which may also be an earlier one.
+/// Runs steps that each name the next step ([`Step::next`]), which may be an earlier one.
 ///
 /// A step that is entered again runs under its next generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Loop {
     pub over: LoopSource,
     /// The steps at `PATH[n]`, which see `loop.item`, `loop.index`, `loop.is_first` and `loop.is_last`.
     pub steps: Steps,
-    /// Whether iterations run one after the other, or several at once.
+    /// Whether iterations run one after the other or concurrently.
     #[serde(default)]
     pub mode: IterationMode,
     /// The maximum number of iterations at once in parallel mode; `None` for the engine's limit.
@@ -94,9 +94,9 @@ pub struct Loop {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoopSource {
-    /// The items of an array, given as JSON whose texts may contain references.
+    /// The items of an array, given as JSON whose strings may contain references.
     Items(Value),
-    /// The numbers from `start` up to but not including `end`. Each field is a JSON number or a text with references.
+    /// The numbers from `start` up to but not including `end`. Each field is a JSON number or a string with references.
     Range {
         /// The first number.
         start: Value,
@@ -105,11 +105,11 @@ pub enum LoopSource {
         /// The difference between consecutive numbers, not 0; a negative step counts down.
         step: Value,
     },
-    /// Iterations while an expression is true; it is tested before each iteration.
+    /// The loop runs while this expression is true; the expression is tested before each iteration.
     While(String),
 }
 
-/// Whether iterations run one after the other.
+/// Whether iterations run one after the other or concurrently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationMode {

@@ -15,7 +15,7 @@ pub struct Definition {
     /// The version of the workflow, by convention `MAJOR.MINOR.PATCH`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// The purpose, in words.
+    /// A description of the workflow's purpose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The author of the workflow.
@@ -30,14 +30,14 @@ pub struct Definition {
     /// The fields of the workflow's input. If there are none, any input is accepted.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, InputSpec>,
-    /// Values that are computed in order when a run starts: JSON whose texts may refer to the input and to earlier
+    /// Values that are computed in order when a run starts: JSON whose strings may refer to the input and to earlier
     /// variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub variables: IndexMap<String, Value>,
     /// Values of variables, by environment; the environment is chosen when a run starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environments: BTreeMap<String, IndexMap<String, Value>>,
-    /// Named expressions. They are used as `conditions.NAME`, or as just the name where a condition is expected.
+    /// Named expressions, referred to as `conditions.NAME`, or by name alone where a condition is expected.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub conditions: IndexMap<String, String>,
     /// Constants, available as `context.NAME`.
@@ -52,13 +52,13 @@ pub struct Definition {
     /// An expression over the input. If it is false, all steps are skipped and the run ends immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// How many steps may hold each named concurrency limit at once, over all runs of the definition in one engine.
+    /// How many steps may hold each named concurrency limit at once, across all runs of the definition in one engine.
     ///
     /// Other definitions do not share these limits, not even sub-workflows of this definition. If the engine declares a
-    /// limit with the same name, the engine's limit and number apply.
+    /// limit with the same name, the engine's limit takes precedence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub concurrency: BTreeMap<String, u32>,
-    /// The maximum number of retries of all steps together.
+    /// The maximum number of retries in a run, counted across all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_budget: Option<u32>,
     /// How long the whole run may take.
@@ -69,26 +69,26 @@ pub struct Definition {
     /// How much of a run survives a crash, if runs are recorded.
     #[serde(default, skip_serializing_if = "super::step::is_default")]
     pub durability: Durability,
-    /// Migrations of the state of runs of earlier versions, by the earlier version.
+    /// Migrations of the state from earlier versions of the definition, keyed by the earlier version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<String, Migration>,
     /// The definitions that steps of this workflow run, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
-    /// The template of the workflow's output: JSON whose texts may contain references; `None` for the root step's
+    /// The template of the workflow's output: JSON whose strings may contain references; `None` for the root step's
     /// output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
     /// The steps that run at `/main/$on_error` if the body failed. If they succeed, the run succeeds with their output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_error: Steps,
-    /// The steps that run last, at `/main/$finally`, in any case.
+    /// The steps that run last, at `/main/$finally`, even if the run fails or is cancelled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finally: Steps,
 }
 
 impl Definition {
-    /// Creates a definition of `body` without further settings.
+    /// Creates a definition with the body `body` and default settings.
     pub fn new(name: impl Into<String>, body: StepKind) -> Self {
         Self {
             name: name.into(),
@@ -169,7 +169,7 @@ pub struct InputSpec {
     /// The value of the field if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// The purpose, in words.
+    /// A description of the field's purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }

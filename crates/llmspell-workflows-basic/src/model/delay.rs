@@ -36,7 +36,7 @@ impl From<Duration> for Delay {
     }
 }
 
-/// The error for a text that is not a duration.
+/// The error for a string that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number of seconds or a duration such as `30s`, `500ms`, `1h30m` or `PT5M`, got `{0}`")]
 pub struct DelayError(String);

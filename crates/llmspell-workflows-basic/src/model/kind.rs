@@ -38,7 +38,7 @@ pub enum StepKind {
     Validate(Validate),
 }
 
-/// The properties of a kind that layers, hooks, records, drawings and generators need.
+/// The properties of a step kind on which layers, hooks, records, drawings and generators depend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindTraits {
     /// The name of the kind in the YAML dialect.
@@ -49,7 +49,7 @@ pub struct KindTraits {
     pub effect: Effect,
     /// Whether a step of this kind waits for a signal, and therefore applies its `timeout` itself.
     pub waits_for_signal: bool,
-    /// Whether the output may contain secrets from the step's texts, and is therefore masked.
+    /// Whether the output may contain secrets that the step's templates insert, and is therefore masked.
     pub renders_secrets: bool,
     /// Whether a step of this kind changes the run's state itself; see [`StepKind::state_keys`].
     pub sets_state: bool,
@@ -61,7 +61,7 @@ pub struct KindTraits {
 /// How a kind runs the steps inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// The kind runs no steps.
+    /// The kind does not run other steps.
     Leaf,
     /// Each step runs once, in order or as the dependencies allow.
     List,
@@ -98,8 +98,8 @@ pub enum StateKeys {
 /// Steps inside a step that run as one list, route or set of branches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group<'a> {
-    /// The segment below the path of the enclosing step that the paths of these steps contain; `None` if they are
-    /// directly inside that step.
+    /// The path segment between the enclosing step and these steps, such as `then`; `None` if the steps are directly
+    /// inside the enclosing step.
     pub segment: Option<Cow<'static, str>>,
     /// The expression that chooses these steps; `None` if they always run, or run if no other group was chosen.
     pub when: Option<&'a str>,

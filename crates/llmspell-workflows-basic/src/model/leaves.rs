@@ -5,7 +5,7 @@ use super::{ActivityName, step::is_default};
 
 /// A wait for a signal; see [`super::StepKind::WaitForEvent`].
 ///
-/// Each signal is taken by one step: the first step that waits for the signal's name and whose filter accepts the
+/// Each signal is consumed by one step: the first step that waits for the signal's name and whose filter accepts the
 /// signal. The `timeout` of the step limits the wait.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WaitForEvent {
@@ -28,7 +28,7 @@ pub struct SubWorkflow {
     /// The required version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The input of the child run: JSON whose texts may contain references.
+    /// The input of the child run: JSON whose strings may contain references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
 }
@@ -47,7 +47,7 @@ pub enum OnTimeout {
 /// A check of data; see [`super::StepKind::Validate`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validate {
-    /// The data to check, which is also the output: JSON whose texts may contain references.
+    /// The data to check, which is also the output: JSON whose strings may contain references.
     pub data: Value,
     /// A JSON Schema that the data must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,13 +55,13 @@ pub struct Validate {
     /// An activity that receives the data and returns a list of errors; the list is empty if the data is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<ActivityName>,
-    /// Expressions that must be true; they see the data as `data`.
+    /// Expressions that must be true; `data` refers to the checked data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<String>,
     /// Whether a violation fails the step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: ValidateMode,
-    /// The output for valid data: JSON whose texts may contain references and see the data as `data`.
+    /// The output for valid data: JSON whose strings may contain references; `data` refers to the checked data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Value>,
 }

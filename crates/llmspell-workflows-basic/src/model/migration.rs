@@ -15,7 +15,7 @@ pub struct Migration {
     /// New names of keys, by their old names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
-    /// New values of keys: JSON whose texts may refer to `state`, the state before the migration, and to `input`.
+    /// New values of keys: JSON whose strings may refer to `state`, the state before the migration, and to `input`.
     ///
     /// A key is not set if its value refers to a missing part of the state, since the run may not have set that part
     /// yet.

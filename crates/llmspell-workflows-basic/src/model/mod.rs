@@ -1,7 +1,7 @@
 //! Workflows as data, created by builders or from YAML or Lua.
 //!
 //! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Expressions are
-//! stored as texts; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a
+//! stored as strings; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a
 //! closure, is registered by name and referred to by that name.
 
 mod composite;

@@ -125,7 +125,7 @@ pub enum OnError {
     /// The enclosing list fails.
     #[default]
     Fail,
-    /// The list continues as if the step's output were null; the step stays failed.
+    /// The list continues as if the step's output were null; the step keeps the status `failed`.
     Continue,
     /// These steps run at `PATH/$on_error`, with the error as `error`; if they succeed, the list continues with their
     /// output.

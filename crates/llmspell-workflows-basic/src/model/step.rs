@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Delay, OnError, Retry, StepKind, SubWorkflow, Transition, TriggerRule};
 
-/// Steps in definition order; shared, so that a definition is cheap to clone and to walk.
+/// Steps in definition order, shared so that a definition is cheap to clone and to traverse.
 pub type Steps = Vec<Arc<Step>>;
 
 /// A node of a definition: its kind, and the settings that all kinds have.
@@ -37,15 +37,15 @@ pub struct Step {
     /// The effect of the step's failure on the enclosing steps.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: OnError,
-    /// The named concurrency limits of which the step takes a permit, declared by the engine or by the definition; only
-    /// for leaves.
+    /// The named concurrency limits for which the step needs permits, declared by the engine or by the definition; only
+    /// leaves can have limits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
     /// The step that undoes this one if the run fails permanently.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<Arc<Step>>,
-    /// Whether the step's effect must never happen twice. If it is unknown whether the effect has happened, the run is
-    /// stuck.
+    /// Whether the step's effect must never happen twice. If it is unknown whether the effect has happened, the run
+    /// becomes stuck.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at_most_once: bool,
     /// In a route, the transitions to the next step; the first transition whose condition is true is taken. If there
@@ -94,7 +94,7 @@ pub struct ActivityCall {
     /// The activity.
     #[serde(flatten)]
     pub activity: ActivityName,
-    /// The input of the activity: JSON whose texts may contain references.
+    /// The input of the activity: JSON whose strings may contain references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
 }
@@ -111,7 +111,7 @@ impl Step {
         steps.into_iter().map(|step| &**step).collect()
     }
 
-    /// Creates a step of `kind` without further settings.
+    /// Creates a step of `kind` with default settings.
     pub fn new(id: impl Into<String>, kind: StepKind) -> Self {
         Self {
             id: id.into(),

@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
     /// Returns the changes of `steps`, ordered so that each change follows the changes that its step has seen.
     ///
     /// Two steps that have not seen each other's changes conflict if they set the same part of the state, or one part
-    /// inside the other, to different values. There is no conflict about a part that a later step has set again.
+    /// inside the other, to different values. A part that a later step has set again is not in conflict.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);

@@ -212,8 +212,7 @@ impl<'a> Judge<'a> {
                 Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
                 Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
                 Some(_) => self.value(number),
-                // Whether a cancelled branch had already begun depends on chance, so all cancelled branches look the
-                // same.
+                // Whether a cancelled branch had already begun depends on timing, so the output does not show it.
                 None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)

@@ -9,7 +9,7 @@ impl Builder<'_> {
         let params = self.template(&call.params, path, "params");
         let activity = self.check_activity(&call.activity, &ProblemLocation::new(path, "activity"));
         if let Some(activity) = &activity {
-            // A part is dynamic if it is a text with references, or is inside one.
+            // A part is dynamic if it is a string with references.
             let dynamic: Vec<String> = params.references().iter().map(|found| found.pointer.to_owned()).collect();
             let is_dynamic = |pointer: &str| dynamic.iter().any(|other| other == pointer);
             for problem in activity.check(&call.params, &is_dynamic) {

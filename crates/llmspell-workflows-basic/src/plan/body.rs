@@ -26,7 +26,7 @@ pub(crate) enum Body {
     Code(Arc<dyn BasicWorkflow>),
 }
 
-/// A kind of step without effects that runs no other steps.
+/// A kind of step that has no effects and does not run other steps.
 pub(crate) trait Leaf: Send + Sync {
     /// Performs the work of the step.
     fn perform(&self, call: Call) -> Work<'_>;

@@ -1,4 +1,4 @@
-//! Building of sub-workflows and of steps that undo other steps.
+//! Builds sub-workflows and the steps that undo other steps.
 
 use std::sync::Arc;
 
@@ -114,7 +114,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns a field of `undo` that a step which undoes another cannot have.
+/// Returns a field that `undo` has although a step that undoes another cannot have it.
 fn forbidden_field(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),

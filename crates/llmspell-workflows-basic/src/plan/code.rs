@@ -14,7 +14,9 @@ use crate::{
 };
 
 impl Plan {
-    /// Creates a plan whose root step is code; the definition contains the name and the metadata of the workflow.
+    /// Creates a plan for a workflow written in code, which is its root step.
+    ///
+    /// The definition holds the workflow's name and metadata.
     pub(crate) fn code(engine: &Engine, workflow: Arc<dyn BasicWorkflow>) -> Self {
         let metadata = workflow.metadata();
         let definition = Definition {
@@ -50,7 +52,7 @@ impl Plan {
 }
 
 impl Node {
-    /// Creates a node without settings and interceptors.
+    /// Creates a node without settings or interceptors.
     pub(crate) fn bare(id: StepId, step: Arc<Step>, body: Body) -> Self {
         Self {
             number: None,

@@ -9,7 +9,7 @@ pub(crate) struct Graph {
     pub(crate) waits_for: Vec<Vec<usize>>,
     /// For each step, a bit set of all steps before it.
     before: Vec<Vec<u64>>,
-    /// The rank of each step in an order that respects all edges and otherwise is the definition order.
+    /// The rank of each step in an order that respects all edges and otherwise follows the definition order.
     pub(crate) ranks: Vec<usize>,
 }
 

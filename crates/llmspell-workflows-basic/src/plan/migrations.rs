@@ -79,7 +79,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Checks that no two keys get the same name, because one of the values would be lost.
+    /// Checks that no two keys are renamed to the same name, because one of the values would be lost.
     fn check_renames(&mut self, migration: &Migration, field: &str) {
         let mut olds = BTreeMap::new();
         for (old, new) in &migration.rename {
@@ -103,7 +103,7 @@ impl Builder<'_> {
                 }
                 template
             }
-            // Reports the errors of the text itself.
+            // Reports the errors in the template itself.
             Err(_) => self.template(value, "", field),
         }
     }
@@ -153,8 +153,9 @@ impl Plan {
         Ok(state)
     }
 
-    /// Returns the new name, in this version, of the state key `key` of version `from`; `None` if a migration replaces
-    /// or removes the key's value.
+    /// Returns the name that the state key `key` of version `from` has in this version.
+    ///
+    /// Returns `None` if a migration replaces or removes the key's value.
     #[must_use]
     pub fn renamed_key(&self, from: &str, key: &str) -> Option<String> {
         let (mut at, mut key) = (from, key);

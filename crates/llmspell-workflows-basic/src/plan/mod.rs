@@ -1,7 +1,7 @@
 //! Definitions prepared to run: [`Plan`].
 //!
-//! [`crate::Engine::prepare`] parses all texts once, looks up activities, orders dependencies, and selects the
-//! interceptors that apply to each step. A plan can be run any number of times.
+//! [`crate::Engine::prepare`] parses all expressions and templates once, looks up activities, orders dependencies, and
+//! selects the interceptors that apply to each step. A plan can be run any number of times.
 
 mod activities;
 mod body;

@@ -50,7 +50,7 @@ pub enum Role {
     Branch,
     /// One iteration of a loop.
     Iteration,
-    /// A list that is not a step of the definition: a chosen branch, or the handler of an error.
+    /// A list that is not a step of the definition: a chosen branch, or an error handler.
     Block,
 }
 

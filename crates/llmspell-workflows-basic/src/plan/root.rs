@@ -87,7 +87,8 @@ impl Builder<'_> {
             if let Some(engine) = self.engine.permits().declared(name).filter(|engine| engine != holders) {
                 let place = ProblemLocation::new("", format!("concurrency/{name}"));
                 let message = format!(
-                    "the limit `{name}` is {holders} here and {engine} in the engine; the engine's number applies"
+                    "the limit `{name}` is {holders} here and {engine} in the engine; the engine's value takes \
+                     precedence"
                 );
                 let problem = Problem::warning("limit_differs", place, message);
                 self.problems.push(problem.with_help("give both the same number, or rename the workflow's own limit"));

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use super::{List, Node, Plan, Recovery};
 
 impl Plan {
-    /// Returns the steps for which each step of a graph waits, by path: its dependencies, and the siblings whose output
-    /// it reads.
+    /// Returns, by path, the steps that each step of a graph waits for.
     ///
-    /// The paths are paths in the definition, without iterations and generations. Steps of a list without dependencies
+    /// A step waits for its dependencies and for the siblings whose output it reads.
+    ///
+    /// The paths are paths in the definition, without iterations or generations. Steps of a list without dependencies
     /// are not included: each of them waits for the previous step.
     ///
     /// ```

@@ -22,7 +22,7 @@ pub enum Edit {
     /// The part is set to this value.
     #[serde(rename = "value")]
     Set(Arc<Value>),
-    /// The part is a list; its items from some index on are replaced.
+    /// The part is a list; its items from some index onwards are replaced.
     Append(Append),
 }
 

@@ -29,9 +29,9 @@ pub struct Conflict {
 /// The joined changes of all branches.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Joined {
-    /// The changes; no path is inside of another path.
+    /// The changes; no path is inside another path.
     pub changes: Vec<Change>,
-    /// The indices of the changes whose value a policy or a function chose among different values.
+    /// The indices of the changes for which a policy or a function chose one of several different values.
     pub resolved: Vec<usize>,
 }
 
@@ -84,12 +84,12 @@ pub fn join(
     Ok(joined)
 }
 
-/// Returns the state after one branch; its changes were already applied once inside of the branch.
+/// Returns the state after one branch, whose changes have already been applied once inside the branch.
 fn after(base: &WorkflowState, side: &Side) -> WorkflowState {
     let mut state = base.clone();
     for change in &side.changes {
         let applied: Result<(), StateError> = state.apply(change.clone(), Timestamp::UNIX_EPOCH);
-        debug_assert!(applied.is_ok(), "the branch has applied this change before: {applied:?}");
+        debug_assert!(applied.is_ok(), "the branch has already applied this change: {applied:?}");
     }
     state
 }

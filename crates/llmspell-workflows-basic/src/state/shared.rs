@@ -92,7 +92,7 @@ impl SharedValue {
         }
     }
 
-    /// Returns an equal value that does not share the cached whole of a list.
+    /// Returns an equal value that does not share the cache of an assembled list.
     pub(super) fn unshared(&self) -> Self {
         self.list().map_or_else(|| self.clone(), |list| list.clone().into())
     }

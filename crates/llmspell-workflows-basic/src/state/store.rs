@@ -42,7 +42,7 @@ pub struct StateChange {
     pub new_value: SharedValue,
 }
 
-/// An error in reading or writing a part of the state.
+/// An error that occurred while reading or writing a part of the state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {

@@ -68,7 +68,7 @@ async fn run_until_cancelled(
 }
 
 impl Engine {
-    /// Creates a plan whose root step is code.
+    /// Creates a plan for a workflow written in code, which is its root step.
     #[must_use]
     pub fn prepare_code(&self, workflow: Arc<dyn BasicWorkflow>) -> Arc<Plan> {
         Arc::new(Plan::code(self, workflow))

@@ -83,8 +83,8 @@ impl ExecutionContext {
     /// output.
     ///
     /// # Errors
-    /// Returns the activity's error. Fails with `journal_mismatch` if the step was performed before with another input.
-    /// Also fails if the id is invalid, or if another step with the same id is in flight.
+    /// Returns the activity's error, or `journal_mismatch` if the step was performed before with a different input.
+    /// Returns an error too if the id is invalid, or if another step with the same id is in flight.
     pub async fn step(
         &self,
         id: &str,
@@ -113,7 +113,7 @@ impl ExecutionContext {
     /// Returns the current time and records it, so that a resumed run gets the same time.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects the decision.
+    /// Returns an error outside a run, or if an interceptor rejects the decision.
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
@@ -123,7 +123,7 @@ impl ExecutionContext {
     /// Returns a random number and records it, so that a resumed run gets the same number.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects the decision.
+    /// Returns an error outside a run, or if an interceptor rejects the decision.
     pub async fn random(&self) -> Result<u64, WorkflowError> {
         let inside = self.run()?;
         let index = inside.numbers.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl ExecutionContext {
     /// Returns a new UUID and records it, so that a resumed run gets the same UUID.
     ///
     /// # Errors
-    /// Fails outside of a run, or if an interceptor rejects the decision.
+    /// Returns an error outside a run, or if an interceptor rejects the decision.
     pub async fn uuid(&self) -> Result<Uuid, WorkflowError> {
         let (high, low) = (self.random().await?, self.random().await?);
         Ok(uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid())
@@ -145,7 +145,7 @@ impl ExecutionContext {
     /// Returns the current state of the run, as the code sees it.
     ///
     /// # Errors
-    /// Fails outside of a run.
+    /// Returns an error outside a run.
     pub fn state(&self) -> Result<WorkflowState, WorkflowError> {
         let inside = self.run()?;
         let state = lock(&inside.state);
@@ -263,7 +263,7 @@ fn check_settings(step: &Step) -> Result<(), StepError> {
 
 fn mismatch(id: &str) -> StepError {
     let message = format!(
-        "the step `{id}` was performed with another input before: the path through the code may depend only on the \
+        "the step `{id}` was performed before with a different input: the path through the code may depend only on the \
          results of steps and the context's `now`, `random` and `uuid`"
     );
     StepError::configuration("journal_mismatch", message)

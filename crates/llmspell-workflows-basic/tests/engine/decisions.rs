@@ -158,7 +158,7 @@ const ALL: [&str; 15] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_decision_rejects_an_answer_of_another_kind() {
+async fn every_kind_of_decision_rejects_an_answer_of_a_different_kind() {
     for kind in ALL {
         let finished = run(kind, move |_| match kind {
             "branch" => Decision::Items(Arc::default()),
@@ -178,7 +178,7 @@ async fn changing_an_enter_decision_runs_or_skips_the_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_for_another_iteration_are_rejected() {
+async fn answers_for_a_different_iteration_are_rejected() {
     let finished = run("while", |asked| match asked {
         Decision::While(n, holds) => Decision::While(n + 1, *holds),
         other => other.clone(),
@@ -189,7 +189,7 @@ async fn answers_for_another_iteration_are_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_a_branch_decision_runs_another_branch() {
+async fn changing_a_branch_decision_runs_a_different_branch() {
     for (branch, given) in [(Some(0), json!("then")), (Some(1), json!("else")), (None, json!(null))] {
         assert_eq!(output(&run("branch", move |_| Decision::Branch(branch)).await), given);
     }
@@ -197,7 +197,7 @@ async fn changing_a_branch_decision_runs_another_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_loop_decisions_changes_the_items_and_the_end() {
+async fn changing_loop_decisions_changes_the_items_and_when_the_loop_ends() {
     let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
     let finished = run("while", |asked| match asked {
@@ -221,7 +221,7 @@ async fn changing_a_transition_decision_changes_the_next_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_a_generation_decision_changes_the_path() {
+async fn changing_a_generation_decision_changes_the_path_of_the_step() {
     let finished = run("route_generation", |_| Decision::RouteGeneration(1, 7)).await;
     assert_eq!(output(&finished), "t");
     assert!(finished.step("/main/a/s~7").is_some());
@@ -256,7 +256,7 @@ async fn no_attempt_begins_after_the_decided_retry_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_deadline_and_wait_decisions_changes_the_time() {
+async fn changing_deadline_and_wait_decisions_changes_when_the_step_ends() {
     let at = |second: i64| {
         jiff::Timestamp::from_second("2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second() + second)
             .unwrap()
@@ -288,7 +288,7 @@ async fn code_gets_the_decided_time_and_random_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_a_conflict_decision_changes_the_value() {
+async fn changing_a_conflict_decision_changes_the_joined_value() {
     let finished = run("resolved", |_| Decision::Resolved(0, json!(42))).await;
     let changes: Vec<_> =
         finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();

@@ -112,7 +112,7 @@ async fn a_run_can_start_at_a_step_only_if_the_workflow_is_a_step_list() {
 }
 
 #[tokio::test]
-async fn next_outside_of_a_route_is_rejected() {
+async fn naming_a_next_step_outside_a_route_is_rejected() {
     let engine = Lab::new().engine().build();
     let definition = Definition::sequence("list", [echo("a", json!(1)).then("b"), echo("b", json!(2))]);
     let problems = engine.validate(definition);

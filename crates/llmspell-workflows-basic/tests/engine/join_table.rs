@@ -168,7 +168,7 @@ async fn best_effort_matches_the_documented_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_branch_that_handles_its_failure_counts_as_succeeded_and_is_not_in_the_error() {
+async fn a_branch_that_handles_its_failure_counts_as_successful_and_is_left_out_of_the_error() {
     let handled = Step::function("handled", "fail", json!({"code": "minor"})).with_on_error(OnError::Continue);
     let finished = Lab::new().steps([Parallel::new([handled.clone()]).into_step("block")]).await;
     assert_eq!((&finished.error, &*finished.output), (&None, &json!([null])));

@@ -60,7 +60,7 @@ fn a_limit_that_differs_from_the_engine_limit_is_reported() {
     let [warning] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
     assert_eq!((warning.code, warning.severity), ("limit_differs", Severity::Warning));
     assert_eq!(warning.place.to_string(), "concurrency/api");
-    let message = "the limit `api` is 5 here and 3 in the engine; the engine's number applies";
+    let message = "the limit `api` is 5 here and 3 in the engine; the engine's value takes precedence";
     assert_eq!(warning.message, message);
     assert_eq!(engine.prepare(limited("one", Some(3))).unwrap().warnings(), []);
 }
@@ -70,8 +70,8 @@ fn a_differing_limit_in_a_sub_workflow_is_reported() {
     let engine = Lab::new().engine().concurrency("api", 3).workflow(limited("inner", Some(5))).build();
     let outer = Definition::sequence("outer", [Step::workflow("call", "inner", json!({}))]);
     let warnings: Vec<_> = engine.validate(outer).into_iter().map(|warning| (warning.code, warning.message)).collect();
-    let message = "in the workflow `inner`, concurrency/api: the limit `api` is 5 here and 3 in the engine; the engine's number \
-         applies";
+    let message = "in the workflow `inner`, concurrency/api: the limit `api` is 5 here and 3 in the engine; \
+         the engine's value takes precedence";
     assert_eq!(warnings, [("limit_differs", message.to_owned())]);
 }
 

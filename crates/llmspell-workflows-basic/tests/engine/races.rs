@@ -50,7 +50,7 @@ async fn cancelled_branches_do_not_count_as_failed() {
     assert!(error.message.starts_with("0 of 2 branches succeeded and 1 failed"), "{}", error.message);
 }
 
-/// A parallel loop whose third iteration fails, so that the other iterations are cancelled.
+/// Returns a parallel loop whose third iteration fails, which cancels the other iterations.
 fn failing_loop(on_error: OnError) -> Step {
     let stopped = Step::function("stopped", "forever", json!(null)).when("loop.index != 2");
     let failing = Step::function("fails", "flaky", json!({"succeed_at": 99})).when("loop.index == 2");

@@ -1,4 +1,4 @@
-//! Random definitions have the same results as in a naive interpreter, stop when cancelled, and resume after crashes.
+//! Random definitions produce the same results as a naive interpreter, stop when cancelled, and resume after crashes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{AnySchema, FrozenClock, Lab, Naive, crash_generated};
 
-/// Returns the value, in which each error is replaced with its code.
+/// Returns `value` with each error replaced by its code.
 fn with_error_codes(value: Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key("code") && map.contains_key("retryable") => map["code"].clone(),
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn runs_have_the_same_results_as_the_naive_interpreter(definition in generate::definition()) {
+    fn runs_produce_the_same_results_as_the_naive_interpreter(definition in generate::definition()) {
         let definition = generate::settled(definition);
         let input = json!({"n": 2, "items": [1, 2]});
         let mut naive = Naive::default();

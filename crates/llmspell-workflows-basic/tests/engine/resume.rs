@@ -1,4 +1,4 @@
-//! With a journal that is an ordinary interceptor, every pattern resumes after a crash at every boundary.
+//! Every pattern resumes after a crash at any boundary, even if the journal is just an ordinary interceptor.
 
 use llmspell_workflows_testing::patterns;
 

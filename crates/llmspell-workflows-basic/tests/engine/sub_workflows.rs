@@ -67,7 +67,7 @@ async fn sub_workflows_stop_when_their_parent_step_is_cancelled_or_times_out() {
 }
 
 #[tokio::test]
-async fn recursive_and_too_deep_sub_workflows_are_rejected() {
+async fn recursive_and_excessively_nested_sub_workflows_are_rejected() {
     let lab = Lab::new();
     let calls = |name: &str, other: &str| Definition::sequence(name, [Step::workflow("sub", other, json!(null))]);
     let engine = lab.engine().workflow(calls("a", "b")).workflow(calls("b", "a")).build();

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Lab, ManualClock, echo};
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_a_block_applies_to_all_steps_inside() {
+async fn the_deadline_of_a_block_applies_to_all_steps_inside_it() {
     let mut lab = Lab::new();
     lab.register("deadline", |context| async move {
         let left = context.deadline().map(|deadline| deadline.duration_since(context.now()).as_secs());

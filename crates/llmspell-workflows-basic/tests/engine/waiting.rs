@@ -161,7 +161,7 @@ async fn until_waiting_resolves_once_all_branches_wait() {
         }
     });
     assert_eq!(finished.status, RunStatus::Completed);
-    // The first entry is not before the running activity has ended.
+    // The first entry is added only after the running activity has ended.
     assert_eq!(
         all_waited,
         [(after(60), Some(after(300))), (after(305), Some(after(400))), (after(403), Some(after(600)))]

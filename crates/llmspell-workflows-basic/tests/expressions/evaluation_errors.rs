@@ -1,4 +1,4 @@
-//! The errors of evaluations.
+//! The errors that evaluating an expression can return.
 
 use llmspell_workflows_basic::expr::{EvalError, Expr};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Tests of the language of conditions and templates through its public API.
+//! Tests for the language of conditions and templates, through its public API.
 
 mod evaluating;
 mod evaluation_errors;

@@ -81,7 +81,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "trim(1)",
         "`trim(text)` does not take 2 arguments; the value before a dot or a pipe is the first argument",
     ),
-    ("#", "#", "expressions cannot contain comments; put them outside of the expression"),
+    ("#", "#", "expressions cannot contain comments; put them outside the expression"),
     ("a ~ b", "~", "bitwise operators are not supported; use a separate step"),
     ("é§", "§", "unexpected character `§`"),
     (
@@ -92,7 +92,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("a | 'x'", "'x'", "expected a filter name, got `'x'`; is an operator missing?"),
     ("a | (b)", "(", "expected a filter name, got `(`; check the brackets"),
     ("return x", "return", "an expression always returns its value; write only the value"),
-    ("a // b", "//", "expressions cannot contain comments; put them outside of the expression"),
+    ("a // b", "//", "expressions cannot contain comments; put them outside the expression"),
     ("a instanceof b", "instanceof", "`instanceof` is not an operator; write type(a) == 'array'"),
     (
         "{{ a }} == 1",

@@ -17,7 +17,7 @@ pub enum Iterator {
     Collection(String),
     /// The integers from the first number up to but not including the second.
     Range(i64, i64),
-    /// Iterations while this expression is true.
+    /// The loop runs while this expression is true.
     WhileCondition(String),
 }
 

@@ -1,4 +1,4 @@
-//! A builder of workflows for each pattern.
+//! Workflow builders, one for each pattern.
 //!
 //! Each builder creates a [`Definition`] and a registry of the closures that it names; the names are `WORKFLOW#STEP`.
 
@@ -128,7 +128,7 @@ built!(ParallelWorkflow);
 built!(ConditionalWorkflow);
 built!(LoopWorkflow);
 
-/// Converts a workflow to a step `id` of another workflow and keeps its time limit; adds its closures to `functions`.
+/// Converts `workflow` to the step `id` of another workflow, with its time limit; adds its closures to `functions`.
 fn as_step(id: &str, workflow: &dyn Defined, functions: &mut Functions) -> Step {
     let definition = workflow.definition();
     functions.extend(workflow.functions().clone());

@@ -31,7 +31,7 @@ pub enum ErrorStrategy {
     /// The workflow fails.
     #[default]
     Fail,
-    /// The workflow continues; the step stays failed.
+    /// The workflow continues; the step keeps the status `failed`.
     Continue,
     /// The step is retried up to this many times, with exponential backoff; then the workflow fails.
     Retry(u32),
