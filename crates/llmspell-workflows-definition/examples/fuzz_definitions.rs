@@ -11,7 +11,7 @@ use std::{
 
 use llmspell_workflows_definition::{StepTypes, read_bytes, to_yaml};
 
-/// A small random number generator (SplitMix64), so that a seed gives the same documents on every machine.
+/// A small random number generator (SplitMix64); a seed gives the same documents on every machine.
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! Measures reading: `read_speed [STEPS]` prints the median time of 21 readings of a definition with STEPS steps.
+//! Measures how long it takes to read a definition with STEPS steps, as the median of 21 runs: `read_speed [STEPS]`.
 
 use std::{hint::black_box, time::Instant};
 

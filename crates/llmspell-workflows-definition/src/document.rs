@@ -23,7 +23,7 @@ pub struct Document {
 /// Errors that only the engine can find, such as an unknown reference, are not reported; see [`check`].
 ///
 /// # Errors
-/// Returns all errors together.
+/// Returns all errors that were found if the text is not a valid definition.
 pub fn read(text: &str, source_name: &str, types: &StepTypes) -> Result<Document, Diagnostics> {
     let (document, is_readable) = parse(text, source_name, types)?;
     if is_readable {
@@ -40,13 +40,13 @@ pub fn read_bytes(bytes: &[u8], source_name: &str, types: &StepTypes) -> Result<
     read(utf8(bytes, source_name)?, source_name, types)
 }
 
-/// Reads a definition and calls `validate` on it, so that all problems are reported together.
+/// Reads a definition and validates it with `validate`; all problems are reported together.
 ///
-/// A definition that could be read only in part is validated too. In this case, the warnings of `validate` are dropped,
-/// and so are its errors about fields that could not be read and about steps of unknown types.
+/// A definition that could be read only in part is validated too. In this case, the warnings from `validate` are
+/// dropped, and so are its errors about fields that could not be read and about steps of unknown types.
 ///
 /// # Errors
-/// Returns the errors and warnings of the reader and of `validate`.
+/// Returns the errors and warnings from the reader and from `validate` if any of them is an error.
 pub fn check(
     text: &str,
     source_name: &str,
@@ -82,7 +82,7 @@ fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
     Diagnostics::new(Source::new(source_name, text), Findings::from_iter([finding]), &Positions::new())
 }
 
-/// Parses a file, unless it is too large.
+/// Parses a file; returns an error if it is too large or its syntax is invalid.
 pub(crate) fn tree_of<'t>(text: &'t str, source_name: &str) -> Result<tree::Parsed<'t>, Diagnostics> {
     if text.len() > limits::FILE_BYTES {
         let message = format!("the file has {} bytes; the maximum is {}", text.len(), limits::FILE_BYTES);
@@ -91,7 +91,7 @@ pub(crate) fn tree_of<'t>(text: &'t str, source_name: &str) -> Result<tree::Pars
     tree::parse(text).map_err(|finding| fatal(source_name, text, finding))
 }
 
-/// Reads as much as possible; also returns whether everything could be read.
+/// Reads as much as possible; also returns whether there were no errors.
 fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, bool), Diagnostics> {
     let parsed = tree_of(text, source_name)?;
     let source = Source::new(source_name, text);
@@ -112,7 +112,7 @@ impl Document {
         Diagnostics::new(self.source.clone(), findings, &self.positions)
     }
 
-    /// Returns the diagnostics from reading the document, all of which are warnings.
+    /// Returns the diagnostics from reading and checking the document, all of which are warnings.
     #[must_use]
     pub fn diagnostics(&self) -> Diagnostics {
         Diagnostics::new(self.source.clone(), self.findings.clone(), &self.positions)

@@ -1,4 +1,4 @@
-//! Workflows in YAML and JSON: reads text into the model, prints the model as text, and reports all errors together.
+//! Reads workflows from YAML and JSON, prints them as YAML, and reports all errors in a file together.
 //!
 //! ```
 //! use llmspell_workflows_definition::{StepTypes, read};
@@ -30,32 +30,32 @@
 //!
 //! # From text to a run
 //!
-//! - [`read`] returns a [`Document`]: the definition, equal in value and hash to a definition from a builder, with the
-//!   source positions of all its parts. [`read_bytes`] accepts the bytes of a file.
-//! - [`check`] also validates the definition with the engine: the errors of this crate (syntax, fields, types, values)
-//!   and of the engine (references, expressions, cycles, tools) are one list, in source order.
-//! - [`Diagnostics`] display as text with a mark under each error, and serialize for programs.
+//! - [`read`] returns a [`Document`]: the definition, equal in value and hash to the same definition built in code,
+//!   with the source positions of all its parts. [`read_bytes`] accepts the bytes of a file.
+//! - [`check`] also validates the definition, usually with the engine: errors from this crate (syntax, fields, types,
+//!   values) and from the engine (references, expressions, cycles, tools) form one list, in source order.
+//! - [`Diagnostics`] can be displayed as text, with a mark under each error, and serialized for programs.
 //! - [`to_yaml`] prints a definition in its canonical form, and [`schema`] returns the JSON Schema of the dialect.
 //! - [`StepTypes`] adds the host's own step types.
 //!
 //! # Rules of the dialect
 //!
-//! - The language is YAML 1.2 with its core schema: `yes` is a string, `012` is twelve, and a number that would lose
-//!   digits is rejected. A duplicate key is an error.
+//! - The language is YAML 1.2 with its core schema: `yes` is a string, `012` is the number 12, and a number that would
+//!   lose digits is rejected. A duplicate key is an error.
 //! - Nothing is silently ignored. A feature of the specification that this version lacks is reported as `unsupported`.
 //! - A list in which any step has `next_step` is a route: a step without `next_step` continues with the next step in
 //!   the list, and the last step ends the route. In a mapping of ids to steps, a step without `next_step` ends the
-//!   route. In a list inside of a block, the route is one step with the id `route`.
-//! - A condition may be a bare name that `conditions` declares; it stays a name in the model. Braces around a whole
-//!   condition are removed.
-//! - `then_steps: [id]` moves the step `id` from the surrounding list into the block; no step outside of the block can
+//!   route. In a list inside a block, the route becomes a single step with the id `route`.
+//! - A condition may be a bare name that `conditions` declares; it stays a name in the model. Braces that enclose a
+//!   whole condition are removed.
+//! - `then_steps: [id]` moves the step `id` from the enclosing list into the block; no step outside the block can
 //!   depend on it.
 //! - `defaults` apply to each step; a step's own setting replaces the whole default.
 //! - On a `conditional`, `condition` chooses the branch, and `only_if` decides whether the step runs at all. On a
 //!   `loop`, `on_error` applies to iterations, or to the loop if `on_iteration_error` is set too.
 //!
 //! Positions are stored next to the model, never in it. One table per mapping drives the reader, the schema and the
-//! suggestions in messages, so that they cannot diverge.
+//! suggestions in messages, so they cannot diverge.
 
 mod comments;
 mod diagnose;

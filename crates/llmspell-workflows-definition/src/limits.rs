@@ -6,13 +6,13 @@ pub const FILE_BYTES: usize = 8 << 20;
 /// The maximum number of values in a document, with aliases expanded.
 pub const NODES: usize = 500_000;
 
-/// The maximum size of all strings in a document in bytes, with aliases expanded: 16 MiB.
+/// The maximum total size of all strings in a document in bytes, with aliases expanded: 16 MiB.
 pub const TEXT_BYTES: usize = 16 << 20;
 
-/// The maximum nesting of collections.
+/// The maximum nesting depth of collections.
 pub const NODE_NESTING: usize = 255;
 
-/// The maximum nesting of steps.
+/// The maximum nesting depth of steps.
 pub const STEP_NESTING: usize = 64;
 
 /// The maximum length of a key in characters.

@@ -22,7 +22,7 @@ pub struct StepTypes {
     by_name: BTreeMap<String, CustomType>,
 }
 
-/// A custom step type, with its fields in addition to the fields of every step.
+/// A custom step type and the fields that it adds to those of every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomType {
     doc: String,
@@ -32,7 +32,7 @@ pub struct CustomType {
 }
 
 impl StepTypes {
-    /// Creates an empty set, so that only the types of the dialect are known.
+    /// Creates an empty set: only the types of the dialect are known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -89,7 +89,7 @@ impl CustomType {
         self.with_field(name)
     }
 
-    /// Declares that the type starts a process, so that its steps may have `env`.
+    /// Declares that steps of this type start a process; they may then have `env`.
     #[must_use]
     pub fn with_process(mut self) -> Self {
         self.starts_process = true;

@@ -1,4 +1,4 @@
-//! Composite steps, in all their spellings.
+//! Tests that composite steps can be written in all their spellings.
 
 mod common;
 

@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_definition::{StepTypes, check};
 
-/// An engine that knows every activity of `definition`.
+/// Creates an engine that knows every activity of `definition`.
 fn engine(definition: &Definition) -> Engine {
     let mut activities = Activities::new();
     let mut add = |kind: &StepKind| {
@@ -49,7 +49,7 @@ fn good_fixtures_are_valid() {
     }
 }
 
-/// The engine does not report errors that follow from an error of the reader.
+/// `check` drops the engine's errors that merely follow from an error of the reader.
 #[test]
 fn follow_up_errors_are_not_reported() {
     for text in [

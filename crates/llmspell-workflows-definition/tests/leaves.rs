@@ -1,4 +1,4 @@
-//! Leaf steps and custom step types.
+//! Tests for leaf steps and custom step types.
 
 mod common;
 

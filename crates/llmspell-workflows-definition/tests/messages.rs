@@ -1,4 +1,4 @@
-//! The rendered message of each kind of error. `UPDATE_GOLDEN=1` updates the golden files.
+//! Tests the rendered message of each kind of error; `UPDATE_GOLDEN=1` updates the golden files.
 
 use std::{
     fs,

@@ -99,7 +99,7 @@ fn problems_point_to_parts_of_strings() {
 }
 
 #[test]
-fn unknown_locations_fall_back_to_the_nearest_known_parent() {
+fn unknown_locations_fall_back_to_the_nearest_known_ancestor() {
     for (path, field, text) in [
         ("/main/first", "params/selectors/body", "{title: \"a \\\"b\\\" {{ nobody }}\"}"),
         ("/main/first", "retry", "first"),
@@ -121,7 +121,7 @@ fn reader_and_engine_errors_are_reported_together() {
             Problem::error(
                 "unknown_tool",
                 ProblemLocation::new("/main/a", "activity"),
-                "a valid field of a step with another error",
+                "a valid field of a step with an error elsewhere",
             ),
             Problem::error("nothing", ProblemLocation::new("/main/a", "params"), "a field that was not read"),
             Problem::warning("unused", ProblemLocation::new("/main/b", "id"), "a warning about half a definition"),

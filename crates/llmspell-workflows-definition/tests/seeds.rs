@@ -1,4 +1,4 @@
-//! The documents of the specification can be read as they are.
+//! The specification's example documents can be read unchanged.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn persona(id: &str, name: &str, persona: &str) -> Step {
 }
 
 #[test]
-fn the_project_loop_of_the_specification_can_be_read() {
+fn project_loop_from_the_specification_reads_as_expected() {
     let mut planning = persona("planning", "Implementation Planning", "implementation-planner")
         .with_timeout(Duration::from_secs(1800))
         .with_retry(Retry::attempts(3));
@@ -48,7 +48,7 @@ fn the_project_loop_of_the_specification_can_be_read() {
 }
 
 #[test]
-fn the_templating_example_of_the_specification_can_be_read() {
+fn templating_example_from_the_specification_reads_as_expected() {
     let params = json!({"branch": "{{variables.branch_prefix}}{{task.slug}}"});
     let expected = Step {
         name: Some("Setup {{variables.project_name}}".into()),

@@ -1,4 +1,4 @@
-//! The settings of a step, in all their spellings.
+//! Tests that the settings of a step can be written in all their spellings.
 
 mod common;
 
@@ -126,7 +126,7 @@ fn field_aliases_are_equivalent() {
 }
 
 #[test]
-fn other_settings_of_a_step_are_read() {
+fn remaining_step_settings_are_read() {
     let step = step(
         "{id: a, tool: t, trigger_rule: all_done, limits: web, total_timeout: 1h, on_error: continue, when: true}",
     );

@@ -1,5 +1,5 @@
-//! Measures the overhead of hooks and events on a step:
-//! `cargo run --profile dist -p llmspell-workflows-hooks --example measure_hooks`, with `-- 1` on one thread.
+//! Measures the overhead that hooks and events add to a step:
+//! `cargo run --profile dist -p llmspell-workflows-hooks --example measure_hooks`; append `-- 1` to use one thread.
 
 use std::{
     sync::Arc,

@@ -50,7 +50,7 @@ pub struct HostPoint {
     pub data: Value,
 }
 
-/// The data at a point in addition to the step.
+/// The data that hooks at a point receive in addition to the step.
 #[derive(Default)]
 pub(crate) struct Details {
     pub(crate) output: Option<Arc<Value>>,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// The correlation ids of runs. Runs that belong to the same order, request or session share an id.
 ///
-/// Hook contexts and events contain the correlation id of their run, which is the run id unless another id was set.
+/// Hook contexts and events contain the correlation id of their run, which is the run id unless a different id was set.
 #[derive(Debug, Clone, Default)]
 pub struct Correlations(Arc<RwLock<HashMap<Uuid, Arc<str>>>>);
 
@@ -17,7 +17,7 @@ impl Correlations {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(run_id, correlation_id.into());
     }
 
-    /// Removes the entry of the run, so that memory stays bounded.
+    /// Removes the entry of the run so that memory use stays bounded.
     pub fn forget(&self, run_id: Uuid) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
     }

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{HookContext, Point, Verdict};
 
-/// User code that is called at a point of a run and may change the course of the run.
+/// User code that is called at a point in a run and may change the course of the run.
 ///
 /// One type can be a hook at several points. A hook must not block its thread; a hook that does is reported and
 /// abandoned.

@@ -9,7 +9,7 @@ use crate::answer::{
     OnRetry, OnRunError, OnSkip, OnTransition, OnWrite, Permit,
 };
 
-/// A point of a run, as a type. A hook whose answer type does not fit the point does not compile.
+/// A point in a run, as a type. A hook whose answer type does not fit the point does not compile.
 ///
 /// A host can define its own points: types with a name and an answer type. It fires them with
 /// [`HookDispatcher::fire`](crate::HookDispatcher::fire).
@@ -34,7 +34,7 @@ pub trait Point: Send + Sync + 'static {
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal $text:literal -> $answer:ty;)+) => {
-        /// A point of a run, as data.
+        /// A point in a run, as data.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum HookPoint {
@@ -79,7 +79,7 @@ macro_rules! points {
 }
 
 points! {
-    /// Before the root step: the run starts or resumes.
+    /// Before the root step, when the run starts or resumes.
     BeforeWorkflowStart = 1 "before_workflow_start" -> BeforeBlock;
     /// The root step has completed.
     AfterWorkflowComplete = 2 "after_workflow_complete" -> After;
@@ -87,13 +87,13 @@ points! {
     WorkflowError = 3 "workflow_error" -> OnRunError;
     /// The run was cancelled on request.
     WorkflowCancelled = 4 "workflow_cancelled" -> Observe;
-    /// Before a step directly below the root.
+    /// Before a step directly below the root starts.
     BeforeWorkflowStage = 5 "before_workflow_stage" -> Before;
     /// A step directly below the root has completed.
     AfterWorkflowStage = 6 "after_workflow_stage" -> After;
     /// A route moves from one step to another.
     WorkflowStageTransition = 7 "workflow_stage_transition" -> OnTransition;
-    /// Before a step of the definition.
+    /// Before a step of the definition starts.
     BeforeStep = 10 "before_step" -> Before;
     /// A step has completed.
     AfterStep = 11 "after_step" -> After;
@@ -105,21 +105,21 @@ points! {
     StepSkip = 14 "step_skip" -> OnSkip;
     /// A conditional or a switch has chosen a branch.
     BranchDecision = 20 "branch_decision" -> OnBranch;
-    /// Before a loop.
+    /// Before a loop starts.
     LoopStart = 21 "loop_start" -> BeforeBlock;
     /// A loop has determined its items.
     LoopItems = 22 "loop_items" -> OnItems;
     /// A loop has tested whether to continue.
     LoopCondition = 23 "loop_condition" -> OnCondition;
-    /// Before an iteration.
+    /// Before an iteration starts.
     IterationStart = 24 "iteration_start" -> BeforeBlock;
     /// An iteration has completed.
     IterationEnd = 25 "iteration_end" -> AfterIteration;
     /// A loop has completed.
     LoopEnd = 26 "loop_end" -> After;
-    /// Before the branches of a parallel block.
+    /// Before the branches of a parallel block start.
     ParallelFork = 30 "parallel_fork" -> BeforeBlock;
-    /// Before a branch of a parallel block.
+    /// Before a branch of a parallel block starts.
     BranchStart = 31 "branch_start" -> BeforeBlock;
     /// A branch of a parallel block has completed.
     BranchEnd = 32 "branch_end" -> After;
@@ -149,9 +149,9 @@ points! {
     WorkflowPause = 62 "workflow_pause" -> Permit;
     /// Before a paused or interrupted run resumes; fired by the executor.
     WorkflowResume = 63 "workflow_resume" -> Permit;
-    /// Before the state of a run is migrated to another version of its definition; fired by the executor.
+    /// Before the state of a run is migrated to a different version of its definition; fired by the executor.
     StateMigration = 68 "state_migration" -> Permit;
-    /// A step starts to wait for a signal.
+    /// A step starts waiting for a signal.
     SignalWait = 64 "signal_wait" -> Observe;
     /// A signal that a step waits for has arrived; a refused signal is treated as if it had never arrived.
     SignalReceived = 65 "signal_received" -> Permit;
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn point_numbers_and_names_are_unique() {
         let numbers: HashSet<_> = HookPoint::ALL.iter().map(|point| point.number()).collect();
-        assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of points fits a u128");
+        assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of points fits in a u128");
         let names: HashSet<_> = HookPoint::ALL.iter().map(|point| point.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (HookPoint::ALL.len(), HookPoint::ALL.len()));
     }

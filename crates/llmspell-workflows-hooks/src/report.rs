@@ -15,7 +15,7 @@ pub struct HookReport {
     pub failure: HookFailure,
     /// Whether the hook's breaker has disabled it.
     pub cut_off: bool,
-    /// Whether the hook is required, so that the step fails too.
+    /// Whether the hook is required; if so, its failure also fails the step.
     pub required: bool,
 }
 

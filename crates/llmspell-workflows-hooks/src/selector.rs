@@ -7,7 +7,7 @@ use crate::{HookPoint, pattern as glob};
 
 /// Selects the steps that a hook is called for. A step must meet all criteria.
 ///
-/// If several criteria of one sort are given, such as two ids, a step must meet one of them.
+/// If a criterion is given several times, such as two ids, a step must meet one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     ids: Vec<String>,
@@ -116,7 +116,7 @@ pub(crate) fn is_agent(step: &Step) -> bool {
     is_activity(step) && AGENT_KINDS.contains(&step.kind.as_str())
 }
 
-/// Returns whether `step` calls an activity, so that hooks may change its input and outcome.
+/// Returns whether `step` calls an activity; only then can hooks modify its input, redirect it or fork it.
 pub(crate) fn is_activity(step: &Step) -> bool {
     step.kind.traits().effect == Effect::Activity
 }

@@ -9,7 +9,7 @@ pub(crate) struct BoundedLog<T> {
 }
 
 impl<T> BoundedLog<T> {
-    /// Creates a log for `capacity` items, but for at least one item.
+    /// Creates a log for `capacity` items, or for one item if `capacity` is 0.
     pub(crate) fn new(capacity: usize) -> Self {
         Self { items: VecDeque::new(), capacity: capacity.max(1), lost: 0 }
     }

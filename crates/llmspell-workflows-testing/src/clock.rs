@@ -71,7 +71,7 @@ impl Timers for SimClock {
     }
 }
 
-/// A clock that follows the runtime, starting at the beginning of 2026.
+/// A clock that follows the runtime's time, starting at the beginning of 2026.
 ///
 /// A paused runtime advances the time as soon as all of its tasks are waiting.
 ///

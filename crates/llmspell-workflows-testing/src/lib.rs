@@ -8,8 +8,8 @@
 //! | run a workflow with scripted activities, a scripted model and no real waiting | [`harness`] |
 //! | check that a crash does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
 //! | check how hooks were called, how they answered, and which events were published | `recorder` (feature `hooks`) |
-//! | make a journal, a store or another service fail at a certain call | [`double`] |
-//! | specify exactly which calls a service receives, and their results | `mock` (feature `mockall`) |
+//! | make a journal, a store or another service fail on a certain call | [`double`] |
+//! | specify exactly which calls a service receives, and what they return | `mock` (feature `mockall`) |
 //! | bound the overhead of making a run durable | [`harness::WorkflowTest::overhead`] |
 //! | check that your own service conforms to its trait | `conformance` (feature `advanced`) |
 //! | simulate a power loss, a torn write or a failed sync | [`crash::SimDisk`] |
@@ -21,7 +21,7 @@
 //! # Features
 //!
 //! - `hooks`: `recorder`, for workflows with hooks or event subscribers.
-//! - `advanced`: doubles and `conformance` tests of the services of durable runs (states, sessions, vectors,
+//! - `advanced`: doubles and `conformance` tests for the services of durable runs (states, sessions, vectors,
 //!   embeddings). Enables `hooks`.
 //! - `mockall`: `mock`, with mocks of the service traits. Mocks of hooks and advanced services also need the features
 //!   above.
@@ -47,5 +47,5 @@ use llmspell_workflows_basic::EngineBuilder;
 
 pub use story::Story;
 
-/// Configures an engine.
+/// A function that configures an engine.
 type ConfigureEngine = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;

@@ -105,7 +105,7 @@ pub fn race() -> Step {
     .into_step("race")
 }
 
-/// Returns a block and a leaf that are retried.
+/// Returns a retried block that contains a retried leaf.
 #[must_use]
 pub fn retried() -> Step {
     Step::sequence(
@@ -153,7 +153,7 @@ pub fn all() -> Vec<Definition> {
     std::iter::once(Definition::sequence("sequence", sequence())).chain(alone).collect()
 }
 
-/// Returns a definition in which all patterns are nested in each other.
+/// Returns a definition in which patterns are nested within each other.
 #[must_use]
 pub fn nested() -> Definition {
     let inside = |id: &str| Step::sequence(id, [graph(), race(), each(false), retried(), route()]);

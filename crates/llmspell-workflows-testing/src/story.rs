@@ -111,7 +111,7 @@ impl Story {
     /// Asserts that `line` does not occur.
     ///
     /// # Panics
-    /// Panics if `line` occurs, or if lines were lost, since it may be among those.
+    /// Panics if `line` occurs, or if lines were lost, since it may be among them.
     #[track_caller]
     pub fn never(&self, line: &str) {
         self.assert_whole();

@@ -52,7 +52,7 @@ fn an_unexpected_state_is_shown_as_a_line_by_line_difference() {
 }
 
 #[test]
-fn a_model_reports_a_request_without_an_answer() {
+fn a_scripted_model_fails_on_a_request_without_an_answer() {
     let step = Step::activity("ask", "agent", "writer", json!({"messages": [{"text": "Sing!"}]}));
     let test = WorkflowTest::new(Definition::sequence("test", [step]));
     let result =
@@ -71,7 +71,7 @@ fn overhead_counts_the_records_and_syncs_of_the_journal() {
         WorkflowTest::new(Definition::sequence("test", steps)).function("f", Script::returns(json!(1))).overhead()
     };
     let (one, five) = (leaves(1), leaves(5));
-    assert_eq!((one.syncs, five.syncs), (2, 6), "the start and each completion");
-    assert_eq!(five.records - one.records, 8, "the start and the end of each leaf");
+    assert_eq!((one.syncs, five.syncs), (2, 6), "one sync for the start and one for each completion");
+    assert_eq!(five.records - one.records, 8, "one record for the start and one for the end of each leaf");
     assert!(five.bytes > one.bytes);
 }

@@ -1,4 +1,4 @@
-//! Generated definitions are valid for the engine.
+//! The engine accepts generated definitions.
 
 use llmspell_workflows_basic::{
     Engine, Severity,

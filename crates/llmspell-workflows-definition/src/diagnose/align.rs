@@ -5,16 +5,16 @@ use crate::tree::Span;
 /// How the text of a field maps to its bytes in the source.
 #[derive(Debug, Clone)]
 pub(crate) enum Inside {
-    /// Not a string, or a string that the reader assembled.
+    /// The field is not a string, or the reader assembled the string.
     Unknown,
-    /// Verbatim in the source, at this byte offset.
+    /// The text appears verbatim in the source, at this byte offset from the start of its span.
     Verbatim(u32),
-    /// Written over several lines or with escapes.
+    /// The text itself, which the source writes over several lines or with escapes.
     Written(Box<str>),
 }
 
 impl Inside {
-    /// Maps `text` to its source at `span`.
+    /// Returns how `text` is written at `span` in the source.
     pub(crate) fn of(text: &str, span: Span, source: &str) -> Self {
         match span.slice(source).find(text) {
             Some(offset) => Self::Verbatim(offset as u32),
@@ -22,7 +22,7 @@ impl Inside {
         }
     }
 
-    /// Returns the part of `span` that contains the bytes `within` of the text.
+    /// Returns the part of `span` that corresponds to the byte range `within` of the text.
     pub(crate) fn narrow(&self, span: Span, within: &Range<usize>, source: &str) -> Span {
         let part = match self {
             Self::Unknown => return span,
@@ -37,9 +37,10 @@ impl Inside {
     }
 }
 
-/// Walks the source `written` and its `text` in parallel.
+/// Returns the range of `written` that encodes the range `within` of `text`.
 ///
-/// All whitespace is equivalent, since folding and indentation change only whitespace; an escape is one character.
+/// Walks both strings in parallel. All whitespace is equivalent, since folding and indentation change only whitespace;
+/// an escape counts as one character.
 fn align(written: &str, text: &str, within: &Range<usize>) -> Option<Range<usize>> {
     let bytes = written.as_bytes();
     let quote = bytes.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
@@ -68,7 +69,7 @@ fn width(rest: &str, character: char, quote: Option<u8>) -> Option<usize> {
     match (quote, first) {
         (Some(b'"'), '\\') => Some(match rest.as_bytes().get(1)? {
             b'x' => 4,
-            // A surrogate pair encodes one character outside of the basic plane.
+            // A surrogate pair encodes one character outside the basic multilingual plane.
             b'u' if character as u32 > 0xFFFF => 12,
             b'u' => 6,
             b'U' => 10,

@@ -6,7 +6,7 @@ use crate::{limits, tree::Span};
 /// The maximum length of a message in characters; longer messages are truncated.
 const MESSAGE_CHARS: usize = 400;
 
-/// A problem with its byte range in the source, which becomes a [`super::Diagnostic`].
+/// A problem and its byte range in the source; it becomes a [`super::Diagnostic`].
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     pub(crate) code: &'static str,
@@ -56,7 +56,7 @@ impl Findings {
         self.spare.insert(finding)
     }
 
-    /// Removes the step from all findings from index `from` on.
+    /// Detaches the findings at index `from` and later from their steps.
     pub(crate) fn detach(&mut self, from: usize) {
         self.list.iter_mut().skip(from).for_each(|finding| finding.at = super::At::ROOT);
     }
@@ -69,7 +69,7 @@ impl Findings {
         self.list.iter()
     }
 
-    /// Returns whether there are more findings than are shown, so that further findings need no suggestions.
+    /// Returns whether there are more findings than are shown, in which case further ones need no suggestions.
     pub(crate) fn is_crowded(&self) -> bool {
         self.list.len() > limits::DIAGNOSTICS
     }

@@ -5,7 +5,7 @@ use llmspell_workflows_basic::ProblemLocation;
 use super::{Inside, Source};
 use crate::tree::Span;
 
-/// The source positions of all steps and fields of a definition, stored outside of the model.
+/// The source positions of all steps and fields of a definition, stored outside the model.
 #[derive(Debug, Clone)]
 pub(crate) struct Positions {
     steps: Vec<Entry>,
@@ -48,7 +48,7 @@ impl Positions {
         at
     }
 
-    /// Returns the step at `path`, or its nearest known parent.
+    /// Returns the step at `path`, or its nearest known ancestor.
     pub(crate) fn known(&self, path: &str) -> At {
         let mut path = path;
         loop {
@@ -85,7 +85,7 @@ impl Positions {
         spans.into_iter()
     }
 
-    /// Returns the span of `place`, or of its nearest known parent.
+    /// Returns the span of `place`, or of its nearest known ancestor.
     pub(crate) fn find(&self, place: &ProblemLocation, source: &Source) -> Span {
         let mut path = place.path.as_str();
         if let Some(at) = self.by_path.get(path)

@@ -15,7 +15,7 @@ pub enum Style {
     Colour,
 }
 
-/// The maximum number of columns shown; longer lines are cut around the mark.
+/// The maximum number of columns shown; longer lines are cut to the part around the mark.
 const COLUMNS_SHOWN: usize = 100;
 
 impl Style {

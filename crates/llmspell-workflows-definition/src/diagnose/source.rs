@@ -33,13 +33,13 @@ impl Source {
         &self.0.text
     }
 
-    /// Converts a byte offset to a line and column; an offset past the end gives the end.
+    /// Converts a byte offset to a line and column; an offset past the end is treated as the end.
     pub(crate) fn locate(&self, offset: u32) -> LineColumn {
         let line = self.0.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.0.line_starts[line - 1] as usize;
         let end = (offset as usize).min(self.0.text.len());
         let before = self.0.text.as_bytes().get(start..end).unwrap_or_default();
-        // Counts bytes that start a character, so an offset inside of a character counts that character.
+        // Counts bytes that start a character, so an offset inside a character counts that character.
         let column = 1 + before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         LineColumn { line, column }
     }

@@ -1,4 +1,4 @@
-//! The fields of the dialect: one table per mapping, for the reader, the schema and the printer's tests.
+//! The fields of the dialect: one table per mapping, which the reader and the schema share.
 
 mod parts;
 mod root;
@@ -15,7 +15,7 @@ pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 pub(crate) struct Field {
     /// The canonical name.
     pub(crate) name: &'static str,
-    /// Other names of the field; a mapping may use only one name of a field.
+    /// Alternative names; a mapping may use only one of a field's names.
     pub(crate) aliases: &'static [&'static str],
     /// The allowed values.
     pub(crate) shape: Shape,
@@ -39,13 +39,14 @@ pub(crate) enum Shape {
     Expression,
     /// An expression or a list of expressions.
     Expressions,
-    /// A number of seconds, a string such as `30s`, or an expression. Also accepted as `NAME_ms` and `NAME_seconds`.
+    /// A number of seconds, a string such as `30s`, or an expression. The field also has the names `NAME_ms` and
+    /// `NAME_seconds`.
     Delay,
-    /// Like a delay, but not an expression.
+    /// Like a delay, but must not be an expression.
     Duration,
     /// An integer between these bounds, inclusive.
     Count(u64, u64),
-    /// A number of at least 0.
+    /// A non-negative number.
     Number,
     Bool,
     /// Any value.
@@ -64,7 +65,7 @@ pub(crate) enum Shape {
     Steps,
     /// A list of steps, or a mapping of ids to steps.
     StepsById,
-    /// A list of steps and ids of steps in the surrounding list, or a single id.
+    /// A list of inline steps and ids of steps in the enclosing list, or a single id.
     Block,
     /// Concurrent steps: a list, or a mapping of names to branches.
     Members,
@@ -95,23 +96,23 @@ pub(crate) enum Shape {
     OnConflict,
     Validator,
     Inputs,
-    /// A mapping of names to mappings of names to values.
+    /// A mapping of environments to variables and their values.
     Environments,
     /// A mapping of names to expressions.
     Conditions,
-    /// A mapping of names to integers of at least 1.
+    /// A mapping of names to positive integers.
     Counts,
     Trigger,
     Timeouts,
     Defaults,
     Personas,
-    /// Names of environment variables, or a mapping of names to values for processes.
+    /// Names of environment variables to read, or a mapping of names to values to set for processes.
     RootEnv,
     /// A mapping of names to strings, numbers or booleans.
     Env,
 }
 
-/// The maximum of most integers.
+/// The maximum value of most integer fields.
 pub(crate) const COUNT_MAX: u64 = u32::MAX as u64;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
@@ -134,7 +135,7 @@ impl Field {
         self
     }
 
-    /// Returns all names of the field, including the names for other units.
+    /// Returns all names of the field, including those with a unit suffix.
     pub(crate) fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'static, str>> {
         let plain = std::iter::once(self.name).chain(self.aliases.iter().copied());
         let is_time = matches!(self.shape, Shape::Delay | Shape::Duration);
@@ -144,7 +145,7 @@ impl Field {
         })
     }
 
-    /// Returns whether `written` is a name of the field.
+    /// Returns whether `written` is one of the field's names.
     pub(crate) fn is_named(&self, written: &str) -> bool {
         let plain = match self.shape {
             Shape::Delay | Shape::Duration => {

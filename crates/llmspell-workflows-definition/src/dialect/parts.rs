@@ -30,12 +30,12 @@ pub(crate) const CASE: &[Field] = &[
 
 /// A transition from a step of a route.
 pub(crate) const TRANSITION: &[Field] = &[
-    field("condition", Shape::Expression, "The transition is taken if this is true; always, if omitted.")
+    field("condition", Shape::Expression, "The transition is taken if this is true, or always if omitted.")
         .or(&["when", "if"]),
     field("target", Shape::Target, "The id of the next step, or `end`.").or(&["next_step", "next"]).required(),
 ];
 
-/// The numbers of a loop.
+/// The range of numbers that a loop iterates over.
 pub(crate) const RANGE: &[Field] = &[
     field("start", Shape::NumberOrText, "The first number; 0 by default."),
     field("end", Shape::NumberOrText, "The end of the range, exclusive.").required(),
@@ -74,10 +74,10 @@ pub(crate) const MIGRATION: &[Field] = &[
     field("function", Shape::Text, "The name of a registered function that completes the migration."),
 ];
 
-/// Steps in a nested mapping.
+/// Steps in a nested mapping, such as `on_error: {steps: [...]}`.
 pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "The steps to run.").required()];
 
-/// A function whose name could be mistaken for a word of the dialect.
+/// A function whose name could be mistaken for a keyword of the dialect.
 pub(crate) const CUSTOM_NAME: &[Field] =
     &[field("custom", Shape::Text, "The name of a registered function.").required()];
 

@@ -33,7 +33,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "concurrency",
         Shape::Counts,
-        "For each named limit, the maximum number of steps that may hold it at once, over all runs of this workflow.",
+        "For each named limit, the maximum number of steps that may hold it at once, across all runs of this workflow.",
     ),
     field("max_retry_budget", Shape::Count(0, COUNT_MAX), "The maximum number of retries of all steps together.")
         .or(&["retry_budget"]),
@@ -64,7 +64,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "durability",
         Shape::Word(&["sync", "async", "none"]),
-        "What a crash may lose: no completed step (sync), the last moments before a power loss (async), or recent steps (none).",
+        "What may be lost: no completed step (sync), recent steps if the power fails (async), or recent steps in any crash (none).",
     ),
     missing("on_complete", "remove it; a `workflow` step at the end can run another workflow"),
     missing("tools", "remove it; a workflow cannot declare tools"),
@@ -75,5 +75,5 @@ pub(crate) const ROOT: &[Field] = &[
     missing("hooks", "remove it; a workflow cannot declare hooks"),
 ];
 
-/// The root keys of the command dialect, each of which holds a whole document.
+/// The root keys of the command dialect, each of which contains a whole document.
 pub(crate) const COMMANDS: &[&str] = &["/chain", "/flow", "/swarm", "/pipeline"];

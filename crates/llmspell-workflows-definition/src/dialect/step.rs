@@ -16,7 +16,7 @@ pub(crate) const COMMON: &[Field] = &[
         Shape::OnError,
         "What happens if the step fails: fail, continue, or {steps: [...]} to run instead.",
     ),
-    field("limits", Shape::Texts, "The named concurrency limits that the step must acquire; not for blocks."),
+    field("limits", Shape::Texts, "The named concurrency limits that the step must acquire; not allowed on blocks."),
     field("next_step", Shape::Next, "The next step of a route: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),
     field(
@@ -28,7 +28,7 @@ pub(crate) const COMMON: &[Field] = &[
     field(
         "at_most_once",
         Shape::Bool,
-        "Whether the effect must not happen twice: if its outcome is unknown, the run is stuck until `spellflow resolve`.",
+        "Whether the effect must not happen twice: if its outcome is unknown, the run is stuck until the step is resolved with `spellflow resolve`.",
     ),
     missing("output_schema", "check the output in a `validate` step instead"),
     missing("cache", "remove it; results are not cached"),

@@ -1,6 +1,6 @@
 //! The step types of the dialect, each in its own file with its fields, its reader and its printer.
 //!
-//! The schema, completion and the suggestions in messages use the same table.
+//! The schema, completion and the suggestions in messages all use the table `KINDS`.
 
 use llmspell_workflows_basic::model::StepKind;
 
@@ -10,7 +10,7 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-/// Declares the step types of each file, and the kind of the model that the file prints.
+/// Declares the step types in each file, and the step kind of the model that the file prints.
 macro_rules! kinds {
     ($($file:ident: $($row:ident),+ $(=> $kind:ident $(($data:ident))?)?;)+) => {
         $(mod $file;)+
@@ -69,7 +69,7 @@ pub(crate) struct Kind {
     pub(crate) read: Option<ReadFn>,
 }
 
-/// Reads what a step does from its fields, or reports an error and returns `None`.
+/// Reads the kind of a step from its fields; if that fails, reports an error and returns `None`.
 pub(crate) type ReadFn =
     for<'n, 's> fn(&mut Reader<'_>, &'static Kind, &Fields<'n, 's>, &mut Siblings<'n, 's>, &str) -> Option<StepKind>;
 
@@ -126,7 +126,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether `params` accepts the same fields as the step, and checks them.
+    /// Returns whether `params` accepts the step's own fields and is checked against them.
     #[cfg(test)]
     pub(crate) fn checks_params(&self) -> bool {
         self.fields.iter().any(|field| field.name == "params" && field.shape == PARAM_OBJECT.shape && !field.required)
@@ -137,7 +137,7 @@ impl Kind {
         self.fields.iter().any(|field| field.name == name)
     }
 
-    /// Returns the field for the condition under which the step runs; `condition` itself may mean something else.
+    /// Returns the name of the field that decides whether the step runs; `condition` itself may have another meaning.
     pub(crate) fn condition_field(&self) -> &'static str {
         if self.has_own("condition") { "only_if" } else { "condition" }
     }
@@ -153,7 +153,7 @@ const PARAMS: Field = field("params", Shape::Any, "The input of the activity; st
     "parameters",
 ]);
 
-/// The input of an activity whose parameters are also fields of the step.
+/// The input of an activity whose parameters can also be written as fields of the step.
 const PARAM_OBJECT: Field =
     field("params", Shape::Object, "The fields of the step as a nested mapping.").or(&["with", "config", "parameters"]);
 
@@ -168,13 +168,13 @@ mod tests {
 
     use super::*;
 
-    /// Types that are never generated: they need a server, a process, a signal or another definition, or they are a
-    /// second notation for another type.
+    /// Types that are never generated: they need a server, a process, a signal or a second definition, or they are
+    /// an alternative notation for another type.
     const NOT_GENERATED: &[&str] =
         &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
 
     #[test]
-    fn generated_definitions_cover_all_but_excluded_step_types() {
+    fn generated_definitions_cover_every_step_type_that_is_not_excluded() {
         let mut generated = BTreeSet::new();
         for seed in 0..200 {
             let root = Step::new("main", generate::from_seed(seed).body);

@@ -16,7 +16,7 @@ pub(super) fn document(fields: &YamlMap) -> String {
     out
 }
 
-/// Writes a value on its own, outside of any mapping or list.
+/// Writes a value on its own, outside any mapping or list.
 pub(super) fn value_alone(json: &Value) -> String {
     let mut out = String::new();
     value(&mut out, Item::Json(json), 0, false);

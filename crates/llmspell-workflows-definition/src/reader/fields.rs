@@ -1,4 +1,4 @@
-//! Matches the entries of a mapping with the tables of the dialect.
+//! Matches the entries of a mapping against the tables of the dialect.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ impl<'n, 's> Fields<'n, 's> {
 }
 
 impl Reader<'_> {
-    /// Matches the entries of `node` with the fields of `tables`; for a name in several tables, the first one counts.
+    /// Matches the entries of `node` against the fields in `tables`; earlier tables take precedence.
     ///
     /// Returns `None` if `node` is not a mapping. Reports unknown, duplicate, missing and unsupported fields.
     pub(crate) fn fields<'n, 's>(

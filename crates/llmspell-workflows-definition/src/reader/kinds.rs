@@ -40,7 +40,7 @@ impl StepType {
         }
     }
 
-    /// Returns the field for the condition under which the step runs.
+    /// Returns the name of the field that decides whether the step runs.
     pub(crate) fn condition_field(&self) -> &'static str {
         match self {
             Self::Known(kind) => kind.condition_field(),
@@ -106,7 +106,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads what the step does; returns `None` after an error.
+    /// Reads the kind of the step; returns `None` after an error.
     pub(crate) fn build<'n, 's>(
         &mut self,
         kind: &StepType,

@@ -1,4 +1,4 @@
-//! Reads lists of steps: sequences, graphs and routes, and steps that move into a block of the same list.
+//! Reads lists of steps: sequences, graphs and routes, and steps that move into a block in the same list.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +17,7 @@ pub(crate) struct StepNode<'n, 's> {
     pub(crate) node: &'n Node<'s>,
 }
 
-/// The steps of one list, some of which move into blocks of the same list.
+/// The steps of one list, some of which move into blocks in the same list.
 pub(crate) struct Siblings<'n, 's> {
     items: Vec<StepNode<'n, 's>>,
     by_id: HashMap<&'n str, usize>,
@@ -166,7 +166,7 @@ impl Reader<'_> {
         StepKind::Route(Route { start, steps, transitions_max: settings.transitions_max })
     }
 
-    /// Reads all steps that do not move into a block, and finds out for each whether it has a next step.
+    /// Reads all steps that do not move into a block, and returns for each whether it has a next step.
     fn read_steps(
         &mut self,
         mut siblings: Siblings<'_, '_>,

@@ -1,4 +1,4 @@
-//! Reads migrations of the state of earlier versions.
+//! Reads the migrations of state from earlier versions.
 
 use std::collections::BTreeMap;
 

@@ -63,7 +63,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) process_env: BTreeMap<String, Value>,
     /// The declared personas, if the document has `personas`.
     pub(crate) personas: Option<Vec<String>>,
-    /// The number of steps around the current step.
+    /// The number of steps that enclose the current step.
     pub(crate) nesting: usize,
 }
 
@@ -83,12 +83,12 @@ impl Reader<'_> {
         nearest(written, names.into_iter().take(limits::SUGGESTIONS)).map(|name| format!("did you mean `{name}`?"))
     }
 
-    /// Records the span of `field` of the step at `at`.
+    /// Records the span of `field` in the step at `at`.
     pub(crate) fn mark(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span) {
         self.positions.mark(at, field, Mark { span, inside: Inside::Unknown });
     }
 
-    /// Records the span of a field whose string is `text`, so that its parts can be located too.
+    /// Records the span of a field whose string is `text` so that parts of the string can be located too.
     pub(crate) fn mark_text(
         &mut self,
         at: At,

@@ -68,7 +68,7 @@ impl Reader<'_> {
         params.insert(name.to_owned(), entry.value.to_json());
     }
 
-    /// Adds the environment variables of the workflow that the step does not set itself.
+    /// Adds the workflow's environment variables, except those that the step sets itself.
     pub(crate) fn add_env(&mut self, params: &mut Map<String, Value>) {
         if self.process_env.is_empty() {
             return;

@@ -49,7 +49,7 @@ impl Reader<'_> {
         definition.secrets = self.texts(fields, "secrets");
     }
 
-    /// Returns the version as written, so that `1.0` does not become 1.
+    /// Returns the version as written so that `1.0` does not become 1.
     fn version(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
         let entry = fields.get("version")?;
         self.mark(At::ROOT, "version", entry.value.span);
@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the `body` of a definition that is a single block.
+    /// Reads `body`, the single block of a definition without `steps`.
     fn single_body(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
         for name in ["start_step", "max_transitions"] {
             if let Some(entry) = fields.get(name) {

@@ -28,7 +28,7 @@ pub(crate) struct ParsedStep {
 }
 
 impl Reader<'_> {
-    /// Reads `item` of a list whose steps' paths begin with `parent` and whose steps also have the fields in `extra`.
+    /// Reads `item`, a step whose path begins with `parent` and which may also have the fields in `extra`.
     pub(crate) fn step<'n, 's>(
         &mut self,
         item: StepNode<'n, 's>,
@@ -133,7 +133,7 @@ impl Reader<'_> {
         self.mark(fields.at, "id", span.unwrap_or(fields.head));
     }
 
-    /// Returns the name, unless it is the same as the id.
+    /// Returns the name, unless the id was derived from it without a change.
     fn name(&mut self, fields: &Fields<'_, '_>, id: &str) -> Option<String> {
         let name = self.text(fields, "name")?;
         (fields.has("id") || name != id).then_some(name)
@@ -185,7 +185,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the span of `field` of the step at `at`.
+    /// Returns the span of `field` in the step at `at`.
     pub(crate) fn field_span(&self, at: At, field: &str) -> Span {
         self.positions.find(&ProblemLocation::new(self.positions.path(at), field), self.source)
     }

@@ -1,4 +1,4 @@
-//! Reads single values; errors name the expected value.
+//! Reads individual values; errors name the type or the values that were expected.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -52,7 +52,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the strings in the field `name`, marked as `name/0`, `name/1`, …; a single string counts as a list.
+    /// Returns the strings in the field `name`, and records their spans under `name/0`, `name/1`, …
+    ///
+    /// A single string counts as a list.
     pub(crate) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
@@ -222,7 +224,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the value of the word in the field `name`, which is one of `words`.
+    /// Returns the value of the word in the field `name`; the word must be one of `words`.
     pub(crate) fn word<T: Copy>(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -259,14 +261,14 @@ impl Reader<'_> {
         self.error("bad_value", at, span, format!("unknown value `{written}` for `{name}`")).help(help);
     }
 
-    /// Returns the JSON value in the field `name`, with all its parts marked under `word`.
+    /// Returns the JSON value in the field `name`, and records the spans of all its parts under `word`.
     pub(crate) fn json(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) -> Option<Value> {
         let entry = fields.get(name)?;
         self.mark_all(fields.at, word.into(), &entry.value);
         Some(entry.value.to_json())
     }
 
-    /// Marks `node` and everything in it.
+    /// Records the spans of `node` and of everything in it under `word`.
     pub(crate) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
         match &node.data {
             Data::List(items) => {

@@ -19,7 +19,7 @@ struct StepType<'t> {
     markers: &'static [&'static str],
 }
 
-/// Returns the definitions that refer to each other: a step of each type, lists of steps, branches.
+/// Returns the shared definitions, which refer to each other: a step of each type, lists of steps, branches.
 pub(super) fn definitions(types: &StepTypes) -> Value {
     let types: Vec<_> = custom(types).chain(known()).collect();
     let mut parts = Map::new();

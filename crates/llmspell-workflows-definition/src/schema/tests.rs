@@ -122,7 +122,7 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-/// Returns the smallest step of `kind` without `field`: it has the required fields and one of alternative fields.
+/// Returns a minimal step of `kind` to test `field` with: the required fields and one of any alternative fields.
 fn base(kind: &Kind, field: &Field) -> Value {
     let mut step = json!({"id": "a", "type": kind.name});
     let required = kind.fields.iter().filter(|field| field.required).map(|field| (field.name, least(field.shape)));
@@ -161,7 +161,7 @@ fn schema_and_reader_agree_on_every_field_of_every_step_type() {
     let samples = samples();
     let mut differences = Vec::new();
     for kind in KINDS.iter().filter(|kind| kind.read.is_some()) {
-        // These types check their parameters themselves.
+        // For some types, the reader also checks the fields inside `params`, which the schema does not.
         for field in kind.fields.iter().chain(COMMON) {
             let skips = matches!(field.name, "type" | "id") || (field.name == "params" && kind.checks_params());
             if skips || field.shape == Shape::Missing {

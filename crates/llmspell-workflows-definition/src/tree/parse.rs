@@ -143,7 +143,7 @@ impl<'s> TreeBuilder<'s> {
         Ok(())
     }
 
-    /// Counts a copy before it is created, so that aliases of aliases cannot grow without limit.
+    /// Counts a copy before it is created so that aliases of aliases cannot grow without limit.
     fn count_copy(&mut self, node: &Node<'s>, span: Span) -> Result<(), Finding> {
         let mut rest = vec![node];
         while let Some(node) = rest.pop() {

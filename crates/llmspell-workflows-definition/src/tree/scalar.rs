@@ -1,4 +1,4 @@
-//! Resolves plain scalars by the core schema of YAML 1.2: `yes` is a string, and `012` is twelve.
+//! Resolves plain scalars according to the core schema of YAML 1.2: `yes` is a string, and `012` is the number 12.
 
 use std::borrow::Cow;
 

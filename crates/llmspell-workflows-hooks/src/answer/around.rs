@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Course, HookRetry, Verdict, answer};
 
 answer! {
-    /// Before a step, a tool or an agent.
+    /// The answer of a hook that is called before a step, a tool or an agent.
     Before {
         /// Runs the step with this input. A mask in the input is replaced by the secret that it hides.
         ModifyInput(input: Value) => Verdict::input(input);
@@ -22,7 +22,7 @@ answer! {
         Skip(reason: String) => Verdict::course(Course::Skip(reason));
         /// Completes the step with this output, without running it.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
-        /// Calls another activity with the same input.
+        /// Calls a different activity with the same input.
         Redirect(activity: ActivityName) => Verdict::course(Course::Redirect(activity));
         /// Runs the step concurrently, once for each of these inputs; the step's output is the array of all outputs.
         Fork(inputs: Vec<Value>) => Verdict::course(Course::Fork(inputs));
@@ -34,14 +34,16 @@ answer! {
 /// The key and lifetime of a cached output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The key, which all runs of the dispatcher share.
+    /// The key; all runs that use the same dispatcher share one cache.
     pub key: String,
     /// How long the output stays cached.
     pub ttl: Duration,
 }
 
 answer! {
-    /// Before a block: the run, a loop, an iteration, a parallel block or one of its branches.
+    /// The answer of a hook that is called before a block.
+    ///
+    /// A block is the run, a loop, an iteration, a parallel block or one of its branches.
     BeforeBlock {
         /// Changes the state. The block's steps see the changes; later steps see them if the block completes.
         ModifyState(changes: Vec<Change>) => Verdict::state(changes);
@@ -59,7 +61,7 @@ answer! {
 }
 
 answer! {
-    /// After a step, a block or the run has completed.
+    /// The answer of a hook that is called after a step, a block or the run has completed.
     After {
         /// Replaces the output; the next hook sees it.
         ModifyOutput(output: Value) => Verdict::output(output);
@@ -75,7 +77,9 @@ answer! {
 }
 
 answer! {
-    /// After an iteration has completed. A single iteration cannot be retried, since the loop counts its generations.
+    /// The answer of a hook that is called after an iteration has completed.
+    ///
+    /// A single iteration cannot be retried, since the loop counts its generations.
     AfterIteration {
         /// Replaces the output; the next hook sees it.
         ModifyOutput(output: Value) => Verdict::output(output);
@@ -89,13 +93,13 @@ answer! {
 }
 
 answer! {
-    /// After a step, a tool or an agent has failed.
+    /// The answer of a hook that is called after a step, a tool or an agent has failed.
     OnError {
         /// Completes the step with this output.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
         /// Runs the step again as its next generation.
         Retry(retry: HookRetry) => Verdict::course(Course::Retry { delay: retry.delay, attempts: retry.attempts });
-        /// Calls another activity with the same input, as the step's next generation.
+        /// Calls a different activity with the same input, as the step's next generation.
         Redirect(activity: ActivityName) => Verdict::course(Course::Redirect(activity));
         /// Treats the step as skipped for this reason.
         Skip(reason: String) => Verdict::course(Course::Skip(reason));
@@ -105,7 +109,7 @@ answer! {
 }
 
 answer! {
-    /// After the run's root step has failed.
+    /// The answer of a hook that is called after the run's root step has failed.
     OnRunError {
         /// Completes the run with this output.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));

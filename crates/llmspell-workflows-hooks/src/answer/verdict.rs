@@ -49,7 +49,7 @@ pub enum Course {
         /// The maximum number of times that the step runs again.
         attempts: u32,
     },
-    /// Calls another activity.
+    /// Calls a different activity.
     Redirect(ActivityName),
     /// Runs the step concurrently, once for each of these inputs.
     Fork(Vec<Value>),
@@ -80,7 +80,7 @@ pub enum Course {
 }
 
 impl Course {
-    /// Returns whether this changes nothing about the run.
+    /// Returns whether the run proceeds unchanged.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         *self == Self::Continue
@@ -88,7 +88,7 @@ impl Course {
 }
 
 impl Verdict {
-    /// Returns whether this changes nothing about the run.
+    /// Returns whether the verdict changes nothing.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         let Self { input, output, state, course, wake_at: _ } = self;

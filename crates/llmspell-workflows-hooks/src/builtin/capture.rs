@@ -47,7 +47,7 @@ impl Capture {
         Self { captures: Arc::default(), captures_max: captures_max.max(1) }
     }
 
-    /// Returns a registration of the hook before and after steps; call `select` on it to restrict the steps.
+    /// Returns a registration that calls the hook before and after steps; call `select` on it to restrict the steps.
     #[must_use]
     pub fn registration(&self) -> Registration {
         let registration = Registration::new("capture");

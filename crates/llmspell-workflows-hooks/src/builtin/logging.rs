@@ -8,12 +8,12 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError, StepRetry},
 };
 
-/// Logs when a step starts, is retried, completes or fails, to `tracing` with the target `llmspell_workflows::hook`.
+/// Logs to `tracing` when a step starts, is retried, completes or fails; the target is `llmspell_workflows::hook`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;
 
 impl Logging {
-    /// Returns a registration of the hook that runs before all other hooks.
+    /// Returns a registration that calls the hook before all other hooks.
     #[must_use]
     pub fn registration() -> Registration {
         let registration = Registration::new("logging").priority(Priority::HIGHEST);

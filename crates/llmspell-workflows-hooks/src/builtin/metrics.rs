@@ -75,7 +75,7 @@ impl Histogram {
 }
 
 impl Metrics {
-    /// Returns a registration of the hook that runs after all other hooks, so that it counts final results.
+    /// Returns a registration that calls the hook after all other hooks so that it counts final results.
     #[must_use]
     pub fn registration(&self) -> Registration {
         let registration = Registration::new("metrics").priority(Priority::LOWEST);

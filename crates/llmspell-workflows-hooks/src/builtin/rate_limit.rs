@@ -37,7 +37,7 @@ impl RateLimit {
         Self { burst: burst.max(1), ..self }
     }
 
-    /// Returns a registration of the hook before steps; call `select` on it to restrict the steps.
+    /// Returns a registration that calls the hook before steps; call `select` on it to restrict the steps.
     #[must_use]
     pub fn registration(&self) -> Registration {
         Registration::new("rate limit").at(BeforeStep, self.clone())

@@ -117,7 +117,7 @@ impl HookDispatcher {
         self.points.contains_key(&point)
     }
 
-    /// Returns whether any hook is registered at `point`, which must be a point of the engine.
+    /// Returns whether any hook is registered at `point`, which must be one of the engine's own points.
     pub(crate) fn has_engine_hooks_at(&self, point: HookPoint) -> bool {
         point.number().is_some_and(|number| self.numbers & (1 << number) != 0)
     }
@@ -136,7 +136,7 @@ impl HookDispatcher {
 }
 
 impl HookDispatcher {
-    /// Returns a dispatcher with additional hooks that shares its breakers and its cache with this dispatcher.
+    /// Returns a dispatcher with additional hooks; it shares its breakers and its cache with this dispatcher.
     #[must_use]
     pub fn with(&self, registrations: impl IntoIterator<Item = Registration>) -> Self {
         let combine = self.points.iter().map(|(point, chain)| (*point, chain.combine)).collect();
@@ -225,7 +225,7 @@ impl HookDispatcherBuilder {
         self
     }
 
-    /// Sets the bus to which failures of hooks are published, in addition to the run's warnings.
+    /// Sets the bus to which hook failures are published; they are also reported as warnings of the run.
     #[must_use]
     pub fn events(mut self, events: EventBus) -> Self {
         self.events = Some(events);

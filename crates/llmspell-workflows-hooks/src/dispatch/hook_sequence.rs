@@ -19,7 +19,7 @@ use crate::{
     report::panic_text,
 };
 
-/// Calls hooks one after the other in a separate task, which a watchdog watches.
+/// Calls hooks one after the other in a separate task that a watchdog monitors.
 ///
 /// The hooks share one task, because a task for each hook would cost more than the hook itself. A late hook is
 /// abandoned together with its task, and the remaining hooks continue in a new task. Even a hook that blocks its thread

@@ -52,7 +52,7 @@ struct Inner {
     correlations: Correlations,
 }
 
-/// An event of a run that a host has recorded.
+/// An event in a run, as recorded by a host.
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
     /// The run.
@@ -83,7 +83,7 @@ struct Publication {
 }
 
 impl Publication {
-    /// Creates an event about the run as a whole that is not recorded.
+    /// Creates an unrecorded event about the run as a whole.
     fn unrecorded(kind: EventKind, run_id: Uuid, timestamp: Timestamp, data: EventData) -> Self {
         Self { sequence: None, part: 0, kind, run_id, path: None, timestamp, data }
     }
@@ -106,7 +106,7 @@ impl EventBus {
         Self::with(Correlations::default(), None)
     }
 
-    /// Creates a bus that keeps the most recent events of each run, with or without subscribers.
+    /// Creates a bus that keeps the most recent events of each run, whether or not there are subscribers.
     #[must_use]
     pub fn with_timelines(settings: TimelineSettings) -> Self {
         Self::with(Correlations::default(), Some(settings))
@@ -183,14 +183,14 @@ impl EventBus {
         self.0.wanted.load(Ordering::Relaxed) != 0
     }
 
-    /// Publishes a custom event of the host about a run.
+    /// Publishes an event defined by the host about a run.
     pub fn publish_custom(&self, run_id: Uuid, data: Value) {
         if self.wants(EventKind::Custom) {
             self.publish(Publication::unrecorded(EventKind::Custom, run_id, Timestamp::now(), EventData::Custom(data)));
         }
     }
 
-    /// Publishes, for the host of a run, an event about the run as a whole that is not recorded.
+    /// Publishes an unrecorded event about the run as a whole; to be called by the run's host.
     ///
     /// `data` is called only if the kind is wanted.
     pub fn publish_unrecorded(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
@@ -225,12 +225,12 @@ impl EventBus {
     ///
     /// `data` is called only if the kind is wanted.
     pub(crate) fn publish_step(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
-        // Events are counted even without subscribers, so that the numbers do not depend on subscriptions.
+        // Events are counted even without subscribers so that the numbers do not depend on subscriptions.
         let sequence = Some(call.run().next_event());
         self.publish_step_as(sequence, kind, call, data);
     }
 
-    /// Publishes an event about the step of `call` that is not recorded.
+    /// Publishes an unrecorded event about the step of `call`.
     pub(crate) fn publish_step_unrecorded(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
         self.publish_step_as(None, kind, call, data);
     }
@@ -243,7 +243,7 @@ impl EventBus {
         }
     }
 
-    /// Publishes an event about `run` as a whole, which has no journal.
+    /// Publishes an event about `run` as a whole; the run has no journal.
     pub(crate) fn publish_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
         let sequence = Some(run.next_event());
         if self.wants(kind) {

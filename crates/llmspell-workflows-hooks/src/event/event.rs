@@ -18,7 +18,7 @@ pub struct Event {
     pub sequence: Option<u64>,
     /// The number of the event within its record, from 0.
     pub part: u32,
-    /// The number of the event on the bus; numbers ascend.
+    /// The number of the event on the bus; numbers increase.
     pub order: u64,
     /// The kind of event.
     pub kind: EventKind,
@@ -125,7 +125,7 @@ kinds! {
     RunAsked = "run.asked";
     /// A run continues from an earlier point: some of its steps run again.
     RunRewound = "run.rewound";
-    /// A run continues under another definition; published by the executor.
+    /// A run continues under a different definition; published by the executor.
     RunRedefined = "run.redefined";
     /// A run was paused, or its process is shutting down; published by the executor.
     RunPaused = "run.paused";
@@ -167,7 +167,7 @@ kinds! {
     StateChanged = "state.changed";
     /// Branches set the same part of the state to different values, and one was chosen.
     StateConflict = "state.conflict";
-    /// A step starts to wait for a signal.
+    /// A step starts waiting for a signal.
     SignalAwaited = "signal.awaited";
     /// A signal that a step waited for has arrived.
     SignalReceived = "signal.received";

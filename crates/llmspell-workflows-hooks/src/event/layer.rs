@@ -25,7 +25,7 @@ pub struct EventLayer {
 }
 
 impl EventLayer {
-    /// Creates a layer that applies to every run, so that subscribers can join while a run is in progress.
+    /// Creates a layer that applies to every run, so subscribers can join while a run is in progress.
     #[must_use]
     pub fn new(bus: EventBus) -> Self {
         Self { bus, always: true }

@@ -2,7 +2,7 @@
 //!
 //! An [`EventLayer`] publishes to an [`EventBus`]; a [`Subscription`] receives the events that match its [`Filter`].
 //! The queue of a subscription is bounded. If a subscriber is too slow, the oldest events are dropped and the
-//! subscriber is told how many; a run never waits for a subscriber. The complete record of a run is its journal.
+//! subscriber receives their number; a run never waits for a subscriber. The complete record of a run is its journal.
 
 mod bus;
 mod data;

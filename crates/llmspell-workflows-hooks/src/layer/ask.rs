@@ -15,7 +15,7 @@ use crate::{
 /// The error code of a step whose run was cancelled by a hook.
 const CANCELLED: &str = "cancelled_by_hook";
 
-/// The key of a decision that contains an answer of hooks.
+/// The key of a decision that records the answer of hooks.
 pub(super) trait AnswerKey: Choice<Value = Arc<Value>> + Clone {}
 
 impl<C: Choice<Value = Arc<Value>> + Clone> AnswerKey for C {}
@@ -82,7 +82,7 @@ impl HookLayer {
         read(point, &answer).map(Some)
     }
 
-    /// Converts a verdict for the record: a delay becomes a wake time, and a cache hit becomes the cached output.
+    /// Prepares a verdict for recording: a delay becomes a wake time, and a cache hit becomes the cached output.
     fn settle(&self, call: &Call, mut verdict: Verdict) -> Verdict {
         let now = call.run().now();
         match &verdict.course {
@@ -101,7 +101,7 @@ impl HookLayer {
     }
 }
 
-/// Masks the run's secrets in a text from a hook.
+/// Masks the run's secrets in a message from a hook.
 fn masked(call: &Call, text: String) -> String {
     let mut value = Value::String(text);
     call.run().mask(&mut value);

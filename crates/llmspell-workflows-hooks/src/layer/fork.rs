@@ -9,9 +9,9 @@ use super::enter::failed_outcome;
 
 /// Runs the step concurrently, once for each of `inputs`, under `PATH[n]`; the output is the array of all outputs.
 ///
-/// Each run for one input is a part. All parts run to their end; if a part does not complete, the step has the outcome
-/// of the first such part. The output of each completed part is recorded at the part's path, so that a retry runs only
-/// the other parts again.
+/// The execution for one input is called a part. All parts run to the end; if any part does not complete, the step has
+/// the outcome of the first such part. The output of each completed part is recorded at the part's path, so a retry
+/// runs only the other parts again.
 pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome {
     let at_once = call.run().engine().limits().parallelism_max.max(1) as usize;
     let run = |(index, input): (usize, Value)| {

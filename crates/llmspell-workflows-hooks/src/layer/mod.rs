@@ -1,4 +1,4 @@
-//! The interceptor that calls hooks around the steps and decisions of a run and applies their answers.
+//! The interceptor that calls hooks before and after steps and at decisions, and applies their answers.
 
 mod ask;
 mod choices;

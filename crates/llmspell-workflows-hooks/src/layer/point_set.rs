@@ -45,7 +45,7 @@ const AGENT: PointSet = PointSet {
     error: Some(HookPoint::AgentError),
 };
 
-/// Returns the point sets around the step of `call` that have hooks, outermost first.
+/// Returns the point sets with hooks for the step of `call`, outermost first.
 pub(super) fn of_call(dispatcher: &HookDispatcher, call: &Call) -> Vec<PointSet> {
     let is_watched = |point_set: &PointSet| {
         let of_run = point_set.before == RUN.before && dispatcher.has_engine_hooks_at(HookPoint::WorkflowCancelled);

@@ -1,4 +1,4 @@
-//! The built-in hooks.
+//! Tests for the built-in hooks.
 
 use std::time::Duration;
 

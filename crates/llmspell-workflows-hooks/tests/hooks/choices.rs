@@ -1,4 +1,4 @@
-//! The effects of the answers of hooks that are called at decisions.
+//! Tests that the answers of hooks called at decisions take effect.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn assert_cancelled(ran: &LabRun) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_choose_another_branch_or_no_branch() {
+async fn hook_can_choose_a_different_branch_or_none() {
     let steps = || [Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("if")];
     for (answer, expected) in
         [(OnBranch::Continue, json!("then")), (OnBranch::Redirect(1), json!("else")), (OnBranch::Skip, json!(null))]

@@ -1,4 +1,4 @@
-//! How the answers of several hooks are combined.
+//! Tests how the answers of several hooks are combined.
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_hooks::{

@@ -1,4 +1,4 @@
-//! The events that runs publish.
+//! Tests for the events that runs publish.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Hooks and events in runs on the real engine.
+//! Tests for hooks and events in runs of the real engine.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

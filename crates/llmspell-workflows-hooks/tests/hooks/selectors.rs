@@ -1,4 +1,4 @@
-//! How selectors choose the steps that a hook is called for.
+//! Tests how selectors choose the steps that a hook is called for.
 
 use llmspell_workflows_basic::model::{Definition, Loop, Parallel, Step};
 use llmspell_workflows_hooks::{
@@ -67,7 +67,7 @@ async fn selectors_match_by_id_kind_path_and_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn selectors_match_stages_below_the_root_and_iterations_as_loops() {
+async fn selectors_match_steps_below_the_root_as_stages_and_iterations_as_loops() {
     let stages = calls_with("test", Selector::all(), |registration, calls| {
         let hook = hook_fn(move |context: HookContext| {
             calls.record(&context);

@@ -21,7 +21,7 @@ use super::support::Lab;
 #[test]
 fn hook_that_refuses_a_signal_can_send_another() {
     let (sender, receiver) = mpsc::channel();
-    // Use a separate thread, so that a deadlock fails the test instead of blocking it.
+    // Use a separate thread so that a deadlock fails the test instead of blocking it.
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         sender.send(runtime.block_on(refuse_then_accept()))

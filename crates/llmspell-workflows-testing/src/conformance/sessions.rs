@@ -31,7 +31,7 @@ fn session(id: &str, second: i64, status: SessionStatus) -> Session {
 /// Tests that sessions are stored unchanged, and can be replaced, queried by every criterion, and removed.
 ///
 /// # Panics
-/// Panics if the storage behaves differently.
+/// Panics if the storage does not conform.
 pub async fn sessions(storage: &dyn SessionStorage) {
     use SessionStatus as S;
     let list = async |query: SessionQuery| -> Vec<String> {
@@ -57,10 +57,10 @@ pub async fn sessions(storage: &dyn SessionStorage) {
     let rows: [(SessionQuery, &[&str], &str); 7] = [
         (none(), &["b", "a", "c"], "the most recently changed session must come first"),
         (SessionQuery { limit: Some(2), ..none() }, &["b", "a"], "a limit must return the first sessions only"),
-        (SessionQuery { status: Some(S::Active), ..none() }, &["a", "c"], "the status must filter"),
-        (SessionQuery { parent: a.clone(), ..none() }, &["b", "c"], "the parent must filter"),
+        (SessionQuery { status: Some(S::Active), ..none() }, &["a", "c"], "only this status must be listed"),
+        (SessionQuery { parent: a.clone(), ..none() }, &["b", "c"], "only children of this parent must be listed"),
         (SessionQuery { tag: only_b, ..none() }, &["b"], "one of several tags must match"),
-        (SessionQuery { parent: a, status: Some(S::Active), ..none() }, &["c"], "all criteria must hold together"),
+        (SessionQuery { parent: a, status: Some(S::Active), ..none() }, &["c"], "a session must meet all criteria"),
         (SessionQuery { tag: Some("only".to_owned()), ..none() }, &[], "a tag must match as a whole"),
     ];
     for (query, expected, why) in rows {

@@ -11,7 +11,7 @@ fn state(input: Value, n: Value) -> WorkflowState {
 /// Tests that states are stored unchanged under their names, and can be replaced and removed.
 ///
 /// # Panics
-/// Panics if the storage behaves differently.
+/// Panics if the storage does not conform.
 pub async fn states(storage: &dyn StateStorage) {
     let load = async |name: &str| {
         let loaded = storage.load(name).await.expect("loading a state must succeed");

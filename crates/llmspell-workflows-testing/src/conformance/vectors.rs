@@ -18,7 +18,7 @@ async fn found(storage: &dyn VectorStorage, query: VectorQuery) -> Vec<String> {
 /// Tests that vectors are found by cosine similarity within scopes, and that invalid vectors change nothing.
 ///
 /// # Panics
-/// Panics if the storage behaves differently.
+/// Panics if the storage does not conform.
 pub async fn vectors(storage: &dyn VectorStorage) {
     let right = || VectorQuery::new(vec![2.0, 0.1]);
     assert_eq!(found(storage, right()).await, [""; 0], "an empty storage must find nothing");
@@ -41,8 +41,8 @@ async fn check_searches(storage: &dyn VectorStorage) {
         (right().scope("a").limit(1), &["right"], "a search must return no more than the limit"),
         (right().scope("b"), &["right"], "a scope must restrict the search"),
         (right().limit(2), &["right", "right"], "without a scope, all scopes must be searched"),
-        (right().filter("id", "up"), &["up"], "metadata must filter"),
-        (VectorQuery { score_min: 0.0, ..right().scope("a") }, &["right", "up"], "the minimum score must filter"),
+        (right().filter("id", "up"), &["up"], "only entries with this metadata must be found"),
+        (VectorQuery { score_min: 0.0, ..right().scope("a") }, &["right", "up"], "the minimum score must be respected"),
     ];
     for (query, expected, why) in rows {
         assert_eq!(found(storage, query.clone()).await, expected, "{why}: {query:?}");
@@ -61,9 +61,9 @@ async fn check_refusals(storage: &dyn VectorStorage) {
     for vector in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![1.0, 2.0, 3.0]] {
         let bad = VectorEntry::new("bad", "a", vector.clone());
         let refused = storage.insert(vec![entry("good", "a", [1.0, 1.0]), bad]).await;
-        assert!(refused.is_err(), "{vector:?} must be refused: it has no direction or another length than 2");
+        assert!(refused.is_err(), "{vector:?} must be rejected: it has no direction, or its length is not 2");
         let refused = storage.search(&VectorQuery::new(vector.clone()).scope("a")).await;
-        assert!(refused.is_err(), "searching for {vector:?} must be refused");
+        assert!(refused.is_err(), "a search for {vector:?} must be rejected");
     }
     assert_eq!(entries(storage).await, 4, "an insertion must be stored completely or not at all");
     let unknown = storage.update_metadata("b", "up", BTreeMap::new()).await;
@@ -105,7 +105,7 @@ async fn entries(storage: &dyn VectorStorage) -> usize {
 /// Tests that each text gets a nonzero vector of the declared length, and that vectors are in the order of the texts.
 ///
 /// # Panics
-/// Panics if the service behaves differently.
+/// Panics if the service does not conform.
 pub async fn embeddings(service: &dyn EmbeddingService) {
     let texts = ["pay the baker", "", "the weather of tomorrow", "ünï cödé"].map(str::to_owned);
     let vectors = service.embed(&texts).await.expect("embedding must succeed");
@@ -118,7 +118,7 @@ pub async fn embeddings(service: &dyn EmbeddingService) {
     assert_eq!(
         service.embed(&[]).await.expect("embedding no texts must succeed"),
         [[0.0; 0]; 0],
-        "no texts must get no vectors"
+        "embedding no texts must return no vectors"
     );
     // A model may return slightly different vectors for the same text, but the nearest vector must belong to that text.
     for (index, text) in texts.iter().enumerate() {

@@ -72,7 +72,7 @@ impl SimDisk {
         Self { files: Arc::new(Mutex::new(files)), ..Self::default() }
     }
 
-    /// Makes the `number`th operation of this kind after this call fail, counted from 0.
+    /// Makes an operation of this kind fail: the `number`th after this call, counted from 0.
     pub fn fail(&self, fault: DiskFault, number: u64) {
         lock(&self.faults).push((fault, number));
     }

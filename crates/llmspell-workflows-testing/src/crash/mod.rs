@@ -2,8 +2,8 @@
 //!
 //! [`CrashTest`] first runs a workflow without a crash. Then it runs the workflow once for each boundary, in a process
 //! that crashes there. The boundaries are before and after each record is appended, before and after each write and
-//! sync of the disk, and before an acknowledgement is received. A new process resumes the run, which must reach the
-//! same output and state with the same effects. A step whose completion was acknowledged must not be performed again.
+//! sync of the disk, and before an acknowledgement is received. A new process resumes the run, which must end with
+//! the same output, state and effects. A step whose completion was acknowledged must not be performed again.
 //!
 //! ```
 //! use llmspell_workflows_basic::{activity::function, model::{Definition, Step}};

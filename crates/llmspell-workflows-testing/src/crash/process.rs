@@ -67,7 +67,7 @@ impl Process<'_> {
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
         // Signals that a step has already received are in the journal, and are not received again.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
-        // Otherwise, a run that waits only for a signal would wait forever.
+        // Park the run once all branches wait; a run that waits only for a signal would otherwise wait forever.
         let hold = async {
             run.until_waiting().await;
             run.park();

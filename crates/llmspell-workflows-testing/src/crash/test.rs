@@ -22,7 +22,7 @@ use super::{
 };
 use crate::ConfigureEngine;
 
-/// The maximum number of processes in which a run must end.
+/// The maximum number of processes that a run may take to end.
 const PROCESSES_MAX: usize = 1_000;
 
 /// The message for a run in which all branches wait for signals.
@@ -130,11 +130,10 @@ impl CrashTest {
 
     /// Crashes the workflow at every boundary.
     ///
-    /// This is done with an in-memory journal, with a log on a disk that survives a kill, and with a log on a disk that
-    /// survives a power loss.
+    /// The test covers an in-memory journal, a log on disk after a kill, and a log on disk after a power loss.
     ///
     /// # Errors
-    /// Fails at the first crash that changed the result.
+    /// Returns an error as soon as a crash changes the result.
     pub fn crash_everywhere(&self) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
@@ -146,7 +145,7 @@ impl CrashTest {
     /// Does the same as [`Self::crash_everywhere`] at `count` random boundaries, determined by `seed`.
     ///
     /// # Errors
-    /// Fails at the first crash that changed the result.
+    /// Returns an error as soon as a crash changes the result.
     pub fn crash_anywhere(&self, count: u32, seed: u64) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         let mut random = SeededRandom::new(seed);
@@ -159,7 +158,7 @@ impl CrashTest {
         Ok(report)
     }
 
-    /// Runs the workflow to its end on `journal`, which may already contain the run. Waits take no real time.
+    /// Runs the workflow to the end on `journal`, which may already contain the run. Waits take no real time.
     ///
     /// # Errors
     /// Fails if the journal cannot be read or written.
@@ -167,7 +166,7 @@ impl CrashTest {
         self.run_at(journal, &SimClock::default())
     }
 
-    /// Does the same as [`Self::run_on`] with a clock, which can show the time at which an earlier process ended.
+    /// Does the same as [`Self::run_on`] with `clock`, which may start at the time when an earlier process ended.
     ///
     /// # Errors
     /// Fails if the journal cannot be read or written.
@@ -265,7 +264,7 @@ impl CrashTest {
         same("effects", &keys(expected), &keys(resumed), |keys| keys.join(", "))
     }
 
-    /// Runs the workflow to its end; the first process crashes at boundary `crash_at`.
+    /// Runs the workflow to the end; the first process crashes at boundary `crash_at`.
     fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
         lock(&self.effects).clear();
         let clock = SimClock::default();
@@ -343,7 +342,7 @@ fn open(
     let journal: Arc<dyn Journal> = match loss {
         Loss::Memory => memory.clone(),
         Loss::Kill | Loss::Power => {
-            // Segments are short, so that a run spans several of them.
+            // Segments are short so that a run spans several of them.
             let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
             match WalJournal::open_on(Arc::new(disk.for_process(point)), Path::new("/log"), options) {
                 Ok(journal) => Arc::new(journal),

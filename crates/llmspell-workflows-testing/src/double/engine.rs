@@ -16,13 +16,13 @@ impl Service for dyn Dispatch + '_ {
 }
 
 impl Double<dyn Dispatch> {
-    /// Creates a double of a dispatcher of leaves; the subject of `perform` is the activity, the path and the attempt.
+    /// Creates a double of a leaf dispatcher; the subject of `perform` is the activity, the path and the attempt.
     ///
     /// ```
     /// use llmspell_workflows_basic::{StepError, engine::InProcess};
     /// use llmspell_workflows_testing::{double::Double, harness::{Script, WorkflowTest, prelude::*}};
     ///
-    /// // The machine that performs leaves is unreachable once.
+    /// // The machine that performs leaves is unreachable for the first call.
     /// let machine = Double::dispatch(InProcess);
     /// machine.fails_at("perform", 1, || StepError::transient("unreachable", "the machine does not respond"));
     /// let dispatch = machine.clone();
@@ -60,7 +60,7 @@ impl Service for dyn Children + '_ {
 }
 
 impl Double<dyn Children> {
-    /// Creates a double of a runner of sub-workflows; the subject of `run` is the path of the step.
+    /// Creates a double of a sub-workflow runner; the subject of `run` is the path of the step.
     #[must_use]
     pub fn children(inner: impl Children + 'static) -> Self {
         Self::around(Arc::new(inner))

@@ -1,7 +1,7 @@
 //! Test doubles of services that record calls and fail on request.
 //!
 //! A [`Double`] wraps a real implementation, usually an in-memory one, and forwards calls to it. Its results are those
-//! of a real service, so a test specifies only the failures:
+//! of a real service, so a test specifies only the failures. The following services have doubles:
 //!
 //! | double | trait | feature |
 //! |---|---|---|
@@ -17,7 +17,7 @@
 //! [`SimDisk`](crate::crash::SimDisk) simulates failures of the disk below a journal, and activities are
 //! [scripted](crate::harness::Script).
 //!
-//! A journal that can no longer sync:
+//! This example simulates a journal that can no longer sync:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -62,7 +62,7 @@ pub const CALLS_MAX: usize = 10_000;
 
 /// A service trait that a double can wrap, as `dyn Trait`.
 pub trait Service {
-    /// The error that calls of the service return.
+    /// The error that the service's methods return.
     type Error: fmt::Display + Send;
     /// The names of the methods that can fail.
     const CALLS: &'static [&'static str];
@@ -70,7 +70,7 @@ pub trait Service {
 
 /// A wrapper around a service that records calls and fails on request; cheap to clone.
 ///
-/// Calls of each method are counted from 1. See [the module](self) for an example.
+/// The calls of each method are counted from 1. See [the module](self) for an example.
 pub struct Double<S: Service + ?Sized> {
     inner: Arc<S>,
     log: Arc<Mutex<CallLog<S::Error>>>,
@@ -92,7 +92,7 @@ struct Fault<E> {
     error: Arc<dyn Fn() -> E + Send + Sync>,
 }
 
-/// A recorded call of a service.
+/// A recorded call to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedCall {
     /// The name of the method.

@@ -1,6 +1,6 @@
 //! Random valid definitions, as proptest strategies.
 //!
-//! A definition is generated in two steps. A strategy grows a plan, which is a tree without names that shrinks well.
+//! A definition is generated in two steps. A strategy grows a plan, which is a tree without ids that shrinks well.
 //! The plan is then converted to a model in which each step gets a unique id and refers only to steps that it can see.
 //! So every definition is valid by construction, and stays valid when it shrinks.
 //!
@@ -50,11 +50,11 @@ pub fn definition() -> impl Strategy<Value = Definition> {
 /// Returns the definition generated from `seed`. The same seed always results in the same definition.
 ///
 /// # Panics
-/// Never, since every plan that the strategy grows is a valid definition.
+/// Does not panic: every plan that the strategy grows becomes a valid definition.
 #[must_use]
 pub fn from_seed(seed: u64) -> Definition {
     let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    definition().new_tree(&mut runner).expect("the strategy refuses nothing").current()
+    definition().new_tree(&mut runner).expect("the strategy rejects nothing").current()
 }

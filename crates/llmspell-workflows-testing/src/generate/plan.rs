@@ -1,4 +1,4 @@
-//! Plans of definitions, in which steps do not have names yet.
+//! Plans for definitions, in which steps do not have ids yet.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) name: Option<String>,
-    /// Selects an expression on the data that the step sees.
+    /// Selects an expression over the data that the step sees.
     pub(super) condition: Option<Index>,
     pub(super) retry: Option<Retry>,
     pub(super) timeout: Option<Delay>,

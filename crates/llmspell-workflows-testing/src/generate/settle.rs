@@ -15,7 +15,7 @@ use serde_json::Value;
 /// attempts fail.
 ///
 /// # Errors
-/// Some inputs cause a failure, either once or permanently.
+/// Returns an error for some inputs, either once or permanently.
 pub fn probe(input: &Value, attempt: u32) -> Result<Value, StepError> {
     let value = input.get("value").or_else(|| input.get("input")).unwrap_or(input);
     match value.to_string().len() % 7 {

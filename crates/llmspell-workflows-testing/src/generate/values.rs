@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Generates texts without references: plain words, and texts that are difficult to write in some notations.
+/// Generates strings without references: plain words, and strings that are difficult to write in some notations.
 pub fn text() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         "yes",
@@ -64,7 +64,7 @@ pub fn text() -> impl Strategy<Value = String> {
     .prop_filter("no reference begins by chance", |text| !text.contains("{{") && !text.contains("${"))
 }
 
-/// Generates any JSON of up to three levels whose texts contain no references.
+/// Generates JSON values of up to three levels whose strings contain no references.
 pub fn json() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         any::<i64>().prop_map(Value::from),

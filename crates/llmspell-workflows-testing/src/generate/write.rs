@@ -73,7 +73,7 @@ impl Writer {
         let mut seen = seen.to_vec();
         let mut steps = Steps::new();
         for plan in plans {
-            // The other trigger rules concern dependencies and would be refused.
+            // The other trigger rules concern dependencies and would be rejected.
             let rule = Some(plan.settings.trigger_rule)
                 .filter(|rule| matches!(rule, TriggerRule::AllDone | TriggerRule::Always));
             let step = Step { trigger_rule: rule.unwrap_or_default(), ..self.step(plan, &seen) };
@@ -100,7 +100,7 @@ impl Writer {
                 if dependencies.is_empty() { TriggerRule::default() } else { plan.settings.trigger_rule };
             steps.push(Step { dependencies, trigger_rule, ..self.step(plan, &seen) });
         }
-        // Without any dependency, the steps form a sequence, in which trigger rules have no meaning.
+        // Without dependencies, the steps form a sequence, in which these trigger rules have no effect.
         if steps.iter().any(|step| !step.dependencies.is_empty()) {
             steps.iter_mut().zip(rules).for_each(|(step, rule)| step.trigger_rule = rule);
         }
@@ -201,7 +201,7 @@ fn items(over: plan::Over) -> LoopSource {
     }
 }
 
-/// Returns an expression on the input, the state and the steps `seen`.
+/// Returns an expression over the input, the state or one of the steps `seen`.
 fn expression(pick: Index, seen: &[String]) -> String {
     const FIXED: [&str; 5] =
         ["input.n > 1", "input.n === 7", "state.k1 == null", "input.items.length > 0 && !false", "true"];

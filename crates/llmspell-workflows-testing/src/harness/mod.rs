@@ -1,6 +1,6 @@
-//! Tests of your own workflows, with scripted activities, simulated time, and assertions that show the whole run.
+//! Tests your own workflows with scripted activities, simulated time, and assertions that show the whole run.
 //!
-//! A workflow whose payment service is temporarily down:
+//! This test simulates a payment service that is temporarily down:
 //!
 //! ```
 //! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -23,7 +23,7 @@
 //! assert_eq!(result.duration(), Duration::from_secs(30));
 //! ```
 //!
-//! A workflow that waits for a person, with a timeout:
+//! This test covers a workflow that waits for a person, with a timeout:
 //!
 //! ```
 //! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -44,7 +44,7 @@
 //! assert_eq!(ignored.duration(), Duration::from_secs(3 * 24 * 3600));
 //! ```
 //!
-//! A workflow that is undone when it fails, even if its process crashes at any point:
+//! This test covers a workflow that is undone when it fails, even if its process crashes at any point:
 //!
 //! ```
 //! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -114,7 +114,7 @@ pub struct WorkflowTest {
     configure: ConfigureEngine,
 }
 
-/// The calls of activities, by name and input.
+/// The calls to activities, each with the activity's name and its input.
 type Calls = Arc<Mutex<Vec<(ActivityName, Value)>>>;
 
 impl WorkflowTest {
@@ -170,7 +170,7 @@ impl WorkflowTest {
         self
     }
 
-    /// Runs the workflow to its end. When all branches wait, the simulated time advances immediately.
+    /// Runs the workflow to the end. When all branches wait, the simulated time advances immediately.
     ///
     /// # Panics
     /// Panics if the definition or its input is invalid, or if the run waits for a signal that is never sent.

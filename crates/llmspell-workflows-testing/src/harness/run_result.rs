@@ -113,7 +113,7 @@ impl RunResult {
     /// Asserts that exactly these leaves ran in this order, by their ids. Skipped leaves do not count.
     ///
     /// # Panics
-    /// Panics if other leaves ran, or if the leaves ran in another order.
+    /// Panics if other leaves ran, or if the leaves ran in a different order.
     #[track_caller]
     pub fn ran(&self, ids: &[&str]) {
         let ran = self.finished.steps.iter().filter(|step| step.is_leaf && step.status != StepStatus::Skipped);

@@ -21,7 +21,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of a dispatcher of leaves.
+    /// A mock of a leaf dispatcher.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, StepError, WorkflowInput, activity::{Activities, function}};
@@ -29,7 +29,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockDispatch;
     /// use serde_json::json;
     ///
-    /// // If the machine is unreachable, the activity is not called in this process instead.
+    /// // If the machine is unreachable, the activity must not be called in this process instead.
     /// let mut machine = MockDispatch::new();
     /// machine.expect_perform().times(1).returning(|call| {
     ///     let name = call.name.to_string();
@@ -65,7 +65,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of a runner of sub-workflows.
+    /// A mock of a sub-workflow runner.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -128,7 +128,7 @@ mock! {
     /// use llmspell_workflows_basic::Clock;
     /// use llmspell_workflows_testing::mock::MockClock;
     ///
-    /// // A clock that is turned back.
+    /// // The clock is set back.
     /// let mut clock = MockClock::new();
     /// let mut shown = ["2026-03-29T02:59:59Z", "2026-03-29T02:00:00Z"].map(|time| time.parse().unwrap()).into_iter();
     /// clock.expect_now().times(2).returning(move || shown.next().unwrap());

@@ -9,7 +9,7 @@
 //! Use a mock if
 //!
 //! - the test checks the calls themselves: their arguments, number and order, or that no call is made ([`never`]);
-//! - a real service would not return the result, such as a damaged journal or an endless list of runs;
+//! - the test needs a result that a real service would not return, such as an endless list of runs;
 //! - there is no in-memory implementation that a double could wrap.
 //!
 //! [`never`]: https://docs.rs/mockall/latest/mockall/#call-counts
@@ -41,7 +41,7 @@
 //! # });
 //! ```
 //!
-//! A panic inside a step is an error of that step. An unexpected call of a mock in a step therefore fails the run with
+//! A panic inside a step is an error of that step. An unexpected call to a mock in a step therefore fails the run with
 //! the message from mockall.
 //!
 //! # The mocks
@@ -57,7 +57,7 @@
 //! | [`MockJournal`] | [`Journal`](llmspell_workflows_state::Journal): the records of runs | |
 //! | [`MockRunStore`], [`MockArchiveStore`], [`MockDefinitionStore`], [`MockSnapshotStore`], [`MockInboxStore`], [`MockBlobStore`], [`MockAdapter`] | the traits of [stores](llmspell_workflows_state::store) | |
 //! | `MockHook` | `Hook`, at any point | `hooks` |
-//! | `MockStateStorage` | `StateStorage`: states outside of runs | `advanced` |
+//! | `MockStateStorage` | `StateStorage`: states outside runs | `advanced` |
 //! | `MockSessionStorage` | `SessionStorage`: sessions | `advanced` |
 //! | `MockVectorStorage` | `VectorStorage`: vectors | `advanced` |
 //! | `MockEmbeddingService` | `EmbeddingService`: vectors of texts | `advanced` |

@@ -28,7 +28,7 @@ impl EventRecorder {
         Self::with_capacity(bus, filter, RECORDED_MAX)
     }
 
-    /// Does the same with a given capacity; when the recorder is full, the oldest event is dropped.
+    /// Does the same as [`Self::new`] for `capacity` events; when the recorder is full, the oldest event is dropped.
     #[must_use]
     pub fn with_capacity(bus: &EventBus, filter: Filter, capacity: usize) -> Self {
         let subscription = bus.subscribe_with(filter, capacity);

@@ -16,7 +16,7 @@ use crate::{Story, bounded_log::BoundedLog};
 /// Records the points and paths at which hooks were called, and their answers; cheap to clone.
 ///
 /// [`Self::watch`] wraps a hook. The recorder is itself a hook that records the point and changes nothing:
-/// [`Self::everywhere`] registers it at all points, to show which points a workflow reaches.
+/// [`Self::everywhere`] registers it at all built-in points to show which points a workflow reaches.
 ///
 /// ```
 /// use llmspell_workflows_hooks::{HookDispatcher, HookLayer};
@@ -42,7 +42,7 @@ use crate::{Story, bounded_log::BoundedLog};
 #[derive(Debug, Clone)]
 pub struct HookRecorder(Arc<Mutex<BoundedLog<HookCall>>>);
 
-/// A recorded call of a hook.
+/// A recorded hook call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HookCall {
     /// The point.
@@ -165,7 +165,7 @@ fn course(course: &Course) -> String {
 macro_rules! everywhere {
     ($($point:ident)+) => {
         impl HookRecorder {
-            /// Registers this recorder at all points of the engine and its hosts, before all other hooks.
+            /// Returns a registration of this recorder at all built-in points, before all other hooks.
             ///
             /// The recorder is called regardless of the other hooks' answers, but does not see those answers; use
             /// [`Self::watch`] to record them.

@@ -1,8 +1,8 @@
-//! Recorders of hook calls and events, in order.
+//! Recorders for hook calls and events.
 //!
-//! Both retain the most recent items and return a [`Story`](crate::Story) with assertions.
+//! Both retain the most recent items in order and return a [`Story`](crate::Story) with assertions.
 //!
-//! Recording the points at which your own hook was called, and its answers:
+//! This example records the points at which your own hook is called, and its answers:
 //!
 //! ```
 //! use llmspell_workflows_hooks::{
@@ -32,7 +32,7 @@
 //! recorder.story().is(&["before_tool_execution /main/look", "before_tool_execution /main/tidy: skip \"a dry run\""]);
 //! ```
 //!
-//! Recording all events of a run:
+//! This example records all events of a run:
 //!
 //! ```
 //! use llmspell_workflows_hooks::{EventBus, event::{EventLayer, Filter}};

@@ -128,22 +128,22 @@ pub(crate) fn seconds(ran: &LabRun) -> i64 {
     ran.finished.ended_at.duration_since(ran.finished.started_at).as_secs()
 }
 
-/// A step that returns `value`.
+/// Creates a step that returns `value`.
 pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A step that sets `key` in the state.
+/// Creates a step that sets `key` in the state.
 pub(crate) fn put(id: &str, key: &str, value: Value) -> Step {
     Step::function(id, "put", json!({key: value}))
 }
 
-/// A step that fails with the code `boom`.
+/// Creates a step that fails with the code `boom`.
 pub(crate) fn fail(id: &str) -> Step {
     Step::function(id, "fail", json!({}))
 }
 
-/// A step that takes `ms` milliseconds, then returns its id.
+/// Creates a step that takes `ms` milliseconds and then returns its id.
 pub(crate) fn slow(id: &str, ms: u64) -> Step {
     Step::function(id, "slow", json!({"ms": ms, "value": id}))
 }
