@@ -1,6 +1,6 @@
 //! Group commit: two threads that write and sync for all waiters.
 //!
-//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread, so that
+//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread so that
 //! callers that wait only for a write do not wait for a sync.
 
 use std::{
@@ -74,7 +74,7 @@ impl<C: Commit> Committer<C> {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         });
-        // If an error drops the committer, it ends the thread that has already started.
+        // If the second thread cannot be spawned, dropping the committer ends the first.
         let mut committer = Self { shared, threads: Vec::new() };
         for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
             let shared = committer.shared.clone();
