@@ -83,7 +83,7 @@ impl EnhancedExecutionContext {
         Self::new(crate::FolderHome::embedded(path))
     }
 
-    /// Returns a context without activities and hooks that keeps runs and states in `home`, and sessions and vectors in
+    /// Returns a context without activities or hooks. Runs and states are kept in `home`, sessions and vectors in
     /// memory.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
@@ -144,13 +144,13 @@ impl EnhancedExecutionContext {
         Self { session_id: Some(session_id.into()), ..self }
     }
 
-    /// Sets when waiting runs leave memory.
+    /// Sets when waiting runs are parked, that is, dropped from memory.
     #[must_use]
     pub fn with_parking(self, parking: Parking) -> Self {
         Self { parking, cached: Arc::default(), ..self }
     }
 
-    /// Returns the durable executor that uses these services. It is rebuilt only after a service was replaced.
+    /// Returns the durable executor that uses these services. It is rebuilt only after a service has been replaced.
     #[must_use]
     pub fn executor(&self) -> Executor {
         let mut cached = lock(&self.cached);
@@ -173,8 +173,8 @@ impl EnhancedExecutionContext {
 
     /// Returns an engine with the hooks and events, for unrecorded runs in memory.
     ///
-    /// Step events are published only if there is a subscriber when the definition is prepared. If a step has neither
-    /// subscribers nor hooks, it costs the same as in the plain engine.
+    /// Step events are published only if there is a subscriber when the definition is prepared. A step with neither
+    /// subscribers nor hooks costs the same as in the plain engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         around(self.basic_context.engine(), &self.services())

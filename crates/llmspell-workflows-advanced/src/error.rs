@@ -19,7 +19,7 @@ pub enum ExecutorError {
     /// The journal cannot be read or written; no acknowledged record is lost, and the run can be resumed.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A store beside the journals cannot be read or written.
+    /// A store next to the journals cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The run cannot be retried, forked or rolled back as requested.
@@ -111,7 +111,7 @@ pub enum ExecutorError {
         status: RunStatus,
     },
     /// The run was started with a different definition.
-    #[error("the run {run} was started with another definition:\n{difference}")]
+    #[error("the run {run} was started with a different definition:\n{difference}")]
     Changed {
         /// The id of the run.
         run: Uuid,

@@ -1,16 +1,16 @@
-//! Queries about the records of a run, for interceptors outside of the journal.
+//! Queries about the records of a run, for interceptors outside the journal.
 
 use llmspell_workflows_basic::engine::{Call, DecisionPoint};
 use llmspell_workflows_state::RunJournal;
 
-/// Returns whether the end of the step of `call` is recorded, so that the step does not run again.
+/// Returns whether the end of the step of `call` is recorded; if so, the step does not run again.
 #[must_use]
 pub fn is_recorded(call: &Call) -> bool {
     let journal = call.run().extension::<RunJournal>();
     journal.is_some_and(|journal| journal.knows_end(&call.path().to_string()))
 }
 
-/// Returns whether the choice at `point` is recorded, so that the choice is not made again.
+/// Returns whether the choice at `point` is recorded; if so, the choice is not made again.
 #[must_use]
 pub fn is_choice_recorded(point: &DecisionPoint<'_>) -> bool {
     let journal = point.call.run().extension::<RunJournal>();

@@ -15,17 +15,17 @@ use crate::services::Services;
 /// |---|---|
 /// | trace * | sees every step, including steps that another interceptor answers |
 /// | journal | answers for recorded steps before anything else runs again |
-/// | events | inside of the journal: does not publish recorded steps again; outside of hooks: publishes their results |
+/// | events | inside the journal: does not publish recorded steps again; outside the hooks: publishes their results |
 /// | hooks | called once per entry into a step, not per attempt; the journal outside records their answers |
 /// | total timeout * | limits the time of all attempts and the delays between them |
-/// | retry * | retries the interceptors inside |
+/// | retry * | retries the interceptors inside it |
 /// | limits * | the time spent waiting for a permit does not count towards the attempt timeout |
 /// | attempt timeout * | limits the time of one attempt |
 pub(crate) fn stack(engine: &Engine, services: &Services) -> Engine {
     around(&engine.with_interceptor(Position::Journal, Journaling), services)
 }
 
-/// Like [`stack`], but without a journal, for runs in memory. A step without subscribers and hooks pays for neither.
+/// Like [`stack`], but without a journal, for runs in memory. A step without subscribers or hooks pays for neither.
 pub(crate) fn around(engine: &Engine, services: &Services) -> Engine {
     let mut engine = engine.clone();
     if let Some(events) = &services.events {

@@ -1,6 +1,6 @@
 //! Group commit: two threads that write and sync for all waiters.
 //!
-//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread, so that
+//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread so that
 //! callers that wait only for a write do not wait for a sync. A caller that waits for a write makes it itself if the
 //! write cannot take long, since two switches between threads cost more than a short write.
 //!
@@ -44,8 +44,8 @@ pub(crate) trait Commit: Send + Sync + 'static {
     fn closed() -> Self::Error;
 }
 
-/// The number of tasks that are ready to run in a runtime from which on its syncs wait for more callers.
-const READY_MIN: usize = 128;
+/// The number of tasks that are ready to run in a runtime at which its syncs begin to wait for more callers.
+const READY_TASKS_MIN: usize = 128;
 
 /// The maximum number of times that a sync waits for more callers, each time for as long as the last sync took.
 const GATHERINGS_MAX: usize = 4;
@@ -104,7 +104,7 @@ impl<C: Commit> Committer<C> {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         });
-        // If an error drops the committer, it ends the thread that has already started.
+        // If the second thread cannot be spawned, dropping the committer ends the first.
         let mut committer = Self { shared, threads: Vec::new() };
         for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
             let shared = committer.shared.clone();
@@ -187,7 +187,7 @@ impl<C: Commit> Shared<C> {
     fn gather<'a>(&'a self, mut queues: MutexGuard<'a, Queues<C::Error>>) -> MutexGuard<'a, Queues<C::Error>> {
         for _ in 0..GATHERINGS_MAX {
             let ready = queues.runtime.as_ref().map_or(0, |runtime| runtime.metrics().global_queue_depth());
-            if ready < READY_MIN || queues.is_closing {
+            if ready < READY_TASKS_MIN || queues.is_closing {
                 break;
             }
             let pause = queues.last_sync.min(GATHERING_MAX);

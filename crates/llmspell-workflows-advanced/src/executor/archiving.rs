@@ -11,17 +11,17 @@ use crate::{ExecutorError, home::JournalId};
 /// Ended runs are moved to the store once a journal contains this many of them.
 const ENDED_MAX: usize = 32;
 
-/// The maximum threshold after failed moves.
+/// The maximum to which failed moves raise the threshold.
 const RETRY_MAX: usize = 4_096;
 
-/// The number of ended runs in a journal from which on new runs wait until the store has caught up.
+/// New runs wait for the store to catch up once a journal contains more ended runs than this.
 const BACKLOG_MAX: usize = 4_096;
 
 /// The ended runs of a journal that have not been archived yet.
 #[derive(Debug)]
 pub(super) struct EndedRuns {
     pub(super) runs: Vec<Uuid>,
-    /// The number of runs that triggers a move. It doubles after each failure, so that a broken store is retried less
+    /// The number of runs that triggers a move. It doubles after each failure so that a broken store is retried less
     /// often.
     threshold: usize,
     /// Whether a task is moving runs.
@@ -57,8 +57,8 @@ impl Drop for Moving {
 }
 
 impl Inner {
-    /// Starts to move the ended runs of `journal` to the store if their number has reached the threshold and no task is
-    /// moving them already.
+    /// Starts moving the ended runs of `journal` to the store if there are enough of them and no task is moving them
+    /// yet.
     pub(super) fn archive_ended(self: &Arc<Self>, journal: &JournalId) {
         let due = {
             let mut runs = self.registry.runs();
@@ -73,7 +73,7 @@ impl Inner {
         }
     }
 
-    /// Moves `due` and then whatever has ended in the meantime, so that moves get larger the more runs end.
+    /// Moves `due`, and then the runs that have ended in the meantime; the faster runs end, the larger each move is.
     async fn move_ended(self: Arc<Self>, moving: Moving, mut due: Vec<Uuid>) {
         loop {
             let moved = {
@@ -96,14 +96,14 @@ impl Inner {
         }
     }
 
-    /// Waits while runs end faster in `journal` than they are moved to the store.
+    /// Waits while too many ended runs of `journal` have not been moved to the store yet.
     pub(super) async fn wait_for_archive(&self, journal: &JournalId) {
         let is_behind = || {
             let runs = self.registry.runs();
             runs.ended.get(journal).is_some_and(|ended| ended.is_moving && ended.runs.len() > BACKLOG_MAX)
         };
         while is_behind() {
-            // The task that moves runs holds it for each of its moves.
+            // The task that moves runs holds this lock during each move.
             drop(self.archiving.lock().await);
             tokio::task::yield_now().await;
         }

@@ -12,18 +12,19 @@ use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned
 use crate::{ExecutorError, home::Lease};
 
 impl Executor {
-    /// Drives `run` until it ends, waits, is paused or is shut down. Then releases the run.
+    /// Drives `run` until it ends, waits, is paused or is shut down, and then releases it.
     ///
     /// A run that has not ended can be resumed. If the future is dropped, the running steps are stopped and the run is
     /// released, as after a crash.
     ///
     /// # Errors
-    /// The journal could not be read or written. The run was shut down and can be resumed.
+    /// Returns an error if the journal could not be read or written. The run has then been shut down and can be
+    /// resumed.
     pub async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         self.drive_to_rest(run).await.map(|(end, _owned)| end)
     }
 
-    /// Drives `run` like [`Self::drive`], but keeps the run owned; a waiting run that is already due continues at once.
+    /// Drives `run` like [`Self::drive`], but keeps owning it; a waiting run that is already due continues at once.
     pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, OwnedRun), ExecutorError> {
         let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
@@ -60,7 +61,7 @@ impl Executor {
         let driven = tokio::select! {
             biased;
             driven = &mut driven => driven,
-            // Stop the run so that it leaves memory.
+            // Stop the run so that it can be dropped from memory.
             () = self.until_parkable(&run.run) => {
                 run.run.park();
                 driven.await
@@ -91,7 +92,7 @@ impl Executor {
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// Returns once all live branches of `run` wait, and will wait long enough for the run to leave memory.
+    /// Returns once all live branches of `run` wait, and will wait long enough for the run to be parked.
     async fn until_parkable(&self, run: &Run) {
         loop {
             run.until_waiting().await;
@@ -137,7 +138,7 @@ impl Executor {
 }
 
 impl Inner {
-    /// Returns the current records of a run, including records that only this process has so far.
+    /// Returns the current records of a run, including those that this process has not written yet.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {
             let records = lease.journal.records(run).await?;

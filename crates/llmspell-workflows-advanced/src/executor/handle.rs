@@ -53,10 +53,10 @@ impl Executor {
 
     /// Drives `run` until it ends, is paused or is shut down. While the run waits, it is parked.
     ///
-    /// Dropping the future does not stop the run, as with [`Self::spawn`].
+    /// As with [`Self::spawn`], dropping the future does not stop the run.
     ///
     /// # Errors
-    /// The journal could not be read or written; the run can be resumed.
+    /// Returns an error if the journal could not be read or written; the run can then be resumed.
     pub async fn finish(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         self.spawn(run).wait().await
     }
@@ -81,7 +81,7 @@ impl RunHandle {
     /// Pauses the run: no further steps start, and the run ends as [`DurableEnd::Paused`] once running steps finish.
     ///
     /// # Errors
-    /// The run has ended, or the message cannot be stored.
+    /// Returns an error if the run has ended or the message cannot be stored.
     pub async fn pause(&self) -> Result<Delivery, ExecutorError> {
         self.post(Message::Pause).await
     }
@@ -89,7 +89,7 @@ impl RunHandle {
     /// Cancels the run permanently; its `finally` steps still run.
     ///
     /// # Errors
-    /// The run has ended, or the message cannot be stored.
+    /// Returns an error if the run has ended or the message cannot be stored.
     pub async fn cancel(&self) -> Result<Delivery, ExecutorError> {
         self.post(Message::Cancel).await
     }
@@ -97,7 +97,7 @@ impl RunHandle {
     /// Sends the signal `name` to the run; the first step that waits for it consumes it.
     ///
     /// # Errors
-    /// The run has ended, or the message cannot be stored.
+    /// Returns an error if the run has ended or the message cannot be stored.
     pub async fn signal(&self, name: impl Into<String>, data: Value) -> Result<Delivery, ExecutorError> {
         self.post(Message::Signal { name: name.into(), payload: data }).await
     }
@@ -105,7 +105,7 @@ impl RunHandle {
     /// Waits until the run ends; returns [`DurableEnd::Released`] if this executor no longer drives the run.
     ///
     /// # Errors
-    /// The journal could not be read or written; the run can be resumed.
+    /// Returns an error if the journal could not be read or written; the run can then be resumed.
     pub async fn wait(self) -> Result<DurableEnd, ExecutorError> {
         self.end.await.map_or(Ok(DurableEnd::Released), |end| *end)
     }

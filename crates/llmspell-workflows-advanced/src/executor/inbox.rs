@@ -51,7 +51,7 @@ impl Inner {
             {
                 tracing::warn!(target: targets::RUN, %run, %error, "cannot read the messages of the run");
             }
-            // The run may be parked, or may have left memory while its messages were read.
+            // The run may be parked, or may have been dropped from memory while its messages were read.
             self.wake(run);
             if self.registry.is_owned_or_parked(run) {
                 return;
@@ -74,7 +74,7 @@ impl Inner {
     /// Handles unread messages; if `ignores_pauses` is set, unread pause requests are skipped.
     async fn read_all(self: &Arc<Self>, live: &Arc<LiveRun>, ignores_pauses: bool) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.existing_stores().await? else { return Ok(()) };
-        // Only one reader at a time, so that no message is handled twice.
+        // Allow only one reader at a time so that no message is handled twice.
         let mut inbox = live.inbox.lock().await;
         loop {
             let messages = stores.inbox.next(live.id, inbox.last).await?;

@@ -28,7 +28,7 @@ impl Inner {
         if let Some(lease) = leases.own.as_ref().and_then(|own| leases.by_id.get(own)) {
             return Ok(lease.clone());
         }
-        // Fail on a store that this program cannot read before anything is written beside that store.
+        // If this program cannot read the store, fail before writing anything next to it.
         self.home.existing_stores().await?;
         let contact = self.contact(&mut leases)?;
         let lease = self.home.lease_for_new_runs(contact).await?;

@@ -77,14 +77,14 @@ struct Inner {
     registry: Registry,
 }
 
-/// When a waiting run leaves memory.
+/// When a waiting run is parked, that is, dropped from memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parking {
-    /// Runs never leave memory.
+    /// Runs are never parked.
     Never,
-    /// A run leaves memory when it waits only for signals.
+    /// A run is parked when it waits only for signals.
     ForSignals,
-    /// A run leaves memory when it waits only for signals, or for at least this long.
+    /// A run is parked when it waits only for signals, or for at least this long.
     After(Duration),
 }
 
@@ -135,7 +135,7 @@ impl Executor {
         Self { inner }
     }
 
-    /// Sets when waiting runs leave memory.
+    /// Sets when waiting runs are parked, that is, dropped from memory.
     #[must_use]
     pub fn parking(self, parking: Parking) -> Self {
         *lock(&self.inner.parking) = parking;
@@ -148,7 +148,7 @@ impl Executor {
         self.inner.registry.in_memory()
     }
 
-    /// Returns the number of parked runs: waiting runs that have left memory.
+    /// Returns the number of parked runs: waiting runs that have been dropped from memory.
     #[must_use]
     pub fn parked(&self) -> usize {
         self.inner.registry.parked()

@@ -44,14 +44,14 @@ pub(super) struct Runs {
     pub(super) ended: BTreeMap<JournalId, EndedRuns>,
 }
 
-/// A run that is owned in this process.
+/// A run that this process owns.
 pub(super) struct LiveRun {
     pub(super) id: Uuid,
     /// The journal that contains the run.
     pub(super) journal: JournalId,
     /// The run itself, while it is in memory.
     pub(super) run: Mutex<Option<Arc<Run>>>,
-    /// How far the run's messages have been read; locked during a read, so that no message is handled twice.
+    /// How far the run's messages have been read; locked during a read so that no message is handled twice.
     pub(super) inbox: AsyncMutex<InboxProgress>,
     /// Whether a pause was requested.
     is_paused: AtomicBool,
@@ -136,7 +136,7 @@ impl Inner {
     /// Makes the caller the owner of `run`; a parked run is taken over from its handle.
     ///
     /// # Errors
-    /// The run is driven in this process, or the executor was shut down.
+    /// Returns an error if the run is driven in this process or the executor was shut down.
     pub(super) fn own(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
         let runs = self.registry.runs();
         if runs.is_closed {
@@ -148,7 +148,7 @@ impl Inner {
     /// Makes a step the owner of its sub-workflow `run`, even during a shutdown: the step decides when the run stops.
     ///
     /// # Errors
-    /// The run is driven in this process.
+    /// Returns an error if the run is driven in this process.
     pub(super) fn own_child(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
         self.own_in(self.registry.runs(), run, journal)
     }

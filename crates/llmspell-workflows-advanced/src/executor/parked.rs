@@ -57,7 +57,7 @@ struct Entry {
     reply: Reply,
 }
 
-/// A time in microseconds since 1970, half the size of a `Timestamp`. It is rounded up, so that no run wakes too early.
+/// A time in microseconds since 1970, half the size of a `Timestamp`. It is rounded up so that no run wakes too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct WakeTime(i64);
 
@@ -141,7 +141,7 @@ impl Inner {
     /// Drives `run` until it ends or waits. A waiting run is parked; a later call of this function continues it.
     pub(super) async fn drive_in_background(self: Arc<Self>, run: DurableRun, reply: Reply) {
         let executor = Executor { inner: self };
-        // The future is boxed and freed before the run is parked, so that a parked run takes little memory.
+        // To keep a parked run small, the future is boxed, and freed before the run is parked.
         let end = match Box::pin(executor.drive_to_rest(run)).await {
             Ok((DurableEnd::Waiting(wait), owned)) => return executor.inner.park(owned, &wait, reply).await,
             Ok((end, owned)) => {
@@ -157,7 +157,7 @@ impl Inner {
     async fn park(self: Arc<Self>, owned: OwnedRun, wait: &Wait, reply: Reply) {
         let (run, journal) = (owned.live.id, owned.live.journal.clone());
         let inbox = *owned.live.inbox.lock().await;
-        // A signal that arrived while the run was leaving memory has not been delivered yet.
+        // A signal that arrived while the run was being dropped from memory has not been delivered yet.
         let has_news = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
         let parked = ParkedRun { journal, wake_at: wait.wake_at, inbox, reply };
         let starts = owned.release_and(|runs| {

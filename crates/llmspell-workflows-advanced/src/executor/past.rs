@@ -25,10 +25,11 @@ pub struct ProcessOutput {
 impl Executor {
     /// Returns the state of a run after the step `at`, or the current state if `at` is `None`.
     ///
-    /// `at` is the path of the step or the end of the path.
+    /// `at` is the step's path or a suffix of it.
     ///
     /// # Errors
-    /// The step does not exist, this executor cannot run the definition, or the journal cannot be read.
+    /// Returns an error if the step does not exist, this executor cannot run the definition, or the journal cannot be
+    /// read.
     pub async fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
@@ -37,10 +38,10 @@ impl Executor {
         Ok(rewinding.state(at.as_ref())?)
     }
 
-    /// Returns the full path of the step that `given` identifies: the path of the step or the end of the path.
+    /// Returns the full path of the step that `given` identifies; `given` is the step's path or a suffix of it.
     ///
     /// # Errors
-    /// No step or more than one step matches `given`. Also fails like [`Self::state`].
+    /// Returns an error if no step or more than one step matches `given`. Also fails like [`Self::state`].
     pub async fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;

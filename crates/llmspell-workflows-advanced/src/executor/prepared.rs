@@ -25,7 +25,7 @@ pub(super) struct PreparedDefinition {
     pub(super) hash: Arc<str>,
     pub(super) engine: Engine,
     pub(super) plan: Arc<Plan>,
-    /// Whether the event bus had a subscriber at preparation; if not, step events are not published.
+    /// Whether the event bus had a subscriber when the definition was prepared; if not, step events are not published.
     publishes_steps: bool,
 }
 
@@ -74,7 +74,7 @@ impl Inner {
             return Ok(known);
         }
         let new = self.prepare(definition, definition.hash())?;
-        // Store the definition first, so that every run that starts can be resumed later.
+        // Store the definition first so that every run that starts can be resumed later.
         self.home.keep_as(&new.definition.hash, definition).await?;
         Ok(self.cache(new))
     }

@@ -44,7 +44,7 @@ impl Inner {
 }
 
 impl Executor {
-    /// Registers `workflow`, so that its runs can resume with its closures, its code and the hooks in `services`.
+    /// Registers `workflow` so that its runs can resume with its closures, its code and the hooks in `services`.
     ///
     /// Returns the definition to record for its runs, and the recipe.
     pub(crate) fn register(&self, workflow: Arc<dyn BasicWorkflow>, services: &Services) -> (Arc<Definition>, Recipe) {

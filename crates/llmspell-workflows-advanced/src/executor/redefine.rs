@@ -69,7 +69,7 @@ impl Executor {
     /// Checks that `known` was started with `definition`.
     ///
     /// # Errors
-    /// The run was started with a different definition; the error shows the difference.
+    /// Returns an error if the run was started with a different definition; the error shows the difference.
     pub async fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
         if known.summary.definition == definition.hash() {
             return Ok(());

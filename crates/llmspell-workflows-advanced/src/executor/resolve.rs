@@ -26,10 +26,11 @@ pub enum Resolution {
 impl Executor {
     /// Resolves the stuck step at `path` of `known` and resumes the run.
     ///
-    /// `path` may be the end of the step's path if only one stuck step matches.
+    /// `path` may be a suffix of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// No stuck step matches `path`, another process owns the run, or the journal cannot be read or written.
+    /// Returns an error if no stuck step matches `path`, another process owns the run, or the journal cannot be read or
+    /// written.
     pub async fn resolve(
         &self,
         known: &KnownRun,
@@ -106,7 +107,7 @@ impl Executor {
 
 /// A stuck step of a run or of its sub-workflows.
 ///
-/// `Display` writes the step's path, prefixed with the paths of the sub-workflow steps around the step.
+/// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
 pub(super) struct StuckStep {
     run: KnownRun,
     around: Vec<String>,
@@ -114,7 +115,7 @@ pub(super) struct StuckStep {
 }
 
 impl StuckStep {
-    /// Returns whether `given` is the step's path or the end of it, with or without the `/main` of each sub-workflow.
+    /// Returns whether `given` is the step's path or a suffix of it, with or without the `/main` of each sub-workflow.
     fn matches(&self, given: &str) -> bool {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();

@@ -16,7 +16,7 @@ use crate::{
 /// Where a retry or a fork begins, and the input that it begins with.
 #[derive(Debug, Clone, Default)]
 pub struct RewindOptions {
-    /// The path of the step to begin at, or the end of the path; `None` begins at the failed steps.
+    /// The path of the step to begin at, or a suffix of it; `None` begins at the failed steps.
     pub from: Option<String>,
     /// The input for the activity at `from`, in place of its evaluated parameters.
     pub step_input: Option<Value>,
@@ -28,8 +28,8 @@ impl Executor {
     /// A failed sub-workflow is retried in the same way.
     ///
     /// # Errors
-    /// The run has not failed, another process owns the run, the step does not exist or does not take an input, or
-    /// the journal cannot be read or written.
+    /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
+    /// take an input, or the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         check_top_level(known)?;
         if known.status() != RunStatus::Failed {
@@ -115,11 +115,12 @@ impl Executor {
 
     /// Starts a new run that reuses the results of `known` up to the step at `from`.
     ///
-    /// Runs that step again, together with its dependents and all steps after it in the lists, routes and loops around
-    /// it. The old run does not change.
+    /// Runs that step again, together with its dependents and all steps after it in the enclosing lists, routes and
+    /// loops. The old run does not change.
     ///
     /// # Errors
-    /// The step does not exist or does not take an input, or a journal cannot be read or written.
+    /// Returns an error if the step does not exist or does not take an input, or if a journal cannot be read or
+    /// written.
     pub async fn fork(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         let lease = self.inner.own_lease().await?;
         let id = Uuid::now_v7();
@@ -223,7 +224,7 @@ impl Executor {
     }
 }
 
-/// Marks the steps that run again: everything from `target` on, or the failed steps.
+/// Marks the steps that run again: `target` and everything after it, or the failed steps.
 fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), RewindError> {
     match target {
         None => rewinding.retry()?,

@@ -18,10 +18,11 @@ impl Executor {
     /// Stores a checkpoint of a run under `name`: the run's journal position and its state, as in
     /// [`StateManager::state`].
     ///
-    /// Replaces an earlier checkpoint with the same name. The run does not stop for this.
+    /// Replaces an earlier checkpoint with the same name. The run is not interrupted.
     ///
     /// # Errors
-    /// A hook forbids the checkpoint, the run does not exist, or a journal or the store cannot be read or written.
+    /// Returns an error if a hook forbids the checkpoint, the run does not exist, or a journal or the store cannot be
+    /// read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
         let records = self.inner.records(run).await?;
@@ -44,8 +45,9 @@ impl Executor {
     /// The state of the checkpoint is restored. Signals stay consumed: a wait that runs again waits for a new signal.
     ///
     /// # Errors
-    /// The checkpoint does not exist, nothing has happened since, the run has completed or was cancelled, another
-    /// process owns the run, a hook forbids the rollback, or a journal or the store cannot be read or written.
+    /// Returns an error if the checkpoint does not exist, nothing has happened since, the run has completed or was
+    /// cancelled, another process owns the run, a hook forbids the rollback, or a journal or the store cannot be read
+    /// or written.
     pub async fn rollback(&self, known: &KnownRun, name: &str) -> Result<DurableRun, ExecutorError> {
         let run = known.id();
         if matches!(known.status(), RunStatus::Completed | RunStatus::Cancelled | RunStatus::Compensated) {

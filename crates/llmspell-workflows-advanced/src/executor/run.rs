@@ -106,7 +106,7 @@ impl RunControl {
 
     /// Pauses the run: no further leaves start, and running leaves finish.
     ///
-    /// Hooks are not asked, unlike in [`Executor::pause`](super::Executor::pause).
+    /// Unlike [`Executor::pause`](super::Executor::pause), this does not ask hooks.
     pub fn pause(&self) {
         if let Some(live) = self.live.upgrade() {
             live.pause(Asker::default());

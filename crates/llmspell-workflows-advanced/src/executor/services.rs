@@ -1,4 +1,4 @@
-//! Calls hooks about whole runs, and publishes recorded events.
+//! Calls the hooks that concern whole runs, and publishes recorded events.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -23,7 +23,7 @@ impl Executor {
     /// Pauses `run` if hooks permit it: no further leaves start. [`RunControl::pause`] does not ask hooks.
     ///
     /// # Errors
-    /// A hook forbids the pause, or a required hook failed.
+    /// Returns an error if a hook forbids the pause or a required hook failed.
     pub async fn pause(&self, run: &RunControl) -> Result<(), ExecutorError> {
         self.inner.services.permit(WorkflowPause, run.id(), Value::Null).await?;
         run.pause();
@@ -46,7 +46,7 @@ impl Executor {
         WeakExecutor(Arc::downgrade(&self.inner))
     }
 
-    /// Returns the current records of a run, including records that only this process has so far.
+    /// Returns the current records of a run, including those that this process has not written yet.
     pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
         self.inner.records(run).await
     }
@@ -93,7 +93,7 @@ impl Inner {
 struct EventPublisher {
     bus: EventBus,
     run: Uuid,
-    /// Whether step events are published: whether the bus had a subscriber when the run was started or resumed.
+    /// Whether step events are published: `true` if the bus had a subscriber when the run was started or resumed.
     steps: bool,
     builder: Mutex<EventBuilder>,
 }

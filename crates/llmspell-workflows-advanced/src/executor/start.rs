@@ -30,7 +30,7 @@ pub struct StartOptions {
     pub origin: Option<Origin>,
 }
 
-/// Information about a run, from the executor for the run's hooks.
+/// Information about a run that the executor provides to the run's hooks.
 #[derive(Debug)]
 pub(crate) struct RunInfo {
     /// The labels of the run.
@@ -43,7 +43,7 @@ impl Executor {
     /// Starts a run of `definition`. When this returns, the run is recorded, but nothing drives it yet.
     ///
     /// # Errors
-    /// The definition or the input is invalid, or the run cannot be recorded.
+    /// Returns an error if the definition or the input is invalid, or if the run cannot be recorded.
     pub async fn start(
         &self,
         definition: impl Into<Arc<Definition>>,
@@ -109,8 +109,8 @@ impl Executor {
     /// parked in this executor.
     ///
     /// # Errors
-    /// The run has ended or is driven in this process, another process owns the run, a hook forbids the resume, the
-    /// definition of the run is missing or cannot run on this executor, or the journal cannot be read.
+    /// Returns an error if the run has ended or is driven in this process, another process owns the run, a hook forbids
+    /// the resume, the definition of the run is missing or cannot run on this executor, or the journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let lease = self.lease_to_resume(known).await?;
         self.resume_in(known, &lease).await
@@ -120,7 +120,7 @@ impl Executor {
     pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
         let journal = self.journal_of(known)?;
         check_top_level(known)?;
-        // Ask hooks before leasing, so that the run stays free if a hook forbids the resume.
+        // Ask hooks before leasing so that the run stays free if a hook forbids the resume.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let lease = self.inner.lease_of(known.id(), journal).await?;
         match self.inner.registry.is_owned(known.id()) {
@@ -171,7 +171,7 @@ impl Executor {
     }
 }
 
-/// Checks that a run is not a sub-workflow, which is resumed with its parent.
+/// Checks that a run is not a sub-workflow, since a sub-workflow is resumed with its parent.
 pub(super) fn check_top_level(known: &KnownRun) -> Result<(), ExecutorError> {
     match known.summary.parent {
         Some(parent) => Err(ExecutorError::IsChild { run: known.id(), parent }),

@@ -14,11 +14,11 @@ const CANDIDATES_MAX: usize = 12;
 
 /// A step of a run or of its sub-workflows.
 ///
-/// `Display` writes the step's path, prefixed with the paths of the sub-workflow steps around the step.
+/// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) step: StepPath,
-    /// If the target is inside of a sub-workflow: the run of the sub-workflow, and the target in that run.
+    /// If the target is inside a sub-workflow: the run of the sub-workflow, and the target in that run.
     pub(super) inside: Option<(KnownRun, Box<Target>)>,
 }
 
@@ -36,10 +36,10 @@ impl fmt::Display for Target {
 }
 
 impl Executor {
-    /// Returns the step that `given` identifies: the path of the step or the end of the path.
+    /// Returns the step that `given` identifies; `given` is the step's path or a suffix of it.
     ///
     /// # Errors
-    /// No step or more than one step matches `given`, or a journal cannot be read.
+    /// Returns an error if no step or more than one step matches `given`, or if a journal cannot be read.
     pub(super) async fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
         let records = self.inner.home.records(run).await?;
         let plan = self.plan_of(run.id(), &records).await?;
@@ -62,7 +62,7 @@ impl Executor {
     /// Checks that the step at `target` of `run` takes an input.
     ///
     /// # Errors
-    /// The step does not call an activity, or a journal cannot be read.
+    /// Returns an error if the step does not call an activity or a journal cannot be read.
     pub(super) async fn check_input(&self, run: &KnownRun, target: &Target) -> Result<(), ExecutorError> {
         let (mut run, mut innermost) = (run, target);
         while let Some((child, inside)) = &innermost.inside {
@@ -124,7 +124,7 @@ fn is_around(step: &str, given: &str) -> bool {
 }
 
 /// Returns the parts of `given` that can refer to a step inside the sub-workflow at `step`: all of `given`, and the
-/// parts that follow an end of `step`.
+/// rest after each prefix of `given` that is a suffix of `step`.
 fn ends_inside<'g>(step: &str, given: &'g str) -> Vec<&'g str> {
     let after = |(at, _)| {
         let (head, rest) = given.split_at(at);
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_may_begin_with_the_end_of_the_parent_step() {
+    fn path_that_begins_with_a_suffix_of_the_parent_step_matches() {
         let step = "/main/both/each[1]/sub";
         for (given, expected) in [
             ("work", vec!["work"]),

@@ -16,7 +16,7 @@ impl dyn Home {
     /// Moves the ended `runs` from the journal of `lease` to the store.
     ///
     /// Writes the summaries and then the records, which syncs both. Only then are the runs removed from the journal, so
-    /// each run is in the journal or in the store at any time.
+    /// each run is in the journal or in the store at all times.
     pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<(), ExecutorError> {
         for batch in runs.chunks(BATCH) {
             let (mut epochs, mut all) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
@@ -36,7 +36,7 @@ impl dyn Home {
     }
 }
 
-/// Stores the records of ended runs, large values first, so that no record refers to a missing value.
+/// Stores the records of ended runs, after their large values so that no record refers to a missing value.
 pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
     for (run, records) in &mut runs {
         for record in records {

@@ -18,7 +18,7 @@ pub struct WorkflowEvent {
     /// The number of the record that the event comes from, from 0.
     pub sequence: u64,
     /// The number of the event within that record, from 0. For example, the first record of a step can also start the
-    /// blocks around the step.
+    /// blocks that enclose the step.
     pub part: u32,
     /// The kind of event.
     #[serde(rename = "type", serialize_with = "as_text")]
@@ -40,7 +40,7 @@ impl dyn Home {
     /// Returns the events of a run in order, built from the run's journal.
     ///
     /// # Errors
-    /// The journal cannot be read, or the run no longer exists.
+    /// Returns an error if the journal cannot be read or the run no longer exists.
     pub async fn events(&self, run: &KnownRun) -> Result<Vec<WorkflowEvent>, ExecutorError> {
         Ok(events(&self.records(run).await?))
     }
@@ -120,7 +120,7 @@ impl EventBuilder {
             Record::Stopped { path, .. } => events.push((EventKind::StepWaiting, path.clone(), EventData::None)),
             Record::Stuck { path, error, time_us } => {
                 let stuck = || EventData::Stuck(vec![StuckStep::new(path, (**error).clone())]);
-                // This event comes first, so that its `part` is the same with and without step events.
+                // This event comes first so that its `part` is the same with and without step events.
                 events.push(of_run(EventKind::RunStuck, stuck()));
                 self.begin(path, *time_us, events);
                 events.push((EventKind::StepStuck, path.clone(), stuck()));
@@ -187,7 +187,7 @@ impl EventBuilder {
         EventData::Workflow { name, version }
     }
 
-    /// Starts the step at `path` and the blocks around it, unless they have already started.
+    /// Starts the step at `path` and the blocks that enclose it, unless they have already started.
     fn begin(&mut self, path: &str, time_us: u64, events: &mut Vec<EventParts>) {
         self.begin_around(path, time_us, events);
         self.begin_one(path, false, time_us, events);
@@ -311,7 +311,8 @@ fn is_iteration(path: &str) -> bool {
     path.rfind('/').is_some_and(|last| path[last..].contains('['))
 }
 
-/// Returns the path of the loop of the iteration at `path`, which is `path` without the number; `None` for other steps.
+/// Returns the path of the loop that contains the iteration at `path`; `None` if `path` is not the path of an
+/// iteration.
 fn around_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
     let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);

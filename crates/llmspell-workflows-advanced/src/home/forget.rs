@@ -29,8 +29,8 @@ impl dyn Home {
     /// Deletes ended runs and all data that is stored for them.
     ///
     /// # Errors
-    /// A run has not ended or is in the journal of a running process; then no run is deleted. Also fails if a journal
-    /// or the store cannot be written.
+    /// Returns an error if a run has not ended or is in the journal of a running process, in which case no run is
+    /// deleted, or if a journal or the store cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
         runs.iter().try_for_each(KnownRun::check_deletable)?;
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
@@ -96,7 +96,7 @@ impl KnownRun {
     /// Checks that the run can be deleted.
     ///
     /// # Errors
-    /// The run has not ended, or is in the journal of a running process.
+    /// Returns an error if the run has not ended or is in the journal of a running process.
     pub fn check_deletable(&self) -> Result<(), ExecutorError> {
         if !self.status().has_ended() {
             return Err(ExecutorError::NotEnded { run: self.id(), status: self.status() });

@@ -40,7 +40,7 @@ pub use upkeep::{BackupReport, CompactionReport};
 use crate::ExecutorError;
 
 /// The place where runs are stored: the journals of live runs, each leased by one process at a time, and the stores
-/// beside the journals.
+/// next to the journals.
 ///
 /// [`FolderHome`] is a home in a folder that several processes can share; [`MemoryHome`] exists only as long as its
 /// process. Operations on runs work the same way on every home and are implemented once, on `dyn Home`:
@@ -57,7 +57,7 @@ use crate::ExecutorError;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// No method blocks its thread.
+/// No method blocks the calling thread.
 #[async_trait]
 pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns the location of the home, for display.
@@ -66,13 +66,13 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns the store of the definitions that runs are pinned to.
     fn definitions(&self) -> &dyn DefinitionStore;
 
-    /// Returns the stores beside the journals, and opens them on first use.
+    /// Returns the stores next to the journals, and opens them on first use.
     ///
     /// # Errors
     /// The stores cannot be opened.
     async fn stores(&self) -> Result<&Stores, ExecutorError>;
 
-    /// Returns the stores beside the journals; `None` if nothing has been stored there yet.
+    /// Returns the stores next to the journals; `None` if nothing has been stored there yet.
     ///
     /// # Errors
     /// The stores cannot be opened.
@@ -102,13 +102,13 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Other runs are not read.
     ///
     /// # Errors
-    /// The journal cannot be read, or the records of the run are damaged.
+    /// Returns an error if the journal cannot be read or the records of the run are damaged.
     async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError>;
 
     /// Leases a journal until the lease is dropped; `contact` is notified of messages to the journal's runs.
     ///
     /// # Errors
-    /// Another process has leased the journal, or the journal cannot be read.
+    /// Returns an error if another process has leased the journal or the journal cannot be read.
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError>;
 
     /// Leases a journal for new runs: an unleased journal that has no runs to resume, or a new journal.
@@ -127,7 +127,7 @@ pub trait Upkeep {
     /// Reads all records of a journal strictly: any damage to synced records is an error.
     ///
     /// # Errors
-    /// The journal is damaged or cannot be read.
+    /// Returns an error if the journal is damaged or cannot be read.
     async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError>;
 
     /// Releases a lease and removes its journal if the journal is empty; returns whether the journal was removed.
@@ -144,11 +144,12 @@ pub trait Upkeep {
 
     /// Copies the home to the new folder `to` while other processes continue to use it.
     ///
-    /// The copy is also a home. It contains each run as the run was at some moment during the call, and its runs can be
+    /// The copy is also a home. It contains each run as it was at some moment during the call, and its runs can be
     /// resumed.
     ///
     /// # Errors
-    /// `to` already exists, or a file cannot be read or written; in this case, nothing is left at `to`.
+    /// Returns an error if `to` already exists, or if a file cannot be read or written, in which case nothing is left
+    /// at `to`.
     async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError>;
 }
 

@@ -1,7 +1,7 @@
 //! Notifies the process that owns a run of messages for the run.
 //!
 //! The message itself is in the store. Only the run's id is sent over the loopback interface; the owner echoes it as
-//! the answer.
+//! its answer.
 
 use std::{
     io,

@@ -21,7 +21,7 @@ impl dyn Home {
     /// Stores a message for a run and notifies the process that owns the run.
     ///
     /// # Errors
-    /// The run has ended, or the store cannot be written.
+    /// Returns an error if the run has ended or the store cannot be written.
     pub async fn post(&self, run: &KnownRun, message: &Message) -> Result<Delivery, ExecutorError> {
         if run.status().has_ended() {
             return Err(ExecutorError::Ended { run: run.id() });

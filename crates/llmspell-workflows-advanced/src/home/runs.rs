@@ -17,13 +17,13 @@ impl dyn Home {
     /// Returns the runs that match `query`, newest first, without disturbing their owners.
     ///
     /// # Errors
-    /// A journal or the store cannot be read, or the query is invalid.
+    /// Returns an error if a journal or the store cannot be read or the query is invalid.
     pub async fn runs(&self, query: &RunQuery) -> Result<Vec<KnownRun>, ExecutorError> {
         let live = self.live().await?;
         let mut summaries: Vec<RunSummary> = live.iter().map(|run| run.summary.clone()).collect();
         if let Some(stores) = self.existing_stores().await? {
             let archived = stores.runs.list(query).await?.runs.into_iter();
-            // A run that is in a journal and in the archive is just being archived.
+            // A run that is both in a journal and in the archive is being archived.
             summaries.extend(archived.filter(|run| !live.iter().any(|other| other.summary.id == run.id)));
         }
         let page = query.select(summaries)?.runs.into_iter();
@@ -37,7 +37,7 @@ impl dyn Home {
     /// Returns the run that `given` identifies: a run id, a prefix of a run id, or `@last`.
     ///
     /// # Errors
-    /// No run or more than one run matches `given`, or a journal or the store cannot be read.
+    /// Returns an error if no run or more than one run matches `given`, or if a journal or the store cannot be read.
     pub async fn find(&self, given: &str) -> Result<KnownRun, ExecutorError> {
         let unknown = || ExecutorError::UnknownRun(given.to_owned());
         if given == "@last" {
@@ -98,7 +98,7 @@ impl dyn Home {
     /// Returns the current records of `run`.
     ///
     /// # Errors
-    /// The records cannot be read, or the run no longer exists.
+    /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         if let RunLocation::Journal(journal) = &run.location
             && let Some(records) = self.records_in(journal, run.id()).await?
@@ -115,7 +115,7 @@ impl dyn Home {
     /// Returns the history of `run` according to its current records.
     ///
     /// # Errors
-    /// The records cannot be read, or the run no longer exists.
+    /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
         let damaged = |message| JournalError::Damaged { run: run.id(), message };
         let history = History::read(&self.records(run).await?).map_err(damaged)?;
@@ -125,7 +125,7 @@ impl dyn Home {
     /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// The definition is missing or cannot be read.
+    /// Returns an error if the definition is missing or cannot be read.
     pub async fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;

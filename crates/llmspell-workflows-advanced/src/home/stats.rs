@@ -105,14 +105,17 @@ impl dyn Home {
     /// Verifies the home by reading every journal, record, definition and large value.
     ///
     /// # Errors
-    /// The home cannot be read at all. Damaged parts are not errors; they are reported in the result.
+    /// Returns an error if the home cannot be read at all. Damaged parts are not errors; they are reported in the
+    /// result.
     pub async fn verify(&self) -> Result<HomeCheck, ExecutorError> {
         let mut check = HomeCheck::default();
         let hashes: BTreeSet<String> = self.definitions().hashes().await?.into_iter().collect();
         for hash in &hashes {
             match self.definition(hash).await {
                 Ok(definition) if definition.hash() == **hash => check.definitions += 1,
-                Ok(_) => check.damage.push(format!("the definition {hash} was changed: its content has another hash")),
+                Ok(_) => {
+                    check.damage.push(format!("the definition {hash} was changed: its content has a different hash"));
+                }
                 Err(error) => check.damage.push(error.to_string()),
             }
         }

@@ -51,7 +51,8 @@ impl dyn Home {
     /// Imports an exported run under its own id; a run that has not ended can be resumed.
     ///
     /// # Errors
-    /// The document is not a valid export or has a newer version, the run already exists, or the run cannot be written.
+    /// Returns an error if the document is not a valid export or has a newer version, the run already exists, or the
+    /// run cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
         if self.get(run).await?.is_some() {
@@ -109,7 +110,7 @@ impl Import {
         let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
             return Err(invalid_export(format!(
-                "the definition {hash} was changed after the export: its content has another hash"
+                "the definition {hash} was changed after the export: its content has a different hash"
             )));
         }
         if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {

@@ -10,7 +10,7 @@ use super::{NewSession, Session, SessionError, SessionQuery, SessionStatus, Sess
 #[derive(Debug, Clone)]
 pub struct SessionManager {
     storage: Arc<dyn SessionStorage>,
-    /// Serializes changes, so that no change is lost.
+    /// Serializes changes so that no change is lost.
     changes: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -30,7 +30,7 @@ impl SessionManager {
     /// Creates an active session.
     ///
     /// # Errors
-    /// The parent session does not exist, or the session cannot be written.
+    /// Returns an error if the parent session does not exist or the session cannot be written.
     pub async fn create(&self, new: NewSession) -> Result<Session, SessionError> {
         if let Some(parent) = &new.parent {
             self.get(parent).await?;
@@ -56,7 +56,7 @@ impl SessionManager {
     /// Returns the session with this id.
     ///
     /// # Errors
-    /// The session does not exist or cannot be read.
+    /// Returns an error if the session does not exist or cannot be read.
     pub async fn get(&self, id: &str) -> Result<Session, SessionError> {
         self.storage.get(id).await?.ok_or_else(|| SessionError::Unknown(id.to_owned()))
     }
@@ -72,7 +72,7 @@ impl SessionManager {
     /// Suspends an active session.
     ///
     /// # Errors
-    /// The session is not active, does not exist or cannot be written.
+    /// Returns an error if the session is not active, does not exist or cannot be written.
     pub async fn suspend(&self, id: &str) -> Result<Session, SessionError> {
         self.set_status(id, SessionStatus::Suspended).await
     }
@@ -80,7 +80,7 @@ impl SessionManager {
     /// Resumes a suspended session.
     ///
     /// # Errors
-    /// The session is not suspended, does not exist or cannot be written.
+    /// Returns an error if the session is not suspended, does not exist or cannot be written.
     pub async fn resume(&self, id: &str) -> Result<Session, SessionError> {
         self.set_status(id, SessionStatus::Active).await
     }
@@ -88,7 +88,7 @@ impl SessionManager {
     /// Ends a session as completed.
     ///
     /// # Errors
-    /// The session has already ended, does not exist or cannot be written.
+    /// Returns an error if the session has already ended, does not exist or cannot be written.
     pub async fn complete(&self, id: &str) -> Result<Session, SessionError> {
         self.set_status(id, SessionStatus::Completed).await
     }
@@ -96,7 +96,7 @@ impl SessionManager {
     /// Ends a session as failed.
     ///
     /// # Errors
-    /// The session has already ended, does not exist or cannot be written.
+    /// Returns an error if the session has already ended, does not exist or cannot be written.
     pub async fn fail(&self, id: &str) -> Result<Session, SessionError> {
         self.set_status(id, SessionStatus::Failed).await
     }
@@ -104,7 +104,7 @@ impl SessionManager {
     /// Archives a suspended or ended session.
     ///
     /// # Errors
-    /// The session is active or already archived, does not exist or cannot be written.
+    /// Returns an error if the session is active or already archived, does not exist or cannot be written.
     pub async fn archive(&self, id: &str) -> Result<Session, SessionError> {
         self.set_status(id, SessionStatus::Archived).await
     }
@@ -112,15 +112,15 @@ impl SessionManager {
     /// Deletes a session; its runs are kept.
     ///
     /// # Errors
-    /// The session does not exist, or the deletion cannot be written.
+    /// Returns an error if the session does not exist or the deletion cannot be written.
     pub async fn delete(&self, id: &str) -> Result<(), SessionError> {
         if self.storage.remove(id).await? { Ok(()) } else { Err(SessionError::Unknown(id.to_owned())) }
     }
 
-    /// Checks that a session is active, so that runs can be started in it.
+    /// Checks that a session is active; runs can be started only in active sessions.
     ///
     /// # Errors
-    /// The session is not active or does not exist.
+    /// Returns an error if the session is not active or does not exist.
     pub async fn check_active(&self, id: &str) -> Result<Session, SessionError> {
         let session = self.get(id).await?;
         match session.status {
@@ -132,7 +132,7 @@ impl SessionManager {
     /// Adds a run to a session.
     ///
     /// # Errors
-    /// The session does not exist or cannot be written.
+    /// Returns an error if the session does not exist or cannot be written.
     pub async fn add_run(&self, id: &str, run: Uuid) -> Result<Session, SessionError> {
         let add = |session: &mut Session| {
             if !session.runs.contains(&run) {
@@ -146,7 +146,7 @@ impl SessionManager {
     /// Stores the final state of the last run of the workflow `name` in a session.
     ///
     /// # Errors
-    /// The session does not exist or cannot be written.
+    /// Returns an error if the session does not exist or cannot be written.
     pub async fn set_state(&self, id: &str, name: &str, state: Value) -> Result<Session, SessionError> {
         let set = |session: &mut Session| {
             session.states.insert(name.to_owned(), state);

@@ -45,7 +45,7 @@ pub enum SessionStatus {
     Suspended,
     /// The session ended successfully.
     Completed,
-    /// The session ended as failed.
+    /// The session failed.
     Failed,
     /// The session is kept for reference only.
     Archived,

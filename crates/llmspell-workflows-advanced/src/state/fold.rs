@@ -12,10 +12,11 @@ use serde_json::Value;
 /// Returns the state after `records`.
 ///
 /// If the run has completed, applies the changes of the whole run. Otherwise applies the changes of the completed steps
-/// directly below the root, in the order in which the steps ended. Changes in a block apply once the block has ended.
+/// directly below the root, in the order in which the steps ended. Changes in a block are applied once the block has
+/// ended.
 ///
 /// # Errors
-/// The records are inconsistent; the message explains how.
+/// Returns an error if the records are inconsistent; the message explains how.
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     let Some((history, recorded)) = History::with_state(records)? else { return Ok(WorkflowState::default()) };
     let initial = Value::Object(history.started.state.clone());

@@ -62,7 +62,7 @@ impl StateManager {
     /// Returns the checkpoint `name` of `run`.
     ///
     /// # Errors
-    /// The checkpoint does not exist, or the store cannot be read.
+    /// Returns an error if the checkpoint does not exist or the store cannot be read.
     pub async fn find_checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         let found = self.home.stores().await?.snapshots.get(run, name).await?;
         if let Some(found) = found {
@@ -75,7 +75,7 @@ impl StateManager {
     /// Returns the changes to the state of `run` since the checkpoint `name`.
     ///
     /// # Errors
-    /// The checkpoint does not exist, or the journal or the store cannot be read.
+    /// Returns an error if the checkpoint does not exist, or if the journal or the store cannot be read.
     pub async fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<Difference>, ExecutorError> {
         let before = self.find_checkpoint(run.id(), name).await?.state;
         Ok(differences(&before, &self.state(run).await?.to_value()))

@@ -1,4 +1,4 @@
-//! Reads, saves and compares the states of runs from outside of the runs.
+//! Reads, saves and compares the states of runs from outside the runs.
 //!
 //! Durable runs do not depend on this module: their changes are in the journal, and every state is a fold over records.
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::state_with_keys;
 use crate::{ExecutorError, Home};
 
-/// Stores states by name, beyond the end of a run.
+/// Stores states by name; they outlive their runs.
 #[async_trait]
 pub trait StateStorage: Send + Sync + fmt::Debug {
     /// Stores `state` under `workflow_id`, replacing any earlier state.

@@ -42,7 +42,7 @@ impl HashedEmbeddings {
 
     fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0; self.dimensions];
-        // The first component is the same for every text, so that even an empty text has a direction.
+        // The first component is the same for every text, so even an empty text has a direction.
         vector[0] = 0.1;
         for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             self.add(&mut vector, word.as_bytes(), 1.0);

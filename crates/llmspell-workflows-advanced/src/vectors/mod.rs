@@ -37,20 +37,21 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
     /// Stores all entries or none. Each entry replaces any earlier entry with the same scope and id.
     ///
     /// # Errors
-    /// A vector does not have the length of the other vectors in its scope or has no direction, or the entries cannot
-    /// be written.
+    /// Returns an error if a vector has no direction or a different length from the other vectors in its scope, or if
+    /// the entries cannot be written.
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError>;
 
     /// Returns the entries nearest to the query by angle, nearest first.
     ///
     /// # Errors
-    /// The query vector does not have the length of the vectors in a searched scope, or the entries cannot be read.
+    /// Returns an error if the query vector has a different length from the vectors in a searched scope, or if the
+    /// entries cannot be read.
     async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError>;
 
     /// Replaces the metadata of an entry.
     ///
     /// # Errors
-    /// The entry does not exist or cannot be written.
+    /// Returns an error if the entry does not exist or cannot be written.
     async fn update_metadata(
         &self,
         scope: &str,

@@ -19,8 +19,8 @@ use crate::{
 ///
 /// Every method has a default, so an empty `impl` turns any [`BasicWorkflow`] into an `AdvancedWorkflow`. The `on_…`
 /// methods are hooks of all runs of the workflow and are called before the hooks of the context. Each call runs in its
-/// own task and may take 30 s. The hooks are **required**: an error fails the step that the call is about, or the run.
-/// When a run resumes after a crash, the methods are called for the steps that had not ended.
+/// own task and may take up to 30 s. The hooks are **required**: an error fails the step for which the method was
+/// called, or the run. When a run resumes after a crash, the methods are called for the steps that had not ended.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,7 +69,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
     /// For a trait object, use [`EnhancedExecutionContext::execute`].
     ///
     /// # Errors
-    /// The workflow is invalid, the run failed, or the run waits or was paused and can be resumed.
+    /// Returns an error if the workflow is invalid, the run failed, or the run waits or was paused and can be resumed.
     async fn execute_with_infrastructure(
         self: Arc<Self>,
         input: WorkflowInput,
@@ -150,7 +150,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         Ok(session.states.get(self.name()).map(|state| state_with_keys(Value::Null, state)))
     }
 
-    /// Returns whether runs are stored with an embedding, and similar past runs are looked up.
+    /// Returns whether runs are stored with an embedding and similar past runs are looked up.
     fn context_embedding(&self) -> bool {
         false
     }

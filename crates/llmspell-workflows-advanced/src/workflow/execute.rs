@@ -27,7 +27,7 @@ impl EnhancedExecutionContext {
     /// Runs `workflow` durably until the run ends. While the run waits, it is parked.
     ///
     /// # Errors
-    /// The workflow is invalid, the run failed, or the run was paused and can be resumed.
+    /// Returns an error if the workflow is invalid, the run failed, or the run was paused and can be resumed.
     pub async fn execute(
         &self,
         workflow: Arc<dyn AdvancedWorkflow>,
@@ -67,7 +67,7 @@ impl EnhancedExecutionContext {
         self.finish(&executor, &*workflow, run, (data, memory)).await
     }
 
-    /// Registers `workflow` with [`Self::executor`], so that its runs can resume with its closures, code and methods.
+    /// Registers `workflow` with [`Self::executor`] so that its runs can resume with its closures, code and methods.
     pub fn register(&self, workflow: &Arc<dyn AdvancedWorkflow>) {
         self.register_with(&self.executor(), workflow);
     }

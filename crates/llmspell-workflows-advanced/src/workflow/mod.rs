@@ -1,7 +1,7 @@
 //! Workflows with hooks, sessions and a memory of past runs.
 //!
 //! [`AdvancedWorkflow`] is a [`BasicWorkflow`](llmspell_workflows_basic::BasicWorkflow) with lifecycle methods.
-//! [`EnhancedWorkflow`] wraps any basic workflow without changes to it.
+//! [`EnhancedWorkflow`] wraps any basic workflow without changing it.
 
 mod advanced;
 mod enhanced;

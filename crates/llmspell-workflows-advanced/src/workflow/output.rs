@@ -30,7 +30,7 @@ impl AdvancedWorkflowOutput {
     /// Builds the output of `finished`, a run of `plan`; the process had used `cpu` when the run started or resumed.
     ///
     /// # Errors
-    /// The run did not complete, or its records are inconsistent.
+    /// Returns an error if the run did not complete or its records are inconsistent.
     pub(super) fn of(
         finished: Finished,
         plan: &Plan,

@@ -83,7 +83,7 @@ async fn archived_runs_can_still_be_read() {
 }
 
 #[tokio::test]
-async fn later_runs_use_a_replaced_service() {
+async fn replacing_a_service_affects_later_runs() {
     let mut context = context();
     let run = start(&context.executor(), sequence([echo("a", json!(1))])).await;
     assert_eq!(*finished(&context.executor(), run).await.output, json!(1));

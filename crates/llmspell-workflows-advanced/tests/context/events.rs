@@ -33,7 +33,7 @@ fn subscribed(context: &EnhancedExecutionContext, kinds: &[&str]) -> Subscriptio
 }
 
 #[tokio::test]
-async fn completed_run_publishes_its_events() {
+async fn completed_run_publishes_run_and_step_events_in_order() {
     let context = context();
     let mut events = subscribed(&context, &["run.*", "step.*"]);
     let executor = context.executor();
@@ -46,7 +46,7 @@ async fn completed_run_publishes_its_events() {
 }
 
 #[tokio::test]
-async fn retried_run_publishes_its_events() {
+async fn retry_publishes_run_events_in_order() {
     let context = context();
     let mut events = subscribed(&context, &["run.*"]);
     let executor = context.executor();
@@ -58,7 +58,7 @@ async fn retried_run_publishes_its_events() {
 }
 
 #[tokio::test]
-async fn paused_and_resumed_run_publishes_its_events() {
+async fn pausing_and_resuming_publish_run_events_in_order() {
     let context = context();
     let mut events = subscribed(&context, &["run.*"]);
     let executor = context.executor();
@@ -82,7 +82,7 @@ async fn shutdown_publishes_run_paused() {
 }
 
 #[tokio::test]
-async fn parked_and_woken_run_publishes_its_events() {
+async fn parking_and_waking_publish_run_events_in_order() {
     let context = context().with_parking(Parking::ForSignals);
     let mut events = subscribed(&context, &["run.*", "signal.*", "step.waiting"]);
     let mut waits = subscribed(&context, &["run.waiting"]);
@@ -129,7 +129,7 @@ async fn run_with_a_false_trigger_publishes_run_skipped() {
 }
 
 #[tokio::test]
-async fn compensated_and_stuck_runs_publish_their_events() {
+async fn compensated_and_stuck_runs_publish_how_they_stopped() {
     for (undo, expected) in
         [("echo", ["run.started", "run.compensated"].as_slice()), ("fail", &["run.started", "run.stuck"])]
     {
@@ -146,7 +146,7 @@ async fn compensated_and_stuck_runs_publish_their_events() {
 }
 
 #[tokio::test]
-async fn redefined_run_publishes_an_event() {
+async fn redefining_a_run_publishes_run_redefined() {
     let context = context();
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;

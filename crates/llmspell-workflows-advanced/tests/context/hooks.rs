@@ -118,7 +118,7 @@ where
             "{row}: cut after {cut} of {} records",
             records.len()
         );
-        // A decision that is made several times in a loop is asked about each time.
+        // Hooks are asked each time about a decision that is made several times in a loop.
         let count = |asked: &CallPaths| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
         let again = count(&again);
         assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
@@ -139,7 +139,7 @@ fn two(kind: &str) -> [Step; 2] {
 }
 
 #[tokio::test]
-async fn answers_before_steps_tools_and_agents_survive_a_crash() {
+async fn answers_of_hooks_before_steps_tools_and_agents_survive_a_crash() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -159,7 +159,7 @@ async fn answers_before_steps_tools_and_agents_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_before_blocks_survive_a_crash() {
+async fn answers_of_before_block_hooks_survive_a_crash() {
     let each = || [Loop::items(json!([1]), [put("i", 1)]).into_step("each"), echo("b", json!("{{ state.k }}"))];
     let both =
         || [Parallel::new([Step::sequence("x", [put("i", 1)])]).into_step("both"), echo("b", json!("{{ state.k }}"))];
@@ -180,7 +180,7 @@ async fn answers_before_blocks_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_after_completion_survive_a_crash() {
+async fn answers_of_hooks_after_completion_survive_a_crash() {
     let each = || [Loop::items(json!([1]), [echo("i", json!(1))]).into_step("each"), echo("b", json!("{{ each }}"))];
     let both = || [Parallel::new([echo("x", json!(1))]).into_step("both"), echo("b", json!("{{ both }}"))];
     let (step, tool, agent) = (|| two("function"), || two("tool"), || two("agent"));
@@ -208,7 +208,7 @@ async fn answers_after_completion_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_after_failures_survive_a_crash() {
+async fn answers_of_hooks_after_failures_survive_a_crash() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -232,7 +232,7 @@ async fn answers_after_failures_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_at_decisions_survive_a_crash() {
+async fn answers_of_hooks_at_decisions_survive_a_crash() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     answer_survives_cuts(BranchDecision, OnBranch::Redirect(1), choice()).await;
     answer_survives_cuts(BranchDecision, OnBranch::Skip, choice()).await;
@@ -344,7 +344,7 @@ async fn delay_ends_at_the_recorded_time_after_a_crash() {
 use llmspell_workflows_hooks::answer::OnConflict as OnConflictAnswer;
 
 #[tokio::test]
-async fn cached_output_is_recorded_with_its_answer() {
+async fn hook_answer_record_contains_the_cached_output() {
     let asked = CallPaths::default();
     let engine =
         context(BeforeStep, &asked, vec![Before::Cache(cache()), Before::Cache(cache())]).executor().engine().clone();

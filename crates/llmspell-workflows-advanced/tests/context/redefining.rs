@@ -136,7 +136,7 @@ async fn branches_merge_in_the_same_way_after_keys_are_renamed() {
 }
 
 #[tokio::test]
-async fn resume_under_a_definition_that_rejects_the_input_fails_without_a_record() {
+async fn resume_fails_and_records_nothing_if_the_new_definition_rejects_the_input() {
     let context = waiting(context()).await;
     let mut later = version("2", Some(rename()));
     later.inputs.insert("who".to_owned(), InputSpec { required: true, ..InputSpec::default() });

@@ -34,7 +34,7 @@ async fn state_carries_over_between_runs_of_a_session() {
     }
     let session = context.session_manager.get(&session.id).await.unwrap();
     assert_eq!((session.runs.len(), &session.states["test"]), (3, &json!({"k": 3})));
-    assert_eq!(count(&counter(), &context).await, json!(1), "a run outside of the session starts without a state");
+    assert_eq!(count(&counter(), &context).await, json!(1), "a run outside the session starts without a state");
     assert_eq!(
         count(&counter().with_session_aware(false), &inside).await,
         json!(1),

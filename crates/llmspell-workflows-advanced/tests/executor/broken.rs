@@ -14,7 +14,7 @@ fn echo() -> Definition {
 }
 
 #[tokio::test]
-async fn run_does_not_start_beside_an_unreadable_store() {
+async fn run_does_not_start_if_the_store_is_unreadable() {
     let lab = Lab::new();
     lab.home().stores().await.unwrap();
     let store = std::fs::read_dir(lab.folder.path()).unwrap().map(|entry| entry.unwrap().path());

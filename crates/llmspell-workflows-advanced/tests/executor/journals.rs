@@ -67,7 +67,7 @@ async fn error_names_the_process_that_has_the_journal_open() {
 }
 
 #[tokio::test]
-async fn journal_kind_that_was_not_built_in_is_an_error() {
+async fn using_a_journal_kind_that_was_not_built_in_fails() {
     for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_available()) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join(kind.as_str())).unwrap();
@@ -100,7 +100,7 @@ async fn ended_runs_are_moved_to_the_store_while_others_run() {
         runs.iter().filter(|run| run.journal().is_some()).count()
     };
     let moved = async {
-        // Fewer than are worth a move may stay.
+        // Runs may stay in the journal while there are too few of them to be worth a move.
         while in_journals().await > 32 {
             tokio::task::yield_now().await;
         }

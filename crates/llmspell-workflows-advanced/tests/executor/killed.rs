@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::parked::until_parked;
 
-/// The environment variable with the folder for the process that is killed, which runs this test again.
+/// The environment variable that passes the folder to the child process, which runs this test again and is killed.
 const FOLDER: &str = "HOME_OF_A_CHILD";
 
 const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_process";

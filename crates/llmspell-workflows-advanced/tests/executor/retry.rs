@@ -100,7 +100,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
             if !depends_on_order(&definition) {
                 assert_eq!((&forked.output, state(&forked)), (&expected.output, state(&expected)), "{at}");
             }
-            // It is random how far the loser of a race gets.
+            // How far the loser of a race gets is random.
             let is_loser = path.contains("/race/slow/");
             if leaf.is_leaf && leaf.output.is_some() && !path.ends_with("/wait") && !is_loser {
                 let performed = lab.performed.all();

@@ -30,7 +30,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// The duration of a sync, and the allowed delay of a timer during a sync, in addition to that of a sleeping thread.
+/// The duration of a sync, and the delay that a timer may have during a sync on top of the delay of a sleeping thread.
 const SYNC: Duration = Duration::from_millis(200);
 const LATE_MAX: Duration = Duration::from_millis(20);
 
@@ -228,6 +228,6 @@ fn slow_disk_does_not_delay_timers_on_a_single_threaded_runtime() {
     });
     is_done.store(true, Ordering::SeqCst);
     let machine = machine.join().unwrap();
-    println!("a timer was at most {latest:?} late; a thread that only sleeps, {machine:?}");
+    println!("a timer was at most {latest:?} late, a thread that only sleeps {machine:?}");
     assert!(latest < LATE_MAX + 2 * machine, "a timer was {latest:?} late, a thread that only sleeps {machine:?}");
 }

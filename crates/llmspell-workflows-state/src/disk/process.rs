@@ -1,4 +1,4 @@
-//! Identifies the holder of a lock that is taken.
+//! Acquires a lock, or identifies the process that holds it.
 
 use std::{
     thread,
@@ -17,14 +17,14 @@ pub enum LockAttempt<T> {
     HeldBy(Option<String>),
 }
 
-/// Tries to `acquire` a lock until it succeeds, or until `identify`, which returns the holder's process id and
-/// description, names a living process.
+/// Tries to `acquire` a lock until it succeeds, or until `identify` names a living process. `identify` returns the
+/// holder's process id and description.
 ///
-/// A new holder identifies itself a moment after it has the lock. Also, if a process was killed while it spawned a
+/// A new holder identifies itself shortly after it acquires the lock. Also, if a process is killed while it spawns a
 /// child, the child may hold the lock until it has started.
 ///
 /// # Errors
-/// `acquire` fails.
+/// Returns an error if `acquire` fails.
 pub fn acquire_or_identify<T, E>(
     mut acquire: impl FnMut() -> Result<Option<T>, E>,
     identify: impl Fn() -> Option<(u32, String)>,
@@ -45,7 +45,7 @@ pub fn acquire_or_identify<T, E>(
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // A process exists even if this process is not allowed to signal it.
+    // Any other error, such as a missing permission to signal the process, means that the process exists.
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// A process id above the largest that a system assigns.
+    /// A process id larger than any that the system assigns.
     const NO_SUCH_PID: u32 = 0x7fff_fffe;
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Disk, DiskFile};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
-/// The block that fills a new file.
+/// The zeros with which a new file is filled, block by block.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
@@ -91,7 +91,7 @@ impl SystemDisk {
     }
 }
 
-/// Returns whether `file` is still the file at `path`, so that other processes see the lock.
+/// Returns whether `file` is still the file at `path`; otherwise other processes would not see the lock.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -145,7 +145,7 @@ fn is_folder(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.is_dir()
 }
 
-/// Syncs a folder, so that its entries survive a power loss.
+/// Syncs a folder so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

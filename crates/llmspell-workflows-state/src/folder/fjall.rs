@@ -1,4 +1,4 @@
-//! The fjall 3 engine. It hands each batch to the operating system when it is written. A sync is a separate call, and
+//! The fjall 3 engine. Each batch is handed to the operating system as it is written. A sync is a separate call that
 //! holds the lock that writers take.
 
 use std::{
@@ -18,7 +18,8 @@ use crate::store::{
 /// The size of fjall's table cache, in bytes.
 const CACHE: u64 = 16 << 20;
 
-/// The number of bytes that fjall keeps in memory before it writes a table, and reads again when it is opened.
+/// The number of bytes that fjall keeps in memory before it writes a table; when opened, it reads up to this many
+/// again.
 const MEMTABLE: u64 = 16 << 20;
 
 /// The only keyspace.
@@ -48,7 +49,7 @@ impl Engine for Fjall {
 
     const MAGIC: &'static [u8; 6] = b"SPFJAL";
 
-    /// fjall accepts values as long as any record.
+    /// fjall accepts values of any length that a record can have.
     const INLINE_MAX: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
@@ -97,7 +98,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // Each batch has already been handed over: its durability mode does so when it is written.
+        // Each batch was handed over when it was written, as its durability mode requires.
         Ok(())
     }
 
@@ -112,7 +113,7 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
         Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
-        // fjall does not look for the beginning of a torn last batch.
+        // fjall does not search for the beginning of a torn last batch and discard it.
         Error::JournalRecovery(error) => damaged(format!(
             "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without loss of \
              acknowledged records"

@@ -1,4 +1,4 @@
-//! The frame around a value in an engine, with which changes to the value are detected.
+//! The frame in which a value is stored in an engine so that changes to the value are detected.
 //!
 //! | bytes | content |
 //! |---|---|

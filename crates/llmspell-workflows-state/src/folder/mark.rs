@@ -1,7 +1,7 @@
 //! The number of synced changes, stored outside the engine in the file `mark`.
 //!
-//! The file has two slots of 512 bytes that are written alternately, so that a torn write leaves the other slot intact.
-//! Each slot contains six letters for the engine, the version of the folder's format, a zero byte, the count, and the
+//! The file has two slots of 512 bytes that are written alternately, so a torn write leaves the other slot intact. Each
+//! slot contains six letters for the engine, the version of the folder's format, a zero byte, the count, and the
 //! CRC-32C of all these; numbers are little-endian.
 
 use std::{

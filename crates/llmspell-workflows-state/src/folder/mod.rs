@@ -1,5 +1,5 @@
-//! A folder for one process that contains a key-value engine. It adds features that engines lack: syncs, detection of
-//! lost changes, storage of large values, and the name of the folder's holder.
+//! A folder that contains a key-value engine and that only one process can have open. It adds what engines lack: syncs,
+//! detection of lost changes, storage of large values, and the name of the folder's holder.
 //!
 //! | name | content |
 //! |---|---|
@@ -44,12 +44,12 @@ use crate::{
     },
 };
 
-/// The key of the number of changes; other keys begin with a letter.
+/// The key of the change count; all other keys begin with a letter.
 const COUNT: &[u8] = b"\0count";
 
 /// An on-disk ordered key-value engine.
 pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
-    /// The name of the engine and of its own folder.
+    /// The name of the engine, and of the folder that it uses.
     const NAME: &'static str;
 
     /// The first bytes of the engine's mark.
@@ -126,7 +126,7 @@ impl<E: Engine> Folder<E> {
         if written < acknowledged {
             let (missing, first) = (acknowledged - written, written + 1);
             let message =
-                format!("{missing} of {acknowledged} acknowledged changes are missing, from change {first} on");
+                format!("{missing} of {acknowledged} acknowledged changes are missing, starting with change {first}");
             return Err(StoreError::damaged(folder.location(), message));
         }
         *lock(&folder.written) = written;
@@ -171,7 +171,7 @@ impl<E: Engine> Folder<E> {
         error
     }
 
-    /// Returns the bodies of the values; large values are on the disk before anything refers to them.
+    /// Returns the bodies to store for the values; large values are written to disk before anything refers to them.
     fn bodies(&self, changes: Vec<Change>) -> Result<Vec<(Vec<u8>, NewBody)>, StoreError> {
         let mut bodies = Vec::with_capacity(changes.len());
         let mut has_files = false;
@@ -192,7 +192,7 @@ impl<E: Engine> Folder<E> {
         Ok(bodies)
     }
 
-    /// Removes the files that are no longer needed after this change.
+    /// Removes the files that are no longer needed once change `synced` has been synced.
     fn remove_unneeded(&self, synced: u64) -> Result<(), StoreError> {
         let removable: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
         removable.iter().try_for_each(|(_, name)| self.values.remove(name))
@@ -274,7 +274,7 @@ impl<E: Engine> KeyValue for Folder<E> {
     }
 }
 
-/// Syncs a folder, so that its entries survive a power loss.
+/// Syncs a folder so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

@@ -34,7 +34,7 @@ pub(crate) struct Sled {
     db: Db,
     /// The database's log. All other files, except those of large pages, are written only when the database is opened.
     log: File,
-    /// The files of large pages, each of which is written once.
+    /// The files of large pages that have been synced; each file is written only once.
     pages: Mutex<HashSet<OsString>>,
 }
 
@@ -73,7 +73,7 @@ impl Sled {
         let new: Vec<_> = names.difference(&pages).collect();
         for name in &new {
             match File::open(folder.join(name)).and_then(|file| file.sync_all()) {
-                // sled has removed the file meanwhile.
+                // sled has removed the file in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 synced => synced?,
             }
@@ -91,7 +91,7 @@ impl Engine for Sled {
 
     const MAGIC: &'static [u8; 6] = b"SPSLED";
 
-    /// sled repeatedly writes whole pages of values.
+    /// sled rewrites whole pages, including every value in them, so longer values are stored separately.
     const INLINE_MAX: usize = 16 << 10;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {

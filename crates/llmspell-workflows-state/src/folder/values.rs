@@ -1,6 +1,6 @@
 //! Large values, each in its own file. A file is written and synced before anything refers to it, and is never changed.
 //!
-//! A crash before the reference is stored leaves an unneeded file at worst.
+//! A crash before the reference is stored leaves at most an unneeded file.
 
 use std::{
     fs::{self, File},
@@ -43,7 +43,7 @@ impl Values {
         Ok(name)
     }
 
-    /// Syncs the folder, so that the names of its files survive a power loss.
+    /// Syncs the folder so that the names of its files survive a power loss.
     pub(super) fn sync_names(&self) -> Result<(), StoreError> {
         super::sync_dir(&self.folder).map_err(|error| StoreError::io(&self.folder, &error))
     }

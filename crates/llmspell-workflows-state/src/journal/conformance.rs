@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened};
 use crate::record::Record;
 
-/// A check of an empty journal.
+/// A check that is run on an empty journal.
 type Check = fn(&Runtime, &Arc<dyn Journal>);
 
 /// Checks all behaviour of an open journal; each check gets its own journal from `fresh`.
 ///
 /// # Panics
-/// The journal fails a check.
+/// Panics if the journal fails a check.
 pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
     let checks: [Check; 6] = [
         unknown_runs_are_empty,
@@ -35,7 +35,7 @@ pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
 /// Checks that synced and written records are still there after the journal is closed; `reopen` opens the same journal.
 ///
 /// # Panics
-/// A record is missing, or a forgotten run has reappeared.
+/// Panics if a record is missing or a forgotten run has reappeared.
 pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
     let runtime = runtime();
     let (synced, written, forgotten) = (run(1), run(2), run(3));
@@ -66,11 +66,11 @@ pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
     }
 }
 
-/// Checks that a journal can be open only once, and that the error names its owner. `open` always opens the same
+/// Checks that an open journal cannot be opened again, and that the error names its owner. `open` always opens the same
 /// journal.
 ///
 /// # Panics
-/// A second journal is opened, or the error does not name the owner of the first.
+/// Panics if the journal is opened a second time or the error does not name its owner.
 pub fn is_exclusive(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
     let first = open().expect("the journal is free");
     let error = open().expect_err("the journal is in use");

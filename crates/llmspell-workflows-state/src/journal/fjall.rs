@@ -14,7 +14,8 @@ impl FjallJournal {
     /// Opens the journal in the folder `dir`, which is created if missing.
     ///
     /// # Errors
-    /// Another process has the journal open, or the journal cannot be read or has lost acknowledged records.
+    /// Returns an error if another process has the journal open, or if the journal cannot be read or has lost
+    /// acknowledged records.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Fjall>::open(dir.as_ref())?)?))
     }

@@ -3,8 +3,8 @@
 //! | journal | feature | written | synced |
 //! |---|---|---|---|
 //! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all waiters |
-//! | `FjallJournal` | `fjall` | handed to the system; waits for a running sync | as above for fjall's journal, then for the record count |
-//! | `SledJournal` | `sled` | handed to the system; waits until the data is on its way to the disk | as above for sled's log, then for the record count |
+//! | `FjallJournal` | `fjall` | handed to the system; waits for a running sync | one `fsync` of fjall's journal for all waiters, then an `fdatasync` of the change count |
+//! | `SledJournal` | `sled` | handed to the system; waits until the data is on its way to the disk | one `fdatasync` of sled's log for all waiters, then one of the change count |
 //! | [`MemoryJournal`] | | nothing survives the process | |
 //!
 //! Every journal except the in-memory one has a folder, which only one process can have open.
@@ -54,7 +54,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// or [`Self::sync`] has returned, and may be durable earlier.
     ///
     /// # Errors
-    /// The run was taken over, or the journal can no longer be written.
+    /// Returns an error if the run was taken over or the journal can no longer be written.
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError>;
 
     /// Waits until everything up to `receipt` survives this process.
@@ -66,7 +66,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Waits until everything up to `receipt` survives a power loss.
     ///
     /// # Errors
-    /// The journal can no longer be written; how much of it is durable is unknown.
+    /// Returns an error if the journal can no longer be written; it is then unknown how much of it is durable.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
 
     /// Returns the current records of `run`, in order, without taking the run over. An unknown run has none.
@@ -82,7 +82,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// survives this process.
     ///
     /// # Errors
-    /// One of the runs was taken over, in which case none is forgotten; or the journal can no longer be written.
+    /// Returns an error if one of the runs was taken over, in which case none is forgotten, or if the journal can no
+    /// longer be written.
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError>;
 }
 
@@ -141,7 +142,7 @@ pub struct Opened {
 pub struct Receipt(pub(crate) u64);
 
 impl Receipt {
-    /// Creates the receipt of the `number`th record of a journal, for custom journals.
+    /// Creates the receipt for the `number`th record of a journal; for use by custom journals.
     #[must_use]
     pub fn new(number: u64) -> Self {
         Self(number)
@@ -177,7 +178,7 @@ pub enum JournalError {
         /// The run.
         run: Uuid,
     },
-    /// A record has another version of the format.
+    /// A record is in a different version of the format.
     #[error("the journal of the run {run} cannot be read: {error}")]
     Format {
         /// The run.

@@ -5,7 +5,7 @@ use crate::folder::{Folder, Sled};
 
 /// A journal on sled 0.34, in a folder that only one process can have open.
 ///
-/// Opening the journal reads all records of live runs. sled keeps data in memory until it is told to write, so
+/// Opening the journal reads all records of live runs. sled keeps data in memory until it is flushed, so
 /// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also syncs sled's files, since sled
 /// itself does not.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ impl SledJournal {
     /// Opens the journal in the folder `dir`, which is created if missing.
     ///
     /// # Errors
-    /// Another process has the journal open, or the journal cannot be read or has lost acknowledged records.
+    /// Returns an error if another process has the journal open, or if the journal cannot be read or has lost
+    /// acknowledged records.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Sled>::open(dir.as_ref())?)?))
     }

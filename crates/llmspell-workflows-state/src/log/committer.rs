@@ -43,7 +43,7 @@ impl Commit for Shared {
         let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
         let mut tail = lock(&self.tail);
         let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
-        // The mark is written before the sync is acknowledged, so that damage to acknowledged records can be
+        // The mark is written before the sync is acknowledged so that damage to acknowledged records can be
         // distinguished from a torn write.
         tail.mark(written.segment, written.offset);
         drop(tail);
@@ -124,7 +124,7 @@ impl Shared {
     }
 
     fn sync_current(&self) -> Result<(), LogError> {
-        // The sync runs outside the lock, so that writes can continue.
+        // The sync runs outside the lock so that writes can continue.
         let current = lock(&self.files).current.clone();
         if let Some((number, file)) = current {
             file.sync().map_err(|error| LogError::io(&segment::path(&self.dir, number), &error))?;

@@ -34,7 +34,7 @@ pub(crate) enum ParsedFrame<'a> {
     End,
     /// Data was written at this offset, but it is not an intact frame.
     Broken,
-    /// An intact frame of another version of the format.
+    /// An intact frame in a different version of the format.
     OtherVersion(u8),
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_distinguished_from_damage() {
+    fn frames_of_other_versions_are_not_reported_as_broken() {
         for version in [VERSION - 1, VERSION + 1] {
             let mut bytes = framed();
             bytes[8] = version;

@@ -39,7 +39,7 @@ pub(crate) struct FrameLocation {
     pub(crate) length: u32,
 }
 
-/// A position in the log, in bytes appended since it was opened.
+/// A position in the log, as the number of bytes appended since the log was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(u64);
 

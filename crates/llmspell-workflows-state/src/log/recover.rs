@@ -2,7 +2,7 @@
 //!
 //! A crash can leave half-written frames, or later frames without the earlier ones. Everything after the first frame
 //! that is not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if
-//! something before that is not intact, the disk has lost data that it promised to keep, and the log is refused.
+//! anything before that offset is not intact, the disk has lost data that it promised to keep, and the log is refused.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -42,7 +42,7 @@ pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     let (recovery, marks) = read_all(disk, dir)?;
     for (number, synced) in marks {
         if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
-            let message = format!("the {} bytes from {end} on were synced, but are no longer intact", synced - end);
+            let message = format!("the {} bytes at offset {end} were synced, but are no longer intact", synced - end);
             return Err(LogError::damaged(&segment::path(dir, number), message));
         }
     }
@@ -85,10 +85,11 @@ fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> 
     }
 }
 
-/// Returns what `read` returns for each segment, ordered by number.
+/// Calls `read` for each segment, and returns the results ordered by segment number.
 ///
-/// They are read in descending order: a writer fills a segment before the next one gets its first frame, so no frame is
-/// returned without the frames before it. A segment that disappears meanwhile is no longer needed by any run.
+/// The segments are read in descending order: a writer fills a segment before the next one gets its first frame, so no
+/// frame is returned without the frames before it. A segment that disappears during the read is no longer needed by any
+/// run.
 pub(crate) fn segments<T>(
     disk: &dyn Disk,
     dir: &Path,
@@ -169,7 +170,7 @@ fn frames(
     Ok(end as u64)
 }
 
-/// Finds the marks after the first frame that is not intact; they tell whether that frame had been synced.
+/// Finds the marks after the first frame that is not intact; they show whether that frame had been synced.
 fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
     let mut at = 0;
     // A frame can begin at any byte, but the first byte of its length is not zero if the length is between 1 and 255.
@@ -262,7 +263,7 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(log.sync(last.unwrap())).unwrap();
-        // The next segment is created ahead: its file exists before anything is in it.
+        // The next segment is created ahead: its file exists before it contains any frame.
         let deadline = Instant::now() + Duration::from_secs(30);
         while segment::path(folder.path(), 2).metadata().map_or(0, |file| file.len()) < 1_024 {
             assert!(Instant::now() < deadline, "the next segment is created once this one is half full");

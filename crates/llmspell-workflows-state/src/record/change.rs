@@ -30,7 +30,7 @@ pub enum StoredEdit {
         at: usize,
         /// The new items, as a list.
         items: StoredValue,
-        /// The change that made the list to which the items are added.
+        /// The change that created the list to which the items are added.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onto: Option<ChangeRef>,
     },
@@ -126,8 +126,8 @@ impl StateChanges {
         self.by_path.insert(path.to_owned(), left);
     }
 
-    /// Returns the changes of the step at `path` that is being recorded. Returns none if earlier changes are known
-    /// under that path.
+    /// Returns the changes of the step at `path` that is being recorded. The result is empty if earlier changes are
+    /// already known under that path.
     pub(super) fn of_step<'a>(&self, path: &'a str, changes: &'a [Change]) -> OwnChanges<'a> {
         let changes: &[Change] = if self.by_path.contains_key(path) { &[] } else { changes };
         OwnChanges { path, changes }
@@ -143,7 +143,7 @@ impl StateChanges {
         left.ok_or_else(|| format!("{} (change {})", change_ref.0, change_ref.1))
     }
 
-    /// Returns the list that change `number` of the step at `path` left, if it has these `items` from `at` on.
+    /// Returns the list that change `number` of the step at `path` left, if its items starting at `at` equal `items`.
     fn find_list(&self, path: &str, number: usize, at: usize, items: &[Value]) -> Option<&List> {
         let list = self.by_path.get(path)?.get(number)?.as_ref()?.list()?;
         (list.at() == at && **list.added() == *items).then_some(list)
@@ -170,7 +170,7 @@ impl KnownValues {
         let edit = match (same, onto()) {
             (Some(same), _) => StoredEdit::Same(same.clone()),
             (None, Some(onto)) => append_edit(append, Some(onto)),
-            // A reader could not know which list is extended.
+            // A reader would not know which list is extended.
             (None, None) => return StoredChange::whole(change),
         };
         StoredChange { path: change.path.clone(), edit }
@@ -285,7 +285,7 @@ mod tests {
                 assert_eq!(output.state_changes[49].after(), all.state_changes[49].after());
             }
         }
-        // Values that were read are found again, so that a resumed run appends to them.
+        // Values that were read are found again, so a resumed run appends to them.
         let changes = read.changes("/main/lp[49]/app", &stored_changes(&ends[98].1)).unwrap();
         assert_eq!(read.changed.find(&changes[0].after().unwrap()), Some(&ChangeRef("/main/lp[49]/app".into(), 0)));
     }

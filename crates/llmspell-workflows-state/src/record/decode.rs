@@ -10,7 +10,7 @@ pub const FORMAT: u32 = 2;
 /// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// The record has an earlier format.
+    /// The record is in an earlier format.
     #[error(
         "it was recorded in format {found}, but this version reads format {FORMAT}; finish or export its runs with the \
          program that recorded them, or move the folder away"
@@ -19,7 +19,7 @@ pub enum FormatError {
         /// The version of its format.
         found: u32,
     },
-    /// The record has a later format.
+    /// The record is in a later format.
     #[error(
         "{what} belongs to a later format than {FORMAT}, which this version reads; use the program that recorded it"
     )]
@@ -55,7 +55,7 @@ impl Record {
     /// Reads a record that [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// The record has another format, or the bytes are not a record.
+    /// Returns an error if the record is in a different format or the bytes are not a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         match serde_json::from_slice::<Self>(bytes) {
             Ok(Self::Started(started)) if started.format != FORMAT => Err(other_format(started.format)),
@@ -67,7 +67,7 @@ impl Record {
     /// Reads a record that is part of a JSON document.
     ///
     /// # Errors
-    /// The same as for [`Self::decode`].
+    /// Returns an error in the same cases as [`Self::decode`].
     pub fn from_json(value: &Value) -> Result<Self, FormatError> {
         use serde::Deserialize;
         match Self::deserialize(value) {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn additions_of_a_later_version_are_named() {
+    fn error_names_what_a_later_version_added() {
         for (text, what) in [
             (r#"{"slept":{}}"#, "the record kind `slept`"),
             (r#"{"decided":{"path":"/main/a","choice":{"dream":1},"t":0}}"#, "the variant `dream`"),

@@ -41,7 +41,7 @@ impl Record {
     /// Puts the value with this hash back into the record.
     ///
     /// # Errors
-    /// `bytes` is not JSON.
+    /// Returns an error if `bytes` is not JSON.
     pub fn restore_large(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
         let value = Arc::new(serde_json::from_slice::<Value>(bytes)?);
         self.each_value(&mut |stored| {

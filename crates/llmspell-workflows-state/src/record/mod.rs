@@ -45,7 +45,7 @@ pub enum Record {
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// A leaf that had begun was stopped by a shutdown or parked, not by a crash.
+    /// A leaf that had begun was stopped by a shutdown or was parked; no crash interrupted it.
     Stopped {
         /// The path of the step.
         path: String,
@@ -106,9 +106,9 @@ pub enum Record {
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// The run left its process before it ended.
+    /// The process stopped driving the run before the run ended.
     Suspended {
-        /// Why the run left.
+        /// Why the process stopped driving the run.
         why: Suspension,
         /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
@@ -124,7 +124,7 @@ pub enum Record {
     },
     /// The run resumes from an earlier point.
     Rewound(Box<Rewound>),
-    /// The run continues under another definition.
+    /// The run continues under a different definition.
     Redefined(Box<Redefined>),
     /// The run ended; only [`Self::Rewound`] can follow.
     Closed {
@@ -241,10 +241,10 @@ impl Record {
         }
     }
 
-    /// Returns whether the record is a nondeterministic choice, which must survive a power loss before anything depends
-    /// on it.
+    /// Returns whether the record is a nondeterministic choice. Such a choice must survive a power loss before anything
+    /// depends on it.
     ///
-    /// The completion of a leaf must survive it too, but a record does not know whether its step is a leaf.
+    /// The completion of a leaf must also survive a power loss, but a record does not know whether its step is a leaf.
     #[must_use]
     pub fn is_choice_of_chance(&self) -> bool {
         match self {
@@ -265,7 +265,7 @@ impl Record {
     }
 }
 
-/// Returns whether a choice depends on time, chance or an answer, so that making it again could give another result.
+/// Returns whether a choice depends on time, chance or an answer, so making it again could give a different result.
 fn is_of_chance(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::TotalDeadline

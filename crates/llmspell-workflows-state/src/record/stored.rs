@@ -82,7 +82,7 @@ impl KnownValues {
         self.by_path.insert(path.to_owned(), value.clone());
     }
 
-    /// Returns the end to record for the step at `path`; `gathers` says that its output consists of outputs of other
+    /// Returns the end to record for the step at `path`; `gathers` says whether the output consists of outputs of other
     /// steps.
     ///
     /// Without a path, it is the end of the run, which nothing refers to.

@@ -13,7 +13,7 @@ pub enum Request {
     Pause,
 }
 
-/// Why a run left its process before it ended.
+/// Why a process stopped driving a run that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Suspension {

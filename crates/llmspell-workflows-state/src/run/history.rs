@@ -88,7 +88,7 @@ impl History {
     /// Reads the records of a run; returns `None` if the run was never started.
     ///
     /// # Errors
-    /// The records are inconsistent; the string says why.
+    /// Returns an error if the records are inconsistent; the string says why.
     pub fn read(records: &[Record]) -> Result<Option<Self>, String> {
         Ok(Self::with_state(records)?.map(|(history, _)| history))
     }
@@ -96,7 +96,7 @@ impl History {
     /// Does the same as [`Self::read`] and also returns the run's state.
     ///
     /// # Errors
-    /// The records are inconsistent; the string says why.
+    /// Returns an error if the records are inconsistent; the string says why.
     pub fn with_state(records: &[Record]) -> Result<Option<(Self, RunState)>, String> {
         let (mut state, mut order) = (RunState::default(), Order::default());
         for record in records {
@@ -127,9 +127,9 @@ struct Order {
 }
 
 impl Order {
-    /// Notes that the step at `path` has a record: the step and all steps around it have begun by then.
+    /// Notes that the step at `path` has a record: the step and all steps that enclose it have begun by then.
     fn note(&mut self, path: &str, at: Duration) {
-        // If the step is known, so are the steps around it.
+        // If the step is known, so are the steps that enclose it.
         if self.numbers.contains_key(path) {
             return;
         }

@@ -19,9 +19,9 @@ use crate::{
 
 /// The interceptor that answers from the journal and records each step.
 ///
-/// It applies to runs that have a [`RunJournal`] among their extensions, and leaves all other runs alone. The outcome
-/// of a leaf and each nondeterministic choice are synced before anyone sees them. Everything else is appended without
-/// waiting; a sync also covers everything that was appended before it.
+/// It handles only runs that have a [`RunJournal`] among their extensions. The outcome of a leaf and each
+/// nondeterministic choice are synced before anyone sees them. Everything else is appended without waiting; a sync also
+/// covers everything that was appended before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
 
@@ -112,8 +112,8 @@ impl RunJournal {
             Outcome::Failed(Failure { error, handled: false })
         } else {
             if is_activity {
-                // Written before the activity begins, so that the activity is charged with a crash if it kills the
-                // process.
+                // Written before the activity begins so that, if the activity kills the process, the crash is counted
+                // against it.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
                 match run.definition().durability {
                     _ if runs_once => self.sync(receipt).await?,
@@ -125,7 +125,7 @@ impl RunJournal {
         };
         if runs_once {
             match &outcome {
-                // Nothing is recorded, as after a crash.
+                // As after a crash, nothing is recorded.
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
@@ -174,7 +174,7 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    /// Records happenings of the run as a whole that no other record covers.
+    /// Records the happenings that concern the run as a whole and that no other record covers.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let time_us = time_us(run);
         match happening {
@@ -202,7 +202,7 @@ impl RunJournal {
         }
     }
 
-    /// Returns why the run leaves its process, or `None` if it has ended.
+    /// Returns why the process stops driving the run; `None` if the run has ended or is stuck.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
         // After a request to pause, the run counts as paused, no matter how its steps are stopped.
         let is_paused = self.is_pause_requested.load(Ordering::SeqCst);

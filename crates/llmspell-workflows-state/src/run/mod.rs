@@ -72,7 +72,7 @@ impl RunJournal {
     /// Does the same as [`Self::open`], and passes each record to `read`.
     ///
     /// # Errors
-    /// The same as for [`Self::open`].
+    /// Returns an error in the same cases as [`Self::open`].
     pub async fn open_reading(
         journal: Arc<dyn Journal>,
         run: Uuid,
@@ -233,7 +233,7 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Returns the journal that contains the run, for opening other runs.
+    /// Returns the journal that contains the run; other runs can be opened in it.
     #[must_use]
     pub fn shared(&self) -> Arc<dyn Journal> {
         self.journal.clone()
@@ -251,7 +251,7 @@ impl RunJournal {
     /// Returns how and when the run ended, or `None` if it has not ended.
     ///
     /// # Errors
-    /// The records are inconsistent.
+    /// Returns an error if the records are inconsistent.
     pub fn outcome(&self) -> Result<Option<(Outcome, Timestamp)>, JournalError> {
         let known = self.known();
         let (Some(started), Some(closed)) = (known.started(), known.closed()) else { return Ok(None) };
@@ -260,7 +260,7 @@ impl RunJournal {
         Ok(Some((outcome, at.unwrap_or(Timestamp::MAX))))
     }
 
-    /// Records that the run continues under another definition, with its migrated state.
+    /// Records that the run continues under a different definition, with its migrated state.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -278,7 +278,7 @@ impl RunJournal {
     /// Records the outcome of the run and whether the run was compensated.
     ///
     /// # Errors
-    /// The journal cannot be written, or an earlier write failed.
+    /// Returns an error if the journal cannot be written or an earlier write failed.
     pub async fn close(&self, outcome: &Outcome, at: Timestamp, compensated: bool) -> Result<(), JournalError> {
         let Some(end) = self.end(None, outcome, true) else { return Ok(()) };
         let record = Record::Closed { end, time_us: self.time_us(at), compensated };
@@ -311,7 +311,7 @@ impl RunJournal {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
         }
-        // The lock is held during the append, so that `number` is the record's index in the run.
+        // The lock is held during the append so that `number` is the record's index in the run.
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.is_closed && closes != Some(false) {
             return Err(JournalError::Fenced { run: self.run });
@@ -341,7 +341,7 @@ impl RunJournal {
 
     /// Returns the end to record for `outcome`, or `None` if the step has not ended for good.
     ///
-    /// `gathers` says that the output consists of outputs of other steps.
+    /// `gathers` says whether the output consists of outputs of other steps.
     fn end(&self, path: Option<&str>, outcome: &Outcome, gathers: bool) -> Option<End> {
         Some(match outcome {
             Outcome::Completed(output) => self.known().known.store(path, output, gathers),

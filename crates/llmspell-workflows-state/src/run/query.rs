@@ -47,7 +47,7 @@ impl RunState {
         self.count
     }
 
-    /// Returns the hashes of all definitions that the run had, in order.
+    /// Returns the hashes of all definitions that the run has had, in order.
     #[must_use]
     pub fn definitions(&self) -> &[String] {
         &self.definitions
@@ -91,7 +91,7 @@ impl RunState {
     /// Returns the outcome of `end`, with its references resolved.
     ///
     /// # Errors
-    /// A reference has no target; the string names the missing target.
+    /// Returns an error if a reference has no target; the string names the missing target.
     pub fn outcome(&self, path: &str, end: &End) -> Result<Outcome, String> {
         Ok(match end {
             End::Completed { output, changes } => Outcome::Completed(Output {

@@ -31,7 +31,7 @@ impl RunState {
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
-    /// Returns the step if it has ended and can be compensated, with the index of its end among all ends.
+    /// Returns the step if it has ended and can be compensated, with its position in the order in which steps ended.
     fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, Undoable)> {
         let input = Self::compensable(step)?;
         let ended = step.end.as_ref()?;
@@ -39,8 +39,8 @@ impl RunState {
         Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
     }
 
-    /// Returns the path with `true` if the step was compensated, or with `false` if it was resolved without
-    /// compensation. Returns `None` if neither.
+    /// Returns the path, with `true` if the step was compensated and `false` if it was resolved without compensation.
+    /// Returns `None` if neither happened.
     fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
         let entry = format!("{path}/$undo");
         let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));

@@ -47,7 +47,7 @@ pub enum Phase {
     Unstarted,
     /// A process drives the run, or drove it until the process died.
     Driven(Option<Resumption>),
-    /// The run left its process before the run ended.
+    /// The process stopped driving the run before the run ended.
     Suspended(Suspension),
     /// The run ended.
     Closed(RunEnd),
@@ -102,7 +102,7 @@ impl RunState {
     /// Reads the records of a run.
     ///
     /// # Errors
-    /// A record cannot follow those before it; the error describes the first such record.
+    /// Returns an error if a record cannot follow those before it; the error describes the first such record.
     pub fn read(records: &[Record]) -> Result<Self, IllegalRecord> {
         let mut state = Self::default();
         records.iter().try_for_each(|record| state.apply(record))?;
@@ -120,7 +120,7 @@ impl RunState {
     /// Applies the next record.
     ///
     /// # Errors
-    /// The record cannot follow those before it. The state is then unchanged.
+    /// Returns an error if the record cannot follow those before it. The state is then unchanged.
     pub fn apply(&mut self, record: &Record) -> Result<(), IllegalRecord> {
         self.apply_next(record).map(drop)
     }

@@ -73,8 +73,7 @@ impl StepState {
         self.decisions.values().map(|decided| (decided.number, &decided.decision))
     }
 
-    /// Returns the errors of the attempts that were followed by another attempt, in order, with the numbers of their
-    /// records.
+    /// Returns the errors of the attempts that were retried, in order, with the numbers of their records.
     #[must_use]
     pub fn failed_attempts(&self) -> Vec<(u64, &StepError)> {
         let mut failed: Vec<_> = self
@@ -126,7 +125,7 @@ impl StepState {
         self.is_activity
     }
 
-    /// Returns why the step was skipped, if its own choice skipped it.
+    /// Returns why the step was skipped, if it was skipped by its own choice.
     #[must_use]
     pub fn skipped(&self) -> Option<&SkipReason> {
         match self.decision(&DecisionKey::Enter) {
@@ -161,8 +160,8 @@ impl StepState {
     }
 }
 
-/// Returns what a choice says about the step's wait. That is nothing (`None`), that the wait is over (`Some(None)`), or
-/// the signal or time that the step waits for (`Some(Some(…))`).
+/// Returns how a choice affects the step's wait: not at all (`None`), it ends the wait (`Some(None)`), or it starts a
+/// wait for a signal or a time (`Some(Some(…))`).
 fn wait(decision: &Decision) -> Option<Option<Awaited>> {
     match decision {
         Decision::Awaits(_, awaited) => Some(Some(awaited.clone())),

@@ -13,8 +13,8 @@ use crate::{
 impl RunSummary {
     /// Returns the summary of `run`, from its records up to the first illegal one; `None` if the run was never started.
     ///
-    /// A run that has neither ended nor waits for anything is running if a process, `owner`, owns it. Otherwise it is
-    /// interrupted, or paused if a pause was requested.
+    /// A run that has not ended and does not wait for anything is running if a process, `owner`, owns it. Otherwise it
+    /// is interrupted, or paused if a pause was requested.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_as_far(records).0.summary(run, owner)

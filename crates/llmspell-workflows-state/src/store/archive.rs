@@ -8,7 +8,7 @@ use crate::Record;
 
 /// The records of runs that have ended.
 ///
-/// Records survive a power loss once the call that stores them returns, so that the journal can forget the run.
+/// Records survive a power loss once the call that stores them returns, so the journal can then forget the run.
 #[async_trait]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
     /// Stores the records of several runs, replacing earlier ones. Either all runs are stored or none, with a single

@@ -9,7 +9,7 @@ use super::StoreError;
 /// Large values by hash. Each value is stored only once, and is kept as long as it has an owner.
 ///
 /// References are counted by owner, usually a run. An owner that stores a value twice, for example before and after a
-/// crash, is counted once, so that the count cannot drift.
+/// crash, is counted once, so the count cannot drift.
 #[async_trait]
 pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Stores bytes for `owner` and returns their hash. They survive a power loss once the call returns.
@@ -27,7 +27,7 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Adds an owner of stored bytes.
     ///
     /// # Errors
-    /// No stored value has this hash, or the store cannot be written.
+    /// Returns an error if no stored value has this hash or the store cannot be written.
     async fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError>;
 
     /// Returns the number of owners of the bytes with this hash.

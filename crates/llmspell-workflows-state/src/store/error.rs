@@ -51,7 +51,7 @@ pub enum StoreError {
         /// The latest format that this program reads.
         known: u64,
     },
-    /// A record has another version of the format.
+    /// A record is in a different version of the format.
     #[error("read {location}: {error}")]
     Format {
         /// What was read.
@@ -67,7 +67,7 @@ pub enum StoreError {
         /// What is wrong.
         message: String,
     },
-    /// The path contains something else.
+    /// The path contains something other than a store.
     #[error("open the store {}: {message}; choose another path, or move it away", path.display())]
     Foreign {
         /// The path of the store.
@@ -86,7 +86,7 @@ pub enum StoreError {
     /// The query is invalid.
     #[error("list runs: {0}")]
     Query(String),
-    /// The message id was already used for another message.
+    /// The message id was already used for a different message.
     #[error("post to the run {run}: the message id {message_id:?} was already used for another message; use a new id")]
     MessageIdTaken {
         /// The receiving run.

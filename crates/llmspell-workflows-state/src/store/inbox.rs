@@ -20,13 +20,13 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     /// changes nothing and returns the same number.
     ///
     /// # Errors
-    /// The store cannot be written, or the id was used for another message.
+    /// Returns an error if the store cannot be written or the id was used for a different message.
     async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
 
     /// Returns the first [`INBOX_PAGE`] messages of a run with a number above `after`, in order.
     ///
     /// # Errors
-    /// The store cannot be read, or a message is missing.
+    /// Returns an error if the store cannot be read or a message is missing.
     async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
 
     /// Removes all messages of a run and returns how many there were. Later messages to the run are numbered from 1
@@ -41,7 +41,7 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// Start no further leaf.
+    /// Do not start any more leaves.
     Pause,
     /// Resume.
     Resume,

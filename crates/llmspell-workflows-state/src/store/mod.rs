@@ -90,11 +90,11 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Returns whether several processes can have the same stores open.
     fn admits_several_processes(&self) -> bool;
 
-    /// Copies everything, as of one moment, to `to`, which must not exist yet; other writes can continue meanwhile. The
-    /// copy survives a power loss once the call returns.
+    /// Copies a consistent snapshot of the stores to `to`, which must not exist yet; writes can continue during the
+    /// copy. The copy survives a power loss once the call returns.
     ///
     /// # Errors
-    /// The stores cannot be read, the copy cannot be written, or the stores are in memory only.
+    /// Returns an error if the stores cannot be read or are in memory only, or if the copy cannot be written.
     async fn back_up(&self, to: &Path) -> Result<(), StoreError>;
 
     /// Returns unused space to the operating system, if the adapter supports that.
@@ -106,7 +106,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Reads everything in the stores and reports the damage that it finds.
     ///
     /// # Errors
-    /// The stores cannot be read at all. Damage does not cause an error; it is part of the result.
+    /// Returns an error if the stores cannot be read at all. Damage is not an error; it is part of the result.
     async fn verify(&self) -> Result<Verified, StoreError>;
 }
 
@@ -121,10 +121,11 @@ impl Stores {
     /// database open.
     ///
     /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; while it is
-    /// open, two more files exist beside it.
+    /// open, two more files exist next to it.
     ///
     /// # Errors
-    /// The file cannot be opened, is not a store, is damaged, or was written by a later version of this program.
+    /// Returns an error if the file cannot be opened, is not a store, is damaged, or was written by a later version of
+    /// this program.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::blocking(sqlite::Sqlite::open(path.as_ref())?)
@@ -132,11 +133,11 @@ impl Stores {
 
     /// Opens sled stores in the folder `path`, which is created if missing. Only one process can have the folder open.
     ///
-    /// Opening reads the part of sled's own log that was written since it was last opened.
+    /// Opening reads the part of sled's own log that was written since the stores were last opened.
     ///
     /// # Errors
-    /// Another process, named in the error, has the stores open; or the stores cannot be read, have lost acknowledged
-    /// data, or were written by a later version of this program.
+    /// Returns an error if another process, which the error names, has the stores open, or if the stores cannot be
+    /// read, have lost acknowledged data, or were written by a later version of this program.
     #[cfg(feature = "sled")]
     pub fn sled(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::blocking(kv::KeyValueStores::new(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
@@ -145,7 +146,7 @@ impl Stores {
     /// Runs blocking stores on their own thread.
     ///
     /// # Errors
-    /// No thread can be spawned.
+    /// Returns an error if no thread can be spawned.
     pub fn blocking(stores: impl blocking::AllStores) -> Result<Self, StoreError> {
         let worker = worker::Worker::start(stores).map_err(|error| StoreError::io(Path::new(""), &error))?;
         Ok(Self::all(Arc::new(worker)))

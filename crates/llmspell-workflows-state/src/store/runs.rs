@@ -42,7 +42,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Returns the runs that match the query, newest first.
     ///
     /// # Errors
-    /// The query is invalid, or the store cannot be read.
+    /// Returns an error if the query is invalid or the store cannot be read.
     async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
 
     /// Removes a run; returns whether it existed.
@@ -166,7 +166,7 @@ impl RunQuery {
     /// Returns the first and last id that the query allows.
     ///
     /// # Errors
-    /// The query is invalid.
+    /// Returns an error if the query is invalid.
     pub(crate) fn ids(&self) -> Result<(Uuid, Uuid), StoreError> {
         if !(1..=RUNS_PAGE_MAX).contains(&self.limit) {
             return Err(StoreError::Query(format!("the limit must be from 1 to {RUNS_PAGE_MAX}, got {}", self.limit)));
@@ -206,7 +206,7 @@ impl RunQuery {
     /// Returns the page with the matching runs among `runs`.
     ///
     /// # Errors
-    /// The query is invalid.
+    /// Returns an error if the query is invalid.
     pub fn select(&self, mut runs: Vec<RunSummary>) -> Result<RunPage, StoreError> {
         let ids = self.ids()?;
         runs.retain(|run| self.admits(run, ids));

@@ -1,4 +1,4 @@
-//! A seal around stored data, which detects data that was changed, truncated or moved to another key.
+//! A seal on stored data, which detects whether the data was changed, truncated or moved to a different key.
 //!
 //! | bytes | content |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A run with any layer around a leaf and around a block has the same result after a crash at any boundary.
+//! Layers such as retry and timeouts, on a leaf and on a block, give the same result after a crash at any boundary.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn retry_with_delay() -> Retry {
     Retry { backoff: Backoff::Fixed, initial_delay: Duration::from_secs(30), jitter: 0.0, ..Retry::attempts(3) }
 }
 
-/// Returns a definition with the layer around a single step and around a block of two steps.
+/// Returns a definition that puts `layer` on a single step and on a block of two steps.
 fn around(name: &str, leaf: Step, layer: impl Fn(Step) -> Step) -> Definition {
     let mut block_leaf = leaf.clone();
     block_leaf.id = "inside".to_owned();

@@ -1,4 +1,4 @@
-//! A child process that runs this test program again; environment variables tell it which journal to use.
+//! Child processes that run this test program again; environment variables specify the journal to use.
 
 use std::{
     env,

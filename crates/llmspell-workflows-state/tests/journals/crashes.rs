@@ -1,4 +1,4 @@
-//! Random definitions have the same result on each journal if their process is killed at a boundary. A boundary is
+//! Random definitions have the same result on each journal even if their process is killed at a boundary. A boundary is
 //! before or after a record is appended, before or after a write or sync, or before or after an acknowledgement is
 //! received.
 //!
@@ -134,7 +134,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     let test = generate::crash_test(number(SEED_VARIABLE, 0), move |context| {
         append_line(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
-    // The time continues where the previous process ended.
+    // The time continues from where the previous process ended.
     let time = fs::read_to_string(folder.join(TIME)).ok();
     let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
     let kill = boundary.map(|at| KillPoint { at, clock: clock.clone(), folder: folder.to_owned() });

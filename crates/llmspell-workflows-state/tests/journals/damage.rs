@@ -50,7 +50,7 @@ fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
         let mut expected = records();
         expected.push(record(151));
         let opened = runtime().block_on(journal.open(run(number)))?;
-        assert!(opened.records == expected, "{}: other records of run {number}", adapter.name);
+        assert!(opened.records == expected, "{}: the records of run {number} differ", adapter.name);
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Damages each file in each way that `ways` returns for its bytes; returns how often the damage was refused.
+/// Replaces each file with each of the damaged versions that `ways` makes of it; returns how many were refused.
 fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     let whole = folder();
     fill(adapter, whole.path());
@@ -142,7 +142,7 @@ fn changes_lost_by_an_engine_are_detected() {
         fs::remove_dir_all(folder.path().join("journal").join(adapter.name)).unwrap();
         let error = adapter.open_in(folder.path()).unwrap_err();
         let JournalError::Store(StoreError::Damaged { message, .. }) = &error else { panic!("{error}") };
-        assert!(message.contains("acknowledged changes are missing, from change 1 on"), "{message}");
+        assert!(message.ends_with("acknowledged changes are missing, starting with change 1"), "{message}");
     }
 }
 
@@ -162,8 +162,7 @@ fn multi_page_record(number: usize) -> Record {
     Record::Stopped { path: format!("/main/step{number}/{}", "torn".repeat(3_000)), time_us: 0 }
 }
 
-/// Returns a journal whose last record was written but not synced when the power failed, so that a page of it is
-/// missing.
+/// Returns a journal whose last record was written but not synced when the power failed, so a page of it is missing.
 fn torn_journal(adapter: &OnDisk) -> tempfile::TempDir {
     let folder = folder();
     fill(adapter, folder.path());
@@ -198,7 +197,7 @@ fn a_record_torn_by_a_power_loss_is_ignored_if_it_was_not_acknowledged() {
             records.len()
         );
     }
-    // In this case, fjall refuses its journal, but returns no wrong records.
+    // In this case, fjall refuses its journal instead of returning wrong records.
     let error = FJALL.open_in(torn_journal(&FJALL).path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Damaged { .. })), "{error}");
     assert!(error.to_string().contains("a power loss during a write can also cause this"), "{error}");

@@ -52,7 +52,7 @@ fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
         let journal = adapter.open_in(folder.path()).unwrap();
         let opened = runtime().block_on(journal.open(run(1))).unwrap();
         let expected: Vec<_> = (0..opened.records.len()).map(record).collect();
-        assert!(opened.records == expected, "{}: other records", adapter.name);
+        assert!(opened.records == expected, "{}: the records differ", adapter.name);
         assert!(opened.records.len() >= acknowledged, "{}: {} of {acknowledged}", adapter.name, opened.records.len());
         // The disk has room again.
         let receipt = journal.append(run(1), opened.epoch, &record(0)).unwrap();

@@ -18,7 +18,7 @@ fn set(id: &str, key: &str, value: Value) -> Step {
     Step::set(id, Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Returns a definition that collects a text in each iteration, with an expression that rebuilds the whole list.
+/// Returns a definition that appends a string in each iteration, with an expression that rebuilds the whole list.
 fn collecting(iterations: u64) -> Definition {
     let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
     let added = json!("{{ state.all.concat([state.item.text]) }}");
@@ -92,7 +92,7 @@ fn recorded_lists_are_read_back_whole() {
 }
 
 #[test]
-fn a_run_crashed_at_any_boundary_produces_the_same_list() {
+fn a_crash_at_any_boundary_does_not_change_the_list() {
     run(4);
     let report = CrashTest::new(collecting(4), json!({})).crash_everywhere();
     report.unwrap_or_else(|difference| panic!("{difference}"));

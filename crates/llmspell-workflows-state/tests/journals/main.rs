@@ -1,4 +1,4 @@
-//! Tests of the journals. Every adapter behaves the same, keeps all acknowledged records no matter how its process
+//! Tests for the journals. Every adapter behaves the same, keeps all acknowledged records no matter how its process
 //! ends, and reports clearly when it cannot.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]

@@ -1,4 +1,4 @@
-//! A reader of a log to which another process is writing sees everything up to some moment.
+//! Peeking at a log while another process writes to it returns everything up to some moment.
 
 use std::{
     collections::BTreeMap,
@@ -140,7 +140,7 @@ fn carry_out(folder: &Path, actions: &[Action]) {
     drop(journal);
 }
 
-/// Checks that each run has the same records when all runs are read and when only this run is read.
+/// Checks that reading a run alone returns the same records as reading all runs.
 fn assert_same(folder: &Path) {
     let all: BTreeMap<_, _> = WalJournal::peek(folder).unwrap().into_iter().collect();
     for id in 0..7 {

@@ -60,7 +60,7 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
         assert!(!records.iter().any(Record::is_choice_of_chance), "{what}: {records:#?}");
         // There is one sync for the start of the run, and one for the first step.
         assert_eq!(syncs, 2 + leaves, "{what}: {records:#?}");
-        // Each leaf also has a begin record, and the list around all leaves has an end record.
+        // Each leaf also has a begin record, and the list that encloses all leaves has an end record.
         let least = 2 + 2 * usize::try_from(1 + leaves).unwrap() + others;
         assert!(records.len() >= least, "{what}: {} records, not {least}: {records:#?}", records.len());
     }
@@ -86,7 +86,8 @@ fn a_run_waits_for_the_durability_set_in_its_definition() {
         let left = disk.after_kill();
         let records = runtime().block_on(open(Arc::new(left)).open(Uuid::nil())).unwrap().records;
         let ends = records.iter().filter(|record| matches!(record, Record::Ended { .. })).count();
-        // The records of a killed process are there if the durability promises it; otherwise they may be missing.
+        // The records of a killed process survive if the durability setting promises that; otherwise they may be
+        // missing.
         assert!(!written || ends >= 20, "{durability:?}: {ends}");
     }
 }

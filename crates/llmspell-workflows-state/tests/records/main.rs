@@ -1,4 +1,4 @@
-//! Tests of the record format and of the meaning of records.
+//! Tests for the record format and the meaning of records.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

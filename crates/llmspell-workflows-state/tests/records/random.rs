@@ -45,7 +45,7 @@ fn random_records_never_cause_a_panic_and_illegal_records_change_nothing() {
         let mut state = RunState::default();
         let mut legal = Vec::new();
         for number in 0..60 {
-            // Most runs begin with a start record, so that other records can follow.
+            // Most runs begin with a start record so that other records can follow.
             let record = &golden[if number == 0 && seed % 10 > 0 { 0 } else { random.below(golden.len()) }];
             let before = describe(&state);
             match state.apply(record) {

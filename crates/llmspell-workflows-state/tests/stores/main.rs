@@ -1,4 +1,4 @@
-//! Tests of the stores: every adapter behaves the same, and reports clearly when it cannot.
+//! Tests for the stores: every adapter behaves the same, and reports clearly when it cannot.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

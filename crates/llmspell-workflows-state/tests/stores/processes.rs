@@ -1,6 +1,6 @@
 //! Concurrent use: SQLite stores are shared by processes and threads, and sled stores allow only one process.
 //!
-//! A child process runs this test program again; an environment variable tells it what to do.
+//! A child process runs this test program again; an environment variable specifies the folder to use.
 
 use std::{
     env,

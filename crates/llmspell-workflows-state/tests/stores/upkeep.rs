@@ -22,7 +22,7 @@ fn fill(stores: &Stores) {
 }
 
 #[test]
-fn a_backup_is_a_valid_store_with_the_content_at_that_moment() {
+fn a_backup_is_a_valid_store_without_later_changes() {
     for adapter in ON_DISK {
         let (name, first, second) = (adapter.name, folder(), folder());
         let open = |folder: &tempfile::TempDir| adapter.open_in(folder.path()).unwrap();

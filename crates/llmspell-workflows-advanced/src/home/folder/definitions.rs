@@ -38,7 +38,7 @@ impl Definitions {
             return Ok(());
         }
         SystemDisk.create_dir(&self.folder)?;
-        // Write to a temporary name first, so that a partial file is never called `HASH.json`.
+        // Write to a temporary name first so that a partial file is never called `HASH.json`.
         let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
         let mut file = fs::File::create_new(&draft)?;
         file.write_all(&text)?;

@@ -1,4 +1,4 @@
-//! The file beside a journal's lock that contains the lock's holder and the port on which to notify it.
+//! The file next to a journal's lock that names the lock's holder and the port on which to notify it.
 
 use std::{fs, path::Path};
 

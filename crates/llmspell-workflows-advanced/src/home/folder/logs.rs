@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// The number of times that a journal is read while it is being written before it counts as damaged.
+/// The maximum number of times to read a journal that is being written before it is considered damaged.
 const READS_MAX: usize = 5;
 
 impl Folder {

@@ -18,7 +18,7 @@ use crate::ExecutorError;
 /// The kind of journals in a home.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum JournalKind {
-    /// One write-ahead log per process, so that several processes can share the home.
+    /// One write-ahead log per process; several processes can share the home.
     #[default]
     Log,
     /// A journal in fjall, which allows only one process at a time; requires the feature `fjall`.

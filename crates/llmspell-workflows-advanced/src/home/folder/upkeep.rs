@@ -48,7 +48,7 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
     if to.exists() {
         return Err(file_error(io::ErrorKind::AlreadyExists.into()));
     }
-    // Copy to a temporary name first, so that a partial copy is never mistaken for a backup.
+    // Copy to a temporary name first so that a partial copy is never mistaken for a backup.
     let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let draft = to.with_file_name(format!(".{name}.{}", Uuid::now_v7()));
     let copied = copy_to(home, &draft).await;
@@ -72,8 +72,8 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 
 /// Copies `home` to `to`.
 ///
-/// Copies the journals first and the store next, so that a run that moves to the store during the copy is not missed.
-/// Copies the definitions last, when every definition that a copied run refers to is stored.
+/// Copies the journals first and the store next so that a run that moves to the store during the copy is not missed.
+/// Copies the definitions last, when every definition that a copied run refers to has been stored.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
     let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
     for journal in home.journals().await? {
@@ -89,7 +89,7 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
         let kept = copy.stores().await?;
         let mut left = Vec::new();
         for (run, records) in &live {
-            // The run has ended since the journal was read, or has been deleted from the archive.
+            // The run may have been archived, or deleted from the archive, since the journal was read.
             let archived = archive::get(kept, *run).await?;
             left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
         }

@@ -45,7 +45,7 @@ pub(super) struct Keyed {
 struct Shared {
     below: Box<dyn Durable>,
     state: Mutex<State>,
-    /// Locked while the queue is handed to the store, so that changes reach it in order.
+    /// Locked while the queue is handed to the store so that changes reach it in order.
     progress: Mutex<Progress>,
 }
 
@@ -148,7 +148,7 @@ impl Journal for Keyed {
                 let changes = state.runs.forget(*run, *epoch)?;
                 state.queue.extend(changes);
             }
-            // The removal counts as a record, so that waiting for it waits for the write that includes it.
+            // The removal counts as a record, so waiting for it means waiting for the write that includes it.
             state.appended += 1;
             state.appended
         };
@@ -219,9 +219,9 @@ impl Commit for Shared {
             let mut progress = lock(&self.progress);
             (self.flush_queue(&mut progress)?, progress.given)
         };
-        // The sync runs outside the lock, so that writes can continue.
+        // The sync runs outside the lock so that writes can continue.
         self.below.sync(given).map_err(|error| self.fail(error))?;
-        // A write that failed meanwhile is not repaired by a successful sync.
+        // A successful sync does not repair a write that failed in the meantime.
         self.state().fault.clone().map_or(Ok(appended), Err)
     }
 

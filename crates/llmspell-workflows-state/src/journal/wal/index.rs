@@ -82,7 +82,7 @@ impl SegmentFrames {
     pub(super) fn into_index(self, runs: &Mutex<Runs>) -> Vec<u8> {
         let Self { segment, entries, forgotten } = self;
         let numbers: HashSet<u32> = entries.iter().map(|entry| entry.number).collect();
-        // The lock is released before the work: appends wait for it.
+        // The lock is released before the index is built, since appends wait for the lock.
         let by_number: HashMap<u32, Uuid> = {
             let runs = lock(runs);
             let live = runs.by_id.iter().filter(|(_, live)| numbers.contains(&live.number));
@@ -186,7 +186,7 @@ fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Converts a number of frames; a segment has fewer than 2^32.
+/// Converts a number of frames to 32 bits; a segment has fewer than 2^32 frames.
 fn small(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -47,7 +47,7 @@ impl WalJournal {
     /// Opens the journal in the local folder `dir`.
     ///
     /// # Errors
-    /// Another process has the journal open, or the log cannot be read.
+    /// Returns an error if another process has the journal open or the log cannot be read.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Self::open_on(Arc::new(SystemDisk), dir, LogOptions::default())
     }
@@ -55,7 +55,7 @@ impl WalJournal {
     /// Opens the journal in the folder `dir` on `disk`.
     ///
     /// # Errors
-    /// Another process has the journal open, or the log cannot be read.
+    /// Returns an error if another process has the journal open or the log cannot be read.
     pub fn open_on(disk: Arc<dyn Disk>, dir: impl AsRef<Path>, options: LogOptions) -> Result<Self, JournalError> {
         let dir = dir.as_ref().to_owned();
         let io_error =
@@ -108,8 +108,8 @@ impl WalJournal {
     /// Does the same as [`Self::peek`], and fails if anything that was synced is missing.
     ///
     /// # Errors
-    /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
-    /// also occur briefly although nothing is lost.
+    /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
+    /// written, this error can also occur briefly even though nothing is lost.
     pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
@@ -136,8 +136,8 @@ impl WalJournal {
     /// Does the same as [`Self::peek_run`], with the checks of [`Self::check`].
     ///
     /// # Errors
-    /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
-    /// also occur briefly although nothing is lost.
+    /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
+    /// written, this error can also occur briefly even though nothing is lost.
     pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         records_of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
     }
@@ -178,8 +178,8 @@ impl OpenLog {
         self.log.write_later(path, move || full.into_index(&runs));
     }
 
-    /// Removes those of `segments` that are no longer needed. Also removes unneeded segments that were still in use at
-    /// the last call.
+    /// Removes the `segments` that are no longer needed. Also removes unneeded segments that were still in use at the
+    /// last call.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
         let unneeded: Vec<u64> = {
             let mut runs = self.runs();
@@ -196,7 +196,7 @@ impl OpenLog {
     }
 }
 
-/// Removes indexes whose segments no longer exist, since another segment may get the same number.
+/// Removes indexes whose segments no longer exist, since a new segment may get the same number.
 fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
     let names = disk.list(dir)?;
     let numbers = names.iter().filter_map(|name| index::number(name));

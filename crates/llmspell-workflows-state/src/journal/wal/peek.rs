@@ -19,7 +19,7 @@ use crate::{
     record::Record,
 };
 
-/// What was read of a segment.
+/// The part of a segment that was read.
 enum SegmentPart {
     /// The frames of the run, as listed in the segment's index.
     Indexed(Vec<(IndexEntry, Vec<u8>)>),
@@ -36,7 +36,7 @@ struct PeekedRun {
 }
 
 /// Returns the records of `run` in the log in `dir`, or `None` if there are none. Full segments are read through their
-/// indexes, so that only frames of this run are read.
+/// indexes, so only frames of this run are read.
 pub(super) fn peek_run(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
     let mut peeked = PeekedRun::default();
     for (number, part) in recover::segments(disk, dir, |number, path| part(disk, dir, number, path, run))? {
@@ -60,7 +60,7 @@ impl PeekedRun {
     fn add(&mut self, run: Uuid, kind: u8, number: u32, body: &[u8]) -> Result<(), JournalError> {
         match kind {
             kind::OPENED if parse_opened(body).is_some_and(|(opened, _)| opened == run) => self.number = Some(number),
-            // From here on, the number belongs to another run.
+            // From here on, the number belongs to a different run.
             kind::OPENED if self.number == Some(number) => self.number = None,
             kind::FORGOTTEN if Uuid::from_slice(body).is_ok_and(|forgotten| forgotten == run) => {
                 *self = Self::default();
@@ -72,7 +72,7 @@ impl PeekedRun {
     }
 }
 
-/// Reads what the segment at `path` contains of `run`.
+/// Reads the frames of `run` in the segment at `path`, or the whole segment if its index cannot be used.
 fn part(disk: &dyn Disk, dir: &Path, number: u64, path: &Path, run: Uuid) -> io::Result<SegmentPart> {
     let file = disk.open(path)?;
     let entries = index::read(disk, dir, number, run);

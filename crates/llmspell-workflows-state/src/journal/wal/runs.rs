@@ -28,7 +28,7 @@ pub(super) struct Runs {
     /// The number of frames of live runs and of tombstones in each segment.
     pub(super) needed: BTreeMap<u64, u64>,
     tombstones: Vec<Tombstone>,
-    /// Segments that no run needs but to which frames were still being appended.
+    /// Segments that no run needs, but that were still being written at the last attempt to remove them.
     pub(super) unneeded: BTreeSet<u64>,
     /// The frames appended to the current segment, for its index.
     pub(super) current: SegmentFrames,
@@ -64,7 +64,7 @@ struct FrameRef {
 impl FrameRef {
     fn new(kind: u8, location: FrameLocation) -> Self {
         let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^30 segments of less than 4 GiB");
-        debug_assert!(kind < 4, "a kind of frame has two bits");
+        debug_assert!(kind < 4, "the kind of a frame fits in two bits");
         let segment_and_kind = small(location.segment << 2) | u32::from(kind);
         Self { segment_and_kind, offset: small(location.offset), length: location.length }
     }

@@ -98,7 +98,7 @@ impl Rewinding<'_> {
         self.redo_cancelled(path, None);
     }
 
-    /// Reopens the blocks around the step at `path`, and runs the steps that follow it in these blocks again.
+    /// Reopens the blocks that enclose the step at `path`, and runs the steps that follow it in these blocks again.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
         let mut child = path.clone();
         self.reopen_entries(&child);
@@ -151,7 +151,7 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Runs the cancelled steps inside the step at `path` and the handler of its failure again.
+    /// Runs the cancelled steps inside the step at `path`, and its handlers, again.
     fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
             if Some(&child) == but {

@@ -15,7 +15,7 @@ impl Rewinding<'_> {
     /// Returns the records that a fork from this point shares with the original run, except the first record.
     ///
     /// # Errors
-    /// The records are inconsistent.
+    /// Returns an error if the records are inconsistent.
     pub fn fork_records(&self, at: Timestamp) -> Result<Vec<Record>, RewindError> {
         let mut kept = Vec::new();
         for (path, step) in self.state.steps().filter(|(path, _)| self.is_retained(path)) {
@@ -78,7 +78,7 @@ impl Rewinding<'_> {
 
 /// Adapts a choice for a new run.
 ///
-/// Signals lose their numbers, so that they cannot be confused with signals of the old run. Steps that only the old run
+/// Signals lose their numbers so that they cannot be confused with signals of the old run. Steps that only the old run
 /// performed are not compensated by the new run.
 fn for_new_run(decision: Decision) -> Decision {
     match decision {

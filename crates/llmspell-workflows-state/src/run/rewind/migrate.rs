@@ -23,7 +23,7 @@ impl Rewinding<'_> {
     /// to such a value stay as recorded.
     ///
     /// # Errors
-    /// `migrate` fails, or the records are inconsistent.
+    /// Returns an error if `migrate` fails or the records are inconsistent.
     pub fn migrated<E: From<RewindError>>(
         &self,
         migrate: impl FnMut(Value) -> Result<Value, E>,

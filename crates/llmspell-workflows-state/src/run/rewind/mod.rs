@@ -70,8 +70,8 @@ impl RewindError {
 
 /// The valid records of a run, used to find the steps that run again when the run resumes from an earlier point.
 ///
-/// The following steps run again: the requested steps; the steps after them in each list, route and loop around them;
-/// their dependents in a graph; siblings that were cancelled; and handlers. The blocks around them are reopened, and
+/// The following steps run again: the requested steps; the steps after them in each enclosing list, route and loop;
+/// their dependents in a graph; siblings that were cancelled; and handlers. The enclosing blocks are reopened, and
 /// repeat the choices that they made after those steps had begun.
 #[derive(Debug)]
 pub struct Rewinding<'a> {
@@ -97,7 +97,7 @@ impl<'a> Rewinding<'a> {
     /// Reads the records of a run of `plan`.
     ///
     /// # Errors
-    /// The records are inconsistent.
+    /// Returns an error if the records are inconsistent.
     pub fn new(plan: &'a Plan, records: &[Record]) -> Result<Self, RewindError> {
         let mut new = Self {
             plan,
@@ -148,7 +148,7 @@ impl<'a> Rewinding<'a> {
     /// Returns the step that `given` names: its path or a suffix of it, with or without generations.
     ///
     /// # Errors
-    /// No step or more than one step matches.
+    /// Returns an error if no step or more than one step matches.
     pub fn find(&self, given: &str) -> Result<StepPath, RewindError> {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all = || self.first.keys().filter(|path| path.segments().len() > 1);
@@ -173,11 +173,10 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Runs all steps again that failed for good. In a cancelled run, runs the steps again that the cancellation
-    /// stopped.
+    /// Runs again all steps that failed for good; if there are none, the steps that a cancellation of the run stopped.
     ///
     /// # Errors
-    /// Nothing failed, and the run was not cancelled.
+    /// Returns an error if no step failed and the run was not cancelled.
     pub fn retry(&mut self) -> Result<(), RewindError> {
         let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
         let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
@@ -212,14 +211,14 @@ impl<'a> Rewinding<'a> {
     /// Checks that the step at `target` takes an input when it runs again.
     ///
     /// # Errors
-    /// The step calls neither an activity nor a workflow.
+    /// Returns an error if the step calls neither an activity nor a workflow.
     pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
         let takes_one = |kind: &StepKind| kind.traits().effect != Effect::None;
         let is_right = self.plan.step(target).is_none_or(|step| takes_one(&step.kind));
         if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
-    /// Returns the recorded steps that are missing from the plan or have another kind there.
+    /// Returns the recorded steps that are missing from the plan or have a different kind there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let is_missing = |path: &&StepPath| {
@@ -230,7 +229,7 @@ impl<'a> Rewinding<'a> {
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
     }
 
-    /// Runs the leaf at `target` again; the steps around it have not ended.
+    /// Runs the leaf at `target` again; the steps that enclose it have not ended.
     pub fn run_again(&mut self, target: &StepPath) {
         self.reenter(target);
     }

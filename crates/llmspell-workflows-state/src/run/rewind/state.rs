@@ -15,11 +15,11 @@ impl Rewinding<'_> {
     /// Returns the run's state as seen by a step that follows the step at `at`. With `None`, returns the run's current
     /// state.
     ///
-    /// A step sees the changes of earlier steps in the lists, routes and loops around it, and of the steps that it
+    /// A step sees the changes of earlier steps in the enclosing lists, routes and loops, and of the steps that it
     /// depends on in a graph. Changes of other branches are visible after their join.
     ///
     /// # Errors
-    /// The records are inconsistent.
+    /// Returns an error if the records are inconsistent.
     pub fn state(&self, at: Option<&StepPath>) -> Result<Value, RewindError> {
         let mut fold = Fold { rewinding: self, state: self.state.first_state() };
         let roots: Vec<StepPath> = self.first.keys().filter(|path| path.segments().len() == 1).cloned().collect();

@@ -14,7 +14,7 @@ fn run(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-/// Returns the records of a run of `steps` steps.
+/// Returns the records of a run with `steps` steps.
 #[must_use]
 pub(super) fn records(steps: usize) -> Vec<Record> {
     let at = Timestamp::from_second(1_700_000_000).expect("a valid timestamp");
@@ -41,7 +41,7 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
 /// Checks that small and large archived records are returned unchanged, and can be removed.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn archives(stores: &Stores) {
     let archive = &stores.archive;
     assert_eq!(wait(archive.get(run(1))), Ok(None));
@@ -62,7 +62,7 @@ pub fn archives(stores: &Stores) {
 /// Checks that definitions are returned by hash and never change.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn definitions(stores: &Stores) {
     let definitions = &stores.definitions;
     assert_eq!(wait(definitions.get("a")), Ok(None));
@@ -82,7 +82,7 @@ pub fn definitions(stores: &Stores) {
 /// Checks that snapshots are stored by run and name, and listed by position.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn snapshots(stores: &Stores) {
     let snapshot = |owner, name: &str, position| Snapshot {
         run: run(owner),
@@ -111,7 +111,7 @@ pub fn snapshots(stores: &Stores) {
 /// Checks that messages are numbered per run, are read in order and in pages, and are posted once per id.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn inboxes(stores: &Stores) {
     let inbox = &stores.inbox;
     let signal = |number: usize| Message::Signal { name: "s".to_owned(), payload: json!({ "number": number }) };
@@ -153,7 +153,7 @@ pub fn inboxes(stores: &Stores) {
 /// Checks that concurrent posts to one run get numbers without gaps, and one number per id.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn inboxes_of_several_threads(stores: &Stores) {
     const THREADS: u64 = 4;
     const EACH: u64 = 25;
@@ -179,7 +179,7 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
 /// Checks that each value is stored only once, and is kept as long as it has an owner.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn blobs(stores: &Stores) {
     let blobs = &stores.blobs;
     let (large, small) = (vec![1; 300_000], b"small".to_vec());

@@ -11,7 +11,7 @@ use super::{
 /// Checks that a summary can be stored, changed and removed, and is found only by its current fields.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn summaries(stores: &Stores) {
     let runs = &stores.runs;
     let mut run = summary(5, 0);
@@ -69,9 +69,9 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
 /// Checks that each filter, and each pair of filters, returns the right runs in order, page by page.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn lists(stores: &Stores) {
-    // Three runs start at each time, so that their ids decide the order.
+    // Three runs start at each time so that their ids decide the order.
     let all: Vec<_> = (1..=120).map(|number| summary(number, number.cast_signed() / 3)).collect();
     wait(stores.runs.put_all(&all)).expect("runs are put");
     let filters = filters();
@@ -146,11 +146,10 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     conditions.into_iter().all(|holds| holds)
 }
 
-/// Checks that pages end at the right run, that new runs do not shift the next page, and that invalid queries are
-/// refused.
+/// Checks that pages end at the right run, new runs do not shift the next page, and invalid queries are refused.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn pages(stores: &Stores) {
     let all: Vec<_> = (1..=4).map(|number| summary(number, number.cast_signed())).collect();
     wait(stores.runs.put_all(&all)).expect("runs are put");

@@ -17,7 +17,7 @@ use super::{RunStatus, RunSummary, Stores};
 /// Runs all checks, each with stores from `fresh`.
 ///
 /// # Panics
-/// The adapter fails a check.
+/// Panics if the adapter fails a check.
 pub fn all(fresh: impl Fn() -> Stores) {
     let checks: [fn(&Stores); 9] =
         [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];
@@ -29,7 +29,7 @@ pub fn all(fresh: impl Fn() -> Stores) {
 /// Checks that everything is still there after the stores are closed; `reopen` opens the same stores.
 ///
 /// # Panics
-/// Stored data is missing.
+/// Panics if stored data is missing.
 pub fn persists(reopen: impl Fn() -> Stores) {
     let run = summary(1, 0);
     let records = content::records(3);
@@ -59,7 +59,7 @@ pub fn persists(reopen: impl Fn() -> Stores) {
 /// Returns the output of `future`, for tests that are not async.
 ///
 /// # Panics
-/// The runtime cannot start, or this function is called from within a runtime.
+/// Panics if the runtime cannot start or this function is called from within a runtime.
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts").block_on(future)
 }

@@ -1,4 +1,4 @@
-//! All stores on an ordered key-value store, so that an adapter has little to implement.
+//! Implements all stores on an ordered key-value store, so an adapter has little to implement.
 
 mod blobs;
 mod documents;
@@ -140,7 +140,7 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
-        // Blocks writes, so that the copy reflects a single moment.
+        // Writes are blocked during the copy so that it is consistent.
         let _writing = self.writing();
         self.below.copy_to(to)
     }

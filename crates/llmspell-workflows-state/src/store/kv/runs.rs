@@ -77,7 +77,7 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 }
 
-/// Returns the prefixes that select the smallest set of index entries that contains all runs the query matches.
+/// Returns the prefixes of the index entries to scan: a small set that covers all runs that match the query.
 fn prefixes(query: &RunQuery) -> Vec<Vec<u8>> {
     if let Some(parent) = query.parent {
         vec![keys::index(field::PARENT, parent.as_bytes())]

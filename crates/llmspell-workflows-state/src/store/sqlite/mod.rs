@@ -2,8 +2,8 @@
 //!
 //! A write that must survive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log, including
 //! all earlier writes. The index of runs commits with `NORMAL`, which syncs only when SQLite moves its log into the
-//! database. Every write first takes the lock (`BEGIN IMMEDIATE`), so that it waits for other processes only for a
-//! limited time and is never based on outdated data.
+//! database. Every write first takes the lock (`BEGIN IMMEDIATE`), so it waits for other processes only for a limited
+//! time and is never based on outdated data.
 
 mod blobs;
 mod documents;
@@ -204,7 +204,7 @@ fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::
     }
 }
 
-/// Syncs a folder, so that its entries survive a power loss.
+/// Syncs a folder so that its entries survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     fs::File::open(path)?.sync_all()

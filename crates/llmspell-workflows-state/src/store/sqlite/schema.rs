@@ -68,7 +68,7 @@ pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connect
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite_error)?;
-    // Another process may have migrated the database meanwhile.
+    // Another process may have migrated the database in the meantime.
     let version = version(path, &transaction)?;
     if version > VERSION {
         let (found, known) = (version as u64, VERSION as u64);
