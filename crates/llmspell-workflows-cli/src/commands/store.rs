@@ -1,4 +1,4 @@
-//! Maintenance of the store.
+//! Commands that maintain the store.
 
 use std::path::PathBuf;
 
