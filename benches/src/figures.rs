@@ -1,4 +1,4 @@
-//! Rounds, medians and the table of results.
+//! Measures rounds, computes medians and prints the table of results.
 
 use std::time::{Duration, Instant};
 

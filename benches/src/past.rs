@@ -40,7 +40,7 @@ fn forks(runtime: &Runtime, report: &mut Report) {
     );
 }
 
-/// Returns a run of `count` iterations that has ended.
+/// Returns an ended run of `count` iterations.
 fn ended(runtime: &Runtime, executor: &Executor, count: usize) -> KnownRun {
     let over = LoopSource::Range { start: json!(0), end: json!(count), step: json!(1) };
     let sum = Step::set("sum", Map::from_iter([("sum".to_owned(), json!("{{ (state.sum || 0) + loop.item }}"))]));

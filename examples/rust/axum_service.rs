@@ -85,7 +85,7 @@ impl Orders {
     }
 }
 
-/// Reports a run whose journal fails; every other result is recorded in the journal.
+/// Reports the error if the run's journal fails; every other result is recorded in the journal.
 fn report_error(run: RunHandle) {
     let id = run.id();
     tokio::spawn(async move {

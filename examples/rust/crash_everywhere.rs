@@ -1,4 +1,4 @@
-//! A test that crashes a workflow at every boundary at which a process can die.
+//! A test that crashes a workflow at every boundary where a process can die.
 //!
 //! ```console
 //! $ cargo test --example crash_everywhere

@@ -1,4 +1,4 @@
-//! Finds the public error types of the libraries that have no code, that is, no method or field `code`.
+//! Finds the libraries' public error types without a `code` method or field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::codes::{krate, sources, type_name};
 /// A crate and the name of a type in it.
 type TypeKey = (String, String);
 
-/// Returns every public error type of a library that has no code.
+/// Returns every public library error type without a code.
 pub(crate) fn errors_without_code() -> Vec<String> {
     let mut public: BTreeMap<TypeKey, String> = BTreeMap::new();
     let (mut errors, mut coded) = (BTreeSet::<TypeKey>::new(), BTreeSet::<TypeKey>::new());

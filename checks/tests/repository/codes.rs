@@ -2,7 +2,7 @@
 //!
 //! Codes are the values of parameters, fields and variables named `code` with a string type. The first pass over the
 //! source collects the functions with such parameters, the second the values passed to them. A value that is neither a
-//! literal nor from a known source is an error, so that no code is missed.
+//! literal nor from a known source is an error; otherwise, codes could be missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use syn::{
 
 use crate::support::{files, text};
 
-/// Files in which `code` means something else, so that its values need not be literals.
+/// Files in which `code` means something else, so its values need not be literals.
 const OTHER_MEANINGS: [(&str, &str); 4] = [
     ("llmspell-workflows-basic/src/expr/token.rs", "the number of a character"),
     ("llmspell-workflows-cli/src/output.rs", "a color of the terminal"),
@@ -69,8 +69,8 @@ struct CodeParameters {
     owner: String,
     arguments: HashMap<(String, String, String), usize>,
     methods: HashMap<(String, String), usize>,
-    /// Functions without a code parameter; if another function of the same name has one, only values that look like
-    /// codes count.
+    /// Functions without a code parameter; if another function with the same name has one, only values that look
+    /// like codes count.
     ambiguous: HashSet<(String, String, String)>,
     closures: HashMap<(String, String), usize>,
     /// The values of string constants.
@@ -133,7 +133,7 @@ impl Visit<'_> for CodeParameters {
     }
 }
 
-/// Stands for the type of a method, because the type of the receiver is not known at the call.
+/// Stands for the type that a method belongs to, because the type of the receiver is not known at the call.
 const METHOD: &str = ".";
 
 /// Second pass: collects the values passed as codes.

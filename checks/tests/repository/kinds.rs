@@ -61,6 +61,6 @@ fn step_kinds_are_named_in_few_places() {
         // At least the variant, the row and the plan of the kind name it.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
-        assert_none(&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));
+        assert_none(&too_many, &format!("more than {} lines outside its own files name `{name}`", kind.places_max));
     }
 }

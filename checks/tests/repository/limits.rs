@@ -28,8 +28,8 @@ fn limits_page_is_up_to_date() {
     let expressions = constants("crates/llmspell-workflows-basic/src/expr/limits.rs", |_| true);
     section(&mut page, "Expressions", "Fixed.", expressions);
     let definitions = constants("crates/llmspell-workflows-definition/src/limits.rs", |_| true);
-    section(&mut page, "Definitions as text", "Fixed.", definitions);
-    section(&mut page, "Policy of tools", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
+    section(&mut page, "Definitions in YAML and JSON", "Fixed.", definitions);
+    section(&mut page, "Tool policy", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Tools", "Fixed.", tools);
@@ -74,7 +74,7 @@ fn policy() -> Vec<[String; 3]> {
         .collect()
 }
 
-/// Returns the numeric constants of a file whose names `is_limit` accepts.
+/// Returns the numeric constants in the file at `path` for whose names `is_limit` returns true.
 fn constants(path: &str, is_limit: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
     let file = syn::parse_file(&text(path)).unwrap();
     let constants = file.items.into_iter().filter_map(|item| match item {

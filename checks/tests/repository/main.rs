@@ -1,4 +1,4 @@
-//! Tests of the repository itself.
+//! Tests that check the repository itself.
 //!
 //! Each file checks one thing: dependencies between crates, the form of source files, a page per error code, generated
 //! pages, links, examples, manifests. `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` updates the generated

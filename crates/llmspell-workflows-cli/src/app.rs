@@ -55,7 +55,7 @@ impl App {
     /// Waits for `operation`, which does not drive a run.
     ///
     /// # Errors
-    /// If the operation fails, or the async runtime cannot be started.
+    /// Returns an error if the operation fails or the async runtime cannot be started.
     pub(crate) fn wait<T>(&self, operation: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
         let runtime = match self.runtime.get() {
             Some(runtime) => runtime,
@@ -71,7 +71,7 @@ impl App {
     /// Returns the configuration.
     ///
     /// # Errors
-    /// If the configuration cannot be read or is invalid.
+    /// Returns an error if the configuration cannot be read or is invalid.
     pub(crate) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(Clone::clone)
     }

@@ -11,7 +11,7 @@ use crate::{Exit, Failure};
 /// any depth, that are not tests.
 ///
 /// # Errors
-/// If a folder cannot be read or contains no definition.
+/// Returns an error if a folder cannot be read or contains no definition.
 pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "workflow", &|name| {
         // JSON files in a folder are mostly data.
@@ -22,7 +22,7 @@ pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// Returns the test files in `given`, found like [`definitions`].
 ///
 /// # Errors
-/// If a folder cannot be read or contains no test.
+/// Returns an error if a folder cannot be read or contains no test.
 pub(crate) fn tests(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "test", &is_test)
 }

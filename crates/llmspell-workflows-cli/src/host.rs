@@ -10,7 +10,7 @@ use crate::{Exit, Failure, config::Settings};
 /// Builds the tools under the policy of `settings`.
 ///
 /// # Errors
-/// If a folder that tools may use cannot be opened, or a host rule is invalid.
+/// Returns an error if a folder that tools may use cannot be opened or a host rule is invalid.
 pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
     Ok(Arc::new(registry(Arc::new(settings.policy.clone()))?))
 }
@@ -18,7 +18,7 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
 /// Returns a builder for an engine with every activity of this program, the environment and the secrets.
 ///
 /// # Errors
-/// If a folder that tools may use cannot be opened, or a host rule is invalid.
+/// Returns an error if a folder that tools may use cannot be opened or a host rule is invalid.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
     // Definitions declare the variables they read; the others are never used.
     let env =
@@ -30,7 +30,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
 /// Like [`engine`], but without the environment and the secrets of this machine.
 ///
 /// # Errors
-/// If a folder that tools may use cannot be opened, or a host rule is invalid.
+/// Returns an error if a folder that tools may use cannot be opened or a host rule is invalid.
 pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
     let policy = Arc::new(settings.policy.clone());
     // The tools are built only when a definition uses one, so their settings are checked here.
@@ -46,7 +46,7 @@ pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failur
 /// Starts the async runtime for a run.
 ///
 /// # Errors
-/// If the system cannot start its threads.
+/// Returns an error if the operating system cannot start the runtime's threads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().build().map_err(|error| no_runtime(&error))
@@ -59,7 +59,7 @@ pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
 /// Checks that every secret of `definition` has a value.
 ///
 /// # Errors
-/// If a secret has no value; the help says how to set it.
+/// Returns an error if a secret has no value; its help says how to set the secret.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
     let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
     missing.map_or(Ok(()), |name| {

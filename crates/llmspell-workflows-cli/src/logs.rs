@@ -66,7 +66,7 @@ pub(crate) fn directives(verbosity: u8) -> Option<String> {
 /// with `TARGET`.
 ///
 /// # Errors
-/// If a level is unknown; the message lists the levels.
+/// Returns an error if a level is unknown; the message lists the levels.
 pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
     let mut targets = Targets::new();
     for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {

@@ -38,7 +38,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// A meaning that is shown as a color; the text also conveys it without the color.
+/// A meaning that is shown as a color; the text conveys it without the color too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Good,
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_is_found_in_invalid_arguments() {
+    fn format_is_found_even_in_invalid_arguments() {
         for (arguments, expected) in [
             (vec!["spellflow", "rnu", "-o", "json"], Some(Format::Json)),
             (vec!["spellflow", "-ojson"], Some(Format::Json)),

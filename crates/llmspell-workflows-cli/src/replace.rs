@@ -12,7 +12,7 @@ use std::{
 /// link.
 ///
 /// # Errors
-/// If the temporary file cannot be written or renamed; `file` is then unchanged.
+/// Returns an error if the temporary file cannot be written or renamed; `file` is then unchanged.
 pub(crate) fn replace(file: &Path, text: &str) -> io::Result<()> {
     let target = fs::canonicalize(file)?;
     let permissions = fs::metadata(&target)?.permissions();

@@ -50,7 +50,7 @@ impl Screen {
     /// Writes `text`, which ends with a line break, in place of the drawing; the next [`draw`](Self::draw) restores it.
     ///
     /// # Errors
-    /// If standard error cannot be written.
+    /// Returns an error if standard error cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
         self.term.clear_last_lines(std::mem::take(&mut self.drawn))?;
         self.term.write_str(text)?;

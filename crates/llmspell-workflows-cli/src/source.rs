@@ -23,7 +23,7 @@ impl Source {
     /// Reads `file`; `-` is standard input.
     ///
     /// # Errors
-    /// If the file does not exist, cannot be read, is too large or is not UTF-8.
+    /// Returns an error if the file does not exist, cannot be read, is too large or is not UTF-8.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let (name, bytes) = if file.as_os_str() == "-" {
             let name = "standard input";
@@ -60,7 +60,7 @@ impl Source {
     /// Parses the definition and validates it with `engine`.
     ///
     /// # Errors
-    /// If the definition is invalid; all problems are reported together.
+    /// Returns an error if the definition is invalid; all problems are reported together.
     pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
         self.examine(engine).map_err(Failure::invalid)
     }

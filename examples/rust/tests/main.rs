@@ -1,4 +1,4 @@
-//! The Rust examples behave as `examples/README.md` says; each runs as a process.
+//! The Rust examples behave as `examples/README.md` says; each runs in a separate process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 

@@ -157,7 +157,7 @@ fn readable(folder: &Path) -> io::Result<()> {
     fs::read_dir(within(folder)).map(drop)
 }
 
-/// Creates and removes a file, because permissions alone do not tell whether a folder is writable.
+/// Creates and removes a file, because permissions alone do not show whether a folder is writable.
 fn writable(folder: &Path) -> io::Result<()> {
     let probe = within(folder).join(format!(".spellflow-doctor-{}", std::process::id()));
     fs::OpenOptions::new().write(true).create_new(true).open(&probe)?;

@@ -33,7 +33,7 @@ pub(crate) struct Fmt {
 impl Fmt {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let mut files = Vec::new();
-        // Read all files before writing any, so that an invalid file prevents every change.
+        // All files are read before any is written, so an invalid file prevents every change.
         for file in definitions(&self.files)? {
             let source = Source::read(&file)?;
             let document = read(&source.text, &source.name, &StepTypes::new()).map_err(Failure::invalid)?;

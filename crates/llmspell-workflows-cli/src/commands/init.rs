@@ -61,7 +61,7 @@ impl Init {
     }
 }
 
-/// Creates a file, which must not exist, and its parent folders.
+/// Creates a file, which must not exist yet, and its parent folders.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| Failure::file("create", folder, &error))?;

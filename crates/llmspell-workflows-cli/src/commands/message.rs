@@ -1,4 +1,4 @@
-//! Messages to runs, in whichever process they run.
+//! Commands that send messages to runs, whichever process is running them.
 
 use clap::Args;
 use llmspell_workflows_advanced::{Delivery, KnownRun, Message};

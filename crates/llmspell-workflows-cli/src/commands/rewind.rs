@@ -30,10 +30,10 @@ pub(crate) struct Retry {
     /// Retry only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
     workflow: Option<String>,
-    /// The first step to run again: its path or a unique suffix of it; by default the failed steps.
+    /// The first step to run again: its path or a unique suffix of it; by default, the failed steps.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
-    /// The input of that step, in JSON; by default, it is made from the parameters of the step.
+    /// The input of that step, in JSON; by default, it is computed from the step's parameters.
     #[arg(long, value_name = "JSON", requires = "from", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct Fork {
     /// The first step to run again: its path or a unique suffix of it.
     #[arg(long, value_name = "PATH")]
     from: String,
-    /// The input of that step, in JSON; by default, it is made from the parameters of the step.
+    /// The input of that step, in JSON; by default, it is computed from the step's parameters.
     #[arg(long, value_name = "JSON", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Maintenance of the store.
+//! Commands that maintain the store.
 
 use std::path::PathBuf;
 
@@ -44,10 +44,10 @@ struct Verify {}
 #[command(before_help = "Examples:\n  spellflow store compact")]
 struct Compact {}
 
-/// Copies the store to a new folder; runs may continue meanwhile.
+/// Copies the store to a new folder; runs can continue during the copy.
 ///
-/// The copy is itself a store: use it with `--store DIR`. To restore a lost store, copy the backup in its place; its
-/// runs can then be resumed.
+/// The copy is itself a store: use it with `--store DIR`. To restore a lost store, copy the backup to the store's path;
+/// its runs can then be resumed.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store backup /backups/monday\n  \
     spellflow runs list --store /backups/monday\n  cp -R /backups/monday .spellflow   # restore")]

@@ -44,7 +44,7 @@ struct FileReport {
     file: String,
     workflow: Option<String>,
     cases: Vec<CaseReport>,
-    /// The problem of the file or its workflow, if the cases could not run.
+    /// The problem with the file or its workflow, if the cases could not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<serde_json::Value>,
 }

@@ -45,7 +45,7 @@ impl Config {
     /// Reads and merges all layers.
     ///
     /// # Errors
-    /// If a file cannot be read, or a key or value is invalid.
+    /// Returns an error if a file cannot be read, or a key or value is invalid.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let mut values = layers::defaults();
         for file in layers::files(global.config.as_deref())? {

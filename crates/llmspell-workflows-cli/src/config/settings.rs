@@ -72,7 +72,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "log",
         Kind::Filter,
-        "What to log to standard error: a level for all targets, and `TARGET=LEVEL` for single targets; by default, \
+        "What to log to standard error: a level for all targets, and `TARGET=LEVEL` for individual targets; by default, \
          warnings and errors",
     ),
     setting("log_format", Kind::Choice(&["text", "json"]), "The format of log lines").with_default("text"),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_key_suggests_the_nearest() {
+    fn unknown_key_suggests_the_nearest_key() {
         for (key, expected) in [
             ("ouput", Some("output")),
             ("tools.host", Some("tools.hosts")),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcard_matches_one_name() {
+    fn wildcard_matches_exactly_one_name() {
         assert_eq!(find("secrets.TOKEN.env").map(|setting| setting.key), Some("secrets.*.env"));
         assert!(find("secrets.TOKEN").is_none());
         assert_eq!(find("tools.hosts").and_then(Setting::variable).as_deref(), Some("SPELLFLOW_TOOLS_HOSTS"));

@@ -4,7 +4,7 @@ use llmspell_workflows_advanced::{ExecutorError, RewindError};
 
 use crate::{Exit, Failure, commands::run::input, difference};
 
-/// The help text for records in another format version.
+/// The help text for records in a different format version.
 const OTHER_FORMAT: &str = "use the version of spellflow that wrote them, or another folder with `--store`";
 
 /// Converts `error` to a failure with its code, its exit code and a helpful command.

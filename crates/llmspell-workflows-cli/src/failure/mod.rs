@@ -34,12 +34,12 @@ impl Failure {
         Self { exit, code, message, help: None, retryable: false, diagnostics: None }
     }
 
-    /// Invalid arguments.
+    /// Creates a failure for invalid arguments.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }
 
-    /// The file `path` could not be read or written (`action` is the verb).
+    /// Creates a failure for a file that could not be read or written; `action` is the verb, such as `read`.
     pub(crate) fn file(action: &str, path: &Path, error: &io::Error) -> Self {
         let (exit, code) = match error.kind() {
             io::ErrorKind::NotFound => (Exit::NotFound, "file_not_found"),
@@ -48,7 +48,7 @@ impl Failure {
         Self::new(exit, code, format!("could not {action} `{}`: {error}", path.display()))
     }
 
-    /// An invalid definition.
+    /// Creates a failure for an invalid definition.
     pub(crate) fn invalid(diagnostics: Diagnostics) -> Self {
         let errors = diagnostics.list().len() + diagnostics.omitted();
         let noun = if errors == 1 { "problem" } else { "problems" };
@@ -63,7 +63,7 @@ impl Failure {
         self
     }
 
-    /// `{"error": {code, message, help, retryable}}`, with the diagnostics of an invalid file.
+    /// Returns `{"error": {code, message, help, retryable}}`, with the diagnostics of an invalid file.
     pub(crate) fn to_json(&self) -> Value {
         let mut error = json!({
             "code": self.code, "message": self.message, "help": self.help, "retryable": self.retryable,

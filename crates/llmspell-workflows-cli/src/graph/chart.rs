@@ -155,7 +155,8 @@ impl Pen {
         items
     }
 
-    /// Draws one step. With `shows_condition`, its box contains its condition, because no arrow to it can.
+    /// Draws one step. With `shows_condition`, its box contains its condition, because no arrow to it shows the
+    /// condition.
     fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
         let mut lines = vec![step.id.clone()];
         lines.extend(step.name.clone().filter(|name| *name != step.id));

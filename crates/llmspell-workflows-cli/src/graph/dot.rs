@@ -86,7 +86,7 @@ fn arrow(out: &mut String, edge: &Edge, ends: &HashMap<String, Ends>) {
     writeln!(out, "  {from} -> {to}{settings};").expect("writing to a String cannot fail");
 }
 
-/// Quotes a text; line breaks become `\n`, other control characters become spaces.
+/// Quotes a string; line breaks become `\n`, other control characters become spaces.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {

@@ -31,7 +31,7 @@ fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec
     Block { name: name.into(), order, when, when_holds: None, steps }
 }
 
-/// Returns whether a choice takes its default list; `others` says for each other list whether it is taken, if known.
+/// Returns whether a choice takes its default list; `others` states whether each other list is taken, if known.
 fn no_other(others: &[Option<bool>]) -> Option<bool> {
     if others.contains(&Some(true)) {
         return Some(false);

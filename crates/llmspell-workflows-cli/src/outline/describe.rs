@@ -34,10 +34,10 @@ fn repetition(inner: &Loop) -> String {
     let mut words = match &inner.over {
         LoopSource::Items(items) => format!("loop over {}", shown(items)),
         LoopSource::Range { start, end, step } if *step == json!(1) => {
-            format!("loop from {} to before {}", shown(start), shown(end))
+            format!("loop from {} to {} (exclusive)", shown(start), shown(end))
         }
         LoopSource::Range { start, end, step } => {
-            format!("loop from {} to before {} by {}", shown(start), shown(end), shown(step))
+            format!("loop from {} to {} (exclusive) in steps of {}", shown(start), shown(end), shown(step))
         }
         LoopSource::While(condition) => format!("loop while {condition}"),
     };
@@ -90,7 +90,7 @@ pub(super) fn retry_words(retry: &Value) -> String {
     }
 }
 
-/// Converts a retry policy for programs, with durations as strings.
+/// Converts a retry policy to JSON for programs, with durations as strings.
 pub(super) fn retry_data(retry: &Retry) -> Value {
     let delay = |duration| Delay::Fixed(duration).to_string();
     json!({

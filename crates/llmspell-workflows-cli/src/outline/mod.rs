@@ -100,7 +100,7 @@ pub(crate) enum Order {
 
 /// Facts known before a run, in addition to the definition.
 pub(crate) struct Known<'k> {
-    /// The steps that each step of a graph waits for, by path; without an entry, a step waits for its dependencies.
+    /// The steps that each step of a graph waits for, by path; a step without an entry waits for its dependencies.
     pub(crate) waits: BTreeMap<String, Vec<String>>,
     /// Returns the value of a condition, if the input decides it.
     pub(crate) decide: &'k dyn Fn(&str) -> Option<bool>,

@@ -136,7 +136,7 @@ fn ways(entry: &Entry, order: Order, branches: Branches) -> Vec<Row> {
     entry.next.iter().map(way).collect()
 }
 
-/// Joins the lines of a text into a single line.
+/// Joins the lines of `text` into a single line.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

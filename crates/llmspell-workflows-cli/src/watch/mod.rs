@@ -46,7 +46,7 @@ pub(crate) enum Event<'e> {
     Counted { path: &'e Place, total: usize },
 }
 
-/// The location of a step: its path, preceded by the paths of the `workflow` steps around its run.
+/// The location of a step: its path, preceded by the paths of the `workflow` steps that enclose its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place(Vec<StepPath>);
 

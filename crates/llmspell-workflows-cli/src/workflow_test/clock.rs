@@ -52,7 +52,7 @@ impl IdleClock {
         }
         let later = state.waiting.split_off(&(next, u64::MAX));
         for (_, waiter) in std::mem::replace(&mut state.waiting, later) {
-            // The receiver may have been dropped meanwhile.
+            // The receiver may have been dropped in the meantime.
             let _ = waiter.send(());
         }
     }

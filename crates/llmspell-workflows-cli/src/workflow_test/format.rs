@@ -42,7 +42,7 @@ pub(super) struct MockEntry {
 /// The steps that a mock applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all of a kind.
+    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all activities of a kind.
     Activity { kind: String, name: String },
     /// The steps whose path matches this pattern.
     Step(Pattern),

@@ -1,4 +1,4 @@
-//! Tests of workflows in YAML, which `spellflow test` runs.
+//! Workflow tests written in YAML, run by `spellflow test`.
 //!
 //! [`File`] is the content of a test file; reading it reports all problems together. [`run()`] runs each case in its
 //! own engine, where [`Mocks`] replace activities and a clock skips idle time. [`compare`] finds the differences

@@ -26,7 +26,7 @@ impl Pattern {
         }
     }
 
-    /// Returns whether the pattern may match a step of a definition, whose `path` has no iterations.
+    /// Returns whether the pattern can match the step at `path`, a path in a definition and thus without iterations.
     pub(super) fn may_match(&self, path: &str) -> bool {
         // Iterations and generations are only known in a run.
         self.matches_text(path) || Self(without_suffixes(&self.0)).matches_text(&without_suffixes(path))

@@ -14,7 +14,7 @@ impl File {
     /// Reads a test file; diagnostics refer to it as `source_name`.
     ///
     /// # Errors
-    /// If the file is invalid; all problems are reported together.
+    /// Returns an error if the file is invalid; all problems are reported together.
     pub(crate) fn read(text: &str, source_name: &str) -> Result<(Self, Plain), Diagnostics> {
         let plain = Plain::read(text, source_name)?;
         let mut reader = Reader::default();

@@ -150,7 +150,7 @@ fn run_case(
         .env(pairs(&file.env))
         .secrets(pairs(&file.secrets))
         .build();
-    // A single thread, so that the clock can tell when the runtime is idle.
+    // The runtime has a single thread, so the clock can detect when the runtime is idle.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime =
         builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;

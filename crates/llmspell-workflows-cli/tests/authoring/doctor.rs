@@ -38,7 +38,7 @@ fn doctor_checks_keys_without_printing_them() {
 }
 
 #[test]
-fn broken_setup_fails() {
+fn doctor_fails_on_a_broken_setup() {
     let sandbox = Sandbox::with("spellflow.toml", "[tools]\nread_roots = [\"gone\"]\n");
     let ran = sandbox.run(&["doctor", "-o", "json"]);
     assert_eq!(ran.code, 1);

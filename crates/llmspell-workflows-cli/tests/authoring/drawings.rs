@@ -1,4 +1,4 @@
-//! `graph` and `schema`.
+//! Tests for `spellflow graph` and `spellflow schema`.
 
 use crate::support::Sandbox;
 
@@ -35,7 +35,7 @@ finally:
 "#;
 
 #[test]
-fn every_format_is_deterministic() {
+fn every_format_produces_the_same_text_each_time() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);
     for format in ["mermaid", "dot", "ascii"] {
         let ran = sandbox.run(&["graph", "flow.yaml", "--format", format]).ok();

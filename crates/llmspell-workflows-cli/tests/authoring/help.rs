@@ -1,4 +1,4 @@
-//! Help, completions, manual pages.
+//! Tests for help, completions and manual pages.
 
 use crate::support::Sandbox;
 
@@ -27,7 +27,7 @@ fn help_shows_examples_first() {
 }
 
 #[test]
-fn unknown_command_suggests_the_nearest() {
+fn unknown_command_suggests_the_nearest_command() {
     let ran = Sandbox::new().run(&["validte", "x"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("'validate'"), "{ran:?}");

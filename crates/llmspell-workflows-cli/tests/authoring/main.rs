@@ -1,4 +1,4 @@
-//! Tests of the commands for writing workflows, in real processes.
+//! Tests for the commands that help write workflows; each test runs `spellflow` in separate processes.
 
 mod doctor;
 mod drawings;

@@ -1,4 +1,4 @@
-//! Output that cannot be written, and special files.
+//! Tests for output that cannot be written, and for special files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 

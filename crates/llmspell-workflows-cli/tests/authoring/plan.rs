@@ -30,7 +30,7 @@ fn plan_shows_steps_without_running_them() {
 }
 
 #[test]
-fn inputs_without_declarations_are_found_in_expressions() {
+fn undeclared_inputs_are_found_in_expressions() {
     let flow = "name: f\nsteps:\n  - {id: a, type: set, params: {who: '{{ user.name }}', how: \"{{ tone || 'kind' }}\"}}\n  \
         - {id: b, type: set, params: {x: '{{ input.place }} {{ a.who }}'}}\n";
     let sandbox = Sandbox::with("f.yaml", flow);

@@ -1,4 +1,4 @@
-//! `init` and `new`.
+//! Tests for `spellflow init` and `spellflow new`.
 
 use crate::support::Sandbox;
 

@@ -24,7 +24,7 @@ fn tools_show_accepts_names_and_aliases() {
 }
 
 #[test]
-fn unknown_tool_suggests_the_nearest() {
+fn unknown_tool_suggests_the_nearest_tool() {
     let sandbox = Sandbox::new();
     for arguments in [["tools", "show"], ["tools", "call"]] {
         let ran = sandbox.run(&[arguments.as_slice(), &["text_sumarizer", "-o", "json"]].concat());

@@ -29,7 +29,7 @@ fn all_problems_are_reported_together() {
 }
 
 #[test]
-fn valid_file_suggests_the_next_command() {
+fn validate_suggests_the_next_command_for_a_valid_file() {
     let sandbox = Sandbox::with("good.yaml", GOOD);
     insta::assert_snapshot!(sandbox.run(&["validate", "good.yaml"]).all(), @r"
     exit 0
@@ -77,7 +77,7 @@ fn folders_and_standard_input_are_validated() {
 }
 
 #[test]
-fn missing_files_exit_with_not_found_and_suggest_a_name() {
+fn missing_file_is_reported_as_not_found_with_a_similar_name() {
     let sandbox = Sandbox::with("good.yaml", GOOD);
     let ran = sandbox.run(&["validate", "goood.yaml"]);
     assert_eq!(ran.code, 4);

@@ -1,4 +1,4 @@
-//! `spellflow test`.
+//! Tests for `spellflow test`.
 
 use crate::support::Sandbox;
 
@@ -67,7 +67,7 @@ fn failed_cases_show_expected_and_actual_values() {
       calls: {search: 2}
 ",
     );
-    // A step that does not exist in the definition makes the file invalid.
+    // An expectation about a step that the definition does not contain makes the file invalid.
     let ran = sandbox.run(&["test", "flow.test.yaml", "-o", "json"]);
     assert_eq!(ran.code, 3);
     assert_eq!(ran.json()["files"][0]["error"]["files"][0]["diagnostics"][0]["code"], "unknown_step");
@@ -184,7 +184,7 @@ fn examples_in_the_guide_pass() {
 }
 
 #[test]
-fn missing_test_file_exits_with_not_found() {
+fn missing_test_file_is_reported_as_not_found() {
     let ran = Sandbox::new().run(&["test", "nobody.test.yaml", "-o", "json"]);
     assert_eq!((ran.code, &ran.json()["files"][0]["error"]["code"]), (4, &serde_json::json!("file_not_found")));
 }

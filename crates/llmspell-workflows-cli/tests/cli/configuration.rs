@@ -1,4 +1,4 @@
-//! The sources of settings, and their precedence.
+//! Tests for the sources of settings and their precedence.
 
 use crate::support::{CommandOutput, Sandbox};
 

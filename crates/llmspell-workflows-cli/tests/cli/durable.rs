@@ -1,4 +1,4 @@
-//! Durable runs: real processes that are killed, and runs that resume where they stopped.
+//! Durable runs in processes that are killed: the runs resume where they stopped.
 
 use std::{
     fs,
@@ -91,7 +91,7 @@ impl Kill {
         assert_eq!(shown.code, 0, "{}{}", shown.stdout, shown.stderr);
         let shown = shown.json();
         let completed = shown["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "completed");
-        // A retried step has another generation, but writes the same line.
+        // A retried step has a different generation, but writes the same line.
         let paths = completed.map(|step| step["path"].as_str().unwrap().split('~').next().unwrap());
         let completed = paths.filter(|path| STEPS.contains(path)).map(str::to_owned).collect();
         (shown["status"] != "completed").then_some(Self { completed, effects })
@@ -164,7 +164,7 @@ fn survives_kills(journal: &str) {
         assert_eq!((&shown["status"], &shown["error"]), (&json!("completed"), &Value::Null));
         killed += kills.len();
     }
-    assert!(acknowledged > killed, "most kills happen after an acknowledged completion");
+    assert!(acknowledged > killed, "most kills must happen after an acknowledged completion");
     let took = began.elapsed().as_secs_f64();
     println!(
         "{journal}: {killed} kills over {seed} runs (seeds 1 to {seed}), {acknowledged} acknowledged completions checked, {took:.1} s"

@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 #[test]
 fn every_example_runs() {
     let files = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
-    // Examples that need the network are covered by their own tests, see below.
+    // Examples that need the network are covered by their own tests; see below.
     let is_one = |path: &PathBuf| {
         let name = path.display().to_string();
         name.ends_with(".yaml") && !name.ends_with(".test.yaml") && !needs_network(path)

@@ -1,4 +1,4 @@
-//! Ctrl-C in a real process, and the end of the processes of steps.
+//! Ctrl-C, timeouts and the end of a step stop the processes that the step started.
 
 use std::{
     fs,
@@ -50,10 +50,14 @@ impl RunningCommand {
         }
     }
 
-    /// Returns the exit code, once no process of the step is left.
+    /// Waits until no process of the step is left, and returns the exit code.
     fn end(self) -> Option<i32> {
         let code = exit_code(self.child);
-        assert_eq!(self.alive.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected), "a process is left");
+        assert_eq!(
+            self.alive.recv_timeout(TIMEOUT),
+            Err(RecvTimeoutError::Disconnected),
+            "a process of the step is still running"
+        );
         code
     }
 }
@@ -110,7 +114,7 @@ fn background_processes_end_with_their_step() {
     assert_eq!(RunningCommand::start(&sandbox, &[]).end(), Some(0));
 }
 
-/// Starts a durable run whose step reports that it is running and waits for a line in the pipe `tell`.
+/// Starts a durable run whose step reports that it is running and waits for a line from the pipe `tell`.
 fn durable(sandbox: &Sandbox) -> (Terminal, Receiver<String>) {
     let alive = sandbox.pipe("alive");
     sandbox.make_pipe("tell");

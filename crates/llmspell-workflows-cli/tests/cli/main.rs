@@ -1,4 +1,4 @@
-//! Tests of the real program, in real processes.
+//! Tests that run the compiled `spellflow` program in separate processes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod configuration;

@@ -74,7 +74,7 @@ fn retry_from_a_loop_step_accepts_a_new_input() {
 }
 
 #[test]
-fn fork_from_a_loop_step_keeps_the_original_run_unchanged() {
+fn fork_from_a_loop_step_leaves_the_original_run_unchanged() {
     let (sandbox, run) = completed();
     let before = show(&sandbox, &run);
     let forked = sandbox.run(&["fork", &run, "--from", "/main/both/left/each[1]/work", "-o", "json"]);
@@ -106,7 +106,7 @@ fn ambiguous_step_is_rejected_with_all_candidates() {
     assert_eq!(ambiguous, format!("error: `work` could be any of {all}\n"));
 }
 
-/// A fork does not take over events of the original run after the forked step; it waits for new ones.
+/// A fork does not inherit events that the original run received after the forked step; it waits for new ones.
 #[test]
 fn fork_keeps_earlier_events_and_waits_for_new_ones() {
     let steps = "[{id: a, event: go}, {id: b, event: go}, {id: c, type: shell, command: 'echo c >> effects'}]";

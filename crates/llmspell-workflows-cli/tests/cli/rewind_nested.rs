@@ -31,7 +31,7 @@ steps:
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";
 
-/// Work 1.1 fails if a file `bad` exists; if a file `hold` exists, it waits for a line in the pipe `tell`.
+/// Work 1.1 fails if a file `bad` exists; if a file `hold` exists, it waits for a line from the pipe `tell`.
 const INNER: &str = "
 name: inner
 inputs: {n: {type: integer}}
@@ -62,7 +62,7 @@ steps:
 /// The path of the sub-workflow of the second iteration.
 const SUB: &str = "/main/both/left/each[1]/sub";
 
-/// The effects of the third iteration and after the loop.
+/// The effects of the third iteration and of the steps after the loop.
 const REST: &str = "before 2, begin 2, work 2.0, note 2.0, work 2.1, note 2.1, two 2, end 2, after 2, last";
 
 const INSTEAD: &str = r#"{"command": "echo instead >> effects"}"#;
@@ -92,7 +92,7 @@ fn completed() -> (Sandbox, String) {
     (sandbox, run)
 }
 
-/// Returns a run that failed in work 1.1, which will not fail again.
+/// Returns a run that failed in work 1.1; this step will not fail again.
 fn failed() -> (Sandbox, String) {
     let sandbox = sandbox().file("bad", "");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
@@ -128,7 +128,7 @@ fn snapshots_by(commands: &[&str], sandbox: &Sandbox, ids: &[String]) -> Vec<Str
     snapshots
 }
 
-/// Returns steps from which to fork a completed run, each with an optional input and the effects of the fork.
+/// Returns the steps from which a completed run is forked, each with an optional input and the effects of the fork.
 fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
     let rest = |own: &str| effects(&[own, REST]);
     vec![
@@ -157,7 +157,7 @@ fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
 }
 
 #[test]
-fn fork_runs_the_step_and_later_steps_and_keeps_old_runs_unchanged() {
+fn fork_reruns_the_chosen_and_later_steps_and_leaves_old_runs_unchanged() {
     let (sandbox, run) = completed();
     let old = runs(&sandbox, None);
     assert_eq!(old.len(), 4);
@@ -206,7 +206,7 @@ fn retry_reruns_the_nested_failed_step_and_later_steps() {
 #[test]
 fn retry_from_a_nested_step_accepts_a_new_input() {
     for (from, input, expected) in points() {
-        // These steps have not started, or are unrelated to the failure.
+        // These steps had not started, or are unrelated to the failure.
         if from.contains("each[2]") || from == "each[1]/after" || from == "right" {
             continue;
         }
@@ -226,7 +226,7 @@ fn retry_from_a_nested_step_accepts_a_new_input() {
     }
 }
 
-/// Tested for the failed step itself, and for a step in a completed sub-workflow.
+/// Covers the failed step itself and a step in a completed sub-workflow.
 #[test]
 fn retry_applies_a_new_input_to_one_step_only() {
     let (sandbox, run) = failed();
@@ -243,14 +243,14 @@ fn retry_applies_a_new_input_to_one_step_only() {
 }
 
 #[test]
-fn rerun_executes_all_steps_and_keeps_old_runs_unchanged() {
+fn rerun_executes_all_steps_and_leaves_old_runs_unchanged() {
     let (sandbox, run) = completed();
     let old = runs(&sandbox, None);
     let before = snapshots(&sandbox, &old);
     assert_eq!(sandbox.run(&["rerun", &run]).code, 0);
     assert_eq!(take_effects(&sandbox), all_effects());
     assert_eq!(runs(&sandbox, Some(&newest_run(&sandbox))).len(), 3);
-    // Only the run of the sub-workflow, with its original input or a new one.
+    // The run of the sub-workflow can be rerun by itself, with its original input or a new one.
     let child = &runs(&sandbox, Some(&run))[2];
     for (inputs, n) in [(&[][..], 2), (&["--input", "n:=7"], 7)] {
         assert_eq!(sandbox.run(&[&["rerun", child][..], inputs].concat()).code, 0);
@@ -286,20 +286,20 @@ pub(crate) fn with_pipes(sandbox: &Sandbox) {
 }
 
 #[test]
-fn killed_run_resumes_at_the_nested_running_step() {
+fn killed_run_resumes_at_the_nested_step_that_was_running() {
     let rest = || effects(&["work 1.1, note 1.1, end 1, after 1", REST]);
     let resumed = |sandbox: &Sandbox, run: &str| {
         let ended = sandbox.run(&["resume", run]);
         assert_eq!((ended.code, take_effects(sandbox)), (0, rest()), "{}", ended.stderr);
     };
-    // The run itself.
+    // Kill and resume the run itself.
     let sandbox = sandbox();
     with_pipes(&sandbox);
     kill_during_work(&sandbox, &["run", "flow.yaml"]);
     let (run, done) = (newest_run(&sandbox), take_effects(&sandbox));
     assert!(done.contains(&"work 1.1".to_owned()) && !done.contains(&"note 1.1".to_owned()), "{done:?}");
     resumed(&sandbox, &run);
-    // A fork of the run, from a nested step.
+    // Kill and resume a fork of the run, from a nested step.
     let old = runs(&sandbox, None);
     let before = snapshots(&sandbox, &old);
     let from = format!("{SUB}/main/forked/one/turn[0]/work");
@@ -307,7 +307,7 @@ fn killed_run_resumes_at_the_nested_running_step() {
     assert_eq!(take_effects(&sandbox), ["instead", "note 1.0", "work 1.1"]);
     resumed(&sandbox, &newest_run(&sandbox));
     assert!(snapshots(&sandbox, &old) == before);
-    // A rerun of the run.
+    // Kill and resume a rerun of the run.
     kill_during_work(&sandbox, &["rerun", &run]);
     take_effects(&sandbox);
     resumed(&sandbox, &newest_run(&sandbox));
@@ -315,7 +315,7 @@ fn killed_run_resumes_at_the_nested_running_step() {
 }
 
 #[test]
-fn killed_retry_resumes_at_the_nested_running_step() {
+fn killed_retry_resumes_at_the_nested_step_that_was_running() {
     let rest = effects(&["work 1.1, note 1.1, end 1, after 1", REST]);
     for (from, first) in [(None, "work 1.1"), (Some("each[1]/sub/main/forked/one/turn[0]/note"), "note 1.0, work 1.1")]
     {

@@ -1,4 +1,4 @@
-//! A second terminal next to a running command: real processes that share one store.
+//! Commands in a second terminal while a run is in progress: the processes share one store.
 
 use std::{fs, io::Write};
 
@@ -14,7 +14,7 @@ steps:
   - {id: after, type: shell, command: 'echo after >> effects'}
 ";
 
-/// The first step reports that it is running, and waits for a line in the pipe `tell`.
+/// The first step reports that it is running, and waits for a line from the pipe `tell`.
 const WORKS: &str = "
 name: works
 steps:
@@ -75,7 +75,7 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
     let line: Value = serde_json::from_str(&jsonl.stdout.recv_timeout(TIMEOUT).unwrap()).unwrap();
     assert_eq!(line, json!({"event": "step", "path": "/main/gate", "status": "waiting", "error": null}));
 
-    // Another run completes meanwhile.
+    // Another run completes in the meantime.
     assert_eq!(sandbox.run(&["run", "other.yaml"]).code, 0);
     let sent = sandbox.run(&["signal", &run[..20], "open", "--data", "{\"by\": \"Ada\"}", "-o", "json"]);
     assert_eq!(sent.json(), json!({"run_id": run, "delivery": "told"}));
@@ -135,8 +135,8 @@ fn cancel_stops_running_and_parked_runs() {
     assert_eq!(show(&sandbox, "@last")["status"], "cancelled");
 }
 
-/// Of two processes that resume the run of a killed process, one resumes it and the other names the owner. Listing runs
-/// meanwhile does not interfere.
+/// If two processes try to resume the run of a killed process, one succeeds and the other names the owner. Listing runs
+/// at the same time does not interfere.
 #[test]
 fn only_one_concurrent_resume_wins() {
     let sandbox = Sandbox::with_flow(WORKS);

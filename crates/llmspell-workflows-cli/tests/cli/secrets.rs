@@ -6,8 +6,8 @@ use crate::support::Sandbox;
 
 const PLANTED: &str = "planted-5ecret-c0ffee";
 
-/// Passes a secret everywhere: to processes that print it, fail with it and are retried, to the state, names and
-/// outputs.
+/// Passes a secret to processes that print it and processes that fail with it and are retried, and puts it into the
+/// state, names and outputs.
 const FLOW: &str = "
 name: leaky
 secrets: [TOKEN]
@@ -55,7 +55,7 @@ fn planted_secret_is_never_stored_or_shown() {
     let sandbox = sandbox();
     let waiting = run(&sandbox, &["run", "flow.yaml", "-o", "jsonl"]);
     assert_eq!(waiting.code, 5, "{}{}", waiting.stdout, waiting.stderr);
-    // The event ends the wait, so that the remaining steps fail and are compensated.
+    // The event ends the wait; the remaining steps then fail and are compensated.
     assert_eq!(run(&sandbox, &["signal", "@last", "go"]).code, 0);
     let ended = run(&sandbox, &["resume", "@last"]);
     assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);

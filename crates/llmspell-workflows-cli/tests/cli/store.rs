@@ -98,7 +98,7 @@ fn backup_of_an_active_store_can_be_resumed_elsewhere() {
         }
         assert_eq!(sandbox.run(&["store", "backup", "copy"]).code, 2);
 
-        // Restore: a copy of the backup in place of the store.
+        // Restore the store by copying the backup to its path.
         let elsewhere = Sandbox::new().file("spellflow.toml", &settings);
         copy(&sandbox.path("copy"), &elsewhere.path(".spellflow"));
         assert_eq!(json_of(&elsewhere, &["store", "verify"])["damage"], json!([]));
@@ -152,12 +152,12 @@ fn verify_reports_every_kind_of_damage() {
     type Damage = fn(&Sandbox);
     let damages: [(&str, Damage, &str); 6] = [
         (
-            "a journal",
+            "a corrupt journal",
             |sandbox| flip(&file_of(sandbox, ".spellflow/log/000001", ".log"), |bytes| find(bytes, b"waits")),
             "synced",
         ),
         (
-            "a journal cut",
+            "a truncated journal",
             |sandbox| {
                 let path = file_of(sandbox, ".spellflow/log/000001", ".log");
                 fs::OpenOptions::new().write(true).open(path).unwrap().set_len(300).unwrap();
@@ -165,12 +165,12 @@ fn verify_reports_every_kind_of_damage() {
             "the file was truncated",
         ),
         (
-            "the archive",
+            "a corrupt archive",
             |sandbox| flip(&sandbox.path(".spellflow/store.db"), |bytes| find(bytes, b"\"closed\"")),
             "checksum",
         ),
         (
-            "a definition",
+            "a changed definition",
             |sandbox| {
                 let path = file_of(sandbox, ".spellflow/definitions", ".json");
                 fs::write(
@@ -182,11 +182,11 @@ fn verify_reports_every_kind_of_damage() {
             "the definition ",
         ),
         (
-            "a definition gone",
+            "a missing definition",
             |sandbox| fs::remove_file(file_of(sandbox, ".spellflow/definitions", ".json")).unwrap(),
             "is missing",
         ),
-        ("the database", |sandbox| flip(&sandbox.path(".spellflow/store.db"), |_| 2), "not a SQLite database"),
+        ("a corrupt database", |sandbox| flip(&sandbox.path(".spellflow/store.db"), |_| 2), "not a SQLite database"),
     ];
     for (name, damage, part) in damages {
         let sandbox = mixed();

@@ -1,4 +1,4 @@
-//! Runs the real `spellflow` in a temporary folder.
+//! Runs the compiled `spellflow` program in a temporary folder.
 
 use std::{
     fs::{self, File},
@@ -107,7 +107,7 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
     receiver
 }
 
-/// Polls until `look` returns a value; there is no delay, because each look starts a process.
+/// Polls until `look` returns a value; there is no delay between polls, because each one starts a process.
 pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -168,7 +168,7 @@ impl Terminal {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
     }
 
-    /// Returns how messages name this process, with a trailing space.
+    /// Returns the name of this process in messages, with a trailing space.
     pub(crate) fn name(&self) -> String {
         format!("process {} ", self.child.id())
     }

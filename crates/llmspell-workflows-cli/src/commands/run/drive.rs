@@ -12,7 +12,7 @@ use tokio::{
 use super::RunDisplay;
 use crate::Failure;
 
-/// The time that a run has to end after it was asked to stop.
+/// The time that a run has to end after it has been asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a view is redrawn.
@@ -21,9 +21,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How driving a run ended.
 pub(crate) enum RunEnd {
     Finished(Box<Finished>),
-    /// The run waits for an event, and this process does not wait with it.
+    /// The run waits for an event, and this process exits instead of waiting.
     Waiting(Wait),
-    /// The outcome of these steps, with their errors, must be resolved manually.
+    /// These steps, listed with their errors, must be resolved manually.
     Stuck(Vec<(String, StepError)>),
     /// The run was stopped and can be resumed.
     Stopped,
@@ -124,7 +124,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
     }
 }
 
-/// Turns a run that the time limit cancelled into a failed run; a run that still completed is unchanged.
+/// Turns a run that the time limit cancelled into a failed run; a run that completed anyway is unchanged.
 fn as_timed_out(finished: Finished, timeout: Duration) -> Finished {
     if finished.status != RunStatus::Cancelled {
         return finished;

@@ -42,7 +42,7 @@ impl Session {
     /// Creates a session with an engine for `settings`.
     ///
     /// # Errors
-    /// If a folder that tools may use cannot be opened, or the async runtime cannot be started.
+    /// Returns an error if a folder that tools may use cannot be opened or the async runtime cannot be started.
     pub(crate) fn new(app: &App, settings: &Settings, wait_options: &WaitOptions) -> Result<Self, Failure> {
         let view = view(*app.output());
         let builder = watched(host::engine(settings)?, view.as_ref());
@@ -79,12 +79,12 @@ impl Session {
     /// Waits for an operation of the executor.
     ///
     /// # Errors
-    /// If the operation fails.
+    /// Returns an error if the operation fails.
     pub(crate) fn wait<T>(&self, operation: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
         self.runtime.block_on(operation).map_err(durable_failure)
     }
 
-    /// Starts each of `runs` with `begin`, drives them one after the other and reports their results. An interrupt also
+    /// Starts each of `runs` with `begin`, drives it and reports its result, one run after the other. An interrupt also
     /// skips the remaining runs.
     pub(crate) fn drive_each(
         &self,

@@ -8,7 +8,7 @@ use crate::{App, Failure, config::Settings, host};
 /// Finds the run named `run`, and creates a session to drive it.
 ///
 /// # Errors
-/// If there is no such run, the configuration is invalid, or [`Session::new`] fails.
+/// Returns an error if there is no such run, the configuration is invalid, or [`Session::new`] fails.
 pub(crate) fn prepare(
     app: &App,
     run: &str,
@@ -23,7 +23,7 @@ pub(crate) fn prepare(
 /// Checks that every secret of the definition of `known` has a value.
 ///
 /// # Errors
-/// If a secret has no value, or the definition is missing from the store.
+/// Returns an error if a secret has no value or the definition is missing from the store.
 pub(crate) fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
     let definition = app.wait(app.home().definition(&known.summary.definition))?;
     host::check_secrets(settings, &definition)

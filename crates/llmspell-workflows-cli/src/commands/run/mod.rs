@@ -123,7 +123,7 @@ impl Run {
     }
 }
 
-/// How a run and its result are displayed, and its limits.
+/// How a run and its result are displayed, with the time limits of the run.
 pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,

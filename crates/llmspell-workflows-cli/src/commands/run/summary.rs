@@ -36,16 +36,14 @@ pub(super) fn show(
     output.text(&show::value(&finished.output));
 }
 
-/// Shows each warning on its own line, and how many were dropped.
+/// Shows each warning on its own line, followed by the number of dropped warnings.
 pub(super) fn warnings(output: Output, finished: &Finished) {
     finished.warnings.iter().for_each(|one| warning(output, one));
     if finished.warnings_dropped > 0 {
         let more = counted(finished.warnings_dropped, "further warning", "further warnings");
         let head = output.on_err(Paint::Warn, "! warning  ");
-        output.note(&format!(
-            "{head} {more} not kept: a run keeps {}, the limit `warnings_max`",
-            finished.warnings.len()
-        ));
+        output
+            .note(&format!("{head} {more} not kept, because the limit `warnings_max` is {}", finished.warnings.len()));
     }
 }
 

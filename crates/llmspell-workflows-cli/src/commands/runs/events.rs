@@ -65,7 +65,7 @@ fn details(event: &WorkflowEvent) -> String {
     }
 }
 
-/// Truncates a long text.
+/// Truncates `text` if it is long.
 fn short(text: &str) -> String {
     /// The maximum number of characters.
     const SHOWN: usize = 100;
@@ -114,7 +114,7 @@ fn text(one: &ProcessOutput, lines: usize) -> String {
     text
 }
 
-/// Returns the last `lines` lines of a text, and the number of lines before them.
+/// Returns the last `lines` lines of `text`, and the number of lines before them.
 fn last_lines(text: &str, lines: usize) -> (&str, usize) {
     let count = text.lines().count();
     let left_out = count.saturating_sub(lines);

@@ -45,7 +45,7 @@ impl Export {
                 std::fs::write(file, &text).map_err(|error| Failure::file("write", file, &error))?;
                 app.output().note(&format!("exported run {} to `{}`", known.id(), file.display()));
             }
-            // In the text format too, the result is the JSON document.
+            // Even in the text format, the result is the JSON document.
             None if app.output().format() == Format::Text => app.output().text(&text),
             None => app.output().payload(&document),
         }

@@ -1,4 +1,4 @@
-//! Commands on the runs in the store.
+//! Commands that act on the runs in the store.
 
 mod delete;
 mod events;

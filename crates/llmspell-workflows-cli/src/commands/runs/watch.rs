@@ -14,7 +14,7 @@ use crate::{
 /// How often the journal is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Follows a run of another process until the run ends or no process is running it.
+/// Follows a run in another process until it ends or no process is running it.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs watch @last\n  spellflow runs watch 0199c1 -o jsonl")]
 pub(super) struct Watch {

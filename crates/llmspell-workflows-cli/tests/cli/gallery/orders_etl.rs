@@ -9,7 +9,7 @@ fn output_matches_the_readme() {
     check_readme(&sandbox_with("orders-etl"), "orders-etl");
 }
 
-/// No row is lost or duplicated.
+/// Checks that no row is lost or duplicated.
 #[test]
 fn every_row_is_clean_or_rejected_with_a_reason() {
     let sandbox = sandbox_with("orders-etl");
