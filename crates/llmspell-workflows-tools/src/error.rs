@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The kind of a tool's failure, which determines whether a retry can help.
+/// The kind of failure of a tool call; it determines whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolErrorClass {

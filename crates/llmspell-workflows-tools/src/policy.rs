@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn program_names_may_contain_wildcards() {
+    fn wildcards_in_programs_match_program_names() {
         let policy = Policy { programs: vec!["git*".into()], ..Policy::default() };
         assert!(policy.allows_program("git-lfs"));
         assert!(!policy.allows_program("legit"));

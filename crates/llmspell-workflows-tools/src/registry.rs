@@ -13,8 +13,9 @@ const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The tools that can be called, by name or alias.
 ///
-/// A lookup tries the name as given, then with `-` replaced by `_`, so `web-searcher` finds `web_searcher`. A call
-/// checks the parameters, calls the tool and limits the size of the result. Schemas are compiled on first use.
+/// A lookup tries the name as given, then with `-` replaced by `_`, so `web-searcher` finds `web_searcher`.
+/// [`call`](Self::call) checks the parameters, calls the tool and limits the size of the result. Schemas are compiled
+/// on first use.
 #[derive(Default)]
 pub struct Registry {
     tools: BTreeMap<&'static str, Entry>,
@@ -151,7 +152,7 @@ impl Registry {
         self.require(name)?.check_parameters(parameters, is_dynamic)
     }
 
-    /// Returns all violations of the tool's result schema in `result`, for tests of tools.
+    /// Returns all violations of the tool's result schema in `result`, for testing tools.
     pub fn check_result(&self, name: &str, result: &Value) -> Result<Vec<Violation>, ToolError> {
         self.require(name)?.check_result(result)
     }

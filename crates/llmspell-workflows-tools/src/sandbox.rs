@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 
 use crate::{Policy, ToolError, ToolErrorClass};
 
-/// The number of dangling links after which a path counts as a loop; the kernel uses the same limit.
+/// The maximum number of dangling links and missing components in a path; the kernel also follows at most 40 links.
 const LINKS_MAX: usize = 40;
 
 /// The kind of access to a path.
@@ -121,8 +121,8 @@ impl Root {
 
 /// A path within a root of a [`Sandbox`]: the root's directory handle and a path relative to it.
 ///
-/// Do all file access through [`dir`](Self::dir) with [`relative`](Self::relative), on a blocking thread, and convert
-/// I/O errors with [`error`](Self::error).
+/// Access files only through [`dir`](Self::dir) with [`relative`](Self::relative), on a blocking thread. Convert I/O
+/// errors with [`error`](Self::error).
 #[derive(Debug, Clone)]
 pub struct SandboxPath {
     dir: Arc<Dir>,
@@ -237,7 +237,7 @@ impl SandboxPath {
     }
 }
 
-/// Returns whether `relative` is beneath `dir` after its links are resolved; its last components may be missing.
+/// Returns whether `relative` stays beneath `dir` when its links are resolved; its last components may be missing.
 fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
     let mut path = relative.to_owned();
     for _ in 0..LINKS_MAX {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, files, text};
 
-/// Optional services from outside this crate that tools use.
+/// Optional services that tools can use.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Extensions {

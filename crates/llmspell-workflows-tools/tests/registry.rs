@@ -64,7 +64,7 @@ fn check(parameters: &Value, dynamic: &[&str]) -> Vec<Violation> {
 }
 
 #[test]
-fn a_tool_is_found_by_every_name_and_alias() {
+fn a_tool_is_found_by_its_name_and_by_every_alias() {
     let registry = registry();
     for name in ["web_searcher", "web-searcher", "web_search", "web-search"] {
         assert_eq!(registry.find(name).unwrap().spec().name, "web_searcher", "{name}");

@@ -148,7 +148,7 @@ fn new_files_are_created_only_inside_the_roots() {
 }
 
 #[test]
-fn an_outside_link_that_replaces_a_checked_directory_is_not_followed() {
+fn a_link_to_the_outside_that_replaces_a_checked_directory_is_not_followed() {
     let fixture = fixture();
     let target = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
     let work = fixture.temporary.path().join("work");

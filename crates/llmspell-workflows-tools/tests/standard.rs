@@ -9,7 +9,7 @@ fn tools() -> Registry {
 }
 
 #[test]
-fn tools_have_snake_case_names_and_are_found_in_kebab_case() {
+fn tools_have_snake_case_names_and_can_be_looked_up_in_kebab_case() {
     let tools = tools();
     for spec in tools.specs() {
         assert!(spec.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{}", spec.name);

@@ -7,7 +7,7 @@ use crate::ExpressionEvaluator;
 
 /// Evaluates the project's own expression language for `rule_engine`.
 ///
-/// Names refer to fields of the item; `item` refers to the item itself, unless it has a field with that name.
+/// Names refer to fields of the item; `item` refers to the item itself, unless the item has a field named `item`.
 ///
 /// ```
 /// use llmspell_workflows_tools::{ExpressionEvaluator, Expressions};

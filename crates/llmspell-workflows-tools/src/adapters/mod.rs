@@ -16,7 +16,7 @@ pub use schemas::JsonSchemas;
 pub use shell::Shell;
 pub use tools::Tools;
 
-/// Creates a registry with every tool of this crate, in which `rule_engine` evaluates the project's own expressions.
+/// Creates a registry with every tool of this crate; its `rule_engine` evaluates the project's own expressions.
 ///
 /// # Errors
 /// Fails if a root of `policy` cannot be opened.
@@ -28,8 +28,8 @@ pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 
 /// Returns the activities of this crate: `tool` steps call `tools`, and `shell` steps start processes.
 ///
-/// Both types of steps are checked before a run. An unknown tool is reported with the nearest name, and parameters are
-/// checked against the tool's schema.
+/// Steps of both types are checked before a run. The error for an unknown tool suggests the nearest name, and
+/// parameters are checked against the tool's schema.
 ///
 /// ```
 /// use std::sync::Arc;

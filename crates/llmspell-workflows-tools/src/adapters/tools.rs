@@ -62,7 +62,7 @@ impl Provider for Tools {
     }
 }
 
-/// Replaces every tool of a registry that could not be created.
+/// Stands in for every tool if the registry could not be created.
 struct UnavailableTool(ToolError);
 
 #[async_trait]
@@ -98,7 +98,7 @@ impl Activity for ToolActivity {
     }
 }
 
-/// Returns the parameters of a tool; a step without parameters passes an empty object.
+/// Returns the parameters to pass to a tool: an empty object if the step has none.
 fn parameters(params: &Value) -> Value {
     if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() }
 }

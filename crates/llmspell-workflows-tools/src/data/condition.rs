@@ -145,7 +145,7 @@ pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
         .map_err(|error| format!("`{text}` is not a valid regular expression: {error}"))
 }
 
-/// Returns the schema of a condition whose subject is in the field `subject`.
+/// Returns the schema of a condition that names its subject in the field `subject`, such as `column`.
 pub(crate) fn condition_schema(subject: &str) -> Value {
     json!({
         "type": "object",

@@ -120,7 +120,7 @@ fn validate(parameters: Parameters) -> Result<Value, ToolError> {
     Ok(json!({ "valid": listed.is_empty(), "errors": listed, "truncated": truncated }))
 }
 
-/// Returns the items of a stream: the lines of a text, the elements of an array, or a single value.
+/// Returns the items of a stream: the lines of a string, the elements of an array, or a single value.
 fn items(input: Value) -> Result<Vec<Value>, ToolError> {
     let text = match input {
         Value::String(text) => text,

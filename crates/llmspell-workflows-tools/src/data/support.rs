@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec};
 
-/// The maximum size of a text that a data tool reads or returns, in bytes; the same as the limit on a step's output.
+/// The maximum size of the text that a data tool reads or returns, in bytes; the same as the limit on a step's output.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The number of items processed between two checks of the cancellation token.
@@ -122,19 +122,19 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
     }
 }
 
-/// Parses a JSON text.
+/// Parses JSON text.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     check_text_size(text.len())?;
     serde_json::from_str(strip_byte_order_mark(text))
         .map_err(|error| invalid("invalid_json", format!("the text is not valid JSON: {error}")))
 }
 
-/// Removes the byte order mark that editors on Windows put at the start of a text.
+/// Removes the byte order mark that editors on Windows put at the start of a file.
 pub(crate) fn strip_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Fails if a text is longer than [`TEXT_BYTES_MAX`].
+/// Fails if `bytes`, the length of a text, exceeds [`TEXT_BYTES_MAX`].
 pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
     if bytes <= TEXT_BYTES_MAX {
         return Ok(());
@@ -144,7 +144,7 @@ pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
 
 /// Returns the items of an array of objects, or a single object as one item.
 ///
-/// The flag is true if the input was an array, so that the result can have the same form.
+/// The flag is true if the input was an array; callers use it to give the result the same form.
 pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),

@@ -11,7 +11,7 @@ use super::file_spec;
 use crate::data::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, kind_of, object_schema, read, too_large};
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
-/// Writes data to a file atomically and creates its parent directories.
+/// Writes data to a file atomically, creating missing parent directories.
 ///
 /// - `jsonl`: each element of an array as a line of JSON; any other value as a single line.
 /// - `json`: the value as indented JSON.

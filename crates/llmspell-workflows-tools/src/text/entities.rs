@@ -45,8 +45,8 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     patterns.map(|(kind, pattern)| (kind, compile(pattern))).into()
 });
 
-/// Finds the named entities in `text`, in order of first occurrence: addresses, dates, amounts of money, and names,
-/// which are sequences of two or more capitalized words.
+/// Finds the named entities in `text`, in order of first occurrence: URLs, e-mail addresses, dates, amounts of
+/// money, and names, which are sequences of two or more capitalized words.
 ///
 /// The search is based on rules: it misses single-word names, and mistakes a capitalized title for a name.
 pub(super) fn entities(text: &str) -> Vec<Entity> {

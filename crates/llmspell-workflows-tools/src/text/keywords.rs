@@ -13,7 +13,7 @@ const PHRASE_WORDS_MAX: usize = 4;
 pub(super) struct Keyword {
     /// The words of the phrase in lower case.
     pub(super) text: String,
-    /// The sum of the scores of the words (degree divided by frequency), multiplied by the number of occurrences.
+    /// The sum of the words' scores (degree divided by frequency), multiplied by the number of occurrences.
     score: f64,
     /// The number of occurrences.
     count: usize,

@@ -135,7 +135,7 @@ fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates `sentence` to `chars_max` characters at the end of a word, including the ellipsis.
+/// Truncates `sentence` at the end of a word, to at most `chars_max` characters including the ellipsis.
 fn truncate(sentence: &str, chars_max: usize) -> String {
     let Some((end, _)) = sentence.char_indices().nth(chars_max.saturating_sub(1)) else {
         return sentence.to_owned();

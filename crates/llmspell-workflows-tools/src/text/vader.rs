@@ -11,7 +11,7 @@ const NEGATION: f64 = -0.74;
 const NEVER_SO: f64 = 1.25;
 /// The weights of the preceding words that affect a word, nearest first.
 const CONTEXT: [f64; 3] = [1.0, 0.95, 0.9];
-/// The square of the sum of valences at which the score is about 0.7.
+/// The score is about 0.7 if the square of the summed valences equals this value.
 const NORMAL_SQUARED: f64 = 15.0;
 
 const INTENSIFIERS: &str = "absolutely amazingly awfully completely considerable considerably decidedly deeply
@@ -75,7 +75,7 @@ pub(super) fn score(sentence: &str) -> Score {
 impl<'a> Token<'a> {
     fn new(word: &'a str) -> Self {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation() || "“”‘’…—–".contains(c));
-        // A token of which at most two characters remain may be an emoticon, so it is kept untrimmed.
+        // If at most two characters remain, the token may be an emoticon, so it is kept untrimmed.
         let text = if bare.chars().count() <= 2 { word } else { bare };
         Self { text, lower: text.to_lowercase().replace('’', "'") }
     }
@@ -156,7 +156,7 @@ fn total(valences: &[f64], emphasis: f64) -> Score {
     };
     let sum = emphasized(valences.iter().sum());
     let compound = sum / (sum * sum + NORMAL_SQUARED).sqrt();
-    // One is added to the magnitude of each valence, so that neutral words have weight too.
+    // One is added to the magnitude of each valence so that neutral words have weight too.
     let mut positive: f64 = valences.iter().filter(|valence| **valence > 0.0).map(|valence| valence + 1.0).sum();
     let mut negative: f64 = valences.iter().filter(|valence| **valence < 0.0).map(|valence| 1.0 - valence).sum();
     let neutral = valences.iter().filter(|valence| **valence == 0.0).count() as f64;

@@ -20,7 +20,7 @@ fn guess(body: &[u8]) -> &'static Encoding {
     if std::str::from_utf8(body).is_ok() { UTF_8 } else { WINDOWS_1252 }
 }
 
-/// Returns the character set after `charset=` in a content type or in a `meta` element.
+/// Returns the character set that `charset=` declares in a content type or in a `meta` element.
 fn declared(text: &str) -> Option<&'static Encoding> {
     let lower = text.to_ascii_lowercase();
     let (_, label) = lower.split_once("charset")?;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_declare_its_character_set() {
+    fn character_set_declared_in_a_page_is_used_to_decode_it() {
         for (page, expected) in [
             (&b"<meta charset=\"shift_jis\"><p>\x83\x65"[..], "テ"),
             (b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4", "д"),

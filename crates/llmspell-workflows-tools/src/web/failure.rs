@@ -20,7 +20,7 @@ pub(super) fn redacted(url: &Url) -> String {
 
 /// Creates the error for a missing or incomplete response.
 pub(super) fn transport_error(error: reqwest::Error, url: &Url, timeout: Duration) -> ToolError {
-    // Errors of this crate about a redirect or a resolved address are wrapped in the client's error.
+    // This crate's own errors about a redirect or a resolved address are wrapped in the client's error.
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     let mut innermost: &(dyn Error + 'static) = &error;
     while let Some(current) = cause {
@@ -46,7 +46,7 @@ pub(super) fn transport_error(error: reqwest::Error, url: &Url, timeout: Duratio
     ToolError::new(ToolErrorClass::Transient, code, format!("{what} `{url}`: {innermost}"))
 }
 
-/// Creates the error for exceeding the policy's number of redirects.
+/// Creates the error for exceeding the policy's redirect limit.
 pub(super) fn too_many_redirects(redirects_max: usize) -> ToolError {
     ToolError::new(
         ToolErrorClass::Validation,

@@ -74,8 +74,8 @@ impl Page {
         self.html.select(&fixed("head > title")).next().map(text_of)
     }
 
-    /// Returns the texts of the elements that match `selector`, in document order. Fails if the texts exceed
-    /// `bytes_max` in total; nested matches repeat the same text.
+    /// Returns the text of each element that matches `selector`, in document order. Fails if the total size exceeds
+    /// `bytes_max`; nested matches repeat the same text.
     pub(super) fn texts(&self, selector: &Selector, bytes_max: usize) -> Result<Vec<String>, ToolError> {
         let mut texts = Vec::new();
         let mut bytes = 0;
@@ -93,14 +93,14 @@ impl Page {
         Ok(texts)
     }
 
-    /// Returns the links of the page without duplicates, each with the text of its first occurrence.
+    /// Returns the page's deduplicated links, each with the text of its first occurrence.
     pub(super) fn links(&self) -> Result<Vec<Value>, ToolError> {
         let links =
             self.html.select(&fixed("a[href]")).map(|link| (link, link.attr("href").unwrap_or_default())).collect();
         self.unique(links, |link, url| json!({"url": url, "text": text_of(link)}))
     }
 
-    /// Returns the images of the page without duplicates, each with its description.
+    /// Returns the page's deduplicated images, each with its description.
     pub(super) fn images(&self) -> Result<Vec<Value>, ToolError> {
         let images =
             self.html.select(&fixed("img[src]")).map(|image| (image, image.attr("src").unwrap_or_default())).collect();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_images_have_absolute_urls_without_duplicates() {
+    fn links_and_images_are_deduplicated_and_have_absolute_urls() {
         let html = r##"<a href="a.html">A</a><a href="/b">B</a><a href="a.html">again</a><a href="javascript:x()">no</a>
             <a href="#top">top</a><a href="http://[bad">no</a><img src="//cdn.example.com/i.png" alt="I"><img src="i.png">"##;
         assert_eq!(

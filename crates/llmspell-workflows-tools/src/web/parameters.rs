@@ -95,8 +95,8 @@ pub(super) fn timeout(seconds: Option<f64>) -> Option<Duration> {
 impl RequestParameters {
     /// Builds the described request.
     ///
-    /// POST and PATCH requests carry the step's idempotency key. A server that supports this header answers a repeated
-    /// attempt without performing the request twice.
+    /// POST and PATCH requests carry the step's idempotency key in the header `Idempotency-Key`. A server that supports
+    /// this header answers a repeated attempt without performing the request twice.
     pub(super) fn into_request(self, context: &ToolContext) -> Result<Request, ToolError> {
         let method = self.method.as_deref().unwrap_or("GET");
         let method = Method::from_bytes(method.as_bytes())

@@ -7,8 +7,8 @@ use crate::HostRules;
 
 /// The system's resolver, which leaves out the addresses that the policy refuses.
 ///
-/// Connections are opened to the addresses returned here, so a name cannot resolve to another address between the check
-/// and the connection.
+/// Connections are opened to the addresses returned here, so a name cannot resolve to a different address between the
+/// check and the connection.
 pub(super) struct Resolver {
     pub(super) rules: Arc<HostRules>,
 }

@@ -14,8 +14,7 @@ use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, parameters};
 
-/// Names that a selector must not have: properties of the result, and names with which references address the whole
-/// output.
+/// Names that a selector must not have: properties of the result, and names that references use for the whole output.
 const RESERVED: &[&str] = &["url", "links", "images", "meta", "missing", "result", "results", "output"];
 /// The property that holds the text of `selector`.
 const CONTENT: &str = "content";
@@ -109,7 +108,7 @@ fn result_schema() -> Value {
             "url": {"type": "string", "description": "The final URL after redirects."},
             "title": {
                 "type": ["string", "null"],
-                "description": "The page's title, unless a selector has this name.",
+                "description": "The page's title, unless a selector is named `title`.",
             },
             "content": {"type": ["string", "null"], "description": "The text that `selector` matched."},
             "missing": {

@@ -33,7 +33,7 @@ async fn private_hosts_are_refused_unless_listed() {
 }
 
 #[tokio::test]
-async fn a_host_rule_with_a_port_allows_only_this_port() {
+async fn a_host_rule_with_a_port_allows_only_that_port() {
     let server = Server::start(|_| Reply::status(200)).await;
     let port = server.address.port();
     let mut policy = Policy::default();
@@ -67,7 +67,7 @@ async fn redirects_are_checked_against_the_host_rules() {
         assert_eq!(error.code, code, "{path}: {error}");
     }
     let result = get(&tools, &server.url("/file")).await.unwrap();
-    assert_eq!(result["status"], 302, "a redirect to another scheme is returned, not followed");
+    assert_eq!(result["status"], 302, "a redirect to a different scheme is returned, not followed");
     let result = get(&tools, &server.url("/fine")).await.unwrap();
     assert_eq!((&result["body"], &result["url"]), (&json!("end"), &json!(server.url("/end"))));
 }

@@ -1,4 +1,4 @@
-//! Tests of the web tools against a server on loopback.
+//! Tests that call the web tools against a server on the loopback interface.
 #![cfg(feature = "web")]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

@@ -7,7 +7,7 @@ use llmspell_workflows_tools::{Policy, ToolContext, ToolErrorClass, standard};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn requests_have_the_method_headers_and_body_of_the_parameters() {
+async fn requests_use_the_method_headers_and_body_from_the_parameters() {
     let server = Server::start(|_| Reply::json(&json!({"ok": true}))).await;
     let tools = server.tools();
     let url = server.url("/things?a=b%20c");
@@ -121,7 +121,7 @@ async fn transient_statuses_are_retried() {
 }
 
 #[tokio::test]
-async fn retries_stop_after_max_attempts_or_at_a_final_status() {
+async fn retries_stop_after_max_attempts_or_at_a_status_that_is_not_retryable() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
     let tools = server.tools();
     let retry = json!({"max_attempts": 3, "initial_delay_ms": 0});

@@ -1,5 +1,5 @@
-//! Each tool in a chain of search, scraping, summary and analysis accepts the result of the previous tool, as workflows
-//! reference it.
+//! Each tool in a chain of search, scraping, summary and analysis accepts the previous tool's result in the form in
+//! which workflows reference it.
 
 use llmspell_workflows_tools::standard;
 use serde_json::json;

@@ -109,7 +109,7 @@ async fn each_kind_of_refusal_has_a_specific_error() {
 }
 
 #[tokio::test]
-async fn unsupported_options_of_a_provider_are_refused() {
+async fn options_that_a_provider_does_not_support_are_refused() {
     let server = Server::start(|_| Reply::status(500)).await;
     for (provider, parameters, expected) in [
         ("tavily", json!({"search_type": "images"}), "`search_type: images`"),

@@ -1,4 +1,4 @@
-//! A server on loopback that records requests and sends the replies that a test specifies.
+//! A server on the loopback interface that records requests and sends the replies that a test specifies.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -3,10 +3,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::time::{Instant, sleep};
 
-/// How long leftover processes may take to stop when asked, before they are killed.
+/// How long to wait for leftover processes to stop before killing them.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
-/// How often a stopping group is checked.
+/// The interval at which a stopping group is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A process group that is killed on drop.
@@ -28,10 +28,10 @@ impl ProcessGroup {
         self.signal(Signal::KILL);
     }
 
-    /// Stops the remaining processes of the group after its leader has exited, and waits until none is left; processes
-    /// that do not stop in time are killed.
+    /// Stops the processes that remain in the group after its leader has exited; those that do not stop in time are
+    /// killed.
     ///
-    /// A process that has exited but has not been reaped by the init process is still waited for.
+    /// This also waits for processes that have exited but have not yet been reaped by the init process.
     pub(super) async fn end(mut self) {
         self.terminate();
         let deadline = Instant::now() + LEFTOVER_GRACE;

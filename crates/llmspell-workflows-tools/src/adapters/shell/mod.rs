@@ -25,17 +25,17 @@ use command::Command;
 ///
 /// - `command`, a command line for `sh -c`, or `argv`, a program with its arguments;
 /// - `cwd`, a directory within the policy's roots;
-/// - `stdin`, a string, or any other value as JSON;
+/// - `stdin`, a string that is passed unchanged, or any other value, which is passed as JSON;
 /// - `env`, variables that are added to the environment inherited from this process;
 /// - `allow_failure`.
 ///
 /// The output is `{stdout, stderr, exit_code}`. If a signal terminated the process, the exit code is 128 plus the
-/// signal's number. A non-zero exit code fails the step with the end of the process's output, unless `allow_failure` is
-/// set.
+/// signal's number. Unless `allow_failure` is set, a non-zero exit code fails the step, and the error includes the end
+/// of the process's output.
 ///
 /// The program (`sh` for a command line) must be listed in the policy's `programs`. The process also receives
 /// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It leads its own
-/// process group, which ends with the step: processes that it leaves behind are asked to stop, and then killed.
+/// process group, which ends with the step: processes that it leaves behind are asked to stop and then killed.
 pub struct Shell {
     policy: Arc<Policy>,
     sandbox: Sandbox,

@@ -15,15 +15,14 @@ use tokio::{
 
 use super::{command::Command, group::ProcessGroup};
 
-/// How long a process may take to stop when asked, before it is killed. This must be shorter than the engine's grace
-/// period.
+/// How long to wait for a process to stop before killing it. This must be shorter than the engine's grace period.
 const TERM_WAIT: Duration = Duration::from_secs(2);
 
 /// How long to keep reading output after every process in the group has ended; a process outside the group may still
 /// hold the pipe open.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// The number of bytes from the end of a failed command's output that are included in the error.
+/// The maximum number of bytes that a failed command's error includes from the end of `stdout`, and of `stderr`.
 const ERROR_OUTPUT_BYTES: usize = 4096;
 
 /// Runs `command` until it exits; returns `{stdout, stderr, exit_code}`.
@@ -112,7 +111,7 @@ async fn follow(
 /// Asks the process and its group to stop, and kills processes that do not stop in time.
 async fn stop(child: &mut Child, group: ProcessGroup) {
     group.terminate();
-    // The exit status does not matter; waiting prevents the process from remaining as a zombie.
+    // The exit status does not matter; waiting keeps the process from becoming a zombie.
     if timeout(TERM_WAIT, child.wait()).await.is_err() {
         group.kill();
         let _ = child.wait().await;
@@ -128,7 +127,7 @@ async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
     }
 }
 
-/// Reads a pipe to its end, up to `bytes_max`.
+/// Reads a pipe to its end; fails if the process wrote more than `bytes_max` bytes.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, bytes_max: usize) -> Result<(), StepError> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut pipe = pipe.take(bytes_max as u64 + 1);
@@ -154,7 +153,7 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
         (None, None) => "the process ended with an unknown status".to_owned(),
     };
     let message = last.map_or(ending.clone(), |line| format!("{ending}: {}", line.trim()));
-    // `sh` reports a missing or non-executable program with these codes; a retry gives the same result.
+    // `sh` reports a missing or non-executable program with these codes; a retry would fail in the same way.
     let (class, code) = match status.code() {
         Some(126 | 127) => (ErrorClass::Configuration, "command_not_found"),
         _ => (ErrorClass::Transient, "process_failed"),
@@ -163,7 +162,7 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
     StepError::new(class, code, message).with_details(details)
 }
 
-/// Returns at most [`ERROR_OUTPUT_BYTES`] from the end of a text.
+/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`.
 fn tail(text: &Value) -> &str {
     let text = text.as_str().unwrap_or_default();
     let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);

@@ -30,7 +30,7 @@ const TOP_MAX: usize = 1000;
 
 /// Analyzes, converts, filters and samples CSV, row by row.
 ///
-/// The table is the text `input`, or the file `options.path` within the policy's `read_roots`. All operations accept
+/// The table is the string `input`, or the file `options.path` within the policy's `read_roots`. All operations accept
 /// the options `delimiter` (one ASCII character, `,` by default) and `has_headers` (true by default; otherwise the
 /// columns are named `column_1` and so on). Operations that return rows as JSON also accept `infer_types` (true by
 /// default), which converts numbers, booleans and empty cells to JSON values. The other options depend on the
@@ -44,7 +44,7 @@ const TOP_MAX: usize = 1000;
 ///   value is a string; an empty cell is null.
 /// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`; the same seed yields the same sample.
 ///
-/// A row with more or fewer cells than the header is an error that names its line.
+/// If a row has more or fewer cells than the header, the call fails and the error names the row's line.
 pub(crate) struct CsvAnalyzer {
     spec: ToolSpec,
     services: Services,

@@ -33,12 +33,12 @@ pub(super) struct Condition {
     value: Option<Value>,
 }
 
-/// Reads an explicit null as a value, so that it differs from a missing field.
+/// Reads an explicit null as a value so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// Converts all rows to another format.
+/// Converts all rows to `format`.
 pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
     let output = match format {

@@ -13,7 +13,7 @@ use crate::{Access, Services, ToolError};
 /// The maximum number of columns in a table.
 const COLUMNS_MAX: usize = 1000;
 
-/// The rows of a text or a file, read on demand.
+/// The rows of a string or a file, read on demand.
 pub(super) struct Rows<'c> {
     reader: csv::Reader<QuoteChecker<Box<dyn Read>>>,
     columns: Vec<String>,

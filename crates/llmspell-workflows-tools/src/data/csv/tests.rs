@@ -156,7 +156,7 @@ async fn invalid_csv_and_options_are_refused() {
 }
 
 #[tokio::test]
-async fn only_files_within_the_roots_and_size_limit_are_read() {
+async fn only_files_within_the_roots_and_the_size_limit_are_read() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), "\u{feff}n\n1\n").unwrap();
     std::fs::write(folder.path().join("bad.csv"), b"n\n\xff\n").unwrap();

@@ -29,8 +29,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// `input_type: file`, the file at the path `file` is hashed in chunks instead. `hash` returns `{algorithm, format,
 /// hash, bytes}`. `verify` compares the hash in constant time with `expected_hash`, which is written in `format`, and
 /// returns `{algorithm, valid, bytes}` without revealing the hash. The default `algorithm` is sha256 and the default
-/// `format` is hex; hex may be upper case. MD5 and SHA-1 are provided to check published checksums; they are not
-/// secure.
+/// `format` is hex; hex may be upper case. MD5 and SHA-1 are provided for checking published checksums; they are
+/// not secure.
 pub(crate) struct HashCalculator {
     spec: ToolSpec,
     services: Services,

@@ -1,5 +1,5 @@
-//! The library of jq without access to the outside world, and with limits on the size of a value that a single
-//! operation can create.
+//! jq's library, without access to the outside world, and with limits on the size of the values that a single operation
+//! can create.
 
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, v};

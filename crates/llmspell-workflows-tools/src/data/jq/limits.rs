@@ -17,7 +17,7 @@ pub(crate) struct Limits {
     pub(crate) outputs: u64,
     /// The maximum size of all outputs together: the number of values plus the bytes of text.
     pub(crate) output_size: u64,
-    /// The maximum length of a text or an array that a single operation creates.
+    /// The maximum number of items, bytes or digits in a value that a single operation creates.
     pub(crate) operation_size: usize,
     /// The time limit, in wall-clock time.
     pub(crate) time: Duration,

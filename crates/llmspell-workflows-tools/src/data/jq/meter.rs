@@ -56,7 +56,7 @@ impl DataT for MeteredData {
 /// Counts the work and the outputs of a query, and stops the query when it reaches a limit.
 ///
 /// The interpreter has no hook for this, but it calls [`HasLut::lut`] for the table of terms before it evaluates a
-/// term, so that method counts the terms.
+/// term. The terms are therefore counted in that method.
 pub(super) struct Meter<'a> {
     lut: &'a Lut<MeteredData>,
     limits: &'a Limits,
@@ -172,7 +172,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Stops the query if an operation would create a text or an array of `size`.
+    /// Stops the query if an operation would create a value with `size` items, bytes or digits.
     pub(super) fn check_operation_size(&self, size: usize) {
         if size > self.limits.operation_size {
             stop(Stop::Operation, self.limits);

@@ -2,14 +2,14 @@
 //!
 //! A query is a program that may contain mistakes or may have been assembled from data. It runs on its own thread with
 //! a [`Meter`] that stops it when it exceeds a number of evaluated terms, a stack depth or a time limit, or when the
-//! call is cancelled. [`guard`] and [`library`] limit single operations that can create large values (`"x" * n`, `a +
-//! a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and arguments,
-//! because dropping deeply nested values would overflow the stack. A query has access only to its input: not to the
-//! environment, the clock, files or modules.
+//! call is cancelled. [`guard`] and [`library`] limit individual operations that can create large values (`"x" * n`,
+//! `a + a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and
+//! arguments, because dropping deeply nested values would overflow the stack. A query has access only to its input: not
+//! to the environment, the clock, files or modules.
 //!
-//! One case is not metered: `..`, `sort` and comparisons of a value that contains the same part very many times, which
-//! only a deliberately constructed query produces. Even then, the call ends at its time limit, but the thread keeps
-//! running.
+//! One case is not metered: `..`, `sort` and comparisons on a value that contains the same part very many times. Only a
+//! deliberately constructed query produces such a value. Even then, the call ends at its time limit, but the thread
+//! keeps running.
 
 mod calls;
 mod guard;
@@ -43,7 +43,7 @@ pub(crate) type Outputs = Vec<Value>;
 
 /// Runs `query` on each input and returns the outputs for each input.
 ///
-/// The limits on time and on evaluated terms apply to all inputs together.
+/// The limits on time, evaluated terms and outputs apply to all inputs together.
 pub(crate) async fn run(
     query: String,
     inputs: Vec<Value>,

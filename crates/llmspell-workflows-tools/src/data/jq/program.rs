@@ -21,7 +21,7 @@ impl Program {
     /// Parses and compiles a query; errors name the position and the unknown filter or variable.
     pub(super) fn compile(query: &str) -> Result<Self, ToolError> {
         let arena = Arena::default();
-        // The loader is used for its good errors, and the parser for a tree that can be guarded.
+        // The loader runs only for its better errors; the parser returns a tree that can be guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
             .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;

@@ -5,7 +5,7 @@ use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 use llmspell_workflows_basic::nearest;
 
-/// The maximum depth of objects in which collections are searched.
+/// The maximum nesting depth of objects that are searched for collections.
 const DEPTH_MAX: usize = 8;
 
 /// An array of objects in the input, which rules treat as a table.
@@ -58,8 +58,8 @@ impl<'v> Collection<'v> {
         self.items.iter().any(|item| path.get(item).is_some())
     }
 
-    /// Returns whether `stem`, such as `user` in `user_id`, names this collection: it may be called `user`, `users` or
-    /// `Users`.
+    /// Returns whether `stem`, such as `user` in `user_id`, names this collection: the collection may be called
+    /// `user`, `users` or `Users`.
     pub(super) fn is_named(&self, stem: &str) -> bool {
         !self.name.is_empty() && (self.name == stem || singular(&self.name) == stem)
     }

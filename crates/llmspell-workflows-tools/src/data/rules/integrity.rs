@@ -30,11 +30,11 @@ pub(super) fn check_reference(
 }
 
 /// Checks the fields whose names look like references: `user_id` and `user_ids` (also `userId`, `userIds`) must refer
-/// to items of `user` or `users`.
+/// to items in `user` or `users`.
 ///
-/// The target is first searched next to the referring collection, then in the whole input; `parent_id` refers to its
-/// own collection unless a collection `parents` exists. The target's key is its `id`, `_id`, `uuid` or `guid`, or else
-/// a field with the same name as the reference.
+/// The target is looked up next to the referring collection first, then in the whole input; `parent_id` refers to its
+/// own collection unless a collection `parent` or `parents` exists. The target's key is its `id`, `_id`, `uuid` or
+/// `guid`, or else a field such as `user_id` in `users`.
 pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Collection<'_>], report: &mut Report) {
     let mut found = false;
     for collection in collections {

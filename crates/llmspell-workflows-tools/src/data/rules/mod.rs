@@ -23,7 +23,7 @@ use collection::Collection;
 use report::Report;
 use rule::Rule;
 
-/// Evaluates the expressions of `rule_engine`, whose language is defined outside this crate.
+/// Evaluates the expressions of `rule_engine`; their language is defined outside this crate.
 ///
 /// ```
 /// use llmspell_workflows_tools::ExpressionEvaluator;

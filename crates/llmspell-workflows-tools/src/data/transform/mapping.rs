@@ -53,7 +53,7 @@ enum Source {
     Constant(Value),
 }
 
-/// Reads an explicit null as a value, so that it differs from a missing field.
+/// Reads an explicit null as a value so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

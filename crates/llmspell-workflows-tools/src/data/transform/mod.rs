@@ -97,7 +97,7 @@ struct Condition {
     value: Option<Value>,
 }
 
-/// Reads an explicit null as a value, so that it differs from a missing field.
+/// Reads an explicit null as a value so that it differs from a missing field.
 fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

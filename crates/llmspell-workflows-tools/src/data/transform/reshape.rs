@@ -151,7 +151,7 @@ pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
     items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }
 
-/// The paths of the join keys, which must be equal on both sides.
+/// The path of the join key on each side; two items match if their keys are equal.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JoinOn {
@@ -171,10 +171,10 @@ pub(super) enum Kind {
 }
 
 /// Returns an item for each pair with equal keys: the fields of the left item, and the fields of the right item with
-/// `prefix`.
+/// `prefix` before their names.
 ///
 /// Missing and null keys never match. The right key is omitted if it has the same path as the left key. Any other field
-/// that occurs on both sides is an error, which a prefix avoids.
+/// that occurs on both sides is an error; a prefix avoids it.
 pub(super) fn join(
     items: Vec<Item>,
     with: &[Item],

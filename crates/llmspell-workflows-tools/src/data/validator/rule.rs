@@ -26,7 +26,7 @@ struct RuleParameters {
     message: Option<String>,
 }
 
-/// The rule for a field, which can be applied to many items.
+/// A parsed rule for a field, ready to be applied to many items.
 pub(super) struct Rule {
     path: FieldPath,
     required: bool,

@@ -38,7 +38,7 @@ pub(super) fn list(
     Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
 }
 
-/// Describes an entry. For a link, the result contains the metadata of the link itself and its target.
+/// Describes an entry. For a link, the result describes the link itself and names its target.
 pub(super) fn describe(target: &SandboxPath) -> Result<Value, ToolError> {
     let metadata = metadata(target)?;
     let kind = Kind::of(metadata.file_type());
@@ -54,7 +54,7 @@ pub(super) fn describe(target: &SandboxPath) -> Result<Value, ToolError> {
     Ok(result)
 }
 
-/// Reports whether an entry exists; a dangling link counts.
+/// Reports whether an entry exists; a dangling link counts as existing.
 pub(super) fn report_existence(target: &SandboxPath) -> Value {
     json!({ "path": target.path(), "exists": exists(target) })
 }

@@ -24,7 +24,7 @@ const CONTEXT_MAX: usize = 50;
 /// The maximum number of files that a search reads.
 const FILES_MAX: usize = 100_000;
 
-/// Searches files for lines that contain a text or match a regular expression.
+/// Searches files for lines that contain a string or match a regular expression.
 ///
 /// `path` is a file or a directory; a directory is searched with its subdirectories unless `recursive` is false. Files
 /// are searched in the order of their names, without following links. Files that are binary (a zero byte near the
@@ -82,7 +82,7 @@ impl FileSearch {
     pub(crate) fn new(services: Services) -> Self {
         let extensions = |description: &str| json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "description": description });
         let parameters = json!({
-            "pattern": { "type": "string", "minLength": 1, "description": "The text or regular expression to search for" },
+            "pattern": { "type": "string", "minLength": 1, "description": "The string or regular expression to search for" },
             "path": { "type": "string", "minLength": 1, "description": "A file or a directory" },
             "recursive": { "type": "boolean", "description": "Search subdirectories; true by default" },
             "case_sensitive": { "type": "boolean", "description": "Whether upper and lower case differ; true by default" },
@@ -115,7 +115,7 @@ impl FileSearch {
         });
         let spec = file_spec(
             "file_search",
-            "Searches the lines of files for a text or a regular expression.",
+            "Searches the lines of files for a string or a regular expression.",
             object_schema(&["pattern", "path"], parameters),
             object_schema(&["matches", "files_searched", "files_skipped", "total_matches", "truncated"], result),
         );

@@ -79,7 +79,7 @@ impl Tool for WebSearcher {
     }
 }
 
-/// Checks that every provider configured in `policy` exists.
+/// Checks that every provider named in `policy` exists.
 pub(super) fn check(policy: &SearchPolicy) -> Result<(), ToolError> {
     let configured = policy.providers.keys().chain(&policy.default_provider);
     configured.map(|name| find(name)).try_for_each(|found| found.map(drop))
