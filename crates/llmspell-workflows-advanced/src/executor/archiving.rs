@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use llmspell_workflows_basic::targets;
 use uuid::Uuid;
 
-use super::Inner;
+use super::{Executor, Inner};
 use crate::{ExecutorError, home::JournalId};
 
 /// Ended runs are moved to the store once a journal contains this many of them.
@@ -52,6 +52,17 @@ impl Drop for Moving {
         let Some(inner) = self.inner.upgrade() else { return };
         if let Some(ended) = inner.registry.runs().ended.get_mut(&self.journal) {
             ended.is_moving = false;
+        }
+    }
+}
+
+impl Executor {
+    /// Waits until the ended runs that are being moved from a journal to the store have been moved.
+    ///
+    /// A process that exits earlier loses nothing, but the next process has to read the runs again.
+    pub async fn wait_until_archived(&self) {
+        while self.inner.registry.runs().ended.values().any(|ended| ended.is_moving) {
+            self.inner.wait_for_move().await;
         }
     }
 }
@@ -103,10 +114,15 @@ impl Inner {
             runs.ended.get(journal).is_some_and(|ended| ended.is_moving && ended.runs.len() > BACKLOG_MAX)
         };
         while is_behind() {
-            // The task that moves runs holds this lock during each move.
-            drop(self.archiving.lock().await);
-            tokio::task::yield_now().await;
+            self.wait_for_move().await;
         }
+    }
+
+    /// Waits for the end of the current move.
+    async fn wait_for_move(&self) {
+        // The task that moves runs holds this lock during each move.
+        drop(self.archiving.lock().await);
+        tokio::task::yield_now().await;
     }
 
     async fn archive(self: &Arc<Self>, journal: &JournalId, ended: &[Uuid]) -> Result<(), ExecutorError> {

@@ -12,7 +12,7 @@ impl Executor {
     /// resume runs ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)). Other executors of the home can
     /// resume the released runs.
     ///
-    /// Returns once this executor no longer drives any run.
+    /// Returns once this executor no longer drives any run, and no longer moves ended runs to the store.
     pub async fn shut_down(&self, grace: Duration) {
         let registry = &self.inner.registry;
         let released = {
@@ -25,12 +25,12 @@ impl Executor {
         }
         registry.parked_changed.notify_one();
         registry.live().iter().for_each(|live| live.hold_for_shutdown());
-        if tokio::time::timeout(grace, registry.wait_until_idle()).await.is_ok() {
-            return;
+        if tokio::time::timeout(grace, registry.wait_until_idle()).await.is_err() {
+            for live in registry.live() {
+                lock(&live.run).iter().for_each(|run| run.shut_down());
+            }
+            registry.wait_until_idle().await;
         }
-        for live in registry.live() {
-            lock(&live.run).iter().for_each(|run| run.shut_down());
-        }
-        registry.wait_until_idle().await;
+        self.wait_until_archived().await;
     }
 }

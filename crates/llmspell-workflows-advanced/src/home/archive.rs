@@ -19,12 +19,10 @@ impl dyn Home {
     /// each run is in the journal or in the store at all times.
     pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<(), ExecutorError> {
         for batch in runs.chunks(BATCH) {
-            let (mut epochs, mut all) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-            for run in batch {
-                let opened = lease.journal.open(*run).await?;
-                epochs.push((*run, opened.epoch));
-                all.push((*run, opened.records));
-            }
+            let opened = lease.journal.open_all(batch).await?;
+            let of_each = batch.iter().zip(opened);
+            let (epochs, all): (Vec<_>, Vec<_>) =
+                of_each.map(|(run, opened)| ((*run, opened.epoch), (*run, opened.records))).unzip();
             let summaries = all.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
             let summaries: Vec<RunSummary> = summaries.collect();
             let stores = self.stores().await?;

@@ -107,3 +107,25 @@ async fn ended_runs_are_moved_to_the_store_while_others_run() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), moved).await.expect("timed out");
 }
+
+#[tokio::test]
+async fn shut_down_waits_until_ended_runs_are_in_the_store() {
+    let lab = Lab::new();
+    let definition = Arc::new(Definition::sequence("short", [Step::set("a", serde_json::Map::new())]));
+    // The last run of the second executor makes the ended runs enough for a move.
+    for runs in [31, 1] {
+        assert_eq!(in_store(&lab).await, 0);
+        let executor = lab.executor();
+        for _ in 0..runs {
+            let run = executor.start(definition.clone(), WorkflowInput::default(), StartOptions::default()).await;
+            executor.drive(run.unwrap()).await.unwrap();
+        }
+        executor.shut_down(std::time::Duration::ZERO).await;
+    }
+    assert_eq!(in_store(&lab).await, 32);
+}
+
+async fn in_store(lab: &Lab) -> usize {
+    let runs = lab.home().runs(&RunQuery { limit: 1_000, ..RunQuery::default() }).await.unwrap();
+    runs.iter().filter(|run| run.journal().is_none()).count()
+}

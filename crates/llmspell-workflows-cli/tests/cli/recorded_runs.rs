@@ -178,7 +178,12 @@ fn invalid_or_newer_exports_are_rejected() {
         (Box::new(|it| *it = json!([1])), 2, "invalid_export", "spellflow_export"),
         (Box::new(|it| it["records"] = json!([])), 2, "invalid_export", "no start"),
         (Box::new(|it| it["definitions"] = json!({})), 2, "invalid_export", "is missing"),
-        (Box::new(move |it| it["definitions"][&hash]["name"] = json!("other")), 2, "invalid_export", "another hash"),
+        (
+            Box::new(move |it| it["definitions"][&hash]["name"] = json!("other")),
+            2,
+            "invalid_export",
+            "a different hash",
+        ),
         (Box::new(|it| it["records"][1] = json!({"nothing": 1})), 2, "invalid_export", "`records`"),
     ];
     for (change, code, error, part) in changes {

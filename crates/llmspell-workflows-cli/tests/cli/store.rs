@@ -54,6 +54,17 @@ fn stats_describe_empty_and_filled_stores() {
 }
 
 #[test]
+fn a_process_does_not_exit_before_the_ended_runs_that_it_moves_are_in_the_store() {
+    let sandbox = Sandbox::with_flow(SETS);
+    for _ in 0..34 {
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 0);
+    }
+    let stats = json_of(&sandbox, &["store", "stats"]);
+    // Every 32nd process moves the runs of all processes before it.
+    assert_eq!((&stats["runs"], &stats["journals"][0]["ended"]), (&json!({"completed": 34}), &json!(2)));
+}
+
+#[test]
 fn compact_archives_ended_runs_and_removes_empty_journals() {
     let sandbox = Sandbox::with_flow(SETS);
     for _ in 0..3 {

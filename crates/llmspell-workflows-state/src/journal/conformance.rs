@@ -19,9 +19,10 @@ type Check = fn(&Runtime, &Arc<dyn Journal>);
 /// # Panics
 /// Panics if the journal fails a check.
 pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
-    let checks: [Check; 6] = [
+    let checks: [Check; 7] = [
         unknown_runs_are_empty,
         records_stay_in_order,
+        opening_several_runs_takes_over_each,
         take_over_fences_the_previous_owner,
         receipts_grow_and_can_be_awaited_in_any_order,
         forgetting_is_atomic_and_fenced,
@@ -110,6 +111,29 @@ fn records_stay_in_order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     let mut known = journal.runs();
     known.sort_unstable();
     assert_eq!(known, runs);
+}
+
+fn opening_several_runs_takes_over_each(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+    let runs = [1, 2, 3].map(run);
+    let epochs = runs.map(|run| open(runtime, journal, run).epoch);
+    for number in 0..50 {
+        for (at, (run, epoch)) in runs.into_iter().zip(epochs).enumerate() {
+            // The runs have different numbers of records, between each other's.
+            append(journal, run, epoch, number..number + at as u64);
+        }
+    }
+    let unknown = run(9);
+    let wanted = [runs[2], unknown, runs[0], runs[1]];
+    let opened = runtime.block_on(journal.open_all(&wanted)).expect("the runs open");
+    let records_of = |times: u64| (0..50).flat_map(|number| records(number..number + times)).collect::<Vec<_>>();
+    let expected = [(2, records_of(2)), (1, Vec::new()), (2, records_of(0)), (2, records_of(1))];
+    let expected = expected.map(|(epoch, records)| Opened { epoch: Epoch(epoch), records });
+    assert_eq!(opened, expected);
+    for (run, epoch) in runs.into_iter().zip(epochs) {
+        assert_eq!(journal.append(run, epoch, &record(0)), Err(JournalError::Fenced { run }));
+    }
+    append(journal, unknown, opened[1].epoch, 0..1);
+    assert_eq!(runtime.block_on(journal.open_all(&[])), Ok(Vec::new()));
 }
 
 fn take_over_fences_the_previous_owner(runtime: &Runtime, journal: &Arc<dyn Journal>) {

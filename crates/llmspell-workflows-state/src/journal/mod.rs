@@ -50,6 +50,18 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// The records of the run cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
+    /// Takes over several runs, as [`Self::open`] does, and returns them in the given order.
+    ///
+    /// # Errors
+    /// Returns an error if the records of one of the runs cannot be read. Some of the runs may have been taken over.
+    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
+        let mut opened = Vec::with_capacity(runs.len());
+        for run in runs {
+            opened.push(self.open(*run).await?);
+        }
+        Ok(opened)
+    }
+
     /// Appends a record in memory, without waiting for a disk or a network. The record is durable once [`Self::write`]
     /// or [`Self::sync`] has returned, and may be durable earlier.
     ///
@@ -97,6 +109,10 @@ pub trait JournalWrapper: Send + Sync + fmt::Debug {
 impl<J: JournalWrapper> Journal for J {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         self.inner().open(run).await
+    }
+
+    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
+        self.inner().open_all(runs).await
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {

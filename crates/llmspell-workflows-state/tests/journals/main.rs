@@ -14,3 +14,5 @@ mod peeking;
 mod support;
 mod syncs;
 mod system_calls;
+mod watched;
+mod writes;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,14 +11,14 @@ use std::{
     thread,
 };
 
-use llmspell_workflows_state::{
-    Journal, LogOptions, Record, WalJournal,
-    disk::{Disk, DiskFile, SystemDisk},
-};
+use llmspell_workflows_state::{Journal, LogOptions, Record, WalJournal, disk::SystemDisk};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{folder, record, run, runtime};
+use crate::{
+    support::{folder, record, run, runtime},
+    watched::{FileOperation, WatchedDisk},
+};
 
 /// The number of records written.
 const RECORDS: usize = 20_000;
@@ -199,57 +199,6 @@ fn opening_a_log_removes_indexes_without_a_segment() {
     assert_same(folder.path());
 }
 
-/// A disk that counts the bytes that are read from it.
-#[derive(Debug, Default, Clone)]
-struct CountingDisk(Arc<AtomicU64>);
-
-struct CountingFile(Box<dyn DiskFile>, Arc<AtomicU64>);
-
-impl Disk for CountingDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        SystemDisk.list(path)
-    }
-
-    fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
-        SystemDisk.create(path, length)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(CountingFile(SystemDisk.open(path)?, self.0.clone())))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        SystemDisk.lock(path)
-    }
-}
-
-impl DiskFile for CountingFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        self.1.fetch_add(length as u64, Ordering::SeqCst);
-        self.0.read_at(offset, length)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-}
-
 #[test]
 fn peeking_at_one_run_reads_little_of_the_other_runs() {
     let folder = folder();
@@ -267,10 +216,18 @@ fn peeking_at_one_run_reads_little_of_the_other_runs() {
         }
     }
     drop(journal);
-    let disk = CountingDisk::default();
+    let bytes_read = Arc::new(AtomicU64::new(0));
+    let disk = WatchedDisk::new(SystemDisk, {
+        let bytes_read = bytes_read.clone();
+        move |operation| {
+            if let FileOperation::Read(bytes) = operation {
+                bytes_read.fetch_add(bytes as u64, Ordering::SeqCst);
+            }
+        }
+    });
     let seen = WalJournal::peek_run_on(&disk, folder.path(), run(700)).unwrap().unwrap();
     assert_eq!(seen, [long(700)]);
     let size: u64 = files(folder.path(), ".log").iter().map(|path| path.metadata().unwrap().len()).sum();
-    let read = disk.0.load(Ordering::SeqCst);
+    let read = bytes_read.load(Ordering::SeqCst);
     assert!(read * 10 < size, "{read} of {size} bytes were read");
 }

@@ -2,7 +2,6 @@
 //! no sync for composites, pure decisions and attempts.
 
 use std::{
-    io,
     path::Path,
     sync::{
         Arc, Condvar, Mutex,
@@ -11,15 +10,15 @@ use std::{
 };
 
 use llmspell_workflows_basic::model::{Backoff, Conditional, Definition, Durability, Loop, Retry, Step};
-use llmspell_workflows_state::{
-    End, Journal, LogOptions, Record, WalJournal,
-    disk::{Disk, DiskFile},
-};
+use llmspell_workflows_state::{End, Journal, LogOptions, Record, WalJournal, disk::Disk};
 use llmspell_workflows_testing::{crash::SimDisk, patterns};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{record, run, runtime};
+use crate::{
+    support::{record, run, runtime},
+    watched::{FileOperation, WatchedDisk},
+};
 
 /// Opens a journal on a log that never needs a second segment, which would have its own syncs.
 fn open(disk: Arc<dyn Disk>) -> Arc<WalJournal> {
@@ -147,7 +146,15 @@ fn each_unshared_acknowledgement_waits_for_its_own_sync() {
 fn runs_waiting_for_a_busy_disk_share_one_sync() {
     const RUNS: usize = 500;
     let (below, gate) = (SimDisk::new(), Gate::default());
-    let journal = open(Arc::new(GatedDisk { below: below.clone(), gate: gate.clone() }));
+    let disk = WatchedDisk::new(below.clone(), {
+        let gate = gate.clone();
+        move |operation| {
+            if operation == FileOperation::Sync {
+                gate.pass();
+            }
+        }
+    });
+    let journal = open(Arc::new(disk));
     runtime().block_on(async {
         let epoch = journal.open(run(0)).await.unwrap().epoch;
         let before = below.syncs();
@@ -215,68 +222,5 @@ impl Gate {
         state.has_sync_arrived |= state.is_closed;
         self.0.1.notify_all();
         drop(self.0.1.wait_while(state, |state| state.is_closed).unwrap());
-    }
-}
-
-/// A disk with a gate before each sync.
-#[derive(Debug)]
-struct GatedDisk {
-    below: SimDisk,
-    gate: Gate,
-}
-
-struct GatedFile {
-    below: Box<dyn DiskFile>,
-    gate: Gate,
-}
-
-impl GatedDisk {
-    fn gated(&self, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(GatedFile { below, gate: self.gate.clone() })
-    }
-}
-
-impl Disk for GatedDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.below.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.below.list(path)
-    }
-
-    fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
-        self.below.create(path, length).map(|file| self.gated(file))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.below.open(path).map(|file| self.gated(file))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.below.remove(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        self.below.lock(path)
-    }
-}
-
-impl DiskFile for GatedFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.below.write_at(offset, bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.gate.pass();
-        self.below.sync()
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        self.below.read_at(offset, length)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.below.length()
     }
 }

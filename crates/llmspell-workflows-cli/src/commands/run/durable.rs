@@ -129,6 +129,7 @@ impl Session {
         if !self.output.is_text() {
             self.output.payload(&results);
         }
+        self.runtime.block_on(self.executor.wait_until_archived());
         exit
     }
 
@@ -138,7 +139,8 @@ impl Session {
         let display = RunDisplay { output, view, timeout, pause_grace, file };
         let active = ActiveRun::durable(&run);
         let driven = async { run_end(executor.drive(run).await) };
-        display.drive(runtime, driven, &active)
+        // If every process exited earlier, each would begin to move the same runs, and none would finish.
+        display.drive(runtime, driven, executor.wait_until_archived(), &active)
     }
 }
 

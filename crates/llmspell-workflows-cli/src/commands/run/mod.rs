@@ -96,7 +96,7 @@ impl Run {
                     EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
                 }
             };
-            return Ok(display.drive(runtime, driven, &ActiveRun::in_memory(&run)));
+            return Ok(display.drive(runtime, driven, std::future::ready(()), &ActiveRun::in_memory(&run)));
         }
         let session = Session::with(app, &settings, &self.wait_options, builder, view)?;
         let options = StartOptions { environment, ..StartOptions::default() };
@@ -134,9 +134,20 @@ pub(crate) struct RunDisplay<'f> {
     pub(crate) file: Option<&'f Path>,
 }
 
+/// Drops the tasks that are still running, and their processes.
+fn stop(runtime: Runtime) {
+    runtime.shutdown_timeout(Duration::from_millis(100));
+}
+
 impl RunDisplay<'_> {
-    /// Waits for the end of `run` and shows the result.
-    pub(crate) fn drive(self, runtime: Runtime, driven: impl Future<Output = RunEnd>, run: &ActiveRun) -> Exit {
+    /// Waits for the end of `run`, shows the result, and performs `after` unless the run was stopped immediately.
+    pub(crate) fn drive(
+        self,
+        runtime: Runtime,
+        driven: impl Future<Output = RunEnd>,
+        after: impl Future<Output = ()>,
+        run: &ActiveRun,
+    ) -> Exit {
         let output = self.output;
         let definition = run.run().definition();
         if output.format() == Format::Jsonl {
@@ -147,13 +158,20 @@ impl RunDisplay<'_> {
             });
         }
         let end = runtime.block_on(drive(driven, run, &self));
-        match end {
-            // No task of the run is left.
-            RunEnd::Finished(_) => runtime.shutdown_background(),
-            // Drops the tasks that are still running, and their processes.
-            _ => runtime.shutdown_timeout(Duration::from_millis(100)),
+        if matches!(end, RunEnd::Killed) {
+            stop(runtime);
+            return self.show(run, definition, end);
         }
-        self.show(run, definition, end)
+        let is_finished = matches!(end, RunEnd::Finished(_));
+        let exit = self.show(run, definition, end);
+        runtime.block_on(after);
+        // No task of a finished run is left.
+        if is_finished {
+            runtime.shutdown_background()
+        } else {
+            stop(runtime)
+        }
+        exit
     }
 
     fn show(&self, run: &ActiveRun, definition: &Definition, end: RunEnd) -> Exit {

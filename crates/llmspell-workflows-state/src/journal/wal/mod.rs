@@ -154,12 +154,34 @@ impl WalJournal {
 }
 
 impl OpenLog {
-    fn read(&self, run: Uuid, locations: &[FrameLocation]) -> Result<Vec<Record>, JournalError> {
+    /// Begins a new epoch of `run`; returns it and the locations of the run's records.
+    fn take_over(&self, run: Uuid) -> Result<(Epoch, Vec<FrameLocation>), JournalError> {
+        let mut runs = self.runs();
+        let (number, epoch) = match runs.by_id.get(&run) {
+            Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
+            None => (runs.last_number + 1, Epoch(1)),
+        };
+        let (_, location) = self.log.append(kind::OPENED, number, &opened_body(run, epoch))?;
+        runs.open(run, number, epoch, location);
+        self.index(&mut runs, location, number, kind::OPENED, None);
+        Ok((epoch, runs.records(run)))
+    }
+
+    fn read(&self, frames: &[(Uuid, Vec<FrameLocation>)]) -> Result<Vec<Vec<Record>>, JournalError> {
         // The latest records may still be only in memory.
         self.log.write_all()?;
-        let mut records = Vec::with_capacity(locations.len());
-        self.log.read(locations, |body| {
-            records.push(record(run, body)?);
+        // Frames of different runs often lie next to each other, so they are read in the order of the log.
+        let owned = |(at, (_, locations)): (usize, &(Uuid, Vec<FrameLocation>))| {
+            locations.iter().map(|location| (*location, at)).collect::<Vec<_>>()
+        };
+        let mut in_order: Vec<(FrameLocation, usize)> = frames.iter().enumerate().flat_map(owned).collect();
+        in_order.sort_unstable();
+        let (locations, mut owners): (Vec<_>, Vec<_>) = in_order.into_iter().unzip();
+        owners.reverse();
+        let mut records: Vec<_> = frames.iter().map(|(_, locations)| Vec::with_capacity(locations.len())).collect();
+        self.log.read(&locations, |body| {
+            let at = owners.pop().expect("each location has an owner");
+            records[at].push(record(frames[at].0, body)?);
             Ok::<_, JournalError>(())
         })?;
         Ok(records)
@@ -254,19 +276,20 @@ fn each_record(
 #[async_trait]
 impl Journal for WalJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        let (epoch, locations) = {
-            let mut runs = self.open.runs();
-            let (number, epoch) = match runs.by_id.get(&run) {
-                Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
-                None => (runs.last_number + 1, Epoch(1)),
-            };
-            let body = opened_body(run, epoch);
-            let (_, location) = self.open.log.append(kind::OPENED, number, &body)?;
-            runs.open(run, number, epoch, location);
-            self.open.index(&mut runs, location, number, kind::OPENED, None);
-            (epoch, runs.records(run))
-        };
-        Ok(Opened { epoch, records: self.read(run, locations).await? })
+        let (epoch, locations) = self.open.take_over(run)?;
+        let records = self.read(vec![(run, locations)]).await?;
+        Ok(Opened { epoch, records: records.into_iter().flatten().collect() })
+    }
+
+    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
+        let (mut epochs, mut frames) = (Vec::with_capacity(runs.len()), Vec::with_capacity(runs.len()));
+        for run in runs {
+            let (epoch, locations) = self.open.take_over(*run)?;
+            epochs.push(epoch);
+            frames.push((*run, locations));
+        }
+        let records = self.read(frames).await?;
+        Ok(epochs.into_iter().zip(records).map(|(epoch, records)| Opened { epoch, records }).collect())
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
@@ -289,7 +312,7 @@ impl Journal for WalJournal {
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
         let locations = self.open.runs().records(run);
-        self.read(run, locations).await
+        Ok(self.read(vec![(run, locations)]).await?.into_iter().flatten().collect())
     }
 
     fn runs(&self) -> Vec<Uuid> {
@@ -323,12 +346,13 @@ impl Journal for WalJournal {
 }
 
 impl WalJournal {
-    async fn read(&self, run: Uuid, locations: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
-        if locations.is_empty() {
-            return Ok(Vec::new());
+    /// Reads the records at `frames`, the frames of some runs; returns the records of each run.
+    async fn read(&self, frames: Vec<(Uuid, Vec<FrameLocation>)>) -> Result<Vec<Vec<Record>>, JournalError> {
+        if frames.iter().all(|(_, locations)| locations.is_empty()) {
+            return Ok(vec![Vec::new(); frames.len()]);
         }
         let open = self.open.clone();
-        blocking(move || open.read(run, &locations)).await
+        blocking(move || open.read(&frames)).await
     }
 }
 

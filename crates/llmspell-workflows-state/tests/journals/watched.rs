@@ -1,0 +1,90 @@
+//! A disk that reports the operations on its files before it performs them.
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+use llmspell_workflows_state::disk::{Disk, DiskFile};
+
+/// An operation on a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileOperation {
+    Write,
+    Sync,
+    /// A read of this many bytes.
+    Read(usize),
+}
+
+type Watch = Arc<dyn Fn(FileOperation) + Send + Sync>;
+
+/// Calls a function before each write, sync and read on the disk `below`; the operation waits for the function.
+pub(crate) struct WatchedDisk {
+    below: Arc<dyn Disk>,
+    watch: Watch,
+}
+
+struct WatchedFile {
+    below: Box<dyn DiskFile>,
+    watch: Watch,
+}
+
+impl WatchedDisk {
+    pub(crate) fn new(below: impl Disk, watch: impl Fn(FileOperation) + Send + Sync + 'static) -> Self {
+        Self { below: Arc::new(below), watch: Arc::new(watch) }
+    }
+
+    fn watched(&self, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(WatchedFile { below, watch: self.watch.clone() })
+    }
+}
+
+impl fmt::Debug for WatchedDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "watched {:?}", self.below)
+    }
+}
+
+impl Disk for WatchedDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.below.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.below.list(path)
+    }
+
+    fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
+        self.below.create(path, length).map(|file| self.watched(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.below.open(path).map(|file| self.watched(file))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.below.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        self.below.lock(path)
+    }
+}
+
+impl DiskFile for WatchedFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        (self.watch)(FileOperation::Write);
+        self.below.write_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        (self.watch)(FileOperation::Sync);
+        self.below.sync()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        (self.watch)(FileOperation::Read(length));
+        self.below.read_at(offset, length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.below.length()
+    }
+}

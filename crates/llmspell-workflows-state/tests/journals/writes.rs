@@ -1,0 +1,97 @@
+//! Tests which thread writes a record that its caller waits for.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, ThreadId},
+    time::{Duration, Instant},
+};
+
+use llmspell_workflows_state::{Epoch, Journal, LogOptions, WalJournal};
+use llmspell_workflows_testing::crash::SimDisk;
+
+use crate::{
+    support::{record, run, runtime},
+    watched::{FileOperation, WatchedDisk},
+};
+
+/// A journal that has one run, on a disk whose writes can be slow.
+struct Log {
+    journal: WalJournal,
+    epoch: Epoch,
+    is_slow: Arc<AtomicBool>,
+    /// The thread of each write.
+    writers: Arc<Mutex<Vec<ThreadId>>>,
+}
+
+impl Log {
+    fn new(segment: u64) -> Self {
+        let (is_slow, writers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let watch = {
+            let (is_slow, writers) = (is_slow.clone(), writers.clone());
+            move |operation| {
+                if operation == FileOperation::Write {
+                    writers.lock().unwrap().push(thread::current().id());
+                    let begin = Instant::now();
+                    // Longer than any write that a caller makes itself.
+                    while is_slow.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_millis(2) {}
+                }
+            }
+        };
+        let options = LogOptions { segment_min: segment, segment_max: segment, prepare_ahead: false };
+        let disk = Arc::new(WatchedDisk::new(SimDisk::new(), watch));
+        let journal = WalJournal::open_on(disk, Path::new("/log"), options).unwrap();
+        let epoch = runtime().block_on(journal.open(run(1))).unwrap().epoch;
+        // The first segment exists from here on.
+        let log = Self { journal, epoch, is_slow, writers };
+        log.write(0);
+        log
+    }
+
+    /// Appends and writes a record; returns whether this thread made all writes.
+    fn write(&self, number: usize) -> bool {
+        self.writers.lock().unwrap().clear();
+        let receipt = self.journal.append(run(1), self.epoch, &record(number)).unwrap();
+        runtime().block_on(self.journal.write(receipt)).unwrap();
+        let writers = self.writers.lock().unwrap();
+        assert!(!writers.is_empty(), "the record was written");
+        writers.iter().all(|writer| *writer == thread::current().id())
+    }
+
+    /// Writes until this thread makes a write; a thread that is interrupted during a write makes it look slow.
+    fn write_until_fast(&self) {
+        assert!((0..10_000).any(|number| self.write(number)), "the caller makes fast writes");
+    }
+}
+
+#[test]
+fn callers_make_fast_writes_and_leave_slow_ones_to_the_thread_for_writes() {
+    let log = Log::new(4 << 20);
+    log.write_until_fast();
+    for _ in 0..3 {
+        log.is_slow.store(true, Ordering::Relaxed);
+        // Only a slow write shows that writes have become slow.
+        log.write(1);
+        for number in 2..10 {
+            assert!(!log.write(number), "a caller waits in a slow write");
+        }
+        log.is_slow.store(false, Ordering::Relaxed);
+        log.write_until_fast();
+    }
+}
+
+#[test]
+fn a_record_in_a_new_segment_is_written_by_the_thread_for_writes() {
+    let log = Log::new(4 << 10);
+    log.write_until_fast();
+    // The new segment begins with a long record; to create it, the thread writes and syncs.
+    let long = llmspell_workflows_state::Record::Stopped { path: "x".repeat(8 << 10), time_us: 0 };
+    log.writers.lock().unwrap().clear();
+    let receipt = log.journal.append(run(1), log.epoch, &long).unwrap();
+    runtime().block_on(log.journal.write(receipt)).unwrap();
+    let writers = log.writers.lock().unwrap();
+    assert!(!writers.contains(&thread::current().id()), "a caller creates a segment");
+}
