@@ -1,6 +1,12 @@
 //! Queries about past states and steps of a run, which need the run's plan.
 
-use llmspell_workflows_basic::{StepError, StepPath, engine::Outcome, model::Effect};
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{
+    StepError, StepPath,
+    engine::Outcome,
+    model::{Definition, Effect},
+};
 use llmspell_workflows_state::{End, RewindError, Rewinding, RunState};
 use serde_json::Value;
 
@@ -23,6 +29,14 @@ pub struct ProcessOutput {
 }
 
 impl Executor {
+    /// Returns the definition of a run; resuming the run later does not read it again.
+    ///
+    /// # Errors
+    /// Returns an error if the definition is missing from the home or cannot run on this executor.
+    pub async fn definition(&self, known: &KnownRun) -> Result<Arc<Definition>, ExecutorError> {
+        Ok(self.inner.prepared_by_hash(&known.summary.definition).await?.definition)
+    }
+
     /// Returns the state of a run after the step `at`, or the current state if `at` is `None`.
     ///
     /// `at` is the step's path or a suffix of it.

@@ -30,7 +30,7 @@ pub(crate) struct Resolve {
 impl Resolve {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
-        check_secrets(app, &settings, &known)?;
+        check_secrets(&session, &settings, &known)?;
         let resolution = match self.completed {
             Some(output) => Resolution::Completed(output),
             None if self.failed => Resolution::Failed,

@@ -43,7 +43,7 @@ impl Resume {
                 session.wait(executor.resume_with(&known, definition))?
             }
             None => {
-                check_secrets(app, &settings, &known)?;
+                check_secrets(&session, &settings, &known)?;
                 session.wait(executor.resume(&known))?
             }
         };

@@ -78,7 +78,7 @@ impl Retry {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let Some(run) = &self.run else { return self.all(app) };
         let (known, settings, session) = prepare(app, run, &self.wait_options)?;
-        check_secrets(app, &settings, &known)?;
+        check_secrets(&session, &settings, &known)?;
         let again = RewindOptions { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
         Ok(session.drive(run, None))
@@ -98,7 +98,7 @@ impl Retry {
         runs.reverse();
         let session = Session::new(app, &settings, &self.wait_options)?;
         Ok(session.drive_each(&runs, |executor, known| {
-            check_secrets(app, &settings, known)?;
+            check_secrets(&session, &settings, known)?;
             session.wait(executor.retry(known, &RewindOptions::default()))
         }))
     }
@@ -113,7 +113,7 @@ impl Rerun {
         };
         match &definition {
             Some(definition) => host::check_secrets(&settings, definition)?,
-            None => check_secrets(app, &settings, &known)?,
+            None => check_secrets(&session, &settings, &known)?,
         }
         let input = match input::read(&self.inputs, Path::new(""))? {
             Value::Null => None,
@@ -127,7 +127,7 @@ impl Rerun {
 impl Fork {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
-        check_secrets(app, &settings, &known)?;
+        check_secrets(&session, &settings, &known)?;
         let again = RewindOptions { from: Some(self.from), step_input: self.step_input };
         let run = session.wait(session.executor().fork(&known, &again))?;
         Ok(session.drive(run, None))

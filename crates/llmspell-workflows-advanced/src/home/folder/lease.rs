@@ -8,7 +8,7 @@ use llmspell_workflows_state::{
 };
 
 use super::{
-    super::{Contact, JournalId, Lease, lease::ended_of},
+    super::{Contact, JournalId, Lease},
     Folder, holder,
 };
 use crate::ExecutorError;
@@ -16,7 +16,7 @@ use crate::ExecutorError;
 impl Folder {
     /// Leases `journal` for a process that is notified of messages at `contact`.
     pub(super) fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
-        let ended = ended_of(&self.summaries(journal)?);
+        let (ended, _) = self.ended(journal)?;
         Ok(Lease { ended, ..self.open(journal, contact)? })
     }
 
@@ -47,13 +47,13 @@ impl Folder {
 
     /// Leases `journal` unless it contains a run to resume or another process holds it.
     fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
-        let runs = self.summaries(journal)?;
-        if runs.iter().any(|run| !run.status.has_ended()) {
+        let (ended, has_live) = self.ended(journal)?;
+        if has_live {
             return Ok(None);
         }
         match self.open(journal, contact) {
             Err(ExecutorError::Journal(JournalError::Held { .. })) => Ok(None),
-            leased => leased.map(|lease| Some(Lease { ended: ended_of(&runs), ..lease })),
+            leased => leased.map(|lease| Some(Lease { ended, ..lease })),
         }
     }
 

@@ -10,7 +10,7 @@ use llmspell_workflows_state::{
 use uuid::Uuid;
 
 use super::{
-    super::{Holder, JournalId},
+    super::{Holder, JournalId, lease::ended_of},
     Folder, JournalKind, holder,
 };
 use crate::ExecutorError;
@@ -71,6 +71,20 @@ impl Folder {
         // Skip runs without a start record: their start was never acknowledged.
         let summary = |(run, records): &(Uuid, Vec<Record>)| RunSummary::of(*run, records, owner);
         Ok(self.peek(journal)?.iter().filter_map(summary).collect())
+    }
+
+    /// Returns the runs in a journal that have ended, and whether it contains other runs.
+    pub(super) fn ended(&self, journal: &JournalId) -> Result<(Vec<Uuid>, bool), ExecutorError> {
+        if self.single.is_some() {
+            let runs = self.summaries(journal)?;
+            return Ok((ended_of(&runs), runs.iter().any(|run| !run.status.has_ended())));
+        }
+        let dir = self.dir(journal);
+        let last = read_shared(&dir, || WalJournal::peek_last(&dir), || WalJournal::check_last(&dir))?;
+        // Nothing is appended to a run that has ended unless it begins again.
+        let (ended, live): (Vec<_>, Vec<_>) =
+            last.into_iter().partition(|(_, record)| matches!(record, Record::Closed { .. }));
+        Ok((ended.into_iter().map(|(run, _)| run).collect(), !live.is_empty()))
     }
 
     /// Returns the records of one run.

@@ -23,8 +23,8 @@ pub(crate) fn prepare(
 /// Checks that every secret of the definition of `known` has a value.
 ///
 /// # Errors
-/// Returns an error if a secret has no value or the definition is missing from the store.
-pub(crate) fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
-    let definition = app.wait(app.home().definition(&known.summary.definition))?;
+/// Returns an error if a secret has no value, or if the definition is missing from the store or cannot run here.
+pub(crate) fn check_secrets(session: &Session, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
+    let definition = session.wait(session.executor().definition(known))?;
     host::check_secrets(settings, &definition)
 }

@@ -114,6 +114,23 @@ impl WalJournal {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
+    /// Returns the last record of each run in the log in the local folder `dir`, as [`Self::peek`] does.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn peek_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
+        last_records(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
+    }
+
+    /// Does the same as [`Self::peek_last`], with the checks of [`Self::check`].
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read, or if something that was synced is missing. While the log is being
+    /// written, this error can also occur briefly although nothing is lost.
+    pub fn check_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
+        last_records(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
+    }
+
     /// Returns the records of `run` in the log in the local folder `dir`, as [`Self::peek`] does. Returns `None` if
     /// there are none.
     ///
@@ -238,6 +255,20 @@ fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, Journa
     })?;
     records.retain(|run, _| runs.by_id.contains_key(run));
     Ok(records.into_iter().collect())
+}
+
+/// Returns the last record of each run in a log.
+fn last_records(recovery: Recovery) -> Result<Vec<(Uuid, Record)>, JournalError> {
+    let mut last = BTreeMap::<Uuid, Vec<u8>>::new();
+    let runs = each_record(recovery, |run, body| {
+        match body {
+            Some(body) => drop(last.insert(run, body.to_vec())),
+            None => drop(last.remove(&run)),
+        }
+        Ok(())
+    })?;
+    last.retain(|run, _| runs.by_id.contains_key(run));
+    last.into_iter().map(|(run, body)| Ok((run, record(run, &body)?))).collect()
 }
 
 /// Returns the records of one run in a log.
