@@ -14,7 +14,7 @@ fn signal(name: &str, payload: serde_json::Value) -> Message {
     Message::Signal { name: name.into(), payload }
 }
 
-/// Returns once the journal shows that the run is waiting.
+/// Waits until the journal shows that the run is waiting.
 async fn until_waiting(lab: &Lab, known: &KnownRun) {
     while lab.home().find(&known.id().to_string()).await.unwrap().status() != RunStatus::Waiting {
         tokio::task::yield_now().await;

@@ -118,7 +118,8 @@ impl Call {
     }
 }
 
-/// Returns `changed` with each part that equals the same part of `shown` replaced by that part of `real`.
+/// Restores masked values: returns `changed`, with every part that is the same as in `shown` replaced by the
+/// corresponding part of `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

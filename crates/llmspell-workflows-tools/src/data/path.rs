@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// The path of a value inside a JSON value, such as `customer.addresses[0].city` or `["a key.with dots"]`.
 ///
-/// The empty path is refused so that a missing field name cannot select the whole value.
+/// The empty path is rejected so that a missing field name cannot select the whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     text: String,
