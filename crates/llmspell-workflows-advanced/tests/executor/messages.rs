@@ -75,7 +75,7 @@ async fn cancel_message_ends_a_waiting_run() {
 }
 
 #[tokio::test]
-async fn message_to_a_free_run_is_delivered_on_resume() {
+async fn message_to_an_unowned_run_is_delivered_on_resume() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("waits", [wait("a", "go")])).await;

@@ -84,7 +84,7 @@ fn callers_perform_fast_writes_and_leave_slow_ones_to_the_writer_thread() {
 }
 
 #[test]
-fn a_record_in_a_new_segment_is_written_by_the_thread_for_writes() {
+fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
     let log = Log::new(4 << 10);
     log.write_until_fast();
     // The new segment begins with a long record; to create it, the thread writes and syncs.

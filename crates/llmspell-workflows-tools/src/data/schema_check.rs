@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_schemas_and_external_references_are_refused() {
+    fn invalid_schemas_and_external_references_are_rejected() {
         let table = [
             (json!({"type": "nothing"}), "not a valid JSON Schema at `/type`"),
             (json!({"$ref": "https://example.com/schema.json"}), "example.com"),
