@@ -118,8 +118,7 @@ impl Call {
     }
 }
 
-/// Restores masked values: returns `changed`, with every part that is the same as in `shown` replaced by the
-/// corresponding part of `real`.
+/// Restores masked values: every part of `changed` that is the same as in `shown` is taken from `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),
