@@ -66,7 +66,7 @@ fn advanced_overhead(report: &mut Report, runtime: &Runtime) {
     let advanced = EnhancedExecutionContext::in_memory().with_engine(basic.clone()).engine();
     let (basic_plan, advanced_plan) = (prepared(&basic), prepared(&advanced));
     report.ratio(
-        "a step of 1,000, advanced without any feature, against basic",
+        "one of 1,000 steps, advanced without any features, vs. basic",
         STEPS * RUNS,
         "≤ 1.05 ×",
         alternate(|| run(runtime, &advanced, &advanced_plan, RUNS), || run(runtime, &basic, &basic_plan, RUNS)),
@@ -119,5 +119,5 @@ fn checkpoints(report: &mut Report, runtime: &Runtime) {
             }
         });
     };
-    report.time("a checkpoint of a run of 10 steps, beyond its sync", CHECKPOINTS, "≤ 50 µs", &rounds(checkpoint));
+    report.time("a checkpoint of a run of 10 steps, excluding its sync", CHECKPOINTS, "≤ 50 µs", &rounds(checkpoint));
 }

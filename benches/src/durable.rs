@@ -110,21 +110,21 @@ pub(crate) fn measure(report: &mut Report) {
 
     let thousand = steps(1_000);
     report.ratio(
-        "a durable step of 1,000, against a group commit of one writer",
+        "one of 1,000 durable steps vs. a group commit of one writer",
         1_000,
         "≤ 1.3 ×",
         alternate(|| run(&runtime, &executor, &thousand, 1), || group_commit(&runtime, folder.path(), 1, 1_000)),
     );
     let hundred = steps(100);
     report.ratio(
-        "a durable step of 1,000 runs × 100 at once, against a group commit of 1,000 writers",
+        "a durable step in 1,000 concurrent runs of 100 steps vs. a group commit of 1,000 writers",
         100_000,
         "≤ 6.7 ×",
         alternate(|| run(&runtime, &executor, &hundred, 1_000), || group_commit(&runtime, folder.path(), 1_000, 100)),
     );
     let looped = iterations(10_000);
     report.ratio(
-        "10,000 durable iterations, against as many syncs",
+        "10,000 durable iterations vs. as many syncs",
         10_000,
         "≤ 1.5 ×",
         alternate(|| run(&runtime, &executor, &looped, 1), || group_commit(&runtime, folder.path(), 1, 10_000)),

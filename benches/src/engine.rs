@@ -115,7 +115,7 @@ fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
             .block_on(async { tokio::spawn(limits::boxed_calls(1_000 * RUNS)).await.expect("the task does not panic") })
     };
     report.ratio(
-        "a step of 1,000 in memory, against a boxed call",
+        "one of 1,000 steps in memory vs. a boxed call",
         1_000 * RUNS as u32,
         "≤ 2.5 ×",
         alternate(ours, limit),
@@ -126,7 +126,7 @@ fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let ten = || run_repeatedly(runtime, &with_ten, &plan_of_ten, RUNS);
     let ours = || run_repeatedly(runtime, engine, &plan, RUNS);
     report.ratio(
-        "the same with ten interceptors that do not apply, against none",
+        "the same with ten interceptors that do not apply vs. none",
         1_000 * RUNS as u32,
         "≤ 1.05 ×",
         alternate(ten, ours),
@@ -148,7 +148,7 @@ fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
 fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let plan = prepared(engine, parallel(1_000, "noop", 1_000));
     report.ratio(
-        "1,000 no-op branches, against spawned tasks",
+        "1,000 no-op branches vs. spawned tasks",
         1,
         "≤ 1.5 ms",
         alternate(
@@ -158,7 +158,7 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     );
     let plan = prepared(engine, parallel(1_000, "sleep", 100));
     report.ratio(
-        "1,000 × 10 ms, 100 at a time, against plain tokio",
+        "1,000 sleeps of 10 ms, 100 at a time, vs. plain tokio",
         1,
         "≤ 1.05 ×",
         alternate(
@@ -181,19 +181,19 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     );
     let gain = |one: &[Duration], two: &[Duration]| 2.0 * median(one).as_secs_f64() / median(two).as_secs_f64();
     let ratio = gain(&ours_one, &ours_two) / gain(&threads_one, &threads_two);
-    report.plain("gain of two CPU-bound branches, against plain threads", ratio, "≥ 0.95 ×");
+    report.plain("speedup from two CPU-bound branches vs. plain threads", ratio, "≥ 0.95 ×");
 }
 
 fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let (small, large) = (prepared(engine, looped(1_000, 1)), prepared(engine, looped(10_000, 1)));
     let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
-    report.ratio("10,000 iterations, against ten times 1,000", 10_000, "linear", (ten, one));
+    report.ratio("10,000 iterations vs. 10 × 1,000", 10_000, "linear", (ten, one));
     let (small, large) = (
         prepared(engine, Definition::sequence("steps", steps(100, "noop"))),
         prepared(engine, Definition::sequence("steps", steps(1_000, "noop"))),
     );
     let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
-    report.ratio("1,000 steps, against ten times 100", 1_000, "linear", (ten, one));
+    report.ratio("1,000 steps vs. 10 × 100", 1_000, "linear", (ten, one));
 }
 
 /// Returns a loop that appends a number to a list in the state in each iteration.
@@ -208,7 +208,7 @@ fn collecting(iterations: i64) -> Definition {
 fn lists(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let (small, large) = (prepared(engine, collecting(300)), prepared(engine, collecting(3_000)));
     let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
-    report.ratio("a list of the state that grows to 3,000 items, against ten of 300", 3_000, "≤ 3 ×", (ten, one));
+    report.ratio("a list in the state that grows to 3,000 items vs. ten that grow to 300", 3_000, "≤ 3 ×", (ten, one));
 }
 
 fn state(report: &mut Report) {
@@ -221,7 +221,7 @@ fn state(report: &mut Report) {
     let (small, large) = (state(10), state(10_000));
     let fork = |state: &WorkflowState| (0..FORKS).for_each(|_| drop(std::hint::black_box(state.clone())));
     report.ratio(
-        "a state of 10,000 keys forked, against one of 10",
+        "forking a state of 10,000 keys vs. one of 10",
         FORKS,
         "≈ 1 ×",
         alternate(|| fork(&large), || fork(&small)),

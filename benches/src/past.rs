@@ -33,7 +33,7 @@ fn forks(runtime: &Runtime, report: &mut Report) {
         drop(runtime.block_on(executor.fork(known, &options)).expect("the run can be forked"));
     };
     report.ratio(
-        "a fork in the middle of 10,000 iterations, against ten of 1,000",
+        "a fork in the middle of 10,000 iterations vs. ten in the middle of 1,000",
         1,
         "linear",
         alternate(|| fork(&large, 5_000), || (0..10).for_each(|_| fork(&small, 500))),
@@ -72,7 +72,7 @@ fn looks(runtime: &Runtime, report: &mut Report) {
         assert!(seen.is_some());
     };
     report.ratio(
-        "one of 20,000 live runs looked at from another process, against reading all",
+        "reading one of 20,000 live runs from another process vs. reading all",
         LOOKS,
         "≤ 0.5 ×",
         alternate(

@@ -141,7 +141,5 @@ fn killed(workspace: &Workspace) {
         times.push(started.checked_sub(start).unwrap_or_default());
     }
     let time = median(&times).as_secs_f64() * 1e3;
-    println!(
-        "| from the start of `resume` to the first step, of a run killed in its 500th of 1,000 | {time:.1} ms | |"
-    );
+    println!("| from the start of `resume` to the first step of a run killed in step 500 of 1,000 | {time:.1} ms | |");
 }

@@ -35,7 +35,7 @@ fn support() -> Definition {
     )
 }
 
-/// The tools. The quota of the good model is exhausted.
+/// The workflow's tools; the better model always fails because its quota is exhausted.
 fn activities() -> Activities {
     let mut activities = Activities::new();
     let good = function(|_| async move { Err::<Value, _>(StepError::transient("quota", "the quota is exhausted")) });
@@ -86,7 +86,11 @@ fn signature() -> Registration {
 fn four_eyes() -> Registration {
     let hook = hook_fn(|context: HookContext| async move {
         let amount = context.input()?.and_then(|input| input["amount"].as_f64()).unwrap_or_default();
-        Ok(if amount > 100.0 { Before::Skip(format!("a refund of {amount} needs a person")) } else { Before::Continue })
+        Ok(if amount > 100.0 {
+            Before::Skip(format!("a refund of {amount} needs human approval"))
+        } else {
+            Before::Continue
+        })
     });
     Registration::new("four-eyes").at(BeforeStep, hook).select(Selector::all().id("refund"))
 }

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_is_found_even_in_invalid_arguments() {
+    fn output_format_is_found_even_in_invalid_arguments() {
         for (arguments, expected) in [
             (vec!["spellflow", "rnu", "-o", "json"], Some(Format::Json)),
             (vec!["spellflow", "-ojson"], Some(Format::Json)),

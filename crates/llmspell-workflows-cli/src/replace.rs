@@ -20,7 +20,7 @@ pub(crate) fn replace(file: &Path, text: &str) -> io::Result<()> {
     let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let replaced = write(&temporary, text, permissions).and_then(|()| fs::rename(&temporary, &target));
     if replaced.is_err() {
-        // The file may not exist. If it stays behind, its name shows what it is.
+        // Ignore the error: the file may not exist, and a leftover file can be recognized by its name.
         let _ = fs::remove_file(&temporary);
     }
     replaced

@@ -101,7 +101,7 @@ steps:
 
 /// An error in one field of a step does not hide errors in its other fields or in other steps.
 #[test]
-fn independent_errors_of_a_step_are_reported_together() {
+fn independent_errors_in_a_step_are_reported_together() {
     for (text, expected) in [
         (
             "{name: x, steps: [{id: a, tool: probe, timout: 3, when: steps.no.ok}]}",

@@ -35,7 +35,7 @@ fn rendered_errors_match_the_golden_files() {
 }
 
 #[test]
-fn coloured_output_differs_only_in_escape_codes() {
+fn colored_output_differs_only_in_escape_codes() {
     for path in files() {
         let diagnostics = read_bytes(&fs::read(&path).unwrap(), "x", &StepTypes::new()).unwrap_err();
         let mut text = String::new();

@@ -97,7 +97,7 @@ points! {
     BeforeStep = 10 "before_step" -> Before;
     /// A step has completed.
     AfterStep = 11 "after_step" -> After;
-    /// A step has failed after all its attempts.
+    /// A step has failed on its last attempt.
     StepError = 12 "step_error" -> OnError;
     /// An attempt of a step has failed, and another is due.
     StepRetry = 13 "step_retry" -> OnRetry;

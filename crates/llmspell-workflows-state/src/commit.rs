@@ -34,7 +34,7 @@ pub(crate) trait Commit: Send + Sync + 'static {
         None
     }
 
-    /// Makes everything appended survive a power loss; returns how much has been appended so far.
+    /// Makes everything appended durable, so that it survives a power loss; returns how much has been appended so far.
     fn sync(&self) -> Result<u64, Self::Error>;
 
     /// Called after each sync, once all waiters have been answered.
@@ -129,7 +129,7 @@ impl<C: Commit> Committer<C> {
         self.shared.wait(Wanted::Write).await
     }
 
-    /// Waits until the first `position` bytes or records survive a power loss.
+    /// Waits until the first `position` bytes or records are durable: they survive a power loss.
     pub(crate) async fn synced(&self, position: u64) -> Result<(), C::Error> {
         if position <= self.shared.synced.load(Ordering::Acquire) {
             return Ok(());

@@ -15,7 +15,7 @@ use llmspell_workflows_testing::{conformance, double::Double};
 use serde_json::Value;
 
 #[tokio::test]
-async fn doubles_of_conforming_services_conform() {
+async fn doubles_of_conforming_services_pass_the_conformance_tests() {
     conformance::states(&Double::states(StoredStates::new(MemoryHome::new()))).await;
     conformance::sessions(&Double::sessions(MemorySessions::default())).await;
     conformance::vectors(&Double::vectors(MemoryVectors::default())).await;

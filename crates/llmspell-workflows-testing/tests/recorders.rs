@@ -27,7 +27,7 @@ fn run(registration: Registration) -> RunResult {
 }
 
 #[test]
-fn answers_and_errors_of_a_hook_are_recorded() {
+fn hook_answers_and_errors_are_recorded() {
     let recorder = HookRecorder::new();
     let before = hook_fn(|context: HookContext| async move {
         match &*context.path() {

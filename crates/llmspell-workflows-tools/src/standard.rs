@@ -6,7 +6,7 @@ use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, fil
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Extensions {
-    /// Evaluates the expressions of `rule_engine`; without an evaluator, expression rules are refused.
+    /// Evaluates the expressions of `rule_engine`; without an evaluator, expression rules are rejected.
     pub expressions: Option<Arc<dyn ExpressionEvaluator>>,
 }
 

@@ -139,7 +139,7 @@ async fn parameters_are_checked_before_the_tool_is_called() {
 }
 
 #[tokio::test]
-async fn results_larger_than_the_limit_are_refused() {
+async fn results_larger_than_the_limit_are_rejected() {
     let registry = registry().with_output_bytes_max(20);
     let context = ToolContext::default();
     // {"input":"12345678"} is 20 bytes long.

@@ -148,7 +148,7 @@ fn new_files_are_created_only_inside_the_roots() {
 }
 
 #[test]
-fn a_link_to_the_outside_that_replaces_a_checked_directory_is_not_followed() {
+fn a_symlink_swapped_in_after_the_check_cannot_escape_the_sandbox() {
     let fixture = fixture();
     let target = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
     let work = fixture.temporary.path().join("work");
@@ -173,7 +173,7 @@ fn errors_name_the_allowed_directories() {
 }
 
 #[test]
-fn a_file_larger_than_the_limit_is_refused() {
+fn a_file_larger_than_the_limit_is_rejected() {
     let fixture = fixture();
     let target = fixture.sandbox.locate("a.txt", Access::Read).unwrap();
     assert_eq!(target.read(10).unwrap(), b"work/a.txt");

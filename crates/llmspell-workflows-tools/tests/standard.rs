@@ -18,7 +18,7 @@ fn tools_have_snake_case_names_and_can_be_looked_up_in_kebab_case() {
 }
 
 #[test]
-fn schemas_compile_and_unknown_parameters_are_refused() {
+fn schemas_compile_and_unknown_parameters_are_rejected() {
     let tools = tools();
     for spec in tools.specs() {
         assert!(tools.check_result(spec.name, &Value::Null).is_ok(), "{}", spec.name);

@@ -96,7 +96,11 @@ impl Inner {
             match moved {
                 Ok(()) => ended.threshold = ENDED_MAX,
                 Err(error) => {
-                    tracing::warn!(target: targets::JOURNAL, %error, "cannot archive ended runs; kept in the journal");
+                    tracing::warn!(
+                        target: targets::JOURNAL,
+                        %error,
+                        "cannot archive ended runs; they stay in the journal"
+                    );
                     ended.runs.extend(due);
                     ended.threshold = (ended.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(ended.runs.len() + 1));
                     return;

@@ -92,7 +92,7 @@ impl Executor {
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// Returns once all live branches of `run` wait, and will wait long enough for the run to be parked.
+    /// Waits until all live branches of `run` are waiting, and will wait long enough for the run to be parked.
     async fn until_parkable(&self, run: &Run) {
         loop {
             run.until_waiting().await;

@@ -72,7 +72,7 @@ impl RunHandle {
     /// Returns the status of the run.
     ///
     /// # Errors
-    /// The journal of the run cannot be read.
+    /// Returns an error if the journal of the run cannot be read.
     pub async fn status(&self) -> Result<RunStatus, ExecutorError> {
         let known = self.home.get(self.id).await?;
         known.map(|known| known.status()).ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))

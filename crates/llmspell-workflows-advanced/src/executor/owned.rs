@@ -112,7 +112,7 @@ impl Registry {
         runs.live.contains_key(&run) || runs.parked.contains(run)
     }
 
-    /// Returns once this executor owns no runs.
+    /// Waits until this executor owns no runs.
     pub(super) async fn wait_until_idle(&self) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());

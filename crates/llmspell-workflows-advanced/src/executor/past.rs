@@ -65,7 +65,7 @@ impl Executor {
     /// Returns the outputs of the processes that a run's steps executed, in the order in which the processes ended.
     ///
     /// # Errors
-    /// This executor cannot run the definition, or the journal cannot be read.
+    /// Returns an error if this executor cannot run the definition, or the journal cannot be read.
     pub async fn process_outputs(&self, known: &KnownRun) -> Result<Vec<ProcessOutput>, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;

@@ -20,7 +20,7 @@ impl Executor {
     /// parents. Call this when a program starts; later calls resume runs that other processes have abandoned since.
     ///
     /// # Errors
-    /// The runs cannot be listed.
+    /// Returns an error if the runs cannot be listed.
     pub async fn recover(&self) -> Result<RecoveryReport, ExecutorError> {
         let mut recovered = RecoveryReport::default();
         for known in self.recoverable().await? {

@@ -84,7 +84,7 @@ impl EventBuilder {
         (0..).zip(events).map(event).collect()
     }
 
-    /// Returns the events of the next record, but only those about the run as a whole.
+    /// Returns the run-level events of the next record.
     pub(crate) fn run_events_of(&mut self, record: &Record) -> Vec<WorkflowEvent> {
         match record {
             Record::Began { .. } | Record::Stopped { .. } | Record::Decided { .. } | Record::Ended { .. } => {

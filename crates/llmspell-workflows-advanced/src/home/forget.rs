@@ -61,7 +61,7 @@ impl dyn Home {
     /// Returns the runs that `prune` selects, newest first.
     ///
     /// # Errors
-    /// A journal or the store cannot be read.
+    /// Returns an error if a journal or the store cannot be read.
     pub async fn prunable(&self, prune: &Prune) -> Result<Vec<KnownRun>, ExecutorError> {
         let ended = |status: &RunStatus| status.has_ended();
         let any = || RunStatus::ALL.into_iter().filter(ended).collect();

@@ -69,31 +69,31 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns the stores next to the journals, and opens them on first use.
     ///
     /// # Errors
-    /// The stores cannot be opened.
+    /// Returns an error if the stores cannot be opened.
     async fn stores(&self) -> Result<&Stores, ExecutorError>;
 
     /// Returns the stores next to the journals; `None` if nothing has been stored there yet.
     ///
     /// # Errors
-    /// The stores cannot be opened.
+    /// Returns an error if the stores cannot be opened.
     async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError>;
 
     /// Returns all journals.
     ///
     /// # Errors
-    /// The journals cannot be listed.
+    /// Returns an error if the journals cannot be listed.
     async fn journals(&self) -> Result<Vec<JournalId>, ExecutorError>;
 
     /// Returns the holder of the lease on a journal.
     ///
     /// # Errors
-    /// The lease cannot be inspected.
+    /// Returns an error if the lease cannot be inspected.
     async fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError>;
 
     /// Returns a summary of each run in a journal, without disturbing the journal's holder.
     ///
     /// # Errors
-    /// The journal cannot be read.
+    /// Returns an error if the journal cannot be read.
     async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError>;
 
     /// Returns the records of one run in a journal, without disturbing the journal's holder; `None` if the journal does
@@ -114,7 +114,7 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Leases a journal for new runs: an unleased journal that has no runs to resume, or a new journal.
     ///
     /// # Errors
-    /// The journals cannot be read, or a new journal cannot be created.
+    /// Returns an error if the journals cannot be read, or a new journal cannot be created.
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError>;
 
     /// Notifies the holder of a journal of a message to `run`; returns whether the holder answered.
@@ -133,13 +133,13 @@ pub trait Upkeep {
     /// Releases a lease and removes its journal if the journal is empty; returns whether the journal was removed.
     ///
     /// # Errors
-    /// The journal cannot be removed.
+    /// Returns an error if the journal cannot be removed.
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError>;
 
     /// Returns the disk usage of the home.
     ///
     /// # Errors
-    /// The usage cannot be determined.
+    /// Returns an error if the usage cannot be determined.
     async fn usage(&self) -> Result<HomeUsage, ExecutorError>;
 
     /// Copies the home to the new folder `to` while other processes continue to use it.

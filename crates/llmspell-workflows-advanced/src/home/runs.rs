@@ -80,7 +80,7 @@ impl dyn Home {
     /// Returns the run with exactly this id, without reading other runs.
     ///
     /// # Errors
-    /// A journal or the store cannot be read.
+    /// Returns an error if a journal or the store cannot be read.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         for journal in self.journals().await? {
             // Look up the holder first: a run whose holder ends it and exits in between must not look interrupted.
@@ -136,7 +136,7 @@ impl dyn Home {
     /// Stores `definition` for its runs, and returns its hash.
     ///
     /// # Errors
-    /// The definition cannot be written.
+    /// Returns an error if the definition cannot be written.
     pub async fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
         let hash = definition.hash();
         self.keep_as(&hash, definition).await?;

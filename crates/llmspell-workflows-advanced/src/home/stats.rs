@@ -79,7 +79,7 @@ impl dyn Home {
     /// Returns statistics about the contents of the home.
     ///
     /// # Errors
-    /// A journal or the store cannot be read.
+    /// Returns an error if a journal or the store cannot be read.
     pub async fn stats(&self) -> Result<HomeStats, ExecutorError> {
         let mut runs = BTreeMap::new();
         let mut query = RunQuery { limit: RUNS_PAGE_MAX, ..RunQuery::default() };

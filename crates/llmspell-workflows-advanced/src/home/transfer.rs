@@ -23,7 +23,7 @@ impl dyn Home {
     /// Secrets are masked, as in the records.
     ///
     /// # Errors
-    /// A part of the run cannot be read.
+    /// Returns an error if a part of the run cannot be read.
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         let (id, records) = (run.id(), self.records(run).await?);
         let mut definitions = BTreeMap::new();

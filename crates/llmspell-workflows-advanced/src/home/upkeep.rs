@@ -29,7 +29,7 @@ impl dyn Home {
     /// Archives the ended runs of unleased journals, removes empty journals, and frees unused space in the store.
     ///
     /// # Errors
-    /// A journal or the store cannot be read or written.
+    /// Returns an error if a journal or the store cannot be read or written.
     pub async fn compact(&self) -> Result<CompactionReport, ExecutorError> {
         let mut done = CompactionReport::default();
         for journal in self.journals().await? {

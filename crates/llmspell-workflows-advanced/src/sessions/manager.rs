@@ -64,7 +64,7 @@ impl SessionManager {
     /// Returns the sessions that match `query`, most recently changed first.
     ///
     /// # Errors
-    /// The sessions cannot be read.
+    /// Returns an error if the sessions cannot be read.
     pub async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError> {
         self.storage.list(query).await
     }

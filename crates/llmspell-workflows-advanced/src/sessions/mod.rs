@@ -34,24 +34,24 @@ pub trait SessionStorage: Send + Sync + fmt::Debug {
     /// Stores `session`, replacing any session with the same id.
     ///
     /// # Errors
-    /// The session cannot be written.
+    /// Returns an error if the session cannot be written.
     async fn put(&self, session: &Session) -> Result<(), SessionError>;
 
     /// Returns the session with this id.
     ///
     /// # Errors
-    /// The session cannot be read.
+    /// Returns an error if the session cannot be read.
     async fn get(&self, id: &str) -> Result<Option<Session>, SessionError>;
 
     /// Returns the sessions that match `query`, most recently changed first.
     ///
     /// # Errors
-    /// The sessions cannot be read.
+    /// Returns an error if the sessions cannot be read.
     async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError>;
 
     /// Removes a session; returns whether it existed.
     ///
     /// # Errors
-    /// The removal cannot be written.
+    /// Returns an error if the removal cannot be written.
     async fn remove(&self, id: &str) -> Result<bool, SessionError>;
 }

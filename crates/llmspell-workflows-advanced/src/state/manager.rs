@@ -37,7 +37,7 @@ impl StateManager {
     /// The changes of a block are included once the block has ended.
     ///
     /// # Errors
-    /// The journal of the run cannot be read.
+    /// Returns an error if the journal of the run cannot be read.
     pub async fn state(&self, run: &KnownRun) -> Result<WorkflowState, ExecutorError> {
         state_from_records(run.id(), &self.home.records(run).await?)
     }
@@ -45,7 +45,7 @@ impl StateManager {
     /// Returns the state of `run` after its first `position` records.
     ///
     /// # Errors
-    /// The journal of the run cannot be read.
+    /// Returns an error if the journal of the run cannot be read.
     pub async fn state_at(&self, run: &KnownRun, position: u64) -> Result<WorkflowState, ExecutorError> {
         let records = self.home.records(run).await?;
         state_from_records(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
@@ -54,7 +54,7 @@ impl StateManager {
     /// Returns the checkpoints of `run`, ordered by position and then by name.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub async fn checkpoints(&self, run: Uuid) -> Result<Vec<Snapshot>, ExecutorError> {
         Ok(self.home.stores().await?.snapshots.list(run).await?)
     }

@@ -16,19 +16,19 @@ pub trait StateStorage: Send + Sync + fmt::Debug {
     /// Stores `state` under `workflow_id`, replacing any earlier state.
     ///
     /// # Errors
-    /// The state cannot be written.
+    /// Returns an error if the state cannot be written.
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError>;
 
     /// Returns the state stored under `workflow_id`, without its history.
     ///
     /// # Errors
-    /// The state cannot be read.
+    /// Returns an error if the state cannot be read.
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError>;
 
     /// Removes the state stored under `workflow_id`; returns whether it existed.
     ///
     /// # Errors
-    /// The removal cannot be written.
+    /// Returns an error if the removal cannot be written.
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError>;
 }
 

@@ -13,7 +13,7 @@ pub trait EmbeddingService: Send + Sync + fmt::Debug {
     /// Returns the vector of each text, in order.
     ///
     /// # Errors
-    /// The texts cannot be embedded.
+    /// Returns an error if the texts cannot be embedded.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, VectorError>;
 }
 

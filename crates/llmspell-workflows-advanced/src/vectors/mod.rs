@@ -62,19 +62,19 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
     /// Deletes entries of a scope; returns the number of deleted entries.
     ///
     /// # Errors
-    /// The deletion cannot be written.
+    /// Returns an error if the deletion cannot be written.
     async fn delete(&self, scope: &str, ids: &[String]) -> Result<usize, VectorError>;
 
     /// Deletes a scope; returns the number of deleted entries.
     ///
     /// # Errors
-    /// The deletion cannot be written.
+    /// Returns an error if the deletion cannot be written.
     async fn delete_scope(&self, scope: &str) -> Result<usize, VectorError>;
 
     /// Returns the number of entries, in total and by scope.
     ///
     /// # Errors
-    /// The entries cannot be read.
+    /// Returns an error if the entries cannot be read.
     async fn stats(&self) -> Result<VectorStats, VectorError>;
 }
 

@@ -69,7 +69,8 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
     /// For a trait object, use [`EnhancedExecutionContext::execute`].
     ///
     /// # Errors
-    /// Returns an error if the workflow is invalid, the run failed, or the run waits or was paused and can be resumed.
+    /// Returns an error if the workflow is invalid, or if the run failed, is waiting, or was paused; a waiting or
+    /// paused run can be resumed.
     async fn execute_with_infrastructure(
         self: Arc<Self>,
         input: WorkflowInput,
@@ -184,6 +185,6 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
 pub enum StepResult {
     /// The step completed with this output.
     Success(Arc<Value>),
-    /// The step failed after all its attempts.
+    /// The step failed on its last attempt.
     Failed(StepError),
 }

@@ -110,7 +110,7 @@ async fn states_can_be_saved_loaded_and_removed() {
 }
 
 #[tokio::test]
-async fn context_over_an_existing_home_runs_workflows() {
+async fn context_built_on_an_existing_home_runs_workflows() {
     let context = EnhancedExecutionContext::new(MemoryHome::new()).with_engine(engine());
     let workflow = Arc::new(EnhancedWorkflow::define(sequence([echo("a", json!("{{ n }}"))])));
     let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 4})), context).await.unwrap();

@@ -118,7 +118,7 @@ async fn run_cancelled_by_a_hook_publishes_a_warning() {
 }
 
 #[tokio::test]
-async fn run_with_a_false_trigger_publishes_run_skipped() {
+async fn run_whose_trigger_is_false_publishes_run_skipped() {
     let context = context();
     let mut events = subscribed(&context, &["run.*"]);
     let mut definition = sequence([echo("a", json!(1))]);

@@ -139,7 +139,7 @@ fn two(kind: &str) -> [Step; 2] {
 }
 
 #[tokio::test]
-async fn answers_of_hooks_before_steps_tools_and_agents_survive_a_crash() {
+async fn hook_answers_before_steps_tools_and_agents_survive_a_crash() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -159,7 +159,7 @@ async fn answers_of_hooks_before_steps_tools_and_agents_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_of_before_block_hooks_survive_a_crash() {
+async fn before_block_hook_answers_survive_a_crash() {
     let each = || [Loop::items(json!([1]), [put("i", 1)]).into_step("each"), echo("b", json!("{{ state.k }}"))];
     let both =
         || [Parallel::new([Step::sequence("x", [put("i", 1)])]).into_step("both"), echo("b", json!("{{ state.k }}"))];
@@ -180,7 +180,7 @@ async fn answers_of_before_block_hooks_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_of_hooks_after_completion_survive_a_crash() {
+async fn hook_answers_after_completion_survive_a_crash() {
     let each = || [Loop::items(json!([1]), [echo("i", json!(1))]).into_step("each"), echo("b", json!("{{ each }}"))];
     let both = || [Parallel::new([echo("x", json!(1))]).into_step("both"), echo("b", json!("{{ both }}"))];
     let (step, tool, agent) = (|| two("function"), || two("tool"), || two("agent"));
@@ -208,7 +208,7 @@ async fn answers_of_hooks_after_completion_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_of_hooks_after_failures_survive_a_crash() {
+async fn hook_answers_after_failures_survive_a_crash() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -232,7 +232,7 @@ async fn answers_of_hooks_after_failures_survive_a_crash() {
 }
 
 #[tokio::test]
-async fn answers_of_hooks_at_decisions_survive_a_crash() {
+async fn decision_hook_answers_survive_a_crash() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     answer_survives_cuts(BranchDecision, OnBranch::Redirect(1), choice()).await;
     answer_survives_cuts(BranchDecision, OnBranch::Skip, choice()).await;

@@ -116,7 +116,7 @@ async fn lifecycle_methods_are_called_in_order() {
 }
 
 #[tokio::test]
-async fn error_of_a_lifecycle_method_fails_the_run() {
+async fn failing_lifecycle_method_fails_the_run() {
     for (method, called) in [("on_start", 1), ("on_step_start", 2), ("on_step_end", 3), ("on_complete", 6)] {
         let workflow = LoggedWorkflow::new(steps(), method);
         let context = context();

@@ -72,7 +72,7 @@ async fn output_contains_the_final_state() {
 }
 
 #[tokio::test]
-async fn metrics_measure_steps_attempts_and_errors_of_a_sequential_run() {
+async fn metrics_cover_steps_attempts_and_errors_in_a_sequential_run() {
     let retried =
         Step::function("c", "flaky", json!(1)).with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate));
     let failing = Step::function("d", "fail", json!(1)).with_on_error(OnError::Continue);

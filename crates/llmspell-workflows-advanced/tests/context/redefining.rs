@@ -57,7 +57,7 @@ async fn host_function_can_migrate_the_state() {
 }
 
 #[tokio::test]
-async fn hook_can_forbid_a_migration_without_changing_the_run() {
+async fn forbidden_migration_leaves_the_run_unchanged() {
     let forbid = hook_fn(|context: llmspell_workflows_hooks::HookContext| {
         let data = context.input().unwrap().unwrap();
         let (from, to) = (data["from"].clone(), data["to"].clone());

@@ -108,7 +108,7 @@ pub(crate) async fn newest_run(context: &EnhancedExecutionContext) -> KnownRun {
     context.state_manager.home().runs(&RunQuery::default()).await.unwrap().remove(0)
 }
 
-/// Returns once the newest run is free.
+/// Waits until no process owns the newest run.
 pub(crate) async fn until_free(context: &EnhancedExecutionContext) {
     within_timeout(async {
         while newest_run(context).await.holder.is_some() {

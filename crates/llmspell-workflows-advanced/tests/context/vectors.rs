@@ -78,7 +78,7 @@ async fn texts_that_share_words_have_similar_and_stable_vectors() {
     assert!((near(3, 3) - 1.0).abs() < 1e-6, "an empty text also has a direction");
     assert_eq!(vectors, words.embed(&texts).await.unwrap());
     assert_eq!(vectors[0].len(), words.dimensions());
-    // A text must have the same vector in every version so that stored vectors can still be found.
+    // A text's vector must not change between releases, or stored vectors could no longer be found.
     let small = HashedEmbeddings::new(4).embed(&["a".to_owned()]).await.unwrap().remove(0);
     let rounded: Vec<i32> = small.iter().map(|part| (part * 1000.0).round() as i32).collect();
     assert_eq!(rounded, [77, 0, -997, 0]);

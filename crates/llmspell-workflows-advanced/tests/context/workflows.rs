@@ -164,7 +164,7 @@ async fn wrapped_workflow_has_the_same_metadata_and_the_same_result_in_memory() 
 }
 
 #[tokio::test]
-async fn error_of_a_failed_run_contains_the_run_id() {
+async fn failed_run_error_contains_the_run_id() {
     let fails = SequentialWorkflow::builder("fails").add_step("a", "fail", json!(1)).build().unwrap();
     let context: EnhancedExecutionContext = context();
     let workflow = Arc::new(EnhancedWorkflow::new(fails));

@@ -14,7 +14,7 @@ fn signal(name: &str, payload: serde_json::Value) -> Message {
     Message::Signal { name: name.into(), payload }
 }
 
-/// Returns once the journal shows that the run is waiting.
+/// Waits until the journal shows that the run is waiting.
 async fn until_waiting(lab: &Lab, known: &KnownRun) {
     while lab.home().find(&known.id().to_string()).await.unwrap().status() != RunStatus::Waiting {
         tokio::task::yield_now().await;
@@ -75,7 +75,7 @@ async fn cancel_message_ends_a_waiting_run() {
 }
 
 #[tokio::test]
-async fn message_to_a_free_run_is_delivered_on_resume() {
+async fn message_to_an_unowned_run_is_delivered_on_resume() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("waits", [wait("a", "go")])).await;

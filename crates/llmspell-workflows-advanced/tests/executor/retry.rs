@@ -174,7 +174,7 @@ async fn retry_from_an_earlier_step_can_be_repeated_with_new_inputs() {
 }
 
 #[tokio::test]
-async fn error_of_a_refused_retry_or_fork_explains_the_reason() {
+async fn rejected_retry_and_fork_errors_say_why() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;

@@ -118,7 +118,7 @@ impl Call {
     }
 }
 
-/// Returns `changed` with each part that equals the same part of `shown` replaced by that part of `real`.
+/// Restores masked values: every part of `changed` that is the same as in `shown` is taken from `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

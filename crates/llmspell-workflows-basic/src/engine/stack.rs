@@ -14,7 +14,7 @@ use crate::model::Step;
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.
     Trace,
-    /// Replays recorded steps before any inner interceptor can run again.
+    /// Returns the recorded outcomes of ended steps, so that inner interceptors do not run again for them.
     Journal,
     /// Calls hooks once per generation of a step, not once per attempt; their answers are recorded.
     Hooks,

@@ -199,7 +199,7 @@ impl Step {
         self
     }
 
-    /// Sets whether the step runs, given the outcomes of its dependencies.
+    /// Sets the rule that decides, from the outcomes of its dependencies, whether the step runs.
     #[must_use]
     pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
         self.trigger_rule = rule;

@@ -62,11 +62,11 @@ pub(crate) struct Child<'p> {
 /// The position of a step's path relative to its composite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildAt {
-    /// Below the composite, by the step's id.
+    /// The composite's path followed by the step's id.
     Id,
-    /// Below the composite, by the step's id and this number.
+    /// The composite's path followed by the step's id and this number.
     Number(usize),
-    /// At the path of the composite itself, with the number of an iteration.
+    /// The composite's path itself, with the number of an iteration.
     Iteration,
 }
 

@@ -152,7 +152,7 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// Takes the code's changes to the state, its waiting or stuck steps, and its cancellation if steps were cancelled.
+    /// Takes what the code left behind: state changes, waiting and stuck steps, and the cancellation of a step.
     pub(crate) fn conclude(&self) -> (Vec<Change>, UnfinishedSteps, Option<Cancelled>) {
         let Some(inside) = &self.run else { return (Vec::new(), UnfinishedSteps::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);

@@ -197,8 +197,8 @@ async fn error_names_dropped_activities_that_ignore_their_timeout() {
     }
 }
 
-/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` is set, the activity times out,
-/// or else the run is cancelled.
+/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` is set, the activity times out;
+/// otherwise the run is cancelled.
 async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
     let mut lab = Lab::new();
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();

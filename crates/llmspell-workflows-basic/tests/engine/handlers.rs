@@ -37,7 +37,7 @@ async fn on_error_sees_the_steps_that_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_of_a_failed_handler_has_the_handled_error_as_its_cause() {
+async fn failed_handler_error_has_the_handled_error_as_its_cause() {
     let failing = |id: &str, code: &str| Step::function(id, "fail", json!({"code": code}));
     let inner = failing("a", "first").with_on_error(OnError::Steps(vec![failing("h", "second").into()]));
     let mut definition = Definition::sequence("list", [inner]);

@@ -115,7 +115,7 @@ async fn a_sub_workflow_does_not_share_the_limits_of_its_parent() {
 }
 
 #[test]
-fn steps_cannot_hold_an_engine_limit_that_their_sub_workflow_needs() {
+fn steps_cannot_hold_a_permit_that_their_sub_workflow_needs() {
     let around = |engine: Engine| {
         let call = Step::workflow("call", "inner", json!({})).with_limit("api");
         let mut outer = Definition::sequence("outer", [call]);

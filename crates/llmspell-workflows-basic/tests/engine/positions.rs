@@ -75,7 +75,7 @@ fn entered(seen: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn positions_are_entered_in_order_regardless_of_registration_order() {
+async fn interceptors_run_in_position_order_regardless_of_registration_order() {
     let (_, seen) = run(Step::function("a", "echo", json!(1)), false).await;
     assert_eq!(entered(&seen), POSITIONS.map(|position| format!("{position:?}")));
     assert!(POSITIONS.is_sorted());

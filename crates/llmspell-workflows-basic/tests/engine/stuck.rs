@@ -108,7 +108,7 @@ async fn blocks_become_stuck_once_all_other_branches_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_with_a_stuck_step_waits_as_long_as_another_branch_waits() {
+async fn a_block_with_a_stuck_step_parks_while_another_branch_waits() {
     let block = Parallel::new([stuck(), wait()]).into_step("both");
     let driven = drive(Definition::sequence("w", [block])).await;
     assert!(matches!(&driven, Driven::Parked(wait) if wait.inbox_after.is_some()), "{driven:?}");

@@ -109,7 +109,7 @@ fn lenient_fails(source: &str) -> bool {
 }
 
 #[test]
-fn created_bytes_are_limited() {
+fn bytes_created_by_an_expression_are_limited() {
     let too_large = format!("more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects would be created");
     let doubled = |times: usize| {
         (0..times)
@@ -129,7 +129,7 @@ fn created_bytes_are_limited() {
 }
 
 #[test]
-fn rendered_bytes_are_limited() {
+fn bytes_rendered_by_a_template_are_limited() {
     let scope = json!({"big": "x".repeat(10_000_000)});
     for source in [json!("-{{ big }}".repeat(7)), json!(vec!["{{ big }}"; 7])] {
         let error = Template::parse(&source).unwrap().render(&scope).unwrap_err();

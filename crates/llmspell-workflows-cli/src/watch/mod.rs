@@ -1,7 +1,7 @@
 //! Live progress of a run.
 //!
-//! [`Watch`] is an interceptor that turns the engine's calls into [`Event`]s, and a [`View`] shows them: [`Lines`] as
-//! one line each, [`Jsonl`] for programs, [`Live`] as a tree that is redrawn in place.
+//! [`Watch`] is an interceptor that turns the engine's calls into [`Event`]s, and a [`View`] shows them: [`Lines`]
+//! prints one line per event, [`Jsonl`] prints JSON for programs, and [`Live`] redraws a tree in place.
 
 mod jsonl;
 mod lines;

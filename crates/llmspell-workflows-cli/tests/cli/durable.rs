@@ -172,17 +172,17 @@ fn survives_kills(journal: &str) {
 }
 
 #[test]
-fn journal_log_survives_kills_at_any_moment() {
+fn log_journal_survives_kills_at_any_moment() {
     survives_kills("log");
 }
 
 #[test]
-fn journal_fjall_survives_kills_at_any_moment() {
+fn fjall_journal_survives_kills_at_any_moment() {
     survives_kills("fjall");
 }
 
 #[test]
-fn journal_sled_survives_kills_at_any_moment() {
+fn sled_journal_survives_kills_at_any_moment() {
     survives_kills("sled");
 }
 

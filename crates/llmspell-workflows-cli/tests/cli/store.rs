@@ -54,7 +54,7 @@ fn stats_describe_empty_and_filled_stores() {
 }
 
 #[test]
-fn a_process_does_not_exit_before_the_ended_runs_that_it_moves_are_in_the_store() {
+fn process_exits_only_after_its_ended_runs_are_in_the_store() {
     let sandbox = Sandbox::with_flow(SETS);
     for _ in 0..34 {
         assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 0);

@@ -59,7 +59,7 @@ pub(crate) const TRIGGER: &[Field] =
     &[field("condition", Shape::Expression, "The run ends immediately if this is false.").required()];
 
 /// The timeouts of a run.
-pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "The timeout of the whole run.")];
+pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "The timeout for the whole run.")];
 
 /// A migration of the state from one version to another.
 pub(crate) const MIGRATION: &[Field] = &[

@@ -37,7 +37,7 @@ pub(crate) const ROOT: &[Field] = &[
     ),
     field("max_retry_budget", Shape::Count(0, COUNT_MAX), "The maximum number of retries of all steps together.")
         .or(&["retry_budget"]),
-    field("timeouts", Shape::Timeouts, "The timeout of the whole run."),
+    field("timeouts", Shape::Timeouts, "The timeout for the whole run."),
     field("start_step", Shape::Text, "The first step of a route; by default the first step in the list.")
         .or(&["initial_step"]),
     field(

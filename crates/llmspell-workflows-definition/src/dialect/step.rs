@@ -9,8 +9,8 @@ pub(crate) const COMMON: &[Field] = &[
     field("condition", Shape::Expression, "The step is skipped if this is false.").or(&["when", "if"]),
     field("trigger_rule", Shape::Word(RULES), "When the step runs, depending on how its dependencies ended."),
     field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.").or(&["retry"]),
-    field("timeout", Shape::Delay, "The timeout of one attempt."),
-    field("total_timeout", Shape::Delay, "The timeout of all attempts together, including the delays between them."),
+    field("timeout", Shape::Delay, "The timeout for one attempt."),
+    field("total_timeout", Shape::Delay, "The timeout for all attempts together, including the delays between them."),
     field(
         "on_error",
         Shape::OnError,
@@ -52,8 +52,8 @@ pub(crate) const BODY: &[Field] = &[field("type", Shape::Text, "The step type of
 /// The settings of a step type under `defaults`.
 pub(crate) const DEFAULTS: &[Field] = &[
     field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.").or(&["retry"]),
-    field("timeout", Shape::Delay, "The timeout of one attempt."),
-    field("total_timeout", Shape::Delay, "The timeout of all attempts together, including the delays between them."),
+    field("timeout", Shape::Delay, "The timeout for one attempt."),
+    field("total_timeout", Shape::Delay, "The timeout for all attempts together, including the delays between them."),
     field("on_error", Shape::Word(&["fail", "continue"]), "What happens if a step fails."),
     field("limits", Shape::Texts, "The named concurrency limits that a step must acquire."),
     missing("cache", "remove it; results are not cached"),

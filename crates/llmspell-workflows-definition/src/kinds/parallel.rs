@@ -21,7 +21,7 @@ pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurren
         field("aggregation", Shape::Aggregation, "How many branches must succeed, and what the output contains: all, first, partial:N, majority, or the name of a function."),
         ON_CONFLICT,
         field("output", Shape::Word(&["values", "by_branch"]), "Whether the output is a list, or an object keyed by branch name."),
-        field("branch_timeout", Shape::Delay, "The timeout of each branch."),
+        field("branch_timeout", Shape::Delay, "The timeout for each branch."),
     ])
     .inferred_from(&["parallel_steps"]);
 
@@ -36,7 +36,7 @@ pub(super) const FORK_JOIN: Kind = Kind::new(
         MAX_PARALLELISM,
         ERROR_MODE,
         ON_CONFLICT,
-        field("branch_timeout", Shape::Delay, "The timeout of each branch."),
+        field("branch_timeout", Shape::Delay, "The timeout for each branch."),
     ],
 )
 .or(&["fork_join"])

@@ -137,7 +137,7 @@ kinds! {
     StepStarted = "step.started";
     /// A step completed.
     StepCompleted = "step.completed";
-    /// A step failed after all its attempts.
+    /// A step failed on its last attempt.
     StepFailed = "step.failed";
     /// A step was skipped.
     StepSkipped = "step.skipped";

@@ -47,7 +47,7 @@ async fn check_after<P: Point<Answer = After> + Copy>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_after_completion_take_effect() {
+async fn hook_answers_after_completion_are_applied() {
     let step = |kind: &'static str| move || vec![Step::activity("a", kind, "echo", json!("own"))];
     check_after(AfterStep, step("function"), "/main/a~3", |value| value).await;
     check_after(AfterWorkflowStage, step("function"), "/main/a~3", |value| value).await;
@@ -62,7 +62,7 @@ async fn answers_of_hooks_after_completion_take_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_after_an_iteration_take_effect() {
+async fn hook_answers_after_an_iteration_are_applied() {
     let each = || [Loop::items(json!([1]), [echo("i", json!("own"))]).into_step("each")];
     for answer in [AfterIteration::ModifyOutput(json!("another")), AfterIteration::Replace(json!("another"))] {
         assert_eq!(output(&with(each(), IterationEnd, answer).await)["results"], json!(["another"]));
@@ -95,14 +95,14 @@ async fn check_on_error<P: Point<Answer = OnError> + Copy>(point: P, kind: &str)
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_after_a_failed_step_take_effect() {
+async fn hook_answers_after_a_failed_step_are_applied() {
     check_on_error(StepError, "function").await;
     check_on_error(ToolError, "tool").await;
     check_on_error(AgentError, "persona-request").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_after_a_failed_run_take_effect() {
+async fn hook_answers_after_a_failed_run_are_applied() {
     let flaky = || [Step::sequence("s", [fail("f")])];
     assert_eq!(code(&with(flaky(), WorkflowError, OnRunError::Continue).await), "boom");
     assert_eq!(output(&with(flaky(), WorkflowError, OnRunError::Replace(json!("instead"))).await), "instead");

@@ -53,7 +53,7 @@ async fn check_before<P: llmspell_workflows_hooks::Point<Answer = Before> + Copy
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_before_steps_stages_tools_and_agents_take_effect() {
+async fn hook_answers_before_steps_stages_tools_and_agents_are_applied() {
     check_before(BeforeStep, "function").await;
     check_before(BeforeWorkflowStage, "function").await;
     check_before(BeforeToolExecution, "tool").await;
@@ -100,13 +100,13 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_before_the_run_take_effect() {
+async fn hook_answers_before_the_run_are_applied() {
     let steps = || vec![echo("a", json!("{{ state.k || 'own' }}"))];
     check_before_block(BeforeWorkflowStart, steps, json!("own"), json!("instead"), json!(null)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_before_loops_and_iterations_take_effect() {
+async fn hook_answers_before_loops_and_iterations_are_applied() {
     let steps = || vec![Loop::items(json!([1]), [echo("a", json!("{{ state.k || 'own' }}"))]).into_step("each")];
     let loop_output = |result: Value| json!({"iterations": 1, "total_count": 1, "failed_count": 0, "errors": [], "results": [result]});
     check_before_block(LoopStart, steps, loop_output(json!("own")), json!("instead"), json!(null)).await;
@@ -115,7 +115,7 @@ async fn answers_of_hooks_before_loops_and_iterations_take_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_hooks_before_parallel_blocks_and_branches_take_effect() {
+async fn hook_answers_before_parallel_blocks_and_branches_are_applied() {
     let steps = || vec![Parallel::new([echo("x", json!("{{ state.k || 'own' }}"))]).into_step("both")];
     check_before_block(ParallelFork, steps, json!(["own"]), json!("instead"), json!(null)).await;
     check_before_block(BranchStart, steps, json!(["own"]), json!(["instead"]), json!([null])).await;

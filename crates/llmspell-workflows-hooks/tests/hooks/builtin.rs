@@ -40,7 +40,7 @@ async fn rate_limit_delays_steps_until_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn capture_records_inputs_outputs_and_errors_of_steps() {
+async fn capture_records_step_inputs_outputs_and_errors() {
     let capture = Capture::new(4);
     let hooks = HookDispatcher::builder().register(capture.registration());
     let steps = [echo("first", json!(1)), put("a", "k", json!("{{ first + 1 }}")), fail("b")];

@@ -74,7 +74,7 @@ async fn event_kinds_are_wanted_only_while_they_have_subscribers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_subscriber_loses_the_oldest_events_and_receives_their_number() {
+async fn stuck_subscriber_loses_the_oldest_events_and_receives_their_count() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));

@@ -65,7 +65,7 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Returns once everything written survives a power loss.
+    /// Blocks until everything written to the file is durable: it survives a power loss.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one. Data written since the last successful sync may then be

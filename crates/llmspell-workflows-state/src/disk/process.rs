@@ -64,7 +64,7 @@ mod tests {
     const NO_SUCH_PID: u32 = 0x7fff_fffe;
 
     #[test]
-    fn acquiring_waits_for_a_dead_holder_and_names_a_live_one() {
+    fn acquire_retries_while_the_holder_is_dead_and_names_a_live_holder() {
         let tries = Cell::new(0);
         let take = || {
             tries.set(tries.get() + 1);

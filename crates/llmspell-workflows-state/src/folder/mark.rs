@@ -71,7 +71,7 @@ impl Mark {
         self.count
     }
 
-    /// Stores the count; returns once it survives a power loss.
+    /// Stores the count durably: it survives a power loss once this returns.
     pub(super) fn set(&mut self, count: u64) -> Result<(), StoreError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(self.next * SLOT as u64))?;

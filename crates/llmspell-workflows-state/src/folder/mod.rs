@@ -70,16 +70,16 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
     /// returns.
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
-    /// Returns once everything written survives this process.
+    /// Blocks until all earlier writes have reached the operating system, so that they survive this process.
     fn hand_over(&self) -> Result<(), StoreError>;
 
-    /// Returns once everything written earlier survives a power loss.
+    /// Blocks until all earlier writes are durable: they survive a power loss.
     fn sync(&self) -> Result<(), StoreError>;
 }
 
 /// A key-value store that can hand its changes to the operating system without a sync.
 pub(crate) trait Durable: KeyValue {
-    /// Returns once everything written survives this process.
+    /// Blocks until all earlier writes have reached the operating system, so that they survive this process.
     fn hand_over(&self) -> Result<(), StoreError>;
 }
 

@@ -47,7 +47,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Takes over `run`: its previous owner can no longer append to it. An unknown run has no records.
     ///
     /// # Errors
-    /// The records of the run cannot be read.
+    /// Returns an error if the records of the run cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
     /// Takes over several runs, as [`Self::open`] does, and returns them in the given order.
@@ -72,7 +72,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Waits until everything up to `receipt` survives this process.
     ///
     /// # Errors
-    /// The journal can no longer be written.
+    /// Returns an error if the journal can no longer be written.
     async fn write(&self, receipt: Receipt) -> Result<(), JournalError>;
 
     /// Waits until everything up to `receipt` survives a power loss.
@@ -84,7 +84,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns the current records of `run`, in order, without taking the run over. An unknown run has none.
     ///
     /// # Errors
-    /// The records cannot be read.
+    /// Returns an error if the records cannot be read.
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
 
     /// Returns all runs that have records in this journal and have not been [forgotten](Self::forget).

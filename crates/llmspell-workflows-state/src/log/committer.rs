@@ -11,7 +11,7 @@ use llmspell_workflows_basic::targets;
 use super::{Chunk, Files, LogError, Position, Shared, Tail, lock, segment};
 use crate::{commit::Commit, disk::DiskFile};
 
-/// Once a write has taken longer than this, writes are left to the thread for writes, until one is faster again.
+/// Once a write has taken longer than this, writes are left to the writer thread until one is faster again.
 ///
 /// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
 const FAST_WRITE_MAX: Duration = Duration::from_millis(1);

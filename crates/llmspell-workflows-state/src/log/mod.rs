@@ -4,7 +4,7 @@
 //! handed to the operating system and survives this process; [`Log::sync`] returns once the frame survives a power
 //! loss. Two threads do the work for all waiters: frames that arrive while the disk is busy share the next write or
 //! sync. While writes are fast, a caller that waits for a short write makes it itself. A failed write or sync closes the
-//! log, since it is unknown how much of the data is on the disk; all later writes and syncs are refused.
+//! log, since it is unknown how much of the data is on the disk; all later writes and syncs are rejected.
 
 mod committer;
 pub(crate) mod frame;

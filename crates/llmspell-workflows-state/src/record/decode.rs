@@ -47,7 +47,7 @@ impl Record {
     /// Returns the record as bytes for a journal.
     ///
     /// # Errors
-    /// A value in the record cannot be encoded as JSON.
+    /// Returns an error if a value in the record cannot be encoded as JSON.
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         serde_json::to_vec(self).map_err(|error| FormatError::Unreadable(error.to_string()))
     }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flusher_restarts_in_a_new_runtime_after_its_runtime_ended() {
+    fn a_flusher_restarts_in_a_new_runtime_after_the_old_one_shuts_down() {
         let (gated, flusher) = (gated(), Arc::new(Flusher::default()));
         let journal: Arc<dyn Journal> = gated.clone();
         runtime().block_on(async {

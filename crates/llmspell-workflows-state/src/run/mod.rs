@@ -64,7 +64,7 @@ impl RunJournal {
     /// Takes over `run` and reads its records.
     ///
     /// # Errors
-    /// The journal cannot be read, or the records of the run are inconsistent.
+    /// Returns an error if the journal cannot be read, or the records of the run are inconsistent.
     pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
         Self::open_reading(journal, run, |_| ()).await
     }
@@ -157,7 +157,7 @@ impl RunJournal {
     /// No step may execute again before this returns.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// Returns an error if the journal cannot be written.
     pub async fn rewind(&self, rewound: Rewound) -> Result<(), JournalError> {
         self.append_run_record(Record::Rewound(Box::new(rewound)), Some(false)).await
     }
@@ -167,7 +167,7 @@ impl RunJournal {
     /// No step of the run may execute before this returns.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// Returns an error if the journal cannot be written.
     pub async fn start(&self, started: Started) -> Result<(), JournalError> {
         self.append_run_record(Record::Started(Box::new(started)), None).await
     }
@@ -218,7 +218,7 @@ impl RunJournal {
     /// Records that a step is stuck, unless this is already recorded.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// Returns an error if the journal cannot be written.
     pub async fn note_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<(), JournalError> {
         let time_us = self.time_us(at);
         let record = Record::Stuck { path: path.clone(), error: Box::new(error.clone()), time_us };
@@ -242,7 +242,7 @@ impl RunJournal {
     /// Records the outcome that was given manually for the step at `path`.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// Returns an error if the journal cannot be written.
     pub async fn resolve(&self, path: String, outcome: &Outcome, at: Timestamp) -> Result<(), JournalError> {
         let Some(end) = self.end(Some(&path), outcome, false) else { return Ok(()) };
         self.append_run_record(Record::Ended { path, end, time_us: self.time_us(at) }, None).await
@@ -263,7 +263,7 @@ impl RunJournal {
     /// Records that the run continues under a different definition, with its migrated state.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// Returns an error if the journal cannot be written.
     pub async fn redefine(
         &self,
         at: Timestamp,

@@ -15,13 +15,13 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
     /// sync.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError>;
 
     /// Stores the records of a run, replacing earlier ones.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put(&self, run: Uuid, records: Vec<Record>) -> Result<(), StoreError> {
         self.put_all(vec![(run, records)]).await
     }
@@ -29,13 +29,13 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
     /// Returns the records of a run, in order.
     ///
     /// # Errors
-    /// The store cannot be read, or the records are damaged.
+    /// Returns an error if the store cannot be read, or the records are damaged.
     async fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
 
     /// Removes the records of a run; returns whether there were any.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }
 

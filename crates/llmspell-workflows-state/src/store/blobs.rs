@@ -15,13 +15,13 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Stores bytes for `owner` and returns their hash. They survive a power loss once the call returns.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put(&self, owner: Uuid, bytes: Vec<u8>) -> Result<String, StoreError>;
 
     /// Returns the bytes with this hash.
     ///
     /// # Errors
-    /// The store cannot be read, or the bytes are damaged.
+    /// Returns an error if the store cannot be read, or the bytes are damaged.
     async fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Adds an owner of stored bytes.
@@ -33,20 +33,20 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Returns the number of owners of the bytes with this hash.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn owners(&self, hash: &str) -> Result<usize, StoreError>;
 
     /// Returns the sorted hashes of everything that `owner` owns.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
 
     /// Removes `owner` from everything that it owns. Also removes the values that then have no owner, and returns their
     /// number.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn release(&self, owner: Uuid) -> Result<usize, StoreError>;
 }
 

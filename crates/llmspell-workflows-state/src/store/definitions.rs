@@ -11,24 +11,24 @@ pub trait DefinitionStore: Send + Sync + fmt::Debug {
     /// Stores a definition, which survives a power loss once the call returns. An existing one is not changed.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
 
     /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
 
     /// Returns the sorted hashes of all definitions.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn hashes(&self) -> Result<Vec<String>, StoreError>;
 
     /// Removes a definition; returns whether it existed.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove(&self, hash: &str) -> Result<bool, StoreError>;
 }

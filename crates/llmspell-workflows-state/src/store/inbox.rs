@@ -33,7 +33,7 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     /// again.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove(&self, run: Uuid) -> Result<usize, StoreError>;
 }
 

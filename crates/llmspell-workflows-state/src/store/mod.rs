@@ -100,7 +100,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Returns unused space to the operating system, if the adapter supports that.
     ///
     /// # Errors
-    /// The stores cannot be written.
+    /// Returns an error if the stores cannot be written.
     async fn compact(&self) -> Result<(), StoreError>;
 
     /// Reads everything in the stores and reports the damage that it finds.

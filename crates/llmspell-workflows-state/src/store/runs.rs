@@ -22,13 +22,13 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Stores the summaries, replacing earlier ones. Either all of them are stored or none.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError>;
 
     /// Stores the summary, replacing an earlier one.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put(&self, run: &RunSummary) -> Result<(), StoreError> {
         self.put_all(std::slice::from_ref(run)).await
     }
@@ -36,7 +36,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Returns the summary of a run.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
 
     /// Returns the runs that match the query, newest first.
@@ -48,7 +48,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Removes a run; returns whether it existed.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }
 
@@ -138,7 +138,7 @@ impl Default for RunQuery {
     }
 }
 
-/// A page of a list of runs.
+/// One page of a run listing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunPage {
     /// The runs, newest first.
@@ -147,7 +147,7 @@ pub struct RunPage {
     pub next: Option<RunCursor>,
 }
 
-/// A position in a list of runs; as text it is `MICROSECONDS-ID`.
+/// A position in a run listing; as text it is `MICROSECONDS-ID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunCursor {
     pub(crate) started_us: i64,

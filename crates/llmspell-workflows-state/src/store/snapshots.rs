@@ -14,31 +14,31 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     /// Stores a snapshot, replacing the one with the same run and name; it survives a power loss once the call returns.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn put(&self, snapshot: &Snapshot) -> Result<(), StoreError>;
 
     /// Returns the snapshot with this name.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError>;
 
     /// Returns all snapshots of a run, by position and then by name.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     async fn list(&self, run: Uuid) -> Result<Vec<Snapshot>, StoreError>;
 
     /// Removes a snapshot; returns whether it existed.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove(&self, run: Uuid, name: &str) -> Result<bool, StoreError>;
 
     /// Removes all snapshots of a run; returns how many there were.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Returns an error if the store cannot be written.
     async fn remove_all(&self, run: Uuid) -> Result<usize, StoreError>;
 }
 

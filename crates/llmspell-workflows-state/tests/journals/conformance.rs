@@ -17,22 +17,22 @@ fn check_conformance(adapter: &OnDisk) {
 }
 
 #[test]
-fn in_memory_journal_conforms() {
+fn in_memory_journal_passes_the_conformance_suite() {
     conformance::all(|| Arc::new(MemoryJournal::new()));
 }
 
 #[test]
-fn wal_journal_conforms() {
+fn wal_journal_passes_the_conformance_suite() {
     check_conformance(&WAL);
 }
 
 #[test]
-fn fjall_journal_conforms() {
+fn fjall_journal_passes_the_conformance_suite() {
     check_conformance(&FJALL);
 }
 
 #[test]
-fn sled_journal_conforms() {
+fn sled_journal_passes_the_conformance_suite() {
     check_conformance(&SLED);
 }
 
@@ -45,7 +45,7 @@ fn error_for_a_journal_in_use_names_its_owner() {
 }
 
 #[test]
-fn more_records_than_an_engine_holds_in_memory_are_read_back() {
+fn journals_larger_than_the_engine_buffers_are_read_back() {
     let large =
         |number: usize| Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(500_000)), time_us: 0 };
     let runs = [run(1), run(2), run(3)];

@@ -70,7 +70,7 @@ fn records_of_enclosing_blocks_grow_linearly_with_iterations() {
 }
 
 #[test]
-fn a_run_keeps_only_the_new_items_of_a_growing_list() {
+fn a_growing_list_is_kept_as_appends() {
     let (finished, _) = run(200);
     let appended = finished.state_changes.iter().filter(|change| matches!(change.edit, Edit::Append(_)));
     assert_eq!(appended.count(), 199);

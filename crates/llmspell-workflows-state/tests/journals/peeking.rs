@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn peeking_at_one_run_agrees_with_peeking_at_all(actions in prop::collection::vec(action(), 1..400)) {
+    fn peek_run_returns_the_same_records_as_peek(actions in prop::collection::vec(action(), 1..400)) {
         let folder = folder();
         carry_out(folder.path(), &actions);
         assert_same(folder.path());
@@ -200,7 +200,7 @@ fn opening_a_log_removes_indexes_without_a_segment() {
 }
 
 #[test]
-fn peeking_at_one_run_reads_little_of_the_other_runs() {
+fn peek_run_reads_little_of_the_other_runs() {
     let folder = folder();
     let options = LogOptions { segment_min: 64 << 10, segment_max: 64 << 10, prepare_ahead: false };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();

@@ -66,7 +66,7 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
 }
 
 #[test]
-fn a_run_waits_for_the_durability_set_in_its_definition() {
+fn durability_setting_determines_what_a_run_waits_for() {
     let steps = || (0..20).map(|number| echo(&format!("s{number}")));
     for (durability, synced, written) in
         [(Durability::Sync, 21, true), (Durability::Async, 1, true), (Durability::None, 1, false)]

@@ -51,7 +51,7 @@ impl Log {
         log
     }
 
-    /// Appends and writes a record; returns whether this thread made all writes.
+    /// Appends and writes a record; returns whether this thread performed all of the writes.
     fn write(&self, number: usize) -> bool {
         self.writers.lock().unwrap().clear();
         let receipt = self.journal.append(run(1), self.epoch, &record(number)).unwrap();
@@ -61,14 +61,14 @@ impl Log {
         writers.iter().all(|writer| *writer == thread::current().id())
     }
 
-    /// Writes until this thread makes a write; a thread that is interrupted during a write makes it look slow.
+    /// Writes until this thread performs a write; a thread that is interrupted during a write makes it look slow.
     fn write_until_fast(&self) {
-        assert!((0..10_000).any(|number| self.write(number)), "the caller makes fast writes");
+        assert!((0..10_000).any(|number| self.write(number)), "the caller performs fast writes");
     }
 }
 
 #[test]
-fn callers_make_fast_writes_and_leave_slow_ones_to_the_thread_for_writes() {
+fn callers_perform_fast_writes_and_leave_slow_ones_to_the_writer_thread() {
     let log = Log::new(4 << 20);
     log.write_until_fast();
     for _ in 0..3 {
@@ -84,7 +84,7 @@ fn callers_make_fast_writes_and_leave_slow_ones_to_the_thread_for_writes() {
 }
 
 #[test]
-fn a_record_in_a_new_segment_is_written_by_the_thread_for_writes() {
+fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
     let log = Log::new(4 << 10);
     log.write_until_fast();
     // The new segment begins with a long record; to create it, the thread writes and syncs.

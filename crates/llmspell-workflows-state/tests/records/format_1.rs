@@ -24,7 +24,7 @@ fn a_log_in_format_1_is_refused_with_instructions() {
 }
 
 #[test]
-fn records_in_format_1_are_refused() {
+fn records_in_format_1_are_rejected() {
     let lines: Vec<_> = include_str!("golden/format-1.jsonl").lines().collect();
     assert!(lines.len() > 3);
     let refused = lines.iter().filter_map(|line| Record::decode(line.as_bytes()).err());

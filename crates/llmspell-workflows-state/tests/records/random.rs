@@ -87,7 +87,7 @@ fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, lo
 }
 
 #[test]
-fn after_a_crash_the_records_yield_the_statuses_of_the_engine() {
+fn recorded_statuses_match_the_engine_after_a_crash() {
     let (mut compared, mut crashes) = (0, 0);
     for seed in 1..=25 {
         let test = generate::crash_test(seed, |_| {});

@@ -20,17 +20,17 @@ fn check_conformance(adapter: &OnDisk, admits_several_processes: bool) {
 }
 
 #[test]
-fn in_memory_stores_conform() {
+fn in_memory_stores_pass_the_conformance_suite() {
     conformance::all(Stores::memory);
     assert!(!Stores::memory().admits_several_processes());
 }
 
 #[test]
-fn sqlite_stores_conform() {
+fn sqlite_stores_pass_the_conformance_suite() {
     check_conformance(&SQLITE, true);
 }
 
 #[test]
-fn sled_stores_conform() {
+fn sled_stores_pass_the_conformance_suite() {
     check_conformance(&SLED, false);
 }

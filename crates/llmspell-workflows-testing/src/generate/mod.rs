@@ -50,7 +50,7 @@ pub fn definition() -> impl Strategy<Value = Definition> {
 /// Returns the definition generated from `seed`. The same seed always results in the same definition.
 ///
 /// # Panics
-/// Does not panic: every plan that the strategy grows becomes a valid definition.
+/// Never panics: every plan that the strategy generates becomes a valid definition.
 #[must_use]
 pub fn from_seed(seed: u64) -> Definition {
     let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);

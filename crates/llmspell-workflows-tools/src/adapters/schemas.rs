@@ -14,7 +14,7 @@ const CACHED_MAX: usize = 256;
 
 /// Checks data against JSON Schemas for `validate` steps, and caches the compiled schemas.
 ///
-/// Schemas without `$schema` use draft 7. References to other documents are refused.
+/// Schemas without `$schema` use draft 7. References to other documents are rejected.
 ///
 /// ```
 /// use llmspell_workflows_basic::engine::SchemaCheck;

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_the_operator_does_not_accept_is_refused() {
+    fn operands_that_do_not_fit_the_operator_are_rejected() {
         let table = [
             (Operator::In, Some(json!(1)), "must be an array"),
             (Operator::StartsWith, Some(json!(1)), "must be a string"),

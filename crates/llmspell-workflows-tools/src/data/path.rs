@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// The path of a value inside a JSON value, such as `customer.addresses[0].city` or `["a key.with dots"]`.
 ///
-/// The empty path is refused so that a missing field name cannot select the whole value.
+/// The empty path is rejected so that a missing field name cannot select the whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     text: String,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn set_creates_parents_and_refuses_parents_that_are_not_objects() {
+    fn set_creates_parents_and_rejects_parents_that_are_not_objects() {
         let mut object = Map::new();
         let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();

@@ -44,8 +44,8 @@ impl Violations {
 
 /// A compiled JSON Schema from the parameters of a call.
 ///
-/// A schema without `$schema` uses draft 7. References to other documents are refused. Patterns are matched in linear
-/// time, so lookaround and backreferences are refused too.
+/// A schema without `$schema` uses draft 7. References to other documents are rejected. Patterns are matched in linear
+/// time, so lookaround and backreferences are rejected too.
 pub(crate) struct CompiledSchema {
     validator: Validator,
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_schemas_and_external_references_are_refused() {
+    fn invalid_schemas_and_external_references_are_rejected() {
         let table = [
             (json!({"type": "nothing"}), "not a valid JSON Schema at `/type`"),
             (json!({"$ref": "https://example.com/schema.json"}), "example.com"),

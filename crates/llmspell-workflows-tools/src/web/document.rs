@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_nested_too_deeply_is_refused() {
+    fn a_page_that_is_nested_too_deeply_is_rejected() {
         let deadline = Instant::now() + Duration::from_millis(20);
         let limit = WorkLimit { deadline, ..WorkLimit::new(CancellationToken::new()) };
         let error = parse(&"<div>".repeat(2_000_000), &limit).unwrap_err();

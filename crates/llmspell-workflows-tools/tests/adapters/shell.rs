@@ -96,7 +96,7 @@ fn parameters_are_checked_before_a_run() {
 }
 
 #[tokio::test]
-async fn endless_output_is_refused_and_the_process_is_stopped() {
+async fn endless_output_fails_the_step_and_stops_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let mut small = policy(&folder);
     small.output_bytes_max = 10_000;

@@ -201,7 +201,7 @@ async fn read_roots_are_read_only() {
 }
 
 #[tokio::test]
-async fn large_files_deep_directories_and_invalid_paths_are_refused() {
+async fn large_files_deep_directories_and_invalid_paths_are_rejected() {
     let directory = TestDirectory::new(|policy| policy.file_bytes_max = 4);
     directory.file("large", "12345");
     directory.file("fits", "1234");

@@ -115,7 +115,7 @@ async fn the_total_number_of_matches_is_limited() {
 }
 
 #[tokio::test]
-async fn invalid_patterns_and_paths_are_refused() {
+async fn invalid_patterns_and_paths_are_rejected() {
     let directory = directory();
     let table = [
         (json!({"pattern": "(", "path": ".", "use_regex": true}), "invalid_pattern"),

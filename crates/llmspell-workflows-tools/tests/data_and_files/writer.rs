@@ -44,7 +44,7 @@ async fn parent_directories_are_created_and_existing_files_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_refused_write_leaves_no_file_behind() {
+async fn a_rejected_write_leaves_no_file_behind() {
     let directory = TestDirectory::new(|policy| policy.file_bytes_max = 8);
     directory.file("d/x", "");
     let table = [

@@ -73,7 +73,7 @@ async fn redirects_are_checked_against_the_host_rules() {
 }
 
 #[tokio::test]
-async fn a_streamed_body_is_refused_once_it_exceeds_the_size_limit() {
+async fn a_streamed_body_is_rejected_once_it_exceeds_the_size_limit() {
     let server = Server::start(|request| match request.target.as_str() {
         "/endless" => Reply::Endless,
         path => Reply::ok("text/plain", "x".repeat(path[1..].parse().unwrap())),

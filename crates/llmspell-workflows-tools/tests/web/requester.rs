@@ -151,7 +151,7 @@ async fn cancelling_the_call_ends_the_delay_between_attempts() {
 }
 
 #[tokio::test]
-async fn tools_of_a_registry_reuse_the_same_connection() {
+async fn tools_in_a_registry_reuse_the_same_connection() {
     let server = Server::start(|_| Reply::ok("text/html", "<p>x</p>")).await;
     let tools = server.tools();
     for tool in ["http_requester", "api_tester", "web_scraper", "http_requester"] {
@@ -190,7 +190,7 @@ async fn post_requests_carry_the_idempotency_key() {
 }
 
 #[tokio::test]
-async fn invalid_parameters_are_refused_before_anything_is_sent() {
+async fn invalid_parameters_are_rejected_before_anything_is_sent() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
     for (parameters, expected) in [

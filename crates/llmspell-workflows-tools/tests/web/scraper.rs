@@ -74,7 +74,7 @@ async fn a_page_is_decoded_with_its_character_set() {
 }
 
 #[tokio::test]
-async fn unreadable_pages_and_invalid_selectors_are_refused() {
+async fn unreadable_pages_and_invalid_selectors_are_rejected() {
     let server = Server::start(|request| match request.target.as_str() {
         "/pdf" => Reply::ok("application/pdf", "%PDF"),
         "/gone" => Reply::status(410),
@@ -99,7 +99,7 @@ async fn unreadable_pages_and_invalid_selectors_are_refused() {
 }
 
 #[test]
-fn wait_for_js_is_refused_before_the_run() {
+fn wait_for_js_is_rejected_before_the_run() {
     let tools = standard(Policy::default().into()).unwrap();
     let parameters = json!({"input": "{{url}}", "wait_for_js": true});
     let violations = tools.check_parameters("web_scraper", &parameters, &|pointer| pointer == "/input").unwrap();

@@ -109,7 +109,7 @@ async fn each_kind_of_refusal_has_a_specific_error() {
 }
 
 #[tokio::test]
-async fn options_that_a_provider_does_not_support_are_refused() {
+async fn options_that_a_provider_does_not_support_are_rejected() {
     let server = Server::start(|_| Reply::status(500)).await;
     for (provider, parameters, expected) in [
         ("tavily", json!({"search_type": "images"}), "`search_type: images`"),
@@ -150,14 +150,14 @@ async fn error_names_a_missing_setting() {
 }
 
 #[tokio::test]
-async fn an_unknown_provider_is_refused() {
+async fn an_unknown_provider_is_rejected() {
     let tools = standard(Policy::default().into()).unwrap();
     let error = call(&tools, "web_searcher", json!({"input": "x", "provider": "brav"})).await.unwrap_err();
     assert!(error.to_string().contains("did you mean `brave`?"), "{error}");
 }
 
 #[test]
-fn an_unknown_provider_in_the_policy_is_refused_when_the_registry_is_created() {
+fn an_unknown_provider_in_the_policy_is_rejected_when_the_registry_is_created() {
     for (search, expected) in [
         (
             json!({"default_provider": "altavista"}),

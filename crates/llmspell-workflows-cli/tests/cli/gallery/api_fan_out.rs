@@ -36,7 +36,7 @@ fn output_matches_the_readme() {
 }
 
 #[test]
-fn limit_bounds_requests_in_flight_and_refused_requests_are_retried() {
+fn limit_bounds_requests_in_flight_and_rejected_requests_are_retried() {
     // The first three requests wait for each other, so all of them must be in flight at once.
     let (address, answered) = serve(3);
     let sandbox = sandbox_with("api-fan-out");

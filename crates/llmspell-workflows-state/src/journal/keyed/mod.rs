@@ -8,7 +8,7 @@
 //!
 //! Appending only adds to a queue. A write hands the whole queue to the store as one change, so a crash leaves either
 //! all of these records or none of them, and no record without the records before it. One thread syncs for all waiters.
-//! A failed write or sync is final: all later writes and syncs are refused.
+//! A failed write or sync is final: all later writes and syncs are rejected.
 //!
 //! The record indexes of a run have no gaps, and the total number of records is stored as well, so lost records are
 //! detected both in the middle and at the end of a run.

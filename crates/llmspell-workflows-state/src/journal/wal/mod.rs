@@ -87,7 +87,7 @@ impl WalJournal {
     /// Closes the journal and removes its local folder with everything in it.
     ///
     /// # Errors
-    /// The folder cannot be removed.
+    /// Returns an error if the folder cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
         let Self { dir, open, _lock } = self;
         // After this, nothing in this process uses the folder.
@@ -100,7 +100,7 @@ impl WalJournal {
     /// Returns the records in the log in the local folder `dir`, grouped by run, even while its owner writes to it.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// Returns an error if the log cannot be read.
     pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
         records_by_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
     }
@@ -137,7 +137,7 @@ impl WalJournal {
     /// From full segments, which have an index, only the frames of this run are read.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// Returns an error if the log cannot be read.
     pub fn peek_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         peek::peek_run(&SystemDisk, dir.as_ref(), run)
     }
@@ -145,7 +145,7 @@ impl WalJournal {
     /// Does the same as [`Self::peek_run`] on `disk`.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// Returns an error if the log cannot be read.
     pub fn peek_run_on(disk: &dyn Disk, dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         peek::peek_run(disk, dir.as_ref(), run)
     }
@@ -162,7 +162,7 @@ impl WalJournal {
     /// Returns whether a running process has the log in the local folder `dir` open.
     ///
     /// # Errors
-    /// The lock cannot be tested.
+    /// Returns an error if the lock cannot be tested.
     pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
         let path = dir.as_ref().join(LOCK);
         let is_locked = SystemDisk::is_locked(&path);

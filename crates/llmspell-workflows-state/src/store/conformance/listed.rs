@@ -146,7 +146,7 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     conditions.into_iter().all(|holds| holds)
 }
 
-/// Checks that pages end at the right run, new runs do not shift the next page, and invalid queries are refused.
+/// Checks that pages end at the right run, new runs do not shift the next page, and invalid queries are rejected.
 ///
 /// # Panics
 /// Panics if the adapter fails a check.

@@ -35,7 +35,7 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
     /// [`Self::sync`].
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
 
-    /// Returns once everything up to this write survives a power loss.
+    /// Blocks until this write and all earlier writes are durable: they survive a power loss.
     fn sync(&self, write: u64) -> Result<(), StoreError>;
 
     /// Copies everything to a store of the same kind that does not exist yet; the copy survives a power loss.

@@ -87,8 +87,8 @@ fn unlabel(
     Ok(())
 }
 
-/// Returns a statement that yields at most one run more than fits on a page. It reads an index in descending order, or
-/// the ids with a prefix.
+/// Returns a statement that yields at most one run more than fits on a page. It scans an index in descending order,
+/// or the range of ids that share the prefix.
 fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec<Value>), StoreError> {
     let ids = query.ids()?;
     let blob = |id: Uuid| Value::Blob(id.as_bytes().to_vec());

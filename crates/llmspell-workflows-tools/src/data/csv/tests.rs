@@ -66,7 +66,7 @@ async fn convert_keeps_every_cell() {
 }
 
 #[tokio::test]
-async fn filter_converts_cells_to_the_type_of_the_compared_value() {
+async fn filter_converts_cells_to_the_type_of_the_comparison_value() {
     let table = [
         (json!([{"column": "age", "op": "gt", "value": 36}]), "all", vec!["Alan"]),
         (json!([{"column": "age", "op": "gt", "value": "36"}]), "all", vec!["Alan"]),
@@ -117,7 +117,7 @@ async fn the_same_seed_yields_the_same_sample() {
 }
 
 #[tokio::test]
-async fn invalid_csv_and_options_are_refused() {
+async fn invalid_csv_and_options_are_rejected() {
     let wide = format!("{}\n", vec!["a"; 1001].join(","));
     let analyze = |input: &str| json!({"operation": "analyze", "input": input});
     let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
@@ -201,7 +201,7 @@ async fn an_unclosed_quote_is_an_error() {
 }
 
 #[tokio::test]
-async fn infer_types_is_refused_by_operations_that_return_text() {
+async fn operations_that_return_text_reject_infer_types() {
     for (operation, format, is_accepted) in [
         ("analyze", None, false),
         ("convert", Some("csv"), false),

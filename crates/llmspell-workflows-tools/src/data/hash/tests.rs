@@ -70,7 +70,7 @@ async fn files_are_hashed_in_chunks_up_to_the_size_limit() {
 }
 
 #[tokio::test]
-async fn invalid_parameters_are_refused() {
+async fn invalid_parameters_are_rejected() {
     let table = [
         (json!({"operation": "hash"}), "`input` is required; `file` is only accepted with `input_type: file`"),
         (

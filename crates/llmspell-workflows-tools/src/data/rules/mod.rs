@@ -84,7 +84,7 @@ struct Parameters {
 }
 
 impl RuleEngine {
-    /// Creates the tool; without `expressions`, expression rules are refused.
+    /// Creates the tool; without `expressions`, expression rules are rejected.
     pub(crate) fn new(expressions: Option<Arc<dyn ExpressionEvaluator>>) -> Self {
         let violation = violation_schema(&Value::Object(Map::new()));
         Self {

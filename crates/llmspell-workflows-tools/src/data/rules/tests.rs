@@ -195,7 +195,7 @@ async fn an_input_without_anything_to_check_is_valid_but_incomplete() {
 }
 
 #[tokio::test]
-async fn invalid_rules_and_inputs_are_refused() {
+async fn invalid_rules_and_inputs_are_rejected() {
     let rule = |rule: Value| json!({"input": shop(), "rules": [rule]});
     let table = [
         (
@@ -240,7 +240,7 @@ async fn invalid_rules_and_inputs_are_refused() {
 }
 
 #[tokio::test]
-async fn expression_rules_are_refused_without_an_evaluator() {
+async fn expression_rules_are_rejected_without_an_evaluator() {
     let parameters = json!({"input": {}, "rules": [{"rule": "expression", "expression": "true"}]});
     let error = RuleEngine::new(None).call(parameters, &ToolContext::default()).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "no_expressions"));

@@ -107,7 +107,7 @@ async fn map_rename_and_flatten_return_an_object_for_an_object() {
 }
 
 #[tokio::test]
-async fn invalid_parameters_and_items_are_refused() {
+async fn invalid_parameters_and_items_are_rejected() {
     let table = [
         (json!({"operation": "map", "input": {}}), "`map` requires the parameter `mapping`"),
         (
@@ -182,7 +182,7 @@ async fn a_cancelled_call_stops_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_overflowing_sum_is_refused_and_a_mean_never_overflows() {
+async fn an_overflowing_sum_is_an_error_and_a_mean_never_overflows() {
     let over = |op: &str| {
         json!({
             "operation": "group_by", "input": [{"k": 1, "v": 1e308}, {"k": 1, "v": 1e308}], "fields": ["k"],

@@ -56,7 +56,7 @@ async fn each_rule_has_a_specific_message() {
 }
 
 #[tokio::test]
-async fn all_errors_of_all_items_are_listed() {
+async fn every_error_in_every_item_is_listed() {
     let input = json!([{"a": null, "b": "abc"}, {"a": 1, "b": "ABCD"}, 7]);
     let rules = json!({"a": {"required": true}, "b": {"max_length": 2, "pattern": "^[a-z]*$"}});
     let result = call(json!({"input": input, "rules": rules})).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_schema_validates_any_value() {
 }
 
 #[tokio::test]
-async fn invalid_parameters_are_refused() {
+async fn invalid_parameters_are_rejected() {
     let table = [
         (json!({"input": {}}), "exactly one of `rules` and `schema` is required"),
         (

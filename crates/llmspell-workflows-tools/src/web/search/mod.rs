@@ -1,8 +1,8 @@
 //! Web search with seven services behind one [`Provider`] trait.
 //!
 //! A provider declares the options that it supports, builds its request and reads its response. Unsupported options are
-//! refused before anything is sent, never ignored. If a service limits the number of results of a request, the tool has
-//! the same limit.
+//! rejected before anything is sent, never ignored. If a service limits the number of results of a request, the tool
+//! has the same limit.
 
 mod bing;
 mod brave;

@@ -42,7 +42,7 @@ pub(super) trait Provider: Send + Sync {
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError>;
 }
 
-/// The search options that a provider supports; all other options are refused.
+/// The search options that a provider supports; all other options are rejected.
 pub(super) struct Support {
     pub(super) kinds: &'static [Kind],
     pub(super) results_max: usize,
