@@ -7,3 +7,4 @@ mod format_1;
 mod golden;
 mod illegal;
 mod random;
+mod retrying;

@@ -197,9 +197,15 @@ impl<'a> Rewinding<'a> {
     fn retry_cancelled(&mut self) -> Result<(), RewindError> {
         let is_cancelled = |path: &StepPath| matches!(self.end(&path.to_string()), Some(End::Cancelled(_)));
         let mut roots = self.first.keys().filter(|path| path.segments().len() == 1);
-        let root = roots.find(|path| is_cancelled(path)).cloned().ok_or(RewindError::NothingFailed)?;
-        self.reopen_failed(&root);
-        Ok(())
+        if let Some(root) = roots.find(|path| is_cancelled(path)).cloned() {
+            self.reopen_failed(&root);
+            return Ok(());
+        }
+        // A run that was cancelled before its process entered it has no step with an end to reopen.
+        match self.state.closed().map(|closed| &closed.end) {
+            Some(End::Cancelled(_)) => Ok(()),
+            _ => Err(RewindError::NothingFailed),
+        }
     }
 
     /// Runs the step at `target`, which [`Self::find`] returned, and all following steps again.

@@ -1,0 +1,47 @@
+//! What a retry runs again, in a run that did not end with a failed step.
+
+use llmspell_workflows_basic::{
+    Engine,
+    model::{Definition, Step},
+};
+use llmspell_workflows_state::{Record, RewindError, Rewinding};
+use serde_json::Map;
+
+const STARTED: &str =
+    r#"{"started":{"format":2,"at":"2026-01-01T00:00:00Z","workflow":"w","definition":"d","input":null}}"#;
+const ENDED: &str = r#"{"ended":{"path":"/main/a","end":{"completed":{"output":{"v":1}}},"t":2}}"#;
+const ROOT_CANCELLED: &str = r#"{"ended":{"path":"/main","end":{"cancelled":{"reason":"requested"}},"t":3}}"#;
+const CLOSED_CANCELLED: &str = r#"{"closed":{"end":{"cancelled":{"reason":"requested"}},"t":3}}"#;
+const CLOSED_COMPLETED: &str = r#"{"closed":{"end":{"completed":{"output":{"v":1}}},"t":3}}"#;
+
+/// Returns the steps that a retry of a run with these records reopens.
+fn retry(lines: &[&str]) -> Result<Vec<String>, RewindError> {
+    let step = |id: &str| Step::set(id, Map::new());
+    let plan = Engine::builder().build().prepare(Definition::sequence("w", [step("a"), step("b")])).unwrap();
+    let records: Vec<_> = lines.iter().map(|line| Record::decode(line.as_bytes()).unwrap()).collect();
+    let mut rewinding = Rewinding::new(&plan, &records)?;
+    rewinding.retry()?;
+    Ok(rewinding.rewound("2026-01-01T00:01:00Z".parse().unwrap()).reopened)
+}
+
+#[test]
+fn a_cancelled_run_can_be_retried_no_matter_how_far_it_got() {
+    let table: [(&[&str], &[&str]); 4] = [
+        // The run was cancelled before a process entered it.
+        (&[STARTED, CLOSED_CANCELLED], &[]),
+        // The run was cancelled after its process had died, before another process entered it.
+        (&[STARTED, ENDED, CLOSED_CANCELLED], &[]),
+        (&[STARTED, ROOT_CANCELLED, CLOSED_CANCELLED], &["/main"]),
+        (&[STARTED, ENDED, ROOT_CANCELLED, CLOSED_CANCELLED], &["/main"]),
+    ];
+    for (records, reopened) in table {
+        assert_eq!(retry(records).unwrap(), reopened, "{records:?}");
+    }
+}
+
+#[test]
+fn a_run_without_a_failed_step_that_was_not_cancelled_cannot_be_retried() {
+    for records in [&[STARTED][..], &[STARTED, ENDED], &[STARTED, ENDED, CLOSED_COMPLETED]] {
+        assert_eq!(retry(records), Err(RewindError::NothingFailed), "{records:?}");
+    }
+}
