@@ -6,6 +6,8 @@ mod system;
 use std::{fmt, io, path::Path};
 
 pub use process::{LockAttempt, acquire_or_identify};
+#[cfg(any(feature = "fjall", feature = "sled"))]
+pub(crate) use system::FileLock;
 pub use system::SystemDisk;
 
 /// Runs `work`, which may block for a disk, on a blocking thread of the runtime.

@@ -67,7 +67,7 @@ impl Disk for SystemDisk {
             };
             if is_free(file.try_lock())? {
                 if is_at(&file, path)? {
-                    return Ok(Some(Box::new(file)));
+                    return Ok(Some(Box::new(FileLock(file))));
                 }
                 continue;
             }
@@ -88,6 +88,20 @@ impl SystemDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             file => Ok(!is_free(file?.try_lock_shared())?),
         }
+    }
+}
+
+/// A locked file, which is unlocked when this is dropped.
+///
+/// Closing a file is not enough: a child process that was forked and has not executed its program yet has the file open
+/// too, and would keep it locked.
+#[derive(Debug)]
+pub(crate) struct FileLock(pub(crate) File);
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // If this fails, the file is unlocked when the last process closes it.
+        let _ = self.0.unlock();
     }
 }
 
@@ -149,4 +163,22 @@ fn is_folder(path: &Path) -> bool {
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_although_a_copy_of_its_file_is_still_open() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
+        let path = folder.path().join("lock");
+        let file = File::create(&path).expect("the folder is writable");
+        file.try_lock().expect("the file is free");
+        // A forked process has such a copy until it executes its program.
+        let copy = file.try_clone().expect("the file is open");
+        drop(FileLock(file));
+        assert!(SystemDisk.lock(&path).expect("the folder is accessible").is_some());
+        drop(copy);
+    }
 }

@@ -1,12 +1,12 @@
 //! The holder of a folder: the process that locks the file `lock` and writes its name to the file `holder` next to it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, OpenOptions, TryLockError},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    disk::{LockAttempt, acquire_or_identify},
+    disk::{FileLock, LockAttempt, acquire_or_identify},
     store::StoreError,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Holder {
     name_path: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Holder {
@@ -37,7 +37,7 @@ impl Holder {
             return Err(StoreError::Held { path: folder.to_owned(), holder });
         }
         fs::write(&name_path, this_process()).map_err(|error| StoreError::io(&name_path, &error))?;
-        Ok(Self { name_path, _lock: lock })
+        Ok(Self { name_path, _lock: FileLock(lock) })
     }
 }
 
