@@ -87,10 +87,9 @@ impl Inner {
     /// Moves `due`, and then the runs that have ended in the meantime; the faster runs end, the larger each move is.
     async fn move_ended(self: Arc<Self>, moving: Moving, mut due: Vec<Uuid>) {
         loop {
-            let moved = {
-                let _archiving = self.archiving.lock().await;
-                self.archive(&moving.journal, &due).await
-            };
+            // Held until runs that could not be moved are back in the list, where a retry of one of them removes it.
+            let _archiving = self.archiving.lock().await;
+            let moved = self.archive(&moving.journal, &due).await;
             let mut runs = self.registry.runs();
             let ended = runs.ended.entry(moving.journal.clone()).or_default();
             match moved {

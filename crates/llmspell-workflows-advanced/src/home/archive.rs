@@ -21,8 +21,10 @@ impl dyn Home {
         for batch in runs.chunks(BATCH) {
             let opened = lease.journal.open_all(batch).await?;
             let of_each = batch.iter().zip(opened);
-            let (epochs, all): (Vec<_>, Vec<_>) =
+            let (epochs, mut all): (Vec<_>, Vec<_>) =
                 of_each.map(|(run, opened)| ((*run, opened.epoch), (*run, opened.records))).unzip();
+            // An earlier move that failed later on has already stored and forgotten these runs.
+            all.retain(|(_, records)| !records.is_empty());
             let summaries = all.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
             let summaries: Vec<RunSummary> = summaries.collect();
             let stores = self.stores().await?;
@@ -61,4 +63,40 @@ pub(super) async fn get(stores: &Stores, run: Uuid) -> Result<Option<Vec<Record>
         }
     }
     Ok(Some(records))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use llmspell_workflows_basic::{
+        Engine, WorkflowInput,
+        model::{Definition, Step},
+    };
+
+    use super::*;
+    use crate::{Contact, Executor, MemoryHome, StartOptions};
+
+    #[tokio::test]
+    async fn moving_a_run_again_keeps_its_records() {
+        let home: Arc<dyn Home> = MemoryHome::new().into();
+        let executor = Executor::new(home.clone(), Engine::builder());
+        let definition = Definition::sequence("short", [Step::set("a", serde_json::Map::new())]);
+        let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await.unwrap();
+        let id = run.id();
+        executor.drive(run).await.unwrap();
+        drop(executor);
+        let journal = home.journals().await.unwrap().remove(0);
+        let lease = home.lease(&journal, Contact::None).await.unwrap();
+        home.archive(&lease, &[id]).await.unwrap();
+        let stores = home.stores().await.unwrap();
+        let records = get(stores, id).await.unwrap().unwrap();
+        assert!(!records.is_empty());
+        // As after a move that failed once the run was stored and forgotten.
+        home.archive(&lease, &[id]).await.unwrap();
+        assert_eq!(get(stores, id).await.unwrap().unwrap(), records);
+        assert!(home.verify().await.unwrap().damage.is_empty());
+        stores.archive.put_all(vec![(id, Vec::new())]).await.unwrap();
+        assert_eq!(home.verify().await.unwrap().damage, [format!("the run {id} has no records in the archive")]);
+    }
 }

@@ -133,7 +133,11 @@ impl dyn Home {
             let verified = stores.adapter.verify().await?;
             for run in &verified.archived {
                 match archive::get(stores, *run).await {
-                    Ok(records) => check.records(*run, &records.unwrap_or_default(), &hashes),
+                    Ok(None) => {}
+                    Ok(Some(records)) if records.is_empty() => {
+                        check.damage.push(format!("the run {run} has no records in the archive"));
+                    }
+                    Ok(Some(records)) => check.records(*run, &records, &hashes),
                     Err(error @ ExecutorError::Journal(_)) => check.damage.push(error.to_string()),
                     Err(error) => return Err(error),
                 }

@@ -76,6 +76,9 @@ impl Shared {
     }
 
     fn write_chunks(&self, files: &mut Files, chunks: &[Chunk]) -> Result<(), LogError> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
         let begin = Instant::now();
         let result = chunks.iter().try_for_each(|chunk| self.write_chunk(files, chunk));
         self.is_slow.store(begin.elapsed() > FAST_WRITE_MAX, Ordering::Relaxed);
@@ -98,23 +101,22 @@ impl Shared {
 
     fn segment_file(&self, files: &mut Files, chunk: &Chunk) -> io::Result<Arc<dyn DiskFile>> {
         let path = segment::path(&self.dir, chunk.segment);
-        if let Some((number, creation)) = files.prepared.take() {
-            let created = creation.join().map_err(|_| io::Error::other("the thread that created it ended early"))?;
-            if number == chunk.segment {
-                let file = created?;
-                if file.length()? >= chunk.length {
-                    return Ok(file.into());
-                }
-                // A very long frame needs a longer segment.
-                drop(file);
-                self.disk.remove(&path)?;
+        if let Some((_, creation)) = files.prepared.take_if(|(number, _)| *number == chunk.segment) {
+            let file = creation.join().map_err(|_| io::Error::other("the thread that created it ended early"))??;
+            if file.length()? >= chunk.length {
+                return Ok(file.into());
             }
+            // A very long frame needs a longer segment.
+            drop(file);
+            self.disk.remove(&path)?;
         }
         self.disk.create(&path, chunk.length).map(Into::into)
     }
 
     fn write_later_files(&self) {
-        for (path, contents) in std::mem::take(&mut *lock(&self.later)) {
+        // The list must not be locked meanwhile: whoever appends to it may hold locks that `contents` takes.
+        let later = std::mem::take(&mut *lock(&self.later));
+        for (path, contents) in later {
             let bytes = contents();
             let written = self.disk.create(&path, bytes.len() as u64).and_then(|file| file.write_at(0, &bytes));
             if let Err(error) = written {
@@ -138,6 +140,11 @@ impl Shared {
         if !self.options.prepare_ahead {
             return;
         }
+        let mut files = lock(&self.files);
+        // A segment that was prepared is always used: segments are written in order, without a gap.
+        if files.prepared.is_some() {
+            return;
+        }
         let (number, length) = {
             let tail = lock(&self.tail);
             if tail.fault.is_some() || tail.offset < tail.length / 2 {
@@ -145,10 +152,6 @@ impl Shared {
             }
             (tail.segment + 1, (tail.length * 2).min(self.options.segment_max))
         };
-        let mut files = lock(&self.files);
-        if files.prepared.as_ref().is_some_and(|(prepared, _)| *prepared == number) {
-            return;
-        }
         let (disk, path) = (self.disk.clone(), segment::path(&self.dir, number));
         let builder = std::thread::Builder::new().name("spellflow-segment".to_owned());
         // If no thread can be spawned, the segment is created when it is needed.

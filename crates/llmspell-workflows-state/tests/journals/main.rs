@@ -11,6 +11,7 @@ mod full;
 mod growing;
 mod kills;
 mod peeking;
+mod running_ahead;
 mod support;
 mod syncs;
 mod system_calls;

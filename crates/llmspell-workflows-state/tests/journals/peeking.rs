@@ -219,7 +219,7 @@ fn peek_run_reads_little_of_the_other_runs() {
     let bytes_read = Arc::new(AtomicU64::new(0));
     let disk = WatchedDisk::new(SystemDisk, {
         let bytes_read = bytes_read.clone();
-        move |operation| {
+        move |_, operation| {
             if let FileOperation::Read(bytes) = operation {
                 bytes_read.fetch_add(bytes as u64, Ordering::SeqCst);
             }

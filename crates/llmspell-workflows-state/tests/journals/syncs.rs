@@ -148,7 +148,7 @@ fn runs_waiting_for_a_busy_disk_share_one_sync() {
     let (below, gate) = (SimDisk::new(), Gate::default());
     let disk = WatchedDisk::new(below.clone(), {
         let gate = gate.clone();
-        move |operation| {
+        move |_, operation| {
             if operation == FileOperation::Sync {
                 gate.pass();
             }

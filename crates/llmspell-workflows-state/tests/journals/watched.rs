@@ -1,6 +1,10 @@
 //! A disk that reports the operations on its files before it performs them.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
@@ -13,26 +17,28 @@ pub(crate) enum FileOperation {
     Read(usize),
 }
 
-type Watch = Arc<dyn Fn(FileOperation) + Send + Sync>;
+type Watch = Arc<dyn Fn(&Path, FileOperation) + Send + Sync>;
 
-/// Calls a function before each write, sync and read on the disk `below`; the operation waits for the function.
+/// Calls a function with the file's path before each write, sync and read on the disk `below`; the operation waits for
+/// the function.
 pub(crate) struct WatchedDisk {
     below: Arc<dyn Disk>,
     watch: Watch,
 }
 
 struct WatchedFile {
+    path: PathBuf,
     below: Box<dyn DiskFile>,
     watch: Watch,
 }
 
 impl WatchedDisk {
-    pub(crate) fn new(below: impl Disk, watch: impl Fn(FileOperation) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(below: impl Disk, watch: impl Fn(&Path, FileOperation) + Send + Sync + 'static) -> Self {
         Self { below: Arc::new(below), watch: Arc::new(watch) }
     }
 
-    fn watched(&self, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(WatchedFile { below, watch: self.watch.clone() })
+    fn watched(&self, path: &Path, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(WatchedFile { path: path.to_owned(), below, watch: self.watch.clone() })
     }
 }
 
@@ -52,11 +58,11 @@ impl Disk for WatchedDisk {
     }
 
     fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
-        self.below.create(path, length).map(|file| self.watched(file))
+        self.below.create(path, length).map(|file| self.watched(path, file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.below.open(path).map(|file| self.watched(file))
+        self.below.open(path).map(|file| self.watched(path, file))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -70,17 +76,17 @@ impl Disk for WatchedDisk {
 
 impl DiskFile for WatchedFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        (self.watch)(FileOperation::Write);
+        (self.watch)(&self.path, FileOperation::Write);
         self.below.write_at(offset, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        (self.watch)(FileOperation::Sync);
+        (self.watch)(&self.path, FileOperation::Sync);
         self.below.sync()
     }
 
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        (self.watch)(FileOperation::Read(length));
+        (self.watch)(&self.path, FileOperation::Read(length));
         self.below.read_at(offset, length)
     }
 

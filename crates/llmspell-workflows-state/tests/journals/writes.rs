@@ -32,7 +32,7 @@ impl Log {
         let (is_slow, writers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let watch = {
             let (is_slow, writers) = (is_slow.clone(), writers.clone());
-            move |operation| {
+            move |_: &Path, operation| {
                 if operation == FileOperation::Write {
                     writers.lock().unwrap().push(thread::current().id());
                     let begin = Instant::now();

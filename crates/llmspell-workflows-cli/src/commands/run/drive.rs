@@ -72,6 +72,15 @@ impl ActiveRun {
     }
 }
 
+/// Performs `work`, which may be given up at any time, until the process is asked to stop.
+pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
+    let mut signals = Signals::new();
+    tokio::select! {
+        () = work => {}
+        () = signals.next() => {}
+    }
+}
+
 /// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, the second stops it immediately.
 pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun, display: &RunDisplay<'_>) -> RunEnd {
     let output = display.output;

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{ActiveRun, RunDisplay, RunEnd, drive, durable_failure, view, watched};
+use super::{ActiveRun, RunDisplay, RunEnd, drive, durable_failure, unless_stopped, view, watched};
 use crate::{
     App, Exit, Failure,
     config::{Settings, parse_duration},
@@ -129,7 +129,9 @@ impl Session {
         if !self.output.is_text() {
             self.output.payload(&results);
         }
-        self.runtime.block_on(self.executor.wait_until_archived());
+        if exit != Exit::Interrupted {
+            self.runtime.block_on(unless_stopped(self.executor.wait_until_archived()));
+        }
         exit
     }
 

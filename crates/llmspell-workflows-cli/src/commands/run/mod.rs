@@ -31,7 +31,7 @@ use crate::{
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
-pub(crate) use drive::{ActiveRun, RunEnd, drive};
+pub(crate) use drive::{ActiveRun, RunEnd, drive, unless_stopped};
 pub(crate) use durable::{Session, WaitOptions};
 pub(crate) use existing::{check_secrets, prepare};
 
@@ -140,7 +140,8 @@ fn stop(runtime: Runtime) {
 }
 
 impl RunDisplay<'_> {
-    /// Waits for the end of `run`, shows the result, and performs `after` unless the run was stopped immediately.
+    /// Waits for the end of `run`, shows the result, and performs `after` unless a signal stops it or has stopped the
+    /// run immediately.
     pub(crate) fn drive(
         self,
         runtime: Runtime,
@@ -164,7 +165,7 @@ impl RunDisplay<'_> {
         }
         let is_finished = matches!(end, RunEnd::Finished(_));
         let exit = self.show(run, definition, end);
-        runtime.block_on(after);
+        runtime.block_on(unless_stopped(after));
         // No task of a finished run is left.
         if is_finished {
             runtime.shutdown_background()

@@ -259,16 +259,21 @@ fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, Journa
 
 /// Returns the last record of each run in a log.
 fn last_records(recovery: Recovery) -> Result<Vec<(Uuid, Record)>, JournalError> {
-    let mut last = BTreeMap::<Uuid, Vec<u8>>::new();
+    // The first record of a run contains the format of all.
+    let mut ends = BTreeMap::<Uuid, (Vec<u8>, Vec<u8>)>::new();
     let runs = each_record(recovery, |run, body| {
         match body {
-            Some(body) => drop(last.insert(run, body.to_vec())),
-            None => drop(last.remove(&run)),
+            Some(body) => ends.entry(run).or_insert_with(|| (body.to_vec(), Vec::new())).1 = body.to_vec(),
+            None => drop(ends.remove(&run)),
         }
         Ok(())
     })?;
-    last.retain(|run, _| runs.by_id.contains_key(run));
-    last.into_iter().map(|(run, body)| Ok((run, record(run, &body)?))).collect()
+    ends.retain(|run, _| runs.by_id.contains_key(run));
+    let read = |(run, (first, last)): (Uuid, (Vec<u8>, Vec<u8>))| {
+        record(run, &first)?;
+        Ok((run, record(run, &last)?))
+    };
+    ends.into_iter().map(read).collect()
 }
 
 /// Returns the records of one run in a log.

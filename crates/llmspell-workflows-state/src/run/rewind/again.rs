@@ -154,19 +154,29 @@ impl Rewinding<'_> {
     /// Runs the cancelled steps inside the step at `path`, and its handlers, again.
     fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
-            if Some(&child) == but {
-                continue;
-            }
-            let is_handler = child.id().is_some_and(|id| id.as_str().starts_with('$'));
-            match self.end(&child.to_string()) {
-                _ if is_handler => self.redo(&child),
-                Some(End::Cancelled(_)) if matches!(self.order(&child, None), Some(Order::Leaf) | None) => {
-                    self.redo(&child);
-                }
-                Some(End::Cancelled(_)) => self.reopen_failed(&child),
-                _ => {}
+            match is_handler(&child) {
+                _ if Some(&child) == but => {}
+                true => self.redo(&child),
+                false => self.redo_if_cancelled(&child),
             }
         }
+    }
+
+    /// Runs the cancelled steps at and inside the step at `path` again. Blocks that have not ended, including handlers,
+    /// resume where they stopped.
+    pub(super) fn redo_if_cancelled(&mut self, path: &StepPath) {
+        match self.end(&path.to_string()) {
+            Some(End::Cancelled(_)) if matches!(self.order(path, None), Some(Order::Leaf) | None) => self.redo(path),
+            Some(End::Cancelled(_)) => self.reopen_failed(path),
+            Some(_) => {}
+            None => self.inside(path).iter().for_each(|(child, _)| self.redo_if_cancelled(child)),
+        }
+    }
+
+    /// Runs the handlers of the step at `path` that were cancelled again.
+    pub(super) fn redo_cancelled_handlers(&mut self, path: &StepPath) {
+        let handlers = self.inside(path).into_iter().filter(|(child, _)| is_handler(child));
+        handlers.for_each(|(handler, _)| self.redo_if_cancelled(&handler));
     }
 
     pub(super) fn undecide(&mut self, path: &str, which: impl Fn(&DecisionKey, u64) -> bool) {
@@ -174,6 +184,11 @@ impl Rewinding<'_> {
         let made = step.decisions.iter().filter(|(key, decided)| which(key, decided.number));
         self.again.undecided.extend(made.map(|(key, _)| ChoiceRef { path: path.to_owned(), key: key.clone() }));
     }
+}
+
+/// Returns whether the step at `path` is a handler of the block around it.
+fn is_handler(path: &StepPath) -> bool {
+    path.id().is_some_and(|id| id.as_str().starts_with('$'))
 }
 
 /// Returns whether `key` is a time that is recomputed when a step runs again.

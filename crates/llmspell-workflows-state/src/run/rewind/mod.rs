@@ -195,17 +195,19 @@ impl<'a> Rewinding<'a> {
     }
 
     fn retry_cancelled(&mut self) -> Result<(), RewindError> {
-        let is_cancelled = |path: &StepPath| matches!(self.end(&path.to_string()), Some(End::Cancelled(_)));
-        let mut roots = self.first.keys().filter(|path| path.segments().len() == 1);
-        if let Some(root) = roots.find(|path| is_cancelled(path)).cloned() {
-            self.reopen_failed(&root);
-            return Ok(());
+        let is_run_cancelled = matches!(self.state.closed().map(|closed| &closed.end), Some(End::Cancelled(_)));
+        let root = self.first.keys().find(|path| path.segments().len() == 1).cloned();
+        let root_end = root.as_ref().and_then(|root| self.end(&root.to_string()));
+        match (root, root_end) {
+            (Some(root), Some(End::Cancelled(_))) => self.reopen_failed(&root),
+            _ if !is_run_cancelled => return Err(RewindError::NothingFailed),
+            // The run was cancelled in its `finally`.
+            (Some(root), Some(_)) => self.redo_cancelled_handlers(&root),
+            // The run was cancelled before its process entered the root.
+            (Some(root), None) => self.redo_if_cancelled(&root),
+            (None, _) => {}
         }
-        // A run that was cancelled before its process entered it has no step with an end to reopen.
-        match self.state.closed().map(|closed| &closed.end) {
-            Some(End::Cancelled(_)) => Ok(()),
-            _ => Err(RewindError::NothingFailed),
-        }
+        Ok(())
     }
 
     /// Runs the step at `target`, which [`Self::find`] returned, and all following steps again.
