@@ -36,9 +36,6 @@ use std::process::ExitCode;
 
 pub(crate) use {app::App, exit::Exit, failure::Failure};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     cli::main().into()
 }
