@@ -67,7 +67,7 @@ impl Limits {
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
             ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "nested sub-workflow runs"),
             ("crash_cuts_max", self.crash_cuts_max.to_string(), "process crashes during one step"),
-            ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),
+            ("output_bytes_max", self.output_bytes_max.to_string(), "size of a step's output, in bytes of JSON"),
             (
                 "warnings_max",
                 self.warnings_max.to_string(),

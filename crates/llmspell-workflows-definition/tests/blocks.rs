@@ -34,7 +34,7 @@ fn conditionals_accept_all_spellings() {
 }
 
 #[test]
-fn ids_in_a_block_move_their_steps_into_the_block() {
+fn steps_referenced_by_id_move_into_the_block() {
     let moved = steps(
         "[{id: x, if: a, then: [b, {id: i, tool: t}], else: y}, {id: b, tool: t, needs: x},
           {id: y, type: switch, cases: [{when: c, steps: [d]}], default: [e]}, {id: d, tool: t}, {id: e, tool: t}, {id: z, tool: t}]",

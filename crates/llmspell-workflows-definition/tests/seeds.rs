@@ -17,7 +17,7 @@ fn persona(id: &str, name: &str, persona: &str) -> Step {
 }
 
 #[test]
-fn project_loop_from_the_specification_reads_as_expected() {
+fn project_loop_from_the_specification_parses_into_the_expected_definition() {
     let mut planning = persona("planning", "Implementation Planning", "implementation-planner")
         .with_timeout(Duration::from_secs(1800))
         .with_retry(Retry::attempts(3));

@@ -46,7 +46,7 @@ pub struct HostPoint {
     pub run_id: Option<Uuid>,
     /// The path of the step that the point concerns; empty if there is none.
     pub path: String,
-    /// Data that hooks read as the input.
+    /// The data that hooks receive as the input.
     pub data: Value,
 }
 

@@ -61,7 +61,7 @@ async fn only_the_requested_analyses_are_returned() {
 }
 
 #[tokio::test]
-async fn an_empty_text_is_not_an_error() {
+async fn empty_text_is_not_an_error() {
     assert_eq!(call("text_summarizer", json!({"input": ""})).await["result"], "");
     let all = json!({"input": "", "operations": ["sentiment", "entities", "keywords"]});
     assert_eq!(call("sentiment_analyzer", all).await["sentiment"]["label"], "neutral");

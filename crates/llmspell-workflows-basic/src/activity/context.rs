@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{PathLink, engine::Call};
 
-/// The context of a call to an activity: the input, the position in the run, and the cancellation.
+/// The context of a call to an activity: the input, the position in the run, and a cancellation token.
 #[derive(Debug, Clone)]
 pub struct ActivityContext {
     call: Call,

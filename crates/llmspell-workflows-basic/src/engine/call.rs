@@ -180,7 +180,7 @@ impl Call {
     /// Makes a decision; interceptors may replay a recorded one or change the new one.
     ///
     /// # Errors
-    /// Fails if an interceptor rejects the decision, or answers with a different kind of decision.
+    /// Fails if an interceptor rejects the decision, or returns a different decision.
     pub async fn decide<C: Choice>(&self, choice: C, value: C::Value) -> Result<C::Value, StepError> {
         if self.node().slice.is_empty() {
             return Ok(value);
@@ -194,7 +194,7 @@ impl Call {
     /// Returns a recorded decision, if an interceptor has one.
     ///
     /// # Errors
-    /// Fails if an interceptor cannot read its records, or answers with a different kind of decision.
+    /// Fails if an interceptor cannot read its records, or returns a different decision.
     pub async fn recall<C: Choice>(&self, choice: C) -> Result<Option<C::Value>, StepError> {
         if self.node().slice.is_empty() {
             return Ok(None);
@@ -209,7 +209,7 @@ impl Call {
         let other = answer.key();
         let value = if other == *key { C::value(answer) } else { None };
         value.ok_or_else(|| {
-            let message = format!("an interceptor answered the decision `{key}` with `{other}`");
+            let message = format!("an interceptor must return the decision `{key}`, got `{other}`");
             StepError::configuration("wrong_decision", message).at(self.path())
         })
     }

@@ -34,7 +34,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
     let begins_at = context.begins_at();
     let number = context.run.records().begin(&call, begins_at);
     call.set_record(number);
-    // The futures of rare cases are boxed to keep the future of a step small.
+    // Rare paths are boxed to keep a step's future small.
     let entered = match may_begin(&call, number) {
         Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,

@@ -55,9 +55,9 @@ pub struct Run {
     pub(crate) undos: Mutex<Undos>,
     /// The number of runs that enclose this run.
     pub(crate) depth: u32,
-    /// The generations under which steps are entered instead of the first, and the inputs that activities receive
-    /// instead of their parameters, by path.
+    /// The generation in which a step starts, by the path that it would otherwise have; other steps start in the first.
     pub(super) reentered: HashMap<String, u32>,
+    /// Inputs that replace the parameters of activities, by the path of the step.
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,

@@ -47,7 +47,7 @@ pub(crate) enum UndoStatus {
 /// Why undoing did not finish.
 pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
-    /// A compensation step waits, or the process is shutting down.
+    /// A compensation step is waiting, or the process is shutting down.
     Deferred(Outcome),
 }
 

@@ -171,7 +171,7 @@ impl Arithmetic {
             return join(left, right, budget);
         }
         let needs = match self {
-            Self::Add => "expects two numbers or a string",
+            Self::Add => "expects two numbers, or at least one string",
             _ => "expects two numbers",
         };
         let help = match self {

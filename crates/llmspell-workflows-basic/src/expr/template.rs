@@ -106,7 +106,7 @@ impl Template {
         self.root.is_static()
     }
 
-    /// Returns the references of all expressions, in the order in which they occur in the value.
+    /// Returns the references in all expressions, in order of appearance.
     pub fn references(&self) -> Vec<TemplateReference<'_>> {
         let mut references = Vec::new();
         self.root.collect(&mut references);

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     End,
 }
 
-/// The signs, with longer ones first so that the first match is the longest.
+/// Operators and punctuation, longest first, so that the first match is the longest.
 const SIGNS: &[&str] = &[
     "===", "!==", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "<", ">", "!", "?", ":", ".", "[", "]", "(", ")",
     "{", "}", ",", "+", "-", "*", "/", "%", "|",

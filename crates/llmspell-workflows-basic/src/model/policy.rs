@@ -54,7 +54,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Creates a policy of `attempts_max` attempts in total, with default values otherwise.
+    /// Creates a policy with at most `attempts_max` attempts and defaults for everything else.
     #[must_use]
     pub fn attempts(attempts_max: u32) -> Self {
         Self { attempts_max, ..Self::default() }

@@ -185,7 +185,7 @@ async fn answers_for_a_different_iteration_are_rejected() {
     });
     let error = finished.await.error.unwrap();
     assert_eq!(error.code, "wrong_decision");
-    assert!(error.message.contains("`while 0` with `while 1`"), "{}", error.message);
+    assert!(error.message.contains("`while 0`, got `while 1`"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +197,7 @@ async fn changing_a_branch_decision_runs_a_different_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changing_loop_decisions_changes_the_items_and_when_the_loop_ends() {
+async fn changed_loop_decisions_determine_the_items_and_the_end_of_the_loop() {
     let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
     let finished = run("while", |asked| match asked {

@@ -50,7 +50,7 @@ async fn steps(steps: impl IntoIterator<Item = Step>) -> (Finished, UndoLog) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_runs_are_undone_in_reverse_order_of_completion() {
+async fn steps_of_a_failed_run_are_undone_in_reverse_order_of_completion() {
     let branches = [undoable(slow("later", 200)), undoable(slow("sooner", 100))];
     let all = [undoable(echo("first", json!({"n": 1}))), Parallel::new(branches).into_step("both"), fail("breaks")];
     let (finished, undone) = steps(all).await;

@@ -61,7 +61,7 @@ const ERRORS: &[(&str, &str, &str, &str)] = &[
     ("o.x", "expression_unresolved", "o.x", "`o.x` is not known; `o` has no fields"),
     ("n > '1'", "expression_type", ">", "`>` expects two numbers or two strings, got a number and a string"),
     ("user.none < 1", "expression_type", "<", "`<` expects two numbers or two strings, got null and a number"),
-    ("n + list", "expression_type", "+", "`+` expects two numbers or a string, got a number and a list"),
+    ("n + list", "expression_type", "+", "`+` expects two numbers, or at least one string, got a number and a list"),
     ("'a' + list", "expression_type", "+", "`+` cannot join a list and a string; write json(x) for its JSON text"),
     ("'a' - 1", "expression_type", "-", "`-` expects two numbers, got a string and a number"),
     ("1 / 0", "expression_arithmetic", "/", "division by zero"),

@@ -38,7 +38,7 @@ const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
 }
 
 impl Setting {
-    /// Sets the default, in JSON; text that is not JSON is a string.
+    /// Sets the default as JSON; anything that is not valid JSON is treated as a string.
     const fn with_default(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
     }

@@ -59,7 +59,7 @@ fn invalid_keys_and_values_are_rejected_with_help() {
 }
 
 #[test]
-fn step_variables_are_not_settings() {
+fn environment_variables_set_for_steps_are_not_read_as_settings() {
     let ended = shown(&Sandbox::new(), &[("SPELLFLOW_RUN_ID", "x"), ("SPELLFLOW_STEP_PATH", "/main/a")], &[]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }

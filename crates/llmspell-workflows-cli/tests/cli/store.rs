@@ -36,7 +36,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn stats_describe_empty_and_filled_stores() {
+fn stats_cover_empty_and_non_empty_stores() {
     let sandbox = Sandbox::with_flow(SETS);
     let empty = json_of(&sandbox, &["store", "stats"]);
     assert_eq!((&empty["runs"], &empty["journals"], &empty["bytes"]), (&json!({}), &json!([]), &json!(0)));

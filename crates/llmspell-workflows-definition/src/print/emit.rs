@@ -122,7 +122,7 @@ fn scalar(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// Returns whether `text` needs no quotes, even for readers of YAML 1.1.
+/// Returns whether `text` needs no quotes, even for YAML 1.1 parsers.
 fn is_plain(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '/' | '$'));
     let last = text.chars().next_back().is_some_and(|c| c != ':' && !c.is_whitespace());
@@ -145,7 +145,7 @@ fn is_block(text: &str) -> bool {
         && lines.split('\n').all(|line| !line.starts_with('\t') && (line.is_empty() || !line.trim().is_empty()))
 }
 
-/// Returns whether readers accept `character` unescaped in every style.
+/// Returns whether parsers accept `character` unescaped in every style.
 fn is_printable(character: char) -> bool {
     match character {
         '\u{2028}' | '\u{2029}' | '\u{feff}' => false,

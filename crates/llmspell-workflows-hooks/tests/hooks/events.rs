@@ -152,7 +152,7 @@ async fn decisions_publish_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_waiting_and_skipped_runs_publish_events() {
+async fn cancelling_waiting_and_skipping_publish_their_events() {
     let race = Parallel::new([slow("x", 10), Step::function("y", "hang", json!(null))]);
     let all = events([race.with_aggregation(Aggregation::First).into_step("race")], "*.cancelled").await;
     assert_eq!(lines(&all), ["step.cancelled /main/race/y"]);

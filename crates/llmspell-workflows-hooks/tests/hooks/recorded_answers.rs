@@ -117,7 +117,7 @@ fn crash_everywhere<P: Point + Copy>(
 }
 
 #[test]
-fn hooks_are_not_asked_again_if_their_answer_before_a_step_is_recorded() {
+fn before_hooks_with_a_recorded_answer_are_not_called_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     let entry = CacheEntry { key: "k".into(), ttl: Duration::from_secs(60) };
     for answer in [
@@ -137,7 +137,7 @@ fn hooks_are_not_asked_again_if_their_answer_before_a_step_is_recorded() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_if_their_answer_after_a_step_is_recorded() {
+fn after_hooks_with_a_recorded_answer_are_not_called_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         After::ModifyOutput(json!("another")),
@@ -151,7 +151,7 @@ fn hooks_are_not_asked_again_if_their_answer_after_a_step_is_recorded() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_if_their_answer_to_an_error_is_recorded() {
+fn error_hooks_with_a_recorded_answer_are_not_called_again() {
     let step = || [Step::function("a", "flaky", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         OnError::Replace(json!("another")),
@@ -165,7 +165,7 @@ fn hooks_are_not_asked_again_if_their_answer_to_an_error_is_recorded() {
 }
 
 #[test]
-fn hooks_are_not_asked_again_if_their_answer_at_a_decision_is_recorded() {
+fn decision_hooks_with_a_recorded_answer_are_not_called_again() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     crash_everywhere(choice(), BranchDecision, OnBranch::Redirect(1), OnBranch::Continue);
     let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];

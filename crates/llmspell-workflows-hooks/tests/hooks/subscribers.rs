@@ -78,7 +78,7 @@ async fn stuck_subscriber_loses_the_oldest_events_and_receives_their_count() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));
-    // The run ends although the stuck subscriber receives nothing.
+    // The run ends even though the stuck subscriber has received nothing.
     run(&bus).await;
     let all = drain(&mut quick);
     assert_eq!(all.len(), 10);

@@ -50,7 +50,7 @@ pub enum StoredEdit {
 pub struct ChangeRef(pub String, pub usize);
 
 impl StoredChange {
-    /// Returns the change without references.
+    /// Returns the change with its values inline, without references.
     pub(crate) fn whole(change: &Change) -> Self {
         let edit = match (&change.edit, change.after()) {
             (Edit::Set(value), _) => StoredEdit::Value(StoredValue::Value(value.clone())),
@@ -252,7 +252,7 @@ mod tests {
             let output = set(&mut state, whole);
             let path = format!("/main/lp[{number}]/app");
             ends.push((path.clone(), record(&mut known, &path, &output, false)));
-            // The surrounding iteration has the same output and changes.
+            // The enclosing iteration has the same output and changes.
             let path = format!("/main/lp[{number}]");
             ends.push((path.clone(), record(&mut known, &path, &output, true)));
             outputs.push(output);

@@ -70,7 +70,7 @@ impl RunState {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
     }
 
-    /// Returns the generations under which steps are reentered, by the paths that the steps would otherwise have.
+    /// Returns the generation in which each reentered step starts, by the path that it would otherwise have.
     #[must_use]
     pub fn reentered(&self) -> &BTreeMap<String, u32> {
         &self.reentered

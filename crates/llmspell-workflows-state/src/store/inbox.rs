@@ -23,7 +23,7 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     /// Returns an error if the store cannot be written or the id was used for a different message.
     async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
 
-    /// Returns the first [`INBOX_PAGE`] messages of a run with a number above `after`, in order.
+    /// Returns the first [`INBOX_PAGE`] messages of a run that are numbered above `after`, in order.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read or a message is missing.

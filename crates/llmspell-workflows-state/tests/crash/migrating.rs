@@ -144,7 +144,7 @@ fn migrated(records: &[Record]) -> Vec<Record> {
 }
 
 #[tokio::test]
-async fn a_run_interrupted_at_any_record_resumes_in_the_later_version() {
+async fn a_run_interrupted_at_any_record_resumes_with_the_new_version() {
     let (alone, expected) = (
         Performed::default(),
         json!({

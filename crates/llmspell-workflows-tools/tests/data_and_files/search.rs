@@ -28,7 +28,7 @@ fn positions(result: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn options_select_the_files_and_lines_that_match() {
+async fn options_control_which_files_and_lines_match() {
     let directory = directory();
     let table = [
         (

@@ -38,7 +38,7 @@ fn rejected_review_publishes_nothing() {
 }
 
 #[test]
-fn run_fails_without_a_review_if_tests_never_pass() {
+fn run_fails_before_the_review_if_tests_never_pass() {
     let sandbox =
         sandbox_with("agent-loop").file("idle.sh", "test \"$1\" = plan || printf 'exit 1' > \"$2/slug.sh\"\n");
     let ended = sandbox.run(&["run", WORKFLOW, "--input", "agent=sh idle.sh", "-o", "json"]);

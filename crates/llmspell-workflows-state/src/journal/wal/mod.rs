@@ -109,7 +109,7 @@ impl WalJournal {
     ///
     /// # Errors
     /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
-    /// written, this error can also occur briefly even though nothing is lost.
+    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
     pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
@@ -126,7 +126,7 @@ impl WalJournal {
     ///
     /// # Errors
     /// Returns an error if the log cannot be read, or if something that was synced is missing. While the log is being
-    /// written, this error can also occur briefly although nothing is lost.
+    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
     pub fn check_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
         last_records(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
@@ -154,7 +154,7 @@ impl WalJournal {
     ///
     /// # Errors
     /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
-    /// written, this error can also occur briefly even though nothing is lost.
+    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
     pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         records_of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
     }

@@ -156,7 +156,7 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
 }
 
 impl Range {
-    /// Returns the range of all keys that begin with `prefix`, in order.
+    /// Returns the range of all keys that begin with `prefix`, in ascending order.
     pub(crate) fn of(prefix: Vec<u8>) -> Self {
         let to = keys::after(prefix.clone());
         Self { from: prefix, to, backward: false }

@@ -166,7 +166,7 @@ async fn nesting_limits_do_not_affect_other_queries() {
 }
 
 #[tokio::test]
-async fn time_and_cancellation_stop_a_query() {
+async fn a_query_stops_at_its_time_limit_or_on_cancellation() {
     let limits = Limits { terms: u64::MAX, time: Duration::from_millis(20), ..Limits::default() };
     let error = query("def f: f; f", json!(null), limits.clone()).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Timeout, "query_timeout"));

@@ -50,7 +50,7 @@ fn shop() -> Value {
 }
 
 #[tokio::test]
-async fn rules_given_by_name_find_violations() {
+async fn rules_given_only_by_name_report_violations() {
     let rules = ["uniqueness", "referential_integrity", "value_ranges"];
     let result = call(&json!({"input": shop(), "rules": rules})).await.unwrap();
     assert_eq!(

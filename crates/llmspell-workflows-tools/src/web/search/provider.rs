@@ -21,7 +21,7 @@ pub(super) static PROVIDERS: &[&dyn Provider] = &[
 
 /// A search service.
 pub(super) trait Provider: Send + Sync {
-    /// Returns the provider's name in parameters and in the policy.
+    /// Returns the name that identifies the provider in parameters and in the policy.
     fn name(&self) -> &'static str;
 
     /// Returns the base URL of the public service.
