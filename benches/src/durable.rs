@@ -119,7 +119,7 @@ pub(crate) fn measure(report: &mut Report) {
     report.ratio(
         "a durable step in 1,000 concurrent runs of 100 steps vs. a group commit of 1,000 writers",
         100_000,
-        "≤ 6.7 ×",
+        "≤ 6 ×",
         alternate(|| run(&runtime, &executor, &hundred, 1_000), || group_commit(&runtime, folder.path(), 1_000, 100)),
     );
     let looped = iterations(10_000);

@@ -1,8 +1,8 @@
-//! Group commit: two threads that write and sync for all waiters.
+//! Group commit: callers share writes and syncs.
 //!
-//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread so that
-//! callers that wait only for a write do not wait for a sync. A caller that waits for a write makes it itself if the
-//! write cannot take long, since two switches between threads cost more than a short write.
+//! Everything appended while the disk is busy shares the next write or sync. One thread syncs for all waiters. A caller
+//! that needs only a write performs it itself if it is short, since a short write costs less than two context switches;
+//! longer writes have a thread of their own, so that they do not wait for a sync.
 //!
 //! A sync costs more processor time than a step. While many tasks are ready to run, the processor is the bottleneck, not
 //! the disk: a sync then waits for more callers, for a few times as long as the last sync took.
@@ -20,16 +20,16 @@ use std::{
 use llmspell_workflows_basic::{sync::lock, targets};
 use tokio::{runtime::Handle, sync::oneshot};
 
-/// The log or store that a committer writes and syncs. Both calls block; after a failure, all later calls must fail
-/// too.
+/// The log or store that a committer writes and syncs. After a failure, all later writes and syncs must fail too.
 pub(crate) trait Commit: Send + Sync + 'static {
     type Error: Clone + Send;
 
-    /// Hands everything appended to the operating system; returns how much has been appended so far.
+    /// Hands everything appended to the operating system, and blocks until this is done; returns how much has been
+    /// appended so far.
     fn write(&self) -> Result<u64, Self::Error>;
 
-    /// Does the same as [`Self::write`] if that takes no longer than a few system calls. Returns `None` if it could
-    /// take longer; nothing has been written then.
+    /// Does the same as [`Self::write`] if that takes only a few system calls; otherwise, returns `None` without writing
+    /// anything.
     fn write_now(&self) -> Option<Result<u64, Self::Error>> {
         None
     }
@@ -44,7 +44,7 @@ pub(crate) trait Commit: Send + Sync + 'static {
     fn closed() -> Self::Error;
 }
 
-/// The number of tasks that are ready to run in a runtime at which its syncs begin to wait for more callers.
+/// A sync waits for more callers if at least this many tasks are ready to run in the runtime of its first caller.
 const READY_TASKS_MIN: usize = 128;
 
 /// The maximum number of times that a sync waits for more callers, each time for as long as the last sync took.

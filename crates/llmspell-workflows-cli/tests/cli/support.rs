@@ -107,7 +107,7 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
     receiver
 }
 
-/// Polls until `look` returns a value; there is no delay between polls, because each one starts a process.
+/// Polls until `look` returns a value, without a delay between polls: each starts a process.
 pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {

@@ -13,7 +13,7 @@ pub use system::SystemDisk;
 /// Runs `work`, which may block for a disk, on a blocking thread of the runtime.
 ///
 /// # Panics
-/// Panics if `work` panics or there is no tokio runtime.
+/// Panics if `work` panics, or if this is called outside a tokio runtime.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))

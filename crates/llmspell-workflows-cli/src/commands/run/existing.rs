@@ -8,7 +8,7 @@ use crate::{App, Failure, config::Settings, host};
 /// Finds the run named `run`, and creates a session to drive it.
 ///
 /// # Errors
-/// Returns an error if there is no such run, the configuration is invalid, or [`Session::new`] fails.
+/// Returns an error if the run does not exist, the configuration is invalid, or [`Session::new`] fails.
 pub(crate) fn prepare(
     app: &App,
     run: &str,

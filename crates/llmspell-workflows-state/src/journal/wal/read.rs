@@ -36,7 +36,7 @@ impl WalJournal {
     /// Returns the last record of each run in the log in the local folder `dir`, as [`Self::peek`] does.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// Returns an error if the log cannot be read.
     pub fn peek_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
         last_records(recover::peek(&SystemDisk, dir.as_ref())?)
     }

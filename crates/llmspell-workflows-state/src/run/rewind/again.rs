@@ -154,11 +154,10 @@ impl Rewinding<'_> {
     /// Runs the cancelled steps inside the step at `path`, and its handlers, again.
     fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
-            match is_handler(&child) {
-                _ if Some(&child) == but => {}
-                true => self.redo(&child),
-                false => self.redo_if_cancelled(&child),
+            if Some(&child) == but {
+                continue;
             }
+            if is_handler(&child) { self.redo(&child) } else { self.redo_if_cancelled(&child) }
         }
     }
 
@@ -186,7 +185,7 @@ impl Rewinding<'_> {
     }
 }
 
-/// Returns whether the step at `path` is a handler of the block around it.
+/// Returns whether the step at `path` is a handler of the block that contains it.
 fn is_handler(path: &StepPath) -> bool {
     path.id().is_some_and(|id| id.as_str().starts_with('$'))
 }
