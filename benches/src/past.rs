@@ -68,7 +68,7 @@ fn looks(runtime: &Runtime, report: &mut Report) {
         }
     }
     let look = |number: u128| {
-        let seen = WalJournal::peek_run(folder.path(), Uuid::from_u128(number)).expect("the log is intact");
+        let seen = WalJournal::read_run(folder.path(), Uuid::from_u128(number)).expect("the log is intact");
         assert!(seen.is_some());
     };
     report.ratio(
@@ -77,7 +77,7 @@ fn looks(runtime: &Runtime, report: &mut Report) {
         "≤ 0.5 ×",
         alternate(
             || (1..=u128::from(LOOKS)).for_each(|number| look(number * RUNS / 12)),
-            || (0..LOOKS).for_each(|_| drop(WalJournal::peek(folder.path()).expect("the log is intact"))),
+            || (0..LOOKS).for_each(|_| drop(WalJournal::read_all(folder.path()).expect("the log is intact"))),
         ),
     );
 }

@@ -212,6 +212,14 @@ pub enum ExecutorError {
 }
 
 impl ExecutorError {
+    /// Returns the error for `run` if this one says that another process has leased its journal.
+    pub(crate) fn held_by(self, run: Uuid) -> Self {
+        match self {
+            Self::Journal(JournalError::Held { holder, .. }) => Self::Held { run, holder },
+            error => error,
+        }
+    }
+
     /// Returns the stable error code. There is a documentation page for each code except those of step errors.
     #[must_use]
     pub fn code(&self) -> &str {

@@ -44,9 +44,9 @@ pub use executor::{
     RunControl, RunHandle, StartOptions,
 };
 pub use home::{
-    BackupReport, CompactionReport, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats,
-    HomeUsage, JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunLocation,
-    Upkeep, WorkflowEvent,
+    BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
+    HomeCheck, HomeStats, HomeUsage, JournalId, JournalKind, JournalStats, JournalSummaries, JournalUsage, KnownRun,
+    Lease, LiveRunSummary, MemoryHome, Prune, RunListing, RunLocation, Upkeep, WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

@@ -23,7 +23,10 @@ pub mod store;
 pub use journal::FjallJournal;
 #[cfg(feature = "sled")]
 pub use journal::SledJournal;
-pub use journal::{Epoch, Journal, JournalError, JournalWrapper, MemoryJournal, Opened, Receipt, WalJournal};
+pub use journal::{
+    Arrival, Epoch, Journal, JournalContents, JournalError, JournalWrapper, JournaledRun, MemoryJournal, Opened,
+    Receipt, WalJournal,
+};
 pub use log::{LogError, LogOptions};
 pub use record::{
     ChoiceRef, End, FormatError, Migrated, Origin, Parent, Record, Redefined, Request, Resumption, Rewound, Started,

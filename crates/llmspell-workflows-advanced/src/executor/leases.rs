@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use llmspell_workflows_state::JournalError;
 use uuid::Uuid;
 
 use super::Inner;
@@ -44,11 +43,13 @@ impl Inner {
         }
         let contact = self.contact(&mut leases)?;
         let leased = self.home.lease(id, contact).await;
-        let lease = leased.map_err(|error| match error {
-            ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run, holder },
-            error => error,
-        })?;
+        let lease = leased.map_err(|error| error.held_by(run))?;
         Ok(self.add(&mut leases, lease))
+    }
+
+    /// Returns the lease on the journal `id` if this process has it.
+    pub(super) async fn leased_journal(&self, id: &JournalId) -> Option<Lease> {
+        self.leases.lock().await.by_id.get(id).cloned()
     }
 
     /// Returns all current leases.

@@ -1,6 +1,7 @@
 //! Starts, drives, parks, resumes and ends durable runs.
 
 mod archiving;
+mod bring_in;
 mod children;
 mod drive;
 mod handle;

@@ -1,7 +1,7 @@
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::{RUNS_PAGE_MAX, RunQuery};
 
-use super::{Executor, RunHandle};
+use super::{DurableRun, Executor, RunHandle};
 use crate::{ExecutorError, KnownRun};
 
 /// The result of [`Executor::recover`].
@@ -24,7 +24,7 @@ impl Executor {
     pub async fn recover(&self) -> Result<RecoveryReport, ExecutorError> {
         let mut recovered = RecoveryReport::default();
         for known in self.recoverable().await? {
-            match self.resume(&known).await {
+            match self.resume_with_journal(&known).await {
                 Ok(run) => recovered.runs.push(self.spawn(run)),
                 // Another owner took the run first, or the run has ended.
                 Err(ExecutorError::Held { .. } | ExecutorError::Driven { .. } | ExecutorError::Ended { .. }) => {}
@@ -32,6 +32,13 @@ impl Executor {
             }
         }
         Ok(recovered)
+    }
+
+    /// Resumes a run and leases its whole journal, since the other runs in it are resumed too.
+    async fn resume_with_journal(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
+        let journal = self.journal_of(known)?;
+        self.inner.lease_of(known.id(), journal).await?;
+        self.resume(known).await
     }
 
     /// Returns the runs that [`Self::recover`] resumes, oldest first.

@@ -63,7 +63,7 @@ impl Executor {
         let path = path.clone();
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
         let id = known.journal().ok_or_else(not_stuck)?;
-        let lease = self.inner.lease_of(known.id(), id).await?;
+        let lease = self.inner.lease_run(known, id).await?;
         if self.inner.registry.is_owned(known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }

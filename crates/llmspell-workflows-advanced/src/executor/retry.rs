@@ -3,15 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use llmspell_workflows_basic::{Plan, RunStatus, WorkflowInput, engine::Child, model::Definition};
-use llmspell_workflows_state::{Origin, Parent, Record, Resumption, RewindError, Rewinding, Rewound, Started};
+use llmspell_workflows_state::{
+    Arrival, Epoch, Origin, Parent, Record, Resumption, RewindError, Rewinding, Rewound, Started,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, StartOptions, start::check_top_level, target::Target};
-use crate::{
-    ExecutorError, KnownRun,
-    home::{Lease, RunLocation},
-};
+use super::{DurableRun, Executor, StartOptions, bring_in::Bringing, start::check_top_level, target::Target};
+use crate::{ExecutorError, KnownRun};
 
 /// Where a retry or a fork begins, and the input that it begins with.
 #[derive(Debug, Clone, Default)]
@@ -35,29 +34,34 @@ impl Executor {
         if known.status() != RunStatus::Failed {
             return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
         }
+        let mut bringing = self.inner.bring_in(known.id()).await?;
+        // Another process may have retried the run before this one claimed it.
+        let known = &bringing.look_again(known.id()).await?;
+        if known.status() != RunStatus::Failed {
+            return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
+        }
         let target = self.target_of(known, options).await?;
-        let lease = self.retry_in(known, target.as_ref(), options.step_input.as_ref(), None).await?;
+        self.retry_in(known, target.as_ref(), options.step_input.as_ref(), &mut bringing).await?;
+        let lease = bringing.finish().await?;
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
     }
 
+    /// Adds the retried run to `bringing`, after its retried children.
     async fn retry_in(
         &self,
         known: &KnownRun,
         target: Option<&Target>,
         input: Option<&Value>,
-        around: Option<&Lease>,
-    ) -> Result<Lease, ExecutorError> {
-        let lease = self.lease_ended_run(known, around).await?;
-        let here = KnownRun { location: RunLocation::Journal(lease.id.clone()), ..known.clone() };
-        let records = self.inner.home.records(&here).await?;
+        bringing: &mut Bringing<'_>,
+    ) -> Result<(), ExecutorError> {
+        let mut records = bringing.records(known).await?;
         let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
-        // Retry the children first: a run with a retried child has not ended.
         match target {
             Some(Target { inside: Some((child, inside)), .. }) => {
-                Box::pin(self.retry_in(child, Some(inside), input, Some(&lease))).await?;
+                Box::pin(self.retry_in(child, Some(inside), input, bringing)).await?;
             }
             Some(Target { step, inside: None }) => {
                 inputs.extend(input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
@@ -67,25 +71,31 @@ impl Executor {
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
                 for (path, child) in children {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
-                    if self.retry_child(&child, &lease).await? {
+                    if self.retry_child(&child, bringing).await? {
                         rewinding.continue_in_place(&path);
                     }
                 }
             }
         }
         let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
-        let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
-        journal.rewind(rewound).await?;
-        Ok(lease)
+        records.push(Record::Rewound(Box::new(rewound)));
+        bringing.add(known.id(), records);
+        Ok(())
     }
 
     /// Retries a failed or cancelled child; returns whether the child can continue.
-    async fn retry_child(&self, child: &KnownRun, lease: &Lease) -> Result<bool, ExecutorError> {
+    async fn retry_child(&self, child: &KnownRun, bringing: &mut Bringing<'_>) -> Result<bool, ExecutorError> {
         match child.status() {
             RunStatus::Failed | RunStatus::Cancelled => {
-                Box::pin(self.retry_in(child, None, None, Some(lease))).await.map(|_| true)
+                Box::pin(self.retry_in(child, None, None, bringing)).await.map(|()| true)
             }
-            status => Ok(!status.has_ended()),
+            status if status.has_ended() => Ok(false),
+            _ => {
+                // A child that can be resumed has to be where its parent is.
+                let records = bringing.records(child).await?;
+                bringing.add(child.id(), records);
+                Ok(true)
+            }
         }
     }
 
@@ -125,17 +135,20 @@ impl Executor {
         let lease = self.inner.own_lease().await?;
         let id = Uuid::now_v7();
         let target = self.target_of(known, options).await?;
-        self.fork_in(known, target.as_ref(), options.step_input.as_ref(), &lease, Fork { id, parent: None }).await?;
+        let mut forks = Vec::new();
+        let fork = Fork { id, parent: None };
+        self.fork_in(known, target.as_ref(), options.step_input.as_ref(), &mut forks, fork).await?;
+        lease.journal.arrive(forks).await?;
         self.claim_and_open(id, &lease, Resumption::Forked).await
     }
 
-    /// Forks `known`; a child that contains the step is forked as a child of the new run.
+    /// Adds a fork of `known` to `forks`; a child that contains the step is forked as a child of the new run.
     async fn fork_in(
         &self,
         known: &KnownRun,
         target: Option<&Target>,
         input: Option<&Value>,
-        lease: &Lease,
+        forks: &mut Vec<Arrival>,
         fork: Fork,
     ) -> Result<(), ExecutorError> {
         let Fork { id, parent } = fork;
@@ -149,7 +162,7 @@ impl Executor {
             Some(Target { step, inside: Some((child, inside)) }) => {
                 let path = step.to_string();
                 let fork = Fork { id: Child::id(id, &path), parent: Some(Parent { run: id, path }) };
-                Box::pin(self.fork_in(child, Some(inside), input, lease, fork)).await?;
+                Box::pin(self.fork_in(child, Some(inside), input, forks, fork)).await?;
             }
             Some(Target { step, inside: None }) => {
                 inputs.extend(input.map(|input| (step.to_string(), Arc::new(input.clone()))));
@@ -159,7 +172,8 @@ impl Executor {
         let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
-        Ok(lease.import(id, &all).await?)
+        forks.push(Arrival { run: id, after: Epoch::default(), records: all });
+        Ok(())
     }
 
     /// Returns the step at which `options` begin; checks that the step takes the given input.
@@ -184,43 +198,6 @@ impl Executor {
 
     async fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
         started(known.id(), &self.inner.home.records(known).await?)
-    }
-
-    /// Leases the journal of an ended run; if necessary, restores the run from the archive first.
-    ///
-    /// A child is moved to the journal of its parent, `around`.
-    pub(super) async fn lease_ended_run(
-        &self,
-        known: &KnownRun,
-        around: Option<&Lease>,
-    ) -> Result<Lease, ExecutorError> {
-        let RunLocation::Journal(journal) = &known.location else {
-            return self.restore_from_archive(known, around).await;
-        };
-        let lease = self.inner.lease_of(known.id(), journal).await?;
-        // Keep the run out of the archive while it is retried.
-        let _archiving = self.inner.archiving.lock().await;
-        if let Some(ended) = self.inner.registry.runs().ended.get_mut(journal) {
-            ended.runs.retain(|run| *run != known.id());
-        }
-        if !lease.journal.runs().contains(&known.id()) {
-            return self.restore_from_archive(known, around).await;
-        }
-        let Some(around) = around.filter(|around| around.id != lease.id) else { return Ok(lease) };
-        let opened = lease.journal.open(known.id()).await?;
-        around.import(known.id(), &opened.records).await?;
-        lease.journal.forget(&[(known.id(), opened.epoch)]).await?;
-        Ok(around.clone())
-    }
-
-    async fn restore_from_archive(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
-        let records = self.inner.home.records(&KnownRun { location: RunLocation::Archive, ..known.clone() }).await?;
-        let lease = match around {
-            Some(around) => around.clone(),
-            None => self.inner.own_lease().await?,
-        };
-        lease.import(known.id(), &records).await?;
-        Ok(lease)
     }
 }
 

@@ -58,12 +58,10 @@ impl Executor {
         }
         let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name).await?;
         self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
-        let lease = self.lease_ended_run(known, None).await?;
-        let owned = self.inner.own(run, &lease.id)?;
-        let journal = self.inner.journal_in(lease.journal.clone(), run).await?;
-        let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        let plan = self.inner.prepared_by_hash(&started.definition).await?.plan;
-        let records = lease.journal.records(run).await?;
+        let mut bringing = self.inner.bring_in(run).await?;
+        let known = bringing.look_again(run).await?;
+        let mut records = bringing.records(&known).await?;
+        let plan = self.plan_of(run, &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
         let is_current = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
@@ -73,8 +71,11 @@ impl Executor {
         }
         targets.iter().for_each(|target| rewinding.from(target));
         let now = self.inner.engine.clock().now();
-        journal.rewind(rewinding.rewound(now)).await?;
-        drop(journal);
+        let rewound = rewinding.rewound(now);
+        records.push(Record::Rewound(Box::new(rewound)));
+        bringing.add(run, records);
+        let lease = bringing.finish().await?;
+        let owned = self.inner.own(run, &lease.id)?;
         self.inner.services.publish(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
         let run = self.open(owned, &lease, Resumption::Resumed).await?;
         self.read_inbox(&run, true).await?;

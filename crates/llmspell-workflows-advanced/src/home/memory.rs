@@ -1,6 +1,7 @@
 //! A home in memory.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, Weak},
 };
@@ -8,13 +9,13 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
-    Journal, JournalError, JournalWrapper, MemoryJournal, Record,
-    store::{DefinitionStore, RunSummary, StoreError, Stores},
+    Journal, JournalContents, JournalError, JournalWrapper, JournaledRun, MemoryJournal,
+    store::{DefinitionStore, StoreError, Stores},
 };
 use uuid::Uuid;
 
 use super::{
-    BackupReport, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, lease::ended_of,
+    BackupReport, Claim, Contact, Holder, Home, HomeUsage, JournalId, JournalSummaries, JournalUsage, Lease, Upkeep,
     notify::notify_holder,
 };
 use crate::ExecutorError;
@@ -26,6 +27,7 @@ use crate::ExecutorError;
 pub struct MemoryHome {
     journals: Arc<Mutex<Vec<MemoryLog>>>,
     stores: Stores,
+    claimed: Claimed,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl MemoryHome {
     /// Returns an empty home.
     #[must_use]
     pub fn new() -> Self {
-        Self { journals: Arc::default(), stores: Stores::memory() }
+        Self { journals: Arc::default(), stores: Stores::memory(), claimed: Arc::default() }
     }
 
     fn logs(&self) -> MutexGuard<'_, Vec<MemoryLog>> {
@@ -69,7 +71,7 @@ impl MemoryHome {
             }
             let held = Arc::new(LeasedJournal(log.journal.clone()));
             (log.held, log.contact) = (Arc::downgrade(&held), contact);
-            let ended = ended_of(&summaries_of(&log.journal, None));
+            let ended = JournalSummaries::of(contents_of(&log.journal), None).ended();
             Ok(Lease { id: id.clone(), journal: held, ended })
         })?
     }
@@ -87,9 +89,29 @@ impl From<MemoryHome> for Arc<dyn Home> {
     }
 }
 
-fn summaries_of(journal: &MemoryJournal, holder: Option<&Holder>) -> Vec<RunSummary> {
-    let owner = holder.map(|holder| holder.0.as_str());
-    journal.runs().into_iter().filter_map(|run| RunSummary::of(run, &journal.kept(run), owner)).collect()
+fn contents_of(journal: &MemoryJournal) -> JournalContents {
+    let runs = journal.runs().into_iter().filter_map(|run| run_of(journal, run)).collect();
+    JournalContents { runs, damage: Vec::new() }
+}
+
+fn run_of(journal: &MemoryJournal, run: Uuid) -> Option<JournaledRun> {
+    let (epoch, records) = journal.kept_in_epoch(run)?;
+    (!records.is_empty()).then_some(JournaledRun { run, epoch, records: Ok(records) })
+}
+
+/// The claimed runs of a home.
+type Claimed = Arc<Mutex<BTreeSet<Uuid>>>;
+
+/// A claim, which is released when this is dropped.
+struct ClaimedRun {
+    run: Uuid,
+    claimed: Claimed,
+}
+
+impl Drop for ClaimedRun {
+    fn drop(&mut self) {
+        lock(&self.claimed).remove(&self.run);
+    }
 }
 
 #[async_trait]
@@ -118,13 +140,20 @@ impl Home for MemoryHome {
         self.with(journal, |log| Self::holder_of(log))
     }
 
-    async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
-        self.with(journal, |log| summaries_of(&log.journal, Self::holder_of(log).as_ref()))
+    async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
+        self.with(journal, |log| JournalSummaries::of(contents_of(&log.journal), Self::holder_of(log).as_ref()))
     }
 
-    async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
-        let records = self.with(journal, |log| log.journal.kept(run))?;
-        Ok((!records.is_empty()).then_some(records))
+    async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
+        self.with(journal, |log| run_of(&log.journal, run))
+    }
+
+    async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
+        // Whoever has a claim is at work on this runtime or on another thread, and releases it soon.
+        while !lock(&self.claimed).insert(run) {
+            tokio::task::yield_now().await;
+        }
+        Ok(Claim::new(ClaimedRun { run, claimed: self.claimed.clone() }))
     }
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
@@ -135,8 +164,7 @@ impl Home for MemoryHome {
         loop {
             let number = {
                 let mut logs = self.logs();
-                let has_live =
-                    |log: &MemoryLog| summaries_of(&log.journal, None).iter().any(|run| !run.status.has_ended());
+                let has_live = |log: &MemoryLog| JournalSummaries::of(contents_of(&log.journal), None).has_live();
                 let free = logs.iter().position(|log| Self::holder_of(log).is_none() && !has_live(log));
                 free.unwrap_or_else(|| {
                     logs.push(MemoryLog { journal: Arc::default(), held: Weak::new(), contact: Contact::None });
@@ -161,8 +189,8 @@ impl Home for MemoryHome {
 
 #[async_trait]
 impl Upkeep for MemoryHome {
-    async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        self.with(journal, |log| log.journal.runs().into_iter().map(|run| (run, log.journal.kept(run))).collect())
+    async fn check(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        self.with(journal, |log| contents_of(&log.journal))
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {

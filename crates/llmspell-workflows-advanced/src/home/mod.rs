@@ -1,7 +1,8 @@
 //! The homes of runs: the trait [`Home`], its implementations, and operations on the runs of any home.
 
 mod archive;
-
+mod claim;
+mod contents;
 mod events;
 mod folder;
 mod forget;
@@ -19,11 +20,13 @@ use std::{fmt, path::Path};
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{
-    Record,
-    store::{DefinitionStore, RunSummary, Stores},
+    JournalContents, JournaledRun,
+    store::{DefinitionStore, Stores},
 };
 use uuid::Uuid;
 
+pub use claim::Claim;
+pub use contents::{DamagedRun, JournalSummaries, LiveRunSummary, RunListing};
 pub use events::WorkflowEvent;
 pub(crate) use events::{EventBuilder, events};
 pub use folder::{FolderHome, JournalKind};
@@ -90,20 +93,27 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the lease cannot be inspected.
     async fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError>;
 
-    /// Returns a summary of each run in a journal, without disturbing the journal's holder.
+    /// Returns a summary of each run in a journal, without disturbing the journal's holder. Outputs are not read.
     ///
     /// # Errors
-    /// Returns an error if the journal cannot be read.
-    async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError>;
+    /// Returns an error if the journal cannot be read at all. Damage is not an error; it is part of the result.
+    async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError>;
 
-    /// Returns the records of one run in a journal, without disturbing the journal's holder; `None` if the journal does
-    /// not contain the run.
+    /// Returns one run in a journal, without disturbing the journal's holder; `None` if the journal does not contain the
+    /// run.
     ///
     /// Other runs are not read.
     ///
     /// # Errors
-    /// Returns an error if the journal cannot be read or the records of the run are damaged.
-    async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError>;
+    /// Returns an error if the journal cannot be read at all. Damage to the run is part of the result.
+    async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError>;
+
+    /// Claims a run in order to move it, together with its sub-workflows: until the claim is dropped, nobody else moves
+    /// them. Waits a while if somebody else has the claim.
+    ///
+    /// # Errors
+    /// Returns an error if somebody else keeps the claim, or if it cannot be made.
+    async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError>;
 
     /// Leases a journal until the lease is dropped; `contact` is notified of messages to the journal's runs.
     ///
@@ -124,11 +134,11 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
 /// Maintenance of a home.
 #[async_trait]
 pub trait Upkeep {
-    /// Reads all records of a journal strictly: any damage to synced records is an error.
+    /// Reads all records of a journal.
     ///
     /// # Errors
-    /// Returns an error if the journal is damaged or cannot be read.
-    async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError>;
+    /// Returns an error if the journal cannot be read at all. Damage is not an error; it is part of the result.
+    async fn check(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError>;
 
     /// Releases a lease and removes its journal if the journal is empty; returns whether the journal was removed.
     ///

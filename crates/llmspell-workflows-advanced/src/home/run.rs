@@ -41,6 +41,8 @@ pub struct KnownRun {
     pub holder: Option<Holder>,
     /// Where the records of the run are stored.
     pub location: RunLocation,
+    /// Other journals with an outdated copy of the run, left by a process that died while it moved the run.
+    pub copies: Vec<JournalId>,
 }
 
 /// Where the records of a run are stored.
@@ -53,6 +55,11 @@ pub enum RunLocation {
 }
 
 impl KnownRun {
+    /// Returns an archived run.
+    pub(super) fn archived(summary: RunSummary) -> Self {
+        Self { summary, holder: None, location: RunLocation::Archive, copies: Vec::new() }
+    }
+
     /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> Uuid {

@@ -1,25 +1,35 @@
 //! Finds and reads the runs of a home, in its journals and its archive.
 
+use std::collections::HashMap;
+
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
-    History, JournalError, Record,
+    Epoch, History, JournalError, Record,
     store::{RunQuery, RunSummary},
 };
 use uuid::Uuid;
 
-use super::{Home, KnownRun, RunLocation, archive};
+use super::{DamagedRun, Home, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
 use crate::ExecutorError;
 
 /// The maximum number of runs that an error message lists.
 const CANDIDATES_MAX: usize = 12;
 
 impl dyn Home {
-    /// Returns the runs that match `query`, newest first, without disturbing their owners.
+    /// Returns the runs that match `query`, newest first, without disturbing their owners. Damaged runs are left out.
     ///
     /// # Errors
-    /// Returns an error if a journal or the store cannot be read or the query is invalid.
+    /// Returns an error if the journals or the store cannot be read or the query is invalid.
     pub async fn runs(&self, query: &RunQuery) -> Result<Vec<KnownRun>, ExecutorError> {
-        let live = self.live().await?;
+        Ok(self.list(query).await?.runs)
+    }
+
+    /// Returns the runs that match `query`, newest first, and what is damaged in the journals of the home.
+    ///
+    /// # Errors
+    /// Returns an error if the journals or the store cannot be read or the query is invalid.
+    pub async fn list(&self, query: &RunQuery) -> Result<RunListing, ExecutorError> {
+        let RunListing { runs: live, damaged, damage } = self.live().await?;
         let mut summaries: Vec<RunSummary> = live.iter().map(|run| run.summary.clone()).collect();
         if let Some(stores) = self.existing_stores().await? {
             let archived = stores.runs.list(query).await?.runs.into_iter();
@@ -29,9 +39,9 @@ impl dyn Home {
         let page = query.select(summaries)?.runs.into_iter();
         let known = |summary: RunSummary| {
             let found = live.iter().find(|run| run.summary.id == summary.id);
-            found.cloned().unwrap_or(KnownRun { summary, holder: None, location: RunLocation::Archive })
+            found.cloned().unwrap_or_else(|| KnownRun::archived(summary))
         };
-        Ok(page.map(known).collect())
+        Ok(RunListing { runs: page.map(known).collect(), damaged, damage })
     }
 
     /// Returns the run that `given` identifies: a run id, a prefix of a run id, or `@last`.
@@ -50,9 +60,13 @@ impl dyn Home {
             return Err(unknown());
         }
         let query = RunQuery { id_prefix: Some(given.to_owned()), limit: CANDIDATES_MAX, ..RunQuery::default() };
-        let mut runs = self.runs(&query).await?;
+        let RunListing { mut runs, damaged, .. } = self.list(&query).await?;
+        let matches = |run: &DamagedRun| {
+            let prefix = given.replace('-', "").to_ascii_lowercase();
+            run.run.simple().to_string().starts_with(&prefix)
+        };
         match runs.len() {
-            0 => Err(unknown()),
+            0 => Err(damaged.into_iter().find(matches).map_or_else(unknown, |run| run.error.into())),
             1 => Ok(runs.swap_remove(0)),
             _ => {
                 let candidates = runs.iter().map(|run| run.id().to_string()).collect();
@@ -80,19 +94,50 @@ impl dyn Home {
     /// Returns the run with exactly this id, without reading other runs.
     ///
     /// # Errors
-    /// Returns an error if a journal or the store cannot be read.
+    /// Returns an error if the run is damaged, or if the store cannot be read. A journal that cannot be read is an error
+    /// only if the run is not found elsewhere.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
+        let (mut found, mut unreadable) = (None::<(Epoch, Result<KnownRun, JournalError>)>, None);
         for journal in self.journals().await? {
             // Look up the holder first: a run whose holder ends it and exits in between must not look interrupted.
-            let holder = self.holder(&journal).await?;
-            let Some(records) = self.records_in(&journal, run).await? else { continue };
-            if let Some(summary) = RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
-                return Ok(Some(KnownRun { summary, holder, location: RunLocation::Journal(journal) }));
-            }
+            let read = match self.holder(&journal).await {
+                Ok(holder) => self.run_in(&journal, run).await.map(|read| (holder, read)),
+                Err(error) => Err(error),
+            };
+            let (holder, epoch, records) = match read {
+                Ok((holder, Some(read))) => (holder, read.epoch, read.records),
+                Ok((_, None)) => continue,
+                Err(error) => {
+                    unreadable = Some(error);
+                    continue;
+                }
+            };
+            let here = match records {
+                Err(error) => Err(error),
+                Ok(records) => match RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
+                    Some(summary) => Ok(KnownRun {
+                        summary,
+                        holder,
+                        location: RunLocation::Journal(journal.clone()),
+                        copies: Vec::new(),
+                    }),
+                    None => continue,
+                },
+            };
+            found = Some(latest(found, (epoch, here)));
         }
-        let Some(stores) = self.existing_stores().await? else { return Ok(None) };
-        let summary = stores.runs.get(run).await?;
-        Ok(summary.map(|summary| KnownRun { summary, holder: None, location: RunLocation::Archive }))
+        if let Some((_, known)) = found {
+            return Ok(Some(known?));
+        }
+        let summary = match self.existing_stores().await? {
+            Some(stores) => stores.runs.get(run).await?,
+            None => None,
+        };
+        match (summary, unreadable) {
+            (Some(summary), _) => Ok(Some(KnownRun::archived(summary))),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Returns the current records of `run`.
@@ -101,9 +146,9 @@ impl dyn Home {
     /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         if let RunLocation::Journal(journal) = &run.location
-            && let Some(records) = self.records_in(journal, run.id()).await?
+            && let Some(read) = self.run_in(journal, run.id()).await?
         {
-            return Ok(records);
+            return Ok(read.records?);
         }
         let archived = match self.existing_stores().await? {
             Some(stores) => archive::get(stores, run.id()).await?,
@@ -125,12 +170,16 @@ impl dyn Home {
     /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// Returns an error if the definition is missing or cannot be read.
+    /// Returns an error if the definition is missing, cannot be read, or is not what the hash says.
     pub async fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;
         let found = found.ok_or_else(|| unreadable("missing from the home".to_owned()))?;
-        serde_json::from_value(found).map_err(|error| unreadable(error.to_string()))
+        let definition: Definition = serde_json::from_value(found).map_err(|error| unreadable(error.to_string()))?;
+        if definition.hash() != hash {
+            return Err(unreadable("changed: its content has a different hash".to_owned()));
+        }
+        Ok(definition)
     }
 
     /// Stores `definition` for its runs, and returns its hash.
@@ -151,15 +200,54 @@ impl dyn Home {
         Ok(self.definitions().put(hash, &value).await?)
     }
 
-    /// Returns all runs that are in a journal.
-    pub(super) async fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
-        let mut runs = Vec::new();
+    /// Returns all runs that are in a journal, and what is damaged.
+    pub(super) async fn live(&self) -> Result<RunListing, ExecutorError> {
+        let (mut listing, mut places) = (RunListing::default(), HashMap::<Uuid, (Epoch, usize)>::new());
         for journal in self.journals().await? {
-            let holder = self.holder(&journal).await?;
-            let known =
-                |summary| KnownRun { summary, holder: holder.clone(), location: RunLocation::Journal(journal.clone()) };
-            runs.extend(self.summaries(&journal).await?.into_iter().map(known));
+            let read = match self.holder(&journal).await {
+                Ok(holder) => self.summaries(&journal).await.map(|summaries| (holder, summaries)),
+                Err(error) => Err(error),
+            };
+            let (holder, summaries) = match read {
+                Ok(read) => read,
+                Err(error @ (ExecutorError::InUse { .. } | ExecutorError::OtherJournal { .. })) => return Err(error),
+                Err(error) => {
+                    listing.damage.push(error);
+                    continue;
+                }
+            };
+            listing.damage.extend(summaries.damage.into_iter().map(ExecutorError::from));
+            listing.damaged.extend(summaries.damaged);
+            for LiveRunSummary { summary, epoch } in summaries.runs {
+                let location = RunLocation::Journal(journal.clone());
+                let run = KnownRun { summary, holder: holder.clone(), location, copies: Vec::new() };
+                match places.get_mut(&run.id()) {
+                    None => {
+                        places.insert(run.id(), (epoch, listing.runs.len()));
+                        listing.runs.push(run);
+                    }
+                    Some((known, at)) => {
+                        let former = std::mem::replace(&mut listing.runs[*at], run.clone());
+                        let (newer, Ok(kept)) = latest(Some((*known, Ok(former))), (epoch, Ok(run))) else { continue };
+                        (*known, listing.runs[*at]) = (newer, kept);
+                    }
+                }
+            }
         }
-        Ok(runs)
+        Ok(listing)
     }
+}
+
+/// Returns the later of two copies of a run, which knows where the other one is.
+fn latest(
+    known: Option<(Epoch, Result<KnownRun, JournalError>)>,
+    other: (Epoch, Result<KnownRun, JournalError>),
+) -> (Epoch, Result<KnownRun, JournalError>) {
+    let Some(known) = known else { return other };
+    let (mut later, earlier) = if other.0 > known.0 { (other, known) } else { (known, other) };
+    if let (Ok(later), Ok(earlier)) = (&mut later.1, earlier.1) {
+        later.copies.extend(earlier.journal().cloned());
+        later.copies.extend(earlier.copies);
+    }
+    later
 }

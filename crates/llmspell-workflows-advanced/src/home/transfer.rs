@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
-    History, Record, RunState,
+    Arrival, Epoch, History, Record, RunState,
     store::{Message, RunSummary, Snapshot},
 };
 use serde_json::{Value, json};
@@ -55,6 +55,8 @@ impl dyn Home {
     /// run cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
+        // Several imports of one run can be at work; the later ones find the run.
+        let _claim = self.claim(run).await?;
         if self.get(run).await?.is_some() {
             return Err(ExecutorError::Exists { run });
         }
@@ -74,7 +76,8 @@ impl dyn Home {
             stores.runs.put(&summary).await?;
             archive::put_all(stores, vec![(run, records)]).await?;
         } else {
-            self.lease_for_new_runs(Contact::None).await?.import(run, &records).await?;
+            let lease = self.lease_for_new_runs(Contact::None).await?;
+            lease.journal.arrive(vec![Arrival { run, after: Epoch::default(), records }]).await?;
         }
         self.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }

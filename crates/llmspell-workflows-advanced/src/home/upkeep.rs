@@ -42,6 +42,7 @@ impl dyn Home {
             };
             self.archive(&lease, &lease.ended).await?;
             done.archived += lease.ended.len();
+            lease.journal.compact(true).await?;
             done.journals_removed += usize::from(self.remove_if_empty(lease).await?);
         }
         if let Some(stores) = self.existing_stores().await? {

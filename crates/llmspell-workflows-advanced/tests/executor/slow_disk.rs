@@ -13,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    BackupReport, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId, Lease, MemoryHome,
-    StartOptions, Upkeep,
+    BackupReport, Claim, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId,
+    JournalSummaries, Lease, MemoryHome, StartOptions, Upkeep,
 };
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
@@ -22,9 +22,9 @@ use llmspell_workflows_basic::{
     model::*,
 };
 use llmspell_workflows_state::{
-    LogOptions, Record, WalJournal,
-    disk::{Disk, DiskFile, SystemDisk, blocking},
-    store::{DefinitionStore, RunSummary, Stores},
+    JournalContents, JournaledRun, LogOptions, WalJournal,
+    disk::{Disk, DiskFile, DiskLock, SystemDisk, blocking},
+    store::{DefinitionStore, Stores},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -70,12 +70,17 @@ impl Disk for SlowDisk {
         Ok(Box::new(SlowFile(SystemDisk.open(path)?)))
     }
 
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        thread::sleep(SYNC);
+        SystemDisk.put(path, bytes)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         thread::sleep(SYNC);
         SystemDisk.remove(path)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         SystemDisk.lock(path)
     }
 }
@@ -143,12 +148,16 @@ impl Home for SlowHome {
         Ok(None)
     }
 
-    async fn summaries(&self, _journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
-        Ok(Vec::new())
+    async fn summaries(&self, _journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
+        Ok(JournalSummaries::default())
     }
 
-    async fn records_in(&self, _journal: &JournalId, _run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+    async fn run_in(&self, _journal: &JournalId, _run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         Ok(None)
+    }
+
+    async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
+        self.beside.claim(run).await
     }
 
     async fn lease(&self, _journal: &JournalId, _contact: Contact) -> Result<Lease, ExecutorError> {
@@ -166,8 +175,8 @@ impl Home for SlowHome {
 
 #[async_trait]
 impl Upkeep for SlowHome {
-    async fn check(&self, _journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        Ok(Vec::new())
+    async fn check(&self, _journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        Ok(JournalContents::default())
     }
 
     async fn remove_if_empty(&self, _lease: Lease) -> Result<bool, ExecutorError> {

@@ -45,6 +45,20 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the operating system reports one.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// Opens an existing file that is only read.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    /// Writes `bytes` at the beginning of a file, which is created if it is missing. Nothing is synced.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors
@@ -56,7 +70,18 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+}
+
+/// A lock on a file, held until this is dropped.
+pub trait DiskLock: Send + Sync {
+    /// Returns whether other processes still see the lock: its file has not been removed or replaced.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// An open file.
@@ -85,4 +110,13 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// Returns an error if the operating system reports one.
     fn length(&self) -> io::Result<u64>;
+
+    /// Returns whether the file is still the one at `path`: it has not been removed or replaced.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(true)
+    }
 }

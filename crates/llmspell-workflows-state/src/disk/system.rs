@@ -1,10 +1,10 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, DiskLock};
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,11 +51,19 @@ impl Disk for SystemDisk {
         Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        write_at(&OpenOptions::new().write(true).create(true).truncate(false).open(path)?, 0, bytes)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         loop {
             let file = match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
                 // The folder was empty and has been removed.
@@ -67,7 +75,7 @@ impl Disk for SystemDisk {
             };
             if is_free(file.try_lock())? {
                 if is_at(&file, path)? {
-                    return Ok(Some(Box::new(FileLock(file))));
+                    return Ok(Some(Box::new(PlacedLock { lock: FileLock(file), path: path.to_owned() })));
                 }
                 continue;
             }
@@ -102,6 +110,18 @@ impl Drop for FileLock {
     fn drop(&mut self) {
         // If this fails, the file is unlocked when the last process closes it.
         let _ = self.0.unlock();
+    }
+}
+
+/// A locked file and its path.
+struct PlacedLock {
+    lock: FileLock,
+    path: PathBuf,
+}
+
+impl DiskLock for PlacedLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        is_at(&self.lock.0, &self.path)
     }
 }
 
@@ -142,6 +162,10 @@ impl DiskFile for File {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        is_at(self, path)
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
-use super::{Epoch, Journal, JournalError, Opened, Receipt};
+use super::{Arrival, Epoch, Journal, JournalError, Opened, Receipt};
 use crate::record::Record;
 
 /// An in-memory journal, for tests and for runs that need not survive their process.
@@ -31,6 +31,12 @@ impl MemoryJournal {
     #[must_use]
     pub fn kept(&self, run: Uuid) -> Vec<Record> {
         self.all().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()
+    }
+
+    /// Returns the epoch and the current records of `run`, without taking it over; `None` if the run is unknown.
+    #[must_use]
+    pub fn kept_in_epoch(&self, run: Uuid) -> Option<(Epoch, Vec<Record>)> {
+        self.all().get(&run).cloned()
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Epoch, Vec<Record>)>> {
@@ -69,6 +75,17 @@ impl Journal for MemoryJournal {
 
     fn runs(&self) -> Vec<Uuid> {
         self.all().keys().copied().collect()
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        let mut all = self.all();
+        let arrive = |Arrival { run, after, records }| {
+            let here = all.get(&run).map_or(Epoch(0), |(epoch, _)| *epoch);
+            let epoch = Epoch(here.max(after).0 + 1);
+            all.insert(run, (epoch, records));
+            epoch
+        };
+        Ok(arrivals.into_iter().map(arrive).collect())
     }
 
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

@@ -90,6 +90,46 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns all runs that have records in this journal and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
+    /// Returns what was missing or changed when the journal was opened. Runs that may have lost records cannot be opened;
+    /// all others can.
+    fn damage(&self) -> Vec<JournalError> {
+        Vec::new()
+    }
+
+    /// Returns the runs in this journal whose last record ends them.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read.
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        let mut ended = Vec::new();
+        for run in self.runs() {
+            if matches!(self.records(run).await?.last(), Some(Record::Closed { .. })) {
+                ended.push(run);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Brings runs in with all their records, and returns the epochs in which they can be appended to. Records that this
+    /// journal already contains of the same runs are replaced. When this returns, the runs survive a power loss.
+    ///
+    /// After a crash, either all the runs are there with all their records, or this changed nothing.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be written, in which case nothing has changed.
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError>;
+
+    /// Rewrites the records of the journal's runs if that saves much space; if `is_thorough` is set, if it saves any.
+    ///
+    /// No run may have an owner meanwhile.
+    ///
+    /// # Errors
+    /// Returns an error if the journal cannot be read or written.
+    async fn compact(&self, is_thorough: bool) -> Result<(), JournalError> {
+        let _ = is_thorough;
+        Ok(())
+    }
+
     /// Drops all records of the given runs, which must already be stored elsewhere. Once this returns, the removal
     /// survives this process.
     ///
@@ -135,14 +175,41 @@ impl<J: JournalWrapper> Journal for J {
         self.inner().runs()
     }
 
+    fn damage(&self) -> Vec<JournalError> {
+        self.inner().damage()
+    }
+
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        self.inner().ended().await
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        self.inner().arrive(arrivals).await
+    }
+
+    async fn compact(&self, is_thorough: bool) -> Result<(), JournalError> {
+        self.inner().compact(is_thorough).await
+    }
+
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
         self.inner().forget(runs).await
     }
 }
 
 /// How often a run has been taken over; only the latest owner may append to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
+
+/// A run that is brought into a journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// The run.
+    pub run: Uuid,
+    /// The epoch of the latest owner elsewhere; the run gets a later one.
+    pub after: Epoch,
+    /// All records of the run.
+    pub records: Vec<Record>,
+}
 
 /// A run that was taken over.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +218,27 @@ pub struct Opened {
     pub epoch: Epoch,
     /// The run's records, in order.
     pub records: Vec<Record>,
+}
+
+/// The runs in a journal, as read from outside.
+#[derive(Debug, Default)]
+pub struct JournalContents {
+    /// The runs, in the order of their ids.
+    pub runs: Vec<JournaledRun>,
+    /// What is missing or changed in the journal. While a process writes to the journal, a record that is being written
+    /// can look like damage.
+    pub damage: Vec<JournalError>,
+}
+
+/// A run in a journal, as read from outside.
+#[derive(Debug)]
+pub struct JournaledRun {
+    /// The run.
+    pub run: Uuid,
+    /// The epoch of its latest owner.
+    pub epoch: Epoch,
+    /// Its records, or why they cannot be used.
+    pub records: Result<Vec<Record>, JournalError>,
 }
 
 /// Proof that a record was appended. Each journal numbers its records independently.
@@ -225,7 +313,7 @@ impl JournalError {
         match self {
             Self::Format { .. } | Self::Log(LogError::Newer { .. } | LogError::Older { .. }) => true,
             Self::Store(error) => error.is_other_format(),
-            Self::Log(LogError::Io { .. } | LogError::Damaged { .. } | LogError::Closed)
+            Self::Log(LogError::Io { .. } | LogError::Damaged { .. } | LogError::Removed { .. } | LogError::Closed)
             | Self::Held { .. }
             | Self::Fenced { .. }
             | Self::Damaged { .. } => false,

@@ -8,7 +8,10 @@ use std::{
 
 use llmspell_workflows_basic::targets;
 
-use super::{Chunk, Files, LogError, Position, Shared, Tail, lock, segment};
+use super::{
+    Chunk, Files, LogError, Position, Shared, Tail, lock, segment,
+    tail_file::{self, TailFile},
+};
 use crate::{commit::Commit, disk::DiskFile};
 
 /// Once a write has taken longer than this, writes are left to the writer thread until one is faster again.
@@ -41,6 +44,7 @@ impl Commit for Shared {
 
     fn sync(&self) -> Result<u64, LogError> {
         let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
+        let synced = synced.and_then(|written| self.check_place(&written).map(|()| written));
         let mut tail = lock(&self.tail);
         let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
         // The mark is written before the sync is acknowledged so that damage to acknowledged records can be
@@ -48,6 +52,7 @@ impl Commit for Shared {
         tail.mark(written.segment, written.offset);
         drop(tail);
         self.write_all()?;
+        self.name_segment(&written);
         Ok(written.position.0)
     }
 
@@ -62,6 +67,46 @@ impl Commit for Shared {
 }
 
 impl Shared {
+    /// Checks that the lock and the current segment are still where other processes look for them.
+    ///
+    /// Without this, a process whose store was deleted would acknowledge what it keeps nowhere, and another process could
+    /// take over the same runs.
+    fn check_place(&self, written: &WriteProgress) -> Result<(), LogError> {
+        let path = segment::path(&self.dir, written.segment);
+        let is_there = self.lock.is_in_place().and_then(|is_locked| {
+            let current = lock(&self.files).current.clone().filter(|(number, _)| *number == written.segment);
+            Ok(is_locked && current.map_or(Ok(true), |(_, file)| file.is_at(&path))?)
+        });
+        match is_there {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LogError::Removed { path: self.dir.clone() }),
+            Err(error) => Err(LogError::io(&path, &error)),
+        }
+    }
+
+    /// Names the segment in the tail file once it has synced frames.
+    fn name_segment(&self, written: &WriteProgress) {
+        self.synced_end.store(written.offset, Ordering::Release);
+        if self.named.swap(written.segment, Ordering::AcqRel) != written.segment {
+            self.write_tail_file(TailFile { segment: written.segment, end: 0 });
+        }
+    }
+
+    /// Notes in the tail file where the synced frames end.
+    pub(super) fn name_end(&self) {
+        let (segment, end) = (self.named.load(Ordering::Acquire), self.synced_end.load(Ordering::Acquire));
+        if segment > 0 && lock(&self.tail).fault.is_none() {
+            self.write_tail_file(TailFile { segment, end });
+        }
+    }
+
+    /// Writes the tail file; without it, only the loss of the last segment is not noticed.
+    fn write_tail_file(&self, content: TailFile) {
+        if let Err(error) = tail_file::write(&*self.disk, &self.dir, content) {
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "the tail file was not written");
+        }
+    }
+
     /// Hands everything appended to the operating system; returns the end of the written data.
     fn write_all(&self) -> Result<WriteProgress, LogError> {
         let mut files = lock(&self.files);

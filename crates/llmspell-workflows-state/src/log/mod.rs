@@ -8,31 +8,43 @@
 
 mod committer;
 pub(crate) mod frame;
-mod read;
+pub(crate) mod read;
 pub(crate) mod recover;
+mod removal;
+pub(crate) mod scan;
 pub(crate) mod segment;
+mod tail_file;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
     thread::JoinHandle,
 };
 
 use llmspell_workflows_basic::sync::lock;
 
-pub(crate) use recover::Recovery;
+pub(crate) use recover::{LogDamage, LogItem, Recovery};
 
 use crate::{
-    commit::{Commit, Committer},
-    disk::{Disk, DiskFile},
+    commit::Committer,
+    disk::{Disk, DiskFile, DiskLock},
 };
+use frame::Frame;
+use scan::KeepBody;
 
 /// The kind of frame that says how far a segment has been synced. All other kinds belong to the log's users.
 pub(crate) const MARK: u8 = 0;
 
+/// The offset in the mark of a segment that is no longer needed and is about to be removed.
+const FREED: u64 = u64::MAX;
+
 /// The location of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FrameLocation {
     pub(crate) segment: u64,
     pub(crate) offset: u64,
@@ -84,7 +96,7 @@ pub enum LogError {
         message: String,
     },
     /// Synced data is missing or damaged.
-    #[error("{} is damaged: {message}; restore it from a backup, or move it away to start without its runs", path.display())]
+    #[error("{} is damaged: {message}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -111,6 +123,12 @@ pub enum LogError {
         /// The format that was found.
         found: u8,
     },
+    /// Another program removed or replaced the file while the log was open.
+    #[error("{} was removed or replaced while this process was using it; nothing more is recorded", path.display())]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The log has been closed.
     #[error("the log has been closed")]
     Closed,
@@ -127,7 +145,7 @@ impl LogError {
         Self::Io { path: path.to_owned(), message: error.to_string() }
     }
 
-    fn damaged(path: &Path, message: String) -> Self {
+    pub(crate) fn damaged(path: &Path, message: String) -> Self {
         Self::Damaged { path: path.to_owned(), message }
     }
 }
@@ -151,6 +169,12 @@ struct Shared {
     later: Mutex<Vec<LaterFile>>,
     /// The first segment that this process writes.
     first: u64,
+    /// The lock on the log's folder.
+    lock: Arc<dyn DiskLock>,
+    /// The segment that the tail file names.
+    named: AtomicU64,
+    /// The offset up to which that segment has been synced.
+    synced_end: AtomicU64,
 }
 
 /// The end of the log, where frames are appended.
@@ -160,6 +184,8 @@ struct Tail {
     offset: u64,
     /// The length of the segment.
     length: u64,
+    /// The earlier segments that exist, with the offsets at which their frames end.
+    earlier: BTreeMap<u64, u64>,
     appended: u64,
     fault: Option<LogError>,
     is_closing: bool,
@@ -189,22 +215,29 @@ struct Files {
 }
 
 impl Log {
-    /// Opens the log in `dir`, which no other process may have open, and reads its frames.
-    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Result<(Self, Recovery), LogError> {
+    /// Opens the log in `dir`, which is locked by `lock`, and reads its frames; `keep` says how much of their bodies.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        lock: Arc<dyn DiskLock>,
+        options: LogOptions,
+        keep: KeepBody,
+    ) -> Result<(Self, Recovery), LogError> {
         disk.create_dir(dir).map_err(|error| LogError::io(dir, &error))?;
-        let recovery = recover::recover(&*disk, dir)?;
+        let recovery = recover::recover(&*disk, dir, keep)?;
         // Never append to a segment that a crash may have left torn.
-        let segment = recovery.ends.last_key_value().map_or(1, |(last, _)| last + 1);
+        let segment = recovery.next;
         let mut tail = Tail {
             pending: Vec::new(),
             segment,
             offset: 0,
             length: options.segment_min,
+            earlier: recovery.ends.clone(),
             appended: 0,
             fault: None,
             is_closing: false,
         };
-        tail.begin_segment(&recovery.ends.iter().map(|(segment, end)| (*segment, *end)).collect::<Vec<_>>());
+        tail.begin_segment();
         let shared = Arc::new(Shared {
             disk,
             dir: dir.to_owned(),
@@ -214,23 +247,29 @@ impl Log {
             is_slow: AtomicBool::new(false),
             later: Mutex::default(),
             first: segment,
+            lock,
+            named: AtomicU64::new(0),
+            synced_end: AtomicU64::new(0),
         });
         let committer = Committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
         Ok((Self { shared, committer: Some(committer) }, recovery))
     }
 
     /// Appends a frame in memory; it is neither written nor synced yet.
-    pub(crate) fn append(&self, kind: u8, run: u32, body: &[u8]) -> Result<(Position, FrameLocation), LogError> {
+    pub(crate) fn append(&self, frame: Frame<'_>) -> Result<(Position, FrameLocation), LogError> {
         let mut tail = lock(&self.shared.tail);
         tail.check()?;
-        let needed = (frame::HEAD + body.len()) as u64;
+        let needed = frame.length();
         if tail.offset + needed > tail.length {
-            let end = (tail.segment, tail.offset);
+            let end = tail.offset;
+            let ended = tail.segment;
+            tail.earlier.insert(ended, end);
             tail.segment += 1;
-            tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(needed + 2 * segment::HEADER + 64);
-            tail.begin_segment(&[end]);
+            let least = needed + segment::HEADER + tail.marks_length();
+            tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(least);
+            tail.begin_segment();
         }
-        let location = tail.push(kind, run, body);
+        let location = tail.push(frame);
         Ok((Position(tail.appended), location))
     }
 
@@ -246,7 +285,7 @@ impl Log {
 
     /// Hands everything appended to the operating system; blocks on the disk.
     pub(crate) fn write_all(&self) -> Result<(), LogError> {
-        self.shared.write().map(drop)
+        crate::commit::Commit::write(&*self.shared).map(drop)
     }
 
     fn committer(&self) -> Result<&Committer<Shared>, LogError> {
@@ -254,21 +293,15 @@ impl Log {
         self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Removes a segment that is no longer needed; blocks on the disk. Returns `false` if the segment is kept because
-    /// it is still being written.
-    pub(crate) fn remove(&self, number: u64, about: &Path) -> Result<bool, LogError> {
-        // Pending bytes may belong to the segment that was written last or to any later segment.
-        let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
-        if number >= written {
-            return Ok(false);
-        }
-        let path = segment::path(&self.shared.dir, number);
-        lock(&self.shared.files).read.take_if(|(read, _)| *read == number);
-        // The file about this segment may not have been written yet; without the segment it is useless.
-        lock(&self.shared.later).retain(|(later, _)| later != about);
-        let _ = self.shared.disk.remove(about);
-        self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))?;
-        Ok(true)
+    /// Returns the approximate number of bytes that each segment before the current one takes on the disk.
+    pub(crate) fn older_segments(&self) -> Vec<u64> {
+        let least = self.shared.options.segment_min;
+        lock(&self.shared.tail).earlier.values().map(|end| *end.max(&least)).collect()
+    }
+
+    /// Returns the lock on the folder; the folder stays locked while it or the log exists.
+    pub(crate) fn lock(&self) -> Arc<dyn DiskLock> {
+        self.shared.lock.clone()
     }
 
     /// Returns the folder that contains the log.
@@ -294,6 +327,7 @@ impl Drop for Log {
             // it half created.
             drop(creation.join());
         }
+        self.shared.name_end();
     }
 }
 
@@ -306,25 +340,30 @@ impl Tail {
         }
     }
 
-    /// Begins the segment `self.segment`; `ended` gives the offset at which the data of each earlier segment ends.
-    fn begin_segment(&mut self, ended: &[(u64, u64)]) {
+    /// Begins the segment `self.segment` with a mark of each earlier segment.
+    fn begin_segment(&mut self) {
         self.offset = 0;
         let header = segment::header(self.segment, self.length);
         self.extend(|bytes| bytes.extend_from_slice(&header));
-        for (number, end) in ended {
-            self.mark(*number, *end);
+        for (number, end) in recover::marks_of(&self.earlier) {
+            self.mark(number, end);
         }
+    }
+
+    /// Returns the length of the marks with which the next segment begins.
+    fn marks_length(&self) -> u64 {
+        self.earlier.len() as u64 * (frame::HEAD + MARK_BODY) as u64
     }
 
     fn mark(&mut self, number: u64, end: u64) {
         let mut body = number.to_le_bytes().to_vec();
         body.extend_from_slice(&end.to_le_bytes());
-        self.push(MARK, 0, &body);
+        self.push(Frame { kind: MARK, body: &body, ..Frame::default() });
     }
 
-    fn push(&mut self, kind: u8, run: u32, body: &[u8]) -> FrameLocation {
+    fn push(&mut self, frame: Frame<'_>) -> FrameLocation {
         let offset = self.offset;
-        let length = self.extend(|bytes| frame::write(bytes, kind, run, body));
+        let length = self.extend(|bytes| frame::write(bytes, frame));
         FrameLocation { segment: self.segment, offset, length: u32::try_from(length).unwrap_or(u32::MAX) }
     }
 
@@ -343,6 +382,9 @@ impl Tail {
         added
     }
 }
+
+/// The length of the body of a mark.
+const MARK_BODY: usize = 16;
 
 /// Parses a mark: the number of a segment, and the offset up to which it has been synced.
 fn parse_mark(body: &[u8]) -> Option<(u64, u64)> {

@@ -1,6 +1,6 @@
 //! Reads frames that have been written.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::{FrameLocation, Log, LogError, frame, lock, segment};
 use crate::disk::DiskFile;
@@ -16,35 +16,9 @@ impl Log {
     pub(crate) fn read<E: From<LogError>>(
         &self,
         locations: &[FrameLocation],
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut rest = locations;
-        while let [first, ..] = rest {
-            let count = 1 + rest.windows(2).take_while(|pair| is_near(first, &pair[0], &pair[1])).count();
-            let (span, others) = rest.split_at(count);
-            let last = span[count - 1];
-            let length = last.offset + u64::from(last.length) - first.offset;
-            let bytes = self.read_at(*first, usize::try_from(length).unwrap_or(usize::MAX))?;
-            for location in span {
-                let start = usize::try_from(location.offset - first.offset).unwrap_or(usize::MAX);
-                match frame::read(bytes.get(start..).unwrap_or_default()) {
-                    frame::ParsedFrame::Frame(frame, _) => take(frame.body)?,
-                    _ => {
-                        let message = format!("the frame at {} is no longer intact", location.offset);
-                        return Err(
-                            LogError::damaged(&segment::path(&self.shared.dir, location.segment), message).into()
-                        );
-                    }
-                }
-            }
-            rest = others;
-        }
-        Ok(())
-    }
-
-    fn read_at(&self, location: FrameLocation, length: usize) -> Result<Vec<u8>, LogError> {
-        let io_error = |error| LogError::io(&segment::path(&self.shared.dir, location.segment), &error);
-        self.segment(location.segment).and_then(|file| file.read_at(location.offset, length)).map_err(io_error)
+        read_frames(&self.shared.dir, locations, &mut |number| self.segment(number), take)
     }
 
     fn segment(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
@@ -57,6 +31,41 @@ impl Log {
         files.read = Some((number, file.clone()));
         Ok(file)
     }
+}
+
+/// Passes the bodies of the frames at `locations` to `take`, in order, and the bulk instead of the body where there is
+/// one; `open` opens a segment of the log in `dir`.
+pub(crate) fn read_frames<E: From<LogError>>(
+    dir: &Path,
+    locations: &[FrameLocation],
+    open: &mut dyn FnMut(u64) -> std::io::Result<Arc<dyn DiskFile>>,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut rest = locations;
+    while let [first, ..] = rest {
+        let count = 1 + rest.windows(2).take_while(|pair| is_near(first, &pair[0], &pair[1])).count();
+        let (span, others) = rest.split_at(count);
+        let last = span[count - 1];
+        let length = usize::try_from(last.offset + u64::from(last.length) - first.offset).unwrap_or(usize::MAX);
+        let path = segment::path(dir, first.segment);
+        let read = open(first.segment).and_then(|file| file.read_at(first.offset, length));
+        let bytes = read.map_err(|error| LogError::io(&path, &error))?;
+        for location in span {
+            let start = usize::try_from(location.offset - first.offset).unwrap_or(usize::MAX);
+            match frame::read(bytes.get(start..).unwrap_or_default()) {
+                // A long record is in the bulk, and the body is its outline.
+                frame::ParsedFrame::Frame(frame, _) => {
+                    take(if frame.bulk.is_empty() { frame.body } else { frame.bulk })?;
+                }
+                _ => {
+                    let message = format!("the frame at {} is no longer intact", location.offset);
+                    return Err(LogError::damaged(&path, message).into());
+                }
+            }
+        }
+        rest = others;
+    }
+    Ok(())
 }
 
 /// Returns whether `next` is read together with the frames from `first` to `last`.

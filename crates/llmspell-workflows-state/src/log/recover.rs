@@ -1,88 +1,176 @@
 //! Reads a log back, and tells torn frames from damaged ones.
 //!
 //! A crash can leave half-written frames, or later frames without the earlier ones. Everything after the first frame
-//! that is not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if
-//! anything before that offset is not intact, the disk has lost data that it promised to keep, and the log is refused.
+//! that is not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if anything
+//! before that offset is not intact, the disk has lost data that it promised to keep. The frames around such a gap are
+//! still returned, and the gap is reported: only the runs that may have lost frames in it are damaged.
+//!
+//! A segment begins with marks of all segments that existed then, and a segment is marked as freed before it is removed,
+//! so a lost segment is a gap as well. The tail file names the last segment with synced frames, which no other segment
+//! mentions.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    FrameLocation, LogError, MARK,
-    frame::{self, ParsedFrame},
+    FREED, LogError,
+    scan::{Depth, KeepBody, Mark, RecoveredFrame, ScanError, ScannedSegment, salvage},
     segment,
+    tail_file::{self, TailFile},
 };
 use crate::disk::Disk;
-
-/// A frame that was read.
-#[derive(Debug, Clone)]
-pub(crate) struct RecoveredFrame {
-    pub(crate) location: FrameLocation,
-    pub(crate) kind: u8,
-    pub(crate) run: u32,
-    pub(crate) body: Vec<u8>,
-}
 
 /// The content of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
-    pub(crate) frames: Vec<RecoveredFrame>,
-    /// The offset up to which each segment is intact.
+    /// The frames in order, and the places where frames may be missing.
+    pub(crate) items: Vec<LogItem>,
+    /// The offset up to which each segment was synced or is intact.
     pub(crate) ends: BTreeMap<u64, u64>,
+    /// Segments that were freed but not removed.
+    pub(crate) freed: Vec<u64>,
+    /// The damage, in the order of the segments.
+    pub(crate) damage: Vec<LogDamage>,
+    /// The number of the next segment.
+    pub(crate) next: u64,
 }
 
-/// Reads all segments in `dir`.
-pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
-    let recovery = check(disk, dir)?;
+/// A frame, or a place where frames may be missing.
+#[derive(Debug)]
+pub(crate) enum LogItem {
+    Frame(RecoveredFrame),
+    /// A gap, with the index of its damage.
+    Gap(usize),
+}
+
+/// Synced data of a log that is missing or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogDamage {
+    pub(crate) path: PathBuf,
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for LogDamage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.message)
+    }
+}
+
+impl From<&LogDamage> for LogError {
+    fn from(damage: &LogDamage) -> Self {
+        Self::damaged(&damage.path, damage.message.clone())
+    }
+}
+
+/// Reads all segments in `dir`, and makes what was read durable.
+pub(super) fn recover(disk: &dyn Disk, dir: &Path, keep: KeepBody) -> Result<Recovery, LogError> {
+    let recovery = read(disk, dir, Depth::Full, keep)?;
     sync(disk, dir, &recovery)?;
     Ok(recovery)
 }
 
-/// Reads the log, and fails if synced data is no longer intact.
-pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
-    let (recovery, marks) = read_all(disk, dir)?;
-    for (number, synced) in marks {
-        if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
+/// Reads all segments in `dir`, which another process may be writing.
+///
+/// Returns everything appended up to some moment. A frame that is being written may look like damage.
+pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) -> Result<Recovery, LogError> {
+    let scanned = segments(disk, dir, |number, path| ScannedSegment::read(disk, path, number, depth, keep))?;
+    let tail = tail_file::read(disk, dir);
+    let mut reading = Reading { disk, dir, keep, marks: BTreeMap::new(), done: Recovery::default() };
+    reading.note_marks(&scanned);
+    let freed: BTreeSet<u64> = freed_in(scanned.values().flat_map(|segment| &segment.marks));
+    let lost = lost_segments(&scanned, &freed);
+    let last = scanned.keys().next_back().copied().unwrap_or(0);
+    let mut lost = lost.into_iter().peekable();
+    for (number, segment) in scanned {
+        while let Some(before) = lost.next_if(|lost| *lost < number) {
+            reading.gap(before, "the segment is missing");
+        }
+        if freed.contains(&number) {
+            reading.done.freed.push(number);
+            continue;
+        }
+        reading.add(number, segment, tail.filter(|tail| tail.segment == number))?;
+    }
+    if let Some(tail) = tail.filter(|tail| tail.segment > last) {
+        reading.gap(tail.segment, "the segment, which was the last one, is missing");
+    }
+    reading.done.next = last.max(tail.map_or(0, |tail| tail.segment)) + 1;
+    Ok(reading.done)
+}
+
+/// A log that is being read.
+struct Reading<'d> {
+    disk: &'d dyn Disk,
+    dir: &'d Path,
+    keep: KeepBody,
+    /// The offset up to which each segment was synced, according to the marks.
+    marks: BTreeMap<u64, u64>,
+    done: Recovery,
+}
+
+impl Reading<'_> {
+    fn note_marks(&mut self, scanned: &BTreeMap<u64, ScannedSegment>) {
+        for (number, segment) in scanned {
+            for (about, synced) in segment.marks.iter().chain(&segment.later_marks) {
+                if about > number {
+                    let message = format!("it contains a mark of segment {about}, which was written later");
+                    self.done.damage.push(LogDamage { path: segment::path(self.dir, *number), message });
+                } else if *synced != FREED {
+                    let known = self.marks.entry(*about).or_insert(0);
+                    *known = (*synced).max(*known);
+                }
+            }
+        }
+    }
+
+    fn gap(&mut self, number: u64, message: &str) {
+        let damage = LogDamage { path: segment::path(self.dir, number), message: message.to_owned() };
+        self.done.damage.push(damage);
+        self.done.items.push(LogItem::Gap(self.done.damage.len() - 1));
+    }
+
+    /// Adds a segment; `tail` is the content of the tail file if it is about this segment.
+    fn add(&mut self, number: u64, segment: ScannedSegment, tail: Option<TailFile>) -> Result<(), LogError> {
+        let marked = self.marks.get(&number).copied().unwrap_or(0);
+        let synced = marked.max(tail.map_or(0, |tail| tail.end));
+        let end = segment.end;
+        self.done.ends.insert(number, synced.max(end));
+        self.done.items.extend(segment.frames.into_iter().map(LogItem::Frame));
+        if let Some(length) = segment.truncated_from {
+            self.gap(number, &format!("the file was truncated to {} of its {length} bytes", segment.length));
+        } else if !segment.has_header && (synced > 0 || tail.is_some()) {
+            self.gap(number, "its header is no longer intact");
+        } else if end < synced {
             let message = format!("the {} bytes at offset {end} were synced, but are no longer intact", synced - end);
-            return Err(LogError::damaged(&segment::path(dir, number), message));
+            self.gap(number, &message);
         }
-    }
-    Ok(recovery)
-}
-
-/// Reads the log while another process may be writing to it; returns everything appended up to some moment.
-pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
-    read_all(disk, dir).map(|(recovery, _)| recovery)
-}
-
-/// Reads the segments; also returns, by segment, the offset up to which it was synced according to the marks.
-fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
-    let mut recovery = Recovery::default();
-    let mut marks = BTreeMap::new();
-    for (number, bytes) in segments(disk, dir, |_, path| read(disk, path))? {
-        let path = segment::path(dir, number);
-        check_length(&path, number, &bytes)?;
-        let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
-        recovery.ends.insert(number, end);
-    }
-    Ok((recovery, marks))
-}
-
-/// Returns the frames in `bytes`, the content of segment `number` at `path`.
-pub(crate) fn segment_frames(path: &Path, number: u64, bytes: &[u8]) -> Result<Vec<RecoveredFrame>, LogError> {
-    check_length(path, number, bytes)?;
-    let mut all = Vec::new();
-    frames(path, number, bytes, &mut all, &mut BTreeMap::new())?;
-    Ok(all)
-}
-
-fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> {
-    match segment::length(number, bytes) {
-        Some(length) if length > bytes.len() as u64 => {
-            let message = format!("the file was truncated to {} of its {length} bytes", bytes.len());
-            Err(LogError::damaged(path, message))
+        let intact = end.min(segment.length)..synced.min(segment.length);
+        if !intact.is_empty() {
+            let path = segment::path(self.dir, number);
+            let length = usize::try_from(intact.end - intact.start).unwrap_or(usize::MAX);
+            let bytes = self.disk.open_to_read(&path).and_then(|file| file.read_at(intact.start, length));
+            let bytes = bytes.map_err(|error| LogError::io(&path, &error))?;
+            let salvaged = salvage(number, intact.start, &bytes, self.keep);
+            self.done.items.extend(salvaged.into_iter().map(LogItem::Frame));
         }
-        _ => Ok(()),
+        Ok(())
     }
+}
+
+/// Returns the segments that `marks` describe as freed.
+pub(crate) fn freed_in<'m, B: FromIterator<u64>>(marks: impl Iterator<Item = &'m Mark>) -> B {
+    marks.filter(|(_, synced)| *synced == FREED).map(|(about, _)| *about).collect()
+}
+
+/// Returns the segments that the newest segment mentions, but that neither exist nor were freed.
+fn lost_segments(scanned: &BTreeMap<u64, ScannedSegment>, freed: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let newest = scanned.iter().rev().find(|(_, segment)| segment.has_header && !segment.marks.is_empty());
+    let Some((newest, segment)) = newest else { return BTreeSet::new() };
+    let mentioned = segment.marks.iter().map(|(about, _)| *about).filter(|about| about < newest);
+    mentioned.filter(|about| !scanned.contains_key(about) && !freed.contains(about)).collect()
 }
 
 /// Calls `read` for each segment, and returns the results ordered by segment number.
@@ -93,7 +181,7 @@ fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> 
 pub(crate) fn segments<T>(
     disk: &dyn Disk,
     dir: &Path,
-    read: impl Fn(u64, &Path) -> io::Result<T>,
+    read: impl Fn(u64, &Path) -> Result<T, ScanError>,
 ) -> Result<BTreeMap<u64, T>, LogError> {
     let mut names = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
     'again: loop {
@@ -102,7 +190,8 @@ pub(crate) fn segments<T>(
             let path = segment::path(dir, number);
             match read(number, &path) {
                 Ok(part) => drop(all.insert(number, part)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(ScanError::Log(error)) => return Err(error),
+                Err(ScanError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                     let now = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
                     if now == names {
                         return Err(LogError::io(&path, &error));
@@ -110,7 +199,7 @@ pub(crate) fn segments<T>(
                     names = now;
                     continue 'again;
                 }
-                Err(error) => return Err(LogError::io(&path, &error)),
+                Err(ScanError::Io(error)) => return Err(LogError::io(&path, &error)),
             }
         }
         return Ok(all);
@@ -127,155 +216,7 @@ fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError
     Ok(())
 }
 
-pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path)?;
-    let length = usize::try_from(file.length()?).map_err(io::Error::other)?;
-    file.read_at(0, length)
-}
-
-/// Adds the frames of one segment; returns where they end.
-fn frames(
-    path: &Path,
-    number: u64,
-    bytes: &[u8],
-    all: &mut Vec<RecoveredFrame>,
-    marks: &mut BTreeMap<u64, u64>,
-) -> Result<u64, LogError> {
-    let has_header = segment::length(number, bytes).is_some();
-    // If the header is missing, no part of the segment was ever synced.
-    let mut at = if has_header { segment::HEADER as usize } else { bytes.len() };
-    loop {
-        match frame::read(bytes.get(at..).unwrap_or_default()) {
-            ParsedFrame::Frame(frame, length) if frame.kind == MARK => {
-                store_mark(marks, frame.body);
-                at += length;
-            }
-            ParsedFrame::Frame(frame, length) => {
-                let location = FrameLocation { segment: number, offset: at as u64, length: length as u32 };
-                all.push(RecoveredFrame { location, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
-                at += length;
-            }
-            ParsedFrame::OtherVersion(version) if version < frame::VERSION => {
-                return Err(LogError::Older { path: path.to_owned(), found: version });
-            }
-            ParsedFrame::OtherVersion(version) => {
-                let message = format!("it has version {version}, but this program reads version {}", frame::VERSION);
-                return Err(LogError::Newer { path: path.to_owned(), message });
-            }
-            ParsedFrame::End | ParsedFrame::Broken => break,
-        }
-    }
-    let end = if has_header { at } else { 0 };
-    later_marks(&bytes[end.min(bytes.len())..], marks);
-    Ok(end as u64)
-}
-
-/// Finds the marks after the first frame that is not intact; they show whether that frame had been synced.
-fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
-    let mut at = 0;
-    // A frame can begin at any byte, but the first byte of its length is not zero if the length is between 1 and 255.
-    while at + frame::HEAD <= bytes.len() {
-        match frame::read(&bytes[at..]) {
-            ParsedFrame::Frame(frame, length) => {
-                if frame.kind == MARK {
-                    store_mark(marks, frame.body);
-                }
-                at += length;
-            }
-            ParsedFrame::End => {
-                let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
-                // A length begins with a nonzero byte, unless it is a multiple of 256.
-                at += zeros.saturating_sub(3).max(1);
-            }
-            ParsedFrame::Broken | ParsedFrame::OtherVersion(_) => at += 1,
-        }
-    }
-}
-
-fn store_mark(marks: &mut BTreeMap<u64, u64>, body: &[u8]) {
-    let Some((segment, synced)) = super::parse_mark(body) else { return };
-    let known = marks.entry(segment).or_insert(0);
-    *known = synced.max(*known);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        time::{Duration, Instant},
-    };
-
-    use super::*;
-    use crate::{
-        disk::{DiskFile, SystemDisk},
-        log::{Log, LogOptions},
-    };
-
-    /// A disk that calls a function before it opens the second file.
-    struct InterruptedDisk<F>(AtomicUsize, F);
-
-    impl<F> std::fmt::Debug for InterruptedDisk<F> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("interrupted disk")
-        }
-    }
-
-    impl<F: Fn() + Send + Sync + 'static> Disk for InterruptedDisk<F> {
-        fn create_dir(&self, path: &Path) -> io::Result<()> {
-            SystemDisk.create_dir(path)
-        }
-
-        fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-            SystemDisk.list(path)
-        }
-
-        fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
-            SystemDisk.create(path, length)
-        }
-
-        fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            if self.0.fetch_add(1, Ordering::SeqCst) == 1 {
-                (self.1)();
-            }
-            SystemDisk.open(path)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            SystemDisk.remove(path)
-        }
-
-        fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-            SystemDisk.lock(path)
-        }
-    }
-
-    #[test]
-    fn peeking_while_a_segment_fills_sees_no_gap() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = LogOptions { segment_min: 1_024, segment_max: 1_024, prepare_ahead: true };
-        let (log, _) = Log::open(Arc::new(SystemDisk), folder.path(), options).unwrap();
-        let mut last = None;
-        for number in 1..=5 {
-            last = Some(log.append(1, number, &[7; 100]).unwrap().0);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(log.sync(last.unwrap())).unwrap();
-        // The next segment is created ahead: its file exists before it contains any frame.
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while segment::path(folder.path(), 2).metadata().map_or(0, |file| file.len()) < 1_024 {
-            assert!(Instant::now() < deadline, "the next segment is created once this one is half full");
-            std::thread::yield_now();
-        }
-        let disk = InterruptedDisk(AtomicUsize::new(0), move || {
-            for number in 6..15 {
-                log.append(1, number, &[7; 100]).unwrap();
-            }
-            log.write_all().unwrap();
-        });
-        let numbers: Vec<u32> = peek(&disk, folder.path()).unwrap().frames.iter().map(|frame| frame.run).collect();
-        assert!(numbers.iter().copied().eq(1..=numbers.len() as u32) && numbers.len() > 1, "{numbers:?}");
-    }
+/// Returns the marks that a new segment begins with: one for each segment in `ends`.
+pub(super) fn marks_of(ends: &BTreeMap<u64, u64>) -> Vec<Mark> {
+    ends.iter().map(|(number, end)| (*number, *end)).collect()
 }

@@ -6,6 +6,7 @@ mod change;
 mod decode;
 
 mod large;
+mod outline;
 mod rewound;
 mod started;
 mod stored;
@@ -22,6 +23,7 @@ pub use change::{ChangeRef, StoredChange, StoredEdit};
 pub use decode::{FORMAT, FormatError};
 
 pub use large::INLINE_MAX;
+pub(crate) use outline::EncodedRecord;
 pub use rewound::{ChoiceRef, Migrated, Redefined, Rewound};
 pub use started::{Origin, Parent, Started};
 pub(crate) use stored::KnownValues;

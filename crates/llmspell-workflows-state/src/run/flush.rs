@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        journal::{Epoch, JournalError, MemoryJournal, Opened},
+        journal::{Arrival, Epoch, JournalError, MemoryJournal, Opened},
         record::Record,
     };
 
@@ -123,6 +123,10 @@ mod tests {
 
         fn runs(&self) -> Vec<Uuid> {
             self.journal.runs()
+        }
+
+        async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+            self.journal.arrive(arrivals).await
         }
 
         async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

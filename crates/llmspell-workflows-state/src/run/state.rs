@@ -85,6 +85,8 @@ pub struct RunState {
     pub(super) received: Vec<u64>,
     pub(super) definitions: Vec<String>,
     pub(super) asked: Vec<(Request, Asker)>,
+    /// Whether the records may be outlines, so that outputs and state changes are not followed.
+    is_outline: bool,
 }
 
 /// The subject of a record, for views that follow records one by one.
@@ -107,6 +109,16 @@ impl RunState {
         let mut state = Self::default();
         records.iter().try_for_each(|record| state.apply(record))?;
         Ok(state)
+    }
+
+    /// Reads the records of a run, or their [outlines](Record::outline), up to the first illegal one. The outputs and
+    /// state changes of the run are not known then.
+    #[must_use]
+    pub fn read_outline(records: &[Record]) -> Self {
+        let mut state = Self { is_outline: true, ..Self::default() };
+        // The records before an illegal one are enough to describe the run.
+        let _ = records.iter().try_for_each(|record| state.apply(record));
+        state
     }
 
     /// Reads the records of a run up to the first illegal record, which is returned too.
@@ -196,7 +208,9 @@ impl RunState {
                 Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Closed { end, time_us, compensated }) => {
-                self.outcome("", end)?;
+                if !self.is_outline {
+                    self.outcome("", end)?;
+                }
                 self.phase = Closed(RunEnd { end: end.clone(), time_us: *time_us, compensated: *compensated });
                 Ok(Subject::Run)
             }
@@ -248,7 +262,9 @@ impl RunState {
         if self.steps.get(path).is_some_and(|step| step.end.is_some()) {
             return Err("the step ended twice".to_owned());
         }
-        if let End::Completed { output, changes } = end {
+        if let End::Completed { output, changes } = end
+            && !self.is_outline
+        {
             let state_changes = self.known.changes(path, changes).map_err(missing)?;
             self.known.note_changes(path, &state_changes);
             let value = self.known.value(output).map_err(missing)?;

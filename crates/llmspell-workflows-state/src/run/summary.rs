@@ -11,13 +11,14 @@ use crate::{
 };
 
 impl RunSummary {
-    /// Returns the summary of `run`, from its records up to the first illegal one; `None` if the run was never started.
+    /// Returns the summary of `run`, from its records, or their [outlines](Record::outline), up to the first illegal one;
+    /// `None` if the run was never started.
     ///
     /// A run that has not ended and does not wait for anything is running if a process, `owner`, owns it. Otherwise it
     /// is interrupted, or paused if a pause was requested.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
-        RunState::read_as_far(records).0.summary(run, owner)
+        RunState::read_outline(records).summary(run, owner)
     }
 }
 

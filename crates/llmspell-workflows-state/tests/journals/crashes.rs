@@ -20,7 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::{Clock, Finished};
-use llmspell_workflows_state::{End, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, Record};
+use llmspell_workflows_state::{Arrival, End, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, Record};
 use llmspell_workflows_testing::{crash::SimClock, generate};
 use uuid::Uuid;
 
@@ -236,6 +236,17 @@ impl Journal for BoundaryJournal {
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
         self.below.records(run).await
+    }
+
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        self.below.ended().await
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        self.pass();
+        let epochs = self.below.arrive(arrivals).await?;
+        self.pass();
+        Ok(epochs)
     }
 
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

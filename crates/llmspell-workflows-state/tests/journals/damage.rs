@@ -43,6 +43,9 @@ fn fill(adapter: &OnDisk, folder: &Path) {
 /// Reads the records that [`fill`] wrote; either fails or finds exactly the same records.
 fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
     let journal = adapter.open_in(folder)?;
+    if let Some(damage) = journal.damage().into_iter().next() {
+        return Err(damage);
+    }
     let mut runs = journal.runs();
     runs.sort_unstable();
     assert_eq!(runs, [run(1), run(2)], "{}", adapter.name);

@@ -11,9 +11,10 @@ use std::{
     thread,
 };
 
-use llmspell_workflows_state::{Journal, LogOptions, Record, WalJournal, disk::SystemDisk};
+use llmspell_workflows_state::{Journal, JournaledRun, LogOptions, Record, WalJournal, disk::SystemDisk};
 use proptest::prelude::*;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::{
     support::{folder, record, run, runtime},
@@ -38,7 +39,7 @@ fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
         thread::spawn(move || {
             let (mut peeks, mut seen, mut last) = (0, 0, 0);
             while !is_done.load(Ordering::SeqCst) {
-                let runs = WalJournal::peek(&path).unwrap();
+                let runs = all_records(&path);
                 let mut numbers: Vec<usize> = runs.iter().flat_map(|(_, records)| records).map(number).collect();
                 numbers.sort_unstable();
                 assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap in {numbers:?}");
@@ -62,6 +63,16 @@ fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
     is_done.store(true, Ordering::SeqCst);
     let (peeks, seen) = peeks.join().unwrap();
     assert!(peeks > 1 && seen > 0, "{peeks} peeks, {seen} records seen");
+}
+
+/// Returns the records of all runs that have any.
+fn all_records(folder: &Path) -> Vec<(Uuid, Vec<Record>)> {
+    let runs = WalJournal::read_all(folder).unwrap().runs.into_iter();
+    runs.map(|run| (run.run, run.records.unwrap())).filter(|(_, records)| !records.is_empty()).collect()
+}
+
+fn of_run(run: Option<JournaledRun>) -> Option<Vec<Record>> {
+    run.map(|run| run.records.unwrap())
 }
 
 fn number(record: &Record) -> usize {
@@ -142,10 +153,10 @@ fn carry_out(folder: &Path, actions: &[Action]) {
 
 /// Checks that reading a run alone returns the same records as reading all runs.
 fn assert_same(folder: &Path) {
-    let all: BTreeMap<_, _> = WalJournal::peek(folder).unwrap().into_iter().collect();
+    let all: BTreeMap<_, _> = all_records(folder).into_iter().collect();
     for id in 0..7 {
         let expected = all.get(&run(id)).filter(|records| !records.is_empty());
-        assert_eq!(WalJournal::peek_run(folder, run(id)).unwrap().as_ref(), expected, "run {id}");
+        assert_eq!(of_run(WalJournal::read_run(folder, run(id)).unwrap()).as_ref(), expected, "run {id}");
     }
 }
 
@@ -225,7 +236,7 @@ fn peek_run_reads_little_of_the_other_runs() {
             }
         }
     });
-    let seen = WalJournal::peek_run_on(&disk, folder.path(), run(700)).unwrap().unwrap();
+    let seen = of_run(WalJournal::read_run_on(&disk, folder.path(), run(700)).unwrap()).unwrap();
     assert_eq!(seen, [long(700)]);
     let size: u64 = files(folder.path(), ".log").iter().map(|path| path.metadata().unwrap().len()).sum();
     let read = bytes_read.load(Ordering::SeqCst);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_state::disk::{Disk, DiskFile};
+use llmspell_workflows_state::disk::{Disk, DiskFile, DiskLock};
 
 /// An operation on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +65,15 @@ impl Disk for WatchedDisk {
         self.below.open(path).map(|file| self.watched(path, file))
     }
 
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.below.put(path, bytes)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.below.remove(path)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         self.below.lock(path)
     }
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+mod earlier_formats;
 mod fields;
-mod format_1;
 mod golden;
 mod illegal;
 mod random;

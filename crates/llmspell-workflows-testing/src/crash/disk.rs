@@ -6,7 +6,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::sync::lock;
-use llmspell_workflows_state::disk::{Disk, DiskFile};
+use llmspell_workflows_state::disk::{Disk, DiskFile, DiskLock};
 
 use super::{CrashPoint, SeededRandom};
 
@@ -116,6 +116,14 @@ impl SimDisk {
 }
 
 impl Content {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        if self.current.len() < offset + bytes.len() {
+            self.current.resize(offset + bytes.len(), 0);
+        }
+        self.current[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.unsynced.push((offset, bytes.to_vec()));
+    }
+
     fn lose(&mut self, random: &mut SeededRandom) {
         let mut writes: Vec<_> = std::mem::take(&mut self.unsynced);
         // Shuffles the writes.
@@ -173,24 +181,31 @@ impl Disk for SimDisk {
         }
     }
 
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.pass()?;
+        self.files().entry(path.to_owned()).or_default().write(0, bytes);
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.pass()?;
         self.files().remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         let is_free = lock(&self.locks).insert(path.to_owned());
-        Ok(is_free
-            .then(|| Box::new(DiskLock { locks: self.locks.clone(), path: path.to_owned() }) as Box<dyn Send + Sync>))
+        Ok(is_free.then(|| Box::new(SimLock { locks: self.locks.clone(), path: path.to_owned() }) as Box<dyn DiskLock>))
     }
 }
 
-struct DiskLock {
+struct SimLock {
     locks: Arc<Mutex<BTreeSet<PathBuf>>>,
     path: PathBuf,
 }
 
-impl Drop for DiskLock {
+impl DiskLock for SimLock {}
+
+impl Drop for SimLock {
     fn drop(&mut self) {
         lock(&self.locks).remove(&self.path);
     }
@@ -214,13 +229,7 @@ impl DiskFile for SimFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        self.with_content(|content| {
-            if content.current.len() < offset + bytes.len() {
-                content.current.resize(offset + bytes.len(), 0);
-            }
-            content.current[offset..offset + bytes.len()].copy_from_slice(bytes);
-            content.unsynced.push((offset, bytes.to_vec()));
-        })
+        self.with_content(|content| content.write(offset, bytes))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
-use llmspell_workflows_state::{End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
+use llmspell_workflows_state::{Arrival, End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
 use uuid::Uuid;
 
 use super::CrashPoint;
@@ -73,6 +73,21 @@ impl Journal for WatchedJournal {
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
         self.journal.records(run).await
+    }
+
+    fn damage(&self) -> Vec<JournalError> {
+        self.journal.damage()
+    }
+
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        self.journal.ended().await
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        self.pass()?;
+        let epochs = self.journal.arrive(arrivals).await?;
+        self.pass()?;
+        Ok(epochs)
     }
 
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

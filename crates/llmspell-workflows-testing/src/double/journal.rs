@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use llmspell_workflows_state::{Epoch, Journal, JournalError, Opened, Receipt, Record};
+use llmspell_workflows_state::{Arrival, Epoch, Journal, JournalError, Opened, Receipt, Record};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -45,6 +45,23 @@ impl Journal for Double<dyn Journal> {
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
         self.record("records", "", json!(run)).wait(self.inner.records(run)).await
+    }
+
+    fn damage(&self) -> Vec<JournalError> {
+        self.inner.damage()
+    }
+
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        self.record("ended", "", Value::Null).wait(self.inner.ended()).await
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        let arriving: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.run).collect();
+        self.record("arrive", "", json!(arriving)).wait(self.inner.arrive(arrivals)).await
+    }
+
+    async fn compact(&self, is_thorough: bool) -> Result<(), JournalError> {
+        self.record("compact", "", json!(is_thorough)).wait(self.inner.compact(is_thorough)).await
     }
 
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

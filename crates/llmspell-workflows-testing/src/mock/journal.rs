@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use llmspell_workflows_state::{Epoch, Journal, JournalError, Opened, Receipt, Record};
+use llmspell_workflows_state::{Arrival, Epoch, Journal, JournalError, Opened, Receipt, Record};
 use mockall::mock;
 use uuid::Uuid;
 
@@ -36,6 +36,10 @@ mock! {
         async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
         async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
         fn runs(&self) -> Vec<Uuid>;
+        fn damage(&self) -> Vec<JournalError>;
+        async fn ended(&self) -> Result<Vec<Uuid>, JournalError>;
+        async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError>;
+        async fn compact(&self, is_thorough: bool) -> Result<(), JournalError>;
         async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError>;
     }
 }

@@ -51,6 +51,11 @@ pub(super) fn contact(folder: &Path) -> Contact {
     port.map_or(Contact::None, Contact::Port)
 }
 
+/// Returns whether the holder of the journal in `folder` needs the journal only briefly.
+pub(super) fn is_brief(folder: &Path) -> bool {
+    read_file(folder).is_none_or(|file| file["port"].is_null())
+}
+
 fn read_file(folder: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(folder.join(HOLDER)).ok()?).ok()
 }

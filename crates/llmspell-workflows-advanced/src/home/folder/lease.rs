@@ -1,23 +1,46 @@
-//! Leases journals.
+//! Leases journals, and claims runs.
 
-use std::{path::Path, sync::Arc};
-
-use llmspell_workflows_state::{
-    JournalError, WalJournal,
-    disk::{LockAttempt, acquire_or_identify},
+use std::{
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
+use llmspell_workflows_state::{
+    Journal, JournalError, WalJournal,
+    disk::{Disk, DiskLock, LockAttempt, SystemDisk, acquire_or_identify},
+};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
 use super::{
-    super::{Contact, JournalId, Lease},
+    super::{Claim, Contact, JournalId, Lease},
     Folder, holder,
 };
 use crate::ExecutorError;
 
+/// How long to wait for a claim, or for a journal that another process needs only briefly.
+const BRIEF_WAIT: Duration = Duration::from_secs(10);
+
+/// How often to look again meanwhile.
+const BRIEF_STEP: Duration = Duration::from_millis(2);
+
 impl Folder {
     /// Leases `journal` for a process that is notified of messages at `contact`.
     pub(super) fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
-        let (ended, _) = self.ended(journal)?;
-        Ok(Lease { ended, ..self.open(journal, contact)? })
+        let deadline = Instant::now() + BRIEF_WAIT;
+        loop {
+            match self.open(journal, contact) {
+                // The holder moves a run out of the journal, or looks after it; it will be free again soon.
+                Err(ExecutorError::Journal(JournalError::Held { .. }))
+                    if holder::is_brief(&self.dir(journal)) && Instant::now() < deadline =>
+                {
+                    thread::sleep(BRIEF_STEP);
+                }
+                leased => return leased,
+            }
+        }
     }
 
     /// Leases an unleased journal that has no runs to resume, or a new journal.
@@ -45,26 +68,60 @@ impl Folder {
         }
     }
 
-    /// Leases `journal` unless it contains a run to resume or another process holds it.
+    /// Leases `journal` unless it contains a run to resume, is damaged, or another process holds it.
     fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
-        let (ended, has_live) = self.ended(journal)?;
-        if has_live {
+        // A journal that cannot be read is left alone; whoever needs its runs gets the error.
+        if self.summaries(journal).map_or(true, |summaries| summaries.has_live()) {
             return Ok(None);
         }
         match self.open(journal, contact) {
             Err(ExecutorError::Journal(JournalError::Held { .. })) => Ok(None),
-            leased => leased.map(|lease| Some(Lease { ended, ..lease })),
+            leased => leased.map(Some),
         }
     }
 
     fn open(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
         let dir = self.dir(journal);
-        let lease = match &self.single {
-            Some(single) => Lease { id: journal.clone(), journal: single.lease()?, ended: Vec::new() },
-            None => Lease { id: journal.clone(), journal: Arc::new(open_log(&dir)?), ended: Vec::new() },
+        let opened: Arc<dyn Journal> = match &self.single {
+            Some(single) => single.lease()?,
+            None => Arc::new(open_log(&dir)?),
         };
         holder::announce(&dir, contact)?;
-        Ok(lease)
+        // This runs on a thread that may block.
+        let ended = Handle::current().block_on(async {
+            opened.compact(false).await?;
+            opened.ended().await
+        })?;
+        Ok(Lease { id: journal.clone(), journal: opened, ended })
+    }
+
+    /// Claims `run` in order to move it.
+    pub(super) fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
+        let path = self.path.join("claims").join(run.to_string());
+        let error = |error: std::io::Error| ExecutorError::file(&path, &error);
+        let deadline = Instant::now() + BRIEF_WAIT;
+        loop {
+            if let Some(lock) = SystemDisk.lock(&path).map_err(error)? {
+                return Ok(Claim::new(ClaimFile { path: path.clone(), _lock: lock }));
+            }
+            if Instant::now() > deadline {
+                return Err(ExecutorError::Held { run, holder: "another process that moves it".to_owned() });
+            }
+            thread::sleep(BRIEF_STEP);
+        }
+    }
+}
+
+/// The locked file of a claim, which is removed before it is unlocked.
+struct ClaimFile {
+    path: std::path::PathBuf,
+    _lock: Box<dyn DiskLock>,
+}
+
+impl Drop for ClaimFile {
+    fn drop(&mut self) {
+        // A file that is left behind does not prevent another claim.
+        let _ = SystemDisk.remove(&self.path);
     }
 }
 
@@ -76,8 +133,9 @@ pub(super) fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
     };
     match acquire_or_identify(take, || holder::read_holder(folder))? {
         LockAttempt::Acquired(log) => Ok(log),
-        LockAttempt::HeldBy(name) => {
-            Err(JournalError::Held { path: folder.display().to_string(), holder: holder::holder_or_unknown(name).0 })
+        LockAttempt::HeldBy(holder) => {
+            let holder = holder::holder_or_unknown(holder).0;
+            Err(JournalError::Held { path: folder.display().to_string(), holder })
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use llmspell_workflows_state::{
-    JournalError, LogError, Record, WalJournal,
+    JournalContents, JournalError, JournaledRun, WalJournal,
     disk::{Disk, SystemDisk},
-    store::RunSummary,
 };
 use uuid::Uuid;
 
 use super::{
-    super::{Holder, JournalId, lease::ended_of},
+    super::{Holder, JournalId, JournalSummaries},
     Folder, JournalKind, holder,
 };
 use crate::ExecutorError;
@@ -65,76 +64,45 @@ impl Folder {
     }
 
     /// Returns a summary of each run in a journal.
-    pub(super) fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
+    pub(super) fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
         let holder = self.holder(journal)?;
-        let owner = holder.as_ref().map(|holder| holder.0.as_str());
-        // Skip runs without a start record: their start was never acknowledged.
-        let summary = |(run, records): &(Uuid, Vec<Record>)| RunSummary::of(*run, records, owner);
-        Ok(self.peek(journal)?.iter().filter_map(summary).collect())
+        let contents = match &self.single {
+            Some(single) => single.contents()?,
+            None => read_shared(&self.dir(journal), |dir| WalJournal::outlines(dir))?,
+        };
+        Ok(JournalSummaries::of(contents, holder.as_ref()))
     }
 
-    /// Returns the runs in a journal that have ended, and whether it contains other runs.
-    pub(super) fn ended(&self, journal: &JournalId) -> Result<(Vec<Uuid>, bool), ExecutorError> {
-        if self.single.is_some() {
-            let runs = self.summaries(journal)?;
-            return Ok((ended_of(&runs), runs.iter().any(|run| !run.status.has_ended())));
+    /// Returns one run in a journal.
+    pub(super) fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
+        match &self.single {
+            Some(single) => single.run(run),
+            None => Ok(WalJournal::read_run(self.dir(journal), run)?),
         }
-        let dir = self.dir(journal);
-        let last = read_shared(&dir, || WalJournal::peek_last(&dir), || WalJournal::check_last(&dir))?;
-        // Nothing is appended to a run that has ended unless it begins again.
-        let (ended, live): (Vec<_>, Vec<_>) =
-            last.into_iter().partition(|(_, record)| matches!(record, Record::Closed { .. }));
-        Ok((ended.into_iter().map(|(run, _)| run).collect(), !live.is_empty()))
     }
 
-    /// Returns the records of one run.
-    pub(super) fn records(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
-        if let Some(single) = &self.single {
-            return single.records(run);
+    /// Reads all records of a journal.
+    pub(super) fn contents(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        match &self.single {
+            Some(single) => single.contents(),
+            None => read_shared(&self.dir(journal), |dir| WalJournal::read_all(dir)),
         }
-        let dir = self.dir(journal);
-        read_shared(&dir, || WalJournal::peek_run(&dir, run), || WalJournal::check_run(&dir, run))
-    }
-
-    pub(super) fn peek(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        if let Some(single) = &self.single {
-            return single.peek();
-        }
-        let dir = self.dir(journal);
-        read_shared(&dir, || WalJournal::peek(&dir), || WalJournal::check(&dir))
-    }
-
-    /// Reads a journal strictly: any damage to synced records is an error.
-    pub(super) fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        if let Some(single) = &self.single {
-            // The journal was verified when it was opened.
-            return single.peek();
-        }
-        let dir = self.dir(journal);
-        let mut read = WalJournal::check(&dir);
-        for _ in 1..READS_MAX {
-            // A frame looks damaged while it is being written.
-            if read.is_ok() || !WalJournal::is_held(&dir)? {
-                break;
-            }
-            read = WalJournal::check(&dir);
-        }
-        Ok(read?)
     }
 }
 
-/// Reads a log strictly with `check`, or with `peek` if the log looks damaged and has a holder, which may be writing.
-///
-/// A damaged log without a holder is an error, because a tolerant read could omit synced records.
-fn read_shared<T>(
+/// Reads a log with `read`, again if it looks damaged while its holder may be writing to it.
+fn read_shared(
     dir: &Path,
-    peek: impl Fn() -> Result<T, JournalError>,
-    check: impl Fn() -> Result<T, JournalError>,
-) -> Result<T, ExecutorError> {
-    match check() {
-        Err(JournalError::Log(LogError::Damaged { .. })) if WalJournal::is_held(dir)? => Ok(peek()?),
-        // The holder may have exited after the first read, so check again.
-        Err(JournalError::Log(LogError::Damaged { .. })) => Ok(check()?),
-        read => Ok(read?),
+    read: impl Fn(&Path) -> Result<JournalContents, JournalError>,
+) -> Result<JournalContents, ExecutorError> {
+    let is_sound =
+        |contents: &JournalContents| contents.damage.is_empty() && contents.runs.iter().all(|run| run.records.is_ok());
+    let mut contents = read(dir)?;
+    for _ in 1..READS_MAX {
+        if is_sound(&contents) || !WalJournal::is_held(dir)? {
+            break;
+        }
+        contents = read(dir)?;
     }
+    Ok(contents)
 }

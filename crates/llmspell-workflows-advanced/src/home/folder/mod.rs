@@ -5,6 +5,7 @@
 //! HOME/log/NUMBER/             the journal of one process, locked by that process
 //! HOME/log/NUMBER/holder.json  the process, and the port on which it is notified of messages
 //! HOME/fjall/, HOME/sled/      instead of log/: a journal that allows only one process at a time
+//! HOME/claims/                 locks on runs that are being moved
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
 
@@ -23,16 +24,19 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{
-    Record,
+    JournalContents, JournaledRun,
     disk::blocking,
-    store::{DefinitionStore, RunSummary, StoreError, Stores},
+    store::{DefinitionStore, StoreError, Stores},
 };
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use self::definitions::Definitions;
 pub use self::single::JournalKind;
-use super::{BackupReport, Contact, Holder, Home, HomeUsage, JournalId, Lease, Upkeep, notify::notify_holder};
+use super::{
+    BackupReport, Claim, Contact, Holder, Home, HomeUsage, JournalId, JournalSummaries, Lease, Upkeep,
+    notify::notify_holder,
+};
 use crate::ExecutorError;
 
 /// A home in a folder, with the journals of all processes that use it, the definitions of their runs, and ended runs.
@@ -153,14 +157,18 @@ impl Home for FolderHome {
         self.run_blocking(move |folder| folder.holder(&journal)).await
     }
 
-    async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
+    async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
         let journal = journal.clone();
         self.run_blocking(move |folder| folder.summaries(&journal)).await
     }
 
-    async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+    async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         let journal = journal.clone();
-        self.run_blocking(move |folder| folder.records(&journal, run)).await
+        self.run_blocking(move |folder| folder.run_in(&journal, run)).await
+    }
+
+    async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
+        self.run_blocking(move |folder| folder.claim(run)).await
     }
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
@@ -183,9 +191,9 @@ impl Home for FolderHome {
 
 #[async_trait]
 impl Upkeep for FolderHome {
-    async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+    async fn check(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
         let journal = journal.clone();
-        self.run_blocking(move |folder| folder.check(&journal)).await
+        self.run_blocking(move |folder| folder.contents(&journal)).await
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {

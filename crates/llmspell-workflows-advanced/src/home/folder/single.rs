@@ -8,7 +8,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::sync::lock;
-use llmspell_workflows_state::{Journal, JournalError, JournalWrapper, Record};
+use llmspell_workflows_state::{Epoch, Journal, JournalContents, JournalError, JournalWrapper, JournaledRun};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -103,6 +103,11 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     Handle::current().block_on(future)
 }
 
+/// Reads a run. There are no copies of it elsewhere, so its epoch does not matter.
+fn read(journal: &dyn Journal, run: Uuid) -> JournaledRun {
+    JournaledRun { run, epoch: Epoch::default(), records: wait(journal.records(run)) }
+}
+
 impl SingleJournal {
     pub(super) fn new(kind: JournalKind, folder: PathBuf) -> Self {
         Self { kind, folder, state: Mutex::default() }
@@ -124,18 +129,19 @@ impl SingleJournal {
         self.state().leased.strong_count() > 0
     }
 
-    /// Returns the records of all runs.
-    pub(super) fn peek(&self) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+    /// Returns all runs.
+    pub(super) fn contents(&self) -> Result<JournalContents, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
-        let read = |run| Ok((run, wait(journal.records(run))?));
-        journal.runs().into_iter().map(read).collect()
+        let mut all = journal.runs();
+        all.sort_unstable();
+        let runs = all.into_iter().map(|run| read(&*journal, run)).collect();
+        Ok(JournalContents { runs, damage: Vec::new() })
     }
 
-    /// Returns the records of one run.
-    pub(super) fn records(&self, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+    /// Returns one run.
+    pub(super) fn run(&self, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
-        let records = wait(journal.records(run))?;
-        Ok((!records.is_empty()).then_some(records))
+        Ok(journal.runs().contains(&run).then(|| read(&*journal, run)))
     }
 
     /// Leases the journal unless another executor has leased it.

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
-use llmspell_workflows_state::{Journal, Record, store::RunSummary};
+use llmspell_workflows_state::{Arrival, Epoch, Journal, JournaledRun, Record, store::RunSummary};
 use uuid::Uuid;
 
 use super::{
-    super::{BackupReport, Contact, Home, HomeUsage, JournalUsage, Lease, archive},
+    super::{BackupReport, Contact, Home, HomeUsage, JournalUsage, Lease, Upkeep, archive},
     Folder, FolderHome,
     lease::open_log,
 };
@@ -75,9 +75,15 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 /// Copies the journals first and the store next so that a run that moves to the store during the copy is not missed.
 /// Copies the definitions last, when every definition that a copied run refers to has been stored.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
-    let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
+    let mut live = BTreeMap::<Uuid, (Epoch, Vec<Record>)>::new();
     for journal in home.journals().await? {
-        live.extend(home.check_while_written(&journal).await?);
+        for JournaledRun { run, epoch, records } in home.check(&journal).await?.runs {
+            // A damaged run cannot be copied, which is better known before the backup is needed.
+            let records = records?;
+            if live.get(&run).is_none_or(|(known, _)| *known < epoch) {
+                live.insert(run, (epoch, records));
+            }
+        }
     }
     let copy = home.elsewhere(to);
     if let Some(stores) = home.existing_stores().await? {
@@ -88,18 +94,19 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
         stores.adapter.back_up(&store_path).await?;
         let kept = copy.stores().await?;
         let mut left = Vec::new();
-        for (run, records) in &live {
+        for (run, (_, records)) in &live {
             // The run may have been archived, or deleted from the archive, since the journal was read.
             let archived = archive::get(kept, *run).await?;
             left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
         }
         left.iter().for_each(|run| drop(live.remove(run)));
     }
-    live.retain(|run, records| RunSummary::of(*run, records, None).is_some());
-    if !live.is_empty() {
+    live.retain(|run, (_, records)| RunSummary::of(*run, records, None).is_some());
+    let count = live.len();
+    if count > 0 {
         let lease = copy.lease_for_new_runs(Contact::None).await?;
-        for (run, records) in &live {
-            lease.import(*run, records).await?;
+        for (run, (after, records)) in live {
+            lease.journal.arrive(vec![Arrival { run, after, records }]).await?;
         }
     }
     let hashes = home.definitions().hashes().await?;
@@ -109,16 +116,10 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
         let definition = own.definition(hash).await?;
         all.keep(&definition).await?;
     }
-    Ok(BackupReport { live: live.len(), definitions: hashes.len() })
+    Ok(BackupReport { live: count, definitions: hashes.len() })
 }
 
 impl FolderHome {
-    /// Returns the records of a journal that other processes may be writing.
-    async fn check_while_written(&self, journal: &super::JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        let journal = journal.clone();
-        self.run_blocking(move |folder| folder.peek(&journal)).await
-    }
-
     /// Returns a home of the same kind in another folder.
     fn elsewhere(&self, path: &Path) -> Self {
         let kind = self.journal();

@@ -26,7 +26,7 @@ use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
 use self::runs::{Runs, record_key};
-use super::{Epoch, Journal, JournalError, Opened, Receipt};
+use super::{Arrival, Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     commit::{Commit, Committer},
     disk::blocking,
@@ -135,6 +135,29 @@ impl Journal for Keyed {
 
     fn runs(&self) -> Vec<Uuid> {
         self.shared.state().runs.ids()
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        let mut encoded = Vec::with_capacity(arrivals.len());
+        for Arrival { run, after, records } in &arrivals {
+            let bodies = records.iter().map(Record::encode).collect::<Result<Vec<_>, _>>();
+            encoded.push((*run, *after, bodies.map_err(|error| JournalError::unreadable(*run, error))?));
+        }
+        let (epochs, position) = {
+            let mut state = self.shared.state();
+            state.check()?;
+            let mut epochs = Vec::with_capacity(encoded.len());
+            // Everything that is in the queue at the same time reaches the store as one change.
+            for (run, after, bodies) in encoded {
+                state.appended += bodies.len() as u64 + 1;
+                let (epoch, changes) = state.runs.arrive(run, after, bodies)?;
+                state.queue.extend(changes);
+                epochs.push(epoch);
+            }
+            (epochs, state.appended)
+        };
+        self.committer()?.synced(position).await?;
+        Ok(epochs)
     }
 
     async fn forget(&self, forgotten: &[(Uuid, Epoch)]) -> Result<(), JournalError> {

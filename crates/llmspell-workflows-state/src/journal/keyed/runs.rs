@@ -106,6 +106,24 @@ impl Runs {
         Ok(records.chain([epoch_key(run)]).map(|key| (key, None)).collect())
     }
 
+    /// Replaces the records of a run; returns its new epoch, later than `after`, and the changes to write.
+    pub(super) fn arrive(
+        &mut self,
+        run: Uuid,
+        after: Epoch,
+        bodies: Vec<Vec<u8>>,
+    ) -> Result<(Epoch, Vec<Change>), JournalError> {
+        let former = self.by_id.get(&run).and_then(|live| live.epoch);
+        let mut changes = former.map_or(Ok(Vec::new()), |epoch| self.forget(run, epoch))?;
+        let epoch = Epoch(former.unwrap_or_default().max(after).0 + 1);
+        let records = bodies.len() as u64;
+        self.by_id.insert(run, Live { epoch: Some(epoch), records });
+        self.count += records;
+        changes.push((epoch_key(run), Some(epoch.0.to_le_bytes().to_vec())));
+        changes.extend((0..).zip(bodies).map(|(index, body)| (record_key(run, index), Some(body))));
+        Ok((epoch, changes))
+    }
+
     /// Returns the change that stores the total number of records.
     pub(super) fn count_change(&self) -> Change {
         (b"n".to_vec(), Some(self.count.to_le_bytes().to_vec()))

@@ -56,42 +56,38 @@ pub(super) struct IndexEntry {
 pub(super) struct SegmentFrames {
     pub(super) segment: u64,
     entries: Vec<IndexEntry>,
-    /// The runs that were forgotten in the segment, with the index of the entry that marks the run as forgotten.
-    forgotten: Vec<(Uuid, usize)>,
+    /// The entries of frames that are not found through the number of their run, by run.
+    about: Vec<(Uuid, usize)>,
 }
 
 impl SegmentFrames {
     /// Adds a frame. If it begins a new segment, returns the frames of the previous one, which is full.
-    pub(super) fn add(
-        &mut self,
-        location: FrameLocation,
-        number: u32,
-        kind: u8,
-        forgotten: Option<Uuid>,
-    ) -> Option<Self> {
+    pub(super) fn add(&mut self, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) -> Option<Self> {
         let next = Self { segment: location.segment, ..Self::default() };
         let full = (location.segment != self.segment).then(|| std::mem::replace(self, next));
         // Segments are shorter than 4 GiB.
         let offset = u32::try_from(location.offset).unwrap_or(u32::MAX);
-        self.forgotten.extend(forgotten.map(|run| (run, self.entries.len())));
+        self.about.extend(about.iter().map(|run| (*run, self.entries.len())));
         self.entries.push(IndexEntry { offset, length: location.length, number, kind });
         full.filter(|full| !full.entries.is_empty())
     }
 
     /// Returns the index as bytes. Frames of runs that are no longer in `runs` are left out.
     pub(super) fn into_index(self, runs: &Mutex<Runs>) -> Vec<u8> {
-        let Self { segment, entries, forgotten } = self;
+        let Self { segment, entries, about } = self;
         let numbers: HashSet<u32> = entries.iter().map(|entry| entry.number).collect();
         // The lock is released before the index is built, since appends wait for the lock.
         let by_number: HashMap<u32, Uuid> = {
             let runs = lock(runs);
-            let live = runs.by_id.iter().filter(|(_, live)| numbers.contains(&live.number));
-            live.map(|(run, live)| (live.number, *run)).collect()
+            let live = runs.by_id.iter().map(|(run, live)| (live.number, *run));
+            let incoming = runs.incoming.iter().map(|(number, incoming)| (*number, incoming.run));
+            live.chain(incoming).filter(|(number, _)| numbers.contains(number)).collect()
         };
-        let tombstones = forgotten.iter().map(|(run, at)| (*run, entries[*at]));
-        let frames = entries.iter().filter(|entry| entry.kind != kind::FORGOTTEN);
+        let named = about.iter().map(|(run, at)| (*run, entries[*at]));
+        let is_named = |entry: &&IndexEntry| matches!(entry.kind, kind::FORGOTTEN | kind::ARRIVED | kind::ABANDONED);
+        let frames = entries.iter().filter(|entry| !is_named(entry));
         let frames = frames.filter_map(|entry| Some((*by_number.get(&entry.number)?, *entry)));
-        let mut listed: Vec<(Uuid, IndexEntry)> = frames.chain(tombstones).collect();
+        let mut listed: Vec<(Uuid, IndexEntry)> = frames.chain(named).collect();
         listed.sort_unstable_by_key(|(run, entry)| (*run, entry.offset));
         let by_run = || listed.chunk_by(|(one, _), (other, _)| one == other);
         let mut bytes = [MAGIC.as_slice(), &segment.to_le_bytes()].concat();
@@ -145,7 +141,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 /// Returns the frames of `run` in segment `number` according to its index, in order; `None` if the index is missing or
 /// not intact.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, number: u64, run: Uuid) -> Option<Vec<IndexEntry>> {
-    let file = disk.open(&path(dir, number)).ok()?;
+    let file = disk.open_to_read(&path(dir, number)).ok()?;
     let header = file.read_at(0, HEADER).ok()?;
     if !header.starts_with(MAGIC) || header[8..16] != number.to_le_bytes() {
         return None;

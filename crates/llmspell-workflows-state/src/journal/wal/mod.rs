@@ -1,8 +1,10 @@
 //! The default journal, on a write-ahead log.
 
+mod arrive;
 mod index;
-mod peek;
+mod one_run;
 mod read;
+mod reader;
 mod runs;
 
 use std::{
@@ -15,13 +17,14 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::{sync::lock, targets};
 use uuid::Uuid;
 
-use super::{Epoch, Journal, JournalError, Opened, Receipt};
+use super::{Arrival, Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     disk::{Disk, SystemDisk, blocking},
-    log::{FrameLocation, Log, LogOptions, Position, segment},
-    record::Record,
+    log::{FrameLocation, Log, LogDamage, LogError, LogOptions, Position, frame::Frame, segment},
+    record::{EncodedRecord, Record},
 };
-use runs::{LogReader, Runs, kind, opened_body};
+use reader::{LogReader, ReadLog, needed_body};
+use runs::{Runs, kind, opened_body};
 
 /// The file that a process keeps locked while it has the journal open.
 const LOCK: &str = "lock";
@@ -33,8 +36,7 @@ const LOCK: &str = "lock";
 pub struct WalJournal {
     dir: PathBuf,
     open: Arc<OpenLog>,
-    /// Held while the journal is open.
-    _lock: Box<dyn Send + Sync>,
+    damage: Vec<LogDamage>,
 }
 
 /// The log and its runs, shared with threads that may block.
@@ -58,8 +60,7 @@ impl WalJournal {
     /// Returns an error if another process has the journal open or the log cannot be read.
     pub fn open_on(disk: Arc<dyn Disk>, dir: impl AsRef<Path>, options: LogOptions) -> Result<Self, JournalError> {
         let dir = dir.as_ref().to_owned();
-        let io_error =
-            |error: std::io::Error| crate::log::LogError::Io { path: dir.join(LOCK), message: error.to_string() };
+        let io_error = |error: std::io::Error| LogError::io(&dir.join(LOCK), &error);
         disk.create_dir(&dir).map_err(io_error)?;
         let Some(lock) = disk.lock(&dir.join(LOCK)).map_err(io_error)? else {
             let path = dir.display().to_string();
@@ -67,21 +68,22 @@ impl WalJournal {
         };
         let _entered = tracing::info_span!(target: targets::JOURNAL, "takeover", path = %dir.display()).entered();
         remove_orphaned_indexes(&*disk, &dir).map_err(io_error)?;
-        let (log, recovery) = Log::open(disk, &dir, options)?;
-        let mut reading = LogReader::default();
-        for frame in recovery.frames {
-            reading.add_frame(frame)?;
-        }
-        if !reading.runs.by_id.is_empty() {
+        let (log, mut recovery) = Log::open(disk, &dir, lock.into(), options, needed_body)?;
+        let ReadLog { runs, damage } = LogReader::read(&mut recovery, &dir, |_| ());
+        if !runs.by_id.is_empty() {
             tracing::info!(
                 target: targets::JOURNAL,
-                runs = reading.runs.by_id.len(),
+                runs = runs.by_id.len(),
                 "took over the log of a process that ended"
             );
         }
-        let open = Arc::new(OpenLog { log, runs: Arc::new(Mutex::new(reading.runs)) });
-        open.remove_unneeded(recovery.ends.into_keys())?;
-        Ok(Self { dir, open, _lock: lock })
+        for damage in &damage {
+            tracing::warn!(target: targets::JOURNAL, %damage, "the log is damaged");
+        }
+        let open = Arc::new(OpenLog { log, runs: Arc::new(Mutex::new(runs)) });
+        open.abandon_incoming()?;
+        open.remove_unneeded(recovery.ends.into_keys().chain(recovery.freed))?;
+        Ok(Self { dir, open, damage })
     }
 
     /// Closes the journal and removes its local folder with everything in it.
@@ -89,12 +91,14 @@ impl WalJournal {
     /// # Errors
     /// Returns an error if the folder cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
-        let Self { dir, open, _lock } = self;
+        let Self { dir, open, .. } = self;
+        // The lock is kept until the folder is gone, so no other process begins to use it.
+        let lock = open.log.lock();
         // After this, nothing in this process uses the folder.
         drop(open);
-        // The folder is still locked, so no other process has begun to use it.
-        std::fs::remove_dir_all(&dir)
-            .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
+        let removed = std::fs::remove_dir_all(&dir).map_err(|error| JournalError::Log(LogError::io(&dir, &error)));
+        drop(lock);
+        removed
     }
 }
 
@@ -102,13 +106,16 @@ impl OpenLog {
     /// Begins a new epoch of `run`; returns it and the locations of the run's records.
     fn take_over(&self, run: Uuid) -> Result<(Epoch, Vec<FrameLocation>), JournalError> {
         let mut runs = self.runs();
+        runs.check(run)?;
         let (number, epoch) = match runs.by_id.get(&run) {
             Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
             None => (runs.last_number + 1, Epoch(1)),
         };
-        let (_, location) = self.log.append(kind::OPENED, number, &opened_body(run, epoch))?;
+        let body = opened_body(run, epoch);
+        let (_, location) =
+            self.log.append(Frame { kind: kind::OPENED, run: number, body: &body, ..Frame::default() })?;
         runs.open(run, number, epoch, location);
-        self.index(&mut runs, location, number, kind::OPENED, None);
+        self.index(&mut runs, location, number, kind::OPENED, &[]);
         Ok((epoch, runs.records(run)))
     }
 
@@ -138,8 +145,10 @@ impl OpenLog {
 
     /// Adds a frame to the index of its segment. If it is the first frame of a segment, the index of the previous
     /// segment is written after the next sync.
-    fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, forgotten: Option<Uuid>) {
-        let Some(full) = runs.current.add(location, number, kind, forgotten) else { return };
+    ///
+    /// `about` names the runs of a frame that is not found through the number of its run.
+    fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) {
+        let Some(full) = runs.current.add(location, number, kind, about) else { return };
         let path = index::path(self.log.dir(), full.segment);
         let runs = self.runs.clone();
         self.log.write_later(path, move || full.into_index(&runs));
@@ -154,11 +163,8 @@ impl OpenLog {
             unneeded.extend(segments);
             unneeded.into_iter().filter(|segment| !runs.needed.contains_key(segment)).collect()
         };
-        for segment in unneeded {
-            if !self.log.remove(segment, &index::path(self.log.dir(), segment))? {
-                self.runs().unneeded.insert(segment);
-            }
-        }
+        let kept = self.log.remove(unneeded, |segment| index::path(self.log.dir(), segment))?;
+        self.runs().unneeded.extend(kept);
         Ok(())
     }
 }
@@ -191,12 +197,15 @@ impl Journal for WalJournal {
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        let body = record.encode().map_err(|error| JournalError::unreadable(run, error))?;
+        let EncodedRecord { body, bulk } =
+            record.encode_with_outline().map_err(|error| JournalError::unreadable(run, error))?;
         let mut runs = self.open.runs();
-        let number = runs.number(run, epoch)?;
-        let (position, location) = self.open.log.append(kind::RECORD, number, &body)?;
-        runs.need(run, kind::RECORD, location);
-        self.open.index(&mut runs, location, number, kind::RECORD, None);
+        let live = runs.in_epoch(run, epoch)?;
+        let (number, frame) =
+            (live.number, Frame { kind: kind::RECORD, run: live.number, record: live.count, body: &body, bulk: &bulk });
+        let (position, location) = self.open.log.append(frame)?;
+        runs.push_record(run, reader::is_closing(&body), location);
+        self.open.index(&mut runs, location, number, kind::RECORD, &[]);
         Ok(Receipt(position.number()))
     }
 
@@ -209,12 +218,38 @@ impl Journal for WalJournal {
     }
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let locations = self.open.runs().records(run);
+        let locations = {
+            let runs = self.open.runs();
+            runs.check(run)?;
+            runs.records(run)
+        };
         Ok(self.read(vec![(run, locations)]).await?.into_iter().flatten().collect())
     }
 
     fn runs(&self) -> Vec<Uuid> {
         self.open.runs().by_id.keys().copied().collect()
+    }
+
+    fn damage(&self) -> Vec<JournalError> {
+        self.damage.iter().map(|damage| JournalError::Log(damage.into())).collect()
+    }
+
+    async fn ended(&self) -> Result<Vec<Uuid>, JournalError> {
+        let runs = self.open.runs();
+        let ended = runs.by_id.iter().filter(|(run, live)| live.is_closed && !runs.damaged.contains_key(run));
+        Ok(ended.map(|(run, _)| *run).collect())
+    }
+
+    async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError> {
+        let open = self.open.clone();
+        let (epochs, freed, position) = blocking(move || open.arrive(&arrivals)).await?;
+        self.open.log.sync(position).await?;
+        self.remove_unneeded(freed).await?;
+        Ok(epochs)
+    }
+
+    async fn compact(&self, is_thorough: bool) -> Result<(), JournalError> {
+        self.rewrite(is_thorough).await
     }
 
     async fn forget(&self, forgotten: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
@@ -223,27 +258,33 @@ impl Journal for WalJournal {
             let mut runs = self.open.runs();
             let known: Vec<_> = forgotten.iter().filter(|(run, _)| runs.by_id.contains_key(run)).collect();
             for (run, epoch) in &known {
-                runs.number(*run, *epoch)?;
+                runs.in_epoch(*run, *epoch)?;
             }
             for (run, epoch) in known {
-                let number = runs.number(*run, *epoch)?;
-                let (position, location) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
+                let number = runs.in_epoch(*run, *epoch)?.number;
+                let frame = Frame { kind: kind::FORGOTTEN, run: number, body: run.as_bytes(), ..Frame::default() };
+                let (position, location) = self.open.log.append(frame)?;
                 freed.extend(runs.forget(*run, location.segment));
-                self.open.index(&mut runs, location, number, kind::FORGOTTEN, Some(*run));
+                self.open.index(&mut runs, location, number, kind::FORGOTTEN, &[*run]);
                 last = Some(position);
             }
         }
         let Some(last) = last else { return Ok(()) };
         self.open.log.write(last).await?;
+        self.remove_unneeded(freed).await
+    }
+}
+
+impl WalJournal {
+    /// Removes segments that are no longer needed.
+    async fn remove_unneeded(&self, freed: Vec<u64>) -> Result<(), JournalError> {
         if freed.is_empty() && self.open.runs().unneeded.is_empty() {
             return Ok(());
         }
         let open = self.open.clone();
         blocking(move || open.remove_unneeded(freed)).await
     }
-}
 
-impl WalJournal {
     /// Reads the records at `frames`, the frames of some runs; returns the records of each run.
     async fn read(&self, frames: Vec<(Uuid, Vec<FrameLocation>)>) -> Result<Vec<Vec<Record>>, JournalError> {
         if frames.iter().all(|(_, locations)| locations.is_empty()) {

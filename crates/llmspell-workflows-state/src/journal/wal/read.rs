@@ -1,81 +1,80 @@
-//! Reads a log in a local folder, which another process may be writing.
+//! Reads a log in a folder, which another process may be writing.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
-    LOCK, WalJournal, peek, record,
-    runs::{LogReader, Runs, kind},
+    LOCK, WalJournal, one_run,
+    reader::{LogReader, ReadLog, needed_body},
+    record,
+    runs::{LiveRun, Runs, kind},
 };
 use crate::{
-    disk::{Disk, SystemDisk},
-    journal::JournalError,
-    log::recover::{self, Recovery},
+    disk::{Disk, DiskFile, SystemDisk},
+    journal::{JournalContents, JournalError, JournaledRun},
+    log::{FrameLocation, LogDamage, LogError, read::read_frames, recover, scan::Depth, segment},
     record::Record,
 };
 
 impl WalJournal {
-    /// Returns the records in the log in the local folder `dir`, grouped by run, even while its owner writes to it.
+    /// Returns the [outlines](Record::outline) of all records in the log in the local folder `dir`, also while its owner
+    /// writes to it. Values of long records are not read.
     ///
     /// # Errors
-    /// Returns an error if the log cannot be read.
-    pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        records_by_run(recover::peek(&SystemDisk, dir.as_ref())?)
+    /// Returns an error if the log cannot be read at all.
+    pub fn outlines(dir: impl AsRef<Path>) -> Result<JournalContents, JournalError> {
+        let dir = dir.as_ref();
+        let mut recovery = recover::read(&SystemDisk, dir, Depth::Heads, |_| usize::MAX)?;
+        let mut bodies = HashMap::<FrameLocation, SmallVec<[u8; 24]>>::new();
+        let read = LogReader::read(&mut recovery, dir, |frame| {
+            if frame.kind == kind::RECORD {
+                bodies.insert(frame.location, frame.body.clone());
+            }
+        });
+        Ok(contents(read, |run, live| {
+            let of_run = live.records().into_iter().filter_map(|location| bodies.get(&location));
+            of_run.map(|body| record(run, body)).collect()
+        }))
     }
 
-    /// Does the same as [`Self::peek`], and fails if anything that was synced is missing.
+    /// Returns all records in the log in the local folder `dir`, also while its owner writes to it.
     ///
     /// # Errors
-    /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
-    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
-    pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        records_by_run(recover::check(&SystemDisk, dir.as_ref())?)
+    /// Returns an error if the log cannot be read at all.
+    pub fn read_all(dir: impl AsRef<Path>) -> Result<JournalContents, JournalError> {
+        let dir = dir.as_ref();
+        let is_whole = |contents: &JournalContents| contents.runs.iter().all(|run| is_read(&run.records));
+        read_unchanged(&SystemDisk, dir, is_whole, || {
+            let mut recovery = recover::read(&SystemDisk, dir, Depth::Full, needed_body)?;
+            let read = LogReader::read(&mut recovery, dir, |_| ());
+            Ok(contents(read, |run, live| read_records(&SystemDisk, dir, run, &live.records())))
+        })
     }
 
-    /// Returns the last record of each run in the log in the local folder `dir`, as [`Self::peek`] does.
-    ///
-    /// # Errors
-    /// Returns an error if the log cannot be read.
-    pub fn peek_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
-        last_records(recover::peek(&SystemDisk, dir.as_ref())?)
-    }
-
-    /// Does the same as [`Self::peek_last`], with the checks of [`Self::check`].
-    ///
-    /// # Errors
-    /// Returns an error if the log cannot be read, or if something that was synced is missing. While the log is being
-    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
-    pub fn check_last(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Record)>, JournalError> {
-        last_records(recover::check(&SystemDisk, dir.as_ref())?)
-    }
-
-    /// Returns the records of `run` in the log in the local folder `dir`, as [`Self::peek`] does. Returns `None` if
-    /// there are none.
+    /// Returns `run` if it is in the log in the local folder `dir`, also while its owner writes to it.
     ///
     /// From full segments, which have an index, only the frames of this run are read.
     ///
     /// # Errors
-    /// Returns an error if the log cannot be read.
-    pub fn peek_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        peek::peek_run(&SystemDisk, dir.as_ref(), run)
+    /// Returns an error if the log cannot be read at all.
+    pub fn read_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
+        Self::read_run_on(&SystemDisk, dir, run)
     }
 
-    /// Does the same as [`Self::peek_run`] on `disk`.
+    /// Does the same as [`Self::read_run`] on `disk`.
     ///
     /// # Errors
-    /// Returns an error if the log cannot be read.
-    pub fn peek_run_on(disk: &dyn Disk, dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        peek::peek_run(disk, dir.as_ref(), run)
-    }
-
-    /// Does the same as [`Self::peek_run`], with the checks of [`Self::check`].
-    ///
-    /// # Errors
-    /// Returns an error if the log cannot be read or something that was synced is missing. While the log is being
-    /// written, this error can also be transient: nothing is lost, and a later call succeeds.
-    pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        records_of_run(recover::check(&SystemDisk, dir.as_ref())?, run)
+    /// Returns an error if the log cannot be read at all.
+    pub fn read_run_on(
+        disk: &dyn Disk,
+        dir: impl AsRef<Path>,
+        run: Uuid,
+    ) -> Result<Option<JournaledRun>, JournalError> {
+        let dir = dir.as_ref();
+        let is_whole = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| is_read(&read.records));
+        read_unchanged(disk, dir, is_whole, || one_run::read(disk, dir, run))
     }
 
     /// Returns whether a running process has the log in the local folder `dir` open.
@@ -84,73 +83,79 @@ impl WalJournal {
     /// Returns an error if the lock cannot be tested.
     pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
         let path = dir.as_ref().join(LOCK);
-        let is_locked = SystemDisk::is_locked(&path);
-        Ok(is_locked.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?)
+        Ok(SystemDisk::is_locked(&path).map_err(|error| LogError::io(&path, &error))?)
     }
 }
 
-/// Returns the records in a log, grouped by run.
-fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-    let mut records = BTreeMap::<Uuid, Vec<Record>>::new();
-    let runs = each_record(recovery, |run, body| {
-        match body {
-            Some(body) => records.entry(run).or_default().push(record(run, body)?),
-            None => drop(records.remove(&run)),
+/// Calls `read` again if it did not find a file and the log's owner has meanwhile created or removed segments: what was
+/// in a removed segment is no longer needed or is in a later one.
+fn read_unchanged<T>(
+    disk: &dyn Disk,
+    dir: &Path,
+    is_whole: impl Fn(&T) -> bool,
+    read: impl Fn() -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let names = || disk.list(dir).map_err(|error| LogError::io(dir, &error));
+    loop {
+        let before = names()?;
+        let read = read()?;
+        if is_whole(&read) || names()? == before {
+            return Ok(read);
         }
-        Ok(())
-    })?;
-    records.retain(|run, _| runs.by_id.contains_key(run));
-    Ok(records.into_iter().collect())
+    }
 }
 
-/// Returns the last record of each run in a log.
-fn last_records(recovery: Recovery) -> Result<Vec<(Uuid, Record)>, JournalError> {
-    // The first record of a run contains the format of all.
-    let mut ends = BTreeMap::<Uuid, (Vec<u8>, Vec<u8>)>::new();
-    let runs = each_record(recovery, |run, body| {
-        match body {
-            Some(body) => ends.entry(run).or_insert_with(|| (body.to_vec(), Vec::new())).1 = body.to_vec(),
-            None => drop(ends.remove(&run)),
+/// Returns whether the segments of the records could be read.
+fn is_read(records: &Result<Vec<Record>, JournalError>) -> bool {
+    !matches!(records, Err(JournalError::Log(LogError::Io { .. })))
+}
+
+/// Returns the runs of a log that was read; `records_of` returns the records of a run that has lost none.
+fn contents(
+    read: ReadLog,
+    records_of: impl Fn(Uuid, &LiveRun) -> Result<Vec<Record>, JournalError>,
+) -> JournalContents {
+    let ReadLog { runs, damage } = read;
+    let mut all: Vec<JournaledRun> =
+        runs.by_id.iter().map(|(run, live)| log_run(&runs, *run, live, &records_of)).collect();
+    all.sort_unstable_by_key(|run| run.run);
+    JournalContents { runs: all, damage: damage.iter().map(error_of).collect() }
+}
+
+pub(super) fn log_run(
+    runs: &Runs,
+    run: Uuid,
+    live: &LiveRun,
+    records_of: impl Fn(Uuid, &LiveRun) -> Result<Vec<Record>, JournalError>,
+) -> JournaledRun {
+    let records = runs.check(run).and_then(|()| records_of(run, live));
+    JournaledRun { run, epoch: live.epoch, records }
+}
+
+/// Reads the records of `run` at `locations`.
+pub(super) fn read_records(
+    disk: &dyn Disk,
+    dir: &Path,
+    run: Uuid,
+    locations: &[FrameLocation],
+) -> Result<Vec<Record>, JournalError> {
+    let mut last: Option<(u64, Arc<dyn DiskFile>)> = None;
+    let mut open = |number: u64| match &last {
+        Some((open, file)) if *open == number => Ok(file.clone()),
+        _ => {
+            let file: Arc<dyn DiskFile> = disk.open_to_read(&segment::path(dir, number))?.into();
+            last = Some((number, file.clone()));
+            Ok(file)
         }
-        Ok(())
-    })?;
-    ends.retain(|run, _| runs.by_id.contains_key(run));
-    let read = |(run, (first, last)): (Uuid, (Vec<u8>, Vec<u8>))| {
-        record(run, &first)?;
-        Ok((run, record(run, &last)?))
     };
-    ends.into_iter().map(read).collect()
-}
-
-/// Returns the records of one run in a log.
-fn records_of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-    let mut records = Vec::new();
-    let runs = each_record(recovery, |run, body| {
-        match body.filter(|_| run == wanted) {
-            Some(body) => records.push(record(run, body)?),
-            None if run == wanted => records.clear(),
-            None => {}
-        }
-        Ok(())
+    let mut records = Vec::with_capacity(locations.len());
+    read_frames(dir, locations, &mut open, |body| {
+        records.push(record(run, body)?);
+        Ok::<_, JournalError>(())
     })?;
-    Ok((runs.by_id.contains_key(&wanted) && !records.is_empty()).then_some(records))
+    Ok(records)
 }
 
-/// Visits the records of all runs in order; returns the runs that remain. Passes `None` where a run is forgotten; its
-/// id may appear again later.
-fn each_record(
-    recovery: Recovery,
-    mut visit: impl FnMut(Uuid, Option<&[u8]>) -> Result<(), JournalError>,
-) -> Result<Runs, JournalError> {
-    let mut reading = LogReader::default();
-    for frame in recovery.frames {
-        let run = reading.by_number.get(&frame.run).copied();
-        match (run, frame.kind) {
-            (Some(run), kind::RECORD) => visit(run, Some(&frame.body))?,
-            (Some(run), kind::FORGOTTEN) => visit(run, None)?,
-            _ => {}
-        }
-        reading.add_frame(frame)?;
-    }
-    Ok(reading.runs)
+fn error_of(damage: &LogDamage) -> JournalError {
+    JournalError::Log(damage.into())
 }

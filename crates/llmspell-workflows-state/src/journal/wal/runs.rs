@@ -9,7 +9,7 @@ use super::{
     super::{Epoch, JournalError},
     index::SegmentFrames,
 };
-use crate::log::{FrameLocation, recover::RecoveredFrame};
+use crate::log::FrameLocation;
 
 /// The kinds of frames; kind 0 belongs to the log itself.
 pub(super) mod kind {
@@ -19,11 +19,21 @@ pub(super) mod kind {
     pub(in super::super) const RECORD: u8 = 2;
     /// The run is forgotten: its records are stored elsewhere.
     pub(in super::super) const FORGOTTEN: u8 = 3;
+    /// Assigns a number to a run that arrives: its records do not count yet.
+    pub(in super::super) const ARRIVING: u8 = 4;
+    /// All records of the arriving runs are there. They replace what the log contains of the same runs.
+    pub(in super::super) const ARRIVED: u8 = 5;
+    /// The run with this number will not arrive.
+    pub(in super::super) const ABANDONED: u8 = 6;
 }
 
 #[derive(Default)]
 pub(super) struct Runs {
     pub(super) by_id: HashMap<Uuid, LiveRun>,
+    /// The runs that are arriving, by number.
+    pub(super) incoming: HashMap<u32, IncomingRun>,
+    /// Why runs cannot be opened.
+    pub(super) damaged: HashMap<Uuid, String>,
     pub(super) last_number: u32,
     /// The number of frames of live runs and of tombstones in each segment.
     pub(super) needed: BTreeMap<u64, u64>,
@@ -34,47 +44,67 @@ pub(super) struct Runs {
     pub(super) current: SegmentFrames,
 }
 
-/// A frame that marks a run as forgotten. It must be kept as long as any other frame of that run.
+/// A frame that ends the use of a number. It must be kept as long as any other frame with that number.
 struct Tombstone {
     segment: u64,
-    /// The segments that still contain frames of the run.
+    /// The segments that still contain frames with the number.
     covers: Vec<u64>,
 }
 
 /// The in-memory part of a run. A log may have a hundred thousand runs.
+#[derive(Default)]
 pub(super) struct LiveRun {
     pub(super) number: u32,
+    /// The number of records.
+    pub(super) count: u32,
     pub(super) epoch: Epoch,
+    /// Whether the last record ends the run.
+    pub(super) is_closed: bool,
     /// All frames of the run, including those that only open it.
     frames: SmallVec<[FrameRef; FRAMES_INLINE]>,
+}
+
+/// A run that is arriving.
+pub(super) struct IncomingRun {
+    pub(super) run: Uuid,
+    pub(super) live: LiveRun,
+    /// The first hole in its records.
+    pub(super) hole: Option<String>,
+}
+
+/// An arrived run: its number, the number of its records, and the number that the run had in this log before, or 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ArrivedRun {
+    pub(super) number: u32,
+    pub(super) count: u32,
+    pub(super) replaced: u32,
 }
 
 /// The approximate number of frames of a waiting run; up to this many are stored without an allocation.
 const FRAMES_INLINE: usize = 4;
 
-/// The kind and location of a frame, in 12 bytes.
+/// The location of a frame and whether the frame is a record, in 12 bytes.
 #[derive(Clone, Copy)]
 struct FrameRef {
-    /// The kind in the two lowest bits, and the segment in the remaining bits.
+    /// Whether the frame is a record in the lowest bit, and the segment in the remaining bits.
     segment_and_kind: u32,
     offset: u32,
     length: u32,
 }
 
 impl FrameRef {
-    fn new(kind: u8, location: FrameLocation) -> Self {
-        let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^30 segments of less than 4 GiB");
-        debug_assert!(kind < 4, "the kind of a frame fits in two bits");
-        let segment_and_kind = small(location.segment << 2) | u32::from(kind);
+    fn new(is_record: bool, location: FrameLocation) -> Self {
+        let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^31 segments of less than 4 GiB");
+        let segment_and_kind = small(location.segment << 1) | u32::from(is_record);
         Self { segment_and_kind, offset: small(location.offset), length: location.length }
     }
 
-    fn kind(self) -> u8 {
-        (self.segment_and_kind & 3) as u8
+    fn is_record(self) -> bool {
+        self.segment_and_kind & 1 == 1
     }
 
     fn segment(self) -> u64 {
-        (self.segment_and_kind >> 2).into()
+        (self.segment_and_kind >> 1).into()
     }
 
     fn location(self) -> FrameLocation {
@@ -82,70 +112,107 @@ impl FrameRef {
     }
 }
 
-/// The runs of a log that is being read, with the numbers that its frames use for them.
-#[derive(Default)]
-pub(super) struct LogReader {
-    pub(super) runs: Runs,
-    pub(super) by_number: HashMap<u32, Uuid>,
-}
+impl LiveRun {
+    /// Returns the locations of the records.
+    pub(super) fn records(&self) -> Vec<FrameLocation> {
+        self.frames.iter().filter(|frame| frame.is_record()).map(|frame| frame.location()).collect()
+    }
 
-impl LogReader {
-    /// Adds the next frame of the log.
-    pub(super) fn add_frame(&mut self, frame: RecoveredFrame) -> Result<(), JournalError> {
-        let RecoveredFrame { location, kind, run: number, body } = frame;
-        match kind {
-            kind::OPENED => {
-                let (run, epoch) = parse_opened(&body).ok_or_else(|| unreadable(location))?;
-                self.by_number.insert(number, run);
-                self.runs.open(run, number, epoch, location);
-            }
-            kind::FORGOTTEN => {
-                let run = Uuid::from_slice(&body).map_err(|_| unreadable(location))?;
-                self.by_number.remove(&number);
-                self.runs.forget(run, location.segment);
-            }
-            // A frame whose run is not open is left over from a forgotten run.
-            _ => {
-                if let Some(run) = self.by_number.get(&number).copied() {
-                    self.runs.need(run, kind, location);
-                }
-            }
-        }
-        Ok(())
+    /// Returns the number of bytes that the frames take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.frames.iter().map(|frame| u64::from(frame.length)).sum()
+    }
+
+    fn push(&mut self, is_record: bool, location: FrameLocation, needed: &mut BTreeMap<u64, u64>) {
+        self.frames.push(FrameRef::new(is_record, location));
+        *needed.entry(location.segment).or_default() += 1;
+    }
+
+    pub(super) fn push_record(&mut self, is_closing: bool, location: FrameLocation, needed: &mut BTreeMap<u64, u64>) {
+        self.push(true, location, needed);
+        self.count += 1;
+        self.is_closed = is_closing;
     }
 }
 
 impl Runs {
     /// Returns the locations of the records of `run`.
     pub(super) fn records(&self, run: Uuid) -> Vec<FrameLocation> {
-        let Some(live) = self.by_id.get(&run) else { return Vec::new() };
-        live.frames.iter().filter(|frame| frame.kind() == kind::RECORD).map(|frame| frame.location()).collect()
+        self.by_id.get(&run).map(LiveRun::records).unwrap_or_default()
     }
 
-    pub(super) fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {
-        match self.by_id.get(&run) {
-            Some(live) if live.epoch == epoch => Ok(live.number),
+    /// Returns the run, which must be in `epoch`.
+    pub(super) fn in_epoch(&mut self, run: Uuid, epoch: Epoch) -> Result<&mut LiveRun, JournalError> {
+        match self.by_id.get_mut(&run) {
+            Some(live) if live.epoch == epoch => Ok(live),
             _ => Err(JournalError::Fenced { run }),
+        }
+    }
+
+    /// Checks that nothing of `run` is missing.
+    pub(super) fn check(&self, run: Uuid) -> Result<(), JournalError> {
+        match self.damaged.get(&run) {
+            Some(message) => Err(JournalError::Damaged { run, message: message.clone() }),
+            None => Ok(()),
         }
     }
 
     pub(super) fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
         self.last_number = self.last_number.max(number);
-        let live = self.by_id.entry(run).or_insert_with(|| LiveRun { number, epoch, frames: SmallVec::new() });
+        let live = self.by_id.entry(run).or_insert_with(|| LiveRun { number, ..LiveRun::default() });
         live.epoch = epoch;
-        self.need(run, kind::OPENED, location);
+        live.push(false, location, &mut self.needed);
     }
 
-    pub(super) fn need(&mut self, run: Uuid, kind: u8, location: FrameLocation) {
+    /// Adds a record at `location` to `run`, which is known.
+    pub(super) fn push_record(&mut self, run: Uuid, is_closing: bool, location: FrameLocation) {
         if let Some(live) = self.by_id.get_mut(&run) {
-            live.frames.push(FrameRef::new(kind, location));
-            *self.needed.entry(location.segment).or_default() += 1;
+            live.push_record(is_closing, location, &mut self.needed);
         }
+    }
+
+    /// Adds a run that begins to arrive.
+    pub(super) fn begin_arrival(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
+        self.last_number = self.last_number.max(number);
+        let mut live = LiveRun { number, epoch, ..LiveRun::default() };
+        live.push(false, location, &mut self.needed);
+        self.incoming.insert(number, IncomingRun { run, live, hole: None });
+    }
+
+    /// Adds a record at `location` to the arriving run with this number.
+    pub(super) fn push_arriving(&mut self, number: u32, is_closing: bool, location: FrameLocation) {
+        if let Some(incoming) = self.incoming.get_mut(&number) {
+            incoming.live.push_record(is_closing, location, &mut self.needed);
+        }
+    }
+
+    /// Makes the arriving run with this number live, by the frame at `location`; returns the run, and the segments that
+    /// are no longer needed, because what the run had in this log before is replaced.
+    pub(super) fn arrive(&mut self, number: u32, location: FrameLocation) -> Option<(Uuid, Vec<u64>)> {
+        let IncomingRun { run, mut live, hole } = self.incoming.remove(&number)?;
+        live.push(false, location, &mut self.needed);
+        let former = self.by_id.insert(run, live);
+        match hole {
+            Some(hole) => self.damaged.insert(run, hole),
+            None => self.damaged.remove(&run),
+        };
+        Some((run, former.map(|former| self.bury(former, location.segment)).unwrap_or_default()))
+    }
+
+    /// Drops the arriving run with this number by the frame at `location`; returns the segments that are no longer needed.
+    pub(super) fn abandon(&mut self, number: u32, location: FrameLocation) -> Vec<u64> {
+        let incoming = self.incoming.remove(&number);
+        incoming.map(|incoming| self.bury(incoming.live, location.segment)).unwrap_or_default()
     }
 
     /// Removes a run, whose tombstone is in `segment`; returns the segments that are no longer needed.
     pub(super) fn forget(&mut self, run: Uuid, segment: u64) -> Vec<u64> {
-        let Some(live) = self.by_id.remove(&run) else { return Vec::new() };
+        self.damaged.remove(&run);
+        self.by_id.remove(&run).map(|live| self.bury(live, segment)).unwrap_or_default()
+    }
+
+    /// Releases the frames of a run; `segment` contains the frame that ends the use of the run's number.
+    fn bury(&mut self, live: LiveRun, segment: u64) -> Vec<u64> {
         let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment()).collect();
         covers.dedup();
         // Frames in the same segment as the tombstone are removed together with it.
@@ -188,7 +255,18 @@ pub(super) fn parse_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
     Some((Uuid::from_slice(body.get(..16)?).ok()?, Epoch(epoch)))
 }
 
-fn unreadable(location: FrameLocation) -> JournalError {
-    let message = format!("the frame at {} of segment {} cannot be read", location.offset, location.segment);
-    JournalError::Damaged { run: Uuid::nil(), message }
+/// The number of bytes of an arrived run in a frame.
+const ARRIVED_LENGTH: usize = 12;
+
+pub(super) fn arrived_body(arrived: &[ArrivedRun]) -> Vec<u8> {
+    let numbers = arrived.iter().flat_map(|run| [run.number, run.count, run.replaced]);
+    numbers.flat_map(u32::to_le_bytes).collect()
+}
+
+pub(super) fn parse_arrived(body: &[u8]) -> Option<Vec<ArrivedRun>> {
+    let number = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let parts = body.chunks(ARRIVED_LENGTH);
+    parts
+        .map(|part| Some(ArrivedRun { number: number(part, 0)?, count: number(part, 4)?, replaced: number(part, 8)? }))
+        .collect()
 }

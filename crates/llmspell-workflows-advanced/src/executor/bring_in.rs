@@ -1,0 +1,189 @@
+//! Brings runs into a journal of this process: from another journal, from the archive, or changed in place.
+//!
+//! Whoever moves a run claims it first, together with its sub-workflows, and reads it where it is, which nobody else can
+//! change meanwhile. Then the runs arrive in their new journal all at once: until they have, they are where they were.
+//! Only then are they removed from their former journals. A process that dies in between leaves an outdated copy there;
+//! its epoch is earlier, so it does not count, and the next one that resumes the run removes it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use llmspell_workflows_state::{Arrival, Epoch, Record};
+use tokio::sync::MutexGuard;
+use uuid::Uuid;
+
+use super::Inner;
+use crate::{
+    ExecutorError, KnownRun,
+    home::{Claim, Contact, JournalId, Lease, RunLocation},
+};
+
+/// Runs that are being brought in.
+pub(super) struct Bringing<'e> {
+    inner: &'e Arc<Inner>,
+    _claim: Claim,
+    /// Keeps the runs out of the archive.
+    _archiving: MutexGuard<'e, ()>,
+    /// The journals that contain the runs and that this process has not leased otherwise.
+    sources: BTreeMap<JournalId, Lease>,
+    /// Where each run was read.
+    read: BTreeMap<Uuid, Origin>,
+    arrivals: Vec<Arrival>,
+}
+
+/// Where a run was read: its epoch there, and the journal, or `None` for the archive.
+#[derive(Clone)]
+struct Origin {
+    epoch: Epoch,
+    journal: Option<JournalId>,
+    copies: Vec<JournalId>,
+}
+
+impl Inner {
+    /// Claims `run` and its sub-workflows in order to bring them in.
+    pub(super) async fn bring_in(self: &Arc<Self>, run: Uuid) -> Result<Bringing<'_>, ExecutorError> {
+        let claim = self.home.claim(run).await?;
+        Ok(Bringing {
+            inner: self,
+            _claim: claim,
+            _archiving: self.archiving.lock().await,
+            sources: BTreeMap::new(),
+            read: BTreeMap::new(),
+            arrivals: Vec::new(),
+        })
+    }
+}
+
+impl Bringing<'_> {
+    /// Returns the run as it is now that it is claimed; until this is dropped, nobody else changes it.
+    pub(super) async fn look_again(&self, run: Uuid) -> Result<KnownRun, ExecutorError> {
+        self.inner.home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
+    }
+
+    /// Reads the records of a run. Its journal, if it is in one, is leased until the run has been brought in.
+    pub(super) async fn records(&mut self, known: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
+        let run = known.id();
+        if self.inner.registry.is_owned(run) {
+            return Err(ExecutorError::Driven { run });
+        }
+        let mut known = known.clone();
+        // The run may be archived while its journal is leased; it cannot come back, because it is claimed.
+        while let RunLocation::Journal(journal) = &known.location {
+            let lease = self.source(run, journal).await?;
+            if lease.journal.runs().contains(&run) {
+                let opened = lease.journal.open(run).await?;
+                let origin = Origin { epoch: opened.epoch, journal: Some(lease.id), copies: known.copies.clone() };
+                self.read.insert(run, origin);
+                return Ok(opened.records);
+            }
+            known = self.look_again(run).await?;
+        }
+        self.read.insert(run, Origin { epoch: Epoch::default(), journal: None, copies: Vec::new() });
+        self.inner.home.records(&known).await
+    }
+
+    /// Adds a run with the records that it will have.
+    pub(super) fn add(&mut self, run: Uuid, records: Vec<Record>) {
+        let after = self.read.get(&run).map_or(Epoch::default(), |origin| origin.epoch);
+        self.arrivals.push(Arrival { run, after, records });
+    }
+
+    /// Brings the added runs in; returns the lease on the journal in which they are now.
+    pub(super) async fn finish(self) -> Result<Lease, ExecutorError> {
+        let Self { inner, sources, read, arrivals, .. } = &self;
+        let target = self.target().await?;
+        let runs: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.run).collect();
+        if let Some(ended) = inner.registry.runs().ended.get_mut(&target.id) {
+            ended.runs.retain(|run| !runs.contains(run));
+        }
+        target.journal.arrive(arrivals.clone()).await?;
+        for run in &runs {
+            let Some(Origin { epoch, journal, copies }) = read.get(run).cloned() else { continue };
+            if let Some(source) = journal.filter(|journal| *journal != target.id).and_then(|id| sources.get(&id)) {
+                source.journal.forget(&[(*run, epoch)]).await?;
+            }
+            inner.drop_copies(*run, &copies).await?;
+        }
+        Ok(target)
+    }
+
+    /// Returns the journal that the runs come into: the one in which they all are, if this process has leased it, or the
+    /// journal for new runs.
+    async fn target(&self) -> Result<Lease, ExecutorError> {
+        let mut from = self.arrivals.iter().map(|arrival| self.read.get(&arrival.run)?.journal.as_ref());
+        if let Some(first) = from.next().flatten()
+            && from.all(|journal| journal == Some(first))
+            && let Some(lease) = self.inner.leased_journal(first).await
+        {
+            return Ok(lease);
+        }
+        self.inner.own_lease().await
+    }
+
+    /// Returns the lease on `journal`, which contains `run`.
+    async fn source(&mut self, run: Uuid, journal: &JournalId) -> Result<Lease, ExecutorError> {
+        if let Some(lease) = self.inner.leased_journal(journal).await {
+            return Ok(lease);
+        }
+        if let Some(lease) = self.sources.get(journal) {
+            return Ok(lease.clone());
+        }
+        let leased = self.inner.home.lease(journal, Contact::None).await;
+        let lease = leased.map_err(|error| error.held_by(run))?;
+        self.sources.insert(journal.clone(), lease.clone());
+        Ok(lease)
+    }
+}
+
+impl Inner {
+    /// Removes outdated copies of a run from other journals.
+    pub(super) async fn drop_copies(self: &Arc<Self>, run: Uuid, copies: &[JournalId]) -> Result<(), ExecutorError> {
+        for journal in copies {
+            let lease = match self.leased_journal(journal).await {
+                Some(lease) => lease,
+                None => self.home.lease(journal, Contact::None).await.map_err(|error| error.held_by(run))?,
+            };
+            let epoch = lease.journal.open(run).await?.epoch;
+            lease.journal.forget(&[(run, epoch)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves `known` and its sub-workflows to the journal for new runs if their journal contains other runs to resume;
+    /// these stay free for other processes. Returns the lease on the journal in which the runs are then.
+    pub(super) async fn lease_run(
+        self: &Arc<Self>,
+        known: &KnownRun,
+        journal: &JournalId,
+    ) -> Result<Lease, ExecutorError> {
+        if self.leased_journal(journal).await.is_some() {
+            return self.lease_of(known.id(), journal).await;
+        }
+        let summaries = self.home.summaries(journal).await?;
+        let family = family_of(known.id(), &summaries.runs);
+        let is_stranger =
+            |run: &&crate::home::LiveRunSummary| !run.summary.status.has_ended() && !family.contains(&run.summary.id);
+        if summaries.runs.iter().find(is_stranger).is_none() && summaries.damaged.is_empty() {
+            return self.lease_of(known.id(), journal).await;
+        }
+        let mut bringing = self.bring_in(known.id()).await?;
+        for run in family {
+            let here = KnownRun { location: RunLocation::Journal(journal.clone()), ..bringing.look_again(run).await? };
+            let records = bringing.records(&here).await?;
+            bringing.add(run, records);
+        }
+        bringing.finish().await
+    }
+}
+
+/// Returns `run` and its sub-workflows among `runs`, parents first.
+fn family_of(run: Uuid, runs: &[crate::home::LiveRunSummary]) -> Vec<Uuid> {
+    let mut family = vec![run];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        let children = runs.iter().filter(|run| run.summary.parent == Some(parent)).map(|run| run.summary.id);
+        let children: Vec<Uuid> = children.filter(|child| !family.contains(child)).collect();
+        family.extend(children);
+        at += 1;
+    }
+    family
+}

@@ -1,0 +1,80 @@
+//! The contents of journals, for lists of runs.
+
+use llmspell_workflows_state::{Epoch, JournalContents, JournalError, store::RunSummary};
+use uuid::Uuid;
+
+use super::{Holder, KnownRun};
+use crate::ExecutorError;
+
+/// Summaries of the runs in a journal.
+#[derive(Debug, Default)]
+pub struct JournalSummaries {
+    /// The runs, without those that are damaged.
+    pub runs: Vec<LiveRunSummary>,
+    /// The runs whose records cannot be used.
+    pub damaged: Vec<DamagedRun>,
+    /// What is wrong with the journal apart from these runs.
+    pub damage: Vec<JournalError>,
+}
+
+/// The summary of a run in a journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveRunSummary {
+    /// The summary.
+    pub summary: RunSummary,
+    /// The epoch of the latest owner. If several journals contain the run, the one with the latest epoch counts.
+    pub epoch: Epoch,
+}
+
+/// A run whose records cannot be used.
+#[derive(Debug)]
+pub struct DamagedRun {
+    /// The run.
+    pub run: Uuid,
+    /// Why its records cannot be used.
+    pub error: JournalError,
+}
+
+impl JournalSummaries {
+    /// Summarizes the runs in `contents`; `holder` is the holder of the journal.
+    ///
+    /// Runs without a start record are left out: their start was never acknowledged.
+    #[must_use]
+    pub fn of(contents: JournalContents, holder: Option<&Holder>) -> Self {
+        let owner = holder.map(|holder| holder.0.as_str());
+        let mut summaries = Self { damage: contents.damage, ..Self::default() };
+        for run in contents.runs {
+            match run.records {
+                Ok(records) => {
+                    let summary = RunSummary::of(run.run, &records, owner);
+                    summaries.runs.extend(summary.map(|summary| LiveRunSummary { summary, epoch: run.epoch }));
+                }
+                Err(error) => summaries.damaged.push(DamagedRun { run: run.run, error }),
+            }
+        }
+        summaries
+    }
+
+    /// Returns the ids of the ended runs.
+    pub(super) fn ended(&self) -> Vec<Uuid> {
+        let ended = self.runs.iter().filter(|run| run.summary.status.has_ended());
+        ended.map(|run| run.summary.id).collect()
+    }
+
+    /// Returns whether the journal contains a run that has not ended, or anything that cannot be read.
+    pub(super) fn has_live(&self) -> bool {
+        let is_live = |run: &LiveRunSummary| !run.summary.status.has_ended();
+        self.runs.iter().any(is_live) || !self.damaged.is_empty() || !self.damage.is_empty()
+    }
+}
+
+/// Runs of a home, and what is damaged in its journals.
+#[derive(Debug, Default)]
+pub struct RunListing {
+    /// The runs, newest first.
+    pub runs: Vec<KnownRun>,
+    /// Runs that cannot be listed, because their records cannot be used.
+    pub damaged: Vec<DamagedRun>,
+    /// Damage of journals, and journals that cannot be read. Other runs are not affected.
+    pub damage: Vec<ExecutorError>,
+}

@@ -1,0 +1,90 @@
+//! Reads one run of a log while another process may be writing to it.
+
+use std::path::Path;
+
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use super::{
+    index::{self, IndexEntry},
+    read::{log_run, read_records},
+    reader::{LogReader, needed_body},
+};
+use crate::{
+    disk::{Disk, DiskFile},
+    journal::{JournalError, JournaledRun},
+    log::{
+        FrameLocation,
+        frame::{self, ParsedFrame},
+        recover,
+        scan::{Depth, RecoveredFrame, ScanError, ScannedSegment},
+    },
+};
+
+/// The maximum number of bytes of an indexed frame that are read to follow the log.
+const HEAD_MAX: u32 = 64 << 10;
+
+/// The frames of a segment.
+enum SegmentFrames {
+    /// The frames of the run, as listed in the segment's index.
+    Indexed(Vec<RecoveredFrame>),
+    /// The whole segment.
+    Whole(ScannedSegment),
+}
+
+/// Returns `run` if it is in the log in `dir`. Full segments are read through their indexes, so only frames of this run
+/// are read.
+pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
+    let segments = recover::segments(disk, dir, |number, path| frames_of(disk, dir, number, path, run))?;
+    let marks = segments.values().filter_map(|segment| match segment {
+        SegmentFrames::Whole(scanned) => Some(&scanned.marks),
+        SegmentFrames::Indexed(_) => None,
+    });
+    let freed: Vec<u64> = recover::freed_in(marks.flatten());
+    let mut reader = LogReader::default();
+    for (number, segment) in segments {
+        let frames = match segment {
+            _ if freed.contains(&number) => continue,
+            SegmentFrames::Indexed(frames) => frames,
+            SegmentFrames::Whole(scanned) => scanned.frames,
+        };
+        for frame in frames {
+            // A frame that cannot be read is reported by whoever reads the whole log.
+            let _ = reader.add_frame(&frame);
+        }
+    }
+    let (runs, _) = reader.finish();
+    let Some(live) = runs.by_id.get(&run) else { return Ok(None) };
+    let found = log_run(&runs, run, live, |run, live| read_records(disk, dir, run, &live.records()));
+    Ok(Some(found).filter(|found| !matches!(&found.records, Ok(records) if records.is_empty())))
+}
+
+/// Reads the frames of `run` in the segment at `path`, or the whole segment if its index cannot be used.
+fn frames_of(disk: &dyn Disk, dir: &Path, number: u64, path: &Path, run: Uuid) -> Result<SegmentFrames, ScanError> {
+    let file = disk.open_to_read(path)?;
+    let entries = index::read(disk, dir, number, run);
+    let frames = entries.and_then(|entries| entries.into_iter().map(|entry| indexed(&*file, number, entry)).collect());
+    match frames {
+        Some(frames) => Ok(SegmentFrames::Indexed(frames)),
+        None => ScannedSegment::read(disk, path, number, Depth::Heads, needed_body).map(SegmentFrames::Whole),
+    }
+}
+
+/// Reads the frame of an index entry; returns `None` if it is not the frame that the entry describes.
+fn indexed(file: &dyn DiskFile, segment: u64, entry: IndexEntry) -> Option<RecoveredFrame> {
+    let length = usize::try_from(entry.length.min(HEAD_MAX)).ok()?;
+    let bytes = file.read_at(entry.offset.into(), length).ok()?;
+    match frame::read_head(&bytes) {
+        ParsedFrame::Frame(found, _) if (found.kind, found.run) == (entry.kind, entry.number) => {
+            let kept = needed_body(found.kind).min(found.body.len());
+            Some(RecoveredFrame {
+                location: FrameLocation { segment, offset: entry.offset.into(), length: entry.length },
+                kind: found.kind,
+                run: found.run,
+                record: found.record,
+                body: SmallVec::from_slice(&found.body[..kept]),
+            })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Follows the frames of a log that is being read, and finds the runs that lost some.
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use super::runs::{ArrivedRun, Runs, kind, parse_arrived, parse_opened};
+use crate::log::{FrameLocation, LogDamage, LogItem, Recovery, scan::RecoveredFrame};
+
+/// How a record that ends its run begins.
+const CLOSED: &[u8] = b"{\"closed\"";
+
+/// Returns how much of the body of a frame of this kind is needed to follow the log.
+pub(super) fn needed_body(kind: u8) -> usize {
+    if kind == kind::RECORD { CLOSED.len() } else { usize::MAX }
+}
+
+/// Returns whether the record whose body begins with `body` ends its run.
+pub(super) fn is_closing(body: &[u8]) -> bool {
+    body.starts_with(CLOSED)
+}
+
+/// The runs of a log that is being read, with the numbers that its frames use for them.
+#[derive(Default)]
+pub(super) struct LogReader {
+    runs: Runs,
+    by_number: HashMap<u32, Uuid>,
+    /// Runs that may have lost their last records, with the message about the gap.
+    suspects: HashMap<Uuid, String>,
+    /// The number of records whose run was not opened, by the number of the run.
+    orphans: BTreeMap<u32, u64>,
+}
+
+/// The runs of a log that was read, and what is wrong with it apart from them.
+pub(super) struct ReadLog {
+    pub(super) runs: Runs,
+    pub(super) damage: Vec<LogDamage>,
+}
+
+impl LogReader {
+    /// Follows all frames of a log; calls `see` with each.
+    pub(super) fn read(
+        recovery: &mut Recovery,
+        dir: &std::path::Path,
+        mut see: impl FnMut(&RecoveredFrame),
+    ) -> ReadLog {
+        let mut reader = Self::default();
+        for item in std::mem::take(&mut recovery.items) {
+            match item {
+                LogItem::Frame(frame) => {
+                    see(&frame);
+                    if let Err(message) = reader.add_frame(&frame) {
+                        let path = crate::log::segment::path(dir, frame.location.segment);
+                        recovery.damage.push(LogDamage { path, message });
+                    }
+                }
+                LogItem::Gap(at) => reader.add_gap(&recovery.damage[at].to_string()),
+            }
+        }
+        let (runs, orphans) = reader.finish();
+        let mut damage = std::mem::take(&mut recovery.damage);
+        if orphans > 0 {
+            let message = format!("{orphans} records belong to runs whose first records are missing");
+            damage.push(LogDamage { path: dir.to_owned(), message });
+        }
+        ReadLog { runs, damage }
+    }
+
+    /// Adds the next frame of the log.
+    ///
+    /// # Errors
+    /// Returns a message if the frame cannot be read.
+    pub(super) fn add_frame(&mut self, frame: &RecoveredFrame) -> Result<(), String> {
+        let RecoveredFrame { location, kind, run: number, record, body } = frame;
+        let unreadable = || format!("the frame at {} cannot be read", location.offset);
+        match *kind {
+            kind::OPENED => {
+                let (run, epoch) = parse_opened(body).ok_or_else(unreadable)?;
+                let is_new = !self.runs.by_id.contains_key(&run);
+                self.by_number.insert(*number, run);
+                self.runs.open(run, *number, epoch, *location);
+                if is_new && epoch.0 > 1 {
+                    self.runs.damaged.insert(run, "its first records are missing".to_owned());
+                }
+            }
+            kind::RECORD => self.add_record(*number, *record, is_closing(body), *location),
+            kind::FORGOTTEN => {
+                let run = Uuid::from_slice(body).map_err(|_| unreadable())?;
+                self.end_number(*number);
+                self.suspects.remove(&run);
+                self.runs.forget(run, location.segment);
+            }
+            kind::ARRIVING => {
+                let (run, epoch) = parse_opened(body).ok_or_else(unreadable)?;
+                self.runs.begin_arrival(run, *number, epoch, *location);
+            }
+            kind::ARRIVED => {
+                for arrived in parse_arrived(body).ok_or_else(unreadable)? {
+                    self.arrive(arrived, *location)?;
+                }
+            }
+            kind::ABANDONED => {
+                self.end_number(*number);
+                self.runs.abandon(*number, *location);
+            }
+            other => return Err(format!("the frame at {} is of the unknown kind {other}", location.offset)),
+        }
+        Ok(())
+    }
+
+    fn add_record(&mut self, number: u32, record: u32, is_closing: bool, location: FrameLocation) {
+        if let Some(run) = self.by_number.get(&number).copied() {
+            let expected = self.runs.by_id.get(&run).map_or(0, |live| live.count);
+            if let Some(hole) = hole(expected, record) {
+                self.runs.damaged.entry(run).or_insert(hole);
+            }
+            self.suspects.remove(&run);
+            self.runs.push_record(run, is_closing, location);
+        } else if let Some(incoming) = self.runs.incoming.get_mut(&number) {
+            let hole = hole(incoming.live.count, record);
+            incoming.hole = incoming.hole.take().or(hole);
+            self.runs.push_arriving(number, is_closing, location);
+        } else {
+            *self.orphans.entry(number).or_default() += 1;
+        }
+    }
+
+    fn arrive(&mut self, arrived: ArrivedRun, location: FrameLocation) -> Result<(), String> {
+        let ArrivedRun { number, count, replaced } = arrived;
+        if replaced > 0 {
+            self.end_number(replaced);
+        }
+        let Some(incoming) = self.runs.incoming.get_mut(&number) else {
+            self.orphans.remove(&number);
+            return Err(format!("the run that arrived with the frame at {} is missing", location.offset));
+        };
+        if incoming.live.count != count {
+            let hole = format!("{} of its {count} records are there", incoming.live.count);
+            incoming.hole.get_or_insert(hole);
+        }
+        if let Some((run, _)) = self.runs.arrive(number, location) {
+            self.by_number.insert(number, run);
+            self.suspects.remove(&run);
+        }
+        Ok(())
+    }
+
+    /// Notes that nothing after this frame uses the number for the same run.
+    fn end_number(&mut self, number: u32) {
+        self.by_number.remove(&number);
+        self.orphans.remove(&number);
+    }
+
+    /// Notes that frames may be missing here: a run has lost none only if its next record follows.
+    fn add_gap(&mut self, message: &str) {
+        for run in self.runs.by_id.keys() {
+            self.suspects.entry(*run).or_insert_with(|| format!("its last records may be missing: {message}"));
+        }
+    }
+
+    /// Returns the runs, and the number of records without a run.
+    pub(super) fn finish(self) -> (Runs, u64) {
+        let Self { mut runs, suspects, orphans, .. } = self;
+        for (run, message) in suspects {
+            runs.damaged.entry(run).or_insert(message);
+        }
+        (runs, orphans.values().sum())
+    }
+}
+
+fn hole(expected: u32, found: u32) -> Option<String> {
+    match found {
+        _ if found == expected => None,
+        _ if found < expected => Some(format!("record {found} follows record {}", expected - 1)),
+        _ => Some(format!("record {expected} is missing")),
+    }
+}

@@ -1,0 +1,265 @@
+//! Reads one segment frame by frame, without the bulk of long frames.
+
+use std::{io, path::Path};
+
+use smallvec::SmallVec;
+
+use super::{
+    FrameLocation, LogError, MARK,
+    frame::{self, Header, ParsedFrame},
+    parse_mark, segment,
+};
+use crate::disk::{Disk, DiskFile};
+
+/// The number of bytes that are read at once.
+const WINDOW: usize = 64 << 10;
+
+/// How much of a segment is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Everything, including the zeros after the last frame and each bulk that was not synced.
+    Full,
+    /// Each frame without its bulk, up to the first place where no frame was written.
+    Heads,
+}
+
+/// A frame that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct RecoveredFrame {
+    pub(crate) location: FrameLocation,
+    pub(crate) kind: u8,
+    pub(crate) run: u32,
+    pub(crate) record: u32,
+    /// The body, or its beginning.
+    pub(crate) body: SmallVec<[u8; 24]>,
+}
+
+/// What a reader keeps of the bodies: the maximum number of bytes, by the kind of the frame.
+pub(crate) type KeepBody = fn(u8) -> usize;
+
+/// A mark: the number of a segment, and the offset up to which it has been synced.
+pub(crate) type Mark = (u64, u64);
+
+/// A segment that was read.
+#[derive(Debug, Default)]
+pub(crate) struct ScannedSegment {
+    pub(crate) has_header: bool,
+    /// The length of the segment according to its header, if the file is shorter.
+    pub(crate) truncated_from: Option<u64>,
+    /// The length of the file in bytes.
+    pub(crate) length: u64,
+    pub(crate) frames: Vec<RecoveredFrame>,
+    /// The offset at which the intact frames end.
+    pub(crate) end: u64,
+    /// The marks before `end`, in order.
+    pub(crate) marks: Vec<Mark>,
+    /// The marks after `end`, which show whether the frame at `end` had been synced.
+    pub(crate) later_marks: Vec<Mark>,
+}
+
+impl ScannedSegment {
+    /// Reads the segment `number` at `path`.
+    pub(crate) fn read(
+        disk: &dyn Disk,
+        path: &Path,
+        number: u64,
+        depth: Depth,
+        keep: KeepBody,
+    ) -> Result<Self, ScanError> {
+        let file = disk.open_to_read(path)?;
+        let mut window = Window { length: file.length()?, file, start: 0, bytes: Vec::new() };
+        let mut scanned = Self { length: window.length, ..Self::default() };
+        let Some(length) = segment::length(number, window.at(0, segment::HEADER as usize)?) else {
+            // No part of the segment was ever synced, unless a mark says something else.
+            if depth == Depth::Full {
+                scanned.later_marks = marks_in(&window.rest(0)?);
+            }
+            return Ok(scanned);
+        };
+        scanned.has_header = true;
+        scanned.truncated_from = (length > window.length).then_some(length);
+        scanned.end = segment::HEADER;
+        let broken_at = scanned.read_frames(&mut window, path, number, keep)?;
+        if depth == Depth::Full || broken_at == Ending::Broken {
+            scanned.later_marks = marks_in(&window.rest(scanned.end)?);
+        }
+        scanned.check_bulk(&window, number)?;
+        Ok(scanned)
+    }
+
+    fn read_frames(
+        &mut self,
+        window: &mut Window,
+        path: &Path,
+        number: u64,
+        keep: KeepBody,
+    ) -> Result<Ending, ScanError> {
+        let file_length = window.length;
+        loop {
+            let at = self.end;
+            let header = Header::read(window.at(at, frame::HEAD)?);
+            let wanted = header.map_or(WINDOW, |header| header.head);
+            match frame::read_head(window.at(at, wanted)?) {
+                ParsedFrame::Frame(frame, length) => {
+                    let next = at + length as u64;
+                    if next > file_length {
+                        return Ok(Ending::Broken);
+                    }
+                    if frame.kind == MARK {
+                        self.marks.extend(parse_mark(frame.body));
+                    } else {
+                        let length = u32::try_from(length).unwrap_or(u32::MAX);
+                        let kept = keep(frame.kind).min(frame.body.len());
+                        self.frames.push(RecoveredFrame {
+                            location: FrameLocation { segment: number, offset: at, length },
+                            kind: frame.kind,
+                            run: frame.run,
+                            record: frame.record,
+                            body: SmallVec::from_slice(&frame.body[..kept]),
+                        });
+                    }
+                    self.end = next;
+                }
+                ParsedFrame::OtherVersion(found) => return Err(other_version(path, found).into()),
+                ParsedFrame::End => return Ok(Ending::Unwritten),
+                ParsedFrame::Broken => return Ok(Ending::Broken),
+            }
+        }
+    }
+
+    /// Ends the segment before the first frame that was not synced and whose bulk is not intact.
+    fn check_bulk(&mut self, window: &Window, number: u64) -> io::Result<()> {
+        let marks = self.marks.iter().chain(&self.later_marks);
+        let synced = marks.filter(|(about, _)| *about == number).map(|(_, synced)| *synced).max().unwrap_or(0);
+        let first = self.frames.partition_point(|frame| frame.location.offset < synced);
+        for at in first..self.frames.len() {
+            let FrameLocation { offset, length, .. } = self.frames[at].location;
+            let bytes = window.file.read_at(offset, length as usize)?;
+            if !matches!(frame::read(&bytes), ParsedFrame::Frame(..)) {
+                self.frames.truncate(at);
+                self.end = offset;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the intact frames among `bytes`, which lie at `begin` in the segment `number` and which something else
+/// interrupts.
+pub(crate) fn salvage(number: u64, begin: u64, bytes: &[u8], keep: KeepBody) -> Vec<RecoveredFrame> {
+    let mut found = Vec::new();
+    each_intact(bytes, |at, length, frame| {
+        if frame.kind != MARK {
+            let kept = keep(frame.kind).min(frame.body.len());
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            found.push(RecoveredFrame {
+                location: FrameLocation { segment: number, offset: begin + at as u64, length },
+                kind: frame.kind,
+                run: frame.run,
+                record: frame.record,
+                body: SmallVec::from_slice(&frame.body[..kept]),
+            });
+        }
+    });
+    found
+}
+
+fn marks_in(bytes: &[u8]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    each_intact(bytes, |_, _, frame| {
+        if frame.kind == MARK {
+            marks.extend(parse_mark(frame.body));
+        }
+    });
+    marks
+}
+
+/// Visits the intact frames among `bytes`, with their offsets and lengths.
+fn each_intact(bytes: &[u8], mut visit: impl FnMut(usize, usize, frame::Frame<'_>)) {
+    let mut at = 0;
+    // A frame can begin at any byte, but the first byte of its length is not zero if the length is between 1 and 255.
+    while at + frame::HEAD <= bytes.len() {
+        match frame::read(&bytes[at..]) {
+            ParsedFrame::Frame(frame, length) => {
+                visit(at, length, frame);
+                at += length;
+            }
+            ParsedFrame::End => {
+                let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
+                // A length begins with a nonzero byte, unless it is a multiple of 256.
+                at += zeros.saturating_sub(3).max(1);
+            }
+            ParsedFrame::Broken | ParsedFrame::OtherVersion(_) => at += 1,
+        }
+    }
+}
+
+fn other_version(path: &Path, found: u8) -> LogError {
+    if found < frame::VERSION {
+        return LogError::Older { path: path.to_owned(), found };
+    }
+    let message = format!("it has version {found}, but this program reads version {}", frame::VERSION);
+    LogError::Newer { path: path.to_owned(), message }
+}
+
+/// Why the intact frames of a segment end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Unwritten,
+    Broken,
+}
+
+/// Why a segment could not be read.
+#[derive(Debug)]
+pub(crate) enum ScanError {
+    Io(io::Error),
+    Log(LogError),
+}
+
+impl From<io::Error> for ScanError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<LogError> for ScanError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// A part of a file that has been read.
+struct Window {
+    file: Box<dyn DiskFile>,
+    /// The length of the file.
+    length: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// Returns at least `wanted` bytes at `offset`, or what there is up to the end of the file.
+    fn at(&mut self, offset: u64, wanted: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(left);
+        let has = |window: &Self| {
+            let skip = usize::try_from(offset.checked_sub(window.start)?).ok()?;
+            (window.bytes.len() >= skip + wanted).then_some(skip)
+        };
+        let skip = match has(self) {
+            Some(skip) => skip,
+            None => {
+                (self.start, self.bytes) = (offset, self.file.read_at(offset, wanted.max(WINDOW).min(left))?);
+                0
+            }
+        };
+        Ok(&self.bytes[skip..])
+    }
+
+    /// Returns everything from `offset`.
+    fn rest(&self, offset: u64) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).map_err(io::Error::other)?;
+        self.file.read_at(offset, left)
+    }
+}

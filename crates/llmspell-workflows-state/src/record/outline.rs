@@ -1,0 +1,205 @@
+//! The outline of a record: the record without the values that only the run itself needs.
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{
+    StepError,
+    engine::{Attempt, Compensable, Decision, Failure, Output, Received, Signal},
+};
+use serde_json::Value;
+
+use super::{End, FormatError, Migrated, Record, Redefined, Rewound, Started, StoredValue};
+
+/// A record that takes more bytes than this has an outline.
+const LONG_FROM: usize = 4 << 10;
+
+/// A record as bytes: the record itself, or its outline together with the record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EncodedRecord {
+    /// The record, or its outline if the record is long.
+    pub(crate) body: Vec<u8>,
+    /// The record if it is long; otherwise empty.
+    pub(crate) bulk: Vec<u8>,
+}
+
+impl Record {
+    /// Returns the record as bytes; a long record also has an outline, which readers can read without the record.
+    ///
+    /// # Errors
+    /// Returns an error if a value in the record cannot be encoded as JSON.
+    pub(crate) fn encode_with_outline(&self) -> Result<EncodedRecord, FormatError> {
+        let whole = self.encode()?;
+        if whole.len() <= LONG_FROM {
+            return Ok(EncodedRecord { body: whole, bulk: Vec::new() });
+        }
+        let outline = self.outline().encode()?;
+        // An outline that leaves out little would only take room.
+        if outline.len() * 2 > whole.len() {
+            return Ok(EncodedRecord { body: whole, bulk: Vec::new() });
+        }
+        Ok(EncodedRecord { body: outline, bulk: whole })
+    }
+
+    /// Returns the record without inputs, outputs, state changes and details of errors.
+    ///
+    /// The status of a run can be read from the outlines of its records, but the run cannot be resumed from them.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        match self {
+            Self::Started(started) => Self::Started(Box::new(Started {
+                format: started.format,
+                at: started.at,
+                workflow: started.workflow.clone(),
+                version: started.version.clone(),
+                definition: started.definition.clone(),
+                input: Value::Null,
+                starting_step: started.starting_step.clone(),
+                environment: started.environment.clone(),
+                parent: started.parent.clone(),
+                origin: started.origin.clone(),
+                labels: started.labels.clone(),
+                ..Started::default()
+            })),
+            Self::Stuck { path, error, time_us } => {
+                Self::Stuck { path: path.clone(), error: Box::new(short(error)), time_us: *time_us }
+            }
+            Self::Decided { path, decision, time_us } => {
+                Self::Decided { path: path.clone(), decision: outline_of(decision), time_us: *time_us }
+            }
+            Self::Ended { path, end, time_us } => {
+                Self::Ended { path: path.clone(), end: end.outline(), time_us: *time_us }
+            }
+            Self::Closed { end, time_us, compensated } => {
+                Self::Closed { end: end.outline(), time_us: *time_us, compensated: *compensated }
+            }
+            Self::Rewound(rewound) => Self::Rewound(Box::new(Rewound {
+                time_us: rewound.time_us,
+                reopened: rewound.reopened.clone(),
+                undecided: rewound.undecided.clone(),
+                reentered: rewound.reentered.clone(),
+                inputs: std::collections::BTreeMap::new(),
+            })),
+            Self::Redefined(redefined) => {
+                let migrated = redefined.migrated.as_ref();
+                let migrated =
+                    migrated.map(|migrated| Migrated { undecided: migrated.undecided.clone(), ..Migrated::default() });
+                Self::Redefined(Box::new(Redefined {
+                    time_us: redefined.time_us,
+                    definition: redefined.definition.clone(),
+                    version: redefined.version.clone(),
+                    migrated,
+                }))
+            }
+            Self::Began { .. }
+            | Self::Stopped { .. }
+            | Self::Warned { .. }
+            | Self::Asked { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. } => self.clone(),
+        }
+    }
+}
+
+impl End {
+    fn outline(&self) -> Self {
+        match self {
+            Self::Completed { .. } => {
+                Self::Completed { output: StoredValue::Value(Arc::default()), changes: Vec::new() }
+            }
+            Self::Failed(failure) => {
+                Self::Failed(Failure { error: Box::new(short(&failure.error)), handled: failure.handled })
+            }
+            Self::Skipped(_) | Self::Cancelled(_) => self.clone(),
+        }
+    }
+}
+
+/// Returns the error without its details and causes.
+fn short(error: &StepError) -> StepError {
+    StepError {
+        class: error.class,
+        code: error.code.clone(),
+        message: error.message.clone(),
+        path: error.path.clone(),
+        attempt: error.attempt,
+        retryable: error.retryable,
+        cause: None,
+        details: None,
+    }
+}
+
+/// Returns the choice without the values that do not affect the status of a run.
+fn outline_of(decision: &Decision) -> Decision {
+    match decision {
+        Decision::Items(_) => Decision::Items(Arc::default()),
+        Decision::Attempt(number, Attempt::Failed { error, wake_at }) => {
+            Decision::Attempt(*number, Attempt::Failed { error: Box::new(short(error)), wake_at: *wake_at })
+        }
+        Decision::Received(number, Received::Signal(signal)) => {
+            let signal = Signal { number: signal.number, name: signal.name.clone(), data: Value::Null };
+            Decision::Received(*number, Received::Signal(Arc::new(signal)))
+        }
+        Decision::Compensable(Compensable::With(_)) => Decision::Compensable(Compensable::With(Arc::default())),
+        Decision::Resolved(number, _) => Decision::Resolved(*number, Value::Null),
+        Decision::HookAnswer(point, number, _) => Decision::HookAnswer(point.clone(), *number, Arc::default()),
+        Decision::HookAnswerTo(choice, _) => Decision::HookAnswerTo(choice.clone(), Arc::default()),
+        Decision::HookAnswerToSignal(number, _) => Decision::HookAnswerToSignal(*number, Arc::default()),
+        Decision::ForkPart(_) => Decision::ForkPart(Output::new(Value::Null)),
+        Decision::Enter(_)
+        | Decision::Branch(_)
+        | Decision::While(..)
+        | Decision::Until(..)
+        | Decision::Transition(..)
+        | Decision::RetryGeneration(..)
+        | Decision::RouteGeneration(..)
+        | Decision::HookGeneration(..)
+        | Decision::EndedNth(..)
+        | Decision::FirstFailed(_)
+        | Decision::Attempt(_, Attempt::GivenUp)
+        | Decision::TotalDeadline(_)
+        | Decision::AttemptDeadline(..)
+        | Decision::LastBegin(_)
+        | Decision::Awaits(..)
+        | Decision::Received(..)
+        | Decision::StartedAt(_)
+        | Decision::Now(..)
+        | Decision::Random(..)
+        | Decision::Input(_)
+        | Decision::Child(..)
+        | Decision::Compensable(_) => decision.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ended(text: &str) -> Record {
+        let output = StoredValue::Value(Arc::new(json!({"text": text})));
+        Record::Ended { path: "/main/a".to_owned(), end: End::Completed { output, changes: Vec::new() }, time_us: 7 }
+    }
+
+    #[test]
+    fn only_long_records_have_an_outline() {
+        let short = ended("x").encode_with_outline().unwrap();
+        assert_eq!((short.body, short.bulk), (ended("x").encode().unwrap(), Vec::new()));
+        let text = "x".repeat(LONG_FROM);
+        let long = ended(&text).encode_with_outline().unwrap();
+        assert_eq!(long.bulk, ended(&text).encode().unwrap());
+        assert_eq!(Record::decode(&long.body).unwrap(), ended(&text).outline());
+        assert!(long.body.len() < 100, "{}", String::from_utf8_lossy(&long.body));
+    }
+
+    #[test]
+    fn outlines_keep_what_the_status_depends_on() {
+        let error = StepError::transient("busy", "try later").at("/main/a").with_details(json!({"stderr": "x"}));
+        let failed = End::Failed(Failure { error: Box::new(error.clone()), handled: false });
+        let record = Record::Closed { end: failed, time_us: 3, compensated: true };
+        let Record::Closed { end: End::Failed(failure), time_us: 3, compensated: true } = record.outline() else {
+            panic!("{:?}", record.outline())
+        };
+        assert_eq!(*failure.error, StepError { details: None, ..error });
+    }
+}
