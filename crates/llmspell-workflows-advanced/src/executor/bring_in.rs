@@ -148,8 +148,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves `known` and its sub-workflows to the journal for new runs if their journal contains other runs to resume;
-    /// these stay free for other processes. Returns the lease on the journal in which the runs are then.
+    /// Moves `known` and its sub-workflows to the journal for new runs if their journal is damaged, or contains other runs
+    /// to resume, which stay free for other processes. Returns the lease on the journal in which the runs are then.
     pub(super) async fn lease_run(
         self: &Arc<Self>,
         known: &KnownRun,
@@ -162,7 +162,8 @@ impl Inner {
         let family = family_of(known.id(), &summaries.runs);
         let is_stranger =
             |run: &&crate::home::LiveRunSummary| !run.summary.status.has_ended() && !family.contains(&run.summary.id);
-        if summaries.runs.iter().find(is_stranger).is_none() && summaries.damaged.is_empty() {
+        let is_alone = summaries.runs.iter().find(is_stranger).is_none();
+        if is_alone && summaries.damaged.is_empty() && summaries.damage.is_empty() {
             return self.lease_of(known.id(), journal).await;
         }
         let mut bringing = self.bring_in(known.id()).await?;

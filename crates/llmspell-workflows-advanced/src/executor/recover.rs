@@ -37,7 +37,11 @@ impl Executor {
     /// Resumes a run and leases its whole journal, since the other runs in it are resumed too.
     async fn resume_with_journal(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let journal = self.journal_of(known)?;
-        self.inner.lease_of(known.id(), journal).await?;
+        let summaries = self.inner.home.summaries(journal).await?;
+        // A damaged journal stays as it is, for a repair; its sound runs leave it.
+        if summaries.damaged.is_empty() && summaries.damage.is_empty() {
+            self.inner.lease_of(known.id(), journal).await?;
+        }
         self.resume(known).await
     }
 

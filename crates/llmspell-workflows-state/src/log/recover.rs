@@ -76,8 +76,9 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, keep: KeepBody) -> Result<Rec
 ///
 /// Returns everything appended up to some moment. A frame that is being written may look like damage.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) -> Result<Recovery, LogError> {
-    let scanned = segments(disk, dir, |number, path| ScannedSegment::read(disk, path, number, depth, keep))?;
+    // The tail file is read first: the segment that it names exists from then on.
     let tail = tail_file::read(disk, dir);
+    let scanned = segments(disk, dir, |number, path| ScannedSegment::read(disk, path, number, depth, keep))?;
     let mut reading = Reading { disk, dir, keep, marks: BTreeMap::new(), done: Recovery::default() };
     reading.note_marks(&scanned);
     let freed: BTreeSet<u64> = freed_in(scanned.values().flat_map(|segment| &segment.marks));

@@ -106,7 +106,7 @@ impl OpenLog {
     /// Begins a new epoch of `run`; returns it and the locations of the run's records.
     fn take_over(&self, run: Uuid) -> Result<(Epoch, Vec<FrameLocation>), JournalError> {
         let mut runs = self.runs();
-        runs.check(run)?;
+        runs.check_open(run)?;
         let (number, epoch) = match runs.by_id.get(&run) {
             Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
             None => (runs.last_number + 1, Epoch(1)),

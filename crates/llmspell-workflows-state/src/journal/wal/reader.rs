@@ -57,12 +57,13 @@ impl LogReader {
                 LogItem::Gap(at) => reader.add_gap(&recovery.damage[at].to_string()),
             }
         }
-        let (runs, orphans) = reader.finish();
+        let (mut runs, orphans) = reader.finish();
         let mut damage = std::mem::take(&mut recovery.damage);
         if orphans > 0 {
             let message = format!("{orphans} records belong to runs whose first records are missing");
             damage.push(LogDamage { path: dir.to_owned(), message });
         }
+        runs.has_lost = !damage.is_empty();
         ReadLog { runs, damage }
     }
 

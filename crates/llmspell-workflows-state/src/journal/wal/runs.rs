@@ -34,6 +34,8 @@ pub(super) struct Runs {
     pub(super) incoming: HashMap<u32, IncomingRun>,
     /// Why runs cannot be opened.
     pub(super) damaged: HashMap<Uuid, String>,
+    /// Whether frames are missing, which may have belonged to runs that are not known now.
+    pub(super) has_lost: bool,
     pub(super) last_number: u32,
     /// The number of frames of live runs and of tombstones in each segment.
     pub(super) needed: BTreeMap<u64, u64>,
@@ -155,6 +157,15 @@ impl Runs {
             Some(message) => Err(JournalError::Damaged { run, message: message.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Checks that `run` can be opened: nothing of it is missing, and if it is not known, it cannot have been lost.
+    pub(super) fn check_open(&self, run: Uuid) -> Result<(), JournalError> {
+        if self.has_lost && !self.by_id.contains_key(&run) {
+            let message = "the journal has lost records, which may be those of this run".to_owned();
+            return Err(JournalError::Damaged { run, message });
+        }
+        self.check(run)
     }
 
     pub(super) fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
