@@ -25,19 +25,32 @@ pub struct RewindOptions {
 impl Executor {
     /// Retries a failed run: failed steps run again as their next generation; completed steps are kept.
     ///
-    /// A failed sub-workflow is retried in the same way.
+    /// A failed sub-workflow is retried in the same way. In a run that was cancelled or compensated, only the failed
+    /// steps of `finally` run again.
     ///
     /// # Errors
     /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
     /// take an input, or the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         check_top_level(known)?;
-        if known.status() != RunStatus::Failed {
-            return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
+        match known.status() {
+            RunStatus::Failed => {}
+            RunStatus::Cancelled | RunStatus::Compensated if options.from.is_none() => {
+                self.check_cleanup_failed(known).await?;
+            }
+            status => return Err(ExecutorError::NotFailed { run: known.id(), status }),
         }
         let target = self.target_of(known, options).await?;
         let lease = self.retry_in(known, target.as_ref(), options.step_input.as_ref(), None).await?;
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
+    }
+
+    /// Checks that a step of the run's `finally` failed, although the run did not.
+    async fn check_cleanup_failed(&self, known: &KnownRun) -> Result<(), ExecutorError> {
+        let records = self.inner.home.records(known).await?;
+        let plan = self.plan_of(known.id(), &records).await?;
+        let not_failed = |_| ExecutorError::NotFailed { run: known.id(), status: known.status() };
+        Rewinding::new(&plan, &records)?.retry_cleanup().map_err(not_failed)
     }
 
     async fn retry_in(
@@ -52,7 +65,11 @@ impl Executor {
         let records = self.inner.home.records(&here).await?;
         let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
-        rewind(&mut rewinding, target)?;
+        // A cancelled sub-workflow is resumed, since its parent run is.
+        match known.status() {
+            RunStatus::Cancelled | RunStatus::Compensated if around.is_none() => rewinding.retry_cleanup()?,
+            _ => rewind(&mut rewinding, target)?,
+        }
         let mut inputs = BTreeMap::new();
         // Retry the children first: a run with a retried child has not ended.
         match target {
@@ -109,7 +126,8 @@ impl Executor {
         let mut new = WorkflowInput::new(input.unwrap_or(started.input));
         new.starting_step = started.starting_step;
         let origin = Some(Origin { run: known.id(), path: None });
-        let start = StartOptions { environment: started.environment, labels: started.labels, origin };
+        let (environment, labels) = (started.environment, started.labels);
+        let start = StartOptions { environment, labels, origin, ..StartOptions::default() };
         self.start(definition, new, start).await
     }
 
