@@ -30,6 +30,8 @@ pub struct Limits {
     pub warnings_max: usize,
     /// How long a cancelled activity may take to stop.
     pub cancel_grace: Duration,
+    /// How long a cleanup step may take: a step of `finally` or one that undoes another, unless it has its own timeout.
+    pub cleanup_step_max: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +48,7 @@ impl Default for Limits {
             output_bytes_max: 64 << 20,
             warnings_max: 1_000,
             cancel_grace: Duration::from_secs(5),
+            cleanup_step_max: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -74,6 +77,11 @@ impl Limits {
                 "warnings that a run stores; further ones are only counted",
             ),
             ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time for a cancelled activity to stop"),
+            (
+                "cleanup_step_max",
+                format!("{} s", self.cleanup_step_max.as_secs()),
+                "time of a step of `finally`, or of one that undoes another, without its own timeout",
+            ),
         ]
     }
 }

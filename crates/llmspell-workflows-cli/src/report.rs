@@ -20,7 +20,10 @@ pub(crate) struct Report<'f> {
     version: &'f str,
     status: &'static str,
     output: &'f Value,
+    /// The first error, which decided how the run ended.
     error: Option<Error<'f>>,
+    /// The errors of cleanup steps that failed after that.
+    later_errors: Vec<Error<'f>>,
     steps: Vec<Step<'f>>,
     /// Paths of the steps that ran, in start order.
     execution_path: Vec<String>,
@@ -72,6 +75,7 @@ impl<'f> Report<'f> {
             status: finished.status.as_str(),
             output: &finished.output,
             error: finished.error.as_ref().map(Error::new),
+            later_errors: finished.later_errors.iter().map(Error::new).collect(),
             execution_path: executed_paths(&steps),
             metrics: Metrics::new(finished),
             steps,
@@ -90,6 +94,7 @@ impl<'f> Report<'f> {
             status: known.status().as_str(),
             output: end.and_then(output).unwrap_or(&Value::Null),
             error: end.and_then(Outcome::error).map(Error::new),
+            later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
             execution_path: executed_paths(&steps),
             metrics: Metrics::of(&steps, between(known.summary.started_at, until)),
             steps,

@@ -168,7 +168,10 @@ pub(super) fn outcome(finished: &Finished) -> Outcome {
             let state_changes = finished.state_changes.clone();
             Outcome::Completed(Output { value: finished.output.clone(), state_changes })
         }
-        (RunStatus::Cancelled, _) => Outcome::Cancelled(Cancelled::new(CancelReason::Requested)),
-        (_, _) => Outcome::Failed(Failure { error: Box::new(error()), handled: false }),
+        (RunStatus::Cancelled, _) => {
+            let later_errors = finished.later_errors.clone();
+            Outcome::Cancelled(Cancelled { later_errors, ..Cancelled::new(CancelReason::Requested) })
+        }
+        (_, _) => Outcome::Failed(Failure::new(error()).with_later_errors(finished.later_errors.clone())),
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{
+    Run,
     engine::{Asker, Signal, Who},
     targets,
 };
-use llmspell_workflows_state::store::Message;
+use llmspell_workflows_state::{RunJournal, store::Message};
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
@@ -100,13 +101,18 @@ impl Inner {
 
     fn handle(self: &Arc<Self>, live: &Arc<LiveRun>, number: u64, message: Message) {
         let run = lock(&live.run).clone();
+        let asker = Asker::new(Who::User).with_message(number);
+        // A retry revokes the cancellation of the run that it retries.
+        let is_settled =
+            |run: &Arc<Run>| run.extension::<RunJournal>().is_some_and(|journal| number <= journal.settled_messages());
         match message {
+            Message::Cancel | Message::CancelAndCompensate if run.as_ref().is_some_and(is_settled) => {}
             Message::Pause => self.request_pause(live, number),
             // The run is already being driven.
             Message::Resume => {}
-            Message::Cancel => run.iter().for_each(|run| run.cancel_by(&Asker::new(Who::User))),
+            Message::Cancel => run.iter().for_each(|run| run.cancel_by(&asker)),
             Message::CancelAndCompensate => {
-                run.iter().for_each(|run| run.cancel_and_compensate_by(&Asker::new(Who::User)));
+                run.iter().for_each(|run| run.cancel_and_compensate_by(&asker));
             }
             Message::Signal { name, payload } => {
                 run.iter().for_each(|run| run.deliver(Signal { number, name: name.clone(), data: payload.clone() }));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
-    engine::{Failure, Outcome, SkipReason},
+    engine::{Outcome, SkipReason},
 };
 use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound};
 use serde_json::Value;
@@ -88,7 +88,7 @@ impl Executor {
             Resolution::Failed => {
                 let message = "resolved manually as failed";
                 let error = StepError::new(ErrorClass::Poison, "resolved_as_failed", message).retryable(false);
-                Outcome::Failed(Failure { error: Box::new(error.at(&path)), handled: false })
+                Outcome::failed(error.at(&path))
             }
             Resolution::RunAgain => {
                 let records = self.inner.home.records(known).await?;

@@ -24,26 +24,41 @@ pub struct RewindOptions {
 impl Executor {
     /// Retries a failed run: failed steps run again as their next generation; completed steps are kept.
     ///
-    /// A failed sub-workflow is retried in the same way.
+    /// A failed sub-workflow is retried in the same way. In a run that was cancelled or compensated, only the failed
+    /// steps of `finally` run again.
     ///
     /// # Errors
     /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
     /// take an input, or the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         check_top_level(known)?;
-        if known.status() != RunStatus::Failed {
-            return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
-        }
+        self.check_retryable(known, options).await?;
         let mut bringing = self.inner.bring_in(known.id()).await?;
         // Another process may have retried the run before this one claimed it.
         let known = &bringing.look_again(known.id()).await?;
-        if known.status() != RunStatus::Failed {
-            return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
-        }
+        self.check_retryable(known, options).await?;
         let target = self.target_of(known, options).await?;
         self.retry_in(known, target.as_ref(), options.step_input.as_ref(), &mut bringing).await?;
         let lease = bringing.finish().await?;
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
+    }
+
+    /// Checks that the run failed, or that a step of its `finally` failed although the run did not.
+    async fn check_retryable(&self, known: &KnownRun, options: &RewindOptions) -> Result<(), ExecutorError> {
+        match known.status() {
+            RunStatus::Failed => Ok(()),
+            RunStatus::Cancelled | RunStatus::Compensated if options.from.is_none() => {
+                self.check_cleanup_failed(known).await
+            }
+            status => Err(ExecutorError::NotFailed { run: known.id(), status }),
+        }
+    }
+
+    async fn check_cleanup_failed(&self, known: &KnownRun) -> Result<(), ExecutorError> {
+        let records = self.inner.home.records(known).await?;
+        let plan = self.plan_of(known.id(), &records).await?;
+        let not_failed = |_| ExecutorError::NotFailed { run: known.id(), status: known.status() };
+        Rewinding::new(&plan, &records)?.retry_cleanup().map_err(not_failed)
     }
 
     /// Adds the retried run to `bringing`, after its retried children.
@@ -57,7 +72,13 @@ impl Executor {
         let mut records = bringing.records(known).await?;
         let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
-        rewind(&mut rewinding, target)?;
+        // A cancelled sub-workflow is resumed, since its parent run is.
+        match known.status() {
+            RunStatus::Cancelled | RunStatus::Compensated if known.summary.parent.is_none() => {
+                rewinding.retry_cleanup()?;
+            }
+            _ => rewind(&mut rewinding, target)?,
+        }
         let mut inputs = BTreeMap::new();
         match target {
             Some(Target { inside: Some((child, inside)), .. }) => {
@@ -119,7 +140,8 @@ impl Executor {
         let mut new = WorkflowInput::new(input.unwrap_or(started.input));
         new.starting_step = started.starting_step;
         let origin = Some(Origin { run: known.id(), path: None });
-        let start = StartOptions { environment: started.environment, labels: started.labels, origin };
+        let (environment, labels) = (started.environment, started.labels);
+        let start = StartOptions { environment, labels, origin, ..StartOptions::default() };
         self.start(definition, new, start).await
     }
 

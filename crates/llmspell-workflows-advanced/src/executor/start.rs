@@ -28,6 +28,8 @@ pub struct StartOptions {
     pub labels: BTreeMap<String, String>,
     /// The run that this run was created from.
     pub origin: Option<Origin>,
+    /// The time limit of the run, from its first start. It applies in addition to that of the definition.
+    pub timeout: Option<Duration>,
 }
 
 /// Information about a run that the executor provides to the run's hooks.
@@ -73,7 +75,7 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let StartOptions { environment, labels, origin } = options;
+        let StartOptions { environment, labels, origin, timeout } = options;
         let PreparedDefinition { definition, hash, engine, plan, .. } = ready;
         let started = Started {
             format: FORMAT,
@@ -89,6 +91,7 @@ impl Executor {
             inputs: BTreeMap::new(),
             state: serde_json::Map::new(),
             labels,
+            timeout_us: timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX)),
         };
         let lease = self.inner.own_lease().await?;
         self.inner.wait_for_archive(&lease.id).await;
@@ -167,7 +170,8 @@ impl Executor {
             .with(RunInfo { labels: started.labels.clone(), cpu: cpu_time() });
         let extensions = self.inner.mark_recorded_events(extensions);
         let environment = started.environment.clone();
-        let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
+        let timeout = started.timeout();
+        let options = RunOptions { resume: Some(resume), environment, extensions, timeout, ..RunOptions::default() };
         Ok(engine.start(plan, input, &options)?)
     }
 }

@@ -9,6 +9,9 @@ pub struct Asker {
     /// A description of the reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The number of the message that made the request, if a message did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u64>,
 }
 
 /// The origin of a request about a run as a whole.
@@ -33,7 +36,14 @@ impl Asker {
     /// Creates an asker without a reason.
     #[must_use]
     pub fn new(who: Who) -> Self {
-        Self { who, reason: None }
+        Self { who, reason: None, message: None }
+    }
+
+    /// Adds the number of the message that made the request.
+    #[must_use]
+    pub fn with_message(mut self, number: u64) -> Self {
+        self.message = Some(number);
+        self
     }
 
     /// Adds a reason.

@@ -1,9 +1,10 @@
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Why something was asked to stop.
@@ -48,23 +49,82 @@ struct Inner {
     /// Whether the token is cancelled, readable without the token's lock.
     triggered: AtomicBool,
     parent: Option<Cancel>,
+    /// The request that applies to the step that started this run as its sub-workflow.
+    around: OnceLock<Cancel>,
+    /// The number of cleanups in progress in the part to which the request applies.
+    cleanups: AtomicUsize,
+    cleaned_up: Notify,
+}
+
+/// A cleanup in progress: until it is dropped, nobody gives up waiting for the steps around it.
+#[derive(Debug)]
+pub(crate) struct Cleanup(Cancel);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        for request in self.0.enclosing() {
+            request.0.cleanups.fetch_sub(1, Ordering::SeqCst);
+            request.0.cleaned_up.notify_waiters();
+        }
+    }
 }
 
 impl Cancel {
     pub(crate) fn root() -> Self {
+        Self::new(CancellationToken::new(), None)
+    }
+
+    fn new(token: CancellationToken, parent: Option<Self>) -> Self {
         Self(Arc::new(Inner {
-            token: CancellationToken::new(),
+            token,
             reason: OnceLock::new(),
             triggered: AtomicBool::new(false),
-            parent: None,
+            parent,
+            around: OnceLock::new(),
+            cleanups: AtomicUsize::new(0),
+            cleaned_up: Notify::new(),
         }))
     }
 
     /// Creates a request that is triggered together with this one, and can also be triggered alone.
     pub(crate) fn child(&self) -> Self {
-        let token = self.0.token.child_token();
-        let triggered = AtomicBool::new(false);
-        Self(Arc::new(Inner { token, reason: OnceLock::new(), triggered, parent: Some(self.clone()) }))
+        Self::new(self.0.token.child_token(), Some(self.clone()))
+    }
+
+    /// Makes cleanups of a sub-workflow, to which this request applies, count for the step that started it.
+    pub(super) fn set_around(&self, around: &Self) {
+        // A run has only one step around it.
+        let _ = self.0.around.set(around.clone());
+    }
+
+    /// Marks the beginning of a cleanup, which a request to stop does not interrupt.
+    pub(crate) fn begin_cleanup(&self) -> Cleanup {
+        self.enclosing().for_each(|request| {
+            request.0.cleanups.fetch_add(1, Ordering::SeqCst);
+        });
+        Cleanup(self.clone())
+    }
+
+    /// Returns whether a cleanup is in progress in the part to which the request applies.
+    pub(super) fn cleans_up(&self) -> bool {
+        self.0.cleanups.load(Ordering::SeqCst) > 0
+    }
+
+    /// Waits until no cleanup is in progress.
+    pub(super) async fn cleaned_up(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.0.cleaned_up.notified());
+            changed.as_mut().enable();
+            if !self.cleans_up() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns this request and those that enclose it, also in the runs around this one.
+    fn enclosing(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |request| request.0.parent.as_ref().or_else(|| request.0.around.get()))
     }
 
     /// Returns whether `self` and `other` are the same request.

@@ -72,6 +72,7 @@ impl From<Finished> for ChildEnd {
         match (finished.status, finished.error) {
             (RunStatus::Completed, _) => Self::Completed(finished.output.to_arc()),
             (RunStatus::Cancelled, _) => Self::Cancelled,
+            (RunStatus::Compensated, Some(error)) if error.class == ErrorClass::Cancelled => Self::Cancelled,
             (_, Some(error)) => Self::Failed(Box::new(error)),
             (status, None) => {
                 Self::Failed(Box::new(StepError::configuration("child_failed", status.as_str().to_owned())))
@@ -110,6 +111,7 @@ impl Children for InProcess {
 /// together.
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     let run = call.run();
+    child.cancel.set_around(call.cancel());
     let mut driven = std::pin::pin!(driven);
     let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
     loop {
@@ -120,6 +122,9 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
                 is_stopped = true;
                 match call.cancel().reason() {
                     Some(CancelReason::Shutdown) => child.shut_down(),
+                    Some(CancelReason::Requested) if run.compensates_when_cancelled() => {
+                        child.cancel_and_compensate_by(&Asker::new(Who::Parent));
+                    }
                     _ => child.cancel_by(&Asker::new(Who::Parent)),
                 }
             }

@@ -2,9 +2,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64},
     },
+    time::Duration,
 };
 
 use tracing::{Instrument, Level};
@@ -85,6 +86,8 @@ pub struct RunOptions {
     pub extensions: Extensions,
     /// The number of runs that enclose this run.
     pub depth: u32,
+    /// The time limit of the run, which applies in addition to that of the definition.
+    pub timeout: Option<Duration>,
 }
 
 /// The result of [`Engine::drive`].
@@ -196,7 +199,9 @@ impl Engine {
             secrets: picked(&definition.secrets, &self.0.secrets),
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
-            cleans_up: AtomicBool::new(false),
+            has_ended_root: AtomicBool::new(false),
+            timeout: options.timeout,
+            given_limit: OnceLock::new(),
             records: Mutex::new(Records::new(plan.clone())),
             warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
@@ -216,7 +221,11 @@ impl Engine {
         for (path, input, outcome) in resume.undoable {
             run.record_undoable(path, input, &outcome);
         }
+        for (path, input) in resume.cut_off {
+            run.record_cut_off(path, input);
+        }
         run.remove_undone(&resume.undone);
+        run.restore_progress(resume.cancel);
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
 

@@ -197,7 +197,7 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     match Box::pin(execute(Call::new(context, handler))).await {
         Outcome::Failed(second) => {
             let error = second.error.with_first_cause(*failure.error);
-            Outcome::Failed(Failure { error: Box::new(error), handled: false })
+            Outcome::failed(error)
         }
         outcome => outcome,
     }

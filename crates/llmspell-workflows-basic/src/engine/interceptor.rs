@@ -58,6 +58,12 @@ pub trait Interceptor: Send + Sync {
         next.run(point, decision).await
     }
 
+    /// Returns the recorded outcome of the step at `path`, if this interceptor has one.
+    fn recorded(&self, run: &Run, path: &str) -> Option<Outcome> {
+        let _ = (run, path);
+        None
+    }
+
     /// Observes an event that concerns the run as a whole; must not block.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let _ = (run, happening);
@@ -73,7 +79,8 @@ pub enum Happening<'a> {
     Ends(&'a Outcome),
     /// The run has a warning.
     Warns(&'a Warning),
-    /// The cancellation of the run is requested for the first time.
+    /// The cancellation of the run is requested for the first time, or its compensation is requested in addition. A run
+    /// that already cleans up goes on with that.
     Cancels {
         /// Who requested the cancellation.
         by: &'a Asker,

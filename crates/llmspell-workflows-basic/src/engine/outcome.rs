@@ -78,6 +78,23 @@ pub struct Failure {
     /// Whether the step has `on_error: continue`, so the enclosing steps continue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handled: bool,
+    /// The errors of cleanup steps that failed after this failure, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_errors: Vec<StepError>,
+}
+
+impl Failure {
+    /// Creates a failure that is not handled.
+    pub fn new(error: impl Into<Box<StepError>>) -> Self {
+        Self { error: error.into(), handled: false, later_errors: Vec::new() }
+    }
+
+    /// Adds the errors of cleanup steps that failed later.
+    #[must_use]
+    pub fn with_later_errors(mut self, errors: impl IntoIterator<Item = StepError>) -> Self {
+        self.later_errors.extend(errors);
+        self
+    }
 }
 
 /// Why a step was cancelled, and the activities that it left behind.
@@ -91,19 +108,23 @@ pub struct Cancelled {
     /// Paths of activities that block their thread and are still running.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_running: Vec<String>,
+    /// The errors of cleanup steps that failed after the cancellation, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_errors: Vec<StepError>,
 }
 
 impl Cancelled {
     /// Creates a cancellation that left nothing behind.
     #[must_use]
     pub fn new(reason: CancelReason) -> Self {
-        Self { reason, aborted: Vec::new(), still_running: Vec::new() }
+        Self { reason, aborted: Vec::new(), still_running: Vec::new(), later_errors: Vec::new() }
     }
 
     /// Adds the activities that `other` left behind.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.aborted.extend(other.aborted);
         self.still_running.extend(other.still_running);
+        self.later_errors.extend(other.later_errors);
     }
 
     /// Converts the cancellation to an error.
@@ -239,7 +260,7 @@ impl Outcome {
     /// Creates the outcome of a step that failed.
     #[must_use]
     pub fn failed(error: StepError) -> Self {
-        Self::Failed(Failure { error: Box::new(error), handled: false })
+        Self::Failed(Failure::new(error))
     }
 
     /// Returns whether the step has ended, that is, whether it is neither parked nor stuck.
@@ -248,6 +269,16 @@ impl Outcome {
         match self {
             Self::Completed(_) | Self::Skipped(_) | Self::Failed(_) | Self::Cancelled(_) => true,
             Self::Parked(_) | Self::Stuck(_) => false,
+        }
+    }
+
+    /// Returns the errors of cleanup steps that failed after the run had failed or had been cancelled.
+    #[must_use]
+    pub fn later_errors(&self) -> &[StepError] {
+        match self {
+            Self::Failed(failure) => &failure.later_errors,
+            Self::Cancelled(cancelled) => &cancelled.later_errors,
+            Self::Completed(_) | Self::Skipped(_) | Self::Parked(_) | Self::Stuck(_) => &[],
         }
     }
 

@@ -25,6 +25,10 @@ pub struct Resume {
     pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
     /// Steps that have been undone (`true`) or were deliberately left as they are (`false`).
     pub(super) undone: Vec<(StepPath, bool)>,
+    /// Steps that can be undone and had begun but not ended, with their inputs.
+    pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
+    /// Whether the run was requested to cancel, and whether its steps are to be undone then.
+    pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
 }
@@ -42,6 +46,8 @@ impl Resume {
             inputs: HashMap::new(),
             undoable: Vec::new(),
             undone: Vec::new(),
+            cut_off: Vec::new(),
+            cancel: None,
             state: Map::new(),
         }
     }
@@ -78,6 +84,21 @@ impl Resume {
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);
+        self
+    }
+
+    /// Adds steps that can be undone and that the end of a process cut off: their paths and inputs, in the order in which
+    /// they began.
+    #[must_use]
+    pub fn with_cut_off(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>)>) -> Self {
+        self.cut_off.extend(steps);
+        self
+    }
+
+    /// Sets whether someone has requested that the run be cancelled; `Some(true)` if its steps are to be undone then.
+    #[must_use]
+    pub fn with_cancel(mut self, compensates: Option<bool>) -> Self {
+        self.cancel = compensates;
         self
     }
 

@@ -1,11 +1,12 @@
 //! The beginning and the end of a run, around its root step.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::{Value, json};
 
 use super::{
     Call, CallContext, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute,
+    undo::is_stopped,
 };
 use crate::{
     PathLink, StepError,
@@ -65,24 +66,40 @@ impl Run {
         if let Outcome::Completed(output) = &mut outcome {
             output.state_changes.splice(0..0, self.first_state.iter().cloned());
         }
-        let outcome = self.compensate_if_due(outcome).await;
-        match &self.plan.finally {
-            Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
-            _ => outcome,
+        let is_shut_down = matches!(&outcome, Outcome::Cancelled(_)) && !is_stopped(&outcome);
+        if !outcome.is_final() || is_shut_down {
+            return outcome;
         }
+        self.has_ended_root.store(true, Ordering::SeqCst);
+        let cleanup = self.cancel.begin_cleanup();
+        let outcome = self.clean_up(&path, outcome).await;
+        drop(cleanup);
+        outcome
     }
 
-    /// Runs the `finally` steps, even if the run was cancelled; if they fail, the run fails.
-    async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
-        if self.cancel.reason() == Some(CancelReason::Shutdown) {
+    /// Undoes the steps of the run if they have to be undone, and runs `finally`; neither is cancelled.
+    async fn clean_up(self: &Arc<Self>, main: &PathLink, outcome: Outcome) -> Outcome {
+        let is_due = self.is_compensation_due(&outcome);
+        let outcome = if is_due { self.compensate(outcome).await } else { outcome };
+        if self.is_shut_down() && outcome.is_final() {
             // The run has not ended yet: it continues later, and `finally` runs after that.
-            return match outcome {
-                Outcome::Cancelled(cancelled) => Outcome::Cancelled(cancelled),
-                _ => Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown)),
-            };
+            return Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown));
         }
+        let outcome = match &self.plan.finally {
+            Some(finally) if outcome.is_final() => self.finally(finally, main, outcome).await,
+            _ => outcome,
+        };
+        // Someone may have asked for compensation while `finally` ran.
+        if !is_due && self.is_compensation_due(&outcome) && is_stopped(&outcome) {
+            return self.compensate(outcome).await;
+        }
+        outcome
+    }
+
+    /// Runs the `finally` steps; if one of them fails, a run that completed fails.
+    async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         let error = outcome.error().map_or(Value::Null, |error| json!(error));
-        let call = self.root_call(finally, Some(main.clone()), self.begin_cleanup());
+        let call = self.root_call(finally, Some(main.clone()), self.cleanup.clone());
         let scope = Scope::names(call.context.scope.clone(), vec![("error", Arc::new(error))]);
         let mut state = call.context.state.clone();
         if let Outcome::Completed(output) = &outcome {
@@ -93,31 +110,23 @@ impl Run {
             }
         }
         let call = call.seeing(Some(scope), state);
-        match (Tasks::run(call, |call| Box::pin(execute(call))).await, outcome) {
-            (Outcome::Failed(second), outcome) => {
-                let error = match outcome {
-                    Outcome::Failed(first) => second.error.with_first_cause(*first.error),
-                    _ => *second.error,
-                };
-                Outcome::Failed(Failure { error: Box::new(error), handled: false })
+        let last = Tasks::run(call, |call| Box::pin(execute(call))).await;
+        let errors = match last {
+            Outcome::Failed(failure) => std::iter::once(*failure.error).chain(failure.later_errors).collect(),
+            Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => {
+                vec![cancelled.to_error().at(format!("{main}/$finally"))]
             }
-            (later @ (Outcome::Parked(_) | Outcome::Stuck(_)), _) => later,
-            (Outcome::Cancelled(cancelled), _) if cancelled.reason == CancelReason::Shutdown => {
-                Outcome::Cancelled(cancelled)
+            later @ (Outcome::Parked(_) | Outcome::Stuck(_) | Outcome::Cancelled(_)) => return later,
+            Outcome::Completed(last) => {
+                let mut outcome = outcome;
+                if let Outcome::Completed(output) = &mut outcome {
+                    output.state_changes.extend(last.state_changes);
+                }
+                return outcome;
             }
-            (Outcome::Cancelled(left), Outcome::Cancelled(mut cancelled)) => {
-                cancelled.absorb(left);
-                Outcome::Cancelled(cancelled)
-            }
-            (Outcome::Cancelled(cancelled), Outcome::Completed(_) | Outcome::Skipped(_)) => {
-                Outcome::Cancelled(cancelled)
-            }
-            (Outcome::Completed(last), Outcome::Completed(mut output)) => {
-                output.state_changes.extend(last.state_changes);
-                Outcome::Completed(output)
-            }
-            (_, outcome) => outcome,
-        }
+            Outcome::Skipped(_) => return outcome,
+        };
+        with_later_errors(outcome, errors)
     }
 
     /// Creates a call of the root step, or of a step directly below it.
@@ -160,5 +169,21 @@ impl expr::Scope for InitialScope<'_> {
     fn available(&self) -> Vec<String> {
         let fields = self.0.input().as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         fields.into_iter().chain(self.0.variable_names()).collect()
+    }
+}
+
+/// Adds the errors of cleanup steps to the outcome of a run. The run keeps the error that it failed with first.
+fn with_later_errors(outcome: Outcome, errors: Vec<StepError>) -> Outcome {
+    let mut errors = errors.into_iter();
+    match outcome {
+        Outcome::Failed(failure) => Outcome::Failed(failure.with_later_errors(errors)),
+        Outcome::Cancelled(mut cancelled) => {
+            cancelled.later_errors.extend(errors);
+            Outcome::Cancelled(cancelled)
+        }
+        outcome => match errors.next() {
+            Some(first) => Outcome::Failed(Failure::new(first).with_later_errors(errors)),
+            None => outcome,
+        },
     }
 }

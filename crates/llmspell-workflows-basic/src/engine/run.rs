@@ -1,9 +1,10 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use indexmap::IndexMap;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Asker, Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord,
+    Asker, Cancel, CancelReason, Engine, Extensions, Happening, Outcome, Scope, Slots, StepRecord, VisibleResult, Who,
     branches::Branches,
     mailbox::Mailbox,
     permits::{Permit, Share},
@@ -22,7 +23,12 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change, sync::lock, targets,
+    Clock, ErrorClass, Limits, PathLink, StepError, clock,
+    model::Definition,
+    plan::{Plan, Recovery},
+    state::Change,
+    sync::lock,
+    targets,
     workflow::WorkflowInput,
 };
 
@@ -37,10 +43,15 @@ pub struct Run {
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) cancel: Cancel,
-    /// Stops the cleanup steps (`finally` and compensation), which run even if the run is cancelled; `cleans_up` is set
-    /// when they begin.
+    /// Stops the cleanup steps (`finally` and compensation). Only a shutdown triggers it: cleanup steps run even if the
+    /// run is cancelled.
     pub(crate) cleanup: Cancel,
-    pub(crate) cleans_up: AtomicBool,
+    /// Whether the root step has ended, so that the run cannot be cancelled anymore.
+    pub(super) has_ended_root: AtomicBool,
+    /// The time limit of the root step, in addition to that of the definition.
+    pub(crate) timeout: Option<Duration>,
+    /// The time limit that was set when the run was driven, and the time by which it passes.
+    pub(crate) given_limit: OnceLock<(Duration, Timestamp)>,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,
@@ -116,7 +127,8 @@ impl Run {
 
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// The `finally` steps of the run still run; another request while they run stops them too.
+    /// Cleanup is not cancelled: the `finally` steps of the run still run, and a run that already undoes its steps or
+    /// runs its `finally` goes on with that and ends with the status that it would have had anyway.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
@@ -127,13 +139,44 @@ impl Run {
     }
 
     pub(super) fn cancelled_by(&self, by: &Asker, compensates: bool) {
-        if self.cancel.reason().is_none() {
+        if lock(&self.undos).requested(compensates) && !self.is_shut_down() {
             self.engine.stack().observe(self, Happening::Cancels { by, compensates });
         }
-        if self.cleans_up.load(Ordering::SeqCst) {
-            self.cleanup.cancel(CancelReason::Requested);
+        if !self.has_ended_root.load(Ordering::SeqCst) {
+            self.cancel.cancel(CancelReason::Requested);
         }
-        self.cancel.cancel(CancelReason::Requested);
+    }
+
+    /// Restores how far a resumed run has come: whether its root step has ended, and whether it was requested to cancel.
+    pub(super) fn restore_progress(&self, cancel: Option<bool>) {
+        let main = format!("/{}", self.plan.root.id);
+        let has_ended = match self.engine.stack().recorded(self, &main) {
+            Some(Outcome::Failed(_)) if matches!(self.plan.root.recovery, Recovery::Steps(_)) => {
+                self.engine.stack().recorded(self, &format!("{main}/$on_error")).is_some()
+            }
+            recorded => recorded.is_some(),
+        };
+        self.has_ended_root.store(has_ended, Ordering::SeqCst);
+        if let Some(compensates) = cancel {
+            self.cancelled_by(&Asker::new(Who::Record), compensates);
+        }
+    }
+
+    /// Limits the time of the run from now on, in addition to the limit of the definition. Only the first call has an
+    /// effect.
+    ///
+    /// If the run is entered for the first time, or again by a retry, this replaces [`RunOptions::timeout`]. A recorded
+    /// deadline still applies if it is earlier.
+    ///
+    /// [`RunOptions::timeout`]: super::RunOptions::timeout
+    pub fn limit_time(&self, timeout: Duration) {
+        let _ = self.given_limit.set((timeout, clock::after(self.now(), timeout)));
+    }
+
+    /// Returns whether the run undoes its steps or runs its `finally`, so that it cannot be cancelled anymore.
+    #[must_use]
+    pub fn cleans_up(&self) -> bool {
+        self.has_ended_root.load(Ordering::SeqCst)
     }
 
     /// Stops the run because the process is shutting down; nothing is recorded, so the run can be resumed.
@@ -286,14 +329,34 @@ impl Run {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }
 
-    /// Begins the cleanup steps, which run even if the run is cancelled; returns the request that stops them.
-    pub(crate) fn begin_cleanup(&self) -> Cancel {
-        self.cleans_up.store(true, Ordering::SeqCst);
-        self.cleanup.clone()
+    /// Returns the scope of the root list after its steps, for the steps that run later.
+    pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
+        let entered = lock(&self.root_scope).clone();
+        entered.or_else(|| self.recorded_root_scope())
     }
 
-    pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
-        lock(&self.root_scope).clone()
+    /// Returns the scope of the root list according to the records; the list is not entered again once it has ended.
+    fn recorded_root_scope(&self) -> Option<Arc<Scope>> {
+        let list = self.plan.root.body.list()?;
+        let slots = Slots::new(list.nodes.len());
+        for (number, id) in list.ids() {
+            if let Some(ended) = self.recorded_result(&format!("/{}/{id}", self.plan.root.id)) {
+                slots.set(number, ended);
+            }
+        }
+        Some(Scope::list(None, list, &Arc::new(slots)))
+    }
+
+    /// Returns the recorded result of the last generation of the step at `path`, as other steps see it.
+    fn recorded_result(&self, path: &str) -> Option<VisibleResult> {
+        let last = lock(&self.generations).get(path).copied().unwrap_or(1);
+        let last = self.reentered.get(path).copied().unwrap_or(last);
+        let generations = (1..=last).rev().map(|generation| match generation {
+            1 => path.to_owned(),
+            later => format!("{path}~{later}"),
+        });
+        let mut recorded = generations.filter_map(|path| self.engine.stack().recorded(self, &path));
+        VisibleResult::of(recorded.next()?)
     }
 
     pub(crate) fn set_root_scope(&self, scope: &Arc<Scope>) {

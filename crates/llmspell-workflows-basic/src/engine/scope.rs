@@ -6,9 +6,9 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, StepStatus};
+use super::{Call, Outcome, StepStatus};
 use crate::{
-    StepError,
+    Limits, StepError,
     expr::{self, Segment},
     plan::List,
     state::{Parts, SharedValue},
@@ -41,6 +41,19 @@ pub(crate) struct VisibleResult {
     pub(crate) status: StepStatus,
     pub(crate) value: SharedValue,
     pub(crate) error: Option<Arc<StepError>>,
+}
+
+impl VisibleResult {
+    /// Returns the result of a step that ended with `outcome`; `None` if it has not ended by itself.
+    pub(crate) fn of(outcome: Outcome) -> Option<Self> {
+        let (status, value, error) = match outcome {
+            Outcome::Completed(output) => (StepStatus::Completed, output.value, None),
+            Outcome::Skipped(_) => (StepStatus::Skipped, SharedValue::default(), None),
+            Outcome::Failed(failure) => (StepStatus::Failed, SharedValue::default(), Some(Arc::new(*failure.error))),
+            Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_) => return None,
+        };
+        Some(Self { status, value, error })
+    }
 }
 
 impl Slots {
@@ -111,6 +124,10 @@ type Lookup<'s> = Option<(Cow<'s, Value>, usize)>;
 impl<'a> View<'a> {
     pub(crate) fn new(call: &'a Call) -> Self {
         Self { call, depth: 0 }
+    }
+
+    pub(crate) fn limits(&self) -> &'a Limits {
+        self.call.run().limits()
     }
 
     fn frames(&self) -> impl Iterator<Item = &'a Frame> {

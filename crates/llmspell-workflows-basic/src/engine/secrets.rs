@@ -41,7 +41,8 @@ impl Run {
                 Outcome::Completed(output)
             }
             Outcome::Failed(failure) => {
-                Outcome::Failed(Failure { error: Box::new(self.masked(*failure.error)), ..failure })
+                let later_errors = failure.later_errors.into_iter().map(|error| self.masked(error)).collect();
+                Outcome::Failed(Failure { error: Box::new(self.masked(*failure.error)), later_errors, ..failure })
             }
             outcome => outcome,
         }

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Happening, Interceptor, Run, Slice};
+use super::{Happening, Interceptor, Outcome, Run, Slice};
 use crate::model::Step;
 
 /// The positions of interceptors in the stack, outermost first.
@@ -61,6 +61,11 @@ impl Stack {
     /// Reports an event of `run` to all interceptors.
     pub(crate) fn observe(&self, run: &Run, happening: Happening<'_>) {
         self.layers.iter().for_each(|(_, layer)| layer.observe(run, happening));
+    }
+
+    /// Returns the recorded outcome of the step at `path` of `run`, if an interceptor has one.
+    pub(crate) fn recorded(&self, run: &Run, path: &str) -> Option<Outcome> {
+        self.layers.iter().find_map(|(_, layer)| layer.recorded(run, path))
     }
 
     /// Returns the interceptors that apply to `step`.

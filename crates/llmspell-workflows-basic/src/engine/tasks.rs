@@ -113,7 +113,8 @@ impl Tasks {
         None
     }
 
-    /// Returns the next result; `None` once the tasks that were asked to stop have to be abandoned.
+    /// Returns the next result; `None` once the tasks that were asked to stop have to be abandoned, which is never while
+    /// one of them cleans up.
     async fn join(&mut self) -> Option<TaskResult> {
         if let Ok(ended) = self.results.try_recv() {
             return Some(ended);
@@ -121,18 +122,31 @@ impl Tasks {
         let run = self.parent.run().clone();
         let _waiting = run.mark_waiting();
         loop {
-            if let Some(at) = self.give_up_at {
-                return tokio::time::timeout_at(at, self.results.recv()).await.ok().flatten();
+            let Some(at) = self.give_up_at else {
+                tokio::select! {
+                    biased;
+                    ended = self.results.recv() => return ended,
+                    () = self.cancel.cancelled() => self.begin_grace(),
+                }
+                continue;
+            };
+            if let Ok(ended) = tokio::time::timeout_at(at, self.results.recv()).await {
+                return ended;
             }
+            if !self.cancel.cleans_up() {
+                return None;
+            }
+            // Cleanup steps are not stopped, and their own timeouts limit them; the grace period begins after them.
             tokio::select! {
                 biased;
                 ended = self.results.recv() => return ended,
-                () = self.cancel.cancelled() => {
-                    let grace = self.parent.run().limits().cancel_grace;
-                    self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
-                }
+                () = self.cancel.cleaned_up() => self.begin_grace(),
             }
         }
+    }
+
+    fn begin_grace(&mut self) {
+        self.give_up_at = Some(Instant::now() + self.parent.run().limits().cancel_grace + JOIN_MARGIN);
     }
 
     /// Reports a task that does not end, and abandons it.

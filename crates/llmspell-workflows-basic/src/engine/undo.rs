@@ -24,6 +24,11 @@ pub(crate) struct Undo {
 #[derive(Debug, Default)]
 pub(crate) struct Undos {
     list: Vec<Undo>,
+    /// Steps that were running when the process of the run ended, with their inputs. Each is here until this process has
+    /// executed it again.
+    cut_off: Vec<(StepPath, Arc<Value>)>,
+    /// Whether someone requested to cancel the run.
+    is_requested: bool,
     /// Whether a cancelled run is undone too.
     when_cancelled: bool,
     /// The number of steps that have been undone; `given_up` counts the steps that were deliberately left as they are.
@@ -73,6 +78,27 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
     }
 }
 
+impl Undos {
+    /// Notes a request to cancel the run; returns whether it asks for more than the requests before it.
+    pub(super) fn requested(&mut self, compensates: bool) -> bool {
+        let is_new = !self.is_requested || (compensates && !self.when_cancelled);
+        self.is_requested = true;
+        self.when_cancelled |= compensates;
+        is_new
+    }
+
+    /// Returns the step to undo next: the last step to end at or below `under`.
+    ///
+    /// Steps that the end of a process cut off count as ended last, since they were stopped after all others had ended.
+    fn next(&mut self, under: Option<&StepPath>) -> Option<Undo> {
+        let is_under = |path: &StepPath| under.is_none_or(|under| under.contains(path));
+        let cut_off = self.cut_off.extract_if(.., |(path, _)| is_under(path));
+        let cut_off = cut_off.map(|(path, input)| Undo { path, input, output: Arc::default(), certain: false });
+        self.list.extend(cut_off);
+        self.list.iter().rev().find(|undo| is_under(&undo.path)).cloned()
+    }
+}
+
 impl Run {
     /// Requests that the run stop and undo its steps.
     pub fn cancel_and_compensate(&self) {
@@ -81,8 +107,13 @@ impl Run {
 
     /// Like [`cancel_and_compensate`](Self::cancel_and_compensate), but requested by `by` instead of this process.
     pub fn cancel_and_compensate_by(&self, by: &Asker) {
-        lock(&self.undos).when_cancelled = true;
         self.cancelled_by(by, true);
+    }
+
+    /// Returns whether the run is undone if it is cancelled.
+    #[must_use]
+    pub fn compensates_when_cancelled(&self) -> bool {
+        lock(&self.undos).when_cancelled
     }
 
     /// Returns whether the run failed or was cancelled, and all its steps are undone.
@@ -111,6 +142,9 @@ impl Run {
     /// Records the outcome of a step that can be undone.
     pub(super) fn record_undoable(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
         let mut undos = lock(&self.undos);
+        if matches!(outcome, Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_)) || is_stopped(outcome) {
+            undos.cut_off.retain(|(known, _)| *known != path);
+        }
         if undos.list.iter().any(|known| known.path == path) {
             return;
         }
@@ -119,6 +153,7 @@ impl Run {
             Outcome::Completed(output) => {
                 // The compensation of a block undoes everything inside it.
                 undos.list.retain(|inner| !path.contains(&inner.path));
+                undos.cut_off.retain(|(inner, _)| !path.contains(inner));
                 (output.value.to_arc(), true)
             }
             Outcome::Failed(Failure { error, .. })
@@ -126,12 +161,19 @@ impl Run {
             {
                 (Arc::default(), false)
             }
-            Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown && is_leaf() => {
-                (Arc::default(), false)
-            }
+            other if is_stopped(other) && is_leaf() => (Arc::default(), false),
             _ => return,
         };
         undos.list.push(Undo { path, input, output, certain });
+    }
+
+    /// Records a step that can be undone and was running when the process of the run ended.
+    ///
+    /// Unless the step runs again in this process, it is undone like a step that was cancelled while it was running.
+    pub(super) fn record_cut_off(&self, path: StepPath, input: Arc<Value>) {
+        if self.plan.step(&path).is_some_and(|step| step.kind.is_leaf() && step.compensate.is_some()) {
+            lock(&self.undos).cut_off.push((path, input));
+        }
     }
 
     /// Removes steps that are recorded as undone or given up, so they are not undone again.
@@ -139,22 +181,21 @@ impl Run {
         let mut undos = lock(&self.undos);
         for (path, is_undone) in steps {
             undos.list.retain(|undo| undo.path != *path);
+            undos.cut_off.retain(|(cut_off, _)| cut_off != path);
             if *is_undone { undos.undone += 1 } else { undos.given_up += 1 }
         }
     }
 
-    /// Undoes the steps of the run that ended with `outcome`, if they have to be undone.
-    pub(super) async fn compensate_if_due(self: &Arc<Self>, outcome: Outcome) -> Outcome {
-        let is_due = match &outcome {
+    /// Returns whether the steps of the run, whose root step ended with `outcome`, have to be undone.
+    pub(super) fn is_compensation_due(&self, outcome: &Outcome) -> bool {
+        match outcome {
             Outcome::Failed(_) => true,
-            Outcome::Cancelled(cancelled) => {
-                cancelled.reason != CancelReason::Shutdown && lock(&self.undos).when_cancelled
-            }
-            _ => false,
-        };
-        if !is_due {
-            return outcome;
+            other => is_stopped(other) && self.compensates_when_cancelled(),
         }
+    }
+
+    /// Undoes the steps of the run, whose root step ended with `outcome`.
+    pub(super) async fn compensate(self: &Arc<Self>, outcome: Outcome) -> Outcome {
         match Box::pin(self.undo(None)).await {
             Ok(()) => {
                 let mut undos = lock(&self.undos);
@@ -174,11 +215,7 @@ impl Run {
     /// Undoes all ended steps at or below `under`, in the reverse of the order in which they ended.
     pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), IncompleteUndo> {
         loop {
-            let next = {
-                let undos = lock(&self.undos);
-                let mut last = undos.list.iter().rev();
-                last.find(|undo| under.is_none_or(|under| under.contains(&undo.path))).cloned()
-            };
+            let next = lock(&self.undos).next(under);
             let Some(next) = next else { return Ok(()) };
             let is_undone = match self.undo_one(&next).await {
                 Outcome::Completed(_) => true,
@@ -186,6 +223,11 @@ impl Run {
                 Outcome::Skipped(_) => false,
                 Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,
+                // The run does not cancel its cleanup, but a workflow that undoes the step can itself be cancelled.
+                Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => {
+                    let error = cancelled.to_error().at(format!("{}/$undo", next.path));
+                    return Err(IncompleteUndo::Failed(Box::new(error)));
+                }
                 later => return Err(IncompleteUndo::Deferred(later)),
             };
             self.remove_undone(&[(next.path, is_undone)]);
@@ -196,7 +238,7 @@ impl Run {
         let Some(node) = self.plan.undo(&undo.path).cloned() else {
             return Outcome::failed(StepError::configuration("unknown_step", format!("no step at {}", undo.path)));
         };
-        let call = self.root_call(&node, PathLink::of(&undo.path), self.begin_cleanup());
+        let call = self.root_call(&node, PathLink::of(&undo.path), self.cleanup.clone());
         let names = vec![
             ("input", undo.input.clone()),
             ("output", undo.output.clone()),
@@ -207,4 +249,9 @@ impl Run {
         let call = call.seeing(Some(scope), state);
         Tasks::run(call, |call| Box::pin(execute(call))).await
     }
+}
+
+/// Returns whether a step was cancelled for good, and not because the process is shutting down.
+pub(super) fn is_stopped(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown)
 }

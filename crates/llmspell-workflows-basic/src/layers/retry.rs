@@ -92,6 +92,8 @@ async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
 
 /// Undoes an attempt of a block before the next attempt begins.
 async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
+    // The request to stop that applies to the block does not stop this.
+    let _cleanup = call.cancel().begin_cleanup();
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
         Err(IncompleteUndo::Failed(error)) => Err(Outcome::failed(*error)),

@@ -3,8 +3,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ErrorClass, StepError, clock,
-    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, choice, decide},
+    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, choice, decide, recall},
     model::Step,
+    plan::Length,
 };
 
 /// Limits the time of one attempt of a step, or of all attempts.
@@ -31,16 +32,30 @@ impl Interceptor for Timeout {
             Self::Attempt => &call.node().timeout,
             Self::Total => &call.node().total_timeout,
         };
-        let Some(length) = length else { return next.run(call).await };
-        let length = match length.evaluate(&call.view()) {
-            Ok(length) => length,
+        let own = match length.as_ref().map(|length| length.evaluate(&call.view())).transpose() {
+            Ok(own) => own,
             Err(error) => return call.failed(error),
         };
-        let clock = call.run().clone();
-        let deadline = clock::after(clock.clock().now(), length);
+        let given = call.run().given_limit.get().copied().filter(|_| call.node().is_root);
+        let of_run = call.run().timeout.filter(|_| call.node().is_root);
+        let of_run = given.map(|(length, _)| length).or(of_run);
+        let now = call.run().clock().now();
+        let (length, deadline) = match own.into_iter().chain(of_run).min() {
+            Some(length) => (length, clock::after(now, length)),
+            // A limit that was given when the run was driven earlier.
+            None if call.node().is_root => match recall!(call, choice::TotalDeadline) {
+                Some(deadline) => (clock::until(call.run().started_at(), deadline), deadline),
+                None => return next.run(call).await,
+            },
+            None => return next.run(call).await,
+        };
         let deadline = match self {
             Self::Attempt => decide!(call, choice::AttemptDeadline(call.attempt()), deadline),
             Self::Total => decide!(call, choice::TotalDeadline, deadline),
+        };
+        let (length, deadline) = match given {
+            Some((length, earlier)) if earlier < deadline => (length, earlier),
+            _ => (length, deadline),
         };
         self.run_until(call, next, deadline, length).await
     }
@@ -77,13 +92,18 @@ impl Timeout {
     }
 
     fn timed_out(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
-        let what = match self {
-            Self::Attempt => "the attempt",
-            Self::Total => "the step, including all attempts,",
+        let (what, code) = match self {
+            Self::Attempt => ("the attempt", "timeout"),
+            Self::Total if call.node().is_root => ("the run", "run_timed_out"),
+            Self::Total => ("the step, including all attempts,", "timeout"),
+        };
+        let limit = match (self, &call.node().total_timeout) {
+            (Self::Total, Some(Length::CleanupLimit)) => ", the limit `cleanup_step_max`",
+            _ => "",
         };
         let left = left.map(Cancelled::left_behind).unwrap_or_default();
         let length = SignedDuration::try_from(length).map_or_else(|_| String::new(), |length| format!("{length:#}"));
-        let message = format!("{what} took longer than {length}{left}");
-        call.failed(StepError::new(ErrorClass::Timeout, "timeout", message))
+        let message = format!("{what} took longer than {length}{limit}{left}");
+        call.failed(StepError::new(ErrorClass::Timeout, code, message))
     }
 }

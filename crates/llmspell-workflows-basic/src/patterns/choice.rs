@@ -59,7 +59,7 @@ impl Composite for ChoicePlan {
         Order::Independent
     }
 
-    fn list(&self) -> Option<&List> {
+    fn list(&self) -> Option<&Arc<List>> {
         None
     }
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Call, CancelReason, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, UnfinishedSteps, VisibleResult,
-        execute,
+        Call, CancelReason, Failure, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, UnfinishedSteps,
+        VisibleResult, execute,
     },
     model::TriggerRule,
     plan::{List, graph::Graph},
@@ -58,7 +58,7 @@ struct Walk<'a> {
     left: Vec<usize>,
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
-    failed: Vec<(usize, Outcome)>,
+    failed: Vec<(usize, Failure)>,
     unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
 }
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
-        let Some(outcome) = self.unfinished.take(outcome) else { return };
+        let Some(outcome) = self.unfinished.take(self.list.ended(self.call.path(), number, outcome)) else { return };
         let ended = match outcome {
             Outcome::Completed(output) => {
                 let mut left = Progress::new(self.call);
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
             Outcome::Failed(failure) => {
                 let error = Some(Arc::new((*failure.error).clone()));
                 if !failure.handled {
-                    self.failed.push((number, Outcome::Failed(failure)));
+                    self.failed.push((number, failure));
                 }
                 VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
@@ -256,10 +256,10 @@ impl<'a> Walk<'a> {
             return outcome;
         }
         self.failed.sort_by_key(|(number, _)| *number);
-        if let Some((_, outcome)) = self.failed.into_iter().next() {
-            return outcome;
+        let failures = std::mem::take(&mut self.failed).into_iter().map(|(_, failure)| failure);
+        if let Some(failure) = failures.fold(None, |first, failure| Some(self.list.failed(first, failure))) {
+            return Outcome::Failed(failure);
         }
-        self.failed = Vec::new();
         let last = (0..self.list.nodes.len())
             .rev()
             .filter_map(|step| self.slots.get(step))

@@ -37,7 +37,7 @@ impl Composite for ListPlan {
         }
     }
 
-    fn list(&self) -> Option<&List> {
+    fn list(&self) -> Option<&Arc<List>> {
         Some(&self.0)
     }
 }
@@ -56,7 +56,9 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     let mut context = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
     let (mut failed, mut last) = (None, None);
     for (number, node) in list.nodes.iter().enumerate() {
-        if failed.is_some() && !matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
+        let runs_always =
+            list.cleans_up || matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone);
+        if failed.is_some() && !runs_always {
             continue;
         }
         if progress.has_changed(&context) {
@@ -66,7 +68,8 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        match progress.take(&call, execute_in(child, &context).await) {
+        let outcome = list.ended(call.path(), number, execute_in(child, &context).await);
+        match progress.take(&call, outcome) {
             Ok(ended) => {
                 if ended.status == StepStatus::Completed {
                     last = Some(number);
@@ -80,13 +83,13 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
                     VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
                 );
                 // The first failure is kept; later steps with the trigger rule `always` or `all_done` still run.
-                failed.get_or_insert(Outcome::Failed(failure));
+                failed = Some(list.failed(failed, failure));
             }
             Err(outcome) => return outcome,
         }
     }
     match failed {
-        Some(outcome) => outcome,
+        Some(failure) => Outcome::Failed(failure),
         None => {
             let last = last.and_then(|number| slots.get(number)).map(|ended| ended.value.clone()).unwrap_or_default();
             progress.finish(&call, Some(&scope), last)

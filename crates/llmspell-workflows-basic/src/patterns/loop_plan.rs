@@ -42,7 +42,7 @@ impl Composite for LoopPlan {
         }
     }
 
-    fn list(&self) -> Option<&List> {
+    fn list(&self) -> Option<&Arc<List>> {
         None
     }
 }

@@ -30,7 +30,7 @@ impl Composite for ParallelPlan {
         Order::Independent
     }
 
-    fn list(&self) -> Option<&List> {
+    fn list(&self) -> Option<&Arc<List>> {
         None
     }
 }

@@ -84,7 +84,7 @@ impl Composite for RoutePlan {
         Order::Sequential
     }
 
-    fn list(&self) -> Option<&List> {
+    fn list(&self) -> Option<&Arc<List>> {
         Some(&self.list)
     }
 }

@@ -50,7 +50,7 @@ pub(crate) trait Composite: Send + Sync {
     fn order(&self, child: Option<&StepId>) -> Order;
 
     /// Returns the list whose steps are visible to later steps by their ids.
-    fn list(&self) -> Option<&List>;
+    fn list(&self) -> Option<&Arc<List>>;
 }
 
 /// A step directly inside a composite, and its position there.
@@ -103,7 +103,7 @@ impl Body {
     }
 
     /// Returns the list whose steps are visible to later steps by their ids.
-    pub(crate) fn list(&self) -> Option<&List> {
+    pub(crate) fn list(&self) -> Option<&Arc<List>> {
         match self {
             Self::Composite(composite) => composite.list(),
             Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) | Self::Code(_) => None,

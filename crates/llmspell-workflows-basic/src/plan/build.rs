@@ -5,6 +5,7 @@ use std::{
 
 use super::{
     Body, Length, List, Node, Plan, Recovery, Role,
+    cleanup::needs_limit,
     graph::Graph,
     names::{Names, SiblingReference, survey},
 };
@@ -29,6 +30,9 @@ pub(crate) struct Builder<'e> {
     /// The undeclared fields of the input that are read, and whether each is required.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
+    /// Whether the next list consists of cleanup steps, and whether the next step is one.
+    pub(super) is_cleanup_list: bool,
+    pub(super) is_cleanup_step: bool,
     /// The depth of the step whose task also runs the step that is being built.
     task_depth: usize,
     /// The names of the definitions that enclose this one, outermost first.
@@ -84,6 +88,8 @@ impl<'e> Builder<'e> {
             sets_any_state,
             fields_read: BTreeMap::new(),
             steps: 0,
+            is_cleanup_list: false,
+            is_cleanup_step: false,
             task_depth: 0,
             chain,
         };
@@ -116,6 +122,7 @@ impl<'e> Builder<'e> {
 
     pub(crate) fn node(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Node {
         self.count(path, depth);
+        let is_bounded = std::mem::take(&mut self.is_cleanup_step) && needs_limit(step);
         let outer = std::mem::take(&mut self.names.reads_start);
         let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
         let in_task = runs_steps && depth >= self.task_depth + LEVELS_PER_TASK;
@@ -130,6 +137,7 @@ impl<'e> Builder<'e> {
             step.condition.as_ref().map(|text| self.expression(text, &ProblemLocation::new(path, "condition")));
         let timeout = step.timeout.as_ref().map(|delay| self.length(delay, path, "timeout"));
         let total_timeout = step.total_timeout.as_ref().map(|delay| self.length(delay, path, "total_timeout"));
+        let total_timeout = if is_bounded { Some(Length::CleanupLimit) } else { total_timeout };
         self.settings(step, path);
         let body = self.body(step, path, depth);
         if let Some(sub) = body.sub_workflow() {
@@ -144,8 +152,8 @@ impl<'e> Builder<'e> {
                 if depth == 0 { builder.after_root(block) } else { block(builder) }
             })),
         };
-        let undo = step.compensate.as_ref().map(|undo| self.undo(undo, path, depth));
-        let slice = self.engine.stack().slice(step);
+        let undo = step.compensate.as_ref().map(|undo| self.undo(step, undo, path, depth));
+        let slice = if is_bounded { self.bounded_slice(step) } else { self.engine.stack().slice(step) };
         let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
         self.task_depth = task_depth;
         let bare = Node::bare(id, step.clone(), body);
@@ -241,6 +249,7 @@ impl<'e> Builder<'e> {
 
     /// Builds the steps of a list, in order or as a graph.
     pub(crate) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
+        let cleans_up = std::mem::take(&mut self.is_cleanup_list);
         self.unique(steps, path);
         self.enter_list(steps);
         let mut nodes = Vec::with_capacity(steps.len());
@@ -248,6 +257,7 @@ impl<'e> Builder<'e> {
             self.at_step(number);
             let inner = format!("{path}/{}", step.id);
             self.next_without_route(step, &inner);
+            self.is_cleanup_step = cleans_up;
             nodes.push(self.step(step, &inner, depth + 1));
         }
         let uses = self.leave_list();
@@ -257,7 +267,7 @@ impl<'e> Builder<'e> {
             self.in_order(steps, &uses, path);
             None
         };
-        Arc::new(List::new(nodes, graph))
+        Arc::new(List::new(nodes, graph).cleaning_up(cleans_up))
     }
 
     /// Reports the transitions of a step that is not in a route.

@@ -1,10 +1,10 @@
-//! Builds sub-workflows and the steps that undo other steps.
+//! Builds sub-workflows, and checks steps that run at most once.
 
 use std::sync::Arc;
 
-use super::{Body, Builder, Node, Role, SubPlan};
+use super::{Body, Builder, SubPlan};
 use crate::{
-    Problem, ProblemLocation, Severity, StepId,
+    Problem, ProblemLocation, Severity,
     model::{Definition, Effect, Step, SubWorkflow},
 };
 
@@ -84,23 +84,6 @@ impl Builder<'_> {
         Some(found.clone())
     }
 
-    /// Builds the step that undoes the step at `path`; it sees the names `input`, `output` and `certain`.
-    pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
-        let place = format!("{path}/$undo");
-        if let Some(field) = forbidden_field(undo) {
-            let message = format!("a step that undoes another cannot have `{field}`");
-            self.error("invalid_compensation", ProblemLocation::new(&*place, field), message);
-        }
-        let node = self.isolated(|builder| {
-            builder.with_binding("input", |builder| {
-                builder.with_binding("output", |builder| {
-                    builder.with_binding("certain", |builder| builder.node(undo, &place, depth + 1))
-                })
-            })
-        });
-        self.add(Node { id: StepId::system("$undo"), role: Role::Block, ..node })
-    }
-
     pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
         let place = || ProblemLocation::new(path, "at_most_once");
         if step.kind.traits().effect != Effect::Activity {
@@ -112,15 +95,4 @@ impl Builder<'_> {
             self.error("at_most_once_with_retry", place(), message);
         }
     }
-}
-
-/// Returns a field that `undo` has although a step that undoes another cannot have it.
-fn forbidden_field(undo: &Step) -> Option<&'static str> {
-    [
-        (!undo.dependencies.is_empty(), "dependencies"),
-        (!undo.next.is_empty(), "next_step"),
-        (undo.compensate.is_some(), "compensate"),
-    ]
-    .into_iter()
-    .find_map(|(has, field)| has.then_some(field))
 }

@@ -7,6 +7,7 @@ mod activities;
 mod body;
 mod build;
 mod children;
+mod cleanup;
 mod code;
 pub(crate) mod graph;
 mod list;

@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::Builder;
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference, Template},
-    model::{StateKeys, Step, Steps},
+    model::{StateKeys, Step, StepKind, Steps},
     nearest,
 };
 
@@ -14,6 +14,8 @@ pub(super) struct Names {
     lists: Vec<ListNames>,
     loops: usize,
     bindings: Vec<&'static str>,
+    /// The step that is undone, in a step that undoes another.
+    undone: Option<Arc<Step>>,
     /// Whether the step that is being built reads its own start time.
     pub(super) reads_start: bool,
 }
@@ -50,6 +52,9 @@ const ROOTS: [&str; 14] = [
     "event",
 ];
 
+/// The names that a step sees that undoes another.
+const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
+
 impl Builder<'_> {
     pub(crate) fn enter_list(&mut self, steps: &Steps) {
         let ids = steps.iter().map(|step| step.id.clone()).collect();
@@ -80,9 +85,10 @@ impl Builder<'_> {
         built
     }
 
-    /// Calls `build` without the names of the enclosing lists and loops.
-    pub(crate) fn isolated<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = std::mem::take(&mut self.names);
+    /// Calls `build` for a step that undoes `undone`; it does not see the names of the enclosing lists and loops.
+    pub(crate) fn undoing<T>(&mut self, undone: &Arc<Step>, build: impl FnOnce(&mut Self) -> T) -> T {
+        let names = Names { bindings: COMPENSATION.to_vec(), undone: Some(undone.clone()), ..Names::default() };
+        let outer = std::mem::replace(&mut self.names, names);
         let built = build(self);
         self.names = outer;
         built
@@ -167,10 +173,14 @@ impl Builder<'_> {
                 self.unknown(reference, place, &message, name, &known);
             }
             ("loop", _) if self.names.loops == 0 => {
-                self.problems.push(
-                    Problem::error("unknown_reference", place.clone(), "`loop` is available only inside a loop")
-                        .with_help("use it in the steps of a `loop`"),
-                );
+                let problem = match &self.names.undone {
+                    Some(undone) => not_in_compensation(undone, reference, place, "`loop`"),
+                    None => {
+                        Problem::error("unknown_reference", place.clone(), "`loop` is available only inside a loop")
+                            .with_help("use it in the steps of a `loop`")
+                    }
+                };
+                self.problems.push(problem);
             }
             ("state", Some(name)) => self.state_reference(name, place),
             ("context", Some("state")) => {
@@ -212,6 +222,11 @@ impl Builder<'_> {
         if self.names.lists.iter().any(|list| list.ids.iter().any(|id| id == name)) {
             return self.step_reference(name, reference, place, false);
         }
+        if let Some(undone) =
+            self.names.undone.clone().filter(|_| self.all_ids.contains(name) && !self.sets_state(name))
+        {
+            return self.problems.push(not_in_compensation(&undone, reference, place, &format!("the step `{name}`")));
+        }
         if !self.sets_state(name) {
             self.record_field_read(name, reference);
         }
@@ -243,6 +258,9 @@ impl Builder<'_> {
         if explicit {
             let known: Vec<_> = self.names.lists.iter().flat_map(|list| list.ids.clone()).collect();
             let elsewhere = self.all_ids.contains(id);
+            if let Some(undone) = self.names.undone.clone().filter(|_| elsewhere) {
+                return self.problems.push(not_in_compensation(&undone, reference, place, &format!("the step `{id}`")));
+            }
             let message = if elsewhere {
                 format!(
                     "the step `{id}` is not visible here; a step sees only earlier steps of its own and enclosing lists"
@@ -298,6 +316,31 @@ pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bo
         left.extend(step.children());
     }
     (ids, keys, any)
+}
+
+/// Returns the problem of a reference to `what` in a step that undoes `undone`.
+fn not_in_compensation(undone: &Step, reference: &Reference, place: &ProblemLocation, what: &str) -> Problem {
+    let example = match &undone.kind {
+        StepKind::Activity(call) => same_parameter(&call.params, reference),
+        _ => None,
+    };
+    let example = example.map(|path| format!(", such as `input{path}`")).unwrap_or_default();
+    let help = format!("a compensation sees `input`, `output` and `certain` only{example}");
+    let message = format!("{what} is not visible in a compensation");
+    let severity = if reference.optional { Problem::warning } else { Problem::error };
+    severity("unknown_reference", place.clone(), message).with_help(help)
+}
+
+/// Returns the path of the parameter in `params` whose template has the same reference.
+fn same_parameter(params: &serde_json::Value, reference: &Reference) -> Option<String> {
+    let template = Template::parse(params).ok()?;
+    let is_same = |other: &Reference| (&other.name, &other.keys) == (&reference.name, &reference.keys);
+    let found = template.references().into_iter().find(|found| is_same(found.reference))?;
+    let keys = found.pointer.split('/').skip(1).map(|key| match key.parse::<usize>() {
+        Ok(number) => format!("[{number}]"),
+        Err(_) => format!(".{}", key.replace("~1", "/").replace("~0", "~")),
+    });
+    Some(keys.collect())
 }
 
 fn null() -> Expr {

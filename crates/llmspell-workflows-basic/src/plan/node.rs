@@ -89,12 +89,15 @@ pub(crate) enum Recovery {
 pub(crate) enum Length {
     Fixed(Duration),
     Computed(Expr),
+    /// The limit `cleanup_step_max` of the engine.
+    CleanupLimit,
 }
 
 impl Length {
     pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<Duration, StepError> {
         let expression = match self {
             Self::Fixed(duration) => return Ok(*duration),
+            Self::CleanupLimit => return Ok(view.limits().cleanup_step_max),
             Self::Computed(expression) => expression,
         };
         let value = expression.evaluate_strict(view)?;

@@ -40,9 +40,7 @@ impl Builder<'_> {
         let migrations = self.migrations(&definition);
         let root = self.root_node(&main);
         let finally = (!definition.finally.is_empty()).then(|| {
-            self.with_binding("error", |builder| {
-                builder.after_root(|builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
-            })
+            self.with_binding("error", |builder| builder.after_root(|builder| builder.finally(&definition.finally)))
         });
         let fields_read = std::mem::take(&mut self.fields_read);
         let (nodes, warnings) = (std::mem::take(&mut self.nodes), Vec::new());
@@ -109,7 +107,9 @@ impl Builder<'_> {
         let outputs = definition.outputs.as_ref();
         let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
         let node = self.node(main, "/main", 0);
-        self.add(Node { outputs, is_root: true, role: Role::Root, ..node })
+        // A run can be started with a time limit of its own.
+        let slice = self.bounded_slice(main);
+        self.add(Node { outputs, is_root: true, role: Role::Root, slice, ..node })
     }
 
     /// Calls `build` with the names that are visible after the root list has ended: all steps of the list.

@@ -27,8 +27,10 @@ pub struct Finished {
     pub status: RunStatus,
     /// The output; null unless the run completed.
     pub output: SharedValue,
-    /// The error, if the run did not complete.
+    /// The error, if the run did not complete: the first one, which decided how the run ended.
     pub error: Option<StepError>,
+    /// The errors of cleanup steps that failed after that, in order.
+    pub later_errors: Vec<StepError>,
     /// Why the run was skipped, if its trigger was false. The status of a skipped run is `completed`.
     pub skipped: Option<SkipReason>,
     /// The changes to the state, in order.
@@ -57,7 +59,7 @@ impl Finished {
     /// Creates the result of `run` from `outcome`; the run ends at the current time.
     #[must_use]
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
-        let mut skipped = None;
+        let (mut skipped, mut later_errors) = (None, Vec::new());
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
             Outcome::Skipped(reason) => {
@@ -65,9 +67,11 @@ impl Finished {
                 (RunStatus::Completed, SharedValue::default(), None, Vec::new())
             }
             Outcome::Failed(failure) => {
+                later_errors = failure.later_errors;
                 (status(run, RunStatus::Failed), SharedValue::default(), Some(*failure.error), Vec::new())
             }
-            Outcome::Cancelled(cancelled) => {
+            Outcome::Cancelled(mut cancelled) => {
+                later_errors = std::mem::take(&mut cancelled.later_errors);
                 (status(run, RunStatus::Cancelled), SharedValue::default(), Some(cancelled.to_error()), Vec::new())
             }
             Outcome::Parked(_) => (RunStatus::Waiting, SharedValue::default(), None, Vec::new()),
@@ -81,6 +85,7 @@ impl Finished {
             status,
             output,
             error,
+            later_errors,
             skipped,
             state_changes,
             steps: Steps(Arc::new(StepRecords { run: run.clone(), records: OnceLock::new() })),

@@ -48,8 +48,8 @@ impl RunStatus {
 
     /// Returns whether a run may change from this status to `next`. No other code defines which changes are legal.
     ///
-    /// The command `retry` continues a failed run, and `resolve` continues a stuck run. Keeping the same status is not
-    /// a change.
+    /// The command `retry` continues a failed run, and a cancelled or compensated run whose `finally` failed; `resolve`
+    /// continues a stuck run. Keeping the same status is not a change.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         use RunStatus::*;
@@ -61,10 +61,10 @@ impl RunStatus {
             Waiting | Paused | Interrupted => {
                 matches!(next, Running | Waiting | Paused | Cancelled | Compensating) && next != self
             }
-            Failed => matches!(next, Running),
+            Failed | Cancelled | Compensated => matches!(next, Running),
             Compensating => matches!(next, Compensated | Stuck),
             Stuck => matches!(next, Running | Failed | Cancelled | Compensating),
-            Completed | Cancelled | Compensated => false,
+            Completed => false,
         }
     }
 
@@ -124,9 +124,9 @@ mod tests {
             ("interrupted", "running waiting paused cancelled compensating"),
             ("completed", ""),
             ("failed", "running"),
-            ("cancelled", ""),
+            ("cancelled", "running"),
             ("compensating", "compensated stuck"),
-            ("compensated", ""),
+            ("compensated", "running"),
             ("stuck", "running failed cancelled compensating"),
         ];
         assert_eq!(table.map(|(status, _)| status.parse::<RunStatus>().unwrap()), RunStatus::ALL);

@@ -4,6 +4,7 @@
 
 mod altering;
 mod cancelling;
+mod cleaning_up;
 mod code_first;
 mod decisions;
 mod depth;

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llmspell_workflows_basic::{Finished, RunStatus, StepError, model::*};
+use llmspell_workflows_basic::{
+    Driven, Finished, RunOptions, RunStatus, StepError, WorkflowInput, engine::Resume, model::*,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, hang, slow};
@@ -29,6 +31,11 @@ impl UndoLog {
 }
 
 async fn run(definition: Definition) -> (Finished, UndoLog) {
+    resumed(definition, None).await
+}
+
+/// Runs `definition`, resumed with `resume`.
+async fn resumed(definition: Definition, resume: Option<Resume>) -> (Finished, UndoLog) {
     let mut lab = Lab::new();
     let undone = Arc::new(std::sync::Mutex::new(Vec::new()));
     let notes = undone.clone();
@@ -42,7 +49,51 @@ async fn run(definition: Definition) -> (Finished, UndoLog) {
             Ok(json!(null).into())
         }
     });
-    (lab.run(definition).await, UndoLog(undone))
+    let engine = lab.engine().build();
+    let plan = engine.prepare(definition).unwrap();
+    let options = RunOptions { resume, ..RunOptions::default() };
+    let run = engine.start(&plan, WorkflowInput::default(), &options).unwrap();
+    let finished = match engine.drive(&run).await {
+        Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => *finished,
+        Driven::Parked(wait) => panic!("the run waits: {wait:?}"),
+    };
+    (finished, UndoLog(undone))
+}
+
+/// A step that the end of a process cut off is undone like a step that was cancelled, unless it runs again first.
+#[tokio::test(start_paused = true)]
+async fn steps_that_a_crash_cut_off_are_undone_once() {
+    let work = || undoable(echo("work", json!(1)));
+    let block = |inner: Vec<Step>| undoable(Step::sequence("block", inner));
+    let first_wins = || Parallel::new([echo("wins", json!(1)), work()]).with_aggregation(Aggregation::First);
+    let tries = || {
+        let tries = Step::sequence("tries", [fail("bad"), work()]);
+        tries.with_retry(Retry::attempts(2).with_initial_delay(Duration::from_millis(1)))
+    };
+    for (steps, path, expected) in [
+        // The step is not reached again, since the run fails before it.
+        (vec![fail("bad"), work()], "/main/work", vec![("work", false)]),
+        (vec![work(), fail("bad")], "/main/work", vec![("work", true)]),
+        (vec![block(vec![work()]), fail("bad")], "/main/block/work", vec![("block", true)]),
+        (vec![tries()], "/main/tries/work", vec![("work", false)]),
+        // A block that is cut off is undone step by step.
+        (vec![fail("bad"), block(vec![work()])], "/main/block", vec![]),
+        (vec![undoable(echo("a", json!(1))), fail("bad"), work()], "/main/work", vec![("work", false), ("a", true)]),
+    ] {
+        let resume = Resume::new(uuid::Uuid::nil(), jiff::Timestamp::UNIX_EPOCH)
+            .with_cut_off([(path.parse().unwrap(), Arc::new(json!("input")))]);
+        let (_, undone) = resumed(Definition::sequence("cut", steps), Some(resume)).await;
+        let undone = undone.0.lock().unwrap().clone();
+        let found: Vec<_> =
+            undone.iter().map(|one| (one["id"].as_str().unwrap(), one["certain"].as_bool().unwrap())).collect();
+        assert_eq!(found, expected, "{path}");
+    }
+    let resume = Resume::new(uuid::Uuid::nil(), jiff::Timestamp::UNIX_EPOCH)
+        .with_cut_off([("/main/race/work".parse().unwrap(), Arc::new(json!("input")))])
+        .with_cancel(Some(true));
+    let (finished, undone) = resumed(Definition::sequence("cut", [first_wins().into_step("race")]), Some(resume)).await;
+    assert_eq!((finished.status, undone.ids()), (RunStatus::Compensated, vec!["work".to_owned()]));
+    assert_eq!(undone.0.lock().unwrap()[0]["input"], "input");
 }
 
 async fn steps(steps: impl IntoIterator<Item = Step>) -> (Finished, UndoLog) {

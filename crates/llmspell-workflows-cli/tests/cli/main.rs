@@ -1,6 +1,7 @@
 //! Tests that run the compiled `spellflow` program in separate processes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod cleaning_up;
 mod configuration;
 mod durable;
 mod examples;

@@ -86,7 +86,7 @@ impl Reader<'_> {
         let item = || StepNode { key, node: &entry.value };
         let parent = self.positions.path(at).to_string();
         let mut siblings = Siblings::new(vec![item()]);
-        self.step(item(), &parent, at, &[], &mut siblings).map(|read| read.step)
+        self.step_as(Some("$undo"), item(), &parent, at, &[], &mut siblings).map(|read| read.step)
     }
 
     /// Reads `on_error`: a word, or steps.

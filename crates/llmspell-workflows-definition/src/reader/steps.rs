@@ -37,6 +37,19 @@ impl Reader<'_> {
         extra: &'static [Field],
         siblings: &mut Siblings<'n, 's>,
     ) -> Option<ParsedStep> {
+        self.step_as(None, item, parent, around, extra, siblings)
+    }
+
+    /// Like [`step`](Self::step), for a step whose path ends with `role` instead of its id.
+    pub(crate) fn step_as<'n, 's>(
+        &mut self,
+        role: Option<&'static str>,
+        item: StepNode<'n, 's>,
+        parent: &str,
+        around: At,
+        extra: &'static [Field],
+        siblings: &mut Siblings<'n, 's>,
+    ) -> Option<ParsedStep> {
         if !matches!(item.node.data, Data::Map(_)) {
             let message = format!("expected a step, got {}", item.node.noun());
             self.error("wrong_type", around, item.node.span, message)
@@ -49,20 +62,21 @@ impl Reader<'_> {
             return None;
         }
         self.nesting += 1;
-        let read = self.nested_step(item, parent, extra, siblings);
+        let read = self.nested_step(role, item, parent, extra, siblings);
         self.nesting -= 1;
         Some(read)
     }
 
     fn nested_step<'n, 's>(
         &mut self,
+        role: Option<&'static str>,
         item: StepNode<'n, 's>,
         parent: &str,
         extra: &'static [Field],
         siblings: &mut Siblings<'n, 's>,
     ) -> ParsedStep {
         let (id, head) = self.id(&item, parent);
-        let at = self.positions.enter(format!("{parent}/{id}"), head);
+        let at = self.positions.enter(format!("{parent}/{}", role.unwrap_or(&id)), head);
         let mut read = ParsedStep { step: placeholder(id), at, has_next: false, required: false };
         let Some(kind) = self.kind_of(item.node, at) else { return read };
         let mut tables = vec![extra];

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct Started {
     /// Labels that the run was started with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The time limit of the run in microseconds, in addition to that of the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_us: Option<u64>,
 }
 
 impl Default for Started {
@@ -63,7 +66,16 @@ impl Default for Started {
             inputs: BTreeMap::new(),
             state: Map::new(),
             labels: BTreeMap::new(),
+            timeout_us: None,
         }
+    }
+}
+
+impl Started {
+    /// Returns the time limit that the run was started with, in addition to that of its definition.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_us.map(Duration::from_micros)
     }
 }
 

@@ -11,7 +11,7 @@ use llmspell_workflows_basic::{
     model::{Durability, Effect},
 };
 
-use super::RunJournal;
+use super::{RunJournal, StepState};
 use crate::{
     journal::JournalError,
     record::{Record, Request, Resumption, Suspension, poison, unknown_effect},
@@ -79,6 +79,10 @@ impl Interceptor for Journaling {
         Ok(decision)
     }
 
+    fn recorded(&self, run: &Run, path: &str) -> Option<Outcome> {
+        run.extension::<RunJournal>()?.past_outcome(path)
+    }
+
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         if let Some(journal) = run.extension::<RunJournal>() {
             journal.observe(run, happening);
@@ -109,7 +113,7 @@ impl RunJournal {
             return self.mark_stuck(path, unknown_effect("the process ended").at(call.path()), run.now()).await;
         } else if crashes >= run.engine().limits().crash_cuts_max {
             let error = Box::new(poison(crashes).at(call.path()));
-            Outcome::Failed(Failure { error, handled: false })
+            Outcome::Failed(Failure::new(error))
         } else {
             if is_activity {
                 // Written before the activity begins so that, if the activity kills the process, the crash is counted
@@ -200,6 +204,20 @@ impl RunJournal {
                 self.record_request(request, by.clone(), run.now());
             }
         }
+    }
+
+    /// Returns the number of the last message that requested the cancellation of the run before the run was retried.
+    #[must_use]
+    pub fn settled_messages(&self) -> u64 {
+        self.known().settled_messages
+    }
+
+    /// Returns the recorded outcome of the step at `path`, also of a step that was skipped by its own choice.
+    fn past_outcome(&self, path: &str) -> Option<Outcome> {
+        if let Some(reason) = self.known().step(path).and_then(StepState::skipped) {
+            return Some(Outcome::Skipped(reason.clone()));
+        }
+        self.recorded_outcome(path).ok().flatten()
     }
 
     /// Returns why the process stops driving the run; `None` if the run has ended or is stuck.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Outcome, Resume},
+    engine::{DecisionKey, Outcome, Resume},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,8 +26,11 @@ impl RunState {
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
         let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();
         undoable.sort_by_key(|(nth, _)| *nth);
-        let undone: Vec<(StepPath, bool)> = undoable.iter().filter_map(|(_, (path, ..))| self.undone(path)).collect();
+        let cut_off = self.cut_off();
+        let all = undoable.iter().map(|(_, (path, ..))| path).chain(cut_off.iter().map(|(path, _)| path));
+        let undone: Vec<(StepPath, bool)> = all.filter_map(|path| self.undone(path)).collect();
         let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
+        let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
@@ -37,6 +40,20 @@ impl RunState {
         let ended = step.end.as_ref()?;
         let outcome = self.outcome(path, &ended.end).ok()?;
         Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
+    }
+
+    /// Returns the steps that can be compensated and had begun but not ended, with their inputs, in the order in which
+    /// they began.
+    fn cut_off(&self) -> Vec<(StepPath, Arc<Value>)> {
+        let begun = self.steps.iter().filter(|(_, step)| step.end.is_none());
+        let mut begun: Vec<_> = begun
+            .filter_map(|(path, step)| {
+                let number = step.decisions.get(&DecisionKey::Compensable)?.number;
+                Some((number, path.parse().ok()?, Self::compensable(step)?.clone()))
+            })
+            .collect();
+        begun.sort_by_key(|(number, ..)| *number);
+        begun.into_iter().map(|(_, path, input)| (path, input)).collect()
     }
 
     /// Returns the path, with `true` if the step was compensated and `false` if it was resolved without compensation.

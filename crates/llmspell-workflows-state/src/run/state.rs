@@ -87,6 +87,10 @@ pub struct RunState {
     pub(super) asked: Vec<(Request, Asker)>,
     /// Whether the records may be outlines, so that outputs and state changes are not followed.
     is_outline: bool,
+    /// The requested cancellation of the run, and whether its steps are to be undone then. A retry revokes it.
+    pub(super) cancel: Option<bool>,
+    /// The number of the last message that requested the cancellation before the run was retried.
+    pub(super) settled_messages: u64,
 }
 
 /// The subject of a record, for views that follow records one by one.
@@ -192,7 +196,7 @@ impl RunState {
             }
             (Driven(_) | Suspended(_), Record::Warned { .. }) => Ok(Subject::Run),
             (Driven(_) | Suspended(_), Record::Asked { request, by, .. }) => {
-                self.asked.push((*request, by.clone()));
+                self.ask(*request, by);
                 Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Suspended { why, .. }) => {
@@ -222,6 +226,16 @@ impl RunState {
         self.definitions.push(started.definition.clone());
         self.started = Some(started.clone());
         self.phase = Phase::Driven(None);
+    }
+
+    fn ask(&mut self, request: Request, by: &Asker) {
+        let compensates = match request {
+            Request::Cancel => Some(false),
+            Request::CancelAndCompensate => Some(true),
+            Request::Pause => None,
+        };
+        self.cancel = self.cancel.max(compensates);
+        self.asked.push((request, by.clone()));
     }
 
     fn begin(&mut self, path: &str) -> Result<(), String> {
@@ -294,6 +308,8 @@ impl RunState {
         self.inputs.extend(rewound.inputs.iter().map(|(path, input)| (path.clone(), input.clone())));
         if matches!(self.phase, Phase::Closed(_)) {
             self.phase = Phase::Driven(None);
+            self.cancel = None;
+            self.settled_messages = self.asked.iter().filter_map(|(_, by)| by.message).max().unwrap_or(0);
         }
         Ok(())
     }

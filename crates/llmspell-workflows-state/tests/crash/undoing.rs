@@ -27,8 +27,39 @@ fn definition() -> Definition {
     let steps =
         [step("first", 1), each, block, both, step("last", LAST), Step::function("breaks", "fail", json!(null))];
     let mut definition = Definition::sequence("undone", steps);
-    definition.finally = vec![Arc::new(Step::function("clean", "echo", json!(0)))];
+    // What cleans up sees the steps of a run that ended in an earlier process, and does not stop at a failure.
+    let seen = Step::function("seen", "echo", json!("{{ steps.first.output }} {{ steps.breaks.status }}"));
+    let unresolved = Step::function("unresolved", "echo", json!("{{ steps.breaks.output.missing }}"));
+    let clean = Step::function("clean", "echo", json!(0));
+    definition.finally = [seen, unresolved, Step::function("fails", "fail", json!(null)), clean].map(Arc::new).to_vec();
     definition
+}
+
+#[test]
+fn handlers_and_finally_see_the_steps_of_the_run_after_a_crash_at_any_boundary() {
+    let echo = |id: &str, value: serde_json::Value| Step::function(id, "echo", value);
+    let list = Definition::sequence("list", [echo("one", json!("first")), Step::function("bad", "fail", json!(null))]);
+    let graph = Definition::sequence("graph", [echo("one", json!("first")), echo("two", json!(2)).after(["one"])]);
+    let route = Route::new("one", [echo("one", json!("first")).then("two"), echo("two", json!(2))]);
+    let block = retried(Step::sequence("one", [echo("in", json!("first"))]));
+    let skips = Definition::sequence("skips", [echo("one", json!("first")), echo("two", json!(2)).when("false")]);
+    let handled = Definition {
+        on_error: vec![Arc::new(echo("handles", json!("{{ steps.one.output }} {{ steps.bad.status }}")))],
+        ..list
+    };
+    for (definition, other) in [
+        (handled, "bad"),
+        (graph, "two"),
+        (Definition::new("route", StepKind::Route(route)), "two"),
+        (Definition::sequence("block", [block]), "one"),
+        (skips, "two"),
+    ] {
+        let name = definition.name.clone();
+        let sees = format!("{{{{ steps.one.output }}}} {{{{ steps.{other}.status }}}}");
+        let definition = Definition { finally: vec![Arc::new(echo("sees", json!(sees)))], ..definition };
+        let (test, _) = test(definition);
+        test.crash_everywhere().unwrap_or_else(|difference| panic!("{name}: {difference}"));
+    }
 }
 
 fn test(definition: Definition) -> (CrashTest, Arc<Mutex<Option<String>>>) {

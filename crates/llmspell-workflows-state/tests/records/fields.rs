@@ -72,8 +72,8 @@ impl Fields {
             }
             Record::Asked { request, by, time_us } => {
                 add_fields!(self, "asked", request, by, time_us);
-                let Asker { who, reason } = by;
-                add_fields!(self, "asker", who, reason);
+                let Asker { who, reason, message } = by;
+                add_fields!(self, "asker", who, reason, message);
             }
             Record::Suspended { why, time_us } => {
                 add_fields!(self, "suspended", why, time_us);
@@ -110,9 +110,10 @@ impl Fields {
             inputs,
             state,
             labels,
+            timeout_us,
         } = started;
         add_fields!(self, "started", format, at, workflow, version, definition, input, starting_step, environment);
-        add_fields!(self, "started", parent, origin, inputs, state, labels);
+        add_fields!(self, "started", parent, origin, inputs, state, labels, timeout_us);
         if let Some(Parent { run, path }) = parent {
             add_fields!(self, "parent", run, path);
         }
@@ -138,12 +139,12 @@ impl Fields {
                 changes.iter().for_each(|change| self.change(change));
             }
             End::Skipped(SkipReason { code, message }) => add_fields!(self, "skipped", code, message),
-            End::Failed(Failure { error, handled }) => {
-                add_fields!(self, "failed", error, handled);
+            End::Failed(Failure { error, handled, later_errors }) => {
+                add_fields!(self, "failed", error, handled, later_errors);
                 self.error(error);
             }
-            End::Cancelled(Cancelled { reason, aborted, still_running }) => {
-                add_fields!(self, "cancelled", reason, aborted, still_running);
+            End::Cancelled(Cancelled { reason, aborted, still_running, later_errors }) => {
+                add_fields!(self, "cancelled", reason, aborted, still_running, later_errors);
             }
         }
     }

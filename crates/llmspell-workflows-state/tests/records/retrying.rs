@@ -67,3 +67,73 @@ fn a_run_without_a_failed_step_that_was_not_cancelled_cannot_be_retried() {
         assert_eq!(retry(records), Err(RewindError::NothingFailed), "{records:?}");
     }
 }
+
+/// Returns the leaves that a retry of a run runs again whose `finally` consists of `steps`, each with how it ended.
+fn retried(
+    main: &str,
+    steps: &[(&str, &[&str], &str)],
+    only_cleanup: bool,
+) -> Result<(Vec<String>, Vec<String>), RewindError> {
+    let finally = steps.iter().map(|(id, after, _)| Step::set(*id, Map::new()).after(after.to_vec()).into());
+    let definition =
+        Definition { finally: finally.collect(), ..Definition::sequence("w", [Step::set("a", Map::new())]) };
+    let plan = Engine::builder().build().prepare(definition).unwrap();
+    let failed = r#"{"failed":{"error":{"class":"agent","code":"x","message":"x","retryable":false,"attempt":1}}}"#;
+    let end = |how: &str| match how {
+        "completed" => r#"{"completed":{"output":{"v":1}}}"#.to_owned(),
+        "cancelled" => r#"{"cancelled":{"reason":"requested"}}"#.to_owned(),
+        _ => failed.to_owned(),
+    };
+    let ended = |path: &str, how: &str| format!(r#"{{"ended":{{"path":"{path}","end":{},"t":2}}}}"#, end(how));
+    let mut lines = vec![STARTED.to_owned(), ended("/main/a", main), ended("/main", main)];
+    for (id, _, how) in steps {
+        lines.push(match *how {
+            "skipped" => format!(
+                r#"{{"decided":{{"path":"/main/$finally/{id}","choice":{{"enter":{{"code":"dependency_failed","message":"x"}}}},"t":2}}}}"#
+            ),
+            how => ended(&format!("/main/$finally/{id}"), how),
+        });
+    }
+    let has_failed = steps.iter().any(|(.., how)| *how != "completed");
+    lines.push(ended("/main/$finally", if has_failed { "failed" } else { "completed" }));
+    lines.push(format!(r#"{{"closed":{{"end":{failed},"t":3}}}}"#));
+    let records: Vec<_> = lines.iter().map(|line| Record::decode(line.as_bytes()).unwrap()).collect();
+    let mut rewinding = Rewinding::new(&plan, &records)?;
+    if only_cleanup {
+        rewinding.retry_cleanup()?
+    } else {
+        rewinding.retry()?
+    }
+    let rewound = rewinding.rewound("2026-01-01T00:01:00Z".parse().unwrap());
+    Ok((rewound.reopened, rewound.reentered.into_iter().map(|(path, _)| path.replace("/main/", "")).collect()))
+}
+
+#[test]
+fn a_retry_runs_only_the_failed_steps_of_finally_again() {
+    const ONE: &str = "$finally/one";
+    const TWO: &str = "$finally/two";
+    type Case<'c> = (&'c str, bool, &'c [(&'c str, &'c [&'c str], &'c str)], &'c [&'c str]);
+    let table: [Case<'_>; 7] = [
+        ("completed", false, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE]),
+        ("completed", false, &[("one", &[], "completed"), ("two", &[], "failed")], &[TWO]),
+        ("completed", false, &[("one", &[], "failed"), ("two", &[], "cancelled")], &[ONE, TWO]),
+        // A step of a graph runs again after the step that it depends on.
+        ("completed", false, &[("one", &[], "failed"), ("two", &["one"], "completed")], &[ONE, TWO]),
+        // All of `finally` belongs to the end of the run.
+        ("failed", false, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE, TWO, "a"]),
+        ("failed", true, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE]),
+        ("cancelled", true, &[("one", &[], "completed"), ("two", &[], "failed")], &[TWO]),
+    ];
+    for (main, only_cleanup, steps, expected) in table {
+        let (reopened, mut again) = retried(main, steps, only_cleanup).unwrap();
+        again.sort();
+        assert_eq!(again, expected, "{main}: {steps:?}");
+        let has_main = reopened.iter().any(|path| path == "/main");
+        assert_eq!(has_main, main == "failed" && !only_cleanup, "{reopened:?}");
+        assert!(reopened.iter().any(|path| path == "/main/$finally"), "{reopened:?}");
+    }
+    let skipped = retried("completed", &[("one", &[], "failed"), ("two", &["one"], "skipped")], false).unwrap();
+    assert_eq!(skipped, (vec!["/main/$finally".to_owned(), "/main/$finally/two".to_owned()], vec![ONE.to_owned()]));
+    let none = [("one", &[][..], "completed")];
+    assert_eq!(retried("failed", &none, true), Err(RewindError::NothingFailed));
+}

@@ -252,6 +252,7 @@ impl CrashTest {
             Some(error) => error.to_string(),
             None => "no error".to_owned(),
         })?;
+        same("later errors", &one.later_errors, &two.later_errors, |errors| json!(errors).to_string())?;
         same("state", &one.state_changes, &two.state_changes, |changes| json!(changes).to_string())?;
         // If a step is cancelled because another step won a race, its progress is random.
         let cancelled: Vec<String> = [one, two].iter().flat_map(|finished| cancelled_paths(finished)).collect();

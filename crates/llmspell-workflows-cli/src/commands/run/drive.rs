@@ -1,9 +1,9 @@
-//! Drives a run and handles signals and the time limit.
+//! Drives a run and handles signals.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
 use llmspell_workflows_advanced::{DurableRun, RunControl};
-use llmspell_workflows_basic::{ErrorClass, Finished, Run, RunStatus, StepError, engine::Wait};
+use llmspell_workflows_basic::{Finished, Run, StepError, engine::Wait};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -53,13 +53,6 @@ impl ActiveRun {
         &self.run
     }
 
-    fn cancel(&self) {
-        match &self.control {
-            None => self.run.cancel(),
-            Some(control) => control.cancel(),
-        }
-    }
-
     fn shut_down(&self) {
         match &self.control {
             None => self.run.shut_down(),
@@ -87,9 +80,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut deadline = display.timeout.map(|timeout| Instant::now() + timeout);
     let (mut stop_at, mut give_up): (Option<Instant>, Option<Instant>) = (None, None);
-    let mut timed_out = None;
     tokio::pin!(driven);
     let ended = loop {
         tokio::select! {
@@ -108,7 +99,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                     output.note(
                         "stopping the run, which is in memory and cannot be resumed; press Ctrl-C again to stop immediately",
                     );
-                    run.cancel();
+                    run.run.cancel();
                     give_up = Some(Instant::now() + STOP_WAIT);
                 }
             }
@@ -117,30 +108,16 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }
-            () = until(deadline) => {
-                (timed_out, deadline) = (display.timeout, None);
-                run.cancel();
-                give_up = give_up.or(Some(Instant::now() + STOP_WAIT));
-            }
-            () = until(give_up) => break RunEnd::Killed,
+            // A run in memory cannot clean up later.
+            () = until(give_up) => match run.control.is_none() && run.run.cleans_up() {
+                true => give_up = Some(Instant::now() + STOP_WAIT),
+                false => break RunEnd::Killed,
+            },
             _ = ticks.tick(), if display.view.is_some() => display.view.iter().for_each(|view| view.tick()),
         }
     };
     display.view.iter().for_each(|view| view.finish());
-    match (ended, timed_out) {
-        (RunEnd::Finished(finished), Some(timeout)) => RunEnd::Finished(Box::new(as_timed_out(*finished, timeout))),
-        (ended, _) => ended,
-    }
-}
-
-/// Turns a run that the time limit cancelled into a failed run; a run that completed anyway is unchanged.
-fn as_timed_out(finished: Finished, timeout: Duration) -> Finished {
-    if finished.status != RunStatus::Cancelled {
-        return finished;
-    }
-    let message = format!("the run exceeded its time limit of {}", crate::watch::elapsed(timeout));
-    let error = StepError::new(ErrorClass::Timeout, "run_timed_out", message).at("/main");
-    Finished { status: RunStatus::Failed, error: Some(error), ..finished }
+    ended
 }
 
 async fn until(time: Option<Instant>) {

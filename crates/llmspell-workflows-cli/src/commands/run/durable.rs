@@ -23,7 +23,7 @@ pub(crate) struct WaitOptions {
     /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// The time limit of the run, such as `90s` or `5m`.
+    /// The time limit of the steps of the run, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 }
@@ -96,9 +96,10 @@ impl Session {
         for known in runs {
             let (output, view) = (self.output, self.view.clone());
             output.note(&format!("{} {}", known.id(), known.summary.workflow));
-            let display = RunDisplay { output, view, timeout: self.timeout, pause_grace: self.pause_grace, file: None };
+            let display = RunDisplay { output, view, pause_grace: self.pause_grace, file: None };
             let end = match begin(&self.executor, known) {
                 Ok(run) => {
+                    self.timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
                     let active = ActiveRun::durable(&run);
                     let driven = async { run_end(self.executor.drive(run).await) };
                     self.runtime.block_on(drive(driven, &active, &display))
@@ -138,7 +139,8 @@ impl Session {
     /// Drives `run` to its end and shows the result.
     pub(crate) fn drive(self, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
-        let display = RunDisplay { output, view, timeout, pause_grace, file };
+        let display = RunDisplay { output, view, pause_grace, file };
+        timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
         let active = ActiveRun::durable(&run);
         let driven = async { run_end(executor.drive(run).await) };
         // If every process exited earlier, each would begin to move the same runs, and none would finish.

@@ -83,11 +83,10 @@ impl Run {
 
         if self.in_memory {
             let runtime = host::runtime()?;
-            let (timeout, pause_grace) = (settings.timeout, settings.pause_grace);
-            let display = RunDisplay { output, view, timeout, pause_grace, file: Some(&self.file) };
+            let display = RunDisplay { output, view, pause_grace: settings.pause_grace, file: Some(&self.file) };
             let engine = builder.build();
             let plan = engine.prepare(document.definition)?;
-            let options = RunOptions { environment, ..RunOptions::default() };
+            let options = RunOptions { environment, timeout: settings.timeout, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
                 match engine.drive(&run).await {
@@ -99,7 +98,7 @@ impl Run {
             return Ok(display.drive(runtime, driven, std::future::ready(()), &ActiveRun::in_memory(&run)));
         }
         let session = Session::with(app, &settings, &self.wait_options, builder, view)?;
-        let options = StartOptions { environment, ..StartOptions::default() };
+        let options = StartOptions { environment, timeout: settings.timeout, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
         Ok(session.drive(run, Some(&self.file)))
     }
@@ -123,11 +122,10 @@ impl Run {
     }
 }
 
-/// How a run and its result are displayed, with the time limits of the run.
+/// How a run and its result are displayed.
 pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
-    pub(crate) timeout: Option<Duration>,
     /// The time that running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
     /// The file of the definition, if the run was started from one.

@@ -28,10 +28,15 @@ pub(super) fn show(
     warnings(output, finished);
     output.note(&headline(output, definition, finished));
     if let Some(error) = &finished.error {
-        let retry = || (finished.status == RunStatus::Failed).then(|| format!("spellflow retry {}", finished.run_id));
+        let can_retry = finished.status == RunStatus::Failed || !finished.later_errors.is_empty();
+        let retry = || can_retry.then(|| format!("spellflow retry {}", finished.run_id));
         let path = error.path.as_deref().unwrap_or("/main");
         let next = if is_durable { retry() } else { next_command(definition, path, file) };
-        failure(output, error, path, next.as_deref());
+        failure(output, error, path);
+        finished.later_errors.iter().for_each(|error| later_failure(output, error));
+        if let Some(next) = next {
+            output.note(&format!("  next: {next}"));
+        }
     }
     output.text(&show::value(&finished.output));
 }
@@ -75,8 +80,15 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Shows where and why the run failed, the help, and the next command.
-fn failure(output: Output, error: &StepError, path: &str, next: Option<&str>) {
+/// Shows a failure of a cleanup step that followed the failure of the run.
+fn later_failure(output: Output, error: &StepError) {
+    let head = output.on_err(Paint::Bad, &format!("later error[{}]", error.code));
+    output.note(&format!("{head}: {}", error.message));
+    output.note(&format!("  --> {}, attempt {}", error.path.as_deref().unwrap_or("/main"), error.attempt.max(1)));
+}
+
+/// Shows where and why the run failed, and the help.
+fn failure(output: Output, error: &StepError, path: &str) {
     let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
     output.note(&format!("  --> {path}, attempt {}", error.attempt.max(1)));
@@ -93,9 +105,6 @@ fn failure(output: Output, error: &StepError, path: &str, next: Option<&str>) {
     if let Some(help) = help(error) {
         output.note(&format!("  help: {help}"));
     }
-    if let Some(next) = next {
-        output.note(&format!("  next: {next}"));
-    }
 }
 
 fn help(error: &StepError) -> Option<&'static str> {
@@ -105,7 +114,7 @@ fn help(error: &StepError) -> Option<&'static str> {
         "program_not_allowed" => "`tools.programs` in `spellflow.toml` lists the programs that may be started",
         "path_outside_roots" => "`--root DIR` lets tools use another folder",
         "host_refused" => "`--allow-host HOST` lets tools connect to the host",
-        "run_timed_out" => "`--timeout` sets the time limit of the run",
+        "run_timed_out" => "`--timeout` and `timeouts.total` of the definition limit the steps of a run",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
         _ if error.retryable => "another attempt may help: `retries: 2` on the step allows two more",
         _ => return None,

@@ -48,6 +48,9 @@ fn text(known: &KnownRun, history: &History) -> String {
     if let Some(error) = end.and_then(Outcome::error) {
         text += &format!("error[{}]: {}\n", error.code, error.message);
     }
+    for error in end.map(Outcome::later_errors).unwrap_or_default() {
+        text += &format!("later error[{}]: {}\n", error.code, error.message);
+    }
     let output = match end {
         Some(Outcome::Completed(output)) => show::value(&output.value),
         _ => String::new(),

@@ -14,6 +14,9 @@ impl Rewinding<'_> {
             if !failed(&path) {
                 return false;
             }
+            if is_finally(&path) {
+                return true;
+            }
             at = self.around(&path);
         }
         true
@@ -100,6 +103,19 @@ impl Rewinding<'_> {
 
     /// Reopens the blocks that enclose the step at `path`, and runs the steps that follow it in these blocks again.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
+        self.reopen_blocks(path, false);
+    }
+
+    /// Reopens the blocks in the run's `finally` that enclose the step at `path`. Other steps of `finally` are kept,
+    /// unless they depend on that step.
+    pub(super) fn reopen_in_finally(&mut self, path: &StepPath) {
+        self.reopen_blocks(path, true);
+    }
+
+    fn reopen_blocks(&mut self, path: &StepPath, only_finally: bool) {
+        if only_finally && is_finally(path) {
+            return;
+        }
         let mut child = path.clone();
         self.reopen_entries(&child);
         while let Some(around) = self.around(&child) {
@@ -107,7 +123,9 @@ impl Rewinding<'_> {
             let begun = self.first.get(&child).copied().unwrap_or_default();
             self.again.reopened.insert(text.clone());
             self.undecide(&text, |key, number| number > begun || is_deadline(key));
+            let is_last = only_finally && is_finally(&around);
             let order = self.order(&around, Some(&child));
+            let order = order.filter(|order| !is_last || *order != Order::Sequential);
             for (sibling, first) in self.inside(&around) {
                 let follows = match &order {
                     Some(Order::Sequential) => first > begun,
@@ -119,6 +137,9 @@ impl Rewinding<'_> {
                 }
             }
             self.redo_cancelled(&around, Some(&child));
+            if is_last {
+                return;
+            }
             child = around;
             self.reopen_entries(&child);
         }
@@ -188,6 +209,11 @@ impl Rewinding<'_> {
 /// Returns whether the step at `path` is a handler of the block that contains it.
 fn is_handler(path: &StepPath) -> bool {
     path.id().is_some_and(|id| id.as_str().starts_with('$'))
+}
+
+/// Returns whether the step at `path` is the run's `finally`.
+pub(super) fn is_finally(path: &StepPath) -> bool {
+    path.segments().len() == 2 && path.id().is_some_and(|id| id.as_str() == "$finally")
 }
 
 /// Returns whether `key` is a time that is recomputed when a step runs again.

@@ -175,23 +175,69 @@ impl<'a> Rewinding<'a> {
 
     /// Runs again all steps that failed for good; if there are none, the steps that a cancellation of the run stopped.
     ///
+    /// `finally` runs again as a whole, since it belongs to the end of the run. If only steps of `finally` failed, only
+    /// these run again.
+    ///
     /// # Errors
     /// Returns an error if no step failed and the run was not cancelled.
     pub fn retry(&mut self) -> Result<(), RewindError> {
-        let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
-        let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
-        let targets: Vec<StepPath> = failed.iter().filter(|path| !has_failed_inside(path)).cloned().collect();
-        if targets.is_empty() {
+        if matches!(self.root_end(), Some(End::Cancelled(_))) {
             return self.retry_cancelled();
         }
-        for target in targets {
-            match self.order(&target, None) {
-                Some(Order::Leaf) | None => self.redo(&target),
-                Some(_) => self.reopen_failed(&target),
-            }
-            self.reopen_around(&target);
+        let (cleanup, steps): (Vec<_>, Vec<_>) = self.innermost_failed().into_iter().partition(is_in_finally);
+        if steps.is_empty() && cleanup.is_empty() {
+            return self.retry_cancelled();
+        }
+        if steps.is_empty() {
+            self.retry_in_finally(&cleanup);
+        }
+        for target in &steps {
+            self.retry_at(target);
+            self.reopen_around(target);
         }
         Ok(())
+    }
+
+    /// Runs again the steps of `finally` that failed, in a run that was cancelled or compensated and stays so.
+    ///
+    /// # Errors
+    /// Returns an error if no step of `finally` failed.
+    pub fn retry_cleanup(&mut self) -> Result<(), RewindError> {
+        let cleanup: Vec<_> = self.innermost_failed().into_iter().filter(is_in_finally).collect();
+        if cleanup.is_empty() || self.root_end().is_none() {
+            return Err(RewindError::NothingFailed);
+        }
+        self.retry_in_finally(&cleanup);
+        Ok(())
+    }
+
+    fn root_end(&self) -> Option<&End> {
+        let root = self.first.keys().find(|path| path.segments().len() == 1)?;
+        self.end(&root.to_string())
+    }
+
+    fn retry_in_finally(&mut self, targets: &[StepPath]) {
+        for target in targets {
+            self.retry_at(target);
+            self.reopen_in_finally(target);
+        }
+    }
+
+    fn retry_at(&mut self, target: &StepPath) {
+        match self.order(target, None) {
+            Some(Order::Leaf) | None => self.redo(target),
+            Some(_) => self.reopen_failed(target),
+        }
+    }
+
+    /// Returns the steps that failed for good, without the blocks that failed because of a step inside them.
+    fn innermost_failed(&self) -> Vec<StepPath> {
+        let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
+        let has_failed_inside = |path: &StepPath| {
+            let is_inside = |other: &&StepPath| *other != path && encloses(path, other);
+            failed.iter().filter(is_inside).any(|other| is_in_finally(path) || !is_in_finally(other))
+        };
+        failed.iter().filter(|path| !has_failed_inside(path)).cloned().collect()
     }
 
     fn retry_cancelled(&mut self) -> Result<(), RewindError> {
@@ -300,6 +346,11 @@ impl<'a> Rewinding<'a> {
             inputs: BTreeMap::new(),
         }
     }
+}
+
+/// Returns whether the step at `path` is the run's `finally` or in it.
+fn is_in_finally(path: &StepPath) -> bool {
+    path.segments().get(..2).is_some_and(|start| again::is_finally(&StepPath::new(start.to_vec())))
 }
 
 /// Returns whether `inner` is the step at `outer` or is inside it; an iteration is inside its loop.

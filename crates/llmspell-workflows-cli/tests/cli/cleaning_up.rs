@@ -1,0 +1,250 @@
+//! Undoing and `finally` as a user sees them: nothing that arrives stops them, and what fails in them can be retried.
+
+use std::{fs, sync::mpsc::Receiver};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    second_terminal::release_step,
+    support::{Sandbox, TIMEOUT, Terminal, newest_run, show},
+};
+
+/// A run that fails and then undoes `b` and `a`; undoing `b` waits for the test.
+const UNDOES: &str = "\
+name: undoes
+steps:
+  - {id: a, type: shell, command: 'echo a >> effects', compensate: {type: shell, command: 'echo undo-a >> effects'}}
+  - id: b
+    type: shell
+    command: 'echo b >> effects'
+    compensate: {type: shell, command: 'echo up > alive; read line < tell; echo undo-b >> effects'}
+  - {id: bad, type: shell, command: 'exit 3'}
+finally:
+  - {id: last, type: shell, command: 'echo \"last $V\" >> effects', env: {V: '{{ steps.b.status }}'}}
+";
+
+const UNDONE: &str = "a\nb\nundo-b\nundo-a\nlast completed\n";
+
+fn effects(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.path("effects")).unwrap_or_default()
+}
+
+/// Starts the run and waits until a step says that it is running.
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Terminal, Receiver<String>) {
+    let alive = sandbox.pipe("alive");
+    sandbox.make_pipe("tell");
+    let first = Terminal::open(sandbox, &[&["run", "flow.yaml"], arguments].concat());
+    assert_eq!(alive.recv_timeout(TIMEOUT).as_deref(), Ok("up"));
+    (first, alive)
+}
+
+#[test]
+fn requests_to_cancel_do_not_stop_a_run_that_undoes_its_steps() {
+    for requests in [&[&["cancel"][..]][..], &[&["cancel", "--compensate"]], &[&["cancel"], &["cancel"]]] {
+        let sandbox = Sandbox::with_flow(UNDOES);
+        let (first, _alive) = start(&sandbox, &[]);
+        let run = newest_run(&sandbox);
+        for request in requests {
+            let asked = sandbox.run(&[&request[..1], &[&run], &request[1..]].concat());
+            assert_eq!(asked.code, 0, "{}", asked.stderr);
+        }
+        release_step(&sandbox);
+        let (code, _, stderr) = first.end();
+        assert_eq!((code, effects(&sandbox).as_str()), (Some(1), UNDONE), "{requests:?}: {stderr}");
+        assert_eq!(show(&sandbox, &run)["status"], "compensated");
+        assert_eq!(show(&sandbox, &run)["error"]["code"], "process_failed");
+    }
+}
+
+#[test]
+fn a_run_that_was_paused_while_it_undid_its_steps_goes_on_there_even_if_it_is_cancelled() {
+    let sandbox = Sandbox::with_flow(UNDOES);
+    let (first, _alive) = start(&sandbox, &[]);
+    let run = newest_run(&sandbox);
+    first.signal(Signal::INT);
+    while !first.stderr.recv_timeout(TIMEOUT).unwrap().contains("pausing the run") {}
+    release_step(&sandbox);
+    let (code, _, stderr) = first.end();
+    assert_eq!((code, effects(&sandbox).as_str()), (Some(5), "a\nb\nundo-b\n"), "{stderr}");
+    let cancelled = sandbox.run(&["cancel", &run]);
+    assert_eq!(effects(&sandbox), UNDONE, "{}", cancelled.stderr);
+    assert_eq!(show(&sandbox, &run)["status"], "compensated");
+}
+
+#[test]
+fn a_run_that_was_killed_while_it_cleaned_up_goes_on_there() {
+    let sandbox = Sandbox::with_flow(UNDOES);
+    let (first, alive) = start(&sandbox, &[]);
+    let run = newest_run(&sandbox);
+    first.kill();
+    release_step(&sandbox);
+    assert!(alive.recv_timeout(TIMEOUT).is_err(), "the shell of the killed process has ended");
+    fs::write(sandbox.path("effects"), "a\nb\n").unwrap();
+    let _alive = sandbox.open_pipe("alive");
+    let second = Terminal::open(&sandbox, &["resume", &run]);
+    release_step(&sandbox);
+    let (_, _, stderr) = second.end();
+    assert_eq!(effects(&sandbox), UNDONE, "{stderr}");
+    assert_eq!(show(&sandbox, &run)["status"], "compensated");
+}
+
+#[test]
+fn a_step_that_a_kill_cut_off_is_undone_as_uncertain() {
+    let undo = |id: &str| {
+        format!(
+            "compensate: {{type: shell, command: 'echo \"undo-{id} $C\" >> effects', env: {{C: '{{{{ certain }}}}'}}}}"
+        )
+    };
+    let flow = format!(
+        "name: cut\nsteps:\n  - {{id: a, type: shell, command: 'echo a >> effects', {}}}\n  - {{id: b, type: shell, command: \
+         'echo up > alive; read line < tell', {}}}\n",
+        undo("a"),
+        undo("b")
+    );
+    let sandbox = Sandbox::with_flow(&flow);
+    let (first, _alive) = start(&sandbox, &[]);
+    let run = newest_run(&sandbox);
+    first.kill();
+    release_step(&sandbox);
+    let cancelled = sandbox.run(&["cancel", &run, "--compensate"]);
+    assert_eq!(effects(&sandbox), "a\nundo-b false\nundo-a true\n", "{}", cancelled.stderr);
+    assert_eq!(show(&sandbox, &run)["status"], "compensated");
+}
+
+#[test]
+fn a_failed_step_of_finally_does_not_keep_the_others_from_running() {
+    let flow = "\
+name: cleans
+steps: [{id: main, type: shell, command: 'echo part; exit 3'}]
+finally:
+  - {id: one, type: shell, command: 'echo \"one $V\" >> effects', env: {V: '{{ main.stdout }}'}}
+  - {id: two, type: shell, command: 'echo two >> effects'}
+  - {id: three, type: shell, command: 'echo three >> effects; exit 4'}
+  - {id: four, type: shell, command: 'echo four >> effects'}
+";
+    let expected = |report: &Value| {
+        let error = |error: &Value| format!("{} {}", error["code"].as_str().unwrap(), error["path"].as_str().unwrap());
+        assert_eq!(
+            (&report["status"], error(&report["error"]).as_str()),
+            (&json!("failed"), "process_failed /main/main")
+        );
+        let later: Vec<_> = report["later_errors"].as_array().unwrap().iter().map(error).collect();
+        assert_eq!(later, ["expression_unresolved /main/$finally/one", "process_failed /main/$finally/three"]);
+    };
+    for mode in [&["--in-memory"][..], &[]] {
+        let sandbox = Sandbox::with_flow(flow);
+        let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json"], mode].concat());
+        assert_eq!((ended.code, effects(&sandbox).as_str()), (1, "two\nthree\nfour\n"));
+        expected(&ended.json());
+        if mode.is_empty() {
+            expected(&show(&sandbox, "@last"));
+            let text = sandbox.run(&["runs", "show", "@last"]).stdout;
+            assert!(text.contains("later error[expression_unresolved]"), "{text}");
+        }
+        let text = sandbox.run(&[&["run", "flow.yaml"], mode].concat()).stderr;
+        let (error, later) = (text.find("error[process_failed]").unwrap(), text.find("later error[").unwrap());
+        assert!(error < later && text.contains("--> /main/$finally/three"), "{text}");
+    }
+}
+
+#[test]
+fn retry_runs_the_failed_steps_of_finally_again() {
+    let finally = "\
+finally:
+  - {id: clean, type: shell, command: 'echo clean >> effects; test -f ready'}
+  - {id: other, type: shell, command: 'echo other >> effects'}
+";
+    // The steps, the status after the first run, what the first run does, and what the retry does after `ready` exists.
+    let completes = "steps: [{id: a, type: shell, command: 'echo a >> effects'}]";
+    let fails = "steps: [{id: a, type: shell, command: 'echo a >> effects; test -f ready'}]";
+    let undone = "\
+steps:
+  - {id: a, type: shell, command: 'echo a >> effects', compensate: {type: shell, command: 'echo undo >> effects'}}
+  - {id: b, type: shell, command: 'exit 1'}";
+    let table = [
+        (completes, "failed", "a clean other", "clean", "completed"),
+        (fails, "failed", "a clean other", "a clean other", "completed"),
+        (undone, "compensated", "a undo clean other", "clean", "compensated"),
+    ];
+    for (steps, status, first, again, last) in table {
+        let sandbox = Sandbox::with_flow(&format!("name: retried\n{steps}\n{finally}"));
+        let words = || effects(&sandbox).lines().collect::<Vec<_>>().join(" ");
+        let failed = sandbox.run(&["run", "flow.yaml"]);
+        assert_eq!((failed.code, words().as_str(), &show(&sandbox, "@last")["status"]), (1, first, &json!(status)));
+        assert!(failed.stderr.contains("next: spellflow retry"), "{}", failed.stderr);
+        // Nothing is better yet.
+        assert_eq!(sandbox.run(&["retry", "@last"]).code, 1);
+        fs::write(sandbox.path("ready"), "").unwrap();
+        fs::write(sandbox.path("effects"), "").unwrap();
+        let retried = sandbox.run(&["retry", "@last"]);
+        assert_eq!(words(), again, "{steps}: {}", retried.stderr);
+        let report = show(&sandbox, "@last");
+        assert_eq!((&report["status"], &report["later_errors"]), (&json!(last), &json!([])), "{}", retried.stderr);
+    }
+}
+
+#[test]
+fn a_cancelled_run_is_retried_only_if_its_finally_failed_and_stays_cancelled() {
+    let flow = |command: &str| {
+        format!(
+            "name: cancelled\nsteps: [{{id: a, type: shell, command: 'echo up > alive; sleep 1000'}}]\nfinally: [{{id: z, type: shell, command: '{command}'}}]"
+        )
+    };
+    for (command, code) in [("echo z >> effects; test -f ready", 130), ("echo z >> effects", 1)] {
+        let sandbox = Sandbox::with_flow(&flow(command));
+        let (first, _alive) = start(&sandbox, &[]);
+        let run = newest_run(&sandbox);
+        assert_eq!(sandbox.run(&["cancel", &run]).code, 0);
+        assert_eq!(first.end().0, Some(130));
+        fs::write(sandbox.path("ready"), "").unwrap();
+        let retried = sandbox.run(&["retry", &run]);
+        assert_eq!(retried.code, code, "{}", retried.stderr);
+        assert_eq!(effects(&sandbox), if code == 130 { "z\nz\n" } else { "z\n" });
+        assert_eq!(show(&sandbox, &run)["status"], "cancelled");
+    }
+}
+
+#[test]
+fn a_retry_revokes_a_cancellation_that_came_too_late() {
+    let flow = "\
+name: late
+steps: [{id: a, type: shell, command: 'echo a >> effects; test -f ready'}]
+finally: [{id: z, type: shell, command: 'test -f ready || { echo up > alive; read line < tell; }'}]
+";
+    let sandbox = Sandbox::with_flow(flow);
+    let (first, _alive) = start(&sandbox, &[]);
+    let run = newest_run(&sandbox);
+    assert_eq!(sandbox.run(&["cancel", &run]).code, 0);
+    release_step(&sandbox);
+    assert_eq!(first.end().0, Some(1));
+    fs::write(sandbox.path("ready"), "").unwrap();
+    let retried = sandbox.run(&["retry", &run]);
+    assert_eq!((retried.code, effects(&sandbox).as_str()), (0, "a\na\n"), "{}", retried.stderr);
+}
+
+#[test]
+fn the_time_limit_of_the_command_line_is_that_of_the_definition() {
+    let steps = "steps: [{id: a, type: shell, command: 'echo up > alive; sleep 1000'}]\nfinally: [{id: z, type: shell, command: 'echo z >> effects'}]";
+    for (head, arguments) in [("name: w", &["--timeout", "1s"][..]), ("name: w\ntimeouts: {total: 1s}", &[])] {
+        for mode in [&["--in-memory"][..], &[]] {
+            let sandbox = Sandbox::with_flow(&format!("{head}\n{steps}"));
+            let _alive = sandbox.pipe("alive");
+            let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json"], arguments, mode].concat());
+            let (code, error) = (ended.code, &ended.json()["error"]);
+            assert_eq!((code, &error["code"], &error["path"]), (6, &json!("run_timed_out"), &json!("/main")));
+            assert_eq!((ended.json()["status"].as_str(), effects(&sandbox).as_str()), (Some("failed"), "z\n"));
+        }
+    }
+}
+
+#[test]
+fn a_resume_keeps_the_time_limit_of_the_run() {
+    let flow = "name: w\nsteps: [{id: a, type: shell, command: 'echo up > alive; sleep 1000'}]";
+    let sandbox = Sandbox::with_flow(flow);
+    let (first, _alive) = start(&sandbox, &["--timeout", "2s"]);
+    first.kill();
+    let _alive = sandbox.open_pipe("alive");
+    let resumed = sandbox.run(&["resume", "@last", "-o", "json"]);
+    assert_eq!((resumed.code, &resumed.json()["error"]["code"]), (6, &json!("run_timed_out")));
+}
