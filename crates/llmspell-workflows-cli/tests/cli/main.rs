@@ -7,6 +7,8 @@ mod examples;
 mod gallery;
 mod interrupt;
 mod logs;
+#[cfg(unix)]
+mod policy;
 mod recorded_runs;
 mod rewind;
 mod rewind_nested;
@@ -16,3 +18,4 @@ mod secrets;
 mod store;
 mod sub_workflows;
 mod support;
+mod terminals;

@@ -16,7 +16,6 @@ mod single;
 mod upkeep;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +23,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_state::{
     Record,
-    disk::blocking,
+    disk::{blocking, create_private_folders},
     store::{DefinitionStore, RunSummary, StoreError, Stores},
 };
 use tokio::sync::OnceCell;
@@ -130,7 +129,7 @@ impl Home for FolderHome {
     async fn stores(&self) -> Result<&Stores, ExecutorError> {
         let open = || {
             self.run_blocking(|folder| {
-                fs::create_dir_all(&folder.path).map_err(|error| ExecutorError::file(&folder.path, &error))?;
+                create_private_folders(&folder.path).map_err(|error| ExecutorError::file(&folder.path, &error))?;
                 Ok((folder.open)(&folder.store_path())?)
             })
         };
