@@ -9,7 +9,7 @@ use crate::{
     commands::run::durable_failure,
     config::Config,
     logs,
-    output::{Color, Format, Output},
+    output::{Color, Format, Output, Paint},
 };
 
 /// The state that all commands share: the output, the store and the configuration.
@@ -39,6 +39,9 @@ impl App {
             Ok(config) => (config.settings().log.clone(), config.settings().log_format),
             Err(_) => (logs::directives(global.verbose), global.log_format.unwrap_or_default()),
         };
+        for file in config.iter().flat_map(Config::refused) {
+            output.note(&format!("{}: {file}", output.on_err(Paint::Warn, "warning")));
+        }
         logs::start(filter.as_deref(), log_format, &output);
         Self { output, home: home.into(), runtime: std::cell::OnceCell::new(), config }
     }

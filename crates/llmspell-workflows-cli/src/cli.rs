@@ -1,11 +1,12 @@
 //! The command line: global options and subcommands.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{borrow::Cow, ffi::OsString, path::PathBuf};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     App, Exit, Failure, commands,
+    escape::escape,
     output::{Format, Output},
 };
 
@@ -143,7 +144,7 @@ pub(crate) fn command() -> clap::Command {
 /// Prints the requested help or version, or reports invalid arguments.
 fn show_parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
-        // If standard output is closed, nothing can be reported.
+        // If standard output is closed, nothing can be reported. The text contains no argument.
         let _ = error.print();
         return Exit::Ok;
     }
@@ -156,7 +157,12 @@ fn show_parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             Output::plain(format).failure(&failure)
         }
         _ => {
-            let _ = error.print();
+            let text = error.render();
+            // The text repeats arguments, which can contain the names of files; such a text is not styled.
+            match escape(&text.to_string()) {
+                Cow::Borrowed(_) => drop(error.print()),
+                Cow::Owned(shown) => Output::plain(Format::Text).note(shown.trim_end()),
+            }
             Exit::Usage
         }
     }

@@ -14,7 +14,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{output::Output, screen::screen};
+use crate::{
+    output::{Format, Output, Paint},
+    screen::screen,
+};
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
@@ -35,9 +38,10 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
     let targets = filter.and_then(|directives| parse(directives).ok()).unwrap_or_else(default_targets);
     let registry = Registry::default().with(targets);
     match format {
-        LogFormat::Text => registry.with(fmt::layer().with_ansi(output.paints_err()).with_writer(Lines)).init(),
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(false).with_writer(Lines(*output))).init(),
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(Lines)).init();
+            let lines = Lines(Output::plain(Format::Json));
+            registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(lines)).init();
         }
     }
 }
@@ -86,25 +90,38 @@ pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
 }
 
 /// Writes whole log lines to standard error through the [`screen`], so that they never end up inside the live view.
-struct Lines;
+struct Lines(Output);
 
 impl MakeWriter<'_> for Lines {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
-        Self
+        Self(self.0)
     }
 }
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        screen().write(&String::from_utf8_lossy(bytes))?;
+        screen().write(&painted(&String::from_utf8_lossy(bytes), &self.0))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Colors the level of a log line, which is its second word.
+fn painted(line: &str, output: &Output) -> String {
+    let level = line.split_ascii_whitespace().nth(1).unwrap_or_default();
+    let paint = match level {
+        "ERROR" => Paint::Bad,
+        "WARN" => Paint::Warn,
+        "INFO" => Paint::Good,
+        "DEBUG" | "TRACE" => Paint::Dim,
+        _ => return line.to_owned(),
+    };
+    line.replacen(level, &output.on_err(paint, level), 1)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod config;
 mod difference;
 #[cfg(test)]
 mod docs;
+mod escape;
 mod exit;
 mod failure;
 mod folders;

@@ -7,10 +7,10 @@ use std::{
 };
 
 use clap::ValueEnum;
-use llmspell_workflows_definition::Style;
+use llmspell_workflows_definition::{Diagnostics, Style};
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Failure, screen::screen};
+use crate::{Exit, Failure, escape, screen::screen};
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -97,19 +97,14 @@ impl Output {
         self.format == Format::Text
     }
 
-    /// Returns the style of diagnostics on standard error.
-    pub(crate) fn style(&self) -> Style {
-        if self.paints_err { Style::Colour } else { Style::Plain }
+    /// Renders diagnostics for standard error.
+    pub(crate) fn on_err_rendered(&self, diagnostics: &Diagnostics) -> String {
+        rendered(diagnostics, self.paints_err)
     }
 
-    /// Returns whether standard error uses colors.
-    pub(crate) fn paints_err(&self) -> bool {
-        self.paints_err
-    }
-
-    /// Returns the style of diagnostics on standard output.
-    pub(crate) fn style_out(&self) -> Style {
-        if self.paints_out { Style::Colour } else { Style::Plain }
+    /// Renders diagnostics for standard output.
+    pub(crate) fn on_out_rendered(&self, diagnostics: &Diagnostics) -> String {
+        rendered(diagnostics, self.paints_out)
     }
 
     /// Writes the result of a command in a format for programs; for the text format see [`Self::text`].
@@ -124,11 +119,13 @@ impl Output {
         self.text(&written.expect("results are plain data with string keys"));
     }
 
-    /// Writes `text` to standard output unchanged. A closed pipe is not an error; any other failure, such as a full
-    /// disk, is reported and changes the exit code ([`Self::exit`]).
+    /// Writes `text` to standard output, with its control characters escaped. A closed pipe is not an error; any other
+    /// failure, such as a full disk, is reported and changes the exit code ([`Self::exit`]).
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+        let Err(error) = out.write_all(escape::for_terminal(text).as_bytes()).and_then(|()| out.flush()) else {
+            return;
+        };
         if error.kind() != io::ErrorKind::BrokenPipe && !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
             self.note(&format!("{}: could not write to standard output: {error}", self.on_err(Paint::Bad, "error")));
         }
@@ -150,7 +147,7 @@ impl Output {
         match self.format {
             Format::Text => {
                 if let Some(diagnostics) = &failure.diagnostics {
-                    let _ = screen().write(&diagnostics.render(self.style()));
+                    let _ = screen().write(&self.on_err_rendered(diagnostics));
                 }
                 self.note(&format!("{}: {}", self.on_err(Paint::Bad, "error"), failure.message));
                 if let Some(help) = &failure.help {
@@ -173,6 +170,11 @@ impl Output {
     }
 }
 
+/// Renders diagnostics, whose texts contain no control characters except those of their styling.
+fn rendered(diagnostics: &Diagnostics, paints: bool) -> String {
+    escape::trusted(&diagnostics.render(if paints { Style::Colour } else { Style::Plain }))
+}
+
 impl Paint {
     fn apply(self, is_on: bool, text: &str) -> String {
         let code = match self {
@@ -182,7 +184,7 @@ impl Paint {
             Self::Dim => "2",
             Self::Bold => "1",
         };
-        if is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if is_on { escape::styled(code, text) } else { text.to_owned() }
     }
 }
 

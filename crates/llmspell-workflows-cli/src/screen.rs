@@ -7,6 +7,8 @@ use std::{
 
 use console::{Term, truncate_str};
 
+use crate::escape::for_terminal;
+
 static SCREEN: LazyLock<Mutex<Screen>> = LazyLock::new(|| Mutex::new(Screen::new(Term::buffered_stderr())));
 
 /// Locks the screen of this process.
@@ -31,12 +33,12 @@ impl Screen {
         self.term.size()
     }
 
-    /// Replaces the last drawing with `lines`, each truncated to `columns` characters.
+    /// Replaces the last drawing with `lines`, with control characters escaped, each truncated to `columns` characters.
     pub(crate) fn draw(&mut self, lines: &[String], columns: usize) {
         // A terminal that was closed must not stop the run.
         let _ = self.term.clear_last_lines(self.drawn);
         for line in lines {
-            let _ = self.term.write_line(&truncate_str(line, columns, "…"));
+            let _ = self.term.write_line(&truncate_str(&for_terminal(&line.replace('\n', "\\u000a")), columns, "…"));
         }
         let _ = self.term.flush();
         self.drawn = lines.len();
@@ -47,13 +49,13 @@ impl Screen {
         self.drawn = 0;
     }
 
-    /// Writes `text`, which ends with a line break, in place of the drawing; the next [`draw`](Self::draw) restores it.
+    /// Writes `text`, which ends with a line break, with its control characters escaped, in place of the drawing; the next [`draw`](Self::draw) restores it.
     ///
     /// # Errors
     /// Returns an error if standard error cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
         self.term.clear_last_lines(std::mem::take(&mut self.drawn))?;
-        self.term.write_str(text)?;
+        self.term.write_str(&for_terminal(text))?;
         self.term.flush()
     }
 }

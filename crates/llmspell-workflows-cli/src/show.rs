@@ -4,6 +4,8 @@ use llmspell_workflows_definition::value_to_yaml;
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
+use crate::escape::escape_line;
+
 /// The maximum width of a table column, in screen columns.
 const COLUMN_MAX: usize = 60;
 
@@ -54,7 +56,7 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
     let cells =
         |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
     let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    let head: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+    let head: Vec<String> = columns.iter().map(|name| escape_line(name).into_owned()).collect();
     let to_right: Vec<bool> = columns.iter().map(|name| is_number(name)).collect();
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| body.iter().chain([&head]).map(|row| row[at].width()).max().unwrap_or_default())
@@ -81,7 +83,7 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.trim().replace(['\n', '\t', '\r'], " "),
         Some(other) => other.to_string(),
     };
-    console::truncate_str(&text, COLUMN_MAX, "…").into_owned()
+    console::truncate_str(&escape_line(&text), COLUMN_MAX, "…").into_owned()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! - [`record`]: the records of a run in a journal.
 //! - [`run`]: the journal of one run, and the interceptor that replays it and writes to it.
 //! - [`disk`]: the file operations that the log needs.
+//! - [`foreign`]: checks of runs that come from elsewhere.
 //!
 //! No completion is recorded twice, and a step whose completion was acknowledged never executes again. A step that was
 //! in flight when its process ended may execute again, under the same idempotency key.
@@ -13,6 +14,7 @@ mod commit;
 pub mod disk;
 #[cfg(any(feature = "fjall", feature = "sled"))]
 mod folder;
+pub mod foreign;
 pub mod journal;
 mod log;
 pub mod record;

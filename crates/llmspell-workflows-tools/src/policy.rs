@@ -35,6 +35,11 @@ pub struct Policy {
     pub read_roots: Vec<PathBuf>,
     /// Directories whose files may be created, changed and deleted; the working directory by default.
     pub write_roots: Vec<PathBuf>,
+    /// Files and directories that no tool may access, even within the roots; none by default. The host sets them: they
+    /// hold what the host itself depends on, such as the store of its runs and its configuration. Relative paths start
+    /// at the process's working directory, and the files do not have to exist.
+    #[serde(skip)]
+    pub forbidden: Vec<PathBuf>,
     /// The maximum size of a file that is read or written, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
     /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
@@ -64,6 +69,7 @@ impl Default for Policy {
             working_directory: None,
             read_roots: vec![PathBuf::from(".")],
             write_roots: vec![PathBuf::from(".")],
+            forbidden: Vec::new(),
             file_bytes_max: 64 * 1024 * 1024,
             hosts: vec!["*".to_owned()],
             response_bytes_max: 10 * 1024 * 1024,

@@ -193,3 +193,22 @@ fn error_names_a_missing_root() {
     assert_eq!(error.code, "root_unavailable");
     assert!(error.message.contains("/no/such/folder"), "{error}");
 }
+
+#[test]
+fn a_symlink_swapped_in_after_the_check_does_not_lead_to_forbidden_files() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path();
+    for folder in ["store", "sub"] {
+        fs::create_dir(root.join(folder)).unwrap();
+        fs::write(root.join(folder).join("a.txt"), folder).unwrap();
+    }
+    let mut policy = Policy::default();
+    policy.working_directory = Some(root.to_owned());
+    policy.forbidden = vec![root.join("store")];
+    let sandbox = Sandbox::open(&policy).unwrap();
+    let target = sandbox.locate("sub/a.txt", Access::Read).unwrap();
+    assert_eq!(target.read(9).unwrap(), b"sub");
+    fs::rename(root.join("sub"), root.join("sub-before")).unwrap();
+    symlink("store", root.join("sub")).unwrap();
+    assert_eq!(target.open().unwrap_err().code, "path_outside_roots");
+}

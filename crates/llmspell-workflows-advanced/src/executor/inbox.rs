@@ -1,6 +1,6 @@
 //! Delivers messages to the runs that this process owns.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use llmspell_workflows_basic::{
     Run,
@@ -46,7 +46,9 @@ impl Inner {
     /// Handles new messages for `run`: delivers them if the run is in memory, or wakes the run if it is parked.
     pub(super) async fn message_arrived(self: Arc<Self>, run: Uuid) {
         let mut run = run;
-        loop {
+        // Imported runs can claim to be each other's parents.
+        let mut visited = HashSet::new();
+        while visited.insert(run) {
             if let Some(live) = self.registry.find(run)
                 && let Err(error) = self.read(&live).await
             {

@@ -304,7 +304,7 @@ fn end_data(end: &End, duration: Duration) -> EventData {
 }
 
 fn is_root(path: &str) -> bool {
-    !path[1..].contains(['/', '['])
+    !path.strip_prefix('/').unwrap_or(path).contains(['/', '['])
 }
 
 fn is_iteration(path: &str) -> bool {

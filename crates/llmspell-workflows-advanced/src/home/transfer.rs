@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
     Arrival, Epoch, History, Record, RunState,
+    foreign::{check_count, check_definition, check_records, limits},
     store::{Message, RunSummary, Snapshot},
 };
 use serde_json::{Value, json};
@@ -107,9 +108,20 @@ impl Import {
             return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
         }
         let run: Uuid = field(document, "run_id")?;
+        for (name, max, limit) in [
+            ("records", limits::RECORDS_MAX, "RECORDS_MAX"),
+            ("messages", limits::MESSAGES_MAX, "MESSAGES_MAX"),
+            ("snapshots", limits::CHECKPOINTS_MAX, "CHECKPOINTS_MAX"),
+        ] {
+            let count = document[name].as_array().map_or(0, Vec::len);
+            check_count(name, count, max, limit).map_err(invalid_export)?;
+        }
+        let count = document["definitions"].as_object().map_or(0, serde_json::Map::len);
+        check_count("definitions", count, limits::DEFINITIONS_MAX, "DEFINITIONS_MAX").map_err(invalid_export)?;
         let records: Vec<Value> = field(document, "records")?;
         let records = records.iter().map(Record::from_json).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(|error| invalid_export(format!("`records` cannot be read: {error}")))?;
+        check_records(run, &records).map_err(invalid_export)?;
         let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
             return Err(invalid_export(format!(
@@ -119,15 +131,35 @@ impl Import {
         if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
             return Err(invalid_export(format!("the definition {missing} is missing")));
         }
+        let used = hashes(&records);
+        if let Some(unused) = definitions.keys().find(|hash| !used.contains(*hash)) {
+            return Err(invalid_export(format!("no record refers to the definition {unused}")));
+        }
+        for (hash, definition) in &definitions {
+            check_definition(definition)
+                .map_err(|problem| invalid_export(format!("the definition {hash} is not valid: {problem}")))?;
+        }
         History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
         let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records have no start"))?;
+        let snapshots: Vec<Snapshot> = field(document, "snapshots")?;
+        let mut names = BTreeSet::new();
+        for Snapshot { run: owner, name, position, .. } in &snapshots {
+            if *owner != run {
+                return Err(invalid_export(format!("the checkpoint `{name}` belongs to another run, {owner}")));
+            }
+            if *position > records.len() as u64 || !names.insert(name) {
+                return Err(invalid_export(format!(
+                    "the checkpoint `{name}` is at position {position}, which does not exist, or is listed twice"
+                )));
+            }
+        }
         Ok(Self {
             run,
             summary,
             definitions: definitions.into_values().collect(),
             records,
             messages: field(document, "messages")?,
-            snapshots: field(document, "snapshots")?,
+            snapshots,
         })
     }
 }

@@ -367,7 +367,7 @@ impl Run {
     pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
         let generations = lock(&self.generations);
         let last = generations.get(&path.first_entry()).copied();
-        last.unwrap_or(1).max(path.generation()) + 1
+        last.unwrap_or(1).max(path.generation()).saturating_add(1)
     }
 
     /// Records that the step at `path` was entered under the generation in the path.

@@ -63,8 +63,7 @@ fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, F
 fn show(app: &App, all: &[Diagnostics], is_valid: &impl Fn(&Diagnostics) -> bool) {
     let output = app.output();
     for one in all {
-        let style = output.style_out();
-        output.text(&one.render(style));
+        output.text(&output.on_out_rendered(one));
         let count = |severity| one.list().iter().filter(|diagnostic| diagnostic.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let verdict = match is_valid(one) {

@@ -1,10 +1,6 @@
 //! The sources of configuration values: defaults, files, environment variables and flags.
 
-use std::{
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, fs, io, path::Path};
 
 use llmspell_workflows_basic::nearest;
 use serde_json::{Value, json};
@@ -25,24 +21,6 @@ pub(super) fn defaults() -> Values {
         Some((setting.key.to_owned(), SettingValue { value: setting.default()?, origin: Origin::Default }))
     };
     SETTINGS.iter().filter_map(set).collect()
-}
-
-/// Returns the user's file and the project's file, if they exist; `given` replaces the project's file.
-pub(super) fn files(given: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
-    let mut files: Vec<PathBuf> = user_file().into_iter().filter(|file| file.is_file()).collect();
-    if let Some(file) = given {
-        files.push(file.to_owned());
-        return Ok(files);
-    }
-    let here = std::env::current_dir().map_err(|error| Failure::file("find", Path::new("."), &error))?;
-    files.extend(here.ancestors().map(|folder| folder.join("spellflow.toml")).find(|file| file.is_file()));
-    Ok(files)
-}
-
-fn user_file() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
-    Some(config.join("spellflow").join("config.toml"))
 }
 
 pub(super) fn file(path: &Path) -> Result<Values, Failure> {

@@ -1,8 +1,9 @@
 //! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the user's, then defaults.
 //!
-//! [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`]
+//! [`files`] finds the files, [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`]
 //! converts the merged values to [`Settings`].
 
+mod files;
 mod layers;
 mod settings;
 mod typed;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::{Failure, cli::Global};
 
+use files::{ConfigFiles, RefusedFile};
 pub(crate) use typed::{Settings, parse_duration};
 
 /// All values that are set, raw and typed.
@@ -20,6 +22,7 @@ pub(crate) use typed::{Settings, parse_duration};
 pub(crate) struct Config {
     values: Values,
     settings: Settings,
+    refused: Vec<RefusedFile>,
 }
 
 /// Values by key, such as `tools.hosts`.
@@ -48,13 +51,21 @@ impl Config {
     /// Returns an error if a file cannot be read, or a key or value is invalid.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let mut values = layers::defaults();
-        for file in layers::files(global.config.as_deref())? {
-            values.extend(layers::file(&file)?);
+        let files = ConfigFiles::find(global.config.as_deref())?;
+        for file in &files.read {
+            values.extend(layers::file(file)?);
         }
         values.extend(layers::variables(std::env::vars_os())?);
         values.extend(layers::flags(global));
-        let settings = Settings::new(&values)?;
-        Ok(Self { values, settings })
+        let mut settings = Settings::new(&values)?;
+        settings.policy.forbidden = files.guarded;
+        settings.policy.forbidden.push(settings.store.clone());
+        Ok(Self { values, settings, refused: files.refused })
+    }
+
+    /// Returns the configuration files that were not read, because another user controls them.
+    pub(crate) fn refused(&self) -> &[RefusedFile] {
+        &self.refused
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use super::{Block, Entry, Order, describe::retry_words};
+use crate::escape::escape_line;
 
 /// How the branches of a tree are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Branches {
 
 /// Renders the lists as a tree below `title`.
 pub(crate) fn text(title: &str, blocks: &[Block], branches: Branches) -> String {
-    let mut out = format!("{}\n", printable(title));
+    let mut out = format!("{}\n", escape_line(title));
     let rows = rows(blocks, branches);
     write(&mut out, &rows, "", branches);
     out
@@ -53,14 +54,9 @@ struct Row {
 fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
     for (number, row) in rows.iter().enumerate() {
         let (here, below) = branches.before(number + 1 == rows.len());
-        writeln!(out, "{margin}{here}{}", printable(&row.text)).expect("writing to a String cannot fail");
+        writeln!(out, "{margin}{here}{}", escape_line(&row.text)).expect("writing to a String cannot fail");
         write(out, &row.below, &format!("{margin}{below}"), branches);
     }
-}
-
-/// Replaces control characters, so that a definition cannot send commands to the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 /// Returns the rows of blocks; steps of a plain list are directly below their parent, other blocks have a heading.

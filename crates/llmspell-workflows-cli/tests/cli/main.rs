@@ -8,6 +8,8 @@ mod examples;
 mod gallery;
 mod interrupt;
 mod logs;
+#[cfg(unix)]
+mod policy;
 mod recorded_runs;
 mod rewind;
 mod rewind_nested;
@@ -17,3 +19,4 @@ mod secrets;
 mod store;
 mod sub_workflows;
 mod support;
+mod terminals;

@@ -43,6 +43,8 @@ pub(super) fn diagnostic(out: &mut String, diagnostic: &Diagnostic, source: &Sou
     let head = style.paint(colour, &format!("{word}[{code}]"));
     let place = if path.is_empty() { String::new() } else { format!(" ({path})") };
     let excerpt = Excerpt::new(diagnostic, source);
+    let (message, file, place) = (safe(message), safe(file), safe(&place));
+    let help = help.as_deref().map(safe);
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     let bar = style.paint("34", "|");
@@ -97,9 +99,27 @@ fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
+        c if is_hostile(c) => '\u{fffd}',
         c => c,
     }
+}
+
+/// Escapes control characters, which would affect the terminal; line ends stay.
+fn safe(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push('\n'),
+            c if is_hostile(c) => write!(shown, "\\u{:04x}", u32::from(c)).expect("writing to a String cannot fail"),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Returns whether a character is a control character, or changes the direction of the text after it.
+fn is_hostile(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn width(characters: &[char]) -> usize {

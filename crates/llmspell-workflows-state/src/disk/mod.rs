@@ -1,10 +1,12 @@
 //! The file operations that the log needs, as a trait so that tests can pass a disk that loses unsynced data.
 
+mod private;
 mod process;
 mod system;
 
 use std::{fmt, io, path::Path};
 
+pub use private::{create_private_folders, private_file, write_private_file};
 pub use process::{LockAttempt, acquire_or_identify};
 #[cfg(any(feature = "fjall", feature = "sled"))]
 pub(crate) use system::FileLock;

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Disk, DiskFile, DiskLock};
+use super::{Disk, DiskFile, DiskLock, create_private_folders, private_file};
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,7 +17,7 @@ impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         // A new folder is durable once its parent has been synced; existing folders are already durable.
         let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
-        fs::create_dir_all(path)?;
+        create_private_folders(path)?;
         missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
     }
 
@@ -35,7 +35,7 @@ impl Disk for SystemDisk {
     }
 
     fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = private_file().read(true).write(true).create_new(true).open(path)?;
         let mut at = 0;
         while at < length {
             let part = usize::try_from(length - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
@@ -56,7 +56,7 @@ impl Disk for SystemDisk {
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        write_at(&OpenOptions::new().write(true).create(true).truncate(false).open(path)?, 0, bytes)
+        write_at(&private_file().write(true).create(true).truncate(false).open(path)?, 0, bytes)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -65,7 +65,7 @@ impl Disk for SystemDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         loop {
-            let file = match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
+            let file = match private_file().write(true).create(true).truncate(false).open(path) {
                 // The folder was empty and has been removed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     path.parent().map_or(Err(error), |folder| self.create_dir(folder))?;

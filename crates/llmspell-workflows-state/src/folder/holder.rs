@@ -1,12 +1,12 @@
 //! The holder of a folder: the process that locks the file `lock` and writes its name to the file `holder` next to it.
 
 use std::{
-    fs::{self, OpenOptions, TryLockError},
+    fs::{self, TryLockError},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    disk::{FileLock, LockAttempt, acquire_or_identify},
+    disk::{FileLock, LockAttempt, acquire_or_identify, private_file, write_private_file},
     store::StoreError,
 };
 
@@ -21,7 +21,7 @@ impl Holder {
     pub(super) fn acquire(folder: &Path) -> Result<Self, StoreError> {
         let (path, name_path) = (folder.join("lock"), folder.join("holder"));
         let io_error = |error: std::io::Error| StoreError::io(&path, &error);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        let lock = private_file().write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
         let acquire = || match lock.try_lock() {
             Ok(()) => Ok(Some(())),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -36,7 +36,7 @@ impl Holder {
             let holder = holder.unwrap_or_else(|| "a process that did not identify itself".to_owned());
             return Err(StoreError::Held { path: folder.to_owned(), holder });
         }
-        fs::write(&name_path, this_process()).map_err(|error| StoreError::io(&name_path, &error))?;
+        write_private_file(&name_path, this_process()).map_err(|error| StoreError::io(&name_path, &error))?;
         Ok(Self { name_path, _lock: FileLock(lock) })
     }
 }

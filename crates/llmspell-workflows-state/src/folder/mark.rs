@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::store::StoreError;
+use crate::{disk::private_file, store::StoreError};
 
 /// The version of the folder's format that this code writes.
 const VERSION: u8 = 1;
@@ -59,7 +59,7 @@ impl Mark {
     fn create(path: PathBuf, magic: &'static [u8; 6]) -> io::Result<Self> {
         // The file is completed before it is renamed to `mark`; otherwise a crash could leave an unreadable mark.
         let temporary = path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        let mut file = private_file().write(true).create(true).truncate(true).open(&temporary)?;
         file.write_all(&[slot(magic, 0), slot(magic, 0)].concat())?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;

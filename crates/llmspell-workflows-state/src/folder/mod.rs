@@ -37,7 +37,7 @@ pub(crate) use self::fjall::Fjall;
 pub(crate) use self::sled::Sled;
 use self::{frame::Body, holder::Holder, mark::Mark, values::Values};
 use crate::{
-    disk::{Disk, SystemDisk},
+    disk::{Disk, SystemDisk, create_private_folders},
     store::{
         StoreError,
         kv::{Change, KeyValue, Range, Visit},
@@ -109,6 +109,7 @@ impl<E: Engine> Folder<E> {
         let below = path.join(E::NAME);
         let mark = Mark::open(path, E::MAGIC, below.exists())?;
         let values = Values::open(&path.join("values")).map_err(io_error)?;
+        create_private_folders(&below).map_err(io_error)?;
         let engine = E::open(&below)?;
         sync_dir(path).map_err(io_error)?;
         let acknowledged = mark.count();

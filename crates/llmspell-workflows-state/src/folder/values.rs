@@ -3,14 +3,17 @@
 //! A crash before the reference is stored leaves at most an unneeded file.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use uuid::Uuid;
 
-use crate::store::StoreError;
+use crate::{
+    disk::{create_private_folders, private_file},
+    store::StoreError,
+};
 
 /// The length of a name in bytes.
 pub(super) const NAME: usize = 28;
@@ -26,7 +29,7 @@ pub(super) struct Values {
 
 impl Values {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        create_private_folders(folder)?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -35,7 +38,7 @@ impl Values {
         let name = Name::new(value);
         let path = self.path(&name);
         let write = || {
-            let mut file = File::create_new(&path)?;
+            let mut file = private_file().write(true).create_new(true).open(&path)?;
             file.write_all(value)?;
             file.sync_all()
         };

@@ -54,7 +54,7 @@ impl JsonSchemas {
 
 impl SchemaCheck for JsonSchemas {
     fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String> {
-        let result = self.compiled(schema)?.check(data);
+        let result = self.compiled(schema)?.check(data).map_err(|error| error.to_string())?;
         let text = |violation: &Value, key: &str| violation[key].as_str().unwrap_or_default().to_owned();
         let listed = result.listed.iter();
         let mut violations: Vec<_> = listed

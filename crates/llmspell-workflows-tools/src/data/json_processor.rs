@@ -116,7 +116,7 @@ impl Tool for JsonProcessor {
 
 fn validate(parameters: Parameters) -> Result<Value, ToolError> {
     let schema = CompiledSchema::compile(&require(parameters.schema, "schema", "validate")?)?;
-    let Violations { listed, truncated } = schema.check(&json_or_text(parameters.input)?);
+    let Violations { listed, truncated } = schema.check(&json_or_text(parameters.input)?)?;
     Ok(json!({ "valid": listed.is_empty(), "errors": listed, "truncated": truncated }))
 }
 

@@ -9,6 +9,7 @@ mod order;
 mod path;
 mod rules;
 mod schema_check;
+mod schema_graph;
 pub(crate) mod support;
 mod transform;
 mod validator;

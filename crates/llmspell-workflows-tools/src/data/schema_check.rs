@@ -1,6 +1,7 @@
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
+use super::schema_graph::SchemaGraph;
 use super::support::invalid;
 use crate::ToolError;
 
@@ -48,11 +49,13 @@ impl Violations {
 /// time, so lookaround and backreferences are rejected too.
 pub(crate) struct CompiledSchema {
     validator: Validator,
+    graph: SchemaGraph,
 }
 
 impl CompiledSchema {
-    /// Compiles `schema`; the error explains what is invalid.
+    /// Compiles `schema`; the error explains what is invalid or which limit is exceeded.
     pub(crate) fn compile(schema: &Value) -> Result<Self, ToolError> {
+        let graph = SchemaGraph::new(schema)?;
         let validator = jsonschema::options()
             .with_draft(draft_of(schema)?)
             .should_validate_formats(true)
@@ -63,15 +66,19 @@ impl CompiledSchema {
                 let at = if position.is_empty() { String::new() } else { format!(" at `{position}`") };
                 invalid("invalid_schema", format!("`schema` is not a valid JSON Schema{at}: {error}"))
             })?;
-        Ok(Self { validator })
+        Ok(Self { validator, graph })
     }
 
     /// Returns all violations, sorted by position: `path` is a JSON Pointer to the value, `rule` is the violated
     /// keyword, and `schema_path` is the position of the keyword.
-    pub(crate) fn check(&self, value: &Value) -> Violations {
+    ///
+    /// # Errors
+    /// Fails if the check would take too much work.
+    pub(crate) fn check(&self, value: &Value) -> Result<Violations, ToolError> {
+        self.graph.check_work(value)?;
         let mut violations = Violations::default();
         if self.validator.is_valid(value) {
-            return violations;
+            return Ok(violations);
         }
         for error in self.validator.iter_errors(value) {
             let entry = json!({
@@ -85,7 +92,7 @@ impl CompiledSchema {
         }
         let key = |violation: &Value| (violation["path"].to_string(), violation["schema_path"].to_string());
         violations.listed.sort_by_cached_key(key);
-        violations
+        Ok(violations)
     }
 }
 
@@ -153,6 +160,7 @@ mod tests {
             "additionalProperties": false,
         });
         let violations = CompiledSchema::compile(&schema).unwrap().check(&json!({"age": -1.5, "mail": "x", "more": 1}));
+        let violations = violations.unwrap();
         let found: Vec<_> = violations
             .listed
             .iter()
@@ -173,7 +181,7 @@ mod tests {
     #[test]
     fn the_number_of_violations_is_limited_and_long_values_are_left_out() {
         let schema = CompiledSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
-        let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
+        let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1])).unwrap();
         assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));
         assert_eq!(violations.listed[0].get("value"), None);
     }
@@ -201,7 +209,7 @@ mod tests {
             [("https://json-schema.org/draft/2020-12/schema", false), ("http://json-schema.org/draft-07/schema#", true)]
         {
             let schema = CompiledSchema::compile(&tuple(draft)).unwrap();
-            assert_eq!(schema.check(&json!([1])).listed.is_empty(), fits, "{draft}");
+            assert_eq!(schema.check(&json!([1])).unwrap().listed.is_empty(), fits, "{draft}");
         }
     }
 }

@@ -5,6 +5,7 @@ use cap_std::fs::{Dir, File, OpenOptions};
 use uuid::Uuid;
 
 use super::entry::{exists, not_a_file};
+use crate::sandbox::{Entry, Links};
 use crate::{SandboxPath, ToolError};
 
 /// Writes a file atomically and returns whether the file is new.
@@ -16,43 +17,26 @@ pub(super) fn replace(
     target: &SandboxPath,
     write: impl FnOnce(&mut File) -> Result<(), ToolError>,
 ) -> Result<bool, ToolError> {
-    let dir = target.dir();
     let failed = |error: io::Error| target.error("write", &error);
-    let real = match dir.canonicalize(target.relative()) {
-        Ok(real) => real,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => normal(target.relative()),
-        Err(error) => return Err(failed(error)),
-    };
-    let old = match dir.metadata(&real) {
+    let Entry { dir, name } = target.entry(Links::Follow, "write")?;
+    let old = match dir.symlink_metadata(&name) {
+        Ok(metadata) if metadata.is_symlink() => None,
         Ok(metadata) if !metadata.is_file() => return Err(not_a_file(target)),
         Ok(metadata) => Some(metadata),
         Err(_) => None,
     };
-    let Some(name) = real.file_name() else {
-        return Err(not_a_file(target));
-    };
-    let temporary = real.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), Uuid::now_v7().simple()));
-    let guard = TemporaryFile { dir, path: &temporary };
+    let shown = name.file_name().ok_or_else(|| not_a_file(target))?.to_string_lossy();
+    let temporary = PathBuf::from(format!(".{shown}.{}.tmp", Uuid::now_v7().simple()));
+    let guard = TemporaryFile { dir: &dir, path: &temporary };
     let mut file = dir.open_with(&temporary, OpenOptions::new().write(true).create_new(true)).map_err(failed)?;
     write(&mut file)?;
     if let Some(old) = &old {
         file.set_permissions(old.permissions()).map_err(failed)?;
     }
     file.sync_all().map_err(failed)?;
-    dir.rename(&temporary, dir, &real).map_err(failed)?;
+    dir.rename(&temporary, &dir, &name).map_err(failed)?;
     std::mem::forget(guard);
     Ok(old.is_none())
-}
-
-/// Creates the parent directories of a path.
-pub(super) fn create_parents(target: &SandboxPath) -> Result<(), ToolError> {
-    match target.relative().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !target.dir().is_dir(parent) => target
-            .dir()
-            .create_dir_all(parent)
-            .map_err(|error| target.error("create the parent directories of", &error)),
-        _ => Ok(()),
-    }
 }
 
 /// Fails if the parent directory does not exist, with a more helpful hint than the system's error.
@@ -64,11 +48,6 @@ pub(super) fn check_parent(target: &SandboxPath) -> Result<(), ToolError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Returns the path without `.` components.
-pub(super) fn normal(path: &Path) -> PathBuf {
-    path.components().collect()
 }
 
 /// A file that is deleted on drop unless it was renamed to its final name.

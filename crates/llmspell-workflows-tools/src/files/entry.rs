@@ -57,13 +57,17 @@ pub(super) fn exists(target: &SandboxPath) -> bool {
     target.dir().symlink_metadata(target.relative()).is_ok()
 }
 
-/// Returns the entries of a directory, sorted by name.
+/// Returns the entries of a directory, sorted by name, without those that no tool can access.
 pub(super) fn children(folder: &SandboxPath) -> Result<Vec<(OsString, Kind)>, ToolError> {
     let failed = |error: std::io::Error| folder.error("list", &error);
+    let open = folder.open_folder("list")?;
     let mut children = Vec::new();
-    for entry in folder.dir().read_dir(folder.relative()).map_err(failed)? {
+    for entry in open.entries().map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        children.push((entry.file_name(), Kind::of(entry.file_type().map_err(failed)?)));
+        let name = entry.file_name();
+        if !folder.hides(&open, &name)? {
+            children.push((name, Kind::of(entry.file_type().map_err(failed)?)));
+        }
     }
     children.sort_by(|left, right| left.0.cmp(&right.0));
     Ok(children)

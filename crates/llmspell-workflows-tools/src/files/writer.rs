@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::atomic::{create_parents, replace};
+use super::atomic::replace;
 use super::file_spec;
 use crate::data::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, kind_of, object_schema, read, too_large};
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
@@ -95,7 +95,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
         let message = format!("`{path}` would be {} bytes long; the limit is {bytes_max}", content.len());
         return Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"));
     }
-    create_parents(&file)?;
+    file.create_parents()?;
     let created = replace(&file, |new| new.write_all(&content).map_err(|error| file.error("write", &error)))?;
     Ok(json!({ "path": path, "format": format.name(), "bytes": content.len(), "items": items, "created": created }))
 }

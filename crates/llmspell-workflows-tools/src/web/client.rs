@@ -2,17 +2,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, USER_AGENT};
-use reqwest::{Method, StatusCode, Url, redirect};
+use reqwest::{Method, StatusCode, Url, redirect::Policy as RedirectPolicy};
 
-use super::{body, failure, resolver, tls};
+use super::{body, failure, redirect, resolver, tls};
 use crate::{HostRules, Policy, ToolContext, ToolError, ToolErrorClass, parameters};
 
 /// Sends requests under the policy. All web tools of a registry share one client.
 pub(super) struct Client {
     policy: Arc<Policy>,
     rules: Arc<HostRules>,
-    following_redirects: OnceLock<Result<reqwest::Client, ToolError>>,
-    ignoring_redirects: OnceLock<Result<reqwest::Client, ToolError>>,
+    client: OnceLock<Result<reqwest::Client, ToolError>>,
 }
 
 /// An HTTP request.
@@ -24,8 +23,7 @@ pub(super) struct Request {
     pub(super) body: Option<Vec<u8>>,
     /// The time limit from the connection to the last byte; the policy's limit still applies.
     pub(super) timeout: Option<Duration>,
-    /// Whether to follow redirects. A request with a key in a custom header must not follow them, because the key would
-    /// be sent to the new host.
+    /// Whether to follow redirects. Another host gets none of the request's headers.
     pub(super) redirects: Redirects,
 }
 
@@ -65,7 +63,7 @@ impl Request {
 impl Client {
     pub(super) fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
         let rules = Arc::new(HostRules::parse(&policy.hosts)?);
-        Ok(Self { policy, rules, following_redirects: OnceLock::new(), ignoring_redirects: OnceLock::new() })
+        Ok(Self { policy, rules, client: OnceLock::new() })
     }
 
     pub(super) fn policy(&self) -> &Policy {
@@ -74,12 +72,7 @@ impl Client {
 
     /// Sends `request` and reads the response, regardless of its status. Stops if the call is cancelled.
     pub(super) async fn send(&self, request: &Request, context: &ToolContext) -> Result<Response, ToolError> {
-        check_url(&self.rules, &request.url)?;
-        let cell = match request.redirects {
-            Redirects::Follow => &self.following_redirects,
-            Redirects::Ignore => &self.ignoring_redirects,
-        };
-        let client = cell.get_or_init(|| self.build(request.redirects)).as_ref().map_err(Clone::clone)?;
+        let client = self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)?;
         tokio::select! {
             () = context.cancellation.cancelled() => Err(ToolError::cancelled()),
             response = self.exchange(client, request) => response,
@@ -89,19 +82,9 @@ impl Client {
     async fn exchange(&self, client: &reqwest::Client, request: &Request) -> Result<Response, ToolError> {
         let limit = Duration::from_millis(self.policy.request_timeout_ms);
         let timeout = request.timeout.map_or(limit, |timeout| timeout.min(limit));
-        let mut builder = client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .timeout(timeout);
-        if !request.headers.contains_key(USER_AGENT) {
-            builder = builder.header(USER_AGENT, self.policy.user_agent.as_str());
-        }
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
         let started = Instant::now();
         let failed = |error: reqwest::Error| failure::transport_error(error, &request.url, timeout);
-        let mut response = builder.send().await.map_err(failed)?;
+        let mut response = self.follow(client, request, started, timeout).await?;
         let first_byte = started.elapsed();
         let mut url = response.url().clone();
         // Neither call can fail, because the URL has just been requested.
@@ -117,29 +100,56 @@ impl Client {
         })
     }
 
-    fn build(&self, redirects: Redirects) -> Result<reqwest::Client, ToolError> {
-        let policy = match redirects {
-            Redirects::Ignore => redirect::Policy::none(),
-            Redirects::Follow => {
-                let (rules, redirects_max) = (Arc::clone(&self.rules), self.policy.redirects_max);
-                redirect::Policy::custom(move |attempt| {
-                    if attempt.previous().len() > redirects_max {
-                        return attempt.error(failure::too_many_redirects(redirects_max));
-                    }
-                    match check_url(&rules, attempt.url()) {
-                        Ok(()) => attempt.follow(),
-                        Err(error) => attempt.error(error),
-                    }
-                })
+    /// Sends `request` and the requests that its redirects lead to; all of them share `timeout`.
+    async fn follow(
+        &self,
+        client: &reqwest::Client,
+        request: &Request,
+        started: Instant,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, ToolError> {
+        let failed = |error: reqwest::Error| failure::transport_error(error, &request.url, timeout);
+        let mut next = request.clone();
+        let mut redirects = 0;
+        loop {
+            check_url(&self.rules, &next.url)?;
+            let left = timeout.saturating_sub(started.elapsed());
+            let response = self.request(client, &next, left).send().await.map_err(failed)?;
+            let following = match request.redirects {
+                Redirects::Follow => redirect::next(&next, response.status(), response.headers()),
+                Redirects::Ignore => None,
+            };
+            let Some(following) = following else { return Ok(response) };
+            redirects += 1;
+            if redirects > self.policy.redirects_max {
+                return Err(failure::too_many_redirects(self.policy.redirects_max));
             }
+            next = following;
+        }
+    }
+
+    fn request(&self, client: &reqwest::Client, request: &Request, timeout: Duration) -> reqwest::RequestBuilder {
+        let builder = client
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .timeout(timeout);
+        let builder = match request.headers.contains_key(USER_AGENT) {
+            true => builder,
+            false => builder.header(USER_AGENT, self.policy.user_agent.as_str()),
         };
+        match &request.body {
+            Some(body) => builder.body(body.clone()),
+            None => builder,
+        }
+    }
+
+    fn build(&self) -> Result<reqwest::Client, ToolError> {
         // A proxy from the environment would resolve names itself, bypassing the host rules, so proxies are not used.
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
-            .redirect(policy)
-            // The URL that redirects may contain a key, so it must not be sent as the referrer.
-            .referer(false)
+            // The HTTP client would send most headers of a request to any host that it is redirected to.
+            .redirect(RedirectPolicy::none())
             .no_proxy()
             .build()
             .map_err(|error| {

@@ -8,6 +8,7 @@ mod document;
 mod failure;
 mod html;
 mod parameters;
+mod redirect;
 mod requester;
 mod resolver;
 mod retry;

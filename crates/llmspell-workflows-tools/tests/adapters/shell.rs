@@ -139,3 +139,58 @@ async fn no_process_outlives_its_step() {
         assert_eq!(read.unwrap_or_else(|_| panic!("a process is left behind when {end}")).unwrap(), "up\n");
     }
 }
+
+/// Creates an executable file in `folder` that prints `text`.
+fn program(folder: &std::path::Path, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join(name), format!("#!/bin/sh\necho {text}\n")).unwrap();
+    fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test]
+async fn a_step_cannot_choose_which_file_an_allowed_program_is() {
+    let folder = tempfile::tempdir().unwrap();
+    program(&folder.path().join("bin"), "printf", "planted");
+    program(folder.path(), "printf", "planted");
+    let bin = folder.path().join("bin").display().to_string();
+    let path = |rest: &str| format!("{bin}{rest}");
+    for (programs, params, expected) in [
+        (&["printf"][..], json!({"argv": ["printf", "real"]}), Ok("real")),
+        (&["printf"], json!({"argv": ["printf", "real"], "cwd": "bin"}), Ok("real")),
+        (&["printf"], json!({"argv": ["printf", "real"], "env": {"A": "b"}}), Ok("real")),
+        (&["printf"], json!({"argv": ["printf"], "env": {"PATH": path("")}}), Err("variable_not_allowed")),
+        (&["printf"], json!({"argv": ["printf"], "env": {"PATH": path(":/usr/bin")}}), Err("variable_not_allowed")),
+        (&["printf"], json!({"argv": ["printf"], "env": {"LD_PRELOAD": path("/x.so")}}), Err("variable_not_allowed")),
+        (&["printf"], json!({"argv": ["./printf"]}), Err("program_not_allowed")),
+        (&["printf"], json!({"argv": ["bin/printf"]}), Err("program_not_allowed")),
+        (&["bin/printf"], json!({"argv": ["bin/printf"]}), Err("program_not_allowed")),
+        (&["sh"], json!({"command": "true", "env": {"BASH_ENV": path("/x")}}), Err("variable_not_allowed")),
+        (&["sh"], json!({"command": "true", "env": {"ENV": path("/x")}}), Err("variable_not_allowed")),
+        // Without a list, the step's environment decides.
+        (&["*"], json!({"argv": ["printf"], "env": {"PATH": path(":/bin")}}), Ok("planted\n")),
+        (&["*"], json!({"argv": ["./printf"]}), Ok("planted\n")),
+    ] {
+        let mut policy = policy(&folder);
+        policy.programs = programs.iter().map(|program| (*program).to_owned()).collect();
+        // The values are known only during the run, so the checks before the run do not apply.
+        let dynamic = Definition::sequence(
+            "test",
+            [shell(json!({"argv": "{{ words }}", "env": "{{ given }}", "cwd": "{{ folder }}"}))],
+        );
+        let input = json!({
+            "words": params.get("argv").cloned().unwrap_or_else(|| json!(["sh", "-c", params["command"]])),
+            "given": params.get("env").cloned().unwrap_or_else(|| json!({})),
+            "folder": params.get("cwd").cloned().unwrap_or_else(|| json!(".")),
+        });
+        let finished = engine(policy.clone()).run(dynamic, WorkflowInput::new(input)).await.unwrap();
+        let got = match &finished.error {
+            None => Ok(finished.output["stdout"].as_str().unwrap()),
+            Some(error) => Err(&*error.code),
+        };
+        assert_eq!(got, expected, "{programs:?} {params}: {:?}", finished.error);
+        let found = engine(policy).validate(Definition::sequence("test", [shell(params.clone())]));
+        assert_eq!(found.is_empty(), expected.is_ok(), "{programs:?} {params}: {found:?}");
+    }
+}

@@ -3,6 +3,8 @@
 
 mod directory;
 mod every_tool;
+#[cfg(unix)]
+mod forbidden;
 mod operations;
 mod search;
 mod writer;

@@ -239,3 +239,66 @@ fn auth_violations_that_depend_on_a_template_are_not_reported() {
         assert_eq!(pointers, expected, "{parameters}");
     }
 }
+
+/// Headers of a step that nobody but the first host may see.
+const OWN: [(&str, &str); 4] =
+    [("X-Api-Key", "key"), ("Authorization", "Bearer key"), ("Cookie", "id=key"), ("Proxy-Authorization", "key")];
+
+#[tokio::test]
+async fn a_redirect_to_another_server_carries_none_of_the_steps_headers() {
+    let other = Server::start(|_| Reply::status(200)).await;
+    let location = other.url("/there");
+    let first = Server::start(move |request| match request.target.as_str() {
+        "/away" => Reply::redirect(location.clone()),
+        "/kept" => Reply::Full(307, vec![("location", location.clone())], vec![]),
+        "/here" => Reply::redirect("/end"),
+        "/twice" => Reply::redirect("/away"),
+        _ => Reply::status(200),
+    })
+    .await;
+    let mut policy = first.policy();
+    policy.hosts.push(other.address.to_string());
+    let tools = llmspell_workflows_tools::standard(policy.into()).unwrap();
+    let headers: serde_json::Map<_, _> = OWN.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    for (path, method, at_other) in
+        [("/away", "GET", true), ("/kept", "POST", true), ("/twice", "GET", true), ("/here", "GET", false)]
+    {
+        let mut parameters = json!({"input": first.url(path), "method": method, "headers": headers});
+        if method == "POST" {
+            parameters["body"] = json!({"a": 1});
+        }
+        call(&tools, "http_requester", parameters).await.unwrap();
+        let (last, expects) =
+            if at_other { (other.requests().pop(), "") } else { (first.requests().pop(), "the value") };
+        let last = last.unwrap();
+        for (name, value) in OWN {
+            assert_eq!(last.header(name), if expects.is_empty() { "" } else { value }, "{path} {name}");
+        }
+        assert_eq!(last.header("user-agent"), first.policy().user_agent, "{path}");
+        assert_eq!(last.method, method, "{path}");
+        assert_eq!(last.body.is_empty(), method == "GET", "{path}");
+    }
+    assert_eq!(other.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn credentials_in_a_url_follow_a_redirect_only_to_the_same_server() {
+    let other = Server::start(|_| Reply::status(200)).await;
+    let location = other.url("/there");
+    let first = Server::start(move |request| match request.target.as_str() {
+        "/away" => Reply::redirect(location.clone()),
+        "/here" => Reply::redirect("/end"),
+        _ => Reply::status(200),
+    })
+    .await;
+    let mut policy = first.policy();
+    policy.hosts.push(other.address.to_string());
+    let tools = llmspell_workflows_tools::standard(policy.into()).unwrap();
+    for (path, expected) in [("/away", ""), ("/here", "Basic dXNlcjpwYXNz")] {
+        let url = first.url(path).replace("http://", "http://user:pass@");
+        let result = call(&tools, "http_requester", json!({"input": url})).await.unwrap();
+        let server = if expected.is_empty() { &other } else { &first };
+        assert_eq!(server.requests().pop().unwrap().header("authorization"), expected, "{path}");
+        assert!(!result["url"].as_str().unwrap().contains("pass"), "{result}");
+    }
+}

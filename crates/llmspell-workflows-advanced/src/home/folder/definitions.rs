@@ -6,7 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{
-    disk::{Disk, SystemDisk, blocking},
+    disk::{Disk, SystemDisk, blocking, private_file},
     store::{DefinitionStore, StoreError},
 };
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl Definitions {
         SystemDisk.create_dir(&self.folder)?;
         // Write to a temporary name first so that a partial file is never called `HASH.json`.
         let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
-        let mut file = fs::File::create_new(&draft)?;
+        let mut file = private_file().write(true).create_new(true).open(&draft)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;

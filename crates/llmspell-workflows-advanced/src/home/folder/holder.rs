@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llmspell_workflows_state::disk::{LockAttempt, acquire_or_identify};
+use llmspell_workflows_state::disk::{LockAttempt, acquire_or_identify, write_private_file};
 use serde_json::{Value, json};
 
 use super::super::{Contact, Holder};
@@ -19,7 +19,7 @@ pub(super) fn announce(folder: &Path, contact: Contact) -> Result<(), ExecutorEr
         Contact::None => None,
     };
     let holder = json!({"pid": std::process::id(), "command": command, "port": port}).to_string();
-    fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
+    write_private_file(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
 /// Returns the holder of the journal in `folder`; `is_held` checks the lock.

@@ -17,7 +17,6 @@ mod single;
 mod upkeep;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,7 +24,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_state::{
     JournalContents, JournaledRun,
-    disk::blocking,
+    disk::{blocking, create_private_folders},
     store::{DefinitionStore, StoreError, Stores},
 };
 use tokio::sync::OnceCell;
@@ -134,7 +133,7 @@ impl Home for FolderHome {
     async fn stores(&self) -> Result<&Stores, ExecutorError> {
         let open = || {
             self.run_blocking(|folder| {
-                fs::create_dir_all(&folder.path).map_err(|error| ExecutorError::file(&folder.path, &error))?;
+                create_private_folders(&folder.path).map_err(|error| ExecutorError::file(&folder.path, &error))?;
                 Ok((folder.open)(&folder.store_path())?)
             })
         };

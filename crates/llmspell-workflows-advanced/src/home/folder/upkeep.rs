@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
-use llmspell_workflows_state::{Arrival, Epoch, Journal, JournaledRun, Record, store::RunSummary};
+use llmspell_workflows_state::{
+    Arrival, Epoch, Journal, JournaledRun, Record, disk::create_private_folders, store::RunSummary,
+};
 use uuid::Uuid;
 
 use super::{
@@ -89,8 +91,10 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
     if let Some(stores) = home.existing_stores().await? {
         let store_path = copy.0.store_path();
         let folder = to.to_owned();
-        home.run_blocking(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error)))
-            .await?;
+        home.run_blocking(move |_| {
+            create_private_folders(&folder).map_err(|error| ExecutorError::file(&folder, &error))
+        })
+        .await?;
         stores.adapter.back_up(&store_path).await?;
         let kept = copy.stores().await?;
         let mut left = Vec::new();

@@ -46,7 +46,7 @@ impl Plan {
         let document = Source::read(&self.file)?.check(&engine)?;
         let warnings = document.diagnostics();
         if !warnings.is_empty() {
-            app.output().note(warnings.render(app.output().style()).trim_end());
+            app.output().note(app.output().on_err_rendered(&warnings).trim_end());
         }
         let plan = engine.prepare(document.definition)?;
         let definition = plan.definition();

@@ -74,7 +74,7 @@ impl Run {
         let document = Source::read(&self.file)?.check(&builder.clone().build())?;
         let warnings = document.diagnostics();
         if !warnings.is_empty() {
-            output.note(warnings.render(output.style()).trim_end());
+            output.note(output.on_err_rendered(&warnings).trim_end());
         }
         host::check_secrets(&settings, &document.definition)?;
         let environment = self.environment(&settings, &document.definition);

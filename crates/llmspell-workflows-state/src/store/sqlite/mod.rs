@@ -22,6 +22,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 
 use super::{StoreError, Verified};
+use crate::disk::{create_private_folders, private_file};
 use crate::store::blocking::Adapter;
 
 /// The maximum time to wait for other processes, in milliseconds.
@@ -53,7 +54,11 @@ impl Sqlite {
         let io_error = |error: io::Error| StoreError::Io { path: path.to_owned(), message: error.to_string() };
         let is_new = !path.exists();
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(io_error)?;
+            create_private_folders(folder).map_err(io_error)?;
+        }
+        if is_new {
+            // SQLite would create a file that others can read; its other files get the mode of this one.
+            drop(private_file().write(true).create(true).truncate(false).open(path).map_err(io_error)?);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| convert_error(path, &error))?;

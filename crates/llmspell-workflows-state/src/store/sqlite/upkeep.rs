@@ -9,6 +9,7 @@ use super::{
     super::{StoreError, Verified},
     Sqlite, sync_dir,
 };
+use crate::disk::private_file;
 use crate::store::blocking::{ArchiveStore, BlobStore, DefinitionStore, InboxStore, RunStore, SnapshotStore};
 
 impl Sqlite {
@@ -16,6 +17,8 @@ impl Sqlite {
         let io_error = |error: std::io::Error| StoreError::Io { path: to.to_owned(), message: error.to_string() };
         let name = to.to_str().ok_or_else(|| io_error(std::io::Error::other("the path is not UTF-8")))?;
         {
+            // SQLite accepts an empty file, and keeps its mode.
+            drop(private_file().write(true).create_new(true).open(to).map_err(io_error)?);
             let connection = self.connection();
             connection.connection.execute("VACUUM INTO ?", [name]).map_err(|error| self.error(&error))?;
         }

@@ -3,12 +3,16 @@ use std::path::PathBuf;
 use llmspell_workflows_basic::activity::ParamProblem;
 use serde_json::{Value, json};
 
+use super::program::{check_program, check_variables, resolve};
 use crate::{Access, Policy, Sandbox, ToolError, ToolErrorClass};
 
 /// A process to start.
 #[derive(Debug)]
 pub(super) struct Command {
+    /// The program as the step names it.
     pub(super) program: String,
+    /// The file to start; without one, the operating system looks the program up.
+    pub(super) file: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
     pub(super) directory: PathBuf,
     pub(super) stdin: Option<String>,
@@ -45,17 +49,15 @@ pub(super) fn program_problem(params: &Value, policy: &Policy, dynamic: &dyn Fn(
         None => ("/command", params.get("command").map(|_| "sh")?),
     };
     let is_dynamic = params.get("argv").is_some() && ["", "/argv", "/argv/0"].into_iter().any(dynamic);
-    if is_dynamic || policy.allows_program(program) {
-        return None;
-    }
-    let error = not_allowed(program);
+    let error = (!is_dynamic).then(|| check_program(program, policy).err())??;
     Some(ParamProblem { pointer: pointer.to_owned(), message: error.message, help: error.help })
 }
 
-fn not_allowed(program: &str) -> ToolError {
-    let message = format!("the policy does not allow the program `{program}`");
-    ToolError::new(ToolErrorClass::Configuration, "program_not_allowed", message)
-        .with_help("to allow it, add it to `programs` in the policy")
+/// Reports variables that the policy does not allow, if their names are known before the run.
+pub(super) fn variable_problem(params: &Value, policy: &Policy) -> Option<ParamProblem> {
+    let names = params.get("env")?.as_object()?.keys().map(String::as_str);
+    let error = check_variables(names, policy).err()?;
+    Some(ParamProblem { pointer: "/env".to_owned(), message: error.message, help: error.help })
 }
 
 impl Command {
@@ -65,9 +67,7 @@ impl Command {
             Some([program, arguments @ ..]) => (text(program), arguments.iter().map(text).collect()),
             _ => ("sh".to_owned(), vec!["-c".to_owned(), text(&parameters["command"])]),
         };
-        if !policy.allows_program(&program) {
-            return Err(not_allowed(&program));
-        }
+        let file = resolve(&program, policy)?;
         let directory = parameters.get("cwd").and_then(Value::as_str).unwrap_or(".");
         let target = sandbox.locate(directory, Access::Read)?;
         let directory = target.real_path()?;
@@ -76,13 +76,15 @@ impl Command {
             let message = format!("cannot start a process in `{}`: it is not a directory", target.path());
             return Err(ToolError::new(ToolErrorClass::Validation, "not_a_folder", message));
         }
-        let environment = parameters.get("env").and_then(Value::as_object).into_iter().flatten();
+        let environment = || parameters.get("env").and_then(Value::as_object).into_iter().flatten();
+        check_variables(environment().map(|(name, _)| name.as_str()), policy)?;
         Ok(Self {
             program,
+            file,
             arguments,
             directory,
             stdin: parameters.get("stdin").filter(|value| !value.is_null()).map(text),
-            environment: environment.map(|(name, value)| (name.clone(), text(value))).collect(),
+            environment: environment().map(|(name, value)| (name.clone(), text(value))).collect(),
             allow_failure: parameters.get("allow_failure").and_then(Value::as_bool).unwrap_or(false),
         })
     }

@@ -3,6 +3,7 @@
 mod command;
 mod group;
 mod process;
+mod program;
 
 use std::{
     fmt,
@@ -81,6 +82,7 @@ impl Activity for Shell {
             Err(error) => vec![error.into()],
         };
         problems.extend(command::program_problem(params, &self.policy, dynamic));
+        problems.extend(command::variable_problem(params, &self.policy));
         problems
     }
 }

@@ -50,8 +50,12 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
 }
 
 fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepError> {
-    let mut process = Process::new(&command.program);
+    let mut process = match &command.file {
+        Some(file) => Process::new(file),
+        None => Process::new(&command.program),
+    };
     process
+        .arg0(&command.program)
         .args(&command.arguments)
         .current_dir(&command.directory)
         .env("SPELLFLOW_RUN_ID", context.run_id().to_string())

@@ -79,7 +79,7 @@ impl Tool for DataValidator {
         blocking(context, |token| {
             let (violations, checked) = match (parameters.rules, parameters.schema) {
                 (Some(rules), None) => check_rules(rules, parameters.input, token)?,
-                (None, Some(schema)) => (CompiledSchema::compile(&schema)?.check(&parameters.input), 1),
+                (None, Some(schema)) => (CompiledSchema::compile(&schema)?.check(&parameters.input)?, 1),
                 _ => return Err(invalid("missing_parameter", "exactly one of `rules` and `schema` is required")),
             };
             let Violations { listed, truncated } = violations;

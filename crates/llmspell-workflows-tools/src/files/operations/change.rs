@@ -1,13 +1,15 @@
 use std::io::{self, Read, Write};
 
-use cap_std::fs::{File, OpenOptions};
+use cap_std::fs::File;
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::data::support::{check_cancelled, invalid, too_large};
-use crate::files::atomic::{check_parent, create_parents, normal, replace};
+use crate::files::atomic::{check_parent, replace};
 use crate::files::entry::{Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file};
 use crate::files::roots::Roots;
+use crate::sandbox::Links;
 use crate::{SandboxPath, ToolError};
 
 /// The chunk size for copying files.
@@ -41,8 +43,7 @@ impl Change<'_> {
         }
         let length = old.as_ref().map_or(0, cap_std::fs::Metadata::len);
         self.check_size(file, length + content.len() as u64)?;
-        let options = OpenOptions::new().append(true).create(true).clone();
-        let mut open = file.dir().open_with(file.relative(), &options).map_err(failed)?;
+        let mut open = file.open_with(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, "append to")?;
         open.write_all(content.as_bytes()).map_err(failed)?;
         open.sync_data().map_err(failed)?;
         Ok(json!({ "path": file.path(), "bytes": content.len(), "created": old.is_none() }))
@@ -51,22 +52,17 @@ impl Change<'_> {
     /// Creates a directory. With `recursive`, missing parents are created too, and an existing directory is not an
     /// error.
     pub(super) fn create_dir(&self, folder: &SandboxPath) -> Result<Value, ToolError> {
-        let dir = folder.dir();
-        let existed = dir.is_dir(folder.relative());
-        let created = match (self.recursive, existed) {
-            (true, true) => Ok(()),
-            (true, false) => dir.create_dir_all(normal(folder.relative())),
-            (false, _) => dir.create_dir(normal(folder.relative())),
-        };
-        created.map_err(|error| {
-            let failed = folder.error("create", &error);
-            match error.kind() {
-                io::ErrorKind::NotFound => {
-                    failed.with_help("its parent directory does not exist; `recursive: true` creates it")
+        let existed = folder.dir().is_dir(folder.relative());
+        match (self.recursive, existed) {
+            (true, true) => {}
+            (true, false) => folder.create_folders("create")?,
+            (false, _) => create_folder(folder).map_err(|error| match error.code {
+                "file_not_found" => {
+                    error.with_help("its parent directory does not exist; `recursive: true` creates it")
                 }
-                _ => failed,
-            }
-        })?;
+                _ => error,
+            })?,
+        }
         Ok(json!({ "path": folder.path(), "created": !existed }))
     }
 
@@ -79,10 +75,11 @@ impl Change<'_> {
                 if !self.recursive {
                     return Err(needs_recursive(target, "deleted"));
                 }
+                target.check_below("delete")?;
                 self.delete_folder(target, 0, &mut deleted)?;
             }
             _ => {
-                target.dir().remove_file(target.relative()).map_err(|error| target.error("delete", &error))?;
+                delete_file(target)?;
                 deleted = 1;
             }
         }
@@ -104,7 +101,9 @@ impl Change<'_> {
                 let message = format!("`{}` cannot be copied into itself", source.path());
                 return Err(invalid("copy_into_itself", message));
             }
-            create_parents(target)?;
+            source.check_below("copy")?;
+            target.check_below("copy to")?;
+            target.create_parents()?;
             self.copy_folder(source, target, 0, &mut copied)?;
         } else {
             self.prepare(target)?;
@@ -123,12 +122,14 @@ impl Change<'_> {
             if exists(target) {
                 return Err(already_exists(target));
             }
+            source.check_below("move")?;
+            target.check_below("move to")?;
         } else if target.dir().is_dir(target.relative()) {
             return Err(not_a_file(target));
         }
         self.prepare(target)?;
-        let renamed = source.dir().rename(normal(source.relative()), target.dir(), normal(target.relative()));
-        renamed.map_err(|error| {
+        let (from, to) = (source.entry(Links::Keep, "move")?, target.entry(Links::Keep, "move")?);
+        from.dir.rename(&from.name, &to.dir, &to.name).map_err(|error| {
             let failed = source.error("move", &error);
             match error.kind() {
                 io::ErrorKind::CrossesDevices => failed.with_help("copy it instead, then delete the source"),
@@ -141,7 +142,7 @@ impl Change<'_> {
     /// With `recursive`, creates the missing parent directories of a path; otherwise fails if the parent directory is
     /// missing.
     fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
-        if self.recursive { create_parents(target) } else { check_parent(target) }
+        if self.recursive { target.create_parents() } else { check_parent(target) }
     }
 
     fn check_size(&self, file: &SandboxPath, bytes: u64) -> Result<(), ToolError> {
@@ -160,11 +161,12 @@ impl Change<'_> {
             if kind == Kind::Directory {
                 self.delete_folder(&child, depth + 1, deleted)?;
             } else {
-                child.dir().remove_file(child.relative()).map_err(|error| child.error("delete", &error))?;
+                delete_file(&child)?;
                 *deleted += 1;
             }
         }
-        folder.dir().remove_dir(normal(folder.relative())).map_err(|error| folder.error("delete", &error))?;
+        let entry = folder.entry(Links::Keep, "delete")?;
+        entry.dir.remove_dir(&entry.name).map_err(|error| folder.error("delete", &error))?;
         *deleted += 1;
         Ok(())
     }
@@ -177,8 +179,7 @@ impl Change<'_> {
         copied: &mut CopyCounts,
     ) -> Result<(), ToolError> {
         check_depth(source, depth)?;
-        let created = target.dir().create_dir(normal(target.relative()));
-        created.map_err(|error| target.error("create", &error))?;
+        create_folder(target)?;
         for (name, kind) in children(source)? {
             check_cancelled(self.token)?;
             let (source, target) = (source.join(name.as_ref()), target.join(name.as_ref()));
@@ -235,6 +236,16 @@ struct CopyCounts {
     files: u64,
     bytes: u64,
     links: u64,
+}
+
+fn create_folder(folder: &SandboxPath) -> Result<(), ToolError> {
+    let entry = folder.entry(Links::Keep, "create")?;
+    entry.dir.create_dir(&entry.name).map_err(|error| folder.error("create", &error))
+}
+
+fn delete_file(file: &SandboxPath) -> Result<(), ToolError> {
+    let entry = file.entry(Links::Keep, "delete")?;
+    entry.dir.remove_file(&entry.name).map_err(|error| file.error("delete", &error))
 }
 
 fn needs_recursive(folder: &SandboxPath, action: &str) -> ToolError {
