@@ -61,6 +61,16 @@ pub enum ExecutorError {
         /// The ids of the matching runs.
         candidates: Vec<String>,
     },
+    /// Several sub-workflows of the run wait for the signal.
+    #[error("several sub-workflows of the run {run} wait for `{name}`: {}", candidates.join(", "))]
+    AmbiguousSignal {
+        /// The id of the run.
+        run: Uuid,
+        /// The name of the signal.
+        name: String,
+        /// The ids of the sub-workflows.
+        candidates: Vec<String>,
+    },
     /// Another process or executor owns the run.
     #[error("the run {run} is owned by {holder}, which is still running")]
     Held {
@@ -81,6 +91,14 @@ pub enum ExecutorError {
     /// The run is a sub-workflow, which is resumed with its parent.
     #[error("the run {run} is a sub-workflow of the run {parent} and is resumed with it")]
     IsChild {
+        /// The id of the run.
+        run: Uuid,
+        /// The id of the parent run.
+        parent: Uuid,
+    },
+    /// The run is a sub-workflow, which is exported with its parent.
+    #[error("the run {run} is a sub-workflow of the run {parent} and is exported with it")]
+    ExportedWithParent {
         /// The id of the run.
         run: Uuid,
         /// The id of the parent run.
@@ -233,10 +251,10 @@ impl ExecutorError {
             Self::File { .. } => "file_failed",
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",
-            Self::AmbiguousRun { .. } => "ambiguous_run",
+            Self::AmbiguousRun { .. } | Self::AmbiguousSignal { .. } => "ambiguous_run",
             Self::Held { .. } | Self::Driven { .. } => "run_held",
             Self::ShutDown => "executor_shut_down",
-            Self::IsChild { .. } => "run_is_child",
+            Self::IsChild { .. } | Self::ExportedWithParent { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",
             Self::NotEnded { .. } => "run_not_ended",
             Self::NotFailed { .. } => "run_not_failed",

@@ -46,7 +46,7 @@ pub use executor::{
 pub use home::{
     BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
     HomeCheck, HomeStats, HomeUsage, JournalId, JournalKind, JournalStats, JournalSummaries, JournalUsage, KnownRun,
-    Lease, LiveRunSummary, MemoryHome, Prune, RunListing, RunLocation, Upkeep, WorkflowEvent,
+    Lease, LiveRunSummary, MemoryHome, Prune, RunListing, RunLocation, RunWait, Upkeep, WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

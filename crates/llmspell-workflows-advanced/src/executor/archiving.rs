@@ -131,6 +131,6 @@ impl Inner {
     async fn archive(self: &Arc<Self>, journal: &JournalId, ended: &[Uuid]) -> Result<(), ExecutorError> {
         let Some(first) = ended.first() else { return Ok(()) };
         let lease = self.lease_of(*first, journal).await?;
-        self.home.archive(&lease, ended).await
+        self.home.archive(&lease, ended).await.map(drop)
     }
 }

@@ -4,14 +4,21 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
-    Driven, RunOptions, RunStatus, StepError, WorkflowInput,
-    engine::{Call, Child, ChildEnd, Children, Extensions, InProcess, Outcome, Resume, drive_child},
+    Driven, Engine, Plan, Run, RunOptions, RunStatus, StepError, WorkflowInput,
+    engine::{
+        Asker, Call, Child, ChildEnd, ChildUndo, Children, Extensions, InProcess, Outcome, Resume, Who, drive_child,
+        drive_child_in_cleanup,
+    },
 };
-use llmspell_workflows_state::{JournalError, Parent, RunJournal, Started};
+use llmspell_workflows_state::{
+    Arrival, Epoch, JournalError, Parent, Rewound, RunJournal, RunState, Started, StepState,
+};
+use uuid::Uuid;
 
 use super::{
     Inner,
     drive::{note_stuck, outcome},
+    owned::OwnedRun,
 };
 use crate::ExecutorError;
 
@@ -26,11 +33,34 @@ impl Children for DurableChildren {
             _ => InProcess.run(call, child).await,
         }
     }
+
+    async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError> {
+        match (self.0.upgrade(), run.extension::<RunJournal>()) {
+            (Some(inner), Some(journal)) => inner.end_children(run, &journal, compensates).await,
+            _ => InProcess.end(run, compensates).await,
+        }
+    }
+
+    async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
+        match (self.0.upgrade(), run.extension::<RunJournal>()) {
+            (Some(inner), Some(journal)) => inner.undo_child(run, &journal, child).await,
+            _ => InProcess.undo(run, child).await,
+        }
+    }
+}
+
+/// A child that can be driven.
+struct OpenChild {
+    id: Uuid,
+    journal: Arc<RunJournal>,
+    engine: Engine,
+    run: Arc<Run>,
 }
 
 impl Inner {
     async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
-        let journal = Arc::new(self.journal_in(parent.shared(), child.id).await.map_err(journal_error)?);
+        let may_exist = parent.may_have_child(child.id);
+        let journal = self.child_journal(parent, child.id, may_exist).await?;
         if let Some((outcome, _)) = journal.outcome().map_err(journal_error)? {
             return Ok(recorded(outcome));
         }
@@ -41,26 +71,144 @@ impl Inner {
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
-        let input = WorkflowInput::new(started.input.clone());
-        let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
-        let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
-        let options = RunOptions { resume: Some(resume), extensions, depth: child.depth, ..RunOptions::default() };
-        let run = engine.start(&plan, input, &options)?;
+        let child = self.start_child(journal, (engine, plan), &started, child.depth)?;
         if is_new {
-            journal.start(started).await.map_err(journal_error)?;
+            child.journal.start(started).await.map_err(journal_error)?;
         }
+        let owned = self.enter(&child, parent).await?;
+        let driven = drive_child(call, &child.run, child.engine.drive(&child.run)).await;
+        self.leave(&child, owned, driven).await
+    }
+
+    /// Cancels the children of `run` that have not ended, and drives them until they have.
+    async fn end_children(
+        self: Arc<Self>,
+        run: &Arc<Run>,
+        parent: &RunJournal,
+        compensates: bool,
+    ) -> Result<Option<ChildEnd>, StepError> {
+        let records = parent.shared().records(run.id()).await.map_err(journal_error)?;
+        let state = RunState::read_outline(&records);
+        let of_open = state.steps().filter(|(_, step)| step.end().is_none());
+        let mut open: Vec<(&str, Uuid)> =
+            of_open.filter_map(|(path, step)| Some((path, StepState::child(step)?))).collect();
+        open.sort_unstable();
+        for (path, id) in open {
+            let journal = self.child_journal(parent, id, true).await?;
+            let Some(started) = journal.started().filter(|_| !journal.has_ended()) else { continue };
+            let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
+            let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1)?;
+            let owned = self.enter(&child, parent).await?;
+            let by = Asker::new(Who::Parent);
+            if compensates {
+                child.run.cancel_and_compensate_by(&by)
+            } else {
+                child.run.cancel_by(&by)
+            }
+            let driven = drive_child_in_cleanup(run, &child.run, child.engine.drive(&child.run)).await;
+            match self.leave(&child, owned, driven).await? {
+                ChildEnd::Stuck(steps) => {
+                    let steps = steps.into_iter().map(|step| step.inside(path.to_owned())).collect();
+                    return Ok(Some(ChildEnd::Stuck(steps)));
+                }
+                parked @ ChildEnd::Parked(_) => return Ok(Some(parked)),
+                ChildEnd::Completed(_) | ChildEnd::Failed(_) | ChildEnd::Cancelled => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Undoes the steps of a child that has ended.
+    async fn undo_child(
+        self: Arc<Self>,
+        run: &Arc<Run>,
+        parent: &RunJournal,
+        id: Uuid,
+    ) -> Result<ChildUndo, StepError> {
+        let journal = self.child_journal(parent, id, true).await?;
+        let Some(started) = journal.started() else { return Ok(ChildUndo::NothingToUndo) };
+        if journal.is_compensated() {
+            return Ok(ChildUndo::Undone);
+        }
+        let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
+        let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1)?;
+        if !child.run.has_undos() {
+            return Ok(ChildUndo::NothingToUndo);
+        }
+        if child.journal.has_ended() {
+            let time_us = child.journal.time_us(run.now());
+            child.journal.rewind(Rewound { time_us, ..Rewound::default() }).await.map_err(journal_error)?;
+        }
+        let owned = self.enter(&child, parent).await?;
+        child.run.undo_ended_by(&Asker::new(Who::Parent));
+        let driven = drive_child_in_cleanup(run, &child.run, child.engine.drive(&child.run)).await;
+        Ok(match self.leave(&child, owned, driven).await? {
+            ChildEnd::Parked(wait) => ChildUndo::Parked(wait),
+            ChildEnd::Stuck(steps) => ChildUndo::Stuck(steps),
+            _ if run.is_shut_down() => ChildUndo::ShutDown,
+            _ if child.run.is_compensated() => ChildUndo::Undone,
+            _ => ChildUndo::NothingToUndo,
+        })
+    }
+
+    /// Opens the journal of a child, which is where its parent's is. A child that may exist but is somewhere else comes
+    /// to its parent first, since it must not be started twice.
+    async fn child_journal(
+        self: &Arc<Self>,
+        parent: &RunJournal,
+        id: Uuid,
+        may_exist: bool,
+    ) -> Result<Arc<RunJournal>, StepError> {
+        let shared = parent.shared();
+        let is_here = !may_exist || !shared.records(id).await.map_err(journal_error)?.is_empty();
+        if !is_here && let Some(known) = self.home.get(id).await.map_err(child_error)? {
+            let _claim = self.home.claim(parent.run()).await.map_err(child_error)?;
+            let records = self.home.records(&known).await.map_err(child_error)?;
+            shared.arrive(vec![Arrival { run: id, after: Epoch::default(), records }]).await.map_err(journal_error)?;
+        }
+        Ok(Arc::new(self.journal_in(shared, id).await.map_err(journal_error)?))
+    }
+
+    /// Starts or resumes the child in memory; nothing drives it yet.
+    fn start_child(
+        self: &Arc<Self>,
+        journal: Arc<RunJournal>,
+        (engine, plan): (Engine, Arc<Plan>),
+        started: &Started,
+        depth: u32,
+    ) -> Result<OpenChild, StepError> {
+        let id = journal.run();
+        let resume = journal.resume().unwrap_or_else(|| Resume::new(id, started.at));
+        let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
+        let options = RunOptions { resume: Some(resume), extensions, depth, ..RunOptions::default() };
+        let run = engine.start(&plan, WorkflowInput::new(started.input.clone()), &options)?;
+        Ok(OpenChild { id, journal, engine, run })
+    }
+
+    /// Makes this process the owner of the child, which is then in memory, and reads the child's messages.
+    async fn enter(self: &Arc<Self>, child: &OpenChild, parent: &RunJournal) -> Result<OwnedRun, StepError> {
         let id = parent.run();
         let around = self.registry.find(id).ok_or_else(|| child_error(ExecutorError::UnknownRun(id.to_string())))?;
         let owned = self.own_child(child.id, &around.journal).map_err(child_error)?;
-        owned.live.enter_memory(&run);
+        owned.live.enter_memory(&child.run);
         self.read(&owned.live).await.map_err(child_error)?;
-        let driven = drive_child(call, &run, engine.drive(&run)).await;
+        Ok(owned)
+    }
+
+    /// Records how the child ended or paused, and releases it.
+    async fn leave(
+        self: &Arc<Self>,
+        child: &OpenChild,
+        owned: OwnedRun,
+        driven: Driven,
+    ) -> Result<ChildEnd, StepError> {
         owned.live.leave_memory();
         drop(owned);
+        let OpenChild { journal, run, .. } = child;
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
             Driven::Stuck { steps, .. } => {
-                note_stuck(&journal, &steps, self.engine.clock().now()).await.map_err(journal_error)?;
+                note_stuck(journal, &steps, self.engine.clock().now()).await.map_err(journal_error)?;
                 return Ok(ChildEnd::Stuck(steps));
             }
             Driven::Done(finished) => finished,
@@ -71,12 +219,11 @@ impl Inner {
         if run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(ChildEnd::Cancelled);
         }
+        // The child is moved to the store together with its parent.
         journal
             .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
             .await
             .map_err(journal_error)?;
-        // The child is moved to the store together with its parent.
-        self.registry.note_ended(&around.journal, &[child.id]);
         Ok(ChildEnd::from(*finished))
     }
 

@@ -1,7 +1,9 @@
 //! Moves ended runs from the journal to the store, where large values are stored separately from records.
 
+use std::collections::HashSet;
+
 use llmspell_workflows_state::{
-    JournalError, Record,
+    JournalError, Opened, Record, RunState,
     store::{RunSummary, StoreError, Stores},
 };
 use uuid::Uuid;
@@ -15,24 +17,42 @@ const BATCH: usize = 256;
 impl dyn Home {
     /// Moves the ended `runs` from the journal of `lease` to the store.
     ///
+    /// Children are moved together with their parents, and stay as long as these. Returns the number of runs moved.
+    ///
     /// Writes the summaries and then the records, which syncs both. Only then are the runs removed from the journal, so
     /// each run is in the journal or in the store at all times.
-    pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<(), ExecutorError> {
+    pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<usize, ExecutorError> {
+        let mut moved = 0;
+        let here: HashSet<Uuid> = lease.journal.runs().into_iter().collect();
         for batch in runs.chunks(BATCH) {
-            let opened = lease.journal.open_all(batch).await?;
-            let of_each = batch.iter().zip(opened);
-            let (epochs, mut all): (Vec<_>, Vec<_>) =
-                of_each.map(|(run, opened)| ((*run, opened.epoch), (*run, opened.records))).unzip();
-            // An earlier move that failed later on has already stored and forgotten these runs.
-            all.retain(|(_, records)| !records.is_empty());
+            let (mut epochs, mut all, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+            let mut next: Vec<Uuid> = batch.to_vec();
+            while !next.is_empty() {
+                // An earlier move that failed later on has already stored and forgotten some runs.
+                next.retain(|run| here.contains(run) && !taken.contains(run));
+                let opened = lease.journal.open_all(&next).await?;
+                let of_each = std::mem::take(&mut next).into_iter().zip(opened);
+                for (run, Opened { epoch, records }) in of_each.filter(|(_, opened)| !opened.records.is_empty()) {
+                    let state = RunState::read_outline(&records);
+                    let parent = state.started().and_then(|started| started.parent.as_ref()).map(|parent| parent.run);
+                    if parent.is_some_and(|parent| here.contains(&parent) && !taken.contains(&parent)) {
+                        continue;
+                    }
+                    next.extend(state.children());
+                    taken.insert(run);
+                    epochs.push((run, epoch));
+                    all.push((run, records));
+                }
+            }
             let summaries = all.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
             let summaries: Vec<RunSummary> = summaries.collect();
             let stores = self.stores().await?;
             stores.runs.put_all(&summaries).await?;
             put_all(stores, all).await?;
             lease.journal.forget(&epochs).await?;
+            moved += epochs.len();
         }
-        Ok(())
+        Ok(moved)
     }
 }
 

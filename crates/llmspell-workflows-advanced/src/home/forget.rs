@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::RunStatus;
-use llmspell_workflows_state::{
-    JournalError,
-    store::{RUNS_PAGE_MAX, RunQuery},
-};
+use llmspell_workflows_state::store::{RUNS_PAGE_MAX, RunQuery};
 
 use super::{Contact, Home, JournalId, KnownRun, Lease, RunLocation};
 use crate::ExecutorError;
@@ -26,13 +23,34 @@ pub struct Prune {
 }
 
 impl dyn Home {
-    /// Deletes ended runs and all data that is stored for them.
+    /// Deletes ended runs with their sub-workflows, and all data that is stored for them.
     ///
     /// # Errors
-    /// Returns an error if a run has not ended or is in the journal of a running process, in which case no run is
-    /// deleted, or if a journal or the store cannot be written.
+    /// Returns an error if a run has not ended, is in the journal of a running process or is a sub-workflow of a run that
+    /// is kept, in which case no run is deleted, or if a journal or the store cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
+        let mut all: Vec<KnownRun> = Vec::new();
+        for run in runs {
+            let family = std::iter::once(run.clone()).chain(self.descendants(run).await?);
+            all.extend(family.filter(|run| !all.iter().any(|known| known.id() == run.id())).collect::<Vec<_>>());
+        }
+        let runs = &*all;
         runs.iter().try_for_each(KnownRun::check_deletable)?;
+        for run in runs {
+            let Some(parent) = run.summary.parent.filter(|parent| !runs.iter().any(|run| run.id() == *parent)) else {
+                continue;
+            };
+            if self.get(parent).await?.is_some() {
+                return Err(ExecutorError::IsChild { run: run.id(), parent });
+            }
+        }
+        for run in runs.iter().filter(|run| !run.copies.is_empty()) {
+            for journal in &run.copies {
+                let lease = self.lease_of(run, journal).await?;
+                let epoch = lease.journal.open(run.id()).await?.epoch;
+                lease.journal.forget(&[(run.id(), epoch)]).await?;
+            }
+        }
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
         for run in runs {
             let RunLocation::Journal(journal) = &run.location else { continue };
@@ -73,7 +91,9 @@ impl dyn Home {
             let page = self.runs(&query).await?;
             let Some(last) = page.last() else { return Ok(found) };
             query.after = Some(last.summary.cursor());
-            for run in page.into_iter().filter(|run| run.status().has_ended()) {
+            // Sub-workflows are deleted with their parents.
+            let is_prunable = |run: &KnownRun| run.status().has_ended() && run.summary.parent.is_none();
+            for run in page.into_iter().filter(is_prunable) {
                 matching += 1;
                 let is_old = run.summary.ended_at.is_some_and(|ended| ended < prune.ended_before);
                 if is_old && matching > prune.keep {
@@ -85,10 +105,7 @@ impl dyn Home {
 
     /// Leases the journal that contains `run`.
     async fn lease_of(&self, run: &KnownRun, journal: &JournalId) -> Result<Lease, ExecutorError> {
-        self.lease(journal, Contact::None).await.map_err(|error| match error {
-            ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run: run.id(), holder },
-            error => error,
-        })
+        self.lease(journal, Contact::None).await.map_err(|error| error.held_by(run.id()))
     }
 }
 

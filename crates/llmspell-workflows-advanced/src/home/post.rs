@@ -20,17 +20,44 @@ pub enum Delivery {
 impl dyn Home {
     /// Stores a message for a run and notifies the process that owns the run.
     ///
+    /// A signal for which no step of the run waits, but a step of one of its sub-workflows does, goes to that
+    /// sub-workflow.
+    ///
     /// # Errors
-    /// Returns an error if the run has ended or the store cannot be written.
+    /// Returns an error if the run has ended, several sub-workflows wait for the signal, or the store cannot be written.
     pub async fn post(&self, run: &KnownRun, message: &Message) -> Result<Delivery, ExecutorError> {
         if run.status().has_ended() {
             return Err(ExecutorError::Ended { run: run.id() });
         }
+        let receiver = match message {
+            Message::Signal { name, .. } => self.receiver(run, name).await?,
+            _ => None,
+        };
+        let run = receiver.as_ref().unwrap_or(run);
         self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message).await?;
         // Check for a holder only now: a process that takes over the run later reads the stored message itself.
         let RunLocation::Journal(journal) = &run.location else { return Ok(Delivery::Stored) };
         let Some(holder) = self.holder(journal).await? else { return Ok(Delivery::Stored) };
         let is_received = self.notify(journal, run.id()).await;
         Ok(if is_received { Delivery::Received } else { Delivery::Unanswered(holder) })
+    }
+
+    /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself does, or nothing.
+    async fn receiver(&self, run: &KnownRun, name: &str) -> Result<Option<KnownRun>, ExecutorError> {
+        let waits = self.waits(run).await?;
+        let mut waiting: Vec<Uuid> =
+            waits.iter().filter(|wait| wait.awaited.signal.as_deref() == Some(name)).map(|wait| wait.run).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        match waiting.as_slice() {
+            [] => Ok(None),
+            [one] if *one == run.id() => Ok(None),
+            [one] => self.get(*one).await,
+            several if several.contains(&run.id()) => Ok(None),
+            several => {
+                let candidates = several.iter().map(Uuid::to_string).collect();
+                Err(ExecutorError::AmbiguousSignal { run: run.id(), name: name.to_owned(), candidates })
+            }
+        }
     }
 }

@@ -16,16 +16,25 @@ use super::{Contact, Home, KnownRun, archive};
 use crate::ExecutorError;
 
 /// The version of the documents that `export` writes; `import` reads all versions up to this one.
-pub const EXPORT_VERSION: u64 = 1;
+pub const EXPORT_VERSION: u64 = 2;
 
 impl dyn Home {
-    /// Exports a run as one JSON document, with its records, definitions, messages, checkpoints and large values.
+    /// Exports a run as one JSON document, with its records, definitions, messages, checkpoints, large values and
+    /// sub-workflows.
     ///
     /// Secrets are masked, as in the records.
     ///
     /// # Errors
-    /// Returns an error if a part of the run cannot be read.
+    /// Returns an error if the run is a sub-workflow, which is exported with its parent, or if a part of it cannot be
+    /// read.
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
+        match run.summary.parent {
+            Some(parent) => Err(ExecutorError::ExportedWithParent { run: run.id(), parent }),
+            None => self.export_family(run).await,
+        }
+    }
+
+    async fn export_family(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         let (id, records) = (run.id(), self.records(run).await?);
         let mut definitions = BTreeMap::new();
         for hash in &hashes(&records) {
@@ -42,10 +51,18 @@ impl dyn Home {
             }
             snapshots = stores.snapshots.list(id).await?;
         }
+        let mut children = Vec::new();
+        for child in RunState::read_outline(&records).children() {
+            // A sub-workflow that was never started has no records.
+            if let Some(child) = self.get(child).await? {
+                children.push(Box::pin(self.export_family(&child)).await?);
+            }
+        }
         Ok(json!({
             "spellflow_export": EXPORT_VERSION, "run_id": id, "workflow": run.summary.workflow,
             "status": run.status().as_str(), "exported_at": Timestamp::now().to_string(),
             "definitions": definitions, "records": records, "messages": messages, "snapshots": snapshots,
+            "children": children,
         }))
     }
 
@@ -55,30 +72,40 @@ impl dyn Home {
     /// Returns an error if the document is not a valid export or has a newer version, the run already exists, or the
     /// run cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
-        let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
+        let mut family = Vec::new();
+        Import::read_family(document, None, &mut family)?;
+        let run = family[0].run;
         // Several imports of one run can be at work; the later ones find the run.
         let _claim = self.claim(run).await?;
-        if self.get(run).await?.is_some() {
-            return Err(ExecutorError::Exists { run });
+        for Import { run, .. } in &family {
+            if self.get(*run).await?.is_some() {
+                return Err(ExecutorError::Exists { run: *run });
+            }
         }
-        for definition in &definitions {
+        for definition in family.iter().flat_map(|import| &import.definitions) {
             self.keep(definition).await?;
         }
         let stores = self.stores().await?;
-        for snapshot in &snapshots {
-            stores.snapshots.put(snapshot).await?;
+        for Import { run, messages, snapshots, .. } in &family {
+            for snapshot in snapshots {
+                stores.snapshots.put(snapshot).await?;
+            }
+            // Records refer to messages by number, so all messages are posted again in order.
+            stores.inbox.remove(*run).await?;
+            for message in messages {
+                stores.inbox.post(*run, &Uuid::now_v7().to_string(), message).await?;
+            }
         }
-        // Records refer to messages by number, so all messages are posted again in order.
-        stores.inbox.remove(run).await?;
-        for message in &messages {
-            stores.inbox.post(run, &Uuid::now_v7().to_string(), message).await?;
-        }
-        if summary.status.has_ended() {
-            stores.runs.put(&summary).await?;
-            archive::put_all(stores, vec![(run, records)]).await?;
+        let has_ended = family[0].summary.status.has_ended();
+        let summaries: Vec<RunSummary> = family.iter().map(|import| import.summary.clone()).collect();
+        let records = family.into_iter().map(|import| (import.run, import.records));
+        if has_ended {
+            stores.runs.put_all(&summaries).await?;
+            archive::put_all(stores, records.collect()).await?;
         } else {
             let lease = self.lease_for_new_runs(Contact::None).await?;
-            lease.journal.arrive(vec![Arrival { run, after: Epoch::default(), records }]).await?;
+            let arrival = |(run, records)| Arrival { run, after: Epoch::default(), records };
+            lease.journal.arrive(records.map(arrival).collect()).await?;
         }
         self.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }
@@ -99,7 +126,40 @@ struct Import {
     snapshots: Vec<Snapshot>,
 }
 
+/// The maximum number of runs in an export: the run and its sub-workflows.
+const FAMILY_MAX: usize = 10_000;
+
 impl Import {
+    /// Reads the run in `document`, a child of `parent`, and then its children.
+    fn read_family(document: &Value, parent: Option<Uuid>, family: &mut Vec<Self>) -> Result<(), ExecutorError> {
+        let import = Self::read(document)?;
+        let run = import.run;
+        if import.summary.parent != parent {
+            let message = match parent {
+                Some(parent) => format!("the run {run} is not a sub-workflow of the run {parent}"),
+                None => format!("the run {run} is a sub-workflow; export the run that it is a part of"),
+            };
+            return Err(invalid_export(message));
+        }
+        if family.iter().any(|known| known.run == run) {
+            return Err(invalid_export(format!("it contains the run {run} twice")));
+        }
+        if family.len() >= FAMILY_MAX {
+            return Err(invalid_export(format!("it contains more than {FAMILY_MAX} runs")));
+        }
+        let children: BTreeSet<Uuid> = RunState::read_outline(&import.records).children().collect();
+        family.push(import);
+        // Exports of earlier versions have no children.
+        for child in document["children"].as_array().into_iter().flatten() {
+            let id: Uuid = field(child, "run_id")?;
+            if !children.contains(&id) {
+                return Err(invalid_export(format!("the run {id} is not a sub-workflow of the run {run}")));
+            }
+            Self::read_family(child, Some(run), family)?;
+        }
+        Ok(())
+    }
+
     fn read(document: &Value) -> Result<Self, ExecutorError> {
         let version = document["spellflow_export"].as_u64();
         let version =

@@ -40,8 +40,7 @@ impl dyn Home {
                 }
                 leased => leased?,
             };
-            self.archive(&lease, &lease.ended).await?;
-            done.archived += lease.ended.len();
+            done.archived += self.archive(&lease, &lease.ended).await?;
             lease.journal.compact(true).await?;
             done.journals_removed += usize::from(self.remove_if_empty(lease).await?);
         }

@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Asker, Call, CancelReason, Cancelled, Driven, InProcess, Outcome, Resume, Run, RunOptions, StuckStep, Wait, Who,
-    call::decide, choice,
+    Asker, Call, Cancel, CancelReason, Cancelled, Driven, InProcess, Outcome, Resume, Run, RunOptions, StuckStep, Wait,
+    Who, call::decide, choice,
 };
 use crate::{
     ErrorClass, RunStatus, StepError,
     plan::{Plan, SubPlan},
+    sync::lock,
     workflow::{Finished, WorkflowInput},
 };
 
@@ -27,6 +28,24 @@ pub trait Children: Send + Sync {
     /// # Errors
     /// Fails if the child could not be started.
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
+
+    /// Cancels the children of `run` that wait, because the run ends, and drives them until they have ended; with
+    /// `compensates`, their steps are undone. Returns `None` once all children have ended, or what they wait for.
+    ///
+    /// Called after the root step has ended, before the run undoes its own steps and runs its `finally`.
+    ///
+    /// # Errors
+    /// Fails if a child cannot be ended.
+    async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError> {
+        let _ = (run, compensates);
+        Ok(None)
+    }
+
+    /// Undoes the steps of a child of `run` that has ended.
+    ///
+    /// # Errors
+    /// Fails if the child cannot be undone.
+    async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError>;
 }
 
 /// A child run to be driven.
@@ -67,6 +86,21 @@ pub enum ChildEnd {
     Stuck(Vec<StuckStep>),
 }
 
+/// The result of undoing a child run.
+#[derive(Debug, Clone)]
+pub enum ChildUndo {
+    /// The steps of the child are undone.
+    Undone,
+    /// There was nothing to undo, or a step was deliberately left as it is.
+    NothingToUndo,
+    /// A compensation step of the child waits.
+    Parked(Wait),
+    /// These steps of the child are stuck.
+    Stuck(Vec<StuckStep>),
+    /// The process is shutting down.
+    ShutDown,
+}
+
 impl From<Finished> for ChildEnd {
     fn from(finished: Finished) -> Self {
         match (finished.status, finished.error) {
@@ -100,9 +134,26 @@ impl Children for InProcess {
         let options = RunOptions { resume, depth: child.depth, ..RunOptions::default() };
         let run = engine.start(&child.plan, WorkflowInput::new(child.input), &options)?;
         Ok(match drive_child(call, &run, engine.drive(&run)).await {
-            Driven::Done(finished) => ChildEnd::from(*finished),
+            Driven::Done(finished) => {
+                if run.has_undos() {
+                    lock(&call.run().ended_children).insert(child.id, run);
+                }
+                ChildEnd::from(*finished)
+            }
             Driven::Parked(wait) => ChildEnd::Parked(wait),
             Driven::Stuck { steps, .. } => ChildEnd::Stuck(steps),
+        })
+    }
+
+    async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
+        let Some(child) = lock(&run.ended_children).remove(&child) else { return Ok(ChildUndo::NothingToUndo) };
+        let outcome = child.compensate(Outcome::Cancelled(Cancelled::new(CancelReason::Requested))).await;
+        Ok(match child.stuck_if_undo_failed(outcome) {
+            Outcome::Stuck(steps) => ChildUndo::Stuck(steps),
+            Outcome::Parked(wait) => ChildUndo::Parked(wait),
+            Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => ChildUndo::ShutDown,
+            _ if child.is_compensated() => ChildUndo::Undone,
+            _ => ChildUndo::NothingToUndo,
         })
     }
 }
@@ -110,17 +161,25 @@ impl Children for InProcess {
 /// Awaits `driven`, the future that drives `child`, as a part of the run of `call`: both runs stop, wait and park
 /// together.
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
-    let run = call.run();
-    child.cancel.set_around(call.cancel());
+    drive_inside(call.run(), call.cancel(), child, driven).await
+}
+
+/// Awaits `driven`, the future that drives `child`, as a part of the cleanup of `run`, which only a shutdown stops.
+pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
+    drive_inside(run, &run.cleanup, child, driven).await
+}
+
+async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
+    child.cancel.set_around(cancel);
     let mut driven = std::pin::pin!(driven);
     let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
     loop {
         tokio::select! {
             biased;
             driven = &mut driven => break driven,
-            () = call.cancel().cancelled(), if !is_stopped => {
+            () = cancel.cancelled(), if !is_stopped => {
                 is_stopped = true;
-                match call.cancel().reason() {
+                match cancel.reason() {
                     Some(CancelReason::Shutdown) => child.shut_down(),
                     Some(CancelReason::Requested) if run.compensates_when_cancelled() => {
                         child.cancel_and_compensate_by(&Asker::new(Who::Parent));
@@ -149,7 +208,12 @@ pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
             let child = Child { id: known.run, ..child };
             let id = child.id;
             match call.run().engine().children().run(&call, child).await {
-                Ok(end) => to_outcome(&call, &plan.name, id, end),
+                Ok(end) => {
+                    let (run, path) = (call.run().clone(), call.path().to_path());
+                    let outcome = to_outcome(&call, &plan.name, id, end);
+                    run.record_undoable_child(path, id, &outcome);
+                    outcome
+                }
                 Err(error) => {
                     let message = format!("cannot start the run {id} of `{}`: {}", plan.name, error.message);
                     call.failed(StepError { message, ..error })

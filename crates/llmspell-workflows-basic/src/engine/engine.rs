@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
-    SchemaCheck, Stack, StuckStep, Timers, Wait, branches::Branches, mailbox::Mailbox, permits::Permits,
+    SchemaCheck, Stack, StuckStep, Timers, UndoableStep, Wait, branches::Branches, mailbox::Mailbox, permits::Permits,
     record::Records,
 };
 use crate::{
@@ -200,6 +200,8 @@ impl Engine {
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
             has_ended_root: AtomicBool::new(false),
+            undoes_ended: AtomicBool::new(false),
+            ended_children: Mutex::default(),
             timeout: options.timeout,
             given_limit: OnceLock::new(),
             records: Mutex::new(Records::new(plan.clone())),
@@ -218,8 +220,11 @@ impl Engine {
             first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
             emitted_events: AtomicU64::new(0),
         };
-        for (path, input, outcome) in resume.undoable {
-            run.record_undoable(path, input, &outcome);
+        for step in resume.undoable {
+            match step {
+                UndoableStep::Step(path, input, outcome) => run.record_undoable(path, input, &outcome),
+                UndoableStep::Child(path, child, outcome) => run.record_undoable_child(path, child, &outcome),
+            }
         }
         for (path, input) in resume.cut_off {
             run.record_cut_off(path, input);

@@ -21,8 +21,8 @@ pub struct Resume {
     pub(super) received: HashSet<u64>,
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
-    /// Steps that can be undone, with their inputs and outcomes, in the order in which they ended.
-    pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
+    /// Steps that can be undone, in the order in which they ended.
+    pub(super) undoable: Vec<UndoableStep>,
     /// Steps that have been undone (`true`) or were deliberately left as they are (`false`).
     pub(super) undone: Vec<(StepPath, bool)>,
     /// Steps that can be undone and had begun but not ended, with their inputs.
@@ -31,6 +31,15 @@ pub struct Resume {
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
+}
+
+/// A step that has ended and can be undone.
+#[derive(Debug, Clone)]
+pub enum UndoableStep {
+    /// A step with a compensation step: its path, its input and its outcome.
+    Step(StepPath, Arc<Value>, Outcome),
+    /// A sub-workflow step that is undone by undoing its child run: its path, the child and the outcome.
+    Child(StepPath, Uuid, Outcome),
 }
 
 impl Resume {
@@ -73,9 +82,9 @@ impl Resume {
         self
     }
 
-    /// Adds steps that can be undone: their paths, inputs and outcomes, in the order in which they ended.
+    /// Adds steps that can be undone, in the order in which they ended.
     #[must_use]
-    pub fn with_undoable(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>, Outcome)>) -> Self {
+    pub fn with_undoable(mut self, steps: impl IntoIterator<Item = UndoableStep>) -> Self {
         self.undoable.extend(steps);
         self
     }

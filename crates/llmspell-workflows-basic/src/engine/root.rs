@@ -5,8 +5,8 @@ use std::sync::{Arc, atomic::Ordering};
 use serde_json::{Value, json};
 
 use super::{
-    Call, CallContext, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute,
-    undo::is_stopped,
+    Call, CallContext, Cancel, CancelReason, Cancelled, ChildEnd, Failure, Outcome, Run, Scope, SkipReason, Tasks,
+    execute, undo::is_stopped,
 };
 use crate::{
     PathLink, StepError,
@@ -71,10 +71,37 @@ impl Run {
             return outcome;
         }
         self.has_ended_root.store(true, Ordering::SeqCst);
+        let outcome = match outcome {
+            Outcome::Completed(_) | Outcome::Skipped(_) if self.undoes_ended.load(Ordering::SeqCst) => {
+                Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
+            }
+            outcome => outcome,
+        };
         let cleanup = self.cancel.begin_cleanup();
-        let outcome = self.clean_up(&path, outcome).await;
+        let outcome = match self.end_children(&path, &outcome).await {
+            Some(later) => later,
+            None => self.clean_up(&path, outcome).await,
+        };
         drop(cleanup);
         outcome
+    }
+
+    /// Ends the children that wait, since the root step ended with `outcome`; returns what the run has to wait for.
+    async fn end_children(self: &Arc<Self>, main: &PathLink, outcome: &Outcome) -> Option<Outcome> {
+        if !self.plan.has_sub_workflows() {
+            return None;
+        }
+        let compensates = self.is_compensation_due(outcome);
+        match self.engine().children().end(self, compensates).await {
+            Ok(_) if self.is_shut_down() => Some(Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))),
+            Ok(Some(ChildEnd::Parked(wait))) => Some(Outcome::Parked(wait)),
+            Ok(Some(ChildEnd::Stuck(steps))) => Some(Outcome::Stuck(steps)),
+            Ok(_) => None,
+            Err(error) => {
+                self.warn("child_not_ended", main, format!("a sub-workflow could not be ended: {}", error.message));
+                None
+            }
+        }
     }
 
     /// Undoes the steps of the run if they have to be undone, and runs `finally`; neither is cancelled.

@@ -48,6 +48,10 @@ pub struct Run {
     pub(crate) cleanup: Cancel,
     /// Whether the root step has ended, so that the run cannot be cancelled anymore.
     pub(super) has_ended_root: AtomicBool,
+    /// Whether the steps of the run are undone even though its root step has completed.
+    pub(super) undoes_ended: AtomicBool,
+    /// Child runs in this process that have ended and can be undone.
+    pub(super) ended_children: Mutex<HashMap<Uuid, Arc<Run>>>,
     /// The time limit of the root step, in addition to that of the definition.
     pub(crate) timeout: Option<Duration>,
     /// The time limit that was set when the run was driven, and the time by which it passes.
@@ -117,6 +121,12 @@ impl Run {
     #[must_use]
     pub fn input(&self) -> &Value {
         &self.input.initial_data
+    }
+
+    /// Returns the number of runs that enclose this run.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.depth
     }
 
     /// Returns the engine that drives the run.

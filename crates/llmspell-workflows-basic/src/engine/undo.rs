@@ -1,12 +1,13 @@
 //! Undoes steps by running their `compensate` steps, in the reverse of the order in which the steps ended.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
-    Asker, Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks, call::decide, choice,
-    execute, execute::with_recovery,
+    Asker, Call, CancelReason, Cancelled, ChildUndo, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks,
+    call::decide, choice, execute, execute::with_recovery,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
@@ -18,6 +19,8 @@ pub(crate) struct Undo {
     output: Arc<Value>,
     /// Whether the step's effect is known to have happened.
     certain: bool,
+    /// The child run to undo, if the step is a sub-workflow without a compensation step of its own.
+    child: Option<Uuid>,
 }
 
 /// The steps to undo, in the order in which they ended, and the progress of undoing.
@@ -93,7 +96,8 @@ impl Undos {
     fn next(&mut self, under: Option<&StepPath>) -> Option<Undo> {
         let is_under = |path: &StepPath| under.is_none_or(|under| under.contains(path));
         let cut_off = self.cut_off.extract_if(.., |(path, _)| is_under(path));
-        let cut_off = cut_off.map(|(path, input)| Undo { path, input, output: Arc::default(), certain: false });
+        let cut_off =
+            cut_off.map(|(path, input)| Undo { path, input, output: Arc::default(), certain: false, child: None });
         self.list.extend(cut_off);
         self.list.iter().rev().find(|undo| is_under(&undo.path)).cloned()
     }
@@ -164,7 +168,34 @@ impl Run {
             other if is_stopped(other) && is_leaf() => (Arc::default(), false),
             _ => return,
         };
-        undos.list.push(Undo { path, input, output, certain });
+        undos.list.push(Undo { path, input, output, certain, child: None });
+    }
+
+    /// Records the outcome of a sub-workflow step that is undone by undoing its child run: a step without a compensation
+    /// step of its own. A child that failed has already been undone.
+    pub(super) fn record_undoable_child(&self, path: StepPath, child: Uuid, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Completed(_)) && !is_stopped(outcome) || !self.plan.undoes_child_at(&path) {
+            return;
+        }
+        let mut undos = lock(&self.undos);
+        if !undos.list.iter().any(|known| known.path == path) {
+            let (input, output) = (Arc::default(), Arc::default());
+            undos.list.push(Undo { path, input, output, certain: true, child: Some(child) });
+        }
+    }
+
+    /// Returns whether a step of the run can be undone.
+    #[must_use]
+    pub fn has_undos(&self) -> bool {
+        let undos = lock(&self.undos);
+        !undos.list.is_empty() || !undos.cut_off.is_empty()
+    }
+
+    /// Requests that the steps of the run be undone although its root step has ended: the run ends as cancelled and
+    /// compensated. `by` is whoever requested it.
+    pub fn undo_ended_by(&self, by: &Asker) {
+        self.undoes_ended.store(true, Ordering::SeqCst);
+        self.cancelled_by(by, true);
     }
 
     /// Records a step that can be undone and was running when the process of the run ended.
@@ -217,6 +248,10 @@ impl Run {
         loop {
             let next = lock(&self.undos).next(under);
             let Some(next) = next else { return Ok(()) };
+            if let Some(child) = next.child {
+                self.undo_child(&next.path, child).await?;
+                continue;
+            }
             let is_undone = match self.undo_one(&next).await {
                 Outcome::Completed(_) => true,
                 // The compensation was resolved by hand, so the step is left as it is.
@@ -232,6 +267,25 @@ impl Run {
             };
             self.remove_undone(&[(next.path, is_undone)]);
         }
+    }
+
+    /// Undoes the child run of the step at `path`.
+    async fn undo_child(self: &Arc<Self>, path: &StepPath, child: Uuid) -> Result<(), IncompleteUndo> {
+        let undo = self.engine().children().undo(self, child).await;
+        match undo.map_err(|error| IncompleteUndo::Failed(Box::new(error.at(path.to_string()))))? {
+            ChildUndo::Undone => self.remove_undone(&[(path.clone(), true)]),
+            ChildUndo::NothingToUndo => lock(&self.undos).list.retain(|undo| undo.path != *path),
+            ChildUndo::Parked(wait) => return Err(IncompleteUndo::Deferred(Outcome::Parked(wait))),
+            ChildUndo::Stuck(steps) => {
+                let steps = steps.into_iter().map(|step| step.inside(path.to_string())).collect();
+                return Err(IncompleteUndo::Deferred(Outcome::Stuck(steps)));
+            }
+            ChildUndo::ShutDown => {
+                let cancelled = Cancelled::new(CancelReason::Shutdown);
+                return Err(IncompleteUndo::Deferred(Outcome::Cancelled(cancelled)));
+            }
+        }
+        Ok(())
     }
 
     async fn undo_one(self: &Arc<Self>, undo: &Undo) -> Outcome {

@@ -62,6 +62,27 @@ impl Plan {
         &self.definition
     }
 
+    /// Returns whether a step of the workflow runs a sub-workflow.
+    #[must_use]
+    pub fn has_sub_workflows(&self) -> bool {
+        self.nodes.iter().any(|node| node.body.sub_workflow().is_some())
+    }
+
+    /// Returns whether a step of the workflow, or of a workflow inside it, can be undone.
+    fn has_compensation(&self) -> bool {
+        let compensates = |node: &Arc<Node>| {
+            node.undo.is_some() || node.body.sub_workflow().is_some_and(|sub| sub.plan.has_compensation())
+        };
+        self.nodes.iter().any(compensates)
+    }
+
+    /// Returns whether the step at `path` is undone by undoing its sub-workflow: it has no compensation step of its own,
+    /// and its workflow has some.
+    pub(crate) fn undoes_child_at(&self, path: &crate::StepPath) -> bool {
+        let node = self.node_at(path).filter(|node| node.undo.is_none());
+        node.and_then(|node| node.body.sub_workflow()).is_some_and(|sub| sub.plan.has_compensation())
+    }
+
     /// Returns the warnings about the definition.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {

@@ -32,6 +32,11 @@ impl Plan {
         self.find(path).map(|node| &*node.step)
     }
 
+    /// Returns the step at `path`.
+    pub(crate) fn node_at(&self, path: &StepPath) -> Option<&Node> {
+        self.find(path)
+    }
+
     /// Returns the step that undoes the step at `path`.
     pub(crate) fn undo(&self, path: &StepPath) -> Option<&Arc<Node>> {
         self.find(path)?.undo.as_ref()

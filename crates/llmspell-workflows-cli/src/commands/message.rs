@@ -60,7 +60,9 @@ impl Cancel {
         if delivery != Delivery::Stored {
             return Ok(report(app, &known, &delivery, "cancelling"));
         }
-        // No process is running it, so this one cancels it and runs its `finally` steps.
+        // No process is running it, so this one cancels it and runs its `finally` steps. A sub-workflow is resumed with
+        // the run that it is a part of.
+        let known = app.wait(app.home().root_of(&known))?;
         let settings = app.config()?.settings().clone();
         let session = Session::new(app, &settings, &WaitOptions { wait: true, timeout: None })?;
         let run = session.wait(session.executor().resume(&known))?;
@@ -83,9 +85,20 @@ impl Signal {
             return Err(Failure::new(Exit::Usage, "secret_would_be_recorded", message));
         }
         let known = app.wait(app.home().find(&self.run))?;
-        let message = Message::Signal { name: self.name, payload };
+        let waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
+        let names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();
+        let is_awaited = names.contains(&&*self.name);
+        let message = Message::Signal { name: self.name.clone(), payload };
         let delivery = app.wait(app.home().post(&known, &message))?;
-        Ok(report(app, &known, &delivery, "event accepted"))
+        if !is_awaited {
+            let waiting = match names.as_slice() {
+                [] => "no step is waiting for an event now".to_owned(),
+                names => format!("waiting now: `{}`", names.join("`, `")),
+            };
+            app.output().note(&format!("no step is waiting for `{}`; kept for later; {waiting}", self.name));
+        }
+        let root = app.wait(app.home().root_of(&known))?;
+        Ok(report(app, &root, &delivery, "event accepted"))
     }
 }
 

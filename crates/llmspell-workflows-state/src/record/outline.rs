@@ -106,9 +106,11 @@ impl End {
             Self::Completed { .. } => {
                 Self::Completed { output: StoredValue::Value(Arc::default()), changes: Vec::new() }
             }
-            Self::Failed(failure) => {
-                Self::Failed(Failure { error: Box::new(short(&failure.error)), handled: failure.handled })
-            }
+            Self::Failed(failure) => Self::Failed(Failure {
+                error: Box::new(short(&failure.error)),
+                handled: failure.handled,
+                later_errors: failure.later_errors.iter().map(short).collect(),
+            }),
             Self::Skipped(_) | Self::Cancelled(_) => self.clone(),
         }
     }

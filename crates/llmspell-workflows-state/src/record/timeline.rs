@@ -27,6 +27,8 @@ pub enum Suspension {
     Paused,
     /// The process is shutting down.
     ShutDown,
+    /// Steps of the run or of its sub-workflows are stuck, and nothing else is executing or waiting.
+    Stuck,
 }
 
 /// Why a process resumes a run.

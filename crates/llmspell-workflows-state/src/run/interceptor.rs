@@ -220,7 +220,7 @@ impl RunJournal {
         self.recorded_outcome(path).ok().flatten()
     }
 
-    /// Returns why the process stops driving the run; `None` if the run has ended or is stuck.
+    /// Returns why the process stops driving the run; `None` if the run has ended.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
         // After a request to pause, the run counts as paused, no matter how its steps are stopped.
         let is_paused = self.is_pause_requested.load(Ordering::SeqCst);
@@ -234,8 +234,7 @@ impl RunJournal {
             }
             Outcome::Parked(wait) => Some(Suspension::Waiting { wake_at: wait.wake_at }),
             Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_) | Outcome::Cancelled(_) => None,
-            // Each stuck step has its own record.
-            Outcome::Stuck(_) => None,
+            Outcome::Stuck(_) => Some(Suspension::Stuck),
         }
     }
 

@@ -146,6 +146,18 @@ impl RunJournal {
         self.known().closed().is_some()
     }
 
+    /// Returns whether the run ended and its steps were undone.
+    #[must_use]
+    pub fn is_compensated(&self) -> bool {
+        self.known().closed().is_some_and(|closed| closed.compensated)
+    }
+
+    /// Returns whether a record that is older than this process names `child` as a child of the run.
+    #[must_use]
+    pub fn may_have_child(&self, child: Uuid) -> bool {
+        self.known().has_child(child)
+    }
+
     /// Returns the data that the engine needs to resume the run, or `None` if the run has not been started.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {

@@ -7,6 +7,7 @@ use llmspell_workflows_basic::{
     engine::{Asker, Compensable, Decision, DecisionKey, Outcome, Output},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Phase, RunEnd, RunState, StepState};
 use crate::record::{End, Record, Request, Started};
@@ -68,6 +69,15 @@ impl RunState {
     /// Returns all steps that have records, with their paths, in no particular order.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &StepState)> {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
+    }
+
+    /// Returns the child runs that steps of the run have started.
+    pub fn children(&self) -> impl Iterator<Item = Uuid> {
+        self.steps.values().flat_map(StepState::children)
+    }
+
+    pub(super) fn has_child(&self, child: Uuid) -> bool {
+        self.children().any(|known| known == child)
     }
 
     /// Returns the generation in which each reentered step starts, by the path that it would otherwise have.

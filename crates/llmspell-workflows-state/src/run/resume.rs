@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{DecisionKey, Outcome, Resume},
+    engine::{Compensable, Decision, DecisionKey, Resume, UndoableStep},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{RunState, StepState, state::generation_of};
 use crate::record::End;
-
-/// A step that has ended and can be compensated: its path, its input and its outcome.
-type Undoable = (StepPath, Arc<Value>, Outcome);
 
 impl RunState {
     /// Returns the data that the engine needs to resume `run`, or `None` if the run was never started.
@@ -27,7 +24,12 @@ impl RunState {
         let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();
         undoable.sort_by_key(|(nth, _)| *nth);
         let cut_off = self.cut_off();
-        let all = undoable.iter().map(|(_, (path, ..))| path).chain(cut_off.iter().map(|(path, _)| path));
+        let with_undo = undoable.iter().filter_map(|(_, step)| match step {
+            UndoableStep::Step(path, ..) => Some(path),
+            // The child run itself records whether it has been undone.
+            UndoableStep::Child(..) => None,
+        });
+        let all = with_undo.chain(cut_off.iter().map(|(path, _)| path));
         let undone: Vec<(StepPath, bool)> = all.filter_map(|path| self.undone(path)).collect();
         let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
         let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel);
@@ -35,11 +37,20 @@ impl RunState {
     }
 
     /// Returns the step if it has ended and can be compensated, with its position in the order in which steps ended.
-    fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, Undoable)> {
-        let input = Self::compensable(step)?;
+    fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, UndoableStep)> {
         let ended = step.end.as_ref()?;
-        let outcome = self.outcome(path, &ended.end).ok()?;
-        Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
+        let outcome = || self.outcome(path, &ended.end).ok();
+        let parsed = || path.parse().ok();
+        let undoable = match (step.decision(&DecisionKey::Compensable), step.child()) {
+            (Some(Decision::Compensable(Compensable::With(input))), _) => {
+                UndoableStep::Step(parsed()?, input.clone(), outcome()?)
+            }
+            // A run that another run was forked from keeps what it did.
+            (Some(_), _) => return None,
+            (None, Some(child)) => UndoableStep::Child(parsed()?, child, outcome()?),
+            (None, None) => return None,
+        };
+        Some((ended.nth, undoable))
     }
 
     /// Returns the steps that can be compensated and had begun but not ended, with their inputs, in the order in which

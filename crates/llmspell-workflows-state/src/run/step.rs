@@ -103,6 +103,14 @@ impl StepState {
         of_waits.max_by_key(|(number, _)| *number).and_then(|(_, decision)| wait(decision).flatten())
     }
 
+    /// Returns all runs of the step's sub-workflow.
+    pub fn children(&self) -> impl Iterator<Item = Uuid> {
+        self.decisions().filter_map(|(_, decision)| match decision {
+            Decision::Child(_, child) => Some(child.run),
+            _ => None,
+        })
+    }
+
     /// Returns the latest run of the step's sub-workflow.
     #[must_use]
     pub fn child(&self) -> Option<Uuid> {

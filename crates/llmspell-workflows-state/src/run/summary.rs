@@ -69,6 +69,9 @@ impl RunState {
         if matches!(self.phase(), Phase::Suspended(Suspension::Waiting { .. })) {
             return RunStatus::Waiting;
         }
+        if matches!(self.phase(), Phase::Suspended(Suspension::Stuck)) {
+            return RunStatus::Stuck;
+        }
         let is_executing = self.steps().any(|(_, step)| step.is_executing);
         let waits = self.steps().any(|(_, step)| step.waits().is_some());
         match (is_executing, waits, self.stuck_steps().next()) {

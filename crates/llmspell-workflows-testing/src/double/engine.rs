@@ -3,10 +3,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use llmspell_workflows_basic::{
-    StepError,
+    Run, StepError,
     activity::ActivityOutput,
-    engine::{Call, Child, ChildEnd, Children, Dispatch, LeafCall},
+    engine::{Call, Child, ChildEnd, ChildUndo, Children, Dispatch, LeafCall},
 };
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Double, Service};
 
@@ -72,5 +74,13 @@ impl Children for Double<dyn Children> {
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError> {
         let recorded = self.record("run", call.path().to_string(), child.input.clone());
         recorded.wait(self.inner.run(call, child)).await
+    }
+
+    async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError> {
+        self.record("end", run.id().to_string(), json!(compensates)).wait(self.inner.end(run, compensates)).await
+    }
+
+    async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
+        self.record("undo", child.to_string(), Value::Null).wait(self.inner.undo(run, child)).await
     }
 }

@@ -1,13 +1,16 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Clock, StepError,
+    Clock, Run, StepError,
     activity::{Activity, ActivityContext, ActivityOutput},
-    engine::{Call, Child, ChildEnd, Children, Dispatch, LeafCall, SchemaCheck, Timers, Violation, Wake},
+    engine::{Call, Child, ChildEnd, ChildUndo, Children, Dispatch, LeafCall, SchemaCheck, Timers, Violation, Wake},
 };
 use mockall::mock;
 use serde_json::Value;
+use uuid::Uuid;
 
 mock! {
     /// A mock of an activity; see [the module](super) for an example. Its parameters are not checked before a run.
@@ -97,6 +100,8 @@ mock! {
     #[async_trait]
     impl Children for Children {
         async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
+        async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError>;
+        async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError>;
     }
 }
 

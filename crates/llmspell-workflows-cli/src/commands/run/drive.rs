@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use llmspell_workflows_advanced::{DurableRun, RunControl};
+use llmspell_workflows_advanced::{DurableRun, RunControl, RunWait};
 use llmspell_workflows_basic::{Finished, Run, StepError, engine::Wait};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,8 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How driving a run ended.
 pub(crate) enum RunEnd {
     Finished(Box<Finished>),
-    /// The run waits for an event, and this process exits instead of waiting.
-    Waiting(Wait),
+    /// The run waits for an event, and this process exits instead of waiting; what its steps wait for.
+    Waiting(Wait, Vec<RunWait>),
     /// These steps, listed with their errors, must be resolved manually.
     Stuck(Vec<(String, StepError)>),
     /// The run was stopped and can be resumed.

@@ -101,7 +101,7 @@ impl Session {
                 Ok(run) => {
                     self.timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
                     let active = ActiveRun::durable(&run);
-                    let driven = async { run_end(self.executor.drive(run).await) };
+                    let driven = drive_to_end(&self.executor, run);
                     self.runtime.block_on(drive(driven, &active, &display))
                 }
                 Err(failure) => RunEnd::Error(Box::new(failure)),
@@ -110,7 +110,7 @@ impl Session {
                 RunEnd::Finished(finished) => {
                     (finished.status.as_str(), finished.error.as_ref().map(ToString::to_string))
                 }
-                RunEnd::Waiting(_) => ("waiting", None),
+                RunEnd::Waiting(..) => ("waiting", None),
                 RunEnd::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string())),
                 RunEnd::Stopped | RunEnd::Killed => ("paused", None),
                 RunEnd::Error(failure) => (known.status().as_str(), Some(failure.to_string())),
@@ -142,16 +142,28 @@ impl Session {
         let display = RunDisplay { output, view, pause_grace, file };
         timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
         let active = ActiveRun::durable(&run);
-        let driven = async { run_end(executor.drive(run).await) };
+        let driven = drive_to_end(&executor, run);
         // If every process exited earlier, each would begin to move the same runs, and none would finish.
         display.drive(runtime, driven, executor.wait_until_archived(), &active)
     }
 }
 
-fn run_end(end: Result<DurableEnd, ExecutorError>) -> RunEnd {
-    match end {
+/// Drives `run` until it ends or waits.
+async fn drive_to_end(executor: &Executor, run: DurableRun) -> RunEnd {
+    let id = run.id();
+    match executor.drive(run).await {
         Ok(DurableEnd::Finished(finished)) => RunEnd::Finished(finished),
-        Ok(DurableEnd::Waiting(wait)) => RunEnd::Waiting(wait),
+        Ok(DurableEnd::Waiting(wait)) => {
+            let waits = match executor.home().get(id).await {
+                Ok(Some(known)) => executor.home().waits(&known).await,
+                Ok(None) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+            match waits {
+                Ok(waits) => RunEnd::Waiting(wait, waits),
+                Err(error) => RunEnd::Error(Box::new(durable_failure(error))),
+            }
+        }
         Ok(DurableEnd::Stuck(steps)) => RunEnd::Stuck(steps),
         Ok(DurableEnd::Paused | DurableEnd::Released) => RunEnd::Stopped,
         Err(error) => RunEnd::Error(Box::new(durable_failure(error))),

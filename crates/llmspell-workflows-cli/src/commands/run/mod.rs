@@ -91,7 +91,7 @@ impl Run {
             let driven = async {
                 match engine.drive(&run).await {
                     EngineDriven::Done(finished) => RunEnd::Finished(finished),
-                    EngineDriven::Parked(wait) => RunEnd::Waiting(wait),
+                    EngineDriven::Parked(wait) => RunEnd::Waiting(wait, Vec::new()),
                     EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
                 }
             };
@@ -178,10 +178,12 @@ impl RunDisplay<'_> {
         let finished = match end {
             RunEnd::Finished(finished) => finished,
             RunEnd::Error(failure) => return output.failure(&failure),
-            RunEnd::Waiting(wait) if run.is_durable() => {
+            RunEnd::Waiting(wait, waits) if run.is_durable() => {
                 let message = format!("run {id} is waiting {}", durable::waits_for(&wait));
+                let event = waits.iter().find_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
+                let (receiver, name) = event.unwrap_or((id, "NAME"));
                 let help = format!(
-                    "send the event with `spellflow signal {id} NAME`, then resume with `spellflow resume {id}`; \
+                    "send the event with `spellflow signal {receiver} {name}`, then resume with `spellflow resume {id}`; \
                      `--wait` keeps waiting instead"
                 );
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
@@ -192,7 +194,7 @@ impl RunDisplay<'_> {
                 let failure = Failure::new(exit, "paused", format!("run {id} is paused"));
                 return output.failure(&failure.with_help(format!("resume it with `spellflow resume {id}`")));
             }
-            RunEnd::Waiting(_) | RunEnd::Stopped => {
+            RunEnd::Waiting(..) | RunEnd::Stopped => {
                 let message = "the run is waiting for an event, but events cannot reach a run in memory";
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message));
             }

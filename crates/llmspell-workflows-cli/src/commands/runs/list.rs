@@ -1,5 +1,5 @@
 use clap::Args;
-use llmspell_workflows_advanced::{KnownRun, RunQuery};
+use llmspell_workflows_advanced::{KnownRun, RunListing, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
@@ -15,6 +15,9 @@ pub(super) struct List {
     /// List only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
+    /// List only the sub-workflows of this run.
+    #[arg(long, value_name = "RUN")]
+    parent: Option<String>,
     /// The maximum number of runs.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -35,10 +38,15 @@ struct RunEntry<'r> {
 
 impl List {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let Self { status: statuses, workflow, limit } = self;
-        let query = RunQuery { statuses, workflow, limit, ..RunQuery::default() };
-        let runs = app.wait(app.home().runs(&query))?;
+        let Self { status: statuses, workflow, parent, limit } = self;
+        let parent = parent.map(|parent| app.wait(app.home().find(&parent))).transpose()?.map(|run| run.id());
+        let query = RunQuery { statuses, workflow, parent, limit, ..RunQuery::default() };
+        let RunListing { runs, damaged, damage } = app.wait(app.home().list(&query))?;
         let output = app.output();
+        let damaged = damaged.iter().map(|run| run.error.to_string());
+        for message in damage.iter().map(ToString::to_string).chain(damaged) {
+            output.note(&format!("warning: {message}; see `spellflow store verify`"));
+        }
         if output.is_text() {
             let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);
             output.text(&table(std::iter::once(head).chain(runs.iter().map(row))));
@@ -69,6 +77,9 @@ fn row(run: &KnownRun) -> [String; 5] {
     let note = match (&run.summary.error, run.status(), &run.holder) {
         (Some(error), ..) => error.message.clone(),
         (None, status, Some(holder)) if !status.has_ended() => holder.0.clone(),
+        _ if run.summary.parent.is_some() => {
+            run.summary.parent.map(|parent| format!("part of {parent}")).unwrap_or_default()
+        }
         (None, RunStatus::Paused | RunStatus::Waiting, None) => format!("spellflow resume {}", run.id()),
         _ => String::new(),
     };
