@@ -79,6 +79,14 @@ pub enum ExecutorError {
         /// The owner of the run.
         holder: String,
     },
+    /// Something that a step started before its process died is still running and cannot be ended.
+    #[error("steps of the run {run} may still be running: {}", left.join(", "))]
+    StillRunning {
+        /// The id of the run.
+        run: Uuid,
+        /// What is still running.
+        left: Vec<String>,
+    },
     /// This process drives the run.
     #[error("the run {run} is already being driven in this process")]
     Driven {
@@ -252,7 +260,7 @@ impl ExecutorError {
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",
             Self::AmbiguousRun { .. } | Self::AmbiguousSignal { .. } => "ambiguous_run",
-            Self::Held { .. } | Self::Driven { .. } => "run_held",
+            Self::Held { .. } | Self::Driven { .. } | Self::StillRunning { .. } => "run_held",
             Self::ShutDown => "executor_shut_down",
             Self::IsChild { .. } | Self::ExportedWithParent { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",

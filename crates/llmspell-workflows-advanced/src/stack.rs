@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::{Engine, engine::Position};
 use llmspell_workflows_hooks::{HookLayer, event::EventLayer};
-use llmspell_workflows_state::Journaling;
+use llmspell_workflows_state::{AttemptJournaling, Journaling};
 
 use crate::services::Services;
 
@@ -19,10 +19,12 @@ use crate::services::Services;
 /// | hooks | called once per entry into a step, not per attempt; the journal outside records their answers |
 /// | total timeout * | limits the time of all attempts and the delays between them |
 /// | retry * | retries the interceptors inside it |
+/// | attempts | inside the retries: records each further attempt as it begins |
 /// | limits * | the time spent waiting for a permit does not count towards the attempt timeout |
 /// | attempt timeout * | limits the time of one attempt |
 pub(crate) fn stack(engine: &Engine, services: &Services) -> Engine {
-    around(&engine.with_interceptor(Position::Journal, Journaling), services)
+    let engine = engine.with_interceptor(Position::Journal, Journaling);
+    around(&engine.with_interceptor(Position::Breaker, AttemptJournaling), services)
 }
 
 /// Like [`stack`], but without a journal, for runs in memory. A step without subscribers or hooks pays for neither.
@@ -45,7 +47,7 @@ mod tests {
     fn interceptors_are_in_the_documented_order() {
         let services = Services { hooks: Some(std::sync::Arc::default()), events: Some(Default::default()) };
         let engine = format!("{:?}", stack(&Engine::builder().build(), &services));
-        let order = "[Trace, Journal, Hooks, Hooks, TotalTimeout, Retry, Limits, AttemptTimeout]";
+        let order = "[Trace, Journal, Hooks, Hooks, TotalTimeout, Retry, Breaker, Limits, AttemptTimeout]";
         assert!(engine.contains(order), "{engine}");
     }
 }

@@ -71,7 +71,7 @@ impl Inner {
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
-        let child = self.start_child(journal, (engine, plan), &started, child.depth)?;
+        let child = self.start_child(journal, (engine, plan), &started, child.depth).await?;
         if is_new {
             child.journal.start(started).await.map_err(journal_error)?;
         }
@@ -97,7 +97,7 @@ impl Inner {
             let journal = self.child_journal(parent, id, true).await?;
             let Some(started) = journal.started().filter(|_| !journal.has_ended()) else { continue };
             let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
-            let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1)?;
+            let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1).await?;
             let owned = self.enter(&child, parent).await?;
             let by = Asker::new(Who::Parent);
             if compensates {
@@ -131,7 +131,7 @@ impl Inner {
             return Ok(ChildUndo::Undone);
         }
         let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
-        let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1)?;
+        let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1).await?;
         if !child.run.has_undos() {
             return Ok(ChildUndo::NothingToUndo);
         }
@@ -170,7 +170,7 @@ impl Inner {
     }
 
     /// Starts or resumes the child in memory; nothing drives it yet.
-    fn start_child(
+    async fn start_child(
         self: &Arc<Self>,
         journal: Arc<RunJournal>,
         (engine, plan): (Engine, Arc<Plan>),
@@ -178,6 +178,7 @@ impl Inner {
         depth: u32,
     ) -> Result<OpenChild, StepError> {
         let id = journal.run();
+        self.end_leftovers(&engine, &journal).await.map_err(child_error)?;
         let resume = journal.resume().unwrap_or_else(|| Resume::new(id, started.at));
         let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
         let options = RunOptions { resume: Some(resume), extensions, depth, ..RunOptions::default() };

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Finished, Run, RunStatus,
+    Driven, Engine, Finished, Run, RunStatus,
     engine::{CancelReason, Cancelled, Failure, Outcome, Output, StuckStep},
 };
 use llmspell_workflows_state::{JournalError, Resumption, RunJournal};
@@ -127,6 +127,7 @@ impl Executor {
         let unknown = || ExecutorError::UnknownRun(id.to_string());
         let started = journal.started().ok_or_else(unknown)?;
         let ready = self.inner.prepared_by_hash(&started.definition).await?;
+        self.inner.end_leftovers(&ready.engine, &journal).await?;
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
@@ -138,6 +139,17 @@ impl Executor {
 }
 
 impl Inner {
+    /// Ends what the steps of a run started that were executing when the former process of the run died.
+    pub(super) async fn end_leftovers(&self, engine: &Engine, journal: &RunJournal) -> Result<(), ExecutorError> {
+        let interrupted = journal.interrupted();
+        if interrupted.is_empty() {
+            return Ok(());
+        }
+        let run = journal.run();
+        let left = engine.activities().end_leftovers(run, &interrupted).await;
+        if left.is_empty() { Ok(()) } else { Err(ExecutorError::StillRunning { run, left }) }
+    }
+
     /// Returns the current records of a run, including those that this process has not written yet.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {

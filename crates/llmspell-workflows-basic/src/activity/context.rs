@@ -47,10 +47,10 @@ impl ActivityContext {
         self.call.path()
     }
 
-    /// Returns the number of the attempt, counted from 1.
+    /// Returns the number of the attempt, counted from 1. Attempts that the end of a process cut off count too.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.call.attempt()
+        self.call.attempt_with_cuts()
     }
 
     /// Returns the idempotency key, `RUN_ID` followed by the path.

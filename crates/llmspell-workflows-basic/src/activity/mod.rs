@@ -2,6 +2,7 @@
 
 mod context;
 mod function;
+mod leftovers;
 mod persona;
 mod registry;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub use context::ActivityContext;
 pub(crate) use context::Input;
 pub use function::function;
+pub use leftovers::Leftovers;
 pub use persona::Persona;
 pub use registry::{Activities, Provider};
 

@@ -4,7 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use super::Activity;
+use uuid::Uuid;
+
+use super::{Activity, Leftovers};
 use crate::model::ActivityName;
 
 /// A registry of activities. Activities are registered by kind and name, or by a [`Provider`] for a whole kind.
@@ -13,6 +15,7 @@ pub struct Activities {
     named: BTreeMap<ActivityName, Arc<dyn Activity>>,
     providers: BTreeMap<String, Arc<dyn Provider>>,
     may_be_missing: BTreeSet<String>,
+    leftovers: Vec<Arc<dyn Leftovers>>,
 }
 
 /// A provider of all activities of one kind, for example of all tools.
@@ -55,7 +58,23 @@ impl Activities {
         self.named.extend(other.named);
         self.providers.extend(other.providers);
         self.may_be_missing.extend(other.may_be_missing);
+        self.leftovers.extend(other.leftovers);
         self
+    }
+
+    /// Adds a service that ends what steps left behind when their process died.
+    pub fn end_leftovers_with(&mut self, leftovers: impl Leftovers + 'static) -> &mut Self {
+        self.leftovers.push(Arc::new(leftovers));
+        self
+    }
+
+    /// Ends what is left of the steps at `paths` of `run`; returns a description of each part that could not be ended.
+    pub async fn end_leftovers(&self, run: Uuid, paths: &[String]) -> Vec<String> {
+        let mut left = Vec::new();
+        for leftovers in &self.leftovers {
+            left.extend(leftovers.end(run, paths).await);
+        }
+        left
     }
 
     /// Returns the activity `name`, if it exists.

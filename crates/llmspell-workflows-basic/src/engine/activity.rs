@@ -101,6 +101,9 @@ async fn begin<'a>(
     call: Call,
     input: Input,
 ) -> Result<AttemptResult, AttemptFuture<'a>> {
+    if call.attempt_with_cuts() > call.attempt() {
+        call.run().records().attempts(call.record(), call.attempt_with_cuts());
+    }
     let context = ActivityContext::new(call, input);
     let mut work = match catch_unwind(AssertUnwindSafe(|| dispatch_leaf(plan, &origin.context.run, context))) {
         Ok(work) => work,

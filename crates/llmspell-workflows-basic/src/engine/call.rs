@@ -152,6 +152,14 @@ impl Call {
         })
     }
 
+    /// Returns the number of the attempt, counted from 1, with the attempts that the end of a process cut off.
+    #[must_use]
+    pub fn attempt_with_cuts(&self) -> u32 {
+        let cuts = &self.run().cuts;
+        let cut = if cuts.is_empty() { None } else { cuts.get(&self.path().to_string()) };
+        self.attempt + cut.copied().unwrap_or(0)
+    }
+
     /// Returns the number of the attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {

@@ -200,6 +200,7 @@ impl Engine {
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
             has_ended_root: AtomicBool::new(false),
+            cuts: resume.cuts,
             undoes_ended: AtomicBool::new(false),
             ended_children: Mutex::default(),
             timeout: options.timeout,

@@ -27,6 +27,8 @@ pub struct Resume {
     pub(super) undone: Vec<(StepPath, bool)>,
     /// Steps that can be undone and had begun but not ended, with their inputs.
     pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
+    /// How many attempts of a step the end of a process cut off, by the path of the step.
+    pub(super) cuts: HashMap<String, u32>,
     /// Whether the run was requested to cancel, and whether its steps are to be undone then.
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
@@ -56,6 +58,7 @@ impl Resume {
             undoable: Vec::new(),
             undone: Vec::new(),
             cut_off: Vec::new(),
+            cuts: HashMap::new(),
             cancel: None,
             state: Map::new(),
         }
@@ -101,6 +104,13 @@ impl Resume {
     #[must_use]
     pub fn with_cut_off(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>)>) -> Self {
         self.cut_off.extend(steps);
+        self
+    }
+
+    /// Sets how many attempts of a step the end of a process cut off, by the path of the step.
+    #[must_use]
+    pub fn with_cuts(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
+        self.cuts.extend(steps);
         self
     }
 

@@ -48,6 +48,8 @@ pub struct Run {
     pub(crate) cleanup: Cancel,
     /// Whether the root step has ended, so that the run cannot be cancelled anymore.
     pub(super) has_ended_root: AtomicBool,
+    /// How many attempts of a step the end of a process cut off, by the path of the step.
+    pub(super) cuts: HashMap<String, u32>,
     /// Whether the steps of the run are undone even though its root step has completed.
     pub(super) undoes_ended: AtomicBool,
     /// Child runs in this process that have ended and can be undone.

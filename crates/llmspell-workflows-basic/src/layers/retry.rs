@@ -37,7 +37,7 @@ impl Interceptor for RetryLayer {
         loop {
             let mut current = call.clone().with_attempt(attempt);
             if attempt > 1 {
-                call.run().records().attempts(call.record(), attempt);
+                call.run().records().attempts(call.record(), current.attempt_with_cuts());
                 if !is_leaf {
                     let generation = call.run().next_generation(call.path());
                     current = current.with_generation(decide!(call, choice::RetryGeneration(attempt), generation));

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
         Asker, Call, CancelReason, Decision, DecisionPoint, Failure, Happening, Interceptor, Next, NextDecision,
         NextRecall, Outcome, StuckStep, Warning, Who,
     },
-    model::{Durability, Effect},
+    model::{Durability, Effect, Step},
 };
 
 use super::{RunJournal, StepState};
@@ -93,6 +93,39 @@ impl Interceptor for Journaling {
 /// Returns the time since the start of the run, in microseconds.
 fn time_us(run: &Run) -> u64 {
     u64::try_from(run.now().duration_since(run.started_at()).as_micros()).unwrap_or(0)
+}
+
+/// The interceptor that records the beginning of each further attempt of an activity, inside the retries.
+///
+/// If such an attempt ends its process, the crash is counted against the step, like one of the first attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AttemptJournaling;
+
+#[async_trait]
+impl Interceptor for AttemptJournaling {
+    fn applies(&self, step: &Step) -> bool {
+        step.retry.is_some() && step.kind.traits().effect == Effect::Activity
+    }
+
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        if call.attempt() == 1 {
+            return next.run(call).await;
+        }
+        let Some(journal) = call.run().extension::<RunJournal>() else { return next.run(call).await };
+        let record = Record::Began { path: call.path().to_string(), time_us: time_us(call.run()) };
+        let written = match (journal.append(&record), call.run().definition().durability) {
+            (Ok(_), Durability::None) => Ok(()),
+            (Ok(receipt), _) => journal.write(receipt).await,
+            (Err(error), _) => Err(error),
+        };
+        match written {
+            Ok(()) => next.run(call).await,
+            Err(_) => {
+                call.run().shut_down();
+                RunJournal::stopped()
+            }
+        }
+    }
 }
 
 impl RunJournal {
@@ -240,6 +273,13 @@ impl RunJournal {
 
     async fn decide(&self, record: &Record, is_changed: bool, durability: Durability) -> Result<(), JournalError> {
         let receipt = self.append(record)?;
-        if is_changed || record.is_choice_of_chance() { self.make_durable(receipt, durability).await } else { Ok(()) }
+        match record {
+            _ if is_changed || record.is_choice_of_chance() => self.make_durable(receipt, durability).await,
+            // An attempt that has ended counts even if this process is killed before the next one begins.
+            Record::Decided { decision: Decision::Attempt(..), .. } if durability != Durability::None => {
+                self.write(receipt).await
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use flush::Flusher;
 pub use history::{History, PastStep};
-pub use interceptor::Journaling;
+pub use interceptor::{AttemptJournaling, Journaling};
 pub use listener::Listener;
 use listener::Tail;
 pub use rewind::{RewindError, Rewinding};
@@ -150,6 +150,17 @@ impl RunJournal {
     #[must_use]
     pub fn is_compensated(&self) -> bool {
         self.known().closed().is_some_and(|closed| closed.compensated)
+    }
+
+    /// Returns the paths of the leaves that were executing when the former process of the run ended.
+    #[must_use]
+    pub fn interrupted(&self) -> Vec<String> {
+        let known = self.known();
+        known
+            .steps()
+            .filter(|(_, step)| step.is_executing && step.end.is_none())
+            .map(|(path, _)| path.to_owned())
+            .collect()
     }
 
     /// Returns whether a record that is older than this process names `child` as a child of the run.
@@ -392,7 +403,7 @@ impl RunJournal {
 
     /// Returns how often a crash interrupted the leaf at `path`.
     fn crash_count(&self, path: &str) -> u32 {
-        self.known().step(path).map_or(0, |step| step.begun)
+        self.known().step(path).map_or(0, StepState::crashes)
     }
 
     /// Returns the outcome after a fault: a shutdown that is not recorded.

@@ -32,7 +32,8 @@ impl RunState {
         let all = with_undo.chain(cut_off.iter().map(|(path, _)| path));
         let undone: Vec<(StepPath, bool)> = all.filter_map(|path| self.undone(path)).collect();
         let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
-        let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel);
+        let cuts = self.steps.iter().map(|(path, step)| (path.clone(), step.crashes())).filter(|(_, cuts)| *cuts > 0);
+        let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_cuts(cuts);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 

@@ -244,6 +244,7 @@ impl RunState {
             return Err("the step has already ended, so it cannot begin".to_owned());
         }
         step.begun += 1;
+        step.cuts += u32::from(step.is_executing);
         (step.is_activity, step.is_executing) = (true, true);
         Ok(())
     }
@@ -295,7 +296,7 @@ impl RunState {
         self.check_undecided(&rewound.undecided)?;
         for path in &rewound.reopened {
             if let Some(step) = self.steps.get_mut(path) {
-                (step.end, step.begun, step.stuck, step.is_executing) = (None, 0, None, false);
+                (step.end, step.begun, step.cuts, step.stuck, step.is_executing) = (None, 0, 0, None, false);
             }
         }
         for path in former {

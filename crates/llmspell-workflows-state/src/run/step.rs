@@ -17,9 +17,10 @@ pub struct StepState {
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// The number of times that the step has begun since it was last stopped or reopened. This is the number of crashes
-    /// that interrupted it.
+    /// The number of times that the step has begun since it was last stopped or reopened.
     pub(super) begun: u32,
+    /// The number of those times that the end of a process cut off.
+    pub(super) cuts: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
     /// Whether the step is executing, according to its records.
@@ -87,10 +88,11 @@ impl StepState {
         failed
     }
 
-    /// Returns the number of recorded attempts.
+    /// Returns the number of recorded attempts. Attempts that the end of a process cut off count too.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        1 + u32::try_from(self.failed_attempts().len()).unwrap_or(u32::MAX - 1)
+        let failed = u32::try_from(self.failed_attempts().len()).unwrap_or(u32::MAX);
+        failed.saturating_add(self.cuts).saturating_add(1)
     }
 
     /// Returns the signal or time that the step waits for.
@@ -119,6 +121,12 @@ impl StepState {
             _ => None,
         });
         children.max_by_key(|(number, _)| *number).map(|(_, run)| run)
+    }
+
+    /// Returns how often the end of a process cut the step off, if no process executes it now.
+    #[must_use]
+    pub fn crashes(&self) -> u32 {
+        self.cuts + u32::from(self.is_executing)
     }
 
     /// Returns why the step is stuck.

@@ -57,5 +57,6 @@ pub fn activities(tools: Tools, policy: Arc<Policy>) -> Result<Activities, ToolE
     let mut activities = Activities::new();
     activities.provide("tool", tools);
     activities.register("shell", "", Shell::new(policy)?);
+    activities.end_leftovers_with(shell::Processes);
     Ok(activities)
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod group;
+mod leftovers;
 mod process;
 mod program;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 use crate::{Policy, Sandbox, ToolError, Violation, violation::Schema};
 use command::Command;
+pub(super) use leftovers::Processes;
 
 /// Runs a command line or a program, for steps of type `shell`.
 ///
