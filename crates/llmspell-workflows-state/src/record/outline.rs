@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn outlines_keep_what_the_status_depends_on() {
         let error = StepError::transient("busy", "try later").at("/main/a").with_details(json!({"stderr": "x"}));
-        let failed = End::Failed(Failure { error: Box::new(error.clone()), handled: false });
+        let failed = End::Failed(Failure::new(error.clone()));
         let record = Record::Closed { end: failed, time_us: 3, compensated: true };
         let Record::Closed { end: End::Failed(failure), time_us: 3, compensated: true } = record.outline() else {
             panic!("{:?}", record.outline())

@@ -113,6 +113,7 @@ fn variants() -> BTreeSet<&'static str> {
                 Suspension::Waiting { .. } => "waiting",
                 Suspension::Paused => "paused",
                 Suspension::ShutDown => "shut_down",
+                Suspension::Stuck => "stuck",
             })),
             Record::Resumed { why, .. } => drop(seen.insert(match why {
                 Resumption::Resumed => "resumed",
@@ -162,6 +163,7 @@ fn every_variant_occurs_in_a_golden_record() {
         "waiting",
         "paused",
         "shut_down",
+        "stuck",
         "resumed",
         "woken",
         "retried",
