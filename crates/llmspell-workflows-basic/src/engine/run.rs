@@ -173,10 +173,11 @@ impl Run {
         let _ = self.given_limit.set((timeout, clock::after(self.now(), timeout)));
     }
 
-    /// Returns whether the run undoes its steps or runs its `finally`, so that it cannot be cancelled anymore.
+    /// Returns whether a cleanup is in progress, which a cancellation does not stop: in the run, an attempt of a block, or
+    /// a sub-workflow.
     #[must_use]
     pub fn cleans_up(&self) -> bool {
-        self.has_ended_root.load(Ordering::SeqCst)
+        self.cancel.cleans_up()
     }
 
     /// Stops the run because the process is shutting down; nothing is recorded, so the run can be resumed.
