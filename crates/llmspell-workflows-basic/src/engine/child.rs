@@ -113,20 +113,19 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
     let run = call.run();
     child.cancel.set_around(call.cancel());
     let mut driven = std::pin::pin!(driven);
-    let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
+    // A child that is driven only to clean up does not execute its steps first.
+    let mut is_stopped = call.cancel().is_cancelled();
+    if is_stopped {
+        stop_child(call, child);
+    }
+    let (mut is_parking, mut waiting) = (false, None);
     loop {
         tokio::select! {
             biased;
             driven = &mut driven => break driven,
             () = call.cancel().cancelled(), if !is_stopped => {
                 is_stopped = true;
-                match call.cancel().reason() {
-                    Some(CancelReason::Shutdown) => child.shut_down(),
-                    Some(CancelReason::Requested) if run.compensates_when_cancelled() => {
-                        child.cancel_and_compensate_by(&Asker::new(Who::Parent));
-                    }
-                    _ => child.cancel_by(&Asker::new(Who::Parent)),
-                }
+                stop_child(call, child);
             }
             () = run.park_requested(), if !is_parking => {
                 is_parking = true;
@@ -137,6 +136,17 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
             }
             () = child.until_active(), if waiting.is_some() => waiting = None,
         }
+    }
+}
+
+/// Stops `child` because the step of `call` is stopped.
+fn stop_child(call: &Call, child: &Run) {
+    match call.cancel().reason() {
+        Some(CancelReason::Shutdown) => child.shut_down(),
+        Some(CancelReason::Requested) if call.run().compensates_when_cancelled() => {
+            child.cancel_and_compensate_by(&Asker::new(Who::Parent));
+        }
+        _ => child.cancel_by(&Asker::new(Who::Parent)),
     }
 }
 

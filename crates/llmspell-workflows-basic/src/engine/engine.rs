@@ -202,6 +202,7 @@ impl Engine {
             has_ended_root: AtomicBool::new(false),
             timeout: options.timeout,
             given_limit: OnceLock::new(),
+            open_children: resume.open_children,
             records: Mutex::new(Records::new(plan.clone())),
             warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),

@@ -27,6 +27,8 @@ pub struct Resume {
     pub(super) undone: Vec<(StepPath, bool)>,
     /// Steps that can be undone and had begun but not ended, with their inputs.
     pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
+    /// Sub-workflow steps whose runs were started and have not ended.
+    pub(super) open_children: Vec<StepPath>,
     /// Whether the run was requested to cancel, and whether its steps are to be undone then.
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
@@ -47,6 +49,7 @@ impl Resume {
             undoable: Vec::new(),
             undone: Vec::new(),
             cut_off: Vec::new(),
+            open_children: Vec::new(),
             cancel: None,
             state: Map::new(),
         }
@@ -92,6 +95,14 @@ impl Resume {
     #[must_use]
     pub fn with_cut_off(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>)>) -> Self {
         self.cut_off.extend(steps);
+        self
+    }
+
+    /// Adds the paths of sub-workflow steps whose runs were started and have not ended. If this run is cancelled or times
+    /// out, they are resumed nevertheless, so that they clean up.
+    #[must_use]
+    pub fn with_open_children(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
+        self.open_children.extend(steps);
         self
     }
 

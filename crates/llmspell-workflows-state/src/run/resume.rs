@@ -30,7 +30,9 @@ impl RunState {
         let all = undoable.iter().map(|(_, (path, ..))| path).chain(cut_off.iter().map(|(path, _)| path));
         let undone: Vec<(StepPath, bool)> = all.filter_map(|path| self.undone(path)).collect();
         let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
-        let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel);
+        let open = self.steps.iter().filter(|(_, step)| step.end.is_none() && step.child().is_some());
+        let open = open.filter_map(|(path, _)| path.parse().ok());
+        let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_open_children(open);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
