@@ -23,6 +23,7 @@ pub(crate) struct Report<'f> {
     /// The first error, which decided how the run ended.
     error: Option<Error<'f>>,
     /// The errors of cleanup steps that failed after that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     later_errors: Vec<Error<'f>>,
     steps: Vec<Step<'f>>,
     /// Paths of the steps that ran, in start order.

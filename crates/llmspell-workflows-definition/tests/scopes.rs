@@ -35,7 +35,7 @@ fn a_compensation_sees_only_the_step_that_it_undoes() {
         ("{id: own, tool: t, parameters: {i: '{{ steps.before.m }}'}}", "steps.before.m", ""),
         ("{tool: t, condition: 'loop.index > 1'}", "loop.index", ""),
         (
-            "{type: sequential, steps: [{id: in, tool: t, parameters: {i: '{{ loop.item }}'}}]}",
+            "{type: sequence, steps: [{id: in, tool: t, parameters: {i: '{{ loop.item }}'}}]}",
             "loop.item",
             ", such as `input.env.I`",
         ),

@@ -330,5 +330,5 @@ async fn requests_are_recorded_with_their_requester() {
     assert_eq!(running.await.unwrap().status, RunStatus::Cancelled);
     let kept = context.state_manager.home().events(&newest_run(&context).await).await.unwrap();
     let asked = kept.iter().find(|event| event.kind == EventKind::RunAsked).unwrap();
-    assert_eq!(json!(asked.data), json!({"asked": {"request": "cancel", "by": {"who": "user"}}}));
+    assert_eq!(json!(asked.data), json!({"asked": {"request": "cancel", "by": {"who": "user", "message": 1}}}));
 }

@@ -172,20 +172,19 @@ pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven:
 async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     child.cancel.set_around(cancel);
     let mut driven = std::pin::pin!(driven);
-    let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
+    // A child that is driven only to clean up does not execute its steps first.
+    let mut is_stopped = cancel.is_cancelled();
+    if is_stopped {
+        stop_child(run, cancel, child);
+    }
+    let (mut is_parking, mut waiting) = (false, None);
     loop {
         tokio::select! {
             biased;
             driven = &mut driven => break driven,
             () = cancel.cancelled(), if !is_stopped => {
                 is_stopped = true;
-                match cancel.reason() {
-                    Some(CancelReason::Shutdown) => child.shut_down(),
-                    Some(CancelReason::Requested) if run.compensates_when_cancelled() => {
-                        child.cancel_and_compensate_by(&Asker::new(Who::Parent));
-                    }
-                    _ => child.cancel_by(&Asker::new(Who::Parent)),
-                }
+                stop_child(run, cancel, child);
             }
             () = run.park_requested(), if !is_parking => {
                 is_parking = true;
@@ -196,6 +195,17 @@ async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driv
             }
             () = child.until_active(), if waiting.is_some() => waiting = None,
         }
+    }
+}
+
+/// Stops `child` because the step of `call` is stopped.
+fn stop_child(run: &Run, cancel: &Cancel, child: &Run) {
+    match cancel.reason() {
+        Some(CancelReason::Shutdown) => child.shut_down(),
+        Some(CancelReason::Requested) if run.compensates_when_cancelled() => {
+            child.cancel_and_compensate_by(&Asker::new(Who::Parent));
+        }
+        _ => child.cancel_by(&Asker::new(Who::Parent)),
     }
 }
 

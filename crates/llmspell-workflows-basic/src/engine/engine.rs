@@ -205,6 +205,7 @@ impl Engine {
             ended_children: Mutex::default(),
             timeout: options.timeout,
             given_limit: OnceLock::new(),
+            open_children: resume.open_children,
             records: Mutex::new(Records::new(plan.clone())),
             warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),

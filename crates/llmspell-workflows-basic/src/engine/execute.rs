@@ -79,7 +79,7 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
 
 /// Checks that the run is not cancelled, parking or over its step limit.
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
-    if call.cancel().is_cancelled() {
+    if call.cancel().is_cancelled() && (call.run().is_shut_down() || !call.run().enters_stopped(call.path())) {
         return Err(call.cancelled());
     }
     if call.run().is_parking() && call.step().kind.is_leaf() {

@@ -20,6 +20,7 @@ mod extensions;
 mod interceptor;
 mod mailbox;
 mod outcome;
+mod past;
 mod permits;
 mod record;
 mod resume;

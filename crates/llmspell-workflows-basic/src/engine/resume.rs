@@ -29,6 +29,8 @@ pub struct Resume {
     pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
     /// How many attempts of a step the end of a process cut off, by the path of the step.
     pub(super) cuts: HashMap<String, u32>,
+    /// Sub-workflow steps whose runs were started and have not ended.
+    pub(super) open_children: Vec<StepPath>,
     /// Whether the run was requested to cancel, and whether its steps are to be undone then.
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
@@ -59,6 +61,7 @@ impl Resume {
             undone: Vec::new(),
             cut_off: Vec::new(),
             cuts: HashMap::new(),
+            open_children: Vec::new(),
             cancel: None,
             state: Map::new(),
         }
@@ -111,6 +114,14 @@ impl Resume {
     #[must_use]
     pub fn with_cuts(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.cuts.extend(steps);
+        self
+    }
+
+    /// Adds the paths of sub-workflow steps whose runs were started and have not ended. If this run is cancelled or times
+    /// out, they are resumed nevertheless, so that they clean up.
+    #[must_use]
+    pub fn with_open_children(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
+        self.open_children.extend(steps);
         self
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Asker, Cancel, CancelReason, Engine, Extensions, Happening, Outcome, Scope, Slots, StepRecord, VisibleResult, Who,
+    Asker, Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord,
     branches::Branches,
     mailbox::Mailbox,
     permits::{Permit, Share},
@@ -23,13 +23,8 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, clock,
-    model::Definition,
-    plan::{Plan, Recovery},
-    state::Change,
-    sync::lock,
-    targets,
-    workflow::WorkflowInput,
+    Clock, ErrorClass, Limits, PathLink, StepError, StepPath, clock, model::Definition, plan::Plan, state::Change,
+    sync::lock, targets, workflow::WorkflowInput,
 };
 
 /// One execution of a definition, shared by all its steps.
@@ -58,6 +53,8 @@ pub struct Run {
     pub(crate) timeout: Option<Duration>,
     /// The time limit that was set when the run was driven, and the time by which it passes.
     pub(crate) given_limit: OnceLock<(Duration, Timestamp)>,
+    /// Sub-workflow steps that an earlier process began and did not end.
+    pub(super) open_children: Vec<StepPath>,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,
@@ -159,21 +156,6 @@ impl Run {
         }
     }
 
-    /// Restores how far a resumed run has come: whether its root step has ended, and whether it was requested to cancel.
-    pub(super) fn restore_progress(&self, cancel: Option<bool>) {
-        let main = format!("/{}", self.plan.root.id);
-        let has_ended = match self.engine.stack().recorded(self, &main) {
-            Some(Outcome::Failed(_)) if matches!(self.plan.root.recovery, Recovery::Steps(_)) => {
-                self.engine.stack().recorded(self, &format!("{main}/$on_error")).is_some()
-            }
-            recorded => recorded.is_some(),
-        };
-        self.has_ended_root.store(has_ended, Ordering::SeqCst);
-        if let Some(compensates) = cancel {
-            self.cancelled_by(&Asker::new(Who::Record), compensates);
-        }
-    }
-
     /// Limits the time of the run from now on, in addition to the limit of the definition. Only the first call has an
     /// effect.
     ///
@@ -185,10 +167,11 @@ impl Run {
         let _ = self.given_limit.set((timeout, clock::after(self.now(), timeout)));
     }
 
-    /// Returns whether the run undoes its steps or runs its `finally`, so that it cannot be cancelled anymore.
+    /// Returns whether a cleanup is in progress, which a cancellation does not stop: in the run, an attempt of a block, or
+    /// a sub-workflow.
     #[must_use]
     pub fn cleans_up(&self) -> bool {
-        self.has_ended_root.load(Ordering::SeqCst)
+        self.cancel.cleans_up()
     }
 
     /// Stops the run because the process is shutting down; nothing is recorded, so the run can be resumed.
@@ -339,36 +322,6 @@ impl Run {
     /// Takes one retry from the workflow's retry budget; returns `false` if none is left.
     pub(crate) fn take_retry(&self) -> bool {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
-    }
-
-    /// Returns the scope of the root list after its steps, for the steps that run later.
-    pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
-        let entered = lock(&self.root_scope).clone();
-        entered.or_else(|| self.recorded_root_scope())
-    }
-
-    /// Returns the scope of the root list according to the records; the list is not entered again once it has ended.
-    fn recorded_root_scope(&self) -> Option<Arc<Scope>> {
-        let list = self.plan.root.body.list()?;
-        let slots = Slots::new(list.nodes.len());
-        for (number, id) in list.ids() {
-            if let Some(ended) = self.recorded_result(&format!("/{}/{id}", self.plan.root.id)) {
-                slots.set(number, ended);
-            }
-        }
-        Some(Scope::list(None, list, &Arc::new(slots)))
-    }
-
-    /// Returns the recorded result of the last generation of the step at `path`, as other steps see it.
-    fn recorded_result(&self, path: &str) -> Option<VisibleResult> {
-        let last = lock(&self.generations).get(path).copied().unwrap_or(1);
-        let last = self.reentered.get(path).copied().unwrap_or(last);
-        let generations = (1..=last).rev().map(|generation| match generation {
-            1 => path.to_owned(),
-            later => format!("{path}~{later}"),
-        });
-        let mut recorded = generations.filter_map(|path| self.engine.stack().recorded(self, &path));
-        VisibleResult::of(recorded.next()?)
     }
 
     pub(crate) fn set_root_scope(&self, scope: &Arc<Scope>) {

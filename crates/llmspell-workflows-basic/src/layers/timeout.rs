@@ -64,12 +64,19 @@ impl Interceptor for Timeout {
 impl Timeout {
     async fn run_until(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
         let run = call.run().clone();
-        if run.clock().now() >= deadline {
+        let is_late = run.clock().now() >= deadline;
+        if is_late && !run.has_open_child(call.path()) {
             return self.timed_out(&call, length, None);
         }
         let mut tasks = Tasks::new(&call);
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
         let inner = tasks.own().with_deadline(earliest);
+        if is_late {
+            // Only a sub-workflow that has not ended is entered, to clean up.
+            tasks.stop(CancelReason::Timeout);
+            tasks.spawn(0, inner, |call| next.run(call));
+            return self.stopped(&call, tasks, length).await;
+        }
         tasks.spawn(0, inner, |call| next.run(call));
         let _wakes = run.wakes_at(deadline);
         tokio::select! {
@@ -82,13 +89,18 @@ impl Timeout {
             },
             () = run.clock().sleep_until(deadline) => {
                 tasks.stop(CancelReason::Timeout);
-                let (left, unfinished) = tasks.drain().await;
-                unfinished.stuck_or(match call.cancel().is_cancelled() {
-                    true => Outcome::Cancelled(Cancelled { reason: call.cancel().reason().unwrap_or(left.reason), ..left }),
-                    false => self.timed_out(&call, length, Some(&left)),
-                })
+                self.stopped(&call, tasks, length).await
             }
         }
+    }
+
+    /// Waits for the tasks, which have been asked to stop, and returns the outcome of the step.
+    async fn stopped(&self, call: &Call, mut tasks: Tasks, length: std::time::Duration) -> Outcome {
+        let (left, unfinished) = tasks.drain().await;
+        unfinished.stuck_or(match call.cancel().reason() {
+            Some(reason) => Outcome::Cancelled(Cancelled { reason, ..left }),
+            None => self.timed_out(call, length, Some(&left)),
+        })
     }
 
     fn timed_out(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {

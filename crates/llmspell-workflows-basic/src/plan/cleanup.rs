@@ -6,7 +6,7 @@ use super::{Builder, Node, Role};
 use crate::{
     ProblemLocation, StepId,
     engine::Slice,
-    model::{Delay, Step, StepKind, Steps},
+    model::{Delay, Effect, Step, StepKind, Steps},
 };
 
 impl Builder<'_> {
@@ -44,7 +44,9 @@ impl Builder<'_> {
 /// Returns whether nothing in the definition limits the time of a cleanup step.
 pub(super) fn needs_limit(step: &Step) -> bool {
     let is_limited = step.timeout.is_some() || step.total_timeout.is_some();
-    !is_limited && !matches!(step.kind, StepKind::Sleep(_))
+    let traits = step.kind.traits();
+    // A leaf that has no effect and waits for nobody ends by itself.
+    !is_limited && (!step.kind.is_leaf() || traits.effect != Effect::None || traits.waits_for_signal)
 }
 
 /// Returns a field that `undo` has although a step that undoes another cannot have it.

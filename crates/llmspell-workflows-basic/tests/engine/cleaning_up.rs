@@ -179,6 +179,25 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
     assert_eq!(wrong, [""; 0], "{}", wrong.join("\n"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn compensation_that_is_requested_while_a_cancelled_run_is_in_finally_follows_it() {
+    let lab = Lab::new();
+    let engine = lab.engine().build();
+    let mut definition = Definition::sequence("late", [undone(echo("undo", json!(1))), hang("hangs")]);
+    definition.finally = vec![now().into()];
+    let plan = engine.prepare(definition).unwrap();
+    let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let (driven, ()) = tokio::join!(engine.drive(&run), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        run.cancel();
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        run.cancel_and_compensate();
+    });
+    let Driven::Done(finished) = driven else { panic!("{driven:?}") };
+    assert_eq!(finished.status, RunStatus::Compensated);
+    assert_eq!(lab.started(), ["/main/a#1", "/main/hangs#1", "/main/$finally/now#1", "/main/a/$undo#1"]);
+}
+
 fn codes(errors: &[StepError]) -> Vec<String> {
     errors.iter().map(|error| format!("{} at {}", error.code, error.path.as_deref().unwrap_or_default())).collect()
 }

@@ -34,6 +34,9 @@ impl RunState {
         let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
         let cuts = self.steps.iter().map(|(path, step)| (path.clone(), step.crashes())).filter(|(_, cuts)| *cuts > 0);
         let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_cuts(cuts);
+        let open = self.steps.iter().filter(|(_, step)| step.end.is_none() && step.child().is_some());
+        let open = open.filter_map(|(path, _)| path.parse().ok());
+        let resume = resume.with_open_children(open);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Asker, Decision, Output, Received},
+    engine::{Asker, Decision, Output, Received, Who},
 };
 use serde_json::Value;
 
@@ -230,6 +230,8 @@ impl RunState {
 
     fn ask(&mut self, request: Request, by: &Asker) {
         let compensates = match request {
+            // The parent run asks again, if it still wants to.
+            _ if by.who == Who::Parent => None,
             Request::Cancel => Some(false),
             Request::CancelAndCompensate => Some(true),
             Request::Pause => None,
