@@ -118,8 +118,19 @@ impl Executor {
         lease: &Lease,
         why: Resumption,
     ) -> Result<DurableRun, ExecutorError> {
+        self.open_with(owned, lease, why, false).await
+    }
+
+    /// Does the same as [`Self::open`]; `is_rewound` says whether the run has just been brought in to run again.
+    pub(super) async fn open_with(
+        &self,
+        owned: OwnedRun,
+        lease: &Lease,
+        why: Resumption,
+        is_rewound: bool,
+    ) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
-        let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
+        let journal = std::sync::Arc::new(self.inner.journal_with(lease.journal.clone(), id, is_rewound).await?);
         // The former owner may have finished the run after it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: id });

@@ -55,10 +55,27 @@ impl Executor {
 impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
+        self.journal_with(shared, run, false).await
+    }
+
+    /// Opens the journal of a run. If `is_rewound`, the run has been brought in with a record that says so, which is
+    /// published too.
+    pub(super) async fn journal_with(
+        &self,
+        shared: Arc<dyn Journal>,
+        run: Uuid,
+        is_rewound: bool,
+    ) -> Result<RunJournal, JournalError> {
         let Some(bus) = &self.services.events else { return RunJournal::open(shared, run).await };
         let publisher =
             EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
-        let journal = RunJournal::open_reading(shared, run, |record| drop(publisher.next(record))).await?;
+        let mut last = Vec::new();
+        let journal = RunJournal::open_reading(shared, run, |record| {
+            let events = publisher.next(record);
+            last = if is_rewound && matches!(record, Record::Rewound(_)) { events } else { Vec::new() };
+        })
+        .await?;
+        last.into_iter().for_each(|event| publisher.publish(event));
         journal.listen(Arc::new(publisher));
         Ok(journal)
     }
@@ -105,13 +122,17 @@ impl EventPublisher {
     }
 }
 
+impl EventPublisher {
+    fn publish(&self, event: WorkflowEvent) {
+        let WorkflowEvent { sequence, part, kind, path, timestamp, data } = event;
+        let path: Option<StepPath> = path.parse().ok();
+        let (run_id, path) = (self.run, path.as_ref().and_then(PathLink::of));
+        self.bus.publish_recorded(RecordedEvent { run_id, sequence, part, kind, path, timestamp, data });
+    }
+}
+
 impl Listener for EventPublisher {
     fn appended(&self, _: u64, record: &Record) {
-        for event in self.next(record) {
-            let WorkflowEvent { sequence, part, kind, path, timestamp, data } = event;
-            let path: Option<StepPath> = path.parse().ok();
-            let (run_id, path) = (self.run, path.as_ref().and_then(PathLink::of));
-            self.bus.publish_recorded(RecordedEvent { run_id, sequence, part, kind, path, timestamp, data });
-        }
+        self.next(record).into_iter().for_each(|event| self.publish(event));
     }
 }

@@ -58,8 +58,6 @@ pub(crate) struct EventBuilder {
     /// The number of the next record.
     sequence: u64,
     started: Option<Started>,
-    /// Whether a step has become stuck since the run was last resumed.
-    is_stuck: bool,
     /// The steps that have started but not ended.
     open: HashMap<String, OpenStep>,
 }
@@ -121,7 +119,6 @@ impl EventBuilder {
             }
             Record::Stopped { path, .. } => events.push((EventKind::StepWaiting, path.clone(), EventData::None)),
             Record::Stuck { path, error, time_us } => {
-                self.is_stuck = true;
                 let stuck = || EventData::Stuck(vec![StuckStep::new(path, (**error).clone())]);
                 // This event comes first so that its `part` is the same with and without step events.
                 events.push(of_run(EventKind::RunStuck, stuck()));
@@ -149,16 +146,12 @@ impl EventBuilder {
                 let wait = Wait { wake_at: *wake_at, inbox_after: None };
                 events.push(of_run(EventKind::RunWaiting, EventData::Waiting(wait)));
             }
-            // Each stuck step of the run itself has its own event.
-            Record::Suspended { why: Suspension::Stuck, .. } if self.is_stuck => {}
-            Record::Suspended { why: Suspension::Stuck, .. } => {
-                events.push(of_run(EventKind::RunStuck, EventData::Stuck(Vec::new())));
-            }
+            // Each stuck step has its own event.
+            Record::Suspended { why: Suspension::Stuck, .. } => {}
             Record::Suspended { why: Suspension::Paused | Suspension::ShutDown, .. } => {
                 events.push(of_run(EventKind::RunPaused, EventData::None));
             }
             Record::Resumed { why, .. } => {
-                self.is_stuck = false;
                 let kind = match why {
                     Resumption::Resumed => EventKind::RunResumed,
                     Resumption::Woken => EventKind::RunWoken,

@@ -35,8 +35,12 @@ impl dyn Home {
         };
         let run = receiver.as_ref().unwrap_or(run);
         self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message).await?;
-        // Check for a holder only now: a process that takes over the run later reads the stored message itself.
-        let RunLocation::Journal(journal) = &run.location else { return Ok(Delivery::Stored) };
+        // Check for a holder only now: a process that takes over the run later reads the stored message itself. The run may
+        // have been moved since it was looked up.
+        let Some(KnownRun { location: RunLocation::Journal(journal), .. }) = self.get(run.id()).await? else {
+            return Ok(Delivery::Stored);
+        };
+        let journal = &journal;
         let Some(holder) = self.holder(journal).await? else { return Ok(Delivery::Stored) };
         let is_received = self.notify(journal, run.id()).await;
         Ok(if is_received { Delivery::Received } else { Delivery::Unanswered(holder) })

@@ -150,6 +150,12 @@ impl dyn Home {
         {
             return Ok(read.records?);
         }
+        // The run may have been moved since it was looked up.
+        if let Some(KnownRun { location: RunLocation::Journal(journal), .. }) = self.get(run.id()).await?
+            && let Some(read) = self.run_in(&journal, run.id()).await?
+        {
+            return Ok(read.records?);
+        }
         let archived = match self.existing_stores().await? {
             Some(stores) => archive::get(stores, run.id()).await?,
             None => None,

@@ -224,22 +224,10 @@ async fn hostile_documents_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn two_imported_runs_that_claim_to_be_each_others_parents_are_only_runs() {
-    let (mut one, mut two) = (export(waiting()).await, export(waiting()).await);
-    let link = |child: &mut Value, parent: &Value| {
-        child["records"][0]["started"]["parent"] = json!({"run": parent["run_id"], "path": "/main/b"});
-    };
-    link(&mut one, &two.clone());
-    link(&mut two, &one.clone());
-    let home = home();
-    let (one, two) = (home.import(&one).await.unwrap(), home.import(&two).await.unwrap());
-    let executor = crate::executor(&home);
-    let message = llmspell_workflows_state::store::Message::Pause;
-    let done = async {
-        home.post(&one, &message).await.unwrap();
-        home.post(&two, &message).await.unwrap();
-        executor.recover().await.unwrap();
-        executor.shut_down(std::time::Duration::from_secs(1)).await
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), done).await.unwrap();
+async fn a_run_that_claims_to_be_a_sub_workflow_is_not_imported_alone() {
+    let mut one = export(waiting()).await;
+    one["records"][0]["started"]["parent"] = json!({"run": export(waiting()).await["run_id"], "path": "/main/b"});
+    let error = home().import(&one).await.map(|known| known.id()).unwrap_err();
+    assert_eq!(error.code(), "invalid_export");
+    assert!(error.to_string().contains("is a sub-workflow; export the run that it is a part of"), "{error}");
 }

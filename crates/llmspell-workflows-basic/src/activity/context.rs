@@ -47,9 +47,16 @@ impl ActivityContext {
         self.call.path()
     }
 
-    /// Returns the number of the attempt, counted from 1. Attempts that the end of a process cut off count too.
+    /// Returns the number of the attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
+        self.call.attempt()
+    }
+
+    /// Returns the number of the attempt, counted from 1, with the attempts that the end of a process cut off. These do
+    /// not count against the policy of the step.
+    #[must_use]
+    pub fn attempt_with_cuts(&self) -> u32 {
         self.call.attempt_with_cuts()
     }
 

@@ -153,7 +153,8 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
         ("undo of a block", &[Shutdown], Cancelled, "cancelled", "a once a/$undo"),
         ("steps of a sub-workflow", &[Cancel], Cancelled, "cancelled", "a now clean"),
         ("steps of a sub-workflow", &[CancelAndCompensate], Cancelled, "cancelled", "a now a/$undo clean"),
-        ("steps of a sub-workflow", &[BlockTimeout], Failed, "timeout", "a now clean"),
+        // The sub-workflow cleans up when it is stopped; its steps are undone because its parent fails.
+        ("steps of a sub-workflow", &[BlockTimeout], Compensated, "timeout", "a now clean a/$undo"),
         // The sub-workflow had failed before the request.
         ("undo of a sub-workflow", &[Cancel, CancelTwice, CancelAndCompensate], Failed, "child_failed", undoes),
         ("undo of a sub-workflow", &[RunTimeout], Failed, "run_timed_out", undoes),
@@ -161,9 +162,9 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
         ("undo of a sub-workflow", &[Shutdown], Cancelled, "cancelled", "a bad a/$undo"),
         // The sub-workflow had completed its steps before the request, and no step follows it.
         ("finally of a sub-workflow", &[Cancel, CancelTwice], Completed, "", "a now clean"),
-        ("finally of a sub-workflow", &[RunTimeout], Failed, "run_timed_out", "a now clean"),
-        ("finally of a sub-workflow", &[BlockTimeout], Failed, "timeout", "a now clean"),
-        ("finally of a sub-workflow", &[FailFast], Failed, "branches_failed", "a now clean"),
+        ("finally of a sub-workflow", &[RunTimeout], Compensated, "run_timed_out", "a now clean a/$undo"),
+        ("finally of a sub-workflow", &[BlockTimeout], Compensated, "timeout", "a now clean a/$undo"),
+        ("finally of a sub-workflow", &[FailFast], Compensated, "branches_failed", "a now clean a/$undo"),
         ("finally of a sub-workflow", &[Shutdown], Cancelled, "cancelled", "a now"),
     ];
     let mut wrong = Vec::new();

@@ -60,7 +60,7 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
         .current_dir(&command.directory)
         .env("SPELLFLOW_RUN_ID", context.run_id().to_string())
         .env("SPELLFLOW_STEP_PATH", context.path().to_string())
-        .env("SPELLFLOW_ATTEMPT", context.attempt().to_string())
+        .env("SPELLFLOW_ATTEMPT", context.attempt_with_cuts().to_string())
         .env("SPELLFLOW_IDEMPOTENCY_KEY", context.idempotency_key())
         .envs(command.environment.iter().map(|(name, value)| (name, value)))
         .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
