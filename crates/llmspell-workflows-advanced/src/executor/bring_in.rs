@@ -127,6 +127,9 @@ impl Bringing<'_> {
         if let Some(lease) = self.sources.get(journal) {
             return Ok(lease.clone());
         }
+        if !self.inner.home.has_journals() {
+            return self.inner.lease_of(run, journal).await;
+        }
         let leased = self.inner.home.lease(journal, Contact::None).await;
         let lease = leased.map_err(|error| error.held_by(run))?;
         self.sources.insert(journal.clone(), lease.clone());
@@ -155,7 +158,7 @@ impl Inner {
         known: &KnownRun,
         journal: &JournalId,
     ) -> Result<Lease, ExecutorError> {
-        if self.leased_journal(journal).await.is_some() {
+        if !self.home.has_journals() || self.leased_journal(journal).await.is_some() {
             return self.lease_of(known.id(), journal).await;
         }
         let summaries = self.home.summaries(journal).await?;

@@ -89,6 +89,11 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the journals cannot be listed.
     async fn journals(&self) -> Result<Vec<JournalId>, ExecutorError>;
 
+    /// Returns whether the home can have several journals, so that a run can be moved from one to another.
+    fn has_journals(&self) -> bool {
+        true
+    }
+
     /// Returns the holder of the lease on a journal.
     ///
     /// # Errors

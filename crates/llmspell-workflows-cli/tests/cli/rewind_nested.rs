@@ -120,6 +120,10 @@ fn snapshots_by(commands: &[&str], sandbox: &Sandbox, ids: &[String]) -> Vec<Str
     for id in ids {
         for command in commands {
             let ended = sandbox.run(&["runs", command, id, "-o", "json"]);
+            if ended.stdout.contains("is exported with it") {
+                // The export of the parent contains the sub-workflow.
+                continue;
+            }
             assert_eq!(ended.code, 0, "{command}: {}", ended.stderr);
             let is_time = |line: &&str| line.trim_start().starts_with("\"exported_at\":");
             snapshots.push(ended.stdout.lines().filter(|line| !is_time(line)).collect::<Vec<_>>().join("\n"));

@@ -210,13 +210,21 @@ fn verify_reports_every_kind_of_damage() {
     }
 }
 
-/// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be forked.
+/// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be forked or resumed. All
+/// other runs are listed, and new ones begin.
 #[test]
-fn damaged_journal_is_rejected() {
+fn damaged_run_is_refused_and_does_not_affect_others() {
     let sandbox = mixed();
+    let run = newest_run(&sandbox);
     flip(&file_of(&sandbox, ".spellflow/log/000001", ".log"), |bytes| find(bytes, b"waits"));
-    for arguments in [&["runs", "list"][..], &["runs", "show", "@last"], &["fork", "@last", "--from", "a"]] {
+    for arguments in [&["runs", "show", &run][..], &["fork", &run, "--from", "a"], &["resume", &run], &["cancel", &run]]
+    {
         let ended = sandbox.run(arguments);
         assert!(ended.code == 1 && ended.stderr.contains("were synced"), "{arguments:?}: {}", ended.stderr);
     }
+    let listed = sandbox.run(&["runs", "list"]);
+    assert!(listed.code == 0 && listed.stderr.contains("were synced"), "{}", listed.stderr);
+    assert!(listed.stdout.contains("completed") && !listed.stdout.contains(&run), "{}", listed.stdout);
+    assert_eq!(sandbox.run(&["run", "waits.yaml"]).code, 5);
+    assert_eq!(sandbox.run(&["resume", "@last"]).code, 5);
 }

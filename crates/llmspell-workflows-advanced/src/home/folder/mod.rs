@@ -147,6 +147,10 @@ impl Home for FolderHome {
         self.stores().await.map(Some)
     }
 
+    fn has_journals(&self) -> bool {
+        self.0.single.is_none()
+    }
+
     async fn journals(&self) -> Result<Vec<JournalId>, ExecutorError> {
         self.run_blocking(Folder::journals).await
     }
