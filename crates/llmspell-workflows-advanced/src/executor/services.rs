@@ -55,10 +55,13 @@ impl Executor {
 impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
-        let Some(bus) = &self.services.events else { return RunJournal::open(shared, run).await };
+        let masker = self.engine.masker();
+        let Some(bus) = &self.services.events else {
+            return RunJournal::open_with(shared, run, masker, |_| ()).await;
+        };
         let publisher =
             EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
-        let journal = RunJournal::open_reading(shared, run, |record| drop(publisher.next(record))).await?;
+        let journal = RunJournal::open_with(shared, run, masker, |record| drop(publisher.next(record))).await?;
         journal.listen(Arc::new(publisher));
         Ok(journal)
     }

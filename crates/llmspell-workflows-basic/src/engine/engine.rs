@@ -21,6 +21,7 @@ use crate::{
     functions::Functions,
     model::Definition,
     plan::{Builder, Invalid, Plan},
+    secrets::Masker,
     state::Change,
     targets,
     workflow::{Finished, WorkflowInput},
@@ -65,6 +66,8 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) env: HashMap<String, String>,
     pub(super) secrets: HashMap<String, String>,
+    /// Created from `secrets` when the engine is built.
+    pub(super) masker: Masker,
     pub(super) concurrency: BTreeMap<String, u32>,
     /// Created from `concurrency` when the engine is built.
     pub(super) permits: Arc<Permits>,
@@ -120,6 +123,7 @@ impl Engine {
             limits: Limits::default(),
             env: HashMap::new(),
             secrets: HashMap::new(),
+            masker: Masker::default(),
             concurrency: BTreeMap::new(),
             permits: Arc::default(),
         })
@@ -175,7 +179,8 @@ impl Engine {
     /// # Errors
     /// Fails if the input does not match the declared inputs, or if a variable cannot be computed.
     pub fn start(&self, plan: &Arc<Plan>, input: WorkflowInput, options: &RunOptions) -> Result<Arc<Run>, StepError> {
-        let input = input.declared(&plan.definition.inputs)?;
+        let masked = |error| self.0.masker.masked_error(error);
+        let input = input.declared(&plan.definition.inputs).map_err(masked)?;
         let resume = options.resume.clone().unwrap_or_else(|| Resume::new(Uuid::now_v7(), self.clock().now()));
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
@@ -194,6 +199,7 @@ impl Engine {
             variables: indexmap::IndexMap::new(),
             env: picked(&definition.env, &self.0.env),
             secrets: picked(&definition.secrets, &self.0.secrets),
+            masker: self.masker_for(&definition)?,
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
             cleans_up: AtomicBool::new(false),
@@ -217,7 +223,7 @@ impl Engine {
             run.record_undoable(path, input, &outcome);
         }
         run.remove_undone(&resume.undone);
-        run.with_variables(options.environment.as_deref()).map(Arc::new)
+        run.with_variables(options.environment.as_deref()).map(Arc::new).map_err(masked)
     }
 
     /// Drives `run` until it ends or all of its active branches wait.

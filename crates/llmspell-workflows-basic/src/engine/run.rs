@@ -22,7 +22,7 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change, sync::lock, targets,
+    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, secrets::Masker, state::Change, sync::lock, targets,
     workflow::WorkflowInput,
 };
 
@@ -36,6 +36,7 @@ pub struct Run {
     pub(crate) variables: IndexMap<String, Value>,
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
+    pub(crate) masker: Masker,
     pub(crate) cancel: Cancel,
     /// Stops the cleanup steps (`finally` and compensation), which run even if the run is cancelled; `cleans_up` is set
     /// when they begin.
@@ -157,7 +158,7 @@ impl Run {
     /// Returns the records of all steps so far, in the order in which they began.
     #[must_use]
     pub fn steps(&self) -> Vec<StepRecord> {
-        self.records().to_vec()
+        self.records().to_vec(&self.masker)
     }
 
     /// Returns the first warnings of the run, at most [`Limits::warnings_max`].
@@ -174,7 +175,7 @@ impl Run {
 
     /// Reports a problem of the step at `path` that does not stop the run.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
-        let message = self.masked_text(message);
+        let message = self.masker.masked(&message).into_owned();
         tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
         let warning = Warning { code: code.to_owned(), path: path.to_string(), message };
         self.engine.stack().observe(self, Happening::Warns(&warning));

@@ -59,7 +59,10 @@ impl Finished {
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let mut skipped = None;
         let (status, output, error, state_changes) = match outcome {
-            Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
+            Outcome::Completed(output) => {
+                let output = run.shown_output(output);
+                (RunStatus::Completed, output.value, None, output.state_changes)
+            }
             Outcome::Skipped(reason) => {
                 skipped = Some(reason);
                 (RunStatus::Completed, SharedValue::default(), None, Vec::new())

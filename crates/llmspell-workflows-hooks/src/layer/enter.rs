@@ -98,7 +98,7 @@ impl StepEntry {
 
 /// Returns the outcome of the step of `call` when it fails with `error`.
 pub(super) fn failed_outcome(call: &Call, error: StepError) -> Box<Outcome> {
-    Box::new(Outcome::failed(error.at(call.path())))
+    Box::new(Outcome::failed(call.run().masker().masked_error(error.at(call.path()))))
 }
 
 pub(super) fn skipped(reason: String) -> Outcome {

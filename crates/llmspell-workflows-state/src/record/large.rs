@@ -15,6 +15,7 @@ impl Record {
     pub fn extract_large(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut large = Vec::new();
         self.each_value(&mut |stored| {
+            let stored = unmasked(stored);
             if let StoredValue::Value(value) = stored
                 && takes_at_least(value, INLINE_MAX)
             {
@@ -31,7 +32,7 @@ impl Record {
     pub fn large_hashes(&mut self) -> Vec<String> {
         let mut hashes = Vec::new();
         self.each_value(&mut |stored| {
-            if let StoredValue::Apart(hash) = stored {
+            if let StoredValue::Apart(hash) = unmasked(stored) {
                 hashes.push(hash.clone());
             }
         });
@@ -45,6 +46,7 @@ impl Record {
     pub fn restore_large(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
         let value = Arc::new(serde_json::from_slice::<Value>(bytes)?);
         self.each_value(&mut |stored| {
+            let stored = unmasked(stored);
             if matches!(stored, StoredValue::Apart(apart) if apart == hash) {
                 *stored = StoredValue::Value(value.clone());
             }
@@ -52,7 +54,8 @@ impl Record {
         Ok(())
     }
 
-    fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
+    /// Calls `visit` with each value in the record that is neither an object nor a list of values.
+    pub(super) fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
         match self {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
@@ -85,5 +88,13 @@ fn each(stored: &mut StoredValue, visit: &mut impl FnMut(&mut StoredValue)) {
         StoredValue::Object(fields) => fields.iter_mut().for_each(|(_, stored)| each(stored, visit)),
         StoredValue::List(items) => items.iter_mut().for_each(|stored| each(stored, visit)),
         stored => visit(stored),
+    }
+}
+
+/// Returns the value itself, without the notes about its masks.
+fn unmasked(stored: &mut StoredValue) -> &mut StoredValue {
+    match stored {
+        StoredValue::Masked(masked) => &mut masked.value,
+        stored => stored,
     }
 }

@@ -6,6 +6,7 @@ mod change;
 mod decode;
 
 mod large;
+mod masked;
 mod rewound;
 mod started;
 mod stored;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
     engine::{Asker, Cancelled, Decision, DecisionKey, Failure, SkipReason},
+    secrets::MaskNote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,7 @@ pub use change::{ChangeRef, StoredChange, StoredEdit};
 pub use decode::{FORMAT, FormatError};
 
 pub use large::INLINE_MAX;
+pub use masked::MaskedValue;
 pub use rewound::{ChoiceRef, Migrated, Redefined, Rewound};
 pub use started::{Origin, Parent, Started};
 pub(crate) use stored::KnownValues;
@@ -70,6 +73,9 @@ pub enum Record {
         /// The choice and its result.
         #[serde(rename = "choice")]
         decision: Decision,
+        /// What the masks in the data of the choice stand for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        masks: Vec<MaskNote>,
         /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    End,
+    End, MaskedValue,
     change::{ChangeRef, OwnChanges, StateChanges},
 };
 
@@ -39,6 +39,9 @@ pub enum StoredValue {
     /// The hash of a large value that is stored outside the record; only in records of archived runs.
     #[serde(rename = "b")]
     Apart(String),
+    /// A value in which secrets are masked.
+    #[serde(rename = "m")]
+    Masked(Box<MaskedValue>),
 }
 
 /// The minimum estimated size, in bytes of JSON, of a value that is stored as a reference.
@@ -80,6 +83,16 @@ impl KnownValues {
             }
         }
         self.by_path.insert(path.to_owned(), value.clone());
+    }
+
+    /// Returns whether the output of the step at `path` is known, so that a record can refer to it.
+    pub(crate) fn has_output(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    /// Returns whether the change is known, so that a record can refer to it.
+    pub(crate) fn has_change(&self, change: &super::ChangeRef) -> bool {
+        self.changed.has(change)
     }
 
     /// Returns the end to record for the step at `path`; `gathers` says whether the output consists of outputs of other
@@ -148,6 +161,7 @@ impl KnownValues {
         match stored {
             StoredValue::Value(value) => Ok(value.clone().into()),
             StoredValue::Apart(hash) => Err(format!("the large value {hash}")),
+            StoredValue::Masked(masked) => self.value(&masked.value),
             StoredValue::OutputOf(path) => self.by_path.get(path).cloned().ok_or_else(|| path.clone()),
             StoredValue::Changed(location) => self.changed.get(location),
             StoredValue::Object(fields) => {
@@ -163,6 +177,17 @@ impl KnownValues {
 }
 
 impl StoredValue {
+    /// Returns whether the value contains no references to other records.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Value(_) => true,
+            Self::Masked(masked) => masked.value.is_whole(),
+            Self::Object(fields) => fields.iter().all(|(_, part)| part.is_whole()),
+            Self::List(items) => items.iter().all(Self::is_whole),
+            Self::OutputOf(_) | Self::Changed(_) | Self::Apart(_) => false,
+        }
+    }
+
     /// Returns an object of these fields, or the value itself if none of them is a reference.
     fn object(value: &SharedValue, fields: Vec<(String, Self)>) -> Self {
         let is_whole = fields.iter().all(|(_, stored)| matches!(stored, Self::Value(_)));

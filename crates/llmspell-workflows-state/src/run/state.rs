@@ -8,6 +8,7 @@ use std::{
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Asker, Decision, Output, Received},
+    secrets::MaskNote,
 };
 use serde_json::Value;
 
@@ -170,8 +171,8 @@ impl RunState {
                 (step.stuck, step.is_executing) = (Some((**error).clone()), false);
                 Ok(Subject::Step(path, *time_us))
             }
-            (Driven(_) | Suspended(_), Record::Decided { path, decision, time_us }) => {
-                self.decide(path, decision, *time_us)?;
+            (Driven(_) | Suspended(_), Record::Decided { path, decision, masks, time_us }) => {
+                self.decide(path, decision, masks, *time_us)?;
                 Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Ended { path, end, time_us }) => {
@@ -228,13 +229,13 @@ impl RunState {
         Ok(())
     }
 
-    fn decide(&mut self, path: &str, decision: &Decision, time_us: u64) -> Result<(), String> {
+    fn decide(&mut self, path: &str, decision: &Decision, masks: &[MaskNote], time_us: u64) -> Result<(), String> {
         if decision.is_withheld() {
             return Err(format!("the choice `{}` was withheld, so it cannot be recorded", decision.key()));
         }
         let key = decision.key();
         let step = self.steps.entry(path.to_owned()).or_default();
-        let decided = RecordedChoice { decision: decision.clone(), number: self.count, time_us };
+        let decided = RecordedChoice { decision: decision.clone(), masks: masks.to_vec(), number: self.count, time_us };
         if !step.decide(key.clone(), decided) {
             return Err(format!("the choice `{key}` was made twice"));
         }
