@@ -7,8 +7,9 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 
-/// The minimum size of a secret in bytes, without surrounding white space. A shorter one cannot be masked without
-/// garbling everything else, so a run that uses it is refused.
+/// The minimum size of a secret in bytes, without white space around it.
+///
+/// Masking a shorter one would garble everything else, so a run that uses it is refused.
 pub const SECRET_BYTES_MIN: usize = 4;
 
 /// The lengths of the lines into which common programs break base64.

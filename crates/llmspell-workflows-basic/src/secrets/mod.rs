@@ -3,6 +3,7 @@
 //! A run works with the values themselves. Wherever something leaves the run, to a record, an event, an error, a log
 //! line or its caller, a [`Masker`] replaces each form of each secret by `***`.
 
+mod cut;
 mod forms;
 mod noted;
 
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 pub use forms::SECRET_BYTES_MIN;
 pub use noted::{MaskNote, NotRestored};
 
+use cut::CutEnds;
 use forms::Form;
 
 use crate::{StepError, state::SharedValue};
@@ -36,7 +38,7 @@ const OUTPUT_FIELDS: [&str; 16] = [
 /// Finds the values of secrets in texts, in all their forms.
 ///
 /// Every occurrence of every form is masked as a whole, also where occurrences overlap, so the result does not depend
-/// on the order of the secrets.
+/// on the order of the secrets. Where an ellipsis says that a text was cut, the rest of a form beside it is masked too.
 #[derive(Clone, Default)]
 pub struct Masker {
     search: Option<Arc<Search>>,
@@ -48,10 +50,20 @@ struct Search {
     forms: AhoCorasick,
     /// The name of the secret and the form, by the number of the pattern.
     found: Vec<(String, Form)>,
+    cut: CutEnds,
     values: BTreeMap<String, Vec<Form>>,
 }
 
-/// An occurrence of secrets in a text.
+/// An occurrence of a form, or of a part of it, in a text.
+struct Occurrence {
+    bytes: Range<usize>,
+    /// The number of the pattern.
+    form: usize,
+    /// The number of bytes of the form that are missing before the occurrence.
+    skipped: usize,
+}
+
+/// A part of a text that secrets take up.
 struct Found {
     bytes: Range<usize>,
     /// The parts of forms that together are the text.
@@ -75,9 +87,9 @@ impl Masker {
             }
         }
         let found: Vec<_> = found.into_values().map(|(name, form)| (name.clone(), form.clone())).collect();
-        let forms = AhoCorasick::new(found.iter().map(|(_, form)| &form.text));
-        let forms = forms.expect("the size of an environment is far below the limits of the automaton");
-        Self { search: Some(Arc::new(Search { forms, found, values })), fields: Arc::default() }
+        let forms = automaton(found.iter().map(|(_, form)| &*form.text));
+        let cut = CutEnds::new(&found);
+        Self { search: Some(Arc::new(Search { forms, found, cut, values })), fields: Arc::default() }
     }
 
     /// Returns the same masker, which keeps `fields` where they are the whole name of a field.
@@ -96,8 +108,9 @@ impl Masker {
     #[must_use]
     pub fn find(&self, text: &str) -> Option<&str> {
         let search = self.search.as_ref()?;
-        let found = search.forms.find(text)?;
-        Some(&search.found[found.pattern().as_usize()].0)
+        let whole = search.forms.find(text).map(|found| found.pattern().as_usize());
+        let form = whole.or_else(|| Some(search.cut.find(text, &search.found).first()?.form))?;
+        Some(&search.found[form].0)
     }
 
     /// Returns the name of a secret that `value` contains in some form.
@@ -173,26 +186,35 @@ impl Masker {
 
     /// Returns the parts of `text` that secrets take up, in order. Overlapping occurrences are one part.
     fn occurrences(&self, text: &str) -> Vec<Found> {
-        let Some(search) = self.search.as_ref().filter(|search| search.forms.is_match(text)) else { return Vec::new() };
-        let mut all: Vec<_> = search
-            .forms
-            .find_overlapping_iter(text)
-            .map(|found| (found.start(), found.end(), found.pattern().as_usize()))
-            .collect();
-        all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        let Some(search) = &self.search else { return Vec::new() };
+        let mut all = search.cut.find(text, &search.found);
+        if search.forms.is_match(text) {
+            all.extend(search.forms.find_overlapping_iter(text).map(|found| Occurrence {
+                bytes: found.range(),
+                form: found.pattern().as_usize(),
+                skipped: 0,
+            }));
+        }
+        all.sort_unstable_by_key(|one| (one.bytes.start, std::cmp::Reverse(one.bytes.end), one.form));
         let mut parts: Vec<Found> = Vec::new();
-        for (from, to, form) in all {
+        for Occurrence { bytes, form, skipped } in all {
+            let of_form = |from: usize| (form, skipped + from - bytes.start..skipped + bytes.len());
             match parts.last_mut() {
-                Some(last) if to <= last.bytes.end => {}
-                Some(last) if from < last.bytes.end => {
-                    last.parts.push((form, last.bytes.end - from..to - from));
-                    last.bytes.end = to;
+                Some(last) if bytes.end <= last.bytes.end => {}
+                Some(last) if bytes.start < last.bytes.end => {
+                    last.parts.push(of_form(last.bytes.end));
+                    last.bytes.end = bytes.end;
                 }
-                _ => parts.push(Found { bytes: from..to, parts: vec![(form, 0..to - from)] }),
+                _ => parts.push(Found { parts: vec![of_form(bytes.start)], bytes }),
             }
         }
         parts
     }
+}
+
+/// Returns what finds all of `patterns`, also where they overlap.
+fn automaton<'p>(patterns: impl Iterator<Item = &'p str>) -> AhoCorasick {
+    AhoCorasick::new(patterns).expect("the size of an environment is far below the limits of the automaton")
 }
 
 impl fmt::Debug for Masker {
