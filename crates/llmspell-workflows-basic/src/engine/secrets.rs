@@ -8,7 +8,7 @@ use super::{Call, Compensable, Decision, Engine, Output, Run};
 use crate::{
     StepError,
     model::Definition,
-    secrets::{Masker, SECRET_BYTES_MIN, is_too_short, words},
+    secrets::{Masker, is_too_short, too_short, words},
     state::{Change, Edit, WorkflowState},
 };
 
@@ -35,11 +35,6 @@ impl Engine {
         words(&json!(definition), &mut fields);
         Ok(self.0.masker.keeping(fields))
     }
-}
-
-/// Returns why the secret `name` is refused.
-fn too_short(name: &str) -> String {
-    format!("the secret `{name}` is shorter than {SECRET_BYTES_MIN} bytes, the limit `SECRET_BYTES_MIN`, so it cannot be masked")
 }
 
 impl Run {

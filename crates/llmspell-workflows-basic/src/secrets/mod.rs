@@ -230,6 +230,12 @@ pub fn is_too_short(value: &str) -> bool {
     value.trim().len() < SECRET_BYTES_MIN
 }
 
+/// Returns the message of the error `secret_too_short` about the secret `name`.
+#[must_use]
+pub fn too_short(name: &str) -> String {
+    format!("the secret `{name}` is too short to be masked: it has fewer than {SECRET_BYTES_MIN} bytes")
+}
+
 /// Returns `text` with a mask in place of each part, and where in the result each mask begins.
 fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
     let (mut masked, mut at, mut from) = (String::with_capacity(text.len()), Vec::new(), 0);

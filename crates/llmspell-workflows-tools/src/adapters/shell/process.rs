@@ -51,6 +51,9 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
 
 fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepError> {
     let mut process = Process::new(&command.program);
+    for name in &command.withheld {
+        process.env_remove(name);
+    }
     process
         .args(&command.arguments)
         .current_dir(&command.directory)
