@@ -63,7 +63,9 @@ fn base64_within(before: &str, text: &str, after: &str, engine: &impl base64::En
 type Encode = fn(&str) -> String;
 
 /// The forms, each as an independent encoder.
-const FORMS: [(&str, Encode); 16] = [
+const FORMS: [(&str, Encode); 18] = [
+    ("debug", |text| format!("{text:?}")[1..=format!("{text:?}").len() - 2].to_owned()),
+    ("escaped", |text| text.escape_debug().to_string()),
     ("raw", str::to_owned),
     ("json", json_escaped),
     ("json in json", |text| json_escaped(&json_escaped(text))),
@@ -305,7 +307,9 @@ impl Case {
     }
 }
 
-/// Runs random cases; `FUZZ_SECONDS` is how long, by default for 500 cases.
+const CASES: u32 = 60;
+
+/// Runs random cases; `FUZZ_SECONDS` is how long, by default for a few cases.
 #[test]
 fn masking_holds() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
@@ -313,14 +317,14 @@ fn masking_holds() {
     let mut count = 0;
     loop {
         let mut runner = match until {
-            Some(_) => TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() }),
+            Some(_) => TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() }),
             None => TestRunner::new_with_rng(
-                Config { cases: 500, failure_persistence: None, ..Config::default() },
+                Config { cases: CASES, failure_persistence: None, ..Config::default() },
                 proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
             ),
         };
         runner.run(&cases(), |case| case.check()).unwrap_or_else(|error| panic!("{error}"));
-        count += 500;
+        count += CASES;
         if until.is_none_or(|until| Instant::now() >= until) {
             break;
         }

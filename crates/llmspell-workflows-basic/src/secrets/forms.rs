@@ -102,8 +102,15 @@ impl Forms {
 
 type Encode = fn(&str) -> String;
 
-const ESCAPES: [(&str, Encode); 4] =
-    [("json", json), ("json ascii", json_ascii), ("json slash", json_slash), ("json slash ascii", json_slash_ascii)];
+const ESCAPES: [(&str, Encode); 6] = [
+    ("json", json),
+    ("json ascii", json_ascii),
+    ("json slash", json_slash),
+    ("json slash ascii", json_slash_ascii),
+    // As programs and errors of this one show a name in quotes.
+    ("quoted", |text| text.escape_debug().to_string()),
+    ("quoted double", |text| text.escape_debug().to_string().replace("\\'", "'")),
+];
 
 const QUOTES: [(&str, Encode); 5] = [
     ("shell", |text| text.replace('\'', r"'\''")),

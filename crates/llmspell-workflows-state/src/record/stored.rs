@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    End, MaskedValue,
+    End, MaskedValue, StoredChange,
     change::{ChangeRef, OwnChanges, StateChanges},
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct KnownValues {
     /// The steps whose outputs consist of parts, by the address of the output.
     by_address: HashMap<usize, String>,
     by_path: HashMap<String, SharedValue>,
+    /// Whether outputs of any size are kept; see [`Self::keep_masked`].
+    keeps_all: bool,
     pub(super) changed: StateChanges,
 }
 
@@ -70,7 +72,7 @@ impl KnownValues {
     pub(crate) fn add(&mut self, path: &str, output: &Output) {
         self.note_changes(path, &output.state_changes);
         let value = &output.value;
-        if self.by_path.contains_key(path) || !is_worth_a_reference(value) {
+        if self.by_path.contains_key(path) || !(self.keeps_all || is_worth_a_reference(value)) {
             return;
         }
         match value.parts() {
@@ -83,6 +85,15 @@ impl KnownValues {
             }
         }
         self.by_path.insert(path.to_owned(), value.clone());
+    }
+
+    /// Keeps outputs of any size from now on if `end` contains masked secrets: references were made to the output as it
+    /// was, which may have been larger.
+    pub(crate) fn keep_masked(&mut self, end: &End) {
+        if let End::Completed { output, changes } = end {
+            self.keeps_all |=
+                output.has_masks() || changes.iter().filter_map(StoredChange::value).any(StoredValue::has_masks);
+        }
     }
 
     /// Returns whether the output of the step at `path` is known, so that a record can refer to it.
@@ -177,6 +188,16 @@ impl KnownValues {
 }
 
 impl StoredValue {
+    /// Returns whether the value itself contains masked secrets.
+    pub(crate) fn has_masks(&self) -> bool {
+        match self {
+            Self::Masked(_) => true,
+            Self::Object(fields) => fields.iter().any(|(_, part)| part.has_masks()),
+            Self::List(items) => items.iter().any(Self::has_masks),
+            Self::Value(_) | Self::OutputOf(_) | Self::Changed(_) | Self::Apart(_) => false,
+        }
+    }
+
     /// Returns whether the value contains no references to other records.
     pub(crate) fn is_whole(&self) -> bool {
         match self {

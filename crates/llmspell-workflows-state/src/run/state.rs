@@ -249,6 +249,7 @@ impl RunState {
         if self.steps.get(path).is_some_and(|step| step.end.is_some()) {
             return Err("the step ended twice".to_owned());
         }
+        self.known.keep_masked(end);
         if let End::Completed { output, changes } = end {
             let state_changes = self.known.changes(path, changes).map_err(missing)?;
             self.known.note_changes(path, &state_changes);
