@@ -155,7 +155,8 @@ impl Inner {
     }
 }
 
-fn not_restored(reason: &NotRestored) -> StepError {
+/// Returns the error of a run that cannot be driven because a secret is missing from its records.
+pub(super) fn not_restored(reason: &NotRestored) -> StepError {
     let message = format!("the records of the run contain a masked secret that cannot be restored: {reason}");
     StepError::configuration("secret_not_restored", message)
 }

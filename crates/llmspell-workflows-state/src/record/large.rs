@@ -54,18 +54,22 @@ impl Record {
         Ok(())
     }
 
-    /// Calls `visit` with each value in the record that is neither an object nor a list of values.
-    pub(super) fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
+    fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
+        self.each_stored(&mut |stored| each(stored, visit));
+    }
+
+    /// Calls `visit` with each output and each value of a state change in the record.
+    pub(super) fn each_stored(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
         match self {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
-                each(output, visit);
-                changes.iter_mut().filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
+                visit(output);
+                changes.iter_mut().filter_map(StoredChange::value_mut).for_each(visit);
             }
             Self::Redefined(redefined) => {
                 let changes =
                     redefined.migrated.iter_mut().flat_map(|migrated| migrated.changes.values_mut().flatten());
-                changes.filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
+                changes.filter_map(StoredChange::value_mut).for_each(visit);
             }
             Self::Ended { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
             | Self::Closed { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }

@@ -28,7 +28,7 @@ impl Record {
             return Cow::Borrowed(self);
         }
         let mut record = self.clone();
-        record.each_value(&mut |stored| mask_stored(stored, masker));
+        record.each_stored(&mut |stored| mask_stored(stored, masker));
         match &mut record {
             Self::Started(started) => {
                 masker.mask(&mut started.input);
@@ -59,7 +59,7 @@ impl Record {
     /// Fails if a secret has no value, or no longer has the recorded form; the masks of that value remain.
     pub fn restore_secrets(&mut self, masker: &Masker) -> Result<(), NotRestored> {
         let mut result = Ok(());
-        self.each_value(&mut |stored| {
+        self.each_stored(&mut |stored| {
             if let Err(error) = restore_stored(stored, masker) {
                 result = Err(error);
             }
@@ -72,25 +72,82 @@ impl Record {
     }
 }
 
+/// Replaces each value that contains secrets by one with masks and notes about them.
 fn mask_stored(stored: &mut StoredValue, masker: &Masker) {
-    let StoredValue::Value(value) = stored else { return };
-    if masker.find_in(value).is_none() {
-        return;
+    match stored {
+        StoredValue::Value(value) if masker.find_in(value).is_some() => {
+            let mut value = (**value).clone();
+            let masks = masker.mask_noting(&mut value);
+            *stored = StoredValue::Masked(Box::new(MaskedValue { value: StoredValue::Value(Arc::new(value)), masks }));
+        }
+        StoredValue::Object(fields) => {
+            fields.iter_mut().for_each(|(_, part)| mask_stored(part, masker));
+            let mut names = names_of(fields);
+            let masks = masker.mask_noting(&mut names);
+            if !masks.is_empty() {
+                rename(fields, &names);
+                let value = StoredValue::Object(std::mem::take(fields));
+                *stored = StoredValue::Masked(Box::new(MaskedValue { value, masks }));
+            }
+        }
+        StoredValue::List(items) => items.iter_mut().for_each(|item| mask_stored(item, masker)),
+        StoredValue::Value(_)
+        | StoredValue::OutputOf(_)
+        | StoredValue::Changed(_)
+        | StoredValue::Apart(_)
+        | StoredValue::Masked(_) => {}
     }
-    let mut value = (**value).clone();
-    let masks = masker.mask_noting(&mut value);
-    *stored = StoredValue::Masked(Box::new(MaskedValue { value: StoredValue::Value(Arc::new(value)), masks }));
 }
 
+/// Reverts [`mask_stored`].
 fn restore_stored(stored: &mut StoredValue, masker: &Masker) -> Result<(), NotRestored> {
-    let StoredValue::Masked(masked) = stored else { return Ok(()) };
-    let StoredValue::Value(value) = &masked.value else {
-        return Err(NotRestored::Unfit(String::new()));
+    match stored {
+        StoredValue::Masked(masked) => {
+            let masks = &masked.masks;
+            let whole = match &mut masked.value {
+                StoredValue::Value(value) => {
+                    let mut value = (**value).clone();
+                    masker.restore(&mut value, masks)?;
+                    StoredValue::Value(Arc::new(value))
+                }
+                StoredValue::Object(fields) => {
+                    let mut names = names_of(fields);
+                    masker.restore(&mut names, masks)?;
+                    fields.iter_mut().try_for_each(|(_, part)| restore_stored(part, masker))?;
+                    rename(fields, &names);
+                    StoredValue::Object(std::mem::take(fields))
+                }
+                _ => return Err(NotRestored::Unfit(String::new())),
+            };
+            *stored = whole;
+            Ok(())
+        }
+        StoredValue::Object(fields) => fields.iter_mut().try_for_each(|(_, part)| restore_stored(part, masker)),
+        StoredValue::List(items) => items.iter_mut().try_for_each(|item| restore_stored(item, masker)),
+        StoredValue::Value(_) | StoredValue::OutputOf(_) | StoredValue::Changed(_) | StoredValue::Apart(_) => Ok(()),
+    }
+}
+
+/// The first of the characters that stand for the numbers of fields; texts do not contain them.
+const NUMBERS: u32 = 0xF_0000;
+
+/// Returns an object with the names of `fields`, each with a character that stands for the number of the field.
+fn names_of(fields: &[(String, StoredValue)]) -> Value {
+    let number = |number: usize| u32::try_from(number).ok().and_then(|number| char::from_u32(NUMBERS + number));
+    let entry = |(at, (name, _)): (usize, &(String, StoredValue))| {
+        (name.clone(), number(at).map_or(Value::Null, |number| number.to_string().into()))
     };
-    let mut value = (**value).clone();
-    masker.restore(&mut value, &masked.masks)?;
-    *stored = StoredValue::Value(Arc::new(value));
-    Ok(())
+    Value::Object(fields.iter().enumerate().map(entry).collect())
+}
+
+/// Gives the fields the names that `names` has for their numbers.
+fn rename(fields: &mut [(String, StoredValue)], names: &Value) {
+    for (name, number) in names.as_object().into_iter().flatten() {
+        let number = number.as_str().and_then(|number| number.chars().next()).map(|number| u32::from(number) - NUMBERS);
+        if let Some((field, _)) = number.and_then(|number| fields.get_mut(number as usize)) {
+            field.clone_from(name);
+        }
+    }
 }
 
 fn mask_end(end: &mut End, masker: &Masker) {

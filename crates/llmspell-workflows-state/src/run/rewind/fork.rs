@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 };
 
 use super::{RewindError, Rewinding};
-use crate::record::{ChoiceRef, End, KnownValues, Record, Rewound, StoredChange, StoredValue};
+use crate::record::{ChoiceRef, End, KnownValues, MaskedValue, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
     /// Returns the records that a fork from this point shares with the original run, except the first record.
@@ -117,6 +117,10 @@ impl Rewinding<'_> {
             StoredValue::Object(fields) => {
                 let field = |(name, part): &(String, StoredValue)| Ok((name.clone(), self.copied_value(known, path, part)?));
                 StoredValue::Object(fields.iter().map(field).collect::<Result<_, RewindError>>()?)
+            }
+            StoredValue::Masked(masked) if !masked.value.is_whole() => {
+                let value = self.copied_value(known, path, &masked.value)?;
+                StoredValue::Masked(Box::new(MaskedValue { value, masks: masked.masks.clone() }))
             }
             StoredValue::List(items) => {
                 let items = items.iter().map(|part| self.copied_value(known, path, part));
