@@ -83,6 +83,14 @@ pub enum NotRestored {
     Unfit(String),
 }
 
+impl NotRestored {
+    /// Returns the stable error code, which has a page under `docs/errors`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "secret_not_restored"
+    }
+}
+
 impl Masker {
     /// Masks all secrets in `value`; returns a note about each mask.
     pub fn mask_noting(&self, value: &mut Value) -> Vec<MaskNote> {
