@@ -118,9 +118,10 @@ async fn begin<'a>(
 fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
         Ok(Ok(output)) => match too_large(&output.output, run.limits().output_bytes_max) {
-            None => {
-return Ok(output);
-            }
+            None => match run.checked_changes(output) {
+                Ok(output) => return Ok(output),
+                Err(error) => error,
+            },
             Some(error) => error,
         },
         Ok(Err(error)) => error,

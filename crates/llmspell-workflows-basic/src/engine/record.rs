@@ -252,8 +252,8 @@ impl Records {
         let (output, error, skip_reason) = match &record.result {
             RecordedResult::None => (None, None, None),
             RecordedResult::Output(value) => (Some(masker.masked_value(value)), recovered(), None),
-            RecordedResult::Error(error) => (None, Some((**error).clone()), None),
-            RecordedResult::Skipped(reason) => (None, None, Some((**reason).clone())),
+            RecordedResult::Error(error) => (None, Some(masker.masked_error((**error).clone())), None),
+            RecordedResult::Skipped(reason) => (None, None, Some(masker.masked_reason((**reason).clone()))),
         };
         let named = record.details.as_ref().and_then(|details| details.name.clone());
         StepRecord {

@@ -129,7 +129,9 @@ impl Run {
 
     pub(super) fn cancelled_by(&self, by: &Asker, compensates: bool) {
         if self.cancel.reason().is_none() {
-            self.engine.stack().observe(self, Happening::Cancels { by, compensates });
+            let mut by = by.clone();
+            by.reason.iter_mut().for_each(|reason| self.masker.mask_text(reason));
+            self.engine.stack().observe(self, Happening::Cancels { by: &by, compensates });
         }
         if self.cleans_up.load(Ordering::SeqCst) {
             self.cleanup.cancel(CancelReason::Requested);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Call, Compensable, Decision, Engine, Output, Run};
 use crate::{
     StepError,
+    activity::ActivityOutput,
     model::Definition,
     secrets::{Masker, is_too_short, too_short, words},
     state::{Change, Edit, WorkflowState},
@@ -54,6 +55,15 @@ impl Run {
         output
     }
 
+    /// Returns a decision with every secret in its data masked.
+    #[must_use]
+    pub fn shown_decision(&self, mut decision: Decision) -> Decision {
+        if !self.masker.is_empty() && decision.has_data() {
+            decision.each_value(&mut |value: &mut Value| self.masker.mask(value));
+        }
+        decision
+    }
+
     /// Restores the secrets in `changed`, which was derived from `real` with its secrets masked: every part that is
     /// still the same is taken from `real`.
     #[must_use]
@@ -84,6 +94,15 @@ impl Run {
         changed
     }
 
+    /// Returns the result of an attempt, or an error if it changes a part of the state whose name contains a secret.
+    pub(super) fn checked_changes(&self, output: ActivityOutput) -> Result<ActivityOutput, StepError> {
+        if !self.masker.is_empty() {
+            let paths = output.state_changes.iter().map(|change| (change.path.to_string(), Value::Null));
+            self.check_recorded("the name of a part of the state", &Value::Object(paths.collect()))?;
+        }
+        Ok(output)
+    }
+
     /// Checks that `value`, which is to be recorded as `what`, does not contain a secret.
     ///
     /// A masked value would mean something else when it is read back.
@@ -103,7 +122,16 @@ impl Decision {
     /// Returns whether the decision contains data of the run, which later steps read and which may contain secrets.
     #[must_use]
     pub fn has_data(&self) -> bool {
-        matches!(self, Self::Items(_) | Self::Resolved(..) | Self::Compensable(_) | Self::ForkPart(_))
+        matches!(
+            self,
+            Self::Items(_)
+                | Self::Resolved(..)
+                | Self::Compensable(_)
+                | Self::ForkPart(_)
+                | Self::HookAnswer(..)
+                | Self::HookAnswerTo(..)
+                | Self::HookAnswerToSignal(..)
+        )
     }
 
     /// Calls `visit` with each value of the data in the decision.
@@ -111,7 +139,10 @@ impl Decision {
         match self {
             Self::Items(items) => Arc::make_mut(items).iter_mut().for_each(visit),
             Self::Resolved(_, value) => visit(value),
-            Self::Compensable(Compensable::With(input)) => visit(Arc::make_mut(input)),
+            Self::Compensable(Compensable::With(value))
+            | Self::HookAnswer(.., value)
+            | Self::HookAnswerTo(_, value)
+            | Self::HookAnswerToSignal(_, value) => visit(Arc::make_mut(value)),
             Self::ForkPart(output) => {
                 let mut value = Arc::unwrap_or_clone(output.value.to_arc());
                 visit(&mut value);

@@ -24,7 +24,7 @@ pub use noted::{MaskNote, NotRestored};
 use cut::CutEnds;
 use forms::Form;
 
-use crate::{StepError, state::SharedValue};
+use crate::{StepError, engine::SkipReason, state::SharedValue};
 
 /// The text that stands for a secret.
 pub const MASK: &str = "***";
@@ -182,6 +182,13 @@ impl Masker {
             error.cause = error.cause.map(|cause| Box::new(self.masked_error(*cause)));
         }
         error
+    }
+
+    /// Returns a reason with all secrets masked.
+    #[must_use]
+    pub fn masked_reason(&self, mut reason: SkipReason) -> SkipReason {
+        self.mask_text(&mut reason.message);
+        reason
     }
 
     /// Returns the parts of `text` that secrets take up, in order. Overlapping occurrences are one part.

@@ -64,7 +64,7 @@ impl Finished {
                 (RunStatus::Completed, output.value, None, output.state_changes)
             }
             Outcome::Skipped(reason) => {
-                skipped = Some(reason);
+                skipped = Some(run.masker().masked_reason(reason));
                 (RunStatus::Completed, SharedValue::default(), None, Vec::new())
             }
             Outcome::Failed(failure) => {
@@ -83,7 +83,7 @@ impl Finished {
             run_id: run.id(),
             status,
             output,
-            error,
+            error: error.map(|error| run.masker().masked_error(error)),
             skipped,
             state_changes,
             steps: Steps(Arc::new(StepRecords { run: run.clone(), records: OnceLock::new() })),

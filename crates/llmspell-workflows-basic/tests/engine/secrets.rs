@@ -67,7 +67,7 @@ async fn steps_see_the_secrets_in_the_data_of_other_steps() {
     let definition = Definition::sequence(
         "secret",
         [
-            echo("first", json!({"a": "<{{ secrets.key }}>", "hunter2": 7})),
+            Step::function("first", "first", json!("<{{ secrets.key }}>")),
             Step::set("set", keys.as_object().unwrap().clone()),
             read("output", "first.a"),
             read("field", "first[secrets.key]"),
@@ -78,6 +78,7 @@ async fn steps_see_the_secrets_in_the_data_of_other_steps() {
             Step::function("fails", "fails", json!(1)),
         ],
     );
+    lab.register("first", |context| async move { Ok(json!({"a": context.input(), "hunter2": 7}).into()) });
     lab.register("fails", |_| async { Err(StepError::validation("bad", "hunter2 is wrong")) });
     let engine = lab.engine().secrets([("key".to_owned(), "hunter2".to_owned())]).build();
     let finished = run(&engine, definition).await;

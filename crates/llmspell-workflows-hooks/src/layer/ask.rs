@@ -76,8 +76,7 @@ impl HookLayer {
             self.0.report(call, &report);
             return Ok(None);
         }
-        let mut value = serde_json::to_value(&verdict).map_err(|error| unreadable(point, &error))?;
-        call.run().masker().mask(&mut value);
+        let value = serde_json::to_value(&verdict).map_err(|error| unreadable(point, &error))?;
         let answer = call.decide(key, Arc::new(value)).await?;
         read(point, &answer).map(Some)
     }

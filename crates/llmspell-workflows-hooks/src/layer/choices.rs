@@ -22,7 +22,7 @@ impl HookLayer {
                 Decision::Attempt(_, Attempt::Failed { error, .. }) => Some(error.clone()),
                 _ => None,
             };
-            Details { choice: Some(shown(at.call, &decision)), error, ..Details::default() }
+            Details { choice: Some(at.call.run().shown_decision(decision.clone())), error, ..Details::default() }
         };
         let verdict = match &decision {
             // A step can refuse several signals; hooks are asked once about each signal.
@@ -54,22 +54,6 @@ impl HookLayer {
             }
             (_, decision) => decision,
         })
-    }
-}
-
-/// Returns `decision` as hooks see it, with secrets masked.
-fn shown(call: &Call, decision: &Decision) -> Decision {
-    let masker = call.run().masker();
-    match decision.clone() {
-        Decision::Items(mut items) => {
-            Arc::make_mut(&mut items).iter_mut().for_each(|item| masker.mask(item));
-            Decision::Items(items)
-        }
-        Decision::Resolved(n, mut value) => {
-            masker.mask(&mut value);
-            Decision::Resolved(n, value)
-        }
-        other => other,
     }
 }
 

@@ -216,7 +216,7 @@ fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Ou
     }
     RoundResult::Ends(match verdict.course {
         Course::Cancel(reason) => cancel_run(call, point, &reason),
-        Course::Skip(reason) => skipped(reason),
+        Course::Skip(reason) => skipped(call, reason),
         Course::Replace(value) => changed(call, outcome, Some(value), verdict.state),
         _ => changed(call, outcome, verdict.output, verdict.state),
     })

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use llmspell_workflows_basic::{
-    engine::{Decision, SkipReason},
+    engine::Decision,
     secrets::{MaskNote, Masker, NotRestored},
 };
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,7 @@ fn mask_end(end: &mut End, masker: &Masker) {
     match end {
         // Its values have been masked one by one.
         End::Completed { .. } | End::Cancelled(_) => {}
-        End::Skipped(SkipReason { message, .. }) => masker.mask_text(message),
+        End::Skipped(reason) => *reason = masker.masked_reason(reason.clone()),
         End::Failed(failure) => *failure.error = masker.masked_error((*failure.error).clone()),
     }
 }

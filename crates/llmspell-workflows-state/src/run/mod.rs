@@ -4,6 +4,7 @@ mod flush;
 mod history;
 mod interceptor;
 mod listener;
+mod open;
 mod query;
 mod resume;
 mod rewind;
@@ -22,9 +23,7 @@ use llmspell_workflows_basic::{
     engine::{Asker, CancelReason, Cancelled, Decision, DecisionKey, Outcome, Resume},
     model::Durability,
     secrets::{Masker, NotRestored},
-    targets,
 };
-use tracing::Instrument;
 use uuid::Uuid;
 
 use flush::Flusher;
@@ -66,84 +65,9 @@ pub struct RunJournal {
 }
 
 impl RunJournal {
-    /// Takes over `run` and reads its records.
-    ///
-    /// # Errors
-    /// Returns an error if the journal cannot be read, or the records of the run are inconsistent.
-    pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
-        Self::open_with(journal, run, &Masker::default(), |_| ()).await
-    }
-
-    /// Does the same as [`Self::open`], replaces the masks in the records by the secrets of `masker`, and passes each
-    /// record, with its masks, to `read`.
-    ///
-    /// # Errors
-    /// Returns an error in the same cases as [`Self::open`].
-    pub async fn open_with(
-        journal: Arc<dyn Journal>,
-        run: Uuid,
-        masker: &Masker,
-        read: impl FnMut(&Record) + Send,
-    ) -> Result<Self, JournalError> {
-        let span = tracing::info_span!(target: targets::JOURNAL, "resume", %run);
-        Self::take_over(journal, run, masker, read).instrument(span).await
-    }
-
-    async fn take_over(
-        journal: Arc<dyn Journal>,
-        run: Uuid,
-        masker: &Masker,
-        read: impl FnMut(&Record) + Send,
-    ) -> Result<Self, JournalError> {
-        let mut opened = journal.open(run).await?;
-        if !opened.records.is_empty() {
-            let (records, epoch) = (opened.records.len(), opened.epoch.0);
-            tracing::info!(target: targets::JOURNAL, records, epoch, "resumed");
-        }
-        opened.records.iter().for_each(read);
-        let restored = opened.records.iter_mut().map(|record| record.restore_secrets(masker));
-        let not_restored = restored.fold(None, |first, restored| first.or(restored.err()));
-        let known = RunState::read(&opened.records);
-        let known = known.map_err(|error| JournalError::Damaged { run, message: error.to_string() })?;
-        let resumption = known.started().map(|_| Resumption::default());
-        Ok(Self {
-            journal,
-            run,
-            epoch: opened.epoch,
-            tail: Mutex::new(Tail { count: known.count(), is_closed: known.closed().is_some(), listener: None }),
-            known: Mutex::new(known),
-            resumption: Mutex::new(resumption),
-            is_pause_requested: AtomicBool::new(false),
-            is_shutting_down: AtomicBool::new(false),
-            flusher: Arc::default(),
-            fault: OnceLock::new(),
-            masker: Mutex::new(masker.clone()),
-            not_restored,
-        })
-    }
-
     /// Notifies `listener` of each record appended from now on.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
-    }
-
-    /// Masks the secrets of `masker` in everything that is appended from now on.
-    pub(crate) fn mask_with(&self, masker: &Masker) {
-        *self.masker.lock().unwrap_or_else(PoisonError::into_inner) = masker.clone();
-    }
-
-    /// Returns why a mask in the records could not be replaced by the secret that it stands for. A run whose records
-    /// contain such a mask cannot be driven.
-    #[must_use]
-    pub fn not_restored(&self) -> Option<&NotRestored> {
-        self.not_restored.as_ref()
-    }
-
-    fn check_secrets(&self) -> Result<(), JournalError> {
-        let Some(reason) = &self.not_restored else { return Ok(()) };
-        let error = self.damaged(format!("a masked secret cannot be restored: {reason}"));
-        self.store_fault(&error);
-        Err(error)
     }
 
     /// Makes the record as durable as the run's durability setting requires.
@@ -347,8 +271,7 @@ impl RunJournal {
         if tail.is_closed && closes != Some(false) {
             return Err(JournalError::Fenced { run: self.run });
         }
-        let masker = self.masker.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let record = &*record.masked(&masker);
+        let record = &*record.masked(&self.masker());
         let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.store_fault(error))?;
         let number = tail.count;
         tail.count += 1;
