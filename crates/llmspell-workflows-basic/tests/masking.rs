@@ -42,14 +42,19 @@ fn percent(text: &str, kept: &str) -> String {
 }
 
 fn lowercase_percent(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() { all.push(char::from(byte)) } else { write!(all, "%{byte:02x}").unwrap() }
-        all
-    })
-    .replace("%2d", "-")
-    .replace("%2e", ".")
-    .replace("%5f", "_")
-    .replace("%7e", "~")
+    text.bytes()
+        .fold(String::new(), |mut all, byte| {
+            if byte.is_ascii_alphanumeric() {
+                all.push(char::from(byte))
+            } else {
+                write!(all, "%{byte:02x}").unwrap()
+            }
+            all
+        })
+        .replace("%2d", "-")
+        .replace("%2e", ".")
+        .replace("%5f", "_")
+        .replace("%7e", "~")
 }
 
 /// Returns the part of the base64 of `before`, `text` and `after` that depends on `text` alone.
@@ -161,7 +166,8 @@ fn every_line_of_a_secret_and_its_base64_in_lines_are_masked() {
     let masker = Masker::new([("LONG", &*long)]);
     let encoded = base64s::STANDARD.encode(&long);
     for length in [76, 64] {
-        let lines: Vec<&str> = (0..encoded.len()).step_by(length).map(|at| &encoded[at..encoded.len().min(at + length)]).collect();
+        let lines: Vec<&str> =
+            (0..encoded.len()).step_by(length).map(|at| &encoded[at..encoded.len().min(at + length)]).collect();
         assert_eq!(masker.masked(&lines.join("\n")), vec![MASK; lines.len()].join("\n"));
     }
 }
@@ -204,8 +210,7 @@ fn numbers_are_masked_and_names_of_outputs_and_definitions_are_kept() {
     let value = json!({"exit_code": 0, "name": "name", "names": 1, "n": 8421, "m": [1.8421, 7], "***s": 2});
     let mut masked = value.clone();
     let notes = masker.mask_noting(&mut masked);
-    let expected =
-        json!({"exit_code": 0, "name": MASK, "***s (2)": 1, "***s": 2, "n": MASK, "m": ["1.***", 7]});
+    let expected = json!({"exit_code": 0, "name": MASK, "***s (2)": 1, "***s": 2, "n": MASK, "m": ["1.***", 7]});
     assert_eq!(masked, expected);
     masker.restore(&mut masked, &notes).unwrap();
     assert_eq!(masked, value);
@@ -267,7 +272,8 @@ impl Case {
                 }
                 // A part of the base64 of a longer text, or a line.
                 None if *form < FORMS.len() + 3 => {
-                    let (whole, inner) = base64_within(&"u:x"[*form - FORMS.len()..], secret, noise, &base64s::STANDARD);
+                    let (whole, inner) =
+                        base64_within(&"u:x"[*form - FORMS.len()..], secret, noise, &base64s::STANDARD);
                     encoded.push(inner);
                     text.push_str(&whole);
                 }

@@ -22,8 +22,8 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, secrets::Masker, state::Change, sync::lock, targets,
-    workflow::WorkflowInput,
+    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, secrets::Masker, state::Change,
+    sync::lock, targets, workflow::WorkflowInput,
 };
 
 /// One execution of a definition, shared by all its steps.

@@ -147,14 +147,11 @@ impl StepKind {
             Self::Activity(_) => {
                 (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Contents::Nothing)
             }
-            Self::Set(_) => {
-                (const { &K { sets_state: true, ..K::leaf("set") } }, Contents::Nothing)
-            }
+            Self::Set(_) => (const { &K { sets_state: true, ..K::leaf("set") } }, Contents::Nothing),
             Self::Sleep(_) => (const { &K::leaf("sleep") }, Contents::Nothing),
-            Self::WaitForEvent(_) => (
-                const { &K { waits_for_signal: true, ..K::leaf("wait_for_event") } },
-                Contents::Nothing,
-            ),
+            Self::WaitForEvent(_) => {
+                (const { &K { waits_for_signal: true, ..K::leaf("wait_for_event") } }, Contents::Nothing)
+            }
             Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Contents::Nothing),
             Self::Validate(_) => (const { &K::leaf("validate") }, Contents::Nothing),
             Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Contents::Steps(steps)),

@@ -44,7 +44,8 @@ impl Ends {
 impl CutEnds {
     pub(super) fn new(forms: &[(String, Form)]) -> Self {
         let head = |text: &'_ str| (SECRET_BYTES_MIN..=text.len()).find(|at| text.is_char_boundary(*at));
-        let tail = |text: &'_ str| (0..=text.len().saturating_sub(SECRET_BYTES_MIN)).rfind(|at| text.is_char_boundary(*at));
+        let tail =
+            |text: &'_ str| (0..=text.len().saturating_sub(SECRET_BYTES_MIN)).rfind(|at| text.is_char_boundary(*at));
         let texts = || forms.iter().enumerate().map(|(number, (_, form))| (number, &*form.text));
         Self {
             heads: Ends::new(texts().filter_map(|(number, text)| Some((number, &text[..head(text)?])))),

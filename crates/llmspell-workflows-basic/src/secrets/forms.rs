@@ -116,7 +116,9 @@ const QUOTES: [(&str, Encode); 5] = [
     ("shell", |text| text.replace('\'', r"'\''")),
     ("shell mixed", |text| text.replace('\'', r#"'"'"'"#)),
     ("shell double", |text| backslashed(text, |c| matches!(c, '\\' | '"' | '$' | '`'))),
-    ("shell bare", |text| backslashed(text, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._/:=@%+,".contains(c))),
+    ("shell bare", |text| {
+        backslashed(text, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._/:=@%+,".contains(c))
+    }),
     ("shell ansi", |text| json(text).replace("\\\"", "\"").replace('\'', r"\'")),
 ];
 

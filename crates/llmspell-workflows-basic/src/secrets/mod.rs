@@ -31,8 +31,22 @@ pub const MASK: &str = "***";
 
 /// The field names in the outputs of steps. They are never masked, even if a secret has the same text.
 const OUTPUT_FIELDS: [&str; 16] = [
-    "attempt", "body", "code", "content", "error", "exit_code", "headers", "items", "message", "output", "result",
-    "results", "status", "stderr", "stdout", "value",
+    "attempt",
+    "body",
+    "code",
+    "content",
+    "error",
+    "exit_code",
+    "headers",
+    "items",
+    "message",
+    "output",
+    "result",
+    "results",
+    "status",
+    "stderr",
+    "stdout",
+    "value",
 ];
 
 /// Finds the values of secrets in texts, in all their forms.

@@ -187,7 +187,11 @@ impl Masker {
             let (secret, form) = &search?.found[*form];
             let (secret, label) = (secret.clone(), form.label.clone());
             let is_whole = *bytes == (0..form.text.len());
-            Some(if is_whole { MaskedPart::Secret(secret, label) } else { MaskedPart::PartOf(secret, label, bytes.clone()) })
+            Some(if is_whole {
+                MaskedPart::Secret(secret, label)
+            } else {
+                MaskedPart::PartOf(secret, label, bytes.clone())
+            })
         })
     }
 

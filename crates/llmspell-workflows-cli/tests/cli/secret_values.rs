@@ -69,39 +69,97 @@ fn assert_hidden(sandbox: &Sandbox, what: &str, outputs: &[&CommandOutput]) {
 
 /// Places that a secret reaches, each with a step that puts it there.
 const PLACES: [(&str, &str); 27] = [
-    ("the output of a process", "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n"),
-    ("one line of it", "  - {id: a, type: shell, command: 'printf %s \"$K\" | sed -n 2p', env: {K: '{{ secrets.KEY }}'}}\n"),
-    ("stdin as JSON", "  - {id: a, type: shell, command: cat, stdin: {k: '{{ secrets.KEY }}', t: ['{{ secrets.TOKEN }}']}}\n"),
-    ("JSON in JSON", "  - {id: a, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '.k | tojson | tojson'}}\n"),
-    ("base64", "  - {id: a, type: shell, command: 'printf %s \"$T\" | base64; printf %s \"$K\" | base64', env: {T: '{{ secrets.TOKEN }}', K: '{{ secrets.KEY }}'}}\n"),
-    ("base64 of more", "  - {id: a, type: shell, command: 'printf %s \"u:$T\" | base64; printf %s \"xy:$T!\" | base64', env: {T: '{{ secrets.TOKEN }}'}}\n"),
+    (
+        "the output of a process",
+        "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n",
+    ),
+    (
+        "one line of it",
+        "  - {id: a, type: shell, command: 'printf %s \"$K\" | sed -n 2p', env: {K: '{{ secrets.KEY }}'}}\n",
+    ),
+    (
+        "stdin as JSON",
+        "  - {id: a, type: shell, command: cat, stdin: {k: '{{ secrets.KEY }}', t: ['{{ secrets.TOKEN }}']}}\n",
+    ),
+    (
+        "JSON in JSON",
+        "  - {id: a, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '.k | tojson | tojson'}}\n",
+    ),
+    (
+        "base64",
+        "  - {id: a, type: shell, command: 'printf %s \"$T\" | base64; printf %s \"$K\" | base64', env: {T: '{{ secrets.TOKEN }}', K: '{{ secrets.KEY }}'}}\n",
+    ),
+    (
+        "base64 of more",
+        "  - {id: a, type: shell, command: 'printf %s \"u:$T\" | base64; printf %s \"xy:$T!\" | base64', env: {T: '{{ secrets.TOKEN }}'}}\n",
+    ),
     ("shell quotes", "  - {id: a, type: shell, command: 'echo {{ secrets.TOKEN | shell_quote | shell_quote }}'}\n"),
     ("a timeout", "  - {id: a, type: shell, timeout: '{{ secrets.TOKEN }}', command: 'true'}\n"),
     ("a total timeout", "  - {id: a, type: shell, total_timeout: '{{ secrets.TOKEN }}', command: 'true'}\n"),
-    ("an error of a process", "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}}\n"),
-    ("a long error that is cut", "  - {id: a, type: shell, command: 'printf \"%s\" \"$T\"; head -c 4080 /dev/zero | tr \"\\\\0\" x; exit 3', env: {T: '{{ secrets.TOKEN }}'}}\n"),
+    (
+        "an error of a process",
+        "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}}\n",
+    ),
+    (
+        "a long error that is cut",
+        "  - {id: a, type: shell, command: 'printf \"%s\" \"$T\"; head -c 4080 /dev/zero | tr \"\\\\0\" x; exit 3', env: {T: '{{ secrets.TOKEN }}'}}\n",
+    ),
     ("an unknown program", "  - {id: a, type: shell, argv: ['{{ secrets.TOKEN }}']}\n"),
     ("a working directory", "  - {id: a, type: shell, command: 'true', cwd: 'x/{{ secrets.TOKEN }}'}\n"),
-    ("attempts", "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}, retry: {max_attempts: 3, strategy: immediate}}\n"),
-    ("the state", "  - {id: a, type: set, params: {t: '{{ secrets.TOKEN }}', l: ['{{ secrets.KEY }}']}}\n  - {id: b, type: set, params: {u: '{{ state.t }}{{ a.l[0] }}'}}\n"),
+    (
+        "attempts",
+        "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}, retry: {max_attempts: 3, strategy: immediate}}\n",
+    ),
+    (
+        "the state",
+        "  - {id: a, type: set, params: {t: '{{ secrets.TOKEN }}', l: ['{{ secrets.KEY }}']}}\n  - {id: b, type: set, params: {u: '{{ state.t }}{{ a.l[0] }}'}}\n",
+    ),
     ("a name", "  - {id: a, name: 'x {{ secrets.TOKEN }}', type: set, params: {t: 1}}\n"),
-    ("a field name", "  - {id: a, type: shell, command: 'cat', stdin: {x: '{{ secrets.TOKEN }}'}}\n  - {id: b, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): {(.k): 1}}'}}\n"),
-    ("the items of a loop", "  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}', '{{ secrets.KEY }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n"),
-    ("no items of a loop", "  - {id: a, type: loop, items: '{{ secrets.TOKEN }}', steps: [{id: b, type: set, params: {x: 1}}]}\n"),
-    ("a condition", "  - {id: a, type: set, condition: '{{ secrets.TOKEN + 1 > 2 }}', params: {x: 1}}\n  - {id: b, type: set, condition: '{{ nothing[secrets.TOKEN] }}', params: {x: 1}}\n"),
+    (
+        "a field name",
+        "  - {id: a, type: shell, command: 'cat', stdin: {x: '{{ secrets.TOKEN }}'}}\n  - {id: b, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): {(.k): 1}}'}}\n",
+    ),
+    (
+        "the items of a loop",
+        "  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}', '{{ secrets.KEY }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n",
+    ),
+    (
+        "no items of a loop",
+        "  - {id: a, type: loop, items: '{{ secrets.TOKEN }}', steps: [{id: b, type: set, params: {x: 1}}]}\n",
+    ),
+    (
+        "a condition",
+        "  - {id: a, type: set, condition: '{{ secrets.TOKEN + 1 > 2 }}', params: {x: 1}}\n  - {id: b, type: set, condition: '{{ nothing[secrets.TOKEN] }}', params: {x: 1}}\n",
+    ),
     ("an expression", "  - {id: a, type: set, params: {x: '{{ state[secrets.TOKEN].y }}'}}\n"),
-    ("an address", "  - {id: u, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '.k | @uri'}}\n  - {id: a, tool: http_requester, params: {input: 'http://u:{{ u.result }}@127.0.0.1:1/{{ u.result }}?t={{ u.result }}'}}\n"),
-    ("a header", "  - {id: a, tool: http_requester, params: {input: 'http://127.0.0.1:1/', headers: {Authorization: 'Bearer {{ secrets.KEY }}'}}}\n"),
-    ("parameters of a tool", "  - {id: a, tool: json_processor, params: {operation: '{{ secrets.TOKEN }}', input: '{{ secrets.KEY }}', query: '{{ secrets.TOKEN }}'}}\n"),
+    (
+        "an address",
+        "  - {id: u, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '.k | @uri'}}\n  - {id: a, tool: http_requester, params: {input: 'http://u:{{ u.result }}@127.0.0.1:1/{{ u.result }}?t={{ u.result }}'}}\n",
+    ),
+    (
+        "a header",
+        "  - {id: a, tool: http_requester, params: {input: 'http://127.0.0.1:1/', headers: {Authorization: 'Bearer {{ secrets.KEY }}'}}}\n",
+    ),
+    (
+        "parameters of a tool",
+        "  - {id: a, tool: json_processor, params: {operation: '{{ secrets.TOKEN }}', input: '{{ secrets.KEY }}', query: '{{ secrets.TOKEN }}'}}\n",
+    ),
     ("a check", "  - {id: a, type: validate, data: '{{ secrets.TOKEN }}', schema: {type: integer, enum: [1]}}\n"),
-    ("a handler", "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}, on_error: {steps: [{id: h, type: set, params: {e: '{{ error }}'}}]}}\n"),
-    ("a compensation", "  - {id: a, type: shell, command: 'echo \"$T\"', env: {T: '{{ secrets.TOKEN }}'}, compensate: {type: shell, command: 'echo {{ output.stdout | shell_quote }} {{ input.env.T | shell_quote }}'}}\n  - {id: b, type: shell, command: 'exit 1'}\n"),
+    (
+        "a handler",
+        "  - {id: a, type: shell, command: 'echo \"$T\" >&2; exit 3', env: {T: '{{ secrets.TOKEN }}'}, on_error: {steps: [{id: h, type: set, params: {e: '{{ error }}'}}]}}\n",
+    ),
+    (
+        "a compensation",
+        "  - {id: a, type: shell, command: 'echo \"$T\"', env: {T: '{{ secrets.TOKEN }}'}, compensate: {type: shell, command: 'echo {{ output.stdout | shell_quote }} {{ input.env.T | shell_quote }}'}}\n  - {id: b, type: shell, command: 'exit 1'}\n",
+    ),
 ];
 
 #[test]
 fn no_form_of_a_secret_reaches_the_store_the_log_or_the_terminal() {
     for (place, steps) in PLACES {
-        let sandbox = flow(&format!("{steps}finally: [{{id: z, type: set, params: {{k: '{{{{ secrets.KEY }}}}'}}}}]\n"));
+        let sandbox =
+            flow(&format!("{steps}finally: [{{id: z, type: set, params: {{k: '{{{{ secrets.KEY }}}}'}}}}]\n"));
         let ran = run(&sandbox, &["-vvv", "run", "flow.yaml", "-o", "json"]);
         assert!(!ran.stderr.contains("invalid_definition") && ran.code < 2, "{place}: {}{}", ran.stdout, ran.stderr);
         let shown = run(&sandbox, &["runs", "show", "@last", "-o", "json"]);
@@ -186,7 +244,8 @@ fn variable_of_a_secret_reaches_only_steps_that_pass_it() {
     let ran = CommandOutput::new(ran);
     assert_eq!(ran.json()["output"], json!({"a": "<><><other>\n", "b": "same\n"}), "{}{}", ran.stdout, ran.stderr);
     // The same holds for a workflow that does not use the secret.
-    let text = "name: g\nsteps:\n  - {id: a, type: shell, command: 'echo \"<$THE_TOKEN>\"'}\noutputs: '{{ a.stdout }}'\n";
+    let text =
+        "name: g\nsteps:\n  - {id: a, type: shell, command: 'echo \"<$THE_TOKEN>\"'}\noutputs: '{{ a.stdout }}'\n";
     let sandbox = sandbox.file("other.yaml", text);
     assert_eq!(run(&sandbox, &["run", "other.yaml", "-o", "json"]).json()["output"], "<>\n");
 }
@@ -269,4 +328,43 @@ fn data_that_is_recorded_as_it_is_must_not_contain_a_secret() {
         assert!(ran.code != 0 && ran.stderr.contains("contains the secret `TOKEN`"), "{arguments:?}: {}", ran.stderr);
         assert_hidden(&sandbox, arguments[0], &[&ran]);
     }
+}
+
+#[test]
+fn exported_archived_and_retried_runs_keep_the_secrets_in_their_data() {
+    let steps = "  - {id: big, type: shell, command: 'head -c 70000 /dev/zero | tr \"\\0\" x; printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n  \
+        - {id: keep, type: set, params: {t: '{{ big.stdout.slice(70000) }}'}}\n  \
+        - {id: check, type: shell, argv: [sh, -c, 'test \"$0\" = \"$T\" && test -e ok', '{{ state.t }}'], env: {T: '{{ secrets.TOKEN }}'}}\n\
+        outputs: {whole: '{{ big.stdout.endsWith(secrets.TOKEN) and state.t == secrets.TOKEN }}'}\n";
+    let sandbox = flow(steps);
+    assert_eq!(run(&sandbox, &["run", "flow.yaml"]).code, 1);
+    let export = run(&sandbox, &["runs", "export", "@last"]);
+    assert_hidden(&sandbox, "export", &[&export]);
+    let other = flow(steps).file("ok", "").file("run.json", &export.stdout);
+    let imported = run(&other, &["runs", "import", "run.json"]);
+    assert_eq!(imported.code, 0, "{}{}", imported.stdout, imported.stderr);
+    fs::write(sandbox.path("ok"), "").unwrap();
+    for sandbox in [&sandbox, &other] {
+        for arguments in [&["retry", "@last", "-o", "json"][..], &["fork", "@last", "--from", "check", "-o", "json"]] {
+            let ran = run(sandbox, arguments);
+            assert_eq!((ran.code, &ran.json()["output"]["whole"]), (0, &json!(true)), "{arguments:?} {}", ran.stdout);
+            assert_hidden(sandbox, arguments[0], &[&ran]);
+        }
+    }
+}
+
+#[test]
+fn output_of_a_sub_workflow_is_masked_for_its_parent() {
+    let child = "name: child\nsecrets: [TOKEN]\nsteps:\n  \
+        - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\noutputs: '{{ a.stdout }}'\n";
+    let parent =
+        |input: &str| format!("  - {{id: c, type: workflow, workflow: child{input}}}\noutputs: '{{{{ c }}}}'\n");
+    let sandbox = flow(&parent("")).file("child.yaml", child);
+    let ran = run(&sandbox, &["run", "flow.yaml", "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["output"]), (0, &json!("***")), "{}{}", ran.stdout, ran.stderr);
+    assert_hidden(&sandbox, "child", &[&ran]);
+    let sandbox = flow(&parent(", input: {t: '{{ secrets.TOKEN }}'}")).file("child.yaml", child);
+    let ran = run(&sandbox, &["run", "flow.yaml", "-o", "json"]);
+    assert_eq!(ran.json()["error"]["code"], "secret_would_be_recorded", "{}{}", ran.stdout, ran.stderr);
+    assert_hidden(&sandbox, "input of a child", &[&ran]);
 }

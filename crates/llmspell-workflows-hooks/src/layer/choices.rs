@@ -40,7 +40,9 @@ impl HookLayer {
             }
             (Course::Cancel(reason), _) => return Err(cancel_error(at.call, point, &reason)),
             (Course::Branch(branch), Decision::Branch(_)) => Decision::Branch(branch),
-            (Course::Items(items), Decision::Items(real)) => Decision::Items(items_with_secrets(at.call, &items, &real)),
+            (Course::Items(items), Decision::Items(real)) => {
+                Decision::Items(items_with_secrets(at.call, &items, &real))
+            }
             (Course::Iterate(continues), Decision::While(n, _)) => Decision::While(n, continues),
             (Course::Iterate(continues), Decision::Until(n, _)) => Decision::Until(n, !continues),
             (Course::Step(step), Decision::Transition(n, _)) => Decision::Transition(n, step),

@@ -101,7 +101,8 @@ impl HookLayer {
             return Outcome::Completed(output);
         }
         let point = HookPoint::BeforeStateWrite;
-        let details = || Details { changes: call.run().shown_output(output.clone()).state_changes, ..Details::default() };
+        let details =
+            || Details { changes: call.run().shown_output(output.clone()).state_changes, ..Details::default() };
         match self.ask(call, point, answer_key(point, 0), details).await {
             Ok(None) => {}
             Ok(Some(Verdict { course: Course::Changes(changes), .. })) => {

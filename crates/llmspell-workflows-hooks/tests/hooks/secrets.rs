@@ -75,7 +75,8 @@ async fn hooks_and_subscribers_see_masks_and_steps_see_secrets() {
         Step::function("read", "note", json!("{{ login }}")),
         Step::set("keep", object.as_object().unwrap().clone()),
         Step::function("state", "note", json!(["{{ state.t }}", "{{ state.extra }}"])),
-        Loop::items("{{ [login.token] }}", [Step::function("item", "note", json!("{{ loop.item }}"))]).into_step("each"),
+        Loop::items("{{ [login.token] }}", [Step::function("item", "note", json!("{{ loop.item }}"))])
+            .into_step("each"),
     ];
     let definition = Definition { secrets: vec!["KEY".into()], ..Definition::sequence("test", steps) };
     let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
@@ -105,5 +106,8 @@ async fn reason_of_a_hook_is_masked() {
     let definition = Definition::sequence("test", [crate::support::echo("a", json!(1))]);
     let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
     let step = finished.step("a").unwrap();
-    assert_eq!((step.status, step.skip_reason.as_ref().unwrap().message.as_str()), (StepStatus::Skipped, "because of ***"));
+    assert_eq!(
+        (step.status, step.skip_reason.as_ref().unwrap().message.as_str()),
+        (StepStatus::Skipped, "because of ***")
+    );
 }

@@ -26,19 +26,25 @@ fn test() -> CrashTest {
     let steps = [
         Step::function("login", "login", login),
         Step::set("keep", object(json!({"t": "{{ login.token }}", "all": ["{{ login.token }}"]}))),
-        Loop::items("{{ [state.t, 'plain'] }}", [
-            Step::set("add", object(json!({"all": "{{ state.all.concat([loop.item]) }}"}))),
-            Step::function("use", "use", json!({"given": "{{ loop.item }}", "and": "{{ login.token }}"})),
-        ])
+        Loop::items(
+            "{{ [state.t, 'plain'] }}",
+            [
+                Step::set("add", object(json!({"all": "{{ state.all.concat([loop.item]) }}"}))),
+                Step::function("use", "use", json!({"given": "{{ loop.item }}", "and": "{{ login.token }}"})),
+            ],
+        )
         .into_step("each"),
-        Step::sequence("block", [
-            Step::function("pay", "use", json!({"given": "{{ login.long }}"})).with_compensation(Step::function(
-                "undo",
-                "use",
-                json!({"input": "{{ input.given }}", "output": "{{ output.got }}"}),
-            )),
-            Step::function("last", "fails", json!({"given": "{{ login.fields[secrets.KEY] }} {{ state.all }}"})),
-        ]),
+        Step::sequence(
+            "block",
+            [
+                Step::function("pay", "use", json!({"given": "{{ login.long }}"})).with_compensation(Step::function(
+                    "undo",
+                    "use",
+                    json!({"input": "{{ input.given }}", "output": "{{ output.got }}"}),
+                )),
+                Step::function("last", "fails", json!({"given": "{{ login.fields[secrets.KEY] }} {{ state.all }}"})),
+            ],
+        ),
     ];
     let mut definition = Definition::sequence("secrets", steps);
     definition.secrets = vec!["KEY".to_owned()];

@@ -71,7 +71,8 @@ impl Rewinding<'_> {
         let value = self.state.known.value(output).map_err(damaged)?;
         let state_changes = self.state.known.changes(path, changes).map_err(damaged)?;
         let is_whole = output.is_whole() && changes.iter().all(StoredChange::is_whole);
-        let has_masks = self.has_masks(output) || changes.iter().filter_map(StoredChange::value).any(|v| self.has_masks(v));
+        let has_masks =
+            self.has_masks(output) || changes.iter().filter_map(StoredChange::value).any(|v| self.has_masks(v));
         let recorded = Output { value, state_changes };
         let end = if is_whole {
             end.clone()
@@ -115,7 +116,8 @@ impl Rewinding<'_> {
             }
             StoredValue::Changed(at) if !known.has_change(at) && at.0 != path => return Err(lost(&at.0)),
             StoredValue::Object(fields) => {
-                let field = |(name, part): &(String, StoredValue)| Ok((name.clone(), self.copied_value(known, path, part)?));
+                let field =
+                    |(name, part): &(String, StoredValue)| Ok((name.clone(), self.copied_value(known, path, part)?));
                 StoredValue::Object(fields.iter().map(field).collect::<Result<_, RewindError>>()?)
             }
             StoredValue::Masked(masked) if !masked.value.is_whole() => {
