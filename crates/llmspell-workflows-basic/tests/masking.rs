@@ -1,9 +1,6 @@
 //! No form of a secret is left in a masked text, and everything else is left as it is.
 
-use std::{
-    fmt::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose as base64s};
 use llmspell_workflows_basic::secrets::{MASK, Masker};
@@ -35,26 +32,18 @@ fn percent(text: &str, kept: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         match byte {
             b if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => all.push(char::from(b)),
-            b => write!(all, "%{b:02X}").unwrap(),
+            b => all += &format!("%{b:02X}"),
         }
         all
     })
 }
 
 fn lowercase_percent(text: &str) -> String {
-    text.bytes()
-        .fold(String::new(), |mut all, byte| {
-            if byte.is_ascii_alphanumeric() {
-                all.push(char::from(byte))
-            } else {
-                write!(all, "%{byte:02x}").unwrap()
-            }
-            all
-        })
-        .replace("%2d", "-")
-        .replace("%2e", ".")
-        .replace("%5f", "_")
-        .replace("%7e", "~")
+    let encoded = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => char::from(b).to_string(),
+        b => format!("%{b:02x}"),
+    };
+    text.bytes().map(encoded).collect()
 }
 
 /// Returns the part of the base64 of `before`, `text` and `after` that depends on `text` alone.
@@ -93,7 +82,9 @@ const FORMS: [(&str, Encode); 18] = [
 ];
 
 /// Puts a text somewhere into a value.
-const PLACES: [(&str, fn(&str) -> Value); 7] = [
+type Place = fn(&str) -> Value;
+
+const PLACES: [(&str, Place); 7] = [
     ("alone", |text| json!(text)),
     ("inside a text", |text| json!(format!("before <{text}> after"))),
     ("twice in a text", |text| json!(format!("{text}, {text}"))),
