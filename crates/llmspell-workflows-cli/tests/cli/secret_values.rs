@@ -185,7 +185,7 @@ fn data_between_steps_is_whole_and_its_fields_keep_their_names() {
         - {id: c, type: loop, items: ['{{ state.t }}'], steps: [{id: d, type: shell, argv: [sh, -c, 'test \"$0\" = \"$T\"', '{{ loop.item }}'], env: {T: '{{ secrets.TOKEN }}'}}]}\n  \
         - {id: e, type: set, params: {n: '{{ m.result[secrets.TOKEN] }}', same: '{{ state.t == secrets.TOKEN }}'}}\n\
         outputs: {n: '{{ e.n }}', same: '{{ e.same }}', code: '{{ a.exit_code }}', shown: '{{ b }}', fields: '{{ m.result }}'}\n";
-    let sandbox = flow(&steps);
+    let sandbox = flow(steps);
     let ran = run(&sandbox, &["run", "flow.yaml", "-o", "json"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let expected = json!({"n": 7, "same": true, "code": 0, "shown": {"t": "***"}, "fields": {"***": 7}});
@@ -242,7 +242,7 @@ fn variable_of_a_secret_reaches_only_steps_that_pass_it() {
     let steps = "  - {id: a, type: shell, command: 'echo \"<$THE_TOKEN><$THE_KEY><$OTHER>\"'}\n  \
         - {id: b, type: shell, command: 'test -n \"$THE_TOKEN\" && test -z \"$THE_KEY\" && echo same', env: {THE_TOKEN: '{{ secrets.TOKEN }}'}}\n\
         outputs: {a: '{{ a.stdout }}', b: '{{ b.stdout }}'}\n";
-    let sandbox = flow(&steps);
+    let sandbox = flow(steps);
     let mut command = sandbox.command(&["run", "flow.yaml", "-o", "json"]);
     let ran = command.env("THE_TOKEN", TOKEN).env("THE_KEY", KEY).env("OTHER", "other").output().unwrap();
     let ran = CommandOutput::new(ran);
