@@ -176,6 +176,29 @@ fn base64_of_a_longer_text_is_masked_at_every_alignment() {
 }
 
 #[test]
+fn base64_of_a_longer_text_is_masked_wherever_it_is_broken_into_lines() {
+    let masker = masker();
+    for before in 40..80 {
+        let (whole, inner) = base64_within(&"x".repeat(before), TOKEN, &"y".repeat(50), &base64s::STANDARD);
+        for (length, ending) in [(76, "\n"), (64, "\r\n"), (7, "\n")] {
+            let lines: Vec<&str> =
+                (0..whole.len()).step_by(length).map(|at| &whole[at..whole.len().min(at + length)]).collect();
+            let text = lines.join(ending);
+            let masked = masker.masked(&text).into_owned();
+            let joined: String = masked.split_whitespace().collect();
+            assert!(
+                masked.contains(MASK) && !joined.contains(&inner[..4]) && !joined.contains(&inner[inner.len() - 4..])
+            );
+            assert_eq!(masked.lines().count(), text.lines().count());
+            let mut value = json!(text);
+            let notes = masker.mask_noting(&mut value);
+            masker.restore(&mut value, &notes).unwrap();
+            assert_eq!(value, json!(text));
+        }
+    }
+}
+
+#[test]
 fn what_a_cut_leaves_of_a_secret_is_masked() {
     let masker = masker();
     for (text, masked) in [

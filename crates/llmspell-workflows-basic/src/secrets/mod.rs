@@ -6,6 +6,7 @@
 mod cut;
 mod forms;
 mod noted;
+mod wrapped;
 
 use std::{
     borrow::Cow,
@@ -23,6 +24,7 @@ pub use noted::{MaskNote, NotRestored};
 
 use cut::CutEnds;
 use forms::Form;
+use wrapped::Wrapped;
 
 use crate::{StepError, engine::SkipReason, state::SharedValue};
 
@@ -65,6 +67,7 @@ struct Search {
     /// The name of the secret and the form, by the number of the pattern.
     found: Vec<(String, Form)>,
     cut: CutEnds,
+    wrapped: Wrapped,
     values: BTreeMap<String, Vec<Form>>,
 }
 
@@ -102,8 +105,8 @@ impl Masker {
         }
         let found: Vec<_> = found.into_values().map(|(name, form)| (name.clone(), form.clone())).collect();
         let forms = automaton(found.iter().map(|(_, form)| &*form.text));
-        let cut = CutEnds::new(&found);
-        Self { search: Some(Arc::new(Search { forms, found, cut, values })), fields: Arc::default() }
+        let (cut, wrapped) = (CutEnds::new(&found), Wrapped::new(&found));
+        Self { search: Some(Arc::new(Search { forms, found, cut, wrapped, values })), fields: Arc::default() }
     }
 
     /// Returns the same masker, which keeps `fields` where they are the whole name of a field.
@@ -123,7 +126,8 @@ impl Masker {
     pub fn find(&self, text: &str) -> Option<&str> {
         let search = self.search.as_ref()?;
         let whole = search.forms.find(text).map(|found| found.pattern().as_usize());
-        let form = whole.or_else(|| Some(search.cut.find(text, &search.found).first()?.form))?;
+        let part = || Some(search.cut.find(text, &search.found).first()?.form);
+        let form = whole.or_else(part).or_else(|| Some(search.wrapped.find(text).first()?.form))?;
         Some(&search.found[form].0)
     }
 
@@ -209,6 +213,7 @@ impl Masker {
     fn occurrences(&self, text: &str) -> Vec<Found> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut all = search.cut.find(text, &search.found);
+        all.extend(search.wrapped.find(text));
         if search.forms.is_match(text) {
             all.extend(search.forms.find_overlapping_iter(text).map(|found| Occurrence {
                 bytes: found.range(),
