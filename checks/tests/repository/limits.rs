@@ -29,6 +29,8 @@ fn limits_page_is_up_to_date() {
     section(&mut page, "Expressions", "Fixed.", expressions);
     let definitions = constants("crates/llmspell-workflows-definition/src/limits.rs", |_| true);
     section(&mut page, "Definitions in YAML and JSON", "Fixed.", definitions);
+    let secrets = constants("crates/llmspell-workflows-basic/src/secrets/forms.rs", |name| name.starts_with("SECRET_"));
+    section(&mut page, "Secrets", "Fixed.", secrets);
     section(&mut page, "Tool policy", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();

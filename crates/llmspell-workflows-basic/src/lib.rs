@@ -46,6 +46,7 @@ mod path;
 mod patterns;
 mod plan;
 mod problem;
+pub mod secrets;
 pub mod state;
 pub mod sync;
 pub mod targets;

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::{Engine, EngineBuilder, model::Definition};
-use llmspell_workflows_tools::{HostRules, JsonSchemas, Registry, Tools, activities, registry};
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder,
+    model::Definition,
+    secrets::{Masker, is_too_short, too_short},
+};
+use llmspell_workflows_tools::{HostRules, JsonSchemas, Policy, Registry, Tools, activities, registry};
+use serde_json::Value;
 
 use crate::{Exit, Failure, config::Settings};
 
@@ -32,7 +37,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
 /// # Errors
 /// Returns an error if a folder that tools may use cannot be opened or a host rule is invalid.
 pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
-    let policy = Arc::new(settings.policy.clone());
+    let secret_variables = settings.secrets.values().cloned().collect();
+    let policy = Arc::new(with_secret_variables(settings.policy.clone(), secret_variables));
     // The tools are built only when a definition uses one, so their settings are checked here.
     HostRules::parse(&policy.hosts)?;
     let tools = {
@@ -41,6 +47,11 @@ pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failur
     };
     let activities = activities(tools, policy)?;
     Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()))
+}
+
+fn with_secret_variables(mut policy: Policy, variables: Vec<String>) -> Policy {
+    policy.secret_variables = variables;
+    policy
 }
 
 /// Starts the async runtime for a run.
@@ -56,18 +67,42 @@ pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, "no_runtime", format!("could not start the async runtime: {error}"))
 }
 
-/// Checks that every secret of `definition` has a value.
+/// Checks that every secret of `definition` has a value that can be masked.
 ///
 /// # Errors
-/// Returns an error if a secret has no value; its help says how to set the secret.
+/// Returns an error if a secret has no value or is too short; its help says what to do.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
     let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
+    let is_short = |name: &&String| secret(settings, name).is_some_and(|value| is_too_short(&value));
+    if let Some(name) = definition.secrets.iter().find(is_short) {
+        return Err(Failure::new(Exit::Usage, "secret_too_short", too_short(name))
+            .with_help("pass a value that is not secret under `env` or as an input"));
+    }
     missing.map_or(Ok(()), |name| {
         let failure = Failure::new(Exit::Usage, "missing_secret", format!("the secret `{name}` has no value"));
         Err(match settings.secrets.get(name) {
             Some(variable) => failure.with_help(format!("set the environment variable `{variable}`")),
             None => failure.with_help(format!("add `[secrets] {name} = {{ env = \"VARIABLE\" }}` to `spellflow.toml`")),
         })
+    })
+}
+
+/// Returns what masks the secrets of `settings`.
+pub(crate) fn masker(settings: &Settings) -> Masker {
+    let values: Vec<_> =
+        settings.secrets.keys().filter_map(|name| Some((name.as_str(), secret(settings, name)?))).collect();
+    Masker::new(values.iter().map(|(name, value)| (*name, value.as_str())))
+}
+
+/// Checks that `value`, described as `what`, contains no secret, since it is written to disk as it is.
+///
+/// # Errors
+/// Returns an error that names the secret that `value` contains.
+pub(crate) fn check_recorded(settings: &Settings, what: &str, value: &Value) -> Result<(), Failure> {
+    let masker = masker(settings);
+    masker.find_in(value).map_or(Ok(()), |name| {
+        let message = format!("{what} would be recorded, and contains the secret `{name}`");
+        Err(Failure::new(Exit::Usage, "secret_would_be_recorded", message))
     })
 }
 

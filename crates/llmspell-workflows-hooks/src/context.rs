@@ -191,10 +191,10 @@ impl HookContext {
         &self.changes
     }
 
-    /// Returns the state as the step sees it, with the pending changes applied.
+    /// Returns the state as the step sees it, with secrets masked and the pending changes applied.
     #[must_use]
     pub fn state(&self) -> WorkflowState {
-        let mut state = self.call().map(|call| call.state().clone()).unwrap_or_default();
+        let mut state = self.call().map(Call::shown_state).unwrap_or_default();
         for change in &self.changes {
             // A change that cannot be applied is reported when the step makes it.
             let _ = state.apply(change.clone(), self.now());

@@ -57,6 +57,10 @@ pub struct Policy {
     /// The programs that may be started, by name or absolute path, where `*` matches any number of characters; none by
     /// default.
     pub programs: Vec<String>,
+    /// The environment variables that processes do not inherit because secrets come from them; none by default. A step
+    /// that needs a secret passes it in its own `env`.
+    #[serde(skip)]
+    pub secret_variables: Vec<String>,
     /// The settings of the search engines.
     pub search: SearchPolicy,
     /// The maximum size of a call's result, in bytes of JSON; 64 MiB by default.
@@ -77,6 +81,7 @@ impl Default for Policy {
             redirects_max: 10,
             user_agent: concat!("llmspell-workflows/", env!("CARGO_PKG_VERSION")).to_owned(),
             programs: Vec::new(),
+            secret_variables: Vec::new(),
             search: SearchPolicy::default(),
             output_bytes_max: 64 * 1024 * 1024,
         }

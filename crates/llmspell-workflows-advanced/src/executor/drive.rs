@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Engine, Finished, Run, RunStatus,
+    Driven, Engine, Finished, Run, RunStatus, StepError,
     engine::{CancelReason, Cancelled, Failure, Outcome, Output, StuckStep},
+    secrets::NotRestored,
 };
 use llmspell_workflows_state::{JournalError, Resumption, RunJournal};
 use uuid::Uuid;
@@ -57,6 +58,9 @@ impl Executor {
 
     async fn drive_in_memory(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
         let live = &run.owned.live;
+        if let Some(reason) = run.journal.not_restored() {
+            return Err(not_restored(reason).into());
+        }
         let mut driven = std::pin::pin!(run.run.engine().drive(&run.run));
         let driven = tokio::select! {
             biased;
@@ -172,6 +176,12 @@ impl Inner {
         let known = self.home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
         self.home.records(&known).await
     }
+}
+
+/// Returns the error of a run that cannot be driven because a secret is missing from its records.
+pub(super) fn not_restored(reason: &NotRestored) -> StepError {
+    let message = format!("the records of the run contain a masked secret that cannot be restored: {reason}");
+    StepError::configuration("secret_not_restored", message)
 }
 
 /// Records the stuck steps of the run itself. Stuck steps in a sub-workflow are recorded in the sub-workflow's run.

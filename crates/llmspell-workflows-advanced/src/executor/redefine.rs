@@ -10,7 +10,7 @@ use llmspell_workflows_state::{IllegalRecord, JournalError, Migrated, Record, Re
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, prepared::PreparedDefinition};
+use super::{DurableRun, Executor, drive::not_restored, prepared::PreparedDefinition};
 use crate::{ExecutorError, KnownRun};
 
 impl Executor {
@@ -62,8 +62,13 @@ impl Executor {
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
         check_answers(known.id(), records)?;
         let old = self.inner.prepared_by_hash(&started.definition).await?.plan;
+        // The migration sees the secrets themselves; they are masked again when its result is recorded.
+        let mut records = records.to_vec();
+        for record in &mut records {
+            record.restore_secrets(self.inner.engine.masker()).map_err(|reason| not_restored(&reason))?;
+        }
         let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
-        Rewinding::new(&old, records)?.migrated(migrate, |key| plan.renamed_key(from, key)).map(Some)
+        Rewinding::new(&old, &records)?.migrated(migrate, |key| plan.renamed_key(from, key)).map(Some)
     }
 
     /// Checks that `known` was started with `definition`.

@@ -66,11 +66,14 @@ impl Inner {
         run: Uuid,
         is_rewound: bool,
     ) -> Result<RunJournal, JournalError> {
-        let Some(bus) = &self.services.events else { return RunJournal::open(shared, run).await };
+        let masker = self.engine.masker();
+        let Some(bus) = &self.services.events else {
+            return RunJournal::open_with(shared, run, masker, |_| ()).await;
+        };
         let publisher =
             EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
         let mut last = Vec::new();
-        let journal = RunJournal::open_reading(shared, run, |record| {
+        let journal = RunJournal::open_with(shared, run, masker, |record| {
             let events = publisher.next(record);
             last = if is_rewound && matches!(record, Record::Rewound(_)) { events } else { Vec::new() };
         })

@@ -125,7 +125,7 @@ impl EventBuilder {
                 self.begin(path, *time_us, events);
                 events.push((EventKind::StepStuck, path.clone(), stuck()));
             }
-            Record::Decided { path, decision, time_us } => self.decided(path, decision, *time_us, events),
+            Record::Decided { path, decision, time_us, .. } => self.decided(path, decision, *time_us, events),
             // The end of the root step is not an event; the run's end becomes an event when the run is closed.
             Record::Ended { path, .. } if is_root(path) => {}
             Record::Ended { path, end, time_us } => self.ended(path, end, *time_us, events),

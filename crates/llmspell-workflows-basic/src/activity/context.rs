@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{PathLink, engine::Call};
+use crate::{PathLink, engine::Call, secrets::Masker};
 
 /// The context of a call to an activity: the input, the position in the run, and a cancellation token.
 #[derive(Debug, Clone)]
@@ -33,6 +33,14 @@ impl ActivityContext {
             Input::Given(input) => input,
             Input::Fixed => self.call.node().fixed_input().expect("only a step with a fixed input uses `Input::Fixed`"),
         }
+    }
+
+    /// Returns the masker of the run, for a text that is cut before it becomes a part of an error.
+    ///
+    /// Secrets are masked before a text is cut; otherwise a part of a secret could remain.
+    #[must_use]
+    pub fn masker(&self) -> &Masker {
+        self.call.run().masker()
     }
 
     /// Returns the id of the run.

@@ -117,20 +117,20 @@ async fn begin<'a>(
     }
 }
 
-/// Masks the secrets in the result of an attempt, and rejects an output that is too large.
+/// Masks the secrets in the error of an attempt, and rejects an output that is too large.
 fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
-        Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
-            None => {
-                run.mask_output(&mut output);
-                return Ok(output);
-            }
+        Ok(Ok(output)) => match too_large(&output.output, run.limits().output_bytes_max) {
+            None => match run.checked_changes(output) {
+                Ok(output) => return Ok(output),
+                Err(error) => error,
+            },
             Some(error) => error,
         },
         Ok(Err(error)) => error,
         Err(panic) => StepError::panicked(&*panic),
     };
-    Err(Box::new(run.masked(error)))
+    Err(Box::new(run.masker.masked_error(error)))
 }
 
 /// Awaits the rest of an attempt. After a request to stop, the attempt is dropped unless it ends within the grace

@@ -27,12 +27,7 @@ impl Call {
     /// Fails if a reference in the parameters cannot be resolved.
     pub fn shown_input(&self) -> Result<Option<Arc<Value>>, StepError> {
         let Some(input) = self.real_input()? else { return Ok(None) };
-        if self.run().secrets.is_empty() {
-            return Ok(Some(input));
-        }
-        let mut shown = Arc::unwrap_or_clone(input);
-        self.run().mask(&mut shown);
-        Ok(Some(Arc::new(shown)))
+        Ok(Some(self.run().masker.masked_value(&input.into()).to_arc()))
     }
 
     /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
@@ -41,13 +36,14 @@ impl Call {
     /// Fails if a reference in the parameters cannot be resolved.
     pub fn with_shown_input(self, input: impl Into<Arc<Value>>) -> Result<Self, StepError> {
         let input = input.into();
-        match (self.run().secrets.is_empty(), self.real_input()?, self.shown_input()?) {
-            (false, Some(real), Some(shown)) => Ok(self.with_input(unmasked(&input, &shown, &real))),
+        match (self.run().masker.is_empty(), self.real_input()?, self.shown_input()?) {
+            (false, Some(real), Some(shown)) => Ok(self.with_input(super::secrets::unmasked(&input, &shown, &real))),
             _ => Ok(self.with_input(input)),
         }
     }
 
-    fn real_input(&self) -> Result<Option<Arc<Value>>, StepError> {
+    /// Returns the input of the activity with its secrets; `None` if the step does not call an activity.
+    pub(super) fn real_input(&self) -> Result<Option<Arc<Value>>, StepError> {
         let Some(plan) = self.node().body.activity() else { return Ok(None) };
         match self.input() {
             Some(input) => Ok(Some(input.clone())),
@@ -114,28 +110,6 @@ impl Call {
     /// The steps directly inside a loop are its iterations.
     #[must_use]
     pub fn children(&self) -> Vec<StepRecord> {
-        self.run().records().children(self.record(), self.path())
-    }
-}
-
-/// Restores masked values: every part of `changed` that is the same as in `shown` is taken from `real`.
-fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
-    match (changed, shown, real) {
-        _ if changed == shown => real.clone(),
-        (Value::Object(changed), Value::Object(shown), Value::Object(real)) => {
-            let entries = changed.iter().map(|(key, value)| match (shown.get(key), real.get(key)) {
-                (Some(shown), Some(real)) => (key.clone(), unmasked(value, shown, real)),
-                _ => (key.clone(), value.clone()),
-            });
-            Value::Object(entries.collect())
-        }
-        (Value::Array(changed), Value::Array(shown), Value::Array(real)) => {
-            let items = changed.iter().enumerate().map(|(index, value)| match (shown.get(index), real.get(index)) {
-                (Some(shown), Some(real)) => unmasked(value, shown, real),
-                _ => value.clone(),
-            });
-            Value::Array(items.collect())
-        }
-        _ => changed.clone(),
+        self.run().records().children(self.record(), self.path(), &self.run().masker)
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, SchemaCheck, Timers, permits::Permits};
-use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition};
+use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition, secrets::Masker};
 
 impl EngineBuilder {
     /// Adds activities.
@@ -92,7 +92,11 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
+    /// Adds secrets that definitions may list under `secrets`; the values of all of them are masked in everything that
+    /// runs record or show.
+    ///
+    /// A run whose definition lists a secret shorter than [`SECRET_BYTES_MIN`](crate::secrets::SECRET_BYTES_MIN) bytes
+    /// is refused.
     #[must_use]
     pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         self.0.secrets.extend(secrets);
@@ -103,6 +107,7 @@ impl EngineBuilder {
     #[must_use]
     pub fn build(mut self) -> Engine {
         self.0.stack = layers::standard(self.0.stack);
+        self.0.masker = Masker::new(self.0.secrets.iter().map(|(name, value)| (&**name, &**value)));
         self.0.permits = Arc::new(Permits::new(&self.0.concurrency));
         Engine(Arc::new(self.0))
     }

@@ -363,7 +363,7 @@ impl Call {
         if error.path.is_none() {
             error.attempt = self.attempt;
         }
-        Outcome::failed(error.at(self.path()))
+        Outcome::failed(self.run().masker().masked_error(error.at(self.path())))
     }
 }
 

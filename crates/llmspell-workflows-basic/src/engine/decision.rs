@@ -215,7 +215,7 @@ pub struct Awaited {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compensable {
-    /// The input, with secrets masked.
+    /// The input.
     With(Arc<Value>),
     /// An earlier run executed the step, so this run must not undo it.
     Never,

@@ -22,6 +22,7 @@ use crate::{
     functions::Functions,
     model::Definition,
     plan::{Builder, Invalid, Plan},
+    secrets::Masker,
     state::Change,
     targets,
     workflow::{Finished, WorkflowInput},
@@ -66,6 +67,8 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) env: HashMap<String, String>,
     pub(super) secrets: HashMap<String, String>,
+    /// Created from `secrets` when the engine is built.
+    pub(super) masker: Masker,
     pub(super) concurrency: BTreeMap<String, u32>,
     /// Created from `concurrency` when the engine is built.
     pub(super) permits: Arc<Permits>,
@@ -123,6 +126,7 @@ impl Engine {
             limits: Limits::default(),
             env: HashMap::new(),
             secrets: HashMap::new(),
+            masker: Masker::default(),
             concurrency: BTreeMap::new(),
             permits: Arc::default(),
         })
@@ -178,7 +182,8 @@ impl Engine {
     /// # Errors
     /// Fails if the input does not match the declared inputs, or if a variable cannot be computed.
     pub fn start(&self, plan: &Arc<Plan>, input: WorkflowInput, options: &RunOptions) -> Result<Arc<Run>, StepError> {
-        let input = input.declared(&plan.definition.inputs)?;
+        let masked = |error| self.0.masker.masked_error(error);
+        let input = input.declared(&plan.definition.inputs).map_err(masked)?;
         let resume = options.resume.clone().unwrap_or_else(|| Resume::new(Uuid::now_v7(), self.clock().now()));
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
@@ -197,6 +202,7 @@ impl Engine {
             variables: indexmap::IndexMap::new(),
             env: picked(&definition.env, &self.0.env),
             secrets: picked(&definition.secrets, &self.0.secrets),
+            masker: self.masker_for(&definition)?,
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
             has_ended_root: AtomicBool::new(false),
@@ -233,7 +239,7 @@ impl Engine {
         }
         run.remove_undone(&resume.undone);
         run.restore_progress(resume.cancel);
-        run.with_variables(options.environment.as_deref()).map(Arc::new)
+        run.with_variables(options.environment.as_deref()).map(Arc::new).map_err(masked)
     }
 
     /// Drives `run` until it ends or all of its active branches wait.

@@ -44,7 +44,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
         tokio::task::yield_now().await;
     }
     let node = call.node_ref();
-    let bare = node.in_plan(&context.run.plan).bare_activity().filter(|_| context.run.secrets.is_empty());
+    let bare = node.in_plan(&context.run.plan).bare_activity().filter(|_| context.run.masker.is_empty());
     let outcome = match (entered, bare) {
         (Ok(()), Some(plan)) => activity::activity(call, context, plan).await,
         (Ok(()), None) if call.node().undo.is_some() => Box::pin(undo::execute_undoable(call)).await,
@@ -103,7 +103,7 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
     }
     if let Some(name) = &call.node().name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
-        let name = call.run().masked_text(name.as_str().unwrap_or_default().to_owned());
+        let name = call.run().masker.masked(name.as_str().unwrap_or_default()).into_owned();
         call.run().records().name(call.record(), &name);
     }
     Ok(())
@@ -156,7 +156,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
             let message =
                 format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
             call.run().warn("condition_unevaluable", call.path(), message.clone());
-            Some(SkipReason::new("condition_unevaluable", call.run().masked_text(message)))
+            Some(SkipReason::new("condition_unevaluable", call.run().masker.masked(&message)))
         }
     }
 }
@@ -205,14 +205,10 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 
 /// Runs the step itself.
 pub(super) async fn perform(call: Call) -> Outcome {
-    if call.run().secrets.is_empty() && call.node().outputs.is_none() {
+    if call.node().outputs.is_none() {
         return by_kind(call).await;
     }
-    let (run, node) = (call.run().clone(), call.node().clone());
-    // The outputs of other kinds of steps consist of values that are already masked.
-    let reads_secrets = node.is_root || node.step.kind.traits().renders_secrets;
-    let outcome = Box::pin(with_outputs(call)).await;
-    if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }
+    Box::pin(with_outputs(call)).await
 }
 
 async fn with_outputs(call: Call) -> Outcome {

@@ -94,7 +94,7 @@ impl Mailbox {
 impl Run {
     /// Delivers a signal to the first step that waits for the signal's name; a duplicate is ignored.
     pub fn deliver(&self, mut signal: Signal) {
-        self.mask(&mut signal.data);
+        self.masker.mask(&mut signal.data);
         self.mailbox.put(signal);
     }
 

@@ -7,6 +7,7 @@ use super::{Call, Outcome, SkipReason, StuckStep};
 use crate::{
     PathLink, StepError, StepPath,
     plan::{Node, NodeRef, Plan, Role},
+    secrets::Masker,
     state::SharedValue,
 };
 
@@ -217,12 +218,12 @@ impl Records {
 
     /// Returns the steps directly inside the last generation of the step at `path`; `number` is the number of its
     /// record.
-    pub(crate) fn children(&self, number: usize, path: &PathLink) -> Vec<StepRecord> {
+    pub(crate) fn children(&self, number: usize, path: &PathLink, masker: &Masker) -> Vec<StepRecord> {
         let later = self.all.get(number + 1..).unwrap_or_default().iter();
         let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
         let last = inside.iter().map(|(generation, _)| *generation).max();
         let of_last = inside.into_iter().filter(|(generation, _)| Some(*generation) == last);
-        of_last.map(|(_, record)| self.to_public(record)).collect()
+        of_last.map(|(_, record)| self.to_public(record, masker)).collect()
     }
 
     /// Returns the generation of the step at `path` that directly contains the step of `record`, if any.
@@ -240,18 +241,19 @@ impl Records {
         (is_sibling && &node.id == path.id()).then_some(record.generation)
     }
 
-    pub(crate) fn to_vec(&self) -> Vec<StepRecord> {
-        self.all.iter().map(|record| self.to_public(record)).collect()
+    pub(crate) fn to_vec(&self, masker: &Masker) -> Vec<StepRecord> {
+        self.all.iter().map(|record| self.to_public(record, masker)).collect()
     }
 
-    fn to_public(&self, record: &Record) -> StepRecord {
+    /// Returns the record with its secrets masked.
+    fn to_public(&self, record: &Record, masker: &Masker) -> StepRecord {
         let node = self.node(record);
         let recovered = || record.details.as_ref()?.recovered.clone();
         let (output, error, skip_reason) = match &record.result {
             RecordedResult::None => (None, None, None),
-            RecordedResult::Output(value) => (Some(value.clone()), recovered(), None),
-            RecordedResult::Error(error) => (None, Some((**error).clone()), None),
-            RecordedResult::Skipped(reason) => (None, None, Some((**reason).clone())),
+            RecordedResult::Output(value) => (Some(masker.masked_value(value)), recovered(), None),
+            RecordedResult::Error(error) => (None, Some(masker.masked_error((**error).clone())), None),
+            RecordedResult::Skipped(reason) => (None, None, Some(masker.masked_reason((**reason).clone()))),
         };
         let named = record.details.as_ref().and_then(|details| details.name.clone());
         StepRecord {

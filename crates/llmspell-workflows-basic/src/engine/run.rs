@@ -23,8 +23,8 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, StepPath, clock, model::Definition, plan::Plan, state::Change,
-    sync::lock, targets, workflow::WorkflowInput,
+    Clock, ErrorClass, Limits, PathLink, StepError, StepPath, clock, model::Definition, plan::Plan, secrets::Masker,
+    state::Change, sync::lock, targets, workflow::WorkflowInput,
 };
 
 /// One execution of a definition, shared by all its steps.
@@ -37,6 +37,7 @@ pub struct Run {
     pub(crate) variables: IndexMap<String, Value>,
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
+    pub(crate) masker: Masker,
     pub(crate) cancel: Cancel,
     /// Stops the cleanup steps (`finally` and compensation). Only a shutdown triggers it: cleanup steps run even if the
     /// run is cancelled.
@@ -149,7 +150,9 @@ impl Run {
 
     pub(super) fn cancelled_by(&self, by: &Asker, compensates: bool) {
         if lock(&self.undos).requested(compensates) && !self.is_shut_down() {
-            self.engine.stack().observe(self, Happening::Cancels { by, compensates });
+            let mut by = by.clone();
+            by.reason.iter_mut().for_each(|reason| self.masker.mask_text(reason));
+            self.engine.stack().observe(self, Happening::Cancels { by: &by, compensates });
         }
         if !self.has_ended_root.load(Ordering::SeqCst) {
             self.cancel.cancel(CancelReason::Requested);
@@ -195,7 +198,7 @@ impl Run {
     /// Returns the records of all steps so far, in the order in which they began.
     #[must_use]
     pub fn steps(&self) -> Vec<StepRecord> {
-        self.records().to_vec()
+        self.records().to_vec(&self.masker)
     }
 
     /// Returns the first warnings of the run, at most [`Limits::warnings_max`].
@@ -212,7 +215,7 @@ impl Run {
 
     /// Reports a problem of the step at `path` that does not stop the run.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
-        let message = self.masked_text(message);
+        let message = self.masker.masked(&message).into_owned();
         tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
         let warning = Warning { code: code.to_owned(), path: path.to_string(), message };
         self.engine.stack().observe(self, Happening::Warns(&warning));

@@ -1,72 +1,106 @@
-//! Masks secrets: recorded outputs and errors contain `***` in their place.
+//! The secrets of a run.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Failure, Outcome, Run};
+use super::{Call, Compensable, Decision, Engine, Output, Run};
 use crate::{
     StepError,
     activity::ActivityOutput,
-    state::{Parts, SharedValue},
+    model::Definition,
+    secrets::{Masker, is_too_short, too_short, words},
+    state::{Change, Edit, WorkflowState},
 };
 
-const MASK: &str = "***";
+impl Engine {
+    /// Returns what masks the secrets of the engine.
+    #[must_use]
+    pub fn masker(&self) -> &Masker {
+        &self.0.masker
+    }
+
+    /// Returns the masker for runs of `definition`, whose own words stay readable as names of fields.
+    ///
+    /// # Errors
+    /// Fails if a secret that the definition lists is too short.
+    pub(super) fn masker_for(&self, definition: &Definition) -> Result<Masker, StepError> {
+        let short = definition.secrets.iter().find(|name| self.0.secrets.get(*name).is_some_and(|v| is_too_short(v)));
+        if let Some(name) = short {
+            return Err(StepError::configuration("secret_too_short", too_short(name)));
+        }
+        if self.0.masker.is_empty() {
+            return Ok(Masker::default());
+        }
+        let mut fields = BTreeSet::new();
+        words(&json!(definition), &mut fields);
+        Ok(self.0.masker.keeping(fields))
+    }
+}
 
 impl Run {
-    /// Masks every secret value in an output.
-    pub(crate) fn mask_output(&self, output: &mut ActivityOutput) {
-        if !self.secrets.is_empty() {
-            self.mask(&mut output.output);
-            output.state_changes.iter_mut().for_each(|change| change.each_value(|value| self.mask(value)));
-        }
+    /// Returns what masks the secrets in everything that the run records or shows.
+    #[must_use]
+    pub fn masker(&self) -> &Masker {
+        &self.masker
     }
 
-    /// Returns an error with every secret value masked.
-    pub(crate) fn masked(&self, mut error: StepError) -> StepError {
-        if !self.secrets.is_empty() {
-            self.mask_text(&mut error.message);
-            error.details.iter_mut().for_each(|details| self.mask(details));
-            error.cause = error.cause.map(|cause| Box::new(self.masked(*cause)));
+    /// Returns an output with every secret masked.
+    #[must_use]
+    pub fn shown_output(&self, mut output: Output) -> Output {
+        if !self.masker.is_empty() {
+            output.value = self.masker.masked_value(&output.value);
+            output.state_changes.iter_mut().for_each(|change| change.each_value(|value| self.masker.mask(value)));
         }
-        error
+        output
     }
 
-    /// Returns an outcome with every secret value masked.
-    pub(crate) fn masked_outcome(&self, outcome: Outcome, with_output: bool) -> Outcome {
-        match outcome {
-            Outcome::Completed(mut output) if with_output => {
-                output.value = self.masked_value(output.value);
-                output.state_changes.iter_mut().for_each(|change| change.each_value(|value| self.mask(value)));
-                Outcome::Completed(output)
-            }
-            Outcome::Failed(failure) => {
-                let later_errors = failure.later_errors.into_iter().map(|error| self.masked(error)).collect();
-                Outcome::Failed(Failure { error: Box::new(self.masked(*failure.error)), later_errors, ..failure })
-            }
-            outcome => outcome,
+    /// Returns a decision with every secret in its data masked.
+    #[must_use]
+    pub fn shown_decision(&self, mut decision: Decision) -> Decision {
+        if !self.masker.is_empty() && decision.has_data() {
+            decision.each_value(&mut |value: &mut Value| self.masker.mask(value));
         }
+        decision
     }
 
-    /// Returns a value with every secret masked. Parts that come from the state are already masked.
-    fn masked_value(&self, value: SharedValue) -> SharedValue {
-        match value.parts() {
-            Some(Parts::Object(fields)) => {
-                let field = |(name, value): &(String, SharedValue)| {
-                    (self.masked_text(name.clone()), self.masked_value(value.clone()))
-                };
-                SharedValue::object(fields.iter().map(field).collect())
-            }
-            Some(Parts::Array(items)) => {
-                SharedValue::array(items.iter().map(|item| self.masked_value(item.clone())).collect())
-            }
-            Some(Parts::List(_)) => value,
-            None => {
-                let mut whole = value.to_arc();
-                self.mask(Arc::make_mut(&mut whole));
-                whole.into()
+    /// Restores the secrets in `changed`, which was derived from `real` with its secrets masked: every part that is
+    /// still the same is taken from `real`.
+    #[must_use]
+    pub fn with_secrets(&self, changed: &Value, real: &Value) -> Value {
+        if self.masker.find_in(real).is_none() {
+            return changed.clone();
+        }
+        let mut shown = real.clone();
+        self.masker.mask(&mut shown);
+        unmasked(changed, &shown, real)
+    }
+
+    /// Restores the secrets in state changes, which were derived from `real` with its secrets masked.
+    #[must_use]
+    pub fn changes_with_secrets(&self, mut changed: Vec<Change>, real: &[Change]) -> Vec<Change> {
+        if self.masker.is_empty() {
+            return changed;
+        }
+        let shown = self.shown_output(Output { state_changes: real.to_vec(), ..Output::default() }).state_changes;
+        for change in &mut changed {
+            let Some(at) = real.iter().position(|real| real.path == change.path) else { continue };
+            if *change == shown[at] {
+                *change = real[at].clone();
+            } else if let (Edit::Set(value), Edit::Set(real)) = (&mut change.edit, &real[at].edit) {
+                *value = Arc::new(self.with_secrets(value, real));
             }
         }
+        changed
+    }
+
+    /// Returns the result of an attempt, or an error if it changes a part of the state whose name contains a secret.
+    pub(super) fn checked_changes(&self, output: ActivityOutput) -> Result<ActivityOutput, StepError> {
+        if !self.masker.is_empty() {
+            let paths = output.state_changes.iter().map(|change| (change.path.to_string(), Value::Null));
+            self.check_recorded("the name of a part of the state", &Value::Object(paths.collect()))?;
+        }
+        Ok(output)
     }
 
     /// Checks that `value`, which is to be recorded as `what`, does not contain a secret.
@@ -76,68 +110,91 @@ impl Run {
     /// # Errors
     /// Returns an error that names the secret if `value` contains one.
     pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
-        let Some(name) = self.find_secret(value) else { return Ok(()) };
+        let Some(name) = self.masker.find_in(value) else { return Ok(()) };
         let message = format!(
             "{what} would be recorded, but contains the secret `{name}`; use secrets only in the parameters of activities"
         );
         Err(StepError::configuration("secret_would_be_recorded", message))
     }
+}
 
-    /// Returns the name of a secret that `value` contains.
-    fn find_secret(&self, value: &Value) -> Option<&str> {
-        if self.secrets.is_empty() {
-            return None;
-        }
-        let in_text = |text: &str| {
-            let known = self.secrets.iter().filter_map(|(name, secret)| Some((name, secret.as_str()?)));
-            let mut known = known.filter(|(_, secret)| !secret.is_empty());
-            known.find(|(_, secret)| text.contains(secret)).map(|(name, _)| name.as_str())
-        };
-        match value {
-            Value::String(text) => in_text(text),
-            Value::Array(items) => items.iter().find_map(|item| self.find_secret(item)),
-            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.find_secret(item))),
-            _ => None,
-        }
-    }
-
-    /// Returns whether the run has secrets.
+impl Decision {
+    /// Returns whether the decision contains data of the run, which later steps read and which may contain secrets.
     #[must_use]
-    pub fn has_secrets(&self) -> bool {
-        !self.secrets.is_empty()
+    pub fn has_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Items(_)
+                | Self::Resolved(..)
+                | Self::Compensable(_)
+                | Self::ForkPart(_)
+                | Self::HookAnswer(..)
+                | Self::HookAnswerTo(..)
+                | Self::HookAnswerToSignal(..)
+        )
     }
 
-    /// Returns `text` with every secret value masked.
-    pub(crate) fn masked_text(&self, mut text: String) -> String {
-        self.mask_text(&mut text);
-        text
-    }
-
-    /// Masks every secret inside `value`.
-    pub fn mask(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => self.mask_text(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
-            Value::Object(map) => {
-                if map.keys().any(|key| self.masked_text(key.clone()) != *key) {
-                    let fields = std::mem::take(map).into_iter();
-                    map.extend(fields.map(|(key, item)| (self.masked_text(key), item)));
-                }
-                map.values_mut().for_each(|item| self.mask(item));
+    /// Calls `visit` with each value of the data in the decision.
+    pub fn each_value(&mut self, visit: &mut dyn FnMut(&mut Value)) {
+        match self {
+            Self::Items(items) => Arc::make_mut(items).iter_mut().for_each(visit),
+            Self::Resolved(_, value) => visit(value),
+            Self::Compensable(Compensable::With(value))
+            | Self::HookAnswer(.., value)
+            | Self::HookAnswerTo(_, value)
+            | Self::HookAnswerToSignal(_, value) => visit(Arc::make_mut(value)),
+            Self::ForkPart(output) => {
+                let mut value = Arc::unwrap_or_clone(output.value.to_arc());
+                visit(&mut value);
+                output.value = Arc::new(value).into();
+                output.state_changes.iter_mut().for_each(|change| change.each_value(&mut *visit));
             }
             _ => {}
         }
     }
+}
 
-    fn mask_text(&self, text: &mut String) {
-        let secrets = self.secrets.values().filter_map(Value::as_str);
-        let mut secrets: Vec<&str> = secrets.filter(|secret| !secret.is_empty()).collect();
-        // A secret that contains another is masked first; otherwise the rest of it would remain visible.
-        secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
-        for secret in secrets {
-            if text.contains(secret) {
-                *text = text.replace(secret, MASK);
-            }
+impl Call {
+    /// Returns the state as the step sees it, with secrets masked.
+    #[must_use]
+    pub fn shown_state(&self) -> WorkflowState {
+        let (mut state, masker) = (self.state().clone(), self.run().masker());
+        if masker.is_empty() {
+            return state;
         }
+        let changed = |(key, value): (&str, &Value)| {
+            masker.find_in(value)?;
+            let mut shown = value.clone();
+            masker.mask(&mut shown);
+            Some(Change::key(key, shown))
+        };
+        let keys = self.state().keys().filter_map(|key| Some((key, self.state().key(key)?)));
+        for change in keys.filter_map(changed).collect::<Vec<_>>() {
+            // Setting a whole key never fails.
+            let _ = state.apply(change, self.run().now());
+        }
+        state
+    }
+}
+
+/// Restores masked values: every part of `changed` that is the same as in `shown` is taken from `real`.
+pub(super) fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
+    match (changed, shown, real) {
+        _ if changed == shown => real.clone(),
+        (Value::Object(changed), Value::Object(shown), Value::Object(real)) => {
+            let entries = changed.iter().map(|(key, value)| match (shown.get(key), real.get(key)) {
+                (Some(shown), Some(real)) => (key.clone(), unmasked(value, shown, real)),
+                _ => (key.clone(), value.clone()),
+            });
+            Value::Object(entries.collect())
+        }
+        (Value::Array(changed), Value::Array(shown), Value::Array(real)) => {
+            let items = changed.iter().enumerate().map(|(index, value)| match (shown.get(index), real.get(index)) {
+                (Some(shown), Some(real)) => unmasked(value, shown, real),
+                _ => value.clone(),
+            });
+            Value::Array(items.collect())
+        }
+        _ => changed.clone(),
     }
 }

@@ -77,7 +77,7 @@ pub(super) async fn execute_undoable(call: Call) -> Outcome {
 fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
     match call.node().body.sub_workflow() {
         Some(plan) => Ok(plan.input.render(&call.view())?),
-        None => Ok(call.shown_input()?.unwrap_or_default()),
+        None => Ok(call.real_input()?.unwrap_or_default()),
     }
 }
 

@@ -124,7 +124,8 @@ fn format_reference(name: &str, keys: &[Segment<'_>]) -> String {
             }
             Segment::Name(name) => {
                 let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
-                text.push_str(&format!("['{}']", shown.escape_debug()));
+                let cut = if shown.len() < name.len() { "…" } else { "" };
+                text.push_str(&format!("['{}{cut}']", shown.escape_debug()));
             }
             Segment::Index(index) => text.push_str(&format!("[{index}]")),
         }

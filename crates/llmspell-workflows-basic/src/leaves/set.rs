@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::{
@@ -39,14 +37,10 @@ fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
     let mut output = Vec::with_capacity(values.len());
     let mut state_changes = Vec::with_capacity(values.len());
     for (key, template) in values {
-        let mut value = match template.render(&call.view()) {
+        let value = match template.render(&call.view()) {
             Ok(value) => value,
             Err(error) => return call.failed(error.into()),
         };
-        if call.run().has_secrets() {
-            // Secrets are masked before the comparison with the state, which contains them masked too.
-            call.run().mask(Arc::make_mut(&mut value));
-        }
         let whole = SharedValue::from(value.clone());
         let change = call.state().shortened(Change::key(key.clone(), value));
         // If the value is a growing list, the output shares the list with the state.

@@ -49,8 +49,6 @@ pub struct KindTraits {
     pub effect: Effect,
     /// Whether a step of this kind waits for a signal, and therefore applies its `timeout` itself.
     pub waits_for_signal: bool,
-    /// Whether the output may contain secrets that the step's templates insert, and is therefore masked.
-    pub renders_secrets: bool,
     /// Whether a step of this kind changes the run's state itself; see [`StepKind::state_keys`].
     pub sets_state: bool,
     /// Whether a step of this kind, as the root step, applies the definition's `outputs` itself, because they may refer
@@ -114,7 +112,6 @@ impl KindTraits {
             pattern: Pattern::Leaf,
             effect: Effect::None,
             waits_for_signal: false,
-            renders_secrets: false,
             sets_state: false,
             applies_outputs: false,
         }
@@ -150,16 +147,13 @@ impl StepKind {
             Self::Activity(_) => {
                 (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Contents::Nothing)
             }
-            Self::Set(_) => {
-                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Contents::Nothing)
-            }
+            Self::Set(_) => (const { &K { sets_state: true, ..K::leaf("set") } }, Contents::Nothing),
             Self::Sleep(_) => (const { &K::leaf("sleep") }, Contents::Nothing),
-            Self::WaitForEvent(_) => (
-                const { &K { waits_for_signal: true, renders_secrets: true, ..K::leaf("wait_for_event") } },
-                Contents::Nothing,
-            ),
+            Self::WaitForEvent(_) => {
+                (const { &K { waits_for_signal: true, ..K::leaf("wait_for_event") } }, Contents::Nothing)
+            }
             Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Contents::Nothing),
-            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Contents::Nothing),
+            Self::Validate(_) => (const { &K::leaf("validate") }, Contents::Nothing),
             Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Contents::Steps(steps)),
             Self::Conditional(choice) => (
                 const { &K { applies_outputs: false, ..K::composite("conditional", Pattern::Choice) } },

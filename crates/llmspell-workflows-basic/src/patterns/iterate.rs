@@ -25,11 +25,7 @@ pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
         Iterations::Range { start, end, step } => range(&call, [start, end, step]),
     };
     let items = match items {
-        Ok(mut items) => {
-            // The items are recorded, so secrets are masked.
-            items.iter_mut().for_each(|item| call.run().mask(item));
-            Arc::new(items)
-        }
+        Ok(items) => Arc::new(items),
         Err(error) => return call.failed(error),
     };
     let items = decide!(call, choice::Items, items);
@@ -49,7 +45,7 @@ fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError>
     match Arc::unwrap_or_clone(value) {
         Value::Array(items) => Ok(items),
         other => {
-            let shown: String = other.to_string().chars().take(80).collect();
+            let shown: String = call.run().masker().masked(&other.to_string()).chars().take(80).collect();
             let message = format!("`{}`: expected an array, got {shown}", template.source());
             Err(StepError::validation("not_a_collection", message))
         }

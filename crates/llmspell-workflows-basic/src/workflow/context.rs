@@ -19,6 +19,7 @@ use crate::{
     engine::{Call, Cancelled, Outcome, UnfinishedSteps, choice, execute},
     model::{Delay, OnError, Step},
     plan::Node,
+    secrets::Masker,
     state::{Change, WorkflowState},
     sync::lock,
 };
@@ -101,7 +102,7 @@ impl ExecutionContext {
     pub async fn step_as(&self, step: Step, input: Value, activity: Arc<dyn Activity>) -> Result<Value, WorkflowError> {
         let inside = self.run()?;
         let id = StepId::new(&step.id).map_err(|error| StepError::configuration("invalid_id", error.to_string()))?;
-        let hash = hash(&input);
+        let hash = hash(&input, inside.call.run().masker());
         if let Some(result) = inside.begin(id.as_str(), &hash)? {
             return Ok(result?);
         }
@@ -269,8 +270,13 @@ fn mismatch(id: &str) -> StepError {
     StepError::configuration("journal_mismatch", message)
 }
 
-/// Returns a fingerprint of an input.
-fn hash(input: &Value) -> String {
+/// Returns a fingerprint of an input. It is recorded, so it does not depend on the values of secrets.
+fn hash(input: &Value, masker: &Masker) -> String {
+    if masker.find_in(input).is_some() {
+        let mut shown = input.clone();
+        masker.mask(&mut shown);
+        return hash(&shown, &Masker::default());
+    }
     Sha256::digest(input.to_string()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

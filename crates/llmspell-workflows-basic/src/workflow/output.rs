@@ -61,9 +61,12 @@ impl Finished {
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let (mut skipped, mut later_errors) = (None, Vec::new());
         let (status, output, error, state_changes) = match outcome {
-            Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
+            Outcome::Completed(output) => {
+                let output = run.shown_output(output);
+                (RunStatus::Completed, output.value, None, output.state_changes)
+            }
             Outcome::Skipped(reason) => {
-                skipped = Some(reason);
+                skipped = Some(run.masker().masked_reason(reason));
                 (RunStatus::Completed, SharedValue::default(), None, Vec::new())
             }
             Outcome::Failed(failure) => {
@@ -84,8 +87,8 @@ impl Finished {
             run_id: run.id(),
             status,
             output,
-            error,
-            later_errors,
+            error: error.map(|error| run.masker().masked_error(error)),
+            later_errors: later_errors.into_iter().map(|error| run.masker().masked_error(error)).collect(),
             skipped,
             state_changes,
             steps: Steps(Arc::new(StepRecords { run: run.clone(), records: OnceLock::new() })),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use llmspell_workflows_basic::secrets::{SECRET_BYTES_MIN, is_too_short};
 use serde::Serialize;
 use serde_json::json;
 
@@ -84,6 +85,11 @@ impl Doctor {
         checks.extend(settings.secrets.iter().map(|(name, variable)| {
             let about = format!("secret {name}");
             match host::secret(settings, name) {
+                Some(value) if is_too_short(&value) => warning(
+                    &about,
+                    format!("`{variable}` has fewer than {SECRET_BYTES_MIN} bytes, too few to be masked"),
+                    "pass a value that is not secret under `env` or as an input",
+                ),
                 Some(_) => check(&about, Ok(format!("set by {variable}"))),
                 None => warning(
                     &about,

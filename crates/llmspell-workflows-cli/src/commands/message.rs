@@ -79,11 +79,7 @@ impl Signal {
             Failure::usage(format!("the data is {error}")).with_help("write a string as '\"text\"'")
         })?;
         let settings = app.config()?.settings();
-        let values = settings.secrets.keys().filter_map(|name| Some((name, host::secret(settings, name)?)));
-        if let Some((name, _)) = values.into_iter().find(|(_, value)| payload.to_string().contains(value.as_str())) {
-            let message = format!("the data would be recorded, and contains the secret `{name}`");
-            return Err(Failure::new(Exit::Usage, "secret_would_be_recorded", message));
-        }
+        host::check_recorded(settings, "the data", &payload)?;
         let known = app.wait(app.home().find(&self.run))?;
         let waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
         let names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();

@@ -11,7 +11,7 @@ use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
 use super::run::{Session, WaitOptions, check_secrets, input, prepare};
-use crate::{App, Exit, Failure, host, source::Source};
+use crate::{App, Exit, Failure, config::Settings, host, source::Source};
 
 /// The maximum number of failed runs that one command retries.
 const ALL_MAX: usize = 10_000;
@@ -74,11 +74,17 @@ pub(crate) struct Fork {
     wait_options: WaitOptions,
 }
 
+/// Checks that the input given for a step contains no secret.
+fn check_step_input(settings: &Settings, input: Option<&Value>) -> Result<(), Failure> {
+    input.map_or(Ok(()), |input| host::check_recorded(settings, "the input of the step", input))
+}
+
 impl Retry {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let Some(run) = &self.run else { return self.all(app) };
         let (known, settings, session) = prepare(app, run, &self.wait_options)?;
         check_secrets(&session, &settings, &known)?;
+        check_step_input(&settings, self.step_input.as_ref())?;
         let again = RewindOptions { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
         Ok(session.drive(run, None))
@@ -128,6 +134,7 @@ impl Fork {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
         check_secrets(&session, &settings, &known)?;
+        check_step_input(&settings, self.step_input.as_ref())?;
         let again = RewindOptions { from: Some(self.from), step_input: self.step_input };
         let run = session.wait(session.executor().fork(&known, &again))?;
         Ok(session.drive(run, None))

@@ -126,7 +126,7 @@ fn host_environment_is_hidden_and_sleeps_are_skipped() {
     assert_eq!(ran.code, 0, "{ran:?}");
     sandbox.write(
         "f.test.yaml",
-        "workflow: f.yaml\nenv: {WHO: you}\nsecrets: {KEY: k1}\n\
+        "workflow: f.yaml\nenv: {WHO: you}\nsecrets: {KEY: key1}\n\
          cases: [{name: c, expect: {steps: {a: {output: {who: you}}}, error: {code: timeout, path: /main/b}}}]\n",
     );
     let ran = sandbox.run_with(&["test", "f.test.yaml"], &real, "");

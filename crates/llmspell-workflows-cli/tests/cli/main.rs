@@ -15,6 +15,7 @@ mod rewind;
 mod rewind_nested;
 mod run;
 mod second_terminal;
+mod secret_values;
 mod secrets;
 mod store;
 mod sub_workflows;

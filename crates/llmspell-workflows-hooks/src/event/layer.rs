@@ -203,7 +203,7 @@ impl EventLayer {
             Decision::Received(_, Received::Signal(_)) => EventKind::SignalReceived,
             _ => return,
         };
-        self.bus.publish_step(kind, call, || EventData::Chosen(decision.clone()));
+        self.bus.publish_step(kind, call, || EventData::Chosen(call.run().shown_decision(decision.clone())));
     }
 }
 

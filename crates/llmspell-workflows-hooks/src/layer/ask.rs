@@ -63,7 +63,7 @@ impl HookLayer {
         let result = self.0.fire_at(point, members, current, details).await;
         if let Some(report) = result.required_failure() {
             let mut error = report.to_error();
-            error.message = masked(call, error.message);
+            error = call.run().masker().masked_error(error);
             return Err(error.at(call.path()));
         }
         let verdict = self.settle(call, result.verdict);
@@ -76,8 +76,7 @@ impl HookLayer {
             self.0.report(call, &report);
             return Ok(None);
         }
-        let mut value = serde_json::to_value(&verdict).map_err(|error| unreadable(point, &error))?;
-        call.run().mask(&mut value);
+        let value = serde_json::to_value(&verdict).map_err(|error| unreadable(point, &error))?;
         let answer = call.decide(key, Arc::new(value)).await?;
         read(point, &answer).map(Some)
     }
@@ -99,13 +98,6 @@ impl HookLayer {
         }
         verdict
     }
-}
-
-/// Masks the run's secrets in a message from a hook.
-fn masked(call: &Call, text: String) -> String {
-    let mut value = Value::String(text);
-    call.run().mask(&mut value);
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Checks that `verdict` fits the step of `call`; the error explains a mismatch.

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use llmspell_workflows_basic::{
     StepError,
     engine::{Attempt, Call, Decision, DecisionPoint, Received, choice},
 };
+use serde_json::Value;
 
 use super::{HookLayer, ask::cancel_error};
 use crate::{Course, HookPoint, Verdict, cache::later, context::Details};
@@ -19,7 +22,7 @@ impl HookLayer {
                 Decision::Attempt(_, Attempt::Failed { error, .. }) => Some(error.clone()),
                 _ => None,
             };
-            Details { choice: Some(decision.clone()), error, ..Details::default() }
+            Details { choice: Some(at.call.run().shown_decision(decision.clone())), error, ..Details::default() }
         };
         let verdict = match &decision {
             // A step can refuse several signals; hooks are asked once about each signal.
@@ -37,7 +40,9 @@ impl HookLayer {
             }
             (Course::Cancel(reason), _) => return Err(cancel_error(at.call, point, &reason)),
             (Course::Branch(branch), Decision::Branch(_)) => Decision::Branch(branch),
-            (Course::Items(items), Decision::Items(_)) => Decision::Items(items),
+            (Course::Items(items), Decision::Items(real)) => {
+                Decision::Items(items_with_secrets(at.call, &items, &real))
+            }
             (Course::Iterate(continues), Decision::While(n, _)) => Decision::While(n, continues),
             (Course::Iterate(continues), Decision::Until(n, _)) => Decision::Until(n, !continues),
             (Course::Step(step), Decision::Transition(n, _)) => Decision::Transition(n, step),
@@ -46,9 +51,20 @@ impl HookLayer {
             (Course::Retry { delay, .. }, Decision::Attempt(n, Attempt::Failed { error, .. })) => {
                 Decision::Attempt(n, Attempt::Failed { error, wake_at: later(at.call.run().now(), delay) })
             }
-            (Course::Value(value), Decision::Resolved(n, _)) => Decision::Resolved(n, value),
+            (Course::Value(value), Decision::Resolved(n, real)) => {
+                Decision::Resolved(n, at.call.run().with_secrets(&value, &real))
+            }
             (_, decision) => decision,
         })
+    }
+}
+
+/// Restores the secrets in items that a hook returned.
+fn items_with_secrets(call: &Call, items: &Arc<Vec<Value>>, real: &Arc<Vec<Value>>) -> Arc<Vec<Value>> {
+    let whole = |items: &Arc<Vec<Value>>| Value::Array(items.to_vec());
+    match call.run().with_secrets(&whole(items), &whole(real)) {
+        Value::Array(items) => Arc::new(items),
+        _ => items.clone(),
     }
 }
 

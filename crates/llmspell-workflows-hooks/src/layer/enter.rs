@@ -60,7 +60,7 @@ impl StepEntry {
                 return Err(failed_outcome(&self.call, error));
             }
             Course::Cancel(reason) => return Err(Box::new(cancel_run(&self.call, point, &reason))),
-            Course::Skip(reason) => return Err(Box::new(skipped(reason))),
+            Course::Skip(reason) => return Err(Box::new(skipped(&self.call, reason))),
             Course::Replace(value) => {
                 let state_changes = std::mem::take(&mut self.changes);
                 return Err(Box::new(Outcome::Completed(Output { value: value.into(), state_changes })));
@@ -98,9 +98,10 @@ impl StepEntry {
 
 /// Returns the outcome of the step of `call` when it fails with `error`.
 pub(super) fn failed_outcome(call: &Call, error: StepError) -> Box<Outcome> {
-    Box::new(Outcome::failed(error.at(call.path())))
+    Box::new(Outcome::failed(call.run().masker().masked_error(error.at(call.path()))))
 }
 
-pub(super) fn skipped(reason: String) -> Outcome {
-    Outcome::Skipped(SkipReason::new("skipped_by_hook", reason))
+/// Returns the outcome of the step of `call` if a hook skips it for `reason`.
+pub(super) fn skipped(call: &Call, reason: String) -> Outcome {
+    Outcome::Skipped(call.run().masker().masked_reason(SkipReason::new("skipped_by_hook", reason)))
 }

@@ -101,10 +101,13 @@ impl HookLayer {
             return Outcome::Completed(output);
         }
         let point = HookPoint::BeforeStateWrite;
-        let details = || Details { changes: output.state_changes.clone(), ..Details::default() };
+        let details =
+            || Details { changes: call.run().shown_output(output.clone()).state_changes, ..Details::default() };
         match self.ask(call, point, answer_key(point, 0), details).await {
             Ok(None) => {}
-            Ok(Some(Verdict { course: Course::Changes(changes), .. })) => output.state_changes = changes,
+            Ok(Some(Verdict { course: Course::Changes(changes), .. })) => {
+                output.state_changes = call.run().changes_with_secrets(changes, &output.state_changes);
+            }
             Ok(Some(Verdict { course: Course::Cancel(reason), .. })) => return cancel_run(call, point, &reason),
             Ok(Some(_)) => {}
             Err(error) => return *failed_outcome(call, error),
@@ -124,7 +127,8 @@ impl HookLayer {
         for point_set in point_sets.iter().rev() {
             let (point, details) = match (&outcome, point_set.error) {
                 (Outcome::Completed(output), _) => {
-                    let (changes, output) = (output.state_changes.clone(), Some(output.value.to_arc()));
+                    let shown = call.run().shown_output(output.clone());
+                    let (changes, output) = (shown.state_changes, Some(shown.value.to_arc()));
                     (point_set.after, Details { output, changes, ..Details::default() })
                 }
                 (Outcome::Failed(failure), Some(point)) => {
@@ -213,18 +217,18 @@ fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Ou
     }
     RoundResult::Ends(match verdict.course {
         Course::Cancel(reason) => cancel_run(call, point, &reason),
-        Course::Skip(reason) => skipped(reason),
-        Course::Replace(value) => changed(outcome, Some(value), verdict.state),
-        _ => changed(outcome, verdict.output, verdict.state),
+        Course::Skip(reason) => skipped(call, reason),
+        Course::Replace(value) => changed(call, outcome, Some(value), verdict.state),
+        _ => changed(call, outcome, verdict.output, verdict.state),
     })
 }
 
 /// Adds `value` and `changes` to `outcome`; a failed outcome becomes completed only if there is a value.
-fn changed(outcome: Outcome, value: Option<Arc<Value>>, changes: Vec<Change>) -> Outcome {
+fn changed(call: &Call, outcome: Outcome, value: Option<Arc<Value>>, changes: Vec<Change>) -> Outcome {
     match (outcome, value) {
         (Outcome::Completed(mut output), value) => {
             if let Some(value) = value {
-                output.value = value.into();
+                output.value = Arc::new(call.run().with_secrets(&value, &output.value.read())).into();
             }
             output.state_changes.extend(changes);
             Outcome::Completed(output)

@@ -10,6 +10,7 @@ mod combine;
 mod events;
 mod failures;
 mod recorded_answers;
+mod secrets;
 mod selectors;
 mod signals;
 mod subscribers;

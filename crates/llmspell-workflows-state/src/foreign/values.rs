@@ -79,6 +79,8 @@ impl<'r> Sizes<'r> {
             // A reference without a target, or to a value outside the record, is an error when the records are read.
             StoredValue::OutputOf(path) => self.outputs.get(path.as_str()).copied().unwrap_or_default(),
             StoredValue::Apart(_) => Size::default(),
+            // The secrets that replace the masks are those of this program.
+            StoredValue::Masked(masked) => self.size_of(&masked.value)?,
             StoredValue::Changed(change) => self.changed(change),
             StoredValue::Object(fields) => {
                 let mut all = Size { bytes: 2, nesting: 0 };

@@ -63,7 +63,25 @@ impl StoredChange {
     }
 
     /// Returns the value in the change.
-    pub(super) fn value_mut(&mut self) -> Option<&mut StoredValue> {
+    pub(crate) fn value(&self) -> Option<&StoredValue> {
+        match &self.edit {
+            StoredEdit::Value(stored)
+            | StoredEdit::Append { items: stored, .. }
+            | StoredEdit::Grown { list: stored, .. } => Some(stored),
+            StoredEdit::Same(_) => None,
+        }
+    }
+
+    /// Returns the change of another step that this one refers to.
+    pub(crate) fn refers_to(&self) -> Option<&ChangeRef> {
+        match &self.edit {
+            StoredEdit::Same(at) | StoredEdit::Append { onto: Some(at), .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Returns the value in the change.
+    pub(crate) fn value_mut(&mut self) -> Option<&mut StoredValue> {
         match &mut self.edit {
             StoredEdit::Value(stored)
             | StoredEdit::Append { items: stored, .. }
@@ -74,10 +92,10 @@ impl StoredChange {
 
     /// Returns whether the change has no references.
     pub(crate) fn is_whole(&self) -> bool {
-        matches!(
-            &self.edit,
-            StoredEdit::Value(StoredValue::Value(_)) | StoredEdit::Grown { list: StoredValue::Value(_), .. }
-        )
+        match &self.edit {
+            StoredEdit::Value(stored) | StoredEdit::Grown { list: stored, .. } => stored.is_whole(),
+            StoredEdit::Append { .. } | StoredEdit::Same(_) => false,
+        }
     }
 }
 
@@ -136,6 +154,10 @@ impl StateChanges {
     /// Returns the change that left the list `value` in the state.
     pub(super) fn find(&self, value: &SharedValue) -> Option<&ChangeRef> {
         self.by_address.get(&value.address())
+    }
+
+    pub(super) fn has(&self, change_ref: &ChangeRef) -> bool {
+        self.by_path.get(&change_ref.0).is_some_and(|left| left.get(change_ref.1).is_some())
     }
 
     pub(super) fn get(&self, change_ref: &ChangeRef) -> Result<SharedValue, String> {

@@ -15,6 +15,7 @@ impl Record {
     pub fn extract_large(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut large = Vec::new();
         self.each_value(&mut |stored| {
+            let stored = unmasked(stored);
             if let StoredValue::Value(value) = stored
                 && takes_at_least(value, INLINE_MAX)
             {
@@ -31,7 +32,7 @@ impl Record {
     pub fn large_hashes(&mut self) -> Vec<String> {
         let mut hashes = Vec::new();
         self.each_value(&mut |stored| {
-            if let StoredValue::Apart(hash) = stored {
+            if let StoredValue::Apart(hash) = unmasked(stored) {
                 hashes.push(hash.clone());
             }
         });
@@ -45,6 +46,7 @@ impl Record {
     pub fn restore_large(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
         let value = Arc::new(serde_json::from_slice::<Value>(bytes)?);
         self.each_value(&mut |stored| {
+            let stored = unmasked(stored);
             if matches!(stored, StoredValue::Apart(apart) if apart == hash) {
                 *stored = StoredValue::Value(value.clone());
             }
@@ -53,16 +55,21 @@ impl Record {
     }
 
     fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
+        self.each_stored(&mut |stored| each(stored, visit));
+    }
+
+    /// Calls `visit` with each output and each value of a state change in the record.
+    pub(super) fn each_stored(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
         match self {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
-                each(output, visit);
-                changes.iter_mut().filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
+                visit(output);
+                changes.iter_mut().filter_map(StoredChange::value_mut).for_each(visit);
             }
             Self::Redefined(redefined) => {
                 let changes =
                     redefined.migrated.iter_mut().flat_map(|migrated| migrated.changes.values_mut().flatten());
-                changes.filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
+                changes.filter_map(StoredChange::value_mut).for_each(visit);
             }
             Self::Ended { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
             | Self::Closed { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
@@ -85,5 +92,13 @@ fn each(stored: &mut StoredValue, visit: &mut impl FnMut(&mut StoredValue)) {
         StoredValue::Object(fields) => fields.iter_mut().for_each(|(_, stored)| each(stored, visit)),
         StoredValue::List(items) => items.iter_mut().for_each(|stored| each(stored, visit)),
         stored => visit(stored),
+    }
+}
+
+/// Returns the value itself, without the notes about its masks.
+fn unmasked(stored: &mut StoredValue) -> &mut StoredValue {
+    match stored {
+        StoredValue::Masked(masked) => &mut masked.value,
+        stored => stored,
     }
 }

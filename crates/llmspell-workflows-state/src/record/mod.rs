@@ -6,6 +6,7 @@ mod change;
 mod decode;
 
 mod large;
+mod masked;
 mod outline;
 mod rewound;
 mod started;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
     engine::{Asker, Cancelled, Decision, DecisionKey, Failure, SkipReason},
+    secrets::MaskNote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,7 @@ pub use change::{ChangeRef, StoredChange, StoredEdit};
 pub use decode::{FORMAT, FormatError};
 
 pub use large::INLINE_MAX;
+pub use masked::MaskedValue;
 pub(crate) use outline::EncodedRecord;
 pub use rewound::{ChoiceRef, Migrated, Redefined, Rewound};
 pub use started::{Origin, Parent, Started};
@@ -72,6 +75,9 @@ pub enum Record {
         /// The choice and its result.
         #[serde(rename = "choice")]
         decision: Decision,
+        /// What the masks in the data of the choice stand for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        masks: Vec<MaskNote>,
         /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,

@@ -63,8 +63,9 @@ impl Record {
             Self::Stuck { path, error, time_us } => {
                 Self::Stuck { path: path.clone(), error: Box::new(short(error)), time_us: *time_us }
             }
-            Self::Decided { path, decision, time_us } => {
-                Self::Decided { path: path.clone(), decision: outline_of(decision), time_us: *time_us }
+            Self::Decided { path, decision, time_us, .. } => {
+                let decision = outline_of(decision);
+                Self::Decided { path: path.clone(), decision, masks: Vec::new(), time_us: *time_us }
             }
             Self::Ended { path, end, time_us } => {
                 Self::Ended { path: path.clone(), end: end.outline(), time_us: *time_us }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    End,
+    End, MaskedValue, StoredChange,
     change::{ChangeRef, OwnChanges, StateChanges},
 };
 
@@ -39,6 +39,9 @@ pub enum StoredValue {
     /// The hash of a large value that is stored outside the record; only in records of archived runs.
     #[serde(rename = "b")]
     Apart(String),
+    /// A value in which secrets are masked.
+    #[serde(rename = "m")]
+    Masked(Box<MaskedValue>),
 }
 
 /// The minimum estimated size, in bytes of JSON, of a value that is stored as a reference.
@@ -51,6 +54,8 @@ pub(crate) struct KnownValues {
     /// The steps whose outputs consist of parts, by the address of the output.
     by_address: HashMap<usize, String>,
     by_path: HashMap<String, SharedValue>,
+    /// Whether outputs of any size are kept; see [`Self::keep_masked`].
+    keeps_all: bool,
     pub(super) changed: StateChanges,
 }
 
@@ -67,7 +72,7 @@ impl KnownValues {
     pub(crate) fn add(&mut self, path: &str, output: &Output) {
         self.note_changes(path, &output.state_changes);
         let value = &output.value;
-        if self.by_path.contains_key(path) || !is_worth_a_reference(value) {
+        if self.by_path.contains_key(path) || !(self.keeps_all || is_worth_a_reference(value)) {
             return;
         }
         match value.parts() {
@@ -80,6 +85,25 @@ impl KnownValues {
             }
         }
         self.by_path.insert(path.to_owned(), value.clone());
+    }
+
+    /// Keeps outputs of any size from now on if `end` contains masked secrets: references were made to the output as it
+    /// was, which may have been larger.
+    pub(crate) fn keep_masked(&mut self, end: &End) {
+        if let End::Completed { output, changes } = end {
+            self.keeps_all |=
+                output.has_masks() || changes.iter().filter_map(StoredChange::value).any(StoredValue::has_masks);
+        }
+    }
+
+    /// Returns whether the output of the step at `path` is known, so that a record can refer to it.
+    pub(crate) fn has_output(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    /// Returns whether the change is known, so that a record can refer to it.
+    pub(crate) fn has_change(&self, change: &super::ChangeRef) -> bool {
+        self.changed.has(change)
     }
 
     /// Returns the end to record for the step at `path`; `gathers` says whether the output consists of outputs of other
@@ -148,6 +172,7 @@ impl KnownValues {
         match stored {
             StoredValue::Value(value) => Ok(value.clone().into()),
             StoredValue::Apart(hash) => Err(format!("the large value {hash}")),
+            StoredValue::Masked(masked) => self.value(&masked.value),
             StoredValue::OutputOf(path) => self.by_path.get(path).cloned().ok_or_else(|| path.clone()),
             StoredValue::Changed(location) => self.changed.get(location),
             StoredValue::Object(fields) => {
@@ -163,6 +188,27 @@ impl KnownValues {
 }
 
 impl StoredValue {
+    /// Returns whether the value itself contains masked secrets.
+    pub(crate) fn has_masks(&self) -> bool {
+        match self {
+            Self::Masked(_) => true,
+            Self::Object(fields) => fields.iter().any(|(_, part)| part.has_masks()),
+            Self::List(items) => items.iter().any(Self::has_masks),
+            Self::Value(_) | Self::OutputOf(_) | Self::Changed(_) | Self::Apart(_) => false,
+        }
+    }
+
+    /// Returns whether the value contains no references to other records.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Value(_) => true,
+            Self::Masked(masked) => masked.value.is_whole(),
+            Self::Object(fields) => fields.iter().all(|(_, part)| part.is_whole()),
+            Self::List(items) => items.iter().all(Self::is_whole),
+            Self::OutputOf(_) | Self::Changed(_) | Self::Apart(_) => false,
+        }
+    }
+
     /// Returns an object of these fields, or the value itself if none of them is a reference.
     fn object(value: &SharedValue, fields: Vec<(String, Self)>) -> Self {
         let is_whole = fields.iter().all(|(_, stored)| matches!(stored, Self::Value(_)));

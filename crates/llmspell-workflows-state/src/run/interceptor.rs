@@ -64,14 +64,12 @@ impl Interceptor for Journaling {
             return Ok(decision);
         }
         let run = point.call.run();
-        if run.has_secrets() {
-            let what = format!("the choice `{}`", point.key);
-            // The input of a step is masked only when it is displayed, not when it is recorded.
+        if !run.masker().is_empty() && !decision.has_data() {
             let recorded = serde_json::to_value(&decision).unwrap_or_default();
-            run.check_recorded(&what, &recorded)?;
+            run.check_recorded(&format!("the choice `{}`", point.key), &recorded)?;
         }
         let is_changed = decision != asked;
-        let record = Record::Decided { path, decision: decision.clone(), time_us: time_us(run) };
+        let record = Record::Decided { path, decision: decision.clone(), masks: Vec::new(), time_us: time_us(run) };
         journal.decide(&record, is_changed, point.call.run().definition().durability).await.map_err(|error| {
             point.call.run().shut_down();
             RunJournal::step_error(&error)
@@ -133,6 +131,7 @@ impl RunJournal {
         let is_leaf = call.step().kind.is_leaf();
         let is_activity = call.step().kind.traits().effect == Effect::Activity;
         let (path, run) = (call.path().to_string(), call.run().clone());
+        self.check_secrets()?;
         if let Some(outcome) = self.recorded_outcome(&path)? {
             // A cancelled run stays cancelled; the cancellation of the run itself is recorded only when the run ends.
             if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
@@ -216,6 +215,7 @@ impl RunJournal {
         let time_us = time_us(run);
         match happening {
             Happening::Begins => {
+                self.mask_with(run.masker());
                 let why = self.resumption.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(why) = why {
                     self.append_unsynced(&Record::Resumed { why, time_us });

@@ -4,6 +4,7 @@ mod flush;
 mod history;
 mod interceptor;
 mod listener;
+mod open;
 mod query;
 mod resume;
 mod rewind;
@@ -21,9 +22,8 @@ use llmspell_workflows_basic::{
     StepError,
     engine::{Asker, CancelReason, Cancelled, Decision, DecisionKey, Outcome, Resume},
     model::Durability,
-    targets,
+    secrets::{Masker, NotRestored},
 };
-use tracing::Instrument;
 use uuid::Uuid;
 
 use flush::Flusher;
@@ -58,58 +58,13 @@ pub struct RunJournal {
     tail: Mutex<Tail>,
     flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
+    /// Masks the secrets in everything that is appended.
+    masker: Mutex<Masker>,
+    /// Why a mask in the records could not be replaced by its secret.
+    not_restored: Option<NotRestored>,
 }
 
 impl RunJournal {
-    /// Takes over `run` and reads its records.
-    ///
-    /// # Errors
-    /// Returns an error if the journal cannot be read, or the records of the run are inconsistent.
-    pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
-        Self::open_reading(journal, run, |_| ()).await
-    }
-
-    /// Does the same as [`Self::open`], and passes each record to `read`.
-    ///
-    /// # Errors
-    /// Returns an error in the same cases as [`Self::open`].
-    pub async fn open_reading(
-        journal: Arc<dyn Journal>,
-        run: Uuid,
-        read: impl FnMut(&Record) + Send,
-    ) -> Result<Self, JournalError> {
-        let span = tracing::info_span!(target: targets::JOURNAL, "resume", %run);
-        Self::take_over(journal, run, read).instrument(span).await
-    }
-
-    async fn take_over(
-        journal: Arc<dyn Journal>,
-        run: Uuid,
-        read: impl FnMut(&Record) + Send,
-    ) -> Result<Self, JournalError> {
-        let opened = journal.open(run).await?;
-        if !opened.records.is_empty() {
-            let (records, epoch) = (opened.records.len(), opened.epoch.0);
-            tracing::info!(target: targets::JOURNAL, records, epoch, "resumed");
-        }
-        opened.records.iter().for_each(read);
-        let known = RunState::read(&opened.records);
-        let known = known.map_err(|error| JournalError::Damaged { run, message: error.to_string() })?;
-        let resumption = known.started().map(|_| Resumption::default());
-        Ok(Self {
-            journal,
-            run,
-            epoch: opened.epoch,
-            tail: Mutex::new(Tail { count: known.count(), is_closed: known.closed().is_some(), listener: None }),
-            known: Mutex::new(known),
-            resumption: Mutex::new(resumption),
-            is_pause_requested: AtomicBool::new(false),
-            is_shutting_down: AtomicBool::new(false),
-            flusher: Arc::default(),
-            fault: OnceLock::new(),
-        })
-    }
-
     /// Notifies `listener` of each record appended from now on.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
@@ -339,6 +294,7 @@ impl RunJournal {
         if tail.is_closed && closes != Some(false) {
             return Err(JournalError::Fenced { run: self.run });
         }
+        let record = &*record.masked(&self.masker());
         let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.store_fault(error))?;
         let number = tail.count;
         tail.count += 1;

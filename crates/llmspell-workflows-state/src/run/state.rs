@@ -8,6 +8,7 @@ use std::{
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Asker, Decision, Output, Received, Who},
+    secrets::MaskNote,
 };
 use serde_json::Value;
 
@@ -186,8 +187,8 @@ impl RunState {
                 (step.stuck, step.is_executing) = (Some((**error).clone()), false);
                 Ok(Subject::Step(path, *time_us))
             }
-            (Driven(_) | Suspended(_), Record::Decided { path, decision, time_us }) => {
-                self.decide(path, decision, *time_us)?;
+            (Driven(_) | Suspended(_), Record::Decided { path, decision, masks, time_us }) => {
+                self.decide(path, decision, masks, *time_us)?;
                 Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Ended { path, end, time_us }) => {
@@ -259,13 +260,13 @@ impl RunState {
         Ok(())
     }
 
-    fn decide(&mut self, path: &str, decision: &Decision, time_us: u64) -> Result<(), String> {
+    fn decide(&mut self, path: &str, decision: &Decision, masks: &[MaskNote], time_us: u64) -> Result<(), String> {
         if decision.is_withheld() {
             return Err(format!("the choice `{}` was withheld, so it cannot be recorded", decision.key()));
         }
         let key = decision.key();
         let step = self.steps.entry(path.to_owned()).or_default();
-        let decided = RecordedChoice { decision: decision.clone(), number: self.count, time_us };
+        let decided = RecordedChoice { decision: decision.clone(), masks: masks.to_vec(), number: self.count, time_us };
         if !step.decide(key.clone(), decided) {
             return Err(format!("the choice `{key}` was made twice"));
         }
@@ -278,6 +279,9 @@ impl RunState {
     fn end_step(&mut self, path: &str, end: &End, time_us: u64) -> Result<(), String> {
         if self.steps.get(path).is_some_and(|step| step.end.is_some()) {
             return Err("the step ended twice".to_owned());
+        }
+        if !self.is_outline {
+            self.known.keep_masked(end);
         }
         if let End::Completed { output, changes } = end
             && !self.is_outline

@@ -3,6 +3,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use llmspell_workflows_basic::{
     StepError,
     engine::{Attempt, Awaited, Decision, DecisionKey, SkipReason, StepStatus},
+    secrets::MaskNote,
 };
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct StepState {
 #[derive(Debug, Clone)]
 pub(super) struct RecordedChoice {
     pub(super) decision: Decision,
+    /// What the masks in the decision stand for.
+    pub(super) masks: Vec<MaskNote>,
     /// The number of the record.
     pub(super) number: u64,
     pub(super) time_us: u64,

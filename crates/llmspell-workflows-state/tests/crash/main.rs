@@ -7,6 +7,7 @@ mod forgetting;
 mod layers;
 mod migrating;
 mod random;
+mod secrets;
 mod undoing;
 
 use llmspell_workflows_testing::patterns;

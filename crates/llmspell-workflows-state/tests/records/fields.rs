@@ -59,8 +59,8 @@ impl Fields {
                 add_fields!(self, "stuck", path, error, time_us);
                 self.error(error);
             }
-            Record::Decided { path, decision, time_us } => {
-                add_fields!(self, "decided", path, decision, time_us);
+            Record::Decided { path, decision, masks, time_us } => {
+                add_fields!(self, "decided", path, decision, masks, time_us);
                 self.decision(decision);
             }
             Record::Ended { path, end, time_us } => {

@@ -75,6 +75,7 @@ fn variants() -> BTreeSet<&'static str> {
             }
             StoredValue::Changed(_) => "c",
             StoredValue::Apart(_) => "b",
+            StoredValue::Masked(_) => "m",
         };
         seen.insert(name);
     }
@@ -144,6 +145,7 @@ fn every_variant_occurs_in_a_golden_record() {
         "cancelled",
         "v",
         "r",
+        "m",
         "o",
         "a",
         "b",

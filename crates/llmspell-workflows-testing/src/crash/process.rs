@@ -45,7 +45,7 @@ impl Process<'_> {
     }
 
     async fn drive(&self, journal: Arc<dyn Journal>) -> Result<ProcessEnd, JournalError> {
-        let journal = Arc::new(RunJournal::open(journal, self.run_id).await?);
+        let journal = Arc::new(RunJournal::open_with(journal, self.run_id, self.engine.masker(), |_| ()).await?);
         let plan = self.engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
         if journal.started().is_none() {
             let started = Started {

@@ -65,7 +65,10 @@ pub(super) fn status_error(response: &Response) -> ToolError {
         _ => ToolErrorClass::Validation,
     };
     let text = charset::decode(&response.body, body::content_type(&response.headers));
-    let excerpt: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+    let mut excerpt: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
     let mut details = json!({"status": status.as_u16(), "body": excerpt});
     if let Some(delay) = retry_after(response) {
         details["retry_after_seconds"] = json!(delay.as_secs());

@@ -59,7 +59,7 @@ impl Lab {
         lab
     }
 
-    fn register<F, Fut>(&mut self, name: &str, perform: F)
+    pub(crate) fn register<F, Fut>(&mut self, name: &str, perform: F)
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + Clone + 'static,
         Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,

@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 };
 
 use super::{RewindError, Rewinding};
-use crate::record::{ChoiceRef, End, KnownValues, Record, Rewound, StoredChange, StoredValue};
+use crate::record::{ChoiceRef, End, KnownValues, MaskedValue, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
     /// Returns the records that a fork from this point shares with the original run, except the first record.
@@ -22,7 +22,9 @@ impl Rewinding<'_> {
             for (key, decided) in &step.decisions {
                 if !self.again.undecided.contains(&ChoiceRef { path: path.to_owned(), key: key.clone() }) {
                     let decision = for_new_run(decided.decision.clone());
-                    let record = Record::Decided { path: path.to_owned(), decision, time_us: decided.time_us };
+                    let is_same = decision == decided.decision;
+                    let masks = if is_same { decided.masks.clone() } else { Vec::new() };
+                    let record = Record::Decided { path: path.to_owned(), decision, masks, time_us: decided.time_us };
                     kept.push((decided.number, record));
                 }
             }
@@ -68,11 +70,83 @@ impl Rewinding<'_> {
             |at: String| RewindError::Damaged(format!("{path} refers to the output of {at}, which does not exist"));
         let value = self.state.known.value(output).map_err(damaged)?;
         let state_changes = self.state.known.changes(path, changes).map_err(damaged)?;
-        let is_whole = matches!(output, StoredValue::Value(_)) && changes.iter().all(StoredChange::is_whole);
-        let output = Output { value, state_changes };
-        let end = if is_whole { end.clone() } else { known.store(Some(path), &output, true) };
-        known.add(path, &output);
+        let is_whole = output.is_whole() && changes.iter().all(StoredChange::is_whole);
+        let has_masks =
+            self.has_masks(output) || changes.iter().filter_map(StoredChange::value).any(|v| self.has_masks(v));
+        let recorded = Output { value, state_changes };
+        let end = if is_whole {
+            end.clone()
+        } else if has_masks {
+            // The notes about masks are copied with the values that they belong to.
+            let output = self.copied_value(known, path, output)?;
+            let changes = changes.iter().map(|change| self.copied_change(known, path, change));
+            End::Completed { output, changes: changes.collect::<Result<_, _>>()? }
+        } else {
+            known.store(Some(path), &recorded, true)
+        };
+        known.add(path, &recorded);
         Ok(end)
+    }
+
+    /// Returns whether a recorded value, or an output that it refers to, contains masked secrets.
+    fn has_masks(&self, stored: &StoredValue) -> bool {
+        match stored {
+            StoredValue::Masked(_) => true,
+            StoredValue::OutputOf(path) => self.recorded_output(path).is_some_and(|output| self.has_masks(output)),
+            StoredValue::Object(fields) => fields.iter().any(|(_, part)| self.has_masks(part)),
+            StoredValue::List(items) => items.iter().any(|part| self.has_masks(part)),
+            StoredValue::Value(_) | StoredValue::Changed(_) | StoredValue::Apart(_) => false,
+        }
+    }
+
+    fn recorded_output(&self, path: &str) -> Option<&StoredValue> {
+        match self.state.end(path)? {
+            End::Completed { output, .. } => Some(output),
+            _ => None,
+        }
+    }
+
+    /// Returns a recorded value in which references to steps that the new run does not have are replaced by the outputs
+    /// of those steps.
+    fn copied_value(&self, known: &KnownValues, path: &str, stored: &StoredValue) -> Result<StoredValue, RewindError> {
+        let lost = |at: &str| RewindError::Damaged(format!("{path} refers to {at}, which the new run does not have"));
+        Ok(match stored {
+            StoredValue::OutputOf(at) if !known.has_output(at) => {
+                self.copied_value(known, path, self.recorded_output(at).ok_or_else(|| lost(at))?)?
+            }
+            StoredValue::Changed(at) if !known.has_change(at) && at.0 != path => return Err(lost(&at.0)),
+            StoredValue::Object(fields) => {
+                let field =
+                    |(name, part): &(String, StoredValue)| Ok((name.clone(), self.copied_value(known, path, part)?));
+                StoredValue::Object(fields.iter().map(field).collect::<Result<_, RewindError>>()?)
+            }
+            StoredValue::Masked(masked) if !masked.value.is_whole() => {
+                let value = self.copied_value(known, path, &masked.value)?;
+                StoredValue::Masked(Box::new(MaskedValue { value, masks: masked.masks.clone() }))
+            }
+            StoredValue::List(items) => {
+                let items = items.iter().map(|part| self.copied_value(known, path, part));
+                StoredValue::List(items.collect::<Result<_, _>>()?)
+            }
+            other => other.clone(),
+        })
+    }
+
+    fn copied_change(
+        &self,
+        known: &KnownValues,
+        path: &str,
+        change: &StoredChange,
+    ) -> Result<StoredChange, RewindError> {
+        let mut change = change.clone();
+        if let Some(at) = change.refers_to().filter(|at| !known.has_change(at)) {
+            let message = format!("{path} refers to a change of {}, which the new run does not have", at.0);
+            return Err(RewindError::Damaged(message));
+        }
+        if let Some(value) = change.value_mut() {
+            *value = self.copied_value(known, path, value)?;
+        }
+        Ok(change)
     }
 }
 

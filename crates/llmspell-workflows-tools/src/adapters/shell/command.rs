@@ -17,6 +17,8 @@ pub(super) struct Command {
     pub(super) directory: PathBuf,
     pub(super) stdin: Option<String>,
     pub(super) environment: Vec<(String, String)>,
+    /// The variables that the process does not inherit.
+    pub(super) withheld: Vec<String>,
     pub(super) allow_failure: bool,
 }
 
@@ -85,6 +87,7 @@ impl Command {
             directory,
             stdin: parameters.get("stdin").filter(|value| !value.is_null()).map(text),
             environment: environment().map(|(name, value)| (name.clone(), text(value))).collect(),
+            withheld: policy.secret_variables.clone(),
             allow_failure: parameters.get("allow_failure").and_then(Value::as_bool).unwrap_or(false),
         })
     }

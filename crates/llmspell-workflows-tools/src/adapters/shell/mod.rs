@@ -29,7 +29,8 @@ pub(super) use leftovers::Processes;
 /// - `command`, a command line for `sh -c`, or `argv`, a program with its arguments;
 /// - `cwd`, a directory within the policy's roots;
 /// - `stdin`, a string that is passed unchanged, or any other value, which is passed as JSON;
-/// - `env`, variables that are added to the environment inherited from this process;
+/// - `env`, variables that are added to the environment inherited from this process, which does not include the
+///   variables that secrets come from ([`Policy::secret_variables`]);
 /// - `allow_failure`.
 ///
 /// The output is `{stdout, stderr, exit_code}`. If a signal terminated the process, the exit code is 128 plus the

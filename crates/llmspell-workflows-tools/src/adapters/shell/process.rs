@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{ErrorClass, StepError, activity::ActivityContext};
+use llmspell_workflows_basic::{ErrorClass, StepError, activity::ActivityContext, secrets::Masker};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -46,7 +46,7 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
         "stderr": String::from_utf8_lossy(&stderr),
         "exit_code": exit_code(status),
     });
-    if status.success() || command.allow_failure { Ok(result) } else { Err(failed(status, &result)) }
+    if status.success() || command.allow_failure { Ok(result) } else { Err(failed(status, &result, context.masker())) }
 }
 
 fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepError> {
@@ -54,6 +54,9 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
         Some(file) => Process::new(file),
         None => Process::new(&command.program),
     };
+    for name in &command.withheld {
+        process.env_remove(name);
+    }
     process
         .arg0(&command.program)
         .args(&command.arguments)
@@ -148,8 +151,11 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-fn failed(status: ExitStatus, result: &Value) -> StepError {
-    let (stdout, stderr) = (tail(&result["stdout"]), tail(&result["stderr"]));
+fn failed(status: ExitStatus, result: &Value, masker: &Masker) -> StepError {
+    // Secrets are masked before the output is cut.
+    let masked = |stream: &str| masker.masked(result[stream].as_str().unwrap_or_default()).into_owned();
+    let (stdout, stderr) = (masked("stdout"), masked("stderr"));
+    let (stdout, stderr) = (tail(&stdout), tail(&stderr));
     let last = [stderr, stdout].into_iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
     let ending = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the process ended with exit code {code}"),
@@ -167,8 +173,7 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
 }
 
 /// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`.
-fn tail(text: &Value) -> &str {
-    let text = text.as_str().unwrap_or_default();
+fn tail(text: &str) -> &str {
     let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);
     let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     &text[from..]

@@ -98,7 +98,10 @@ fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
     let position = found.and_then(|found| position_of(query, found));
     let at = match (position, found) {
         (Some((line, column)), Some(found)) if !found.is_empty() => {
-            let start: String = found.chars().take(20).collect();
+            let start = match found.char_indices().nth(20) {
+                Some((end, _)) => format!("{}…", &found[..end]),
+                None => found.to_owned(),
+            };
             format!(" at line {line}, column {column}, near `{start}`")
         }
         (_, Some("")) => " at its end".to_owned(),

@@ -169,7 +169,11 @@ impl Type {
             _ => None,
         };
         converted.ok_or_else(|| {
-            let shown: String = value.to_string().chars().take(60).collect();
+            let text = value.to_string();
+            let shown = match text.char_indices().nth(60) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            };
             format!("{} {shown} is not a valid {}", kind_of(&value), self.name())
         })
     }

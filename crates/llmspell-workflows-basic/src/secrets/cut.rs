@@ -1,0 +1,82 @@
+//! Finds what remains of a secret where a text was cut.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::AhoCorasick;
+
+use super::{Occurrence, automaton, forms::Form};
+use crate::secrets::SECRET_BYTES_MIN;
+
+/// The texts that programs put where they cut a text.
+const ELLIPSES: [&str; 2] = ["…", "..."];
+
+/// The maximum number of bytes that are searched on each side of an ellipsis.
+const SEARCHED_BYTES: usize = 4096;
+
+/// Finds the beginning of a form before an ellipsis, and the end of a form after one.
+///
+/// Texts are masked before this program cuts them; this is for those that a tool, another program or a server has cut.
+pub(super) struct CutEnds {
+    heads: Ends,
+    tails: Ends,
+}
+
+/// The first or last bytes of forms, each with the forms that begin or end with them.
+struct Ends {
+    search: AhoCorasick,
+    forms: Vec<Vec<usize>>,
+}
+
+impl Ends {
+    fn new<'f>(ends: impl Iterator<Item = (usize, &'f str)>) -> Self {
+        let mut by_text: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        ends.for_each(|(form, end)| by_text.entry(end).or_default().push(form));
+        Self { search: automaton(by_text.keys().copied()), forms: by_text.into_values().collect() }
+    }
+
+    /// Returns where in `text` the ends occur, each with a form.
+    fn find<'s>(&'s self, text: &'s str) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + 's {
+        let found = self.search.find_overlapping_iter(text);
+        found.flat_map(|found| self.forms[found.pattern().as_usize()].iter().map(move |form| (found.range(), *form)))
+    }
+}
+
+impl CutEnds {
+    pub(super) fn new(forms: &[(String, Form)]) -> Self {
+        let head = |text: &'_ str| (SECRET_BYTES_MIN..=text.len()).find(|at| text.is_char_boundary(*at));
+        let tail =
+            |text: &'_ str| (0..=text.len().saturating_sub(SECRET_BYTES_MIN)).rfind(|at| text.is_char_boundary(*at));
+        let texts = || forms.iter().enumerate().map(|(number, (_, form))| (number, &*form.text));
+        Self {
+            heads: Ends::new(texts().filter_map(|(number, text)| Some((number, &text[..head(text)?])))),
+            tails: Ends::new(texts().filter_map(|(number, text)| Some((number, &text[tail(text)?..])))),
+        }
+    }
+
+    /// Returns the longest part of a form on each side of each ellipsis.
+    pub(super) fn find(&self, text: &str, forms: &[(String, Form)]) -> Vec<Occurrence> {
+        let mut found = Vec::new();
+        for ellipsis in ELLIPSES {
+            for (at, _) in text.match_indices(ellipsis) {
+                found.extend(self.before(&text[..at], forms));
+                found.extend(self.after(text, at + ellipsis.len(), forms));
+            }
+        }
+        found
+    }
+
+    fn before(&self, text: &str, forms: &[(String, Form)]) -> Option<Occurrence> {
+        let near = text.floor_char_boundary(text.len().saturating_sub(SEARCHED_BYTES));
+        let begins = self.heads.find(&text[near..]).map(|(bytes, form)| (near + bytes.start, form));
+        let (from, form) = begins.filter(|(from, form)| forms[*form].1.text.starts_with(&text[*from..])).min()?;
+        Some(Occurrence { bytes: from..text.len(), form, skipped: 0 })
+    }
+
+    fn after(&self, text: &str, from: usize, forms: &[(String, Form)]) -> Option<Occurrence> {
+        let near = text.ceil_char_boundary((from + SEARCHED_BYTES).min(text.len()));
+        let ends = self.tails.find(&text[from..near]).map(|(bytes, form)| (from + bytes.end, form));
+        let rests = ends.filter(|(to, form)| forms[*form].1.text.ends_with(&text[from..*to]));
+        let (to, form) = rests.max_by_key(|(to, form)| (*to, std::cmp::Reverse(*form)))?;
+        Some(Occurrence { bytes: from..to, form, skipped: forms[form].1.text.len() - (to - from) })
+    }
+}

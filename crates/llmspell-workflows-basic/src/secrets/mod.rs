@@ -1,0 +1,307 @@
+//! Masks the values of secrets in everything that is recorded or shown.
+//!
+//! A run works with the values themselves. Wherever something leaves the run, to a record, an event, an error, a log
+//! line or its caller, a [`Masker`] replaces each form of each secret by `***`.
+
+mod cut;
+mod forms;
+mod noted;
+mod wrapped;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    sync::Arc,
+};
+
+use aho_corasick::AhoCorasick;
+use serde_json::{Map, Value};
+
+pub use forms::SECRET_BYTES_MIN;
+pub use noted::{MaskNote, NotRestored};
+
+use cut::CutEnds;
+use forms::Form;
+use wrapped::Wrapped;
+
+use crate::{StepError, engine::SkipReason, state::SharedValue};
+
+/// The text that stands for a secret.
+pub const MASK: &str = "***";
+
+/// The field names in the outputs of steps. They are never masked, even if a secret has the same text.
+const OUTPUT_FIELDS: [&str; 16] = [
+    "attempt",
+    "body",
+    "code",
+    "content",
+    "error",
+    "exit_code",
+    "headers",
+    "items",
+    "message",
+    "output",
+    "result",
+    "results",
+    "status",
+    "stderr",
+    "stdout",
+    "value",
+];
+
+/// Finds the values of secrets in texts, in all their forms.
+///
+/// Every occurrence of every form is masked as a whole, also where occurrences overlap, so the result does not depend
+/// on the order of the secrets. Where an ellipsis says that a text was cut, the rest of a form beside it is masked too.
+#[derive(Clone, Default)]
+pub struct Masker {
+    search: Option<Arc<Search>>,
+    /// Field names that are kept although they contain a secret.
+    fields: Arc<BTreeSet<String>>,
+}
+
+struct Search {
+    forms: AhoCorasick,
+    /// The name of the secret and the form, by the number of the pattern.
+    found: Vec<(String, Form)>,
+    cut: CutEnds,
+    wrapped: Wrapped,
+    values: BTreeMap<String, Vec<Form>>,
+}
+
+/// An occurrence of a form, or of a part of it, in a text.
+struct Occurrence {
+    bytes: Range<usize>,
+    /// The number of the pattern.
+    form: usize,
+    /// The number of bytes of the form that are missing before the occurrence.
+    skipped: usize,
+}
+
+/// A part of a text that secrets take up.
+struct Found {
+    bytes: Range<usize>,
+    /// The parts of forms that together are the text.
+    parts: Vec<(usize, Range<usize>)>,
+}
+
+impl Masker {
+    /// Creates a masker of the secrets with these names and values. Values that are too short are left out.
+    #[must_use]
+    pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        let secrets: BTreeMap<&str, &str> = secrets.into_iter().filter(|(_, value)| !is_too_short(value)).collect();
+        if secrets.is_empty() {
+            return Self::default();
+        }
+        let values: BTreeMap<String, Vec<Form>> =
+            secrets.into_iter().map(|(name, value)| (name.to_owned(), forms::of(value))).collect();
+        let mut found: BTreeMap<&str, (&String, &Form)> = BTreeMap::new();
+        for (name, forms) in &values {
+            for form in forms {
+                found.entry(&form.text).or_insert((name, form));
+            }
+        }
+        let found: Vec<_> = found.into_values().map(|(name, form)| (name.clone(), form.clone())).collect();
+        let forms = automaton(found.iter().map(|(_, form)| &*form.text));
+        let (cut, wrapped) = (CutEnds::new(&found), Wrapped::new(&found));
+        Self { search: Some(Arc::new(Search { forms, found, cut, wrapped, values })), fields: Arc::default() }
+    }
+
+    /// Returns the same masker, which keeps `fields` where they are the whole name of a field.
+    #[must_use]
+    pub fn keeping(&self, fields: BTreeSet<String>) -> Self {
+        Self { search: self.search.clone(), fields: Arc::new(fields) }
+    }
+
+    /// Returns whether there is nothing to mask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.search.is_none()
+    }
+
+    /// Returns the name of a secret that `text` contains in some form.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<&str> {
+        let search = self.search.as_ref()?;
+        let whole = search.forms.find(text).map(|found| found.pattern().as_usize());
+        let part = || Some(search.cut.find(text, &search.found).first()?.form);
+        let form = whole.or_else(part).or_else(|| Some(search.wrapped.find(text).first()?.form))?;
+        Some(&search.found[form].0)
+    }
+
+    /// Returns the name of a secret that `value` contains in some form.
+    #[must_use]
+    pub fn find_in(&self, value: &Value) -> Option<&str> {
+        self.search.as_ref()?;
+        match value {
+            Value::String(text) => self.find(text),
+            Value::Number(number) => self.find(&number.to_string()),
+            Value::Array(items) => items.iter().find_map(|item| self.find_in(item)),
+            Value::Object(fields) => {
+                fields.iter().find_map(|(name, item)| self.find_in_name(name).or_else(|| self.find_in(item)))
+            }
+            Value::Null | Value::Bool(_) => None,
+        }
+    }
+
+    fn find_in_name(&self, name: &str) -> Option<&str> {
+        self.find(name).filter(|_| !self.keeps(name))
+    }
+
+    fn keeps(&self, name: &str) -> bool {
+        OUTPUT_FIELDS.contains(&name) || self.fields.contains(name)
+    }
+
+    /// Returns `text` with all secrets masked.
+    #[must_use]
+    pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.occurrences(text).as_slice() {
+            [] => Cow::Borrowed(text),
+            found => Cow::Owned(replaced(text, found).0),
+        }
+    }
+
+    /// Masks all secrets in `text`.
+    pub fn mask_text(&self, text: &mut String) {
+        if let Cow::Owned(masked) = self.masked(text) {
+            *text = masked;
+        }
+    }
+
+    /// Masks all secrets in `value`.
+    ///
+    /// The names of fields are masked too, unless they are those of outputs or are kept ([`Self::keeping`]). Fields stay
+    /// distinct.
+    pub fn mask(&self, value: &mut Value) {
+        if self.find_in(value).is_some() {
+            self.note_masks(value, &mut String::new(), &mut Vec::new());
+        }
+    }
+
+    /// Returns `value` with all secrets masked; a value without secrets is shared.
+    #[must_use]
+    pub fn masked_value(&self, value: &SharedValue) -> SharedValue {
+        if self.is_empty() || self.find_in(&value.read()).is_none() {
+            return value.clone();
+        }
+        let mut masked = Arc::unwrap_or_clone(value.to_arc());
+        self.mask(&mut masked);
+        Arc::new(masked).into()
+    }
+
+    /// Returns an error with all secrets masked.
+    #[must_use]
+    pub fn masked_error(&self, mut error: StepError) -> StepError {
+        if !self.is_empty() {
+            self.mask_text(&mut error.message);
+            error.details.iter_mut().for_each(|details| self.mask(details));
+            error.cause = error.cause.map(|cause| Box::new(self.masked_error(*cause)));
+        }
+        error
+    }
+
+    /// Returns a reason with all secrets masked.
+    #[must_use]
+    pub fn masked_reason(&self, mut reason: SkipReason) -> SkipReason {
+        self.mask_text(&mut reason.message);
+        reason
+    }
+
+    /// Returns the parts of `text` that secrets take up, in order. Overlapping occurrences are one part.
+    fn occurrences(&self, text: &str) -> Vec<Found> {
+        let Some(search) = &self.search else { return Vec::new() };
+        let mut all = search.cut.find(text, &search.found);
+        all.extend(search.wrapped.find(text));
+        if search.forms.is_match(text) {
+            all.extend(search.forms.find_overlapping_iter(text).map(|found| Occurrence {
+                bytes: found.range(),
+                form: found.pattern().as_usize(),
+                skipped: 0,
+            }));
+        }
+        all.sort_unstable_by_key(|one| (one.bytes.start, std::cmp::Reverse(one.bytes.end), one.form));
+        let mut parts: Vec<Found> = Vec::new();
+        for Occurrence { bytes, form, skipped } in all {
+            let of_form = |from: usize| (form, skipped + from - bytes.start..skipped + bytes.len());
+            match parts.last_mut() {
+                Some(last) if bytes.end <= last.bytes.end => {}
+                Some(last) if bytes.start < last.bytes.end => {
+                    last.parts.push(of_form(last.bytes.end));
+                    last.bytes.end = bytes.end;
+                }
+                _ => parts.push(Found { parts: vec![of_form(bytes.start)], bytes }),
+            }
+        }
+        parts
+    }
+}
+
+/// Returns what finds all of `patterns`, also where they overlap.
+fn automaton<'p>(patterns: impl Iterator<Item = &'p str>) -> AhoCorasick {
+    AhoCorasick::new(patterns).expect("the size of an environment is far below the limits of the automaton")
+}
+
+impl fmt::Debug for Masker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.search.iter().flat_map(|search| search.values.keys());
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// Returns whether a secret with this value is too short to be masked.
+#[must_use]
+pub fn is_too_short(value: &str) -> bool {
+    value.trim().len() < SECRET_BYTES_MIN
+}
+
+/// Returns the message of the error `secret_too_short` about the secret `name`.
+#[must_use]
+pub fn too_short(name: &str) -> String {
+    format!("the secret `{name}` is too short to be masked: it has fewer than {SECRET_BYTES_MIN} bytes")
+}
+
+/// Returns `text` with a mask in place of each part, and where in the result each mask begins.
+fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
+    let (mut masked, mut at, mut from) = (String::with_capacity(text.len()), Vec::new(), 0);
+    for part in found {
+        masked.push_str(&text[from..part.bytes.start]);
+        at.push(masked.len());
+        masked.push_str(MASK);
+        from = part.bytes.end;
+    }
+    masked.push_str(&text[from..]);
+    (masked, at)
+}
+
+/// Returns all words that `value` contains as names of fields or in texts: the names that data made by the definition
+/// `value` needs.
+pub(crate) fn words(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            into.extend(text.split(|c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+        Value::Array(items) => items.iter().for_each(|item| words(item, into)),
+        Value::Object(fields) => {
+            for (name, item) in fields {
+                into.insert(name.clone());
+                words(item, into);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Adds `item` as `name`, or under another name if there is a field with that name.
+fn insert_distinct(fields: &mut Map<String, Value>, name: String, item: Value) -> String {
+    let mut distinct = name.clone();
+    let mut number = 2;
+    while fields.contains_key(&distinct) {
+        distinct = format!("{name} ({number})");
+        number += 1;
+    }
+    fields.insert(distinct.clone(), item);
+    distinct
+}
