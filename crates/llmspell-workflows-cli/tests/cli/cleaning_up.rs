@@ -254,6 +254,7 @@ const CALLS: &str = "\
 name: parent
 workflows:
   child:
+    name: child
     steps:
       - {id: a, type: shell, command: 'echo a >> effects', compensate: {type: shell, command: 'echo undo-a >> effects'}}
       - {id: b, type: shell, command: 'echo up > alive; read line < tell; echo b >> effects'}
