@@ -5,10 +5,7 @@ use std::{fs, sync::mpsc::Receiver};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::{
-    second_terminal::release_step,
-    support::{Sandbox, TIMEOUT, Terminal, newest_run, show},
-};
+use crate::support::{Sandbox, TIMEOUT, Terminal, newest_run, release_step, show};
 
 /// A run that fails and then undoes `b` and `a`; undoing `b` waits for the test.
 const UNDOES: &str = "\

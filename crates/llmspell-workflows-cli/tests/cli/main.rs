@@ -5,12 +5,16 @@ mod cleaning_up;
 mod configuration;
 mod durable;
 mod examples;
+mod families;
 mod gallery;
 mod interrupt;
+mod killed_steps;
 mod logs;
+mod moving;
 #[cfg(unix)]
 mod policy;
 mod recorded_runs;
+mod removed;
 mod rewind;
 mod rewind_nested;
 mod run;

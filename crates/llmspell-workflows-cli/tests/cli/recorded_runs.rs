@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, Terminal, wait_until};
+use crate::support::{Sandbox, Terminal, json_of, wait_until};
 
 const COUNTS: &str = "
 name: counts
@@ -22,12 +22,6 @@ steps:
       - {id: right, type: sequence, steps: [{id: one, type: set, params: {right: 1}}]}
   - {id: end, type: set, params: {end: true}}
 ";
-
-fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());
-    assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
-    ended.json()
-}
 
 fn error_of(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String) {
     let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());

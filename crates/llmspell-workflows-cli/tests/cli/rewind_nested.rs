@@ -5,9 +5,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{
-    second_terminal::release_step,
-    support::{Sandbox, TIMEOUT, Terminal, assert_error, newest_run, show, take_effects, wait_until},
+use crate::support::{
+    Sandbox, TIMEOUT, Terminal, assert_error, newest_run, release_step, show, take_effects, wait_until,
 };
 
 const OUTER: &str = "

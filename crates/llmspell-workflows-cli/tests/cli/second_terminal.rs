@@ -1,11 +1,11 @@
 //! Commands in a second terminal while a run is in progress: the processes share one store.
 
-use std::{fs, io::Write};
+use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, wait_until};
+use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, release_step, wait_until};
 
 const WAITS: &str = "
 name: waits
@@ -29,10 +29,6 @@ fn start_run(sandbox: &Sandbox) -> Terminal {
     let terminal = Terminal::open(sandbox, &["run", "flow.yaml"]);
     assert_eq!(alive.recv_timeout(TIMEOUT).as_deref(), Ok("up"));
     terminal
-}
-
-pub(crate) fn release_step(sandbox: &Sandbox) {
-    fs::OpenOptions::new().write(true).open(sandbox.path("tell")).unwrap().write_all(b"on\n").unwrap();
 }
 
 fn show(sandbox: &Sandbox, run: &str) -> Value {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, TIMEOUT, Terminal};
+use crate::support::{Sandbox, TIMEOUT, Terminal, json_of, newest_run};
 
 const SETS: &str = "name: sets\nsteps: [{id: a, type: set, params: {x: 1}}]\n";
 
@@ -15,12 +15,6 @@ steps:
   - {id: two, type: shell, command: 'echo up > alive; read told < tell; echo two >> effects'}
   - {id: three, type: shell, command: 'echo three >> effects'}
 ";
-
-fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());
-    assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
-    ended.json()
-}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -212,3 +212,15 @@ pub(crate) fn newest_run(sandbox: &Sandbox) -> String {
 pub(crate) fn assert_error(ended: &CommandOutput, code: i32, error: &str) {
     assert_eq!((ended.code, &ended.json()["error"]["code"]), (code, &error.into()), "{}{}", ended.stdout, ended.stderr);
 }
+
+/// Returns what a command that succeeds prints as JSON.
+pub(crate) fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());
+    assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
+    ended.json()
+}
+
+/// Lets a step finish that waits for a line in the pipe `tell`.
+pub(crate) fn release_step(sandbox: &Sandbox) {
+    fs::OpenOptions::new().write(true).open(sandbox.path("tell")).unwrap().write_all(b"on\n").unwrap();
+}

@@ -1,0 +1,65 @@
+//! What a kill leaves behind: ended attempts count, and processes that outlived theirs are ended.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Sandbox, Terminal, show, wait_until};
+
+fn log(sandbox: &Sandbox) -> Vec<String> {
+    fs::read_to_string(sandbox.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn attempts_that_ended_before_a_kill_count_and_their_delay_still_applies() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; exit 1', \
+         retry: {strategy: fixed_delay, max_attempts: 3, initial_delay: 400ms, jitter: false}}\n",
+    );
+    for ended in 1..=2 {
+        let arguments: &[&str] = if ended == 1 { &["run", "flow.yaml"] } else { &["resume", "@last"] };
+        let process = Terminal::open(&sandbox, arguments);
+        wait_until(|| (log(&sandbox).len() == ended).then_some(()));
+        // The attempt has ended once its delay is recorded.
+        wait_until(|| (show(&sandbox, "@last")["steps"][0]["status"] == "waiting").then_some(()));
+        process.kill();
+    }
+    assert_eq!(sandbox.run(&["resume", "@last"]).code, 1);
+    assert_eq!(log(&sandbox), ["1", "2", "3"]);
+    assert_eq!(show(&sandbox, "@last")["steps"][0]["attempts"], json!(3));
+}
+
+#[test]
+fn an_attempt_that_a_kill_cut_off_counts_for_the_step_and_in_reports_but_not_for_its_policy() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; test -e ok || sleep 60'}\n",
+    );
+    let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+    wait_until(|| (log(&sandbox).len() == 1).then_some(()));
+    process.kill();
+    fs::write(sandbox.path("ok"), "").unwrap();
+    let resumed = sandbox.run(&["resume", "@last", "-o", "json"]);
+    assert_eq!((resumed.code, &resumed.json()["steps"][0]["attempts"]), (0, &json!(2)), "{}", resumed.stderr);
+    assert_eq!(log(&sandbox), ["1", "2"]);
+    assert_eq!(show(&sandbox, "@last")["steps"][0]["attempts"], json!(2));
+}
+
+/// The process of a step outlives the program; before the step runs again, or the run is cancelled, it is ended, even if
+/// it left its process group.
+#[test]
+fn processes_of_a_killed_program_end_before_the_run_continues() {
+    for leaves in ["", "setsid "] {
+        for request in ["resume", "cancel"] {
+            let step = format!("{leaves}sh -c 'echo begin >> log; test -e ok || sleep 3; echo end >> log'");
+            let flow = format!("name: f\nsteps:\n  - {{id: a, type: shell, command: {step:?}}}\n");
+            let sandbox = Sandbox::with_flow(&flow);
+            let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+            wait_until(|| (log(&sandbox).len() == 1).then_some(()));
+            process.kill();
+            fs::write(sandbox.path("ok"), "").unwrap();
+            let ended = sandbox.run(&[request, "@last"]);
+            let expected: &[&str] = if request == "resume" { &["begin", "begin", "end"] } else { &["begin"] };
+            assert_eq!(log(&sandbox), expected, "{request} {leaves}: {}", ended.stderr);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Stores that are changed, removed or protected from outside.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::json;
+
+use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, json_of, newest_run, release_step};
+
+/// A loop with long outputs that fills several segments; the tenth iteration kills the program.
+const SEGMENTS: &str = "
+name: f
+steps:
+  - id: each
+    type: loop
+    range: {start: 0, end: 20}
+    steps:
+      - {id: a, type: shell, command: 'echo x >> effects; head -c 60000 /dev/zero | tr \"\\0\" x; [ {{ loop.index }} -lt 12 ] || kill -9 $PPID'}
+";
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &to)
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// Every way to damage any segment of a journal is reported, and no step runs again from what is left.
+#[test]
+fn lost_emptied_and_truncated_segments_are_reported_and_not_resumed_from() {
+    let sandbox = Sandbox::with_flow(SEGMENTS);
+    sandbox.run(&["run", "flow.yaml"]);
+    let run = newest_run(&sandbox);
+    let log = sandbox.path(".spellflow/log/000001");
+    let is_segment = |name: &String| name.ends_with(".log");
+    let names = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut segments: Vec<String> = names.filter(is_segment).collect();
+    segments.sort();
+    // A segment that was only prepared is empty.
+    segments.retain(|name| fs::read(log.join(name)).unwrap().iter().any(|byte| *byte != 0));
+    assert!(segments.len() >= 3, "{segments:?}");
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 4] = [
+        ("lost", |path| fs::remove_file(path).unwrap()),
+        ("emptied", |path| fs::write(path, "").unwrap()),
+        ("zeroed", |path| fs::write(path, vec![0; fs::metadata(path).unwrap().len() as usize]).unwrap()),
+        ("truncated", |path| fs::write(path, &fs::read(path).unwrap()[..1_000]).unwrap()),
+    ];
+    let effects = fs::read(sandbox.path("effects")).unwrap();
+    for segment in &segments {
+        for (name, damage) in ways {
+            let copy = sandbox.path("copy");
+            let _ = fs::remove_dir_all(&copy);
+            copy_all(&sandbox.path(".spellflow"), &copy);
+            damage(&copy.join("log/000001").join(segment));
+            let verified = sandbox.run(&["store", "verify", "--store", "copy"]);
+            assert_eq!(verified.code, 1, "{name} {segment}: {}", verified.stdout);
+            let resumed = sandbox.run(&["resume", &run, "--store", "copy"]);
+            assert!([1, 4].contains(&resumed.code), "{name} {segment}: exit {}", resumed.code);
+            assert_eq!(fs::read(sandbox.path("effects")).unwrap(), effects, "{name} {segment}");
+            let listed = sandbox.run(&["runs", "list", "--store", "copy"]);
+            assert!(listed.code == 0 && listed.stderr.contains("warning"), "{name} {segment}: {}", listed.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_changed_definition_is_not_executed() {
+    let flow = "name: f\nsteps:\n  - {id: w, type: wait_for_event, event: go}\n  - {id: two, type: shell, command: 'echo AAAA >> effects'}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let folder = sandbox.path(".spellflow/definitions");
+    let path = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("AAAA", "BBBB")).unwrap();
+    assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+    for verb in [&["resume", "@last"][..], &["fork", "@last", "--from", "two"], &["rerun", "@last"]] {
+        let refused = sandbox.run(verb);
+        assert!(refused.code == 1 && refused.stderr.contains("different hash"), "{verb:?}: {}", refused.stderr);
+    }
+    assert!(!sandbox.path("effects").exists());
+}
+
+#[test]
+fn a_run_whose_store_is_removed_says_so_and_stops() {
+    for what in [".spellflow", ".spellflow/log/000001/lock"] {
+        let flow = "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo up > alive; read line < tell'}\n  - {id: b, type: shell, command: 'echo b >> effects'}\n";
+        let sandbox = Sandbox::with_flow(flow);
+        let alive = sandbox.pipe("alive");
+        sandbox.make_pipe("tell");
+        let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+        assert_eq!(alive.recv_timeout(TIMEOUT).as_deref(), Ok("up"));
+        let path = sandbox.path(what);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        release_step(&sandbox);
+        let (code, _, stderr) = process.end();
+        assert!(code == Some(1) && stderr.contains("was removed or replaced"), "{what}: exit {code:?} {stderr}");
+        // No step begins after one whose completion is recorded nowhere.
+        assert!(!sandbox.path("effects").exists(), "{what}");
+    }
+}
+
+#[test]
+fn a_store_that_may_only_be_read_can_be_looked_at() {
+    let flow = "name: f\nsteps: [{id: a, type: shell, command: 'true'}, {id: w, type: wait_for_event, event: go}]\n";
+    let sandbox = Sandbox::with_flow(flow);
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && Command::new("setpriv").arg("--version").output().is_err() {
+        println!("skipped: everything is writable for this user, and `setpriv` is not installed");
+        return;
+    }
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+    assert_eq!(sandbox.run(&["resume", "@last"]).code, 0);
+    assert_eq!(sandbox.run(&["store", "compact"]).code, 0);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let chmod = |mode: &str| {
+        let changed = Command::new("chmod").args(["-R", mode]).arg(sandbox.path(".spellflow")).status().unwrap();
+        assert!(changed.success());
+    };
+    chmod("a+rX,a-w");
+    let as_reader = |arguments: &[&str]| {
+        let spellflow = sandbox.command(&[]);
+        let mut command = match is_root {
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(spellflow.get_program());
+                command
+            }
+            false => Command::new(spellflow.get_program()),
+        };
+        command.args(arguments).current_dir(sandbox.path("")).env("HOME", sandbox.path("home"));
+        CommandOutput::new(command.output().unwrap())
+    };
+    if is_root {
+        let folder = sandbox.path("");
+        drop(Command::new("chmod").arg("755").arg(folder).status());
+    }
+    let commands =
+        ["runs list", "runs show @last", "runs events @last", "runs export @last", "store verify", "store stats"];
+    let failed: Vec<String> = commands
+        .iter()
+        .filter_map(|command| {
+            let ended = as_reader(&command.split(' ').collect::<Vec<_>>());
+            (ended.code != 0).then(|| format!("{command}: exit {} {}", ended.code, ended.stderr))
+        })
+        .collect();
+    chmod("u+w");
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(json_of(&sandbox, &["store", "verify"])["damage"], json!([]));
+}
