@@ -163,7 +163,7 @@ fn table() -> Vec<(&'static str, Change, &'static str)> {
         ("a checkpoint that is listed twice", own_checkpoints(&[("c", 1), ("c", 2)]), "listed twice"),
         ("too many checkpoints", set("snapshots", json!(vec![json!(0); 100_001])), "CHECKPOINTS_MAX"),
         ("too many messages", set("messages", json!(vec![json!("pause"); 1_000_001])), "MESSAGES_MAX"),
-        ("no records", set("records", json!([])), "no record refers to"),
+        ("no records", set("records", json!([])), "no start"),
         ("records of another kind", set("records", json!([{"unknown": {}}])), "cannot be read"),
         (
             "a definition without a use",

@@ -220,3 +220,13 @@ fn damaged_journal_is_rejected() {
         assert!(ended.code == 1 && ended.stderr.contains("were synced"), "{arguments:?}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn a_run_larger_than_a_definition_can_be_imported() {
+    let flow = "name: f\nsteps:\n  - {id: a, type: shell, command: 'head -c 9000000 /dev/zero | tr \"\\0\" x'}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "-o", "json"]).code, 0);
+    assert_eq!(sandbox.run(&["runs", "export", "@last", "--file", "run.json"]).code, 0);
+    let imported = sandbox.run(&["runs", "import", "run.json", "--store", "elsewhere"]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+}
