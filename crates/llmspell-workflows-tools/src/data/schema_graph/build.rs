@@ -164,8 +164,8 @@ fn unescaped(fragment: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = fragment.as_bytes();
     while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        match (first, code) {
+        let digits = tail.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match (first, digits) {
             (b'%', Some(byte)) => (bytes.push(byte), rest = &tail[2..]).1,
             _ => (bytes.push(*first), rest = tail).1,
         }
