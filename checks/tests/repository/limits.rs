@@ -35,6 +35,8 @@ fn limits_page_is_up_to_date() {
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Tools", "Fixed.", tools);
+    let foreign = constants("crates/llmspell-workflows-state/src/foreign/limits.rs", |_| true);
+    section(&mut page, "Imported runs", "Fixed.", foreign);
     let hooks = files("crates/llmspell-workflows-hooks/src", ".rs");
     let hooks: Vec<_> = hooks.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Hooks and events", "Fixed, except that a subscriber may choose its own buffer size.", hooks);

@@ -50,6 +50,7 @@ pub use home::{
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
+    foreign::limits::DOCUMENT_BYTES_MAX,
     store::{Message, RunQuery, RunSummary},
 };
 pub use metrics::{AdvancedMetrics, ErrorRate, ResourceUtilization};

@@ -13,12 +13,12 @@ static MARK: LazyLock<String> = LazyLock::new(|| RandomState::new().hash_one("st
 /// Begins each styling.
 const ESCAPE: char = '\u{1b}';
 
-/// Returns `text` between the codes that start and end the styling `code`, such as `1;31`.
+/// Returns `text` between the codes that start and end the styling `style`, such as `1;31`.
 ///
 /// Only [`for_terminal`] makes a styling of it.
-pub(crate) fn styled(code: &str, text: &str) -> String {
+pub(crate) fn styled(style: &str, text: &str) -> String {
     let mark = &*MARK;
-    format!("{ESCAPE}[{code};{mark}m{text}{ESCAPE}[0;{mark}m")
+    format!("{ESCAPE}[{style};{mark}m{text}{ESCAPE}[0;{mark}m")
 }
 
 /// Marks the styling of `text` as our own. The text must not contain other control characters.
@@ -27,8 +27,8 @@ pub(crate) fn trusted(text: &str) -> String {
     let mut parts = text.split(ESCAPE);
     marked.push_str(parts.next().unwrap_or_default());
     for part in parts {
-        let (code, rest) = part.split_once('m').unwrap_or((part, ""));
-        write!(marked, "{ESCAPE}{code};{}m{rest}", &*MARK).expect("writing to a string cannot fail");
+        let (style, rest) = part.split_once('m').unwrap_or((part, ""));
+        write!(marked, "{ESCAPE}{style};{}m{rest}", &*MARK).expect("writing to a string cannot fail");
     }
     marked
 }
@@ -45,8 +45,8 @@ pub(crate) fn for_terminal(text: &str) -> Cow<'_, str> {
     while let Some((before, after)) = rest.split_once(ESCAPE) {
         shown.push_str(&escape(before));
         match after.split_once(&end) {
-            Some((code, left)) if is_code(code) => {
-                write!(shown, "{ESCAPE}{code}m").expect("writing to a string cannot fail");
+            Some((style, left)) if is_style(style) => {
+                write!(shown, "{ESCAPE}{style}m").expect("writing to a string cannot fail");
                 rest = left;
             }
             _ => {
@@ -95,8 +95,9 @@ fn is_hostile(character: char) -> bool {
     }
 }
 
-fn is_code(text: &str) -> bool {
-    text.strip_prefix('[').is_some_and(|code| code.len() <= 8 && code.chars().all(|c| c.is_ascii_digit() || c == ';'))
+fn is_style(text: &str) -> bool {
+    text.strip_prefix('[')
+        .is_some_and(|style| style.len() <= 8 && style.chars().all(|c| c.is_ascii_digit() || c == ';'))
 }
 
 #[cfg(test)]

@@ -25,14 +25,20 @@ impl Source {
     /// # Errors
     /// Returns an error if the file does not exist, cannot be read, is too large or is not UTF-8.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
+        Self::read_up_to(file, limits::FILE_BYTES as u64)
+    }
+
+    /// Like [`Self::read`], but reads at most one byte more than `bytes_max`.
+    pub(crate) fn read_up_to(file: &Path, bytes_max: u64) -> Result<Self, Failure> {
+        let bounded = |from: &mut dyn Read| bounded(from, bytes_max);
         let (name, bytes) = if file.as_os_str() == "-" {
             let name = "standard input";
             (
                 name.to_owned(),
-                bounded(io::stdin().lock()).map_err(|error| Failure::file("read", name.as_ref(), &error))?,
+                bounded(&mut io::stdin().lock()).map_err(|error| Failure::file("read", name.as_ref(), &error))?,
             )
         } else {
-            let opened = fs::File::open(file).and_then(bounded);
+            let opened = fs::File::open(file).and_then(|mut file| bounded(&mut file));
             let bytes = opened.map_err(|error| {
                 let failure = Failure::file("read", file, &error);
                 match nearest_file(file) {
@@ -82,9 +88,9 @@ impl Source {
 }
 
 /// Reads at most one byte more than the size limit of a definition, so that the reader can reject a larger one.
-fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+fn bounded(from: &mut dyn Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(limits::FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    from.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

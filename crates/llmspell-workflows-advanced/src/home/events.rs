@@ -317,6 +317,7 @@ fn is_iteration(path: &str) -> bool {
 /// iteration.
 fn around_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
-    let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);
+    let open = last + path[last..].find('[')?;
+    let close = open + path[open..].find(']')?;
     Some(format!("{}{}", &path[..open], &path[close + 1..]))
 }

@@ -167,52 +167,25 @@ impl Import {
         if version > EXPORT_VERSION {
             return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
         }
+        check_counts(document).map_err(invalid_export)?;
         let run: Uuid = field(document, "run_id")?;
-        for (name, max, limit) in [
-            ("records", limits::RECORDS_MAX, "RECORDS_MAX"),
-            ("messages", limits::MESSAGES_MAX, "MESSAGES_MAX"),
-            ("snapshots", limits::CHECKPOINTS_MAX, "CHECKPOINTS_MAX"),
-        ] {
-            let count = document[name].as_array().map_or(0, Vec::len);
-            check_count(name, count, max, limit).map_err(invalid_export)?;
-        }
-        let count = document["definitions"].as_object().map_or(0, serde_json::Map::len);
-        check_count("definitions", count, limits::DEFINITIONS_MAX, "DEFINITIONS_MAX").map_err(invalid_export)?;
         let records: Vec<Value> = field(document, "records")?;
         let records = records.iter().map(Record::from_json).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(|error| invalid_export(format!("`records` cannot be read: {error}")))?;
         check_records(run, &records).map_err(invalid_export)?;
         let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
-        if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
-            return Err(invalid_export(format!(
-                "the definition {hash} was changed after the export: its content has a different hash"
-            )));
-        }
-        if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
+        let used = hashes(&records);
+        if let Some(missing) = used.iter().find(|hash| !definitions.contains_key(*hash)) {
             return Err(invalid_export(format!("the definition {missing} is missing")));
         }
-        let used = hashes(&records);
+        check_definitions(&definitions).map_err(invalid_export)?;
+        History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
+        let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records have no start"))?;
         if let Some(unused) = definitions.keys().find(|hash| !used.contains(*hash)) {
             return Err(invalid_export(format!("no record refers to the definition {unused}")));
         }
-        for (hash, definition) in &definitions {
-            check_definition(definition)
-                .map_err(|problem| invalid_export(format!("the definition {hash} is not valid: {problem}")))?;
-        }
-        History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
-        let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records have no start"))?;
         let snapshots: Vec<Snapshot> = field(document, "snapshots")?;
-        let mut names = BTreeSet::new();
-        for Snapshot { run: owner, name, position, .. } in &snapshots {
-            if *owner != run {
-                return Err(invalid_export(format!("the checkpoint `{name}` belongs to another run, {owner}")));
-            }
-            if *position > records.len() as u64 || !names.insert(name) {
-                return Err(invalid_export(format!(
-                    "the checkpoint `{name}` is at position {position}, which does not exist, or is listed twice"
-                )));
-            }
-        }
+        check_snapshots(run, &records, &snapshots).map_err(invalid_export)?;
         Ok(Self {
             run,
             summary,
@@ -222,6 +195,49 @@ impl Import {
             snapshots,
         })
     }
+}
+
+/// Checks the numbers of the parts of a document, before they are read.
+fn check_counts(document: &Value) -> Result<(), String> {
+    for (name, max, limit) in [
+        ("records", limits::RECORDS_MAX, "RECORDS_MAX"),
+        ("definitions", limits::DEFINITIONS_MAX, "DEFINITIONS_MAX"),
+        ("messages", limits::MESSAGES_MAX, "MESSAGES_MAX"),
+        ("snapshots", limits::CHECKPOINTS_MAX, "CHECKPOINTS_MAX"),
+    ] {
+        let count = match &document[name] {
+            Value::Array(items) => items.len(),
+            Value::Object(fields) => fields.len(),
+            _ => 0,
+        };
+        check_count(name, count, max, limit)?;
+    }
+    Ok(())
+}
+
+/// Checks that each definition has its hash and can run under the limits of an engine.
+fn check_definitions(definitions: &BTreeMap<String, Definition>) -> Result<(), String> {
+    definitions.iter().try_for_each(|(hash, definition)| {
+        if definition.hash() != *hash {
+            return Err(format!(
+                "the definition {hash} was changed after the export: its content has a different hash"
+            ));
+        }
+        check_definition(definition).map_err(|problem| format!("the definition {hash} is not valid: {problem}"))
+    })
+}
+
+/// Checks that the checkpoints belong to `run` and to a position in `records`, and have different names.
+fn check_snapshots(run: Uuid, records: &[Record], snapshots: &[Snapshot]) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    snapshots.iter().try_for_each(|Snapshot { run: owner, name, position, .. }| match () {
+        () if *owner != run => Err(format!("the checkpoint `{name}` belongs to another run, {owner}")),
+        () if *position > records.len() as u64 => {
+            Err(format!("the checkpoint `{name}` is at position {position}, which does not exist"))
+        }
+        () if !names.insert(name) => Err(format!("the checkpoint `{name}` is listed twice")),
+        () => Ok(()),
+    })
 }
 
 fn field<T: serde::de::DeserializeOwned>(document: &Value, name: &str) -> Result<T, ExecutorError> {

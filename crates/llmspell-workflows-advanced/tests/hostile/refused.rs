@@ -1,5 +1,6 @@
 //! Each kind of hostile document, and the reason for which it is refused.
 
+use llmspell_workflows_basic::model::{Definition, Step};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -113,7 +114,6 @@ fn decided(choice: Value) -> Value {
     json!({"decided": {"path": "/main/a", "t": 1, "choice": choice}})
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn table() -> Vec<(&'static str, Change, &'static str)> {
     let deep = |n: usize| (0..n).fold(json!(1), |inner, _| json!([inner]));
     let long_step = format!("/main/{}", "a".repeat(5_000));
@@ -163,7 +163,7 @@ fn table() -> Vec<(&'static str, Change, &'static str)> {
         ("a checkpoint that is listed twice", own_checkpoints(&[("c", 1), ("c", 2)]), "listed twice"),
         ("too many checkpoints", set("snapshots", json!(vec![json!(0); 100_001])), "CHECKPOINTS_MAX"),
         ("too many messages", set("messages", json!(vec![json!("pause"); 1_000_001])), "MESSAGES_MAX"),
-        ("no records", set("records", json!([])), "no record refers to"),
+        ("no records", set("records", json!([])), "no start"),
         ("records of another kind", set("records", json!([{"unknown": {}}])), "cannot be read"),
         (
             "a definition without a use",
@@ -205,8 +205,6 @@ fn table() -> Vec<(&'static str, Change, &'static str)> {
     ]
 }
 
-use llmspell_workflows_basic::model::{Definition, Step};
-
 #[tokio::test]
 async fn hostile_documents_are_refused_with_a_reason() {
     let original = export(waiting()).await;
@@ -230,4 +228,46 @@ async fn a_run_that_claims_to_be_a_sub_workflow_is_not_imported_alone() {
     let error = home().import(&one).await.map(|known| known.id()).unwrap_err();
     assert_eq!(error.code(), "invalid_export");
     assert!(error.to_string().contains("is a sub-workflow; export the run that it is a part of"), "{error}");
+}
+
+/// The checks of an import are not the only protection: a journal can be damaged too.
+#[tokio::test]
+async fn odd_paths_in_a_journal_never_cause_a_panic() {
+    let original = export(waiting()).await;
+    let run: Uuid = original["run_id"].as_str().unwrap().parse().unwrap();
+    let paths =
+        ["", "ü", "/", "//", "]", "[", "/main/a]b[", "/main]x[0]/y", "/main/a[", "~", "/main/a~4294967295", "\u{1b}/"];
+    for path in paths {
+        for add in [
+            began(path),
+            ended(path, &json!({"v": 1})),
+            rewound(json!([[path, 4_294_967_295_u32]])),
+            json!({"decided": {"path": path, "t": u64::MAX, "choice": {"retry_generation": [1, 4_294_967_295_u32]}}}),
+            json!({"decided": {"path": path, "t": 1, "choice": {"enter": {"code": "x", "message": "y"}}}}),
+        ] {
+            let mut records: Vec<Value> = original["records"].as_array().unwrap().clone();
+            records.insert(1, add);
+            let records: Vec<_> =
+                records.iter().map(|record| llmspell_workflows_state::Record::from_json(record).unwrap()).collect();
+            let home = home();
+            let definition = original["definitions"].as_object().unwrap().values().next().unwrap();
+            home.keep(&serde_json::from_value(definition.clone()).unwrap()).await.unwrap();
+            let lease = home.lease_for_new_runs(llmspell_workflows_advanced::Contact::None).await.unwrap();
+            let epoch = lease.journal.open(run).await.unwrap().epoch;
+            for record in &records {
+                let receipt = lease.journal.append(run, epoch, record).unwrap();
+                lease.journal.sync(receipt).await.unwrap();
+            }
+            drop(lease);
+            let known = home.find(&run.to_string()).await.unwrap();
+            assert!(!home.events(&known).await.unwrap().is_empty(), "{path:?}");
+            drop(home.history(&known).await);
+            let executor = crate::executor(&home);
+            drop(executor.state(&known, None).await);
+            let options = llmspell_workflows_advanced::RewindOptions { from: Some("b".to_owned()), step_input: None };
+            drop(executor.fork(&known, &options).await);
+            drop(executor.retry(&known, &options).await);
+            drop(executor.resume(&known).await);
+        }
+    }
 }

@@ -86,9 +86,9 @@ fn no_step_writes_to_the_store_or_to_a_configuration() {
 fn no_step_creates_a_configuration_that_a_later_command_would_read() {
     let sandbox = Sandbox::new().file("project/deep/x", "x").file("home/x", "x");
     let root = sandbox.path("").display().to_string();
-    let paths =
-        ["spellflow.toml", "../spellflow.toml", "../../spellflow.toml", "../../home/.config/spellflow/config.toml"];
-    let paths = paths.map(str::to_owned);
+    let of_user = sandbox.path("home").join(".config/spellflow/config.toml").display().to_string();
+    let mut paths = ["spellflow.toml", "../spellflow.toml", "../../spellflow.toml"].map(str::to_owned).to_vec();
+    paths.push(of_user);
     fs::write(sandbox.path("project/deep/flow.yaml"), writes(&paths)).unwrap();
     let mut command = sandbox.command(&["run", "flow.yaml", "-o", "json"]);
     command.current_dir(sandbox.path("project/deep")).env("SPELLFLOW_TOOLS_WRITE_ROOTS", &root);

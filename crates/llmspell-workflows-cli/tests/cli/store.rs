@@ -222,3 +222,13 @@ fn damaged_run_is_refused_and_does_not_affect_others() {
     assert_eq!(sandbox.run(&["run", "waits.yaml"]).code, 5);
     assert_eq!(sandbox.run(&["resume", "@last"]).code, 5);
 }
+
+#[test]
+fn a_run_larger_than_a_definition_can_be_imported() {
+    let flow = "name: f\nsteps:\n  - {id: a, type: shell, command: 'head -c 9000000 /dev/zero | tr \"\\0\" x'}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "-o", "json"]).code, 0);
+    assert_eq!(sandbox.run(&["runs", "export", "@last", "--file", "run.json"]).code, 0);
+    let imported = sandbox.run(&["runs", "import", "run.json", "--store", "elsewhere"]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+}

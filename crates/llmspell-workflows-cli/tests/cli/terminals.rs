@@ -49,10 +49,15 @@ outputs: {result: H, list: [{a: H, b: 1}]}
 
 /// A definition with problems whose messages and excerpts repeat its texts.
 fn invalid_flow() -> String {
-    format!(
-        "name: bad\nH: 1\nsteps:\n  - {{id: a, type: H, H: 2}}\n  - {{id: b, type: tool, tool: H}}\n  \
-         - {{id: c, type: set, condition: H, depends_on: [H]}}\n  - {{id: \u{202e}, type: set, params: {{a: '{{{{ H }}}}'}}}}\n"
-    )
+    r#"
+name: bad
+H: 1
+steps:
+  - {id: a, type: H, H: 2}
+  - {id: b, type: tool, tool: H}
+  - {id: c, type: set, condition: H, depends_on: [H]}
+  - {id: "\u202e", type: set, params: {a: '{{ H }}'}}
+"#
     .replace('H', &quoted())
 }
 

@@ -42,8 +42,8 @@ impl<'r> Sizes<'r> {
                 self.add(size)
             }
             Record::Redefined(redefined) => {
-                let changes = redefined.migrated.iter().flat_map(|migrated| migrated.changes.values());
-                changes.map(|changes| self.sizes_of(changes).map(drop)).collect()
+                let mut changes = redefined.migrated.iter().flat_map(|migrated| migrated.changes.values());
+                changes.try_for_each(|changes| self.sizes_of(changes).map(drop))
             }
             _ => Ok(()),
         }

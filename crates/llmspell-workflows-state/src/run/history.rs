@@ -148,6 +148,7 @@ impl Order {
 /// Returns the path of the loop whose iteration is at `path`: the same path without the iteration number.
 fn loop_of_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
-    let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);
+    let open = last + path[last..].find('[')?;
+    let close = open + path[open..].find(']')?;
     Some(format!("{}{}", &path[..open], &path[close + 1..]))
 }

@@ -30,7 +30,8 @@ pub(super) struct Forbidden {
 struct ForbiddenPlace {
     /// The file or directory itself, if it exists.
     target: Option<Identity>,
-    /// The deepest directory above it that exists, and the directories above that.
+    /// The deepest directory above it that exists, and the directories above that. If the path ends with `..`, this is
+    /// the directory itself.
     above: Vec<Identity>,
     /// The names below that directory.
     names: Vec<OsString>,
@@ -154,8 +155,11 @@ impl ForbiddenPlace {
     /// Finds `path`; returns nothing if not even the root of the file system can be read.
     fn find(path: &Path) -> Option<Self> {
         let target = fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        let mut names = vec![path.file_name()?.to_owned()];
-        let mut at = path.parent()?;
+        // A path that ends with `..` names a directory, which is then the deepest one itself.
+        let (mut names, mut at) = match path.file_name() {
+            Some(name) => (vec![name.to_owned()], path.parent()?),
+            None => (Vec::new(), path),
+        };
         let directory = loop {
             match fs::canonicalize(at) {
                 Ok(directory) => break directory,

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmspell_workflows_advanced::ExecutorError;
+use llmspell_workflows_advanced::{DOCUMENT_BYTES_MAX, ExecutorError};
 use serde_json::Value;
 
 use crate::{
@@ -55,10 +55,15 @@ impl Export {
 
 impl Import {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let source = Source::read(&self.file)?;
-        let document: Value = serde_json::from_str(&source.text).map_err(|error| {
-            durable_failure(ExecutorError::Import { message: format!("`{}` is not JSON: {error}", source.name) })
-        })?;
+        let source = Source::read_up_to(&self.file, DOCUMENT_BYTES_MAX)?;
+        let refused = |message: String| durable_failure(ExecutorError::Import { message });
+        if source.text.len() as u64 > DOCUMENT_BYTES_MAX {
+            let message =
+                format!("`{}` exceeds the limit `DOCUMENT_BYTES_MAX` of {DOCUMENT_BYTES_MAX} bytes", source.name);
+            return Err(refused(message));
+        }
+        let document: Value = serde_json::from_str(&source.text)
+            .map_err(|error| refused(format!("`{}` is not JSON: {error}", source.name)))?;
         let known = app.wait(app.home().import(&document))?;
         let output: &Output = app.output();
         if !output.is_text() {
