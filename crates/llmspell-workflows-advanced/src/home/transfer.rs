@@ -147,7 +147,7 @@ impl Import {
         if family.len() >= FAMILY_MAX {
             return Err(invalid_export(format!("it contains more than {FAMILY_MAX} runs")));
         }
-        let children: BTreeSet<Uuid> = RunState::read_outline(&import.records).children().collect();
+        let children: BTreeSet<Uuid> = RunState::read_outline(&import.records).children().into_iter().collect();
         family.push(import);
         // Exports of earlier versions have no children.
         for child in document["children"].as_array().into_iter().flatten() {

@@ -170,7 +170,7 @@ fn invalid_or_newer_exports_are_rejected() {
     let changes: [(Change, i32, &str, &str); 6] = [
         (Box::new(|it| it["spellflow_export"] = json!(3)), 2, "newer_export", "format 3"),
         (Box::new(|it| *it = json!([1])), 2, "invalid_export", "spellflow_export"),
-        (Box::new(|it| it["records"] = json!([])), 2, "invalid_export", "no record refers"),
+        (Box::new(|it| it["records"] = json!([])), 2, "invalid_export", "no start"),
         (Box::new(|it| it["definitions"] = json!({})), 2, "invalid_export", "is missing"),
         (
             Box::new(move |it| it["definitions"][&hash]["name"] = json!("other")),

@@ -34,7 +34,8 @@ fn copy_all(from: &Path, to: &Path) {
 #[test]
 fn lost_emptied_and_truncated_segments_are_reported_and_not_resumed_from() {
     let sandbox = Sandbox::with_flow(SEGMENTS);
-    sandbox.run(&["run", "flow.yaml"]);
+    let killed = sandbox.command(&["run", "flow.yaml"]).output().unwrap();
+    assert_eq!(killed.status.code(), None);
     let run = newest_run(&sandbox);
     let log = sandbox.path(".spellflow/log/000001");
     let is_segment = |name: &String| name.ends_with(".log");

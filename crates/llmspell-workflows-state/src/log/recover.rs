@@ -115,16 +115,17 @@ struct Reading<'d> {
 impl Reading<'_> {
     fn note_marks(&mut self, scanned: &BTreeMap<u64, ScannedSegment>) {
         for (number, segment) in scanned {
-            for (about, synced) in segment.marks.iter().chain(&segment.later_marks) {
+            for (about, _) in segment.marks.iter().chain(&segment.later_marks) {
                 if about > number {
                     let message = format!("it contains a mark of segment {about}, which was written later");
                     self.done.damage.push(LogDamage { path: segment::path(self.dir, *number), message });
-                } else if *synced != FREED {
-                    let known = self.marks.entry(*about).or_insert(0);
-                    *known = (*synced).max(*known);
                 }
             }
         }
+        let marks = scanned.iter().flat_map(|(number, segment)| {
+            segment.marks.iter().chain(&segment.later_marks).filter(move |(about, _)| about <= number)
+        });
+        self.marks = synced_in(marks);
     }
 
     fn gap(&mut self, number: u64, message: &str) {
@@ -145,8 +146,7 @@ impl Reading<'_> {
         } else if !segment.has_header && (synced > 0 || tail.is_some()) {
             self.gap(number, "its header is no longer intact");
         } else if end < synced {
-            let message = format!("the {} bytes at offset {end} were synced, but are no longer intact", synced - end);
-            self.gap(number, &message);
+            self.gap(number, &lost_bytes(end, synced));
         }
         let intact = end.min(segment.length)..synced.min(segment.length);
         if !intact.is_empty() {
@@ -159,6 +159,21 @@ impl Reading<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the offset up to which each segment was synced, according to `marks`.
+pub(crate) fn synced_in<'m>(marks: impl Iterator<Item = &'m Mark>) -> BTreeMap<u64, u64> {
+    let mut all = BTreeMap::new();
+    for (about, synced) in marks.filter(|(_, synced)| *synced != FREED) {
+        let known = all.entry(*about).or_insert(0);
+        *known = (*synced).max(*known);
+    }
+    all
+}
+
+/// Describes the loss of synced bytes of a segment.
+pub(crate) fn lost_bytes(end: u64, synced: u64) -> String {
+    format!("the {} bytes at offset {end} were synced, but are no longer intact", synced - end)
 }
 
 /// Returns the segments that `marks` describe as freed.

@@ -147,7 +147,8 @@ impl RunJournal {
             let error = Box::new(poison(crashes).at(call.path()));
             Outcome::Failed(Failure::new(error))
         } else {
-            if is_activity {
+            // Further attempts are recorded as they begin, inside the retries.
+            if is_activity && !self.is_between_attempts(&path) {
                 // Written before the activity begins so that, if the activity kills the process, the crash is counted
                 // against it.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;

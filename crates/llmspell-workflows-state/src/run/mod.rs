@@ -357,6 +357,11 @@ impl RunJournal {
         self.known().decision(path, key).cloned()
     }
 
+    /// Returns whether an attempt of the leaf at `path` has failed and the next one has not begun.
+    fn is_between_attempts(&self, path: &str) -> bool {
+        self.known().step(path).is_some_and(|step| !step.is_executing && !step.failed_attempts().is_empty())
+    }
+
     /// Returns how often a crash interrupted the leaf at `path`.
     fn crash_count(&self, path: &str) -> u32 {
         self.known().step(path).map_or(0, StepState::crashes)

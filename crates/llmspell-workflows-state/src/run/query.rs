@@ -71,13 +71,16 @@ impl RunState {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
     }
 
-    /// Returns the child runs that steps of the run have started.
-    pub fn children(&self) -> impl Iterator<Item = Uuid> {
-        self.steps.values().flat_map(StepState::children)
+    /// Returns the child runs that steps of the run have started, in the order in which they were recorded.
+    #[must_use]
+    pub fn children(&self) -> Vec<Uuid> {
+        let mut children: Vec<(u64, Uuid)> = self.steps.values().flat_map(StepState::children).collect();
+        children.sort_unstable();
+        children.into_iter().map(|(_, child)| child).collect()
     }
 
     pub(super) fn has_child(&self, child: Uuid) -> bool {
-        self.children().any(|known| known == child)
+        self.steps.values().flat_map(StepState::children).any(|(_, known)| known == child)
     }
 
     /// Returns the generation in which each reentered step starts, by the path that it would otherwise have.

@@ -246,16 +246,14 @@ impl RunState {
         if step.end.is_some() {
             return Err("the step has already ended, so it cannot begin".to_owned());
         }
-        step.begun += 1;
         step.cuts += u32::from(step.is_executing);
         (step.is_activity, step.is_executing) = (true, true);
         Ok(())
     }
 
     fn stop(&mut self, path: &str) -> Result<(), String> {
-        let step = self.steps.get_mut(path).filter(|step| step.begun > 0 && step.end.is_none());
+        let step = self.steps.get_mut(path).filter(|step| step.is_activity && step.end.is_none());
         let step = step.ok_or("the step is not executing, so it cannot be stopped")?;
-        step.begun -= 1;
         step.is_executing = false;
         Ok(())
     }
@@ -302,7 +300,7 @@ impl RunState {
         self.check_undecided(&rewound.undecided)?;
         for path in &rewound.reopened {
             if let Some(step) = self.steps.get_mut(path) {
-                (step.end, step.begun, step.cuts, step.stuck, step.is_executing) = (None, 0, 0, None, false);
+                (step.end, step.cuts, step.stuck, step.is_executing) = (None, 0, None, false);
             }
         }
         for path in former {

@@ -18,9 +18,7 @@ pub struct StepState {
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// The number of times that the step has begun since it was last stopped or reopened.
-    pub(super) begun: u32,
-    /// The number of those times that the end of a process cut off.
+    /// How often the end of a process cut the step off since it was last reopened.
     pub(super) cuts: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
@@ -108,10 +106,10 @@ impl StepState {
         of_waits.max_by_key(|(number, _)| *number).and_then(|(_, decision)| wait(decision).flatten())
     }
 
-    /// Returns all runs of the step's sub-workflow.
-    pub fn children(&self) -> impl Iterator<Item = Uuid> {
-        self.decisions().filter_map(|(_, decision)| match decision {
-            Decision::Child(_, child) => Some(child.run),
+    /// Returns all runs of the step's sub-workflow, with the numbers of their records.
+    pub(super) fn children(&self) -> impl Iterator<Item = (u64, Uuid)> {
+        self.decisions().filter_map(|(number, decision)| match decision {
+            Decision::Child(_, child) => Some((number, child.run)),
             _ => None,
         })
     }

@@ -68,7 +68,7 @@ impl Folder {
         let holder = self.holder(journal)?;
         let contents = match &self.single {
             Some(single) => single.contents()?,
-            None => read_shared(&self.dir(journal), |dir| WalJournal::outlines(dir))?,
+            None => read_shared(&self.dir(journal), is_sound, |dir| WalJournal::outlines(dir))?,
         };
         Ok(JournalSummaries::of(contents, holder.as_ref()))
     }
@@ -77,7 +77,10 @@ impl Folder {
     pub(super) fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         match &self.single {
             Some(single) => single.run(run),
-            None => Ok(WalJournal::read_run(self.dir(journal), run)?),
+            None => {
+                let is_sound = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| read.records.is_ok());
+                read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_run(dir, run))
+            }
         }
     }
 
@@ -85,24 +88,28 @@ impl Folder {
     pub(super) fn contents(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
         match &self.single {
             Some(single) => single.contents(),
-            None => read_shared(&self.dir(journal), |dir| WalJournal::read_all(dir)),
+            None => read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_all(dir)),
         }
     }
 }
 
+/// Returns whether nothing in a log looks damaged.
+fn is_sound(contents: &JournalContents) -> bool {
+    contents.damage.is_empty() && contents.runs.iter().all(|run| run.records.is_ok())
+}
+
 /// Reads a log with `read`, again if it looks damaged while its holder may be writing to it.
-fn read_shared(
+fn read_shared<T>(
     dir: &Path,
-    read: impl Fn(&Path) -> Result<JournalContents, JournalError>,
-) -> Result<JournalContents, ExecutorError> {
-    let is_sound =
-        |contents: &JournalContents| contents.damage.is_empty() && contents.runs.iter().all(|run| run.records.is_ok());
-    let mut contents = read(dir)?;
+    is_sound: impl Fn(&T) -> bool,
+    read: impl Fn(&Path) -> Result<T, JournalError>,
+) -> Result<T, ExecutorError> {
+    let mut result = read(dir)?;
     for _ in 1..READS_MAX {
-        if is_sound(&contents) || !WalJournal::is_held(dir)? {
+        if is_sound(&result) || !WalJournal::is_held(dir)? {
             break;
         }
-        contents = read(dir)?;
+        result = read(dir)?;
     }
-    Ok(contents)
+    Ok(result)
 }

@@ -14,10 +14,11 @@ use crate::{
     disk::{Disk, DiskFile},
     journal::{JournalError, JournaledRun},
     log::{
-        FrameLocation,
+        FrameLocation, LogDamage,
         frame::{self, ParsedFrame},
         recover,
-        scan::{Depth, RecoveredFrame, ScanError, ScannedSegment},
+        scan::{Depth, Mark, RecoveredFrame, ScanError, ScannedSegment},
+        segment,
     },
 };
 
@@ -36,21 +37,32 @@ enum SegmentFrames {
 /// are read.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
     let segments = recover::segments(disk, dir, |number, path| frames_of(disk, dir, number, path, run))?;
-    let marks = segments.values().filter_map(|segment| match segment {
-        SegmentFrames::Whole(scanned) => Some(&scanned.marks),
+    let scanned = segments.values().filter_map(|segment| match segment {
+        SegmentFrames::Whole(scanned) => Some(scanned),
         SegmentFrames::Indexed(_) => None,
     });
-    let freed: Vec<u64> = recover::freed_in(marks.flatten());
+    let marks: Vec<Mark> =
+        scanned.flat_map(|scanned| scanned.marks.iter().chain(&scanned.later_marks)).copied().collect();
+    let freed: Vec<u64> = recover::freed_in(marks.iter());
+    let synced = recover::synced_in(marks.iter());
     let mut reader = LogReader::default();
     for (number, segment) in segments {
-        let frames = match segment {
+        let (frames, gap) = match segment {
             _ if freed.contains(&number) => continue,
-            SegmentFrames::Indexed(frames) => frames,
-            SegmentFrames::Whole(scanned) => scanned.frames,
+            SegmentFrames::Indexed(frames) => (frames, None),
+            SegmentFrames::Whole(scanned) => {
+                let synced = synced.get(&number).copied().unwrap_or(0);
+                (scanned.frames, (scanned.end < synced).then_some((scanned.end, synced)))
+            }
         };
         for frame in frames {
             // A frame that cannot be read is reported by whoever reads the whole log.
             let _ = reader.add_frame(&frame);
+        }
+        if let Some((end, synced)) = gap {
+            let path = segment::path(dir, number);
+            let message = recover::lost_bytes(end, synced);
+            reader.add_gap(&LogDamage { path, message }.to_string());
         }
     }
     let (runs, _) = reader.finish();

@@ -153,7 +153,7 @@ impl LogReader {
     }
 
     /// Notes that frames may be missing here: a run has lost none only if its next record follows.
-    fn add_gap(&mut self, message: &str) {
+    pub(super) fn add_gap(&mut self, message: &str) {
         for run in self.runs.by_id.keys() {
             self.suspects.entry(*run).or_insert_with(|| format!("its last records may be missing: {message}"));
         }

@@ -8,6 +8,7 @@
 mod blobs;
 mod documents;
 mod inbox;
+mod read_only;
 mod runs;
 mod schema;
 mod upkeep;
@@ -53,6 +54,9 @@ impl Sqlite {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let io_error = |error: io::Error| StoreError::Io { path: path.to_owned(), message: error.to_string() };
         let is_new = !path.exists();
+        if !is_new && read_only::is_read_only(path) {
+            return read_only::open(path);
+        }
         if let Some(folder) = path.parent() {
             create_private_folders(folder).map_err(io_error)?;
         }

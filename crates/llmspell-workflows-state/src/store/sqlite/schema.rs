@@ -65,6 +65,21 @@ pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connect
     Ok(connection)
 }
 
+/// Checks that the database has the version that this code reads.
+pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    match version(path, connection)? {
+        VERSION => Ok(()),
+        found if found > VERSION => {
+            let (found, known) = (found as u64, VERSION as u64);
+            Err(StoreError::Newer { location: path.display().to_string(), found, known })
+        }
+        _ => {
+            let message = "it may only be read, but was written by an earlier version and has to be migrated first";
+            Err(StoreError::Io { path: path.to_owned(), message: message.to_owned() })
+        }
+    }
+}
+
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite_error)?;
