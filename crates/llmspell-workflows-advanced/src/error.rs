@@ -104,13 +104,15 @@ pub enum ExecutorError {
         /// The id of the parent run.
         parent: Uuid,
     },
-    /// The run is a sub-workflow, which is exported with its parent.
-    #[error("the run {run} is a sub-workflow of the run {parent} and is exported with it")]
-    ExportedWithParent {
+    /// The run is a sub-workflow, which is exported and deleted with its parent.
+    #[error("the run {run} is a sub-workflow of the run {parent} and is {done} with it")]
+    PartOf {
         /// The id of the run.
         run: Uuid,
         /// The id of the parent run.
         parent: Uuid,
+        /// What was to be done with the run, such as `exported`.
+        done: &'static str,
     },
     /// The step is not stuck.
     #[error("the run {run} has no stuck step at `{path}`")]
@@ -262,7 +264,7 @@ impl ExecutorError {
             Self::AmbiguousRun { .. } | Self::AmbiguousSignal { .. } => "ambiguous_run",
             Self::Held { .. } | Self::Driven { .. } | Self::StillRunning { .. } => "run_held",
             Self::ShutDown => "executor_shut_down",
-            Self::IsChild { .. } | Self::ExportedWithParent { .. } => "run_is_child",
+            Self::IsChild { .. } | Self::PartOf { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",
             Self::NotEnded { .. } => "run_not_ended",
             Self::NotFailed { .. } => "run_not_failed",

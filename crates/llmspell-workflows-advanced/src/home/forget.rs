@@ -41,7 +41,7 @@ impl dyn Home {
                 continue;
             };
             if self.get(parent).await?.is_some() {
-                return Err(ExecutorError::IsChild { run: run.id(), parent });
+                return Err(ExecutorError::PartOf { run: run.id(), parent, done: "deleted" });
             }
         }
         for run in runs.iter().filter(|run| !run.copies.is_empty()) {

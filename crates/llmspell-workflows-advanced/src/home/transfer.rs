@@ -29,7 +29,7 @@ impl dyn Home {
     /// read.
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         match run.summary.parent {
-            Some(parent) => Err(ExecutorError::ExportedWithParent { run: run.id(), parent }),
+            Some(parent) => Err(ExecutorError::PartOf { run: run.id(), parent, done: "exported" }),
             None => self.export_family(run).await,
         }
     }

@@ -87,11 +87,15 @@ fn a_sub_workflow_is_cancelled_with_its_parent_and_the_parent_with_it() {
 fn a_waiting_sub_workflow_is_ended_before_its_parent() {
     for (block, status_of_run, expected) in [
         (
-            "error_mode: fail_fast, steps: [SUB, {id: bad, type: shell, command: 'exit 1'}]",
+            "error_mode: fail_fast, steps: [SUB, {id: bad, type: shell, command: 'until grep -q k effects; do sleep 0.01; done; exit 1'}]",
             "failed",
             &["k", "undo-k", "clean"][..],
         ),
-        ("wait_for: any, steps: [SUB, {id: good, type: shell, command: 'true'}]", "completed", &["k", "clean"]),
+        (
+            "wait_for: any, steps: [SUB, {id: good, type: shell, command: 'until grep -q k effects; do sleep 0.01; done'}]",
+            "completed",
+            &["k", "clean"],
+        ),
     ] {
         let sub = "{id: sub, type: workflow, workflow: kid}";
         let kid = &WAITS[..WAITS.find("steps:\n  - {id: a,").unwrap()];
@@ -133,8 +137,8 @@ fn a_sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
     // While the run lives, its ended sub-workflow stays with it.
     let compacted = json_of(&sandbox, &["store", "compact"]);
     assert_eq!(compacted["archived"], 0, "{compacted}");
-    assert_error(&sandbox.run(&["runs", "delete", &child, "-o", "json"]), 2, "run_is_child");
-    assert_error(&sandbox.run(&["runs", "export", &child, "-o", "json"]), 2, "run_is_child");
+    assert_error(&sandbox.run(&["runs", "delete", &child, "-o", "json"]), 1, "run_is_child");
+    assert_error(&sandbox.run(&["runs", "export", &child, "-o", "json"]), 1, "run_is_child");
     // An export has both, and the sub-workflow does not run again elsewhere.
     assert_eq!(sandbox.run(&["runs", "export", &run, "--file", "run.json"]).code, 0);
     assert_eq!(sandbox.run(&["runs", "import", "run.json", "--store", "other"]).code, 0);

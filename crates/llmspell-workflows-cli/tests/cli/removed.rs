@@ -6,15 +6,15 @@ use serde_json::json;
 
 use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, json_of, newest_run, release_step};
 
-/// A loop with long outputs that fills several segments; the tenth iteration kills the program.
+/// A loop with long outputs that fills several segments; one of the iterations kills the program.
 const SEGMENTS: &str = "
 name: f
 steps:
   - id: each
     type: loop
-    range: {start: 0, end: 20}
+    range: {start: 0, end: 30}
     steps:
-      - {id: a, type: shell, command: 'echo x >> effects; head -c 60000 /dev/zero | tr \"\\0\" x; [ {{ loop.index }} -lt 12 ] || kill -9 $PPID'}
+      - {id: a, type: shell, command: 'echo x >> effects; head -c 60000 /dev/zero | tr \"\\0\" x; [ {{ loop.index }} -lt 22 ] || kill -9 $PPID'}
 ";
 
 fn copy_all(from: &Path, to: &Path) {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+mod arriving;
 mod child;
 mod conformance;
 mod crashes;

@@ -27,8 +27,10 @@ pub(super) struct LogReader {
     by_number: HashMap<u32, Uuid>,
     /// Runs that may have lost their last records, with the message about the gap.
     suspects: HashMap<Uuid, String>,
-    /// The number of records whose run was not opened, by the number of the run.
-    orphans: BTreeMap<u32, u64>,
+    /// The segments with frames of runs that were not opened, by the number of the run.
+    ///
+    /// A forgotten run leaves some until these segments are removed. They come before its tombstone.
+    orphans: BTreeMap<u32, Vec<u64>>,
 }
 
 /// The runs of a log that was read, and what is wrong with it apart from them.
@@ -60,7 +62,7 @@ impl LogReader {
         let (mut runs, orphans) = reader.finish();
         let mut damage = std::mem::take(&mut recovery.damage);
         if orphans > 0 {
-            let message = format!("{orphans} records belong to runs whose first records are missing");
+            let message = format!("{orphans} frames belong to runs whose first records are missing");
             damage.push(LogDamage { path: dir.to_owned(), message });
         }
         runs.has_lost = !damage.is_empty();
@@ -87,7 +89,7 @@ impl LogReader {
             kind::RECORD => self.add_record(*number, *record, is_closing(body), *location),
             kind::FORGOTTEN => {
                 let run = Uuid::from_slice(body).map_err(|_| unreadable())?;
-                self.end_number(*number);
+                self.end_number(*number, location.segment);
                 self.suspects.remove(&run);
                 self.runs.forget(run, location.segment);
             }
@@ -97,11 +99,11 @@ impl LogReader {
             }
             kind::ARRIVED => {
                 for arrived in parse_arrived(body).ok_or_else(unreadable)? {
-                    self.arrive(arrived, *location)?;
+                    self.arrive(arrived, *location);
                 }
             }
             kind::ABANDONED => {
-                self.end_number(*number);
+                self.end_number(*number, location.segment);
                 self.runs.abandon(*number, *location);
             }
             other => return Err(format!("the frame at {} is of the unknown kind {other}", location.offset)),
@@ -122,18 +124,19 @@ impl LogReader {
             incoming.hole = incoming.hole.take().or(hole);
             self.runs.push_arriving(number, is_closing, location);
         } else {
-            *self.orphans.entry(number).or_default() += 1;
+            self.orphans.entry(number).or_default().push(location.segment);
         }
     }
 
-    fn arrive(&mut self, arrived: ArrivedRun, location: FrameLocation) -> Result<(), String> {
+    fn arrive(&mut self, arrived: ArrivedRun, location: FrameLocation) {
         let ArrivedRun { number, count, replaced } = arrived;
         if replaced > 0 {
-            self.end_number(replaced);
+            self.end_number(replaced, location.segment);
         }
         let Some(incoming) = self.runs.incoming.get_mut(&number) else {
-            self.orphans.remove(&number);
-            return Err(format!("the run that arrived with the frame at {} is missing", location.offset));
+            // Its first frames are missing, which is legitimate if the run is forgotten later.
+            self.orphans.entry(number).or_default().push(location.segment);
+            return;
         };
         if incoming.live.count != count {
             let hole = format!("{} of its {count} records are there", incoming.live.count);
@@ -143,13 +146,14 @@ impl LogReader {
             self.by_number.insert(number, run);
             self.suspects.remove(&run);
         }
-        Ok(())
     }
 
-    /// Notes that nothing after this frame uses the number for the same run.
-    fn end_number(&mut self, number: u32) {
+    /// Notes that nothing after a frame in `segment` uses the number for the same run.
+    fn end_number(&mut self, number: u32, segment: u64) {
         self.by_number.remove(&number);
-        self.orphans.remove(&number);
+        if let Some(orphans) = self.orphans.remove(&number) {
+            self.runs.cover(orphans, segment);
+        }
     }
 
     /// Notes that frames may be missing here: a run has lost none only if its next record follows.
@@ -165,7 +169,7 @@ impl LogReader {
         for (run, message) in suspects {
             runs.damaged.entry(run).or_insert(message);
         }
-        (runs, orphans.values().sum())
+        (runs, orphans.values().map(|segments| segments.len() as u64).sum())
     }
 }
 

@@ -224,7 +224,16 @@ impl Runs {
 
     /// Releases the frames of a run; `segment` contains the frame that ends the use of the run's number.
     fn bury(&mut self, live: LiveRun, segment: u64) -> Vec<u64> {
-        let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment()).collect();
+        self.cover(live.frames.iter().map(|frame| frame.segment()).collect(), segment);
+        let mut freed = Vec::new();
+        for frame in live.frames {
+            self.release(frame.segment(), &mut freed);
+        }
+        freed
+    }
+
+    /// Keeps the tombstone in `segment` as long as any of the segments that it covers.
+    pub(super) fn cover(&mut self, mut covers: Vec<u64>, segment: u64) {
         covers.dedup();
         // Frames in the same segment as the tombstone are removed together with it.
         covers.retain(|covered| *covered != segment);
@@ -232,11 +241,6 @@ impl Runs {
             *self.needed.entry(segment).or_default() += 1;
             self.tombstones.push(Tombstone { segment, covers });
         }
-        let mut freed = Vec::new();
-        for frame in live.frames {
-            self.release(frame.segment(), &mut freed);
-        }
-        freed
     }
 
     /// Decrements the number of needed frames in `segment`. If none is left, the segment is freed, and tombstones no
