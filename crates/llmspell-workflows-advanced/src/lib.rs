@@ -46,7 +46,8 @@ pub use executor::{
 pub use home::{
     BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
     HomeCheck, HomeStats, HomeUsage, JournalId, JournalKind, JournalStats, JournalSummaries, JournalUsage, KnownRun,
-    Lease, LiveRunSummary, MemoryHome, Prune, RunListing, RunLocation, RunWait, Upkeep, WorkflowEvent,
+    Lease, LiveRunSummary, MemoryHome, MovedAside, Prune, RepairReport, RunListing, RunLocation, RunWait, Upkeep,
+    WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

@@ -11,13 +11,17 @@ mod lease;
 mod memory;
 mod notify;
 mod post;
+mod repair;
 mod run;
 mod runs;
 mod stats;
 mod transfer;
 mod upkeep;
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{
@@ -37,6 +41,7 @@ pub use lease::Lease;
 pub use memory::MemoryHome;
 pub(crate) use notify::{ListenerGuard, MessageListener};
 pub use post::Delivery;
+pub use repair::{MovedAside, RepairReport};
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
 pub use transfer::EXPORT_VERSION;
@@ -152,6 +157,12 @@ pub trait Upkeep {
     /// # Errors
     /// Returns an error if the journal cannot be removed.
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError>;
+
+    /// Moves the journal of a lease to a place where it is no longer a part of the home; returns that place.
+    ///
+    /// # Errors
+    /// Returns an error if the journal cannot be moved.
+    async fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError>;
 
     /// Returns the disk usage of the home.
     ///

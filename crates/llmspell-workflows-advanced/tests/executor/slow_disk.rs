@@ -183,6 +183,10 @@ impl Upkeep for SlowHome {
         Ok(false)
     }
 
+    async fn set_aside(&self, lease: Lease) -> Result<std::path::PathBuf, ExecutorError> {
+        self.beside.set_aside(lease).await
+    }
+
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
         Ok(HomeUsage::default())
     }

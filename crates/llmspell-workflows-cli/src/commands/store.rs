@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use llmspell_workflows_advanced::{HomeStats, JournalStats};
+use llmspell_workflows_advanced::{HomeStats, JournalStats, MovedAside, RepairReport};
 use serde_json::{Map, Value, json};
 
 use crate::{App, Exit, Failure, output::Paint, table::table};
@@ -32,10 +32,15 @@ struct Stats {}
 
 /// Verifies the store and reports damage; the exit code is 1 if any damage is found.
 ///
-/// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing.
+/// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing, unless
+/// `--repair` is given.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
-struct Verify {}
+struct Verify {
+    /// Move damaged journals to the folder `damaged` of the store, and keep the runs in them that have lost nothing.
+    #[arg(long)]
+    repair: bool,
+}
 
 /// Moves ended runs to the archive, removes empty journals and frees disk space.
 ///
@@ -60,7 +65,12 @@ impl Store {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         match self.command {
             StoreCommand::Stats(Stats {}) => stats(app),
-            StoreCommand::Verify(Verify {}) => verify(app),
+            StoreCommand::Verify(Verify { repair }) => {
+                if repair {
+                    self::repair(app)?;
+                }
+                verify(app)
+            }
             StoreCommand::Compact(Compact {}) => compact(app),
             StoreCommand::Backup(backup) => backup.execute(app),
         }
@@ -115,6 +125,24 @@ fn size(bytes: u64) -> String {
         1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
+}
+
+/// Moves damaged journals aside, and says what they were.
+fn repair(app: &App) -> Result<(), Failure> {
+    let RepairReport { moved, held } = app.wait(app.home().repair())?;
+    let output = app.output();
+    for MovedAside { damage, place, rescued } in moved {
+        damage.iter().for_each(|damage| output.note(damage));
+        let runs = if rescued == 1 { "run" } else { "runs" };
+        output.note(&format!(
+            "moved aside to `{}`; {rescued} {runs} in it had lost nothing and are kept",
+            place.display()
+        ));
+    }
+    for journal in held {
+        output.note(&format!("journal {journal} is damaged, but is in use by a running process; repair it later"));
+    }
+    Ok(())
 }
 
 fn verify(app: &App) -> Result<Exit, Failure> {

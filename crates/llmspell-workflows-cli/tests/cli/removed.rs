@@ -158,3 +158,30 @@ fn a_store_that_may_only_be_read_can_be_looked_at() {
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(json_of(&sandbox, &["store", "verify"])["damage"], json!([]));
 }
+
+/// A journal with a damaged and a sound run is moved aside; the sound run is kept, and the store is in order again.
+#[test]
+fn repair_moves_a_damaged_journal_aside_and_keeps_its_sound_runs() {
+    let flow =
+        "name: f\nsteps: [{id: a, type: shell, command: 'echo AAA'}, {id: w, type: wait_for_event, event: go}]\n";
+    let sandbox = Sandbox::with_flow(flow);
+    for _ in 0..2 {
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    }
+    // Both runs of the backup are in one journal, one after the other.
+    assert_eq!(sandbox.run(&["store", "backup", "copy"]).code, 0);
+    let path = sandbox.path("copy/log/000001/000000000001.log");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|part| part == b"AAA").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(sandbox.run(&["store", "verify", "--store", "copy"]).code, 1);
+    let repaired = sandbox.run(&["store", "verify", "--repair", "--store", "copy"]);
+    assert_eq!(repaired.code, 0, "{}{}", repaired.stdout, repaired.stderr);
+    assert!(repaired.stderr.contains("1 run in it had lost nothing"), "{}", repaired.stderr);
+    assert!(sandbox.path("copy/damaged").is_dir());
+    let kept = json_of(&sandbox, &["runs", "list", "--store", "copy"]);
+    assert_eq!(kept.as_array().unwrap().len(), 1, "{kept}");
+    assert_eq!(sandbox.run(&["signal", "@last", "go", "--store", "copy"]).code, 0);
+    assert_eq!(sandbox.run(&["resume", "@last", "--store", "copy"]).code, 0);
+}

@@ -6,6 +6,8 @@ use llmspell_workflows_basic::{
 /// Problems that depend on what the host provides, such as its activities. A run is checked for them when it resumes.
 const OF_THE_HOST: &[&str] = &[
     "invalid_compensation",
+    // The workflows inside a definition are checked by themselves.
+    "invalid_sub_workflow",
     "no_schema_check",
     "unknown_activity",
     "unknown_function",
@@ -28,6 +30,6 @@ pub fn check_definition(definition: &Definition) -> Result<(), String> {
     let is_fatal = |problem: &&Problem| problem.severity == Severity::Error && !OF_THE_HOST.contains(&problem.code);
     match problems.iter().find(is_fatal) {
         Some(problem) => Err(format!("{} [{}]", problem.message, problem.code)),
-        None => Ok(()),
+        None => definition.workflows.values().try_for_each(|inner| check_definition(inner)),
     }
 }

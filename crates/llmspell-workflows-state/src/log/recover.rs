@@ -84,6 +84,10 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) ->
     let freed: BTreeSet<u64> = freed_in(scanned.values().flat_map(|segment| &segment.marks));
     let lost = lost_segments(&scanned, &freed);
     let last = scanned.keys().next_back().copied().unwrap_or(0);
+    // A segment without a header was only prepared.
+    let last_written = scanned.iter().rev().find(|(_, segment)| segment.has_header).map_or(0, |(number, _)| *number);
+    let is_last_lost = |tail: &TailFile| tail.segment > last_written && !scanned.contains_key(&tail.segment);
+    let lost_last = tail.filter(is_last_lost);
     let mut lost = lost.into_iter().peekable();
     for (number, segment) in scanned {
         while let Some(before) = lost.next_if(|lost| *lost < number) {
@@ -95,7 +99,7 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) ->
         }
         reading.add(number, segment, tail.filter(|tail| tail.segment == number))?;
     }
-    if let Some(tail) = tail.filter(|tail| tail.segment > last) {
+    if let Some(tail) = lost_last {
         reading.gap(tail.segment, "the segment, which was the last one, is missing");
     }
     reading.done.next = last.max(tail.map_or(0, |tail| tail.segment)) + 1;

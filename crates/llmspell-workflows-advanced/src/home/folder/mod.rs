@@ -6,6 +6,7 @@
 //! HOME/log/NUMBER/holder.json  the process, and the port on which it is notified of messages
 //! HOME/fjall/, HOME/sled/      instead of log/: a journal that allows only one process at a time
 //! HOME/claims/                 locks on runs that are being moved
+//! HOME/damaged/                journals that were damaged and have been moved aside
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
 
@@ -201,6 +202,10 @@ impl Upkeep for FolderHome {
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
         self.run_blocking(move |folder| folder.remove_if_empty(lease)).await
+    }
+
+    async fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError> {
+        self.run_blocking(move |folder| folder.set_aside(lease)).await
     }
 
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {

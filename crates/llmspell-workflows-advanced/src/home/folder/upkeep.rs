@@ -1,6 +1,11 @@
 //! Maintenance of a folder home.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use llmspell_workflows_state::{
     Arrival, Epoch, Journal, JournaledRun, Record, disk::create_private_folders, store::RunSummary,
@@ -31,6 +36,17 @@ impl Folder {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Moves the journal of `lease` to the folder of damaged journals.
+    pub(super) fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError> {
+        let (from, folder) = (self.dir(&lease.id), self.path.join("damaged"));
+        create_private_folders(&folder).map_err(|error| ExecutorError::file(&folder, &error))?;
+        let to = folder.join(format!("{}-{}", lease.id, Uuid::now_v7()));
+        // The journal stays locked until it has been moved.
+        fs::rename(&from, &to).map_err(|error| ExecutorError::file(&from, &error))?;
+        drop(lease);
+        Ok(to)
     }
 
     pub(super) fn usage(&self) -> Result<HomeUsage, ExecutorError> {

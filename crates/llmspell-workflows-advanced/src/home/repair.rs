@@ -1,0 +1,66 @@
+//! Moves damaged parts of a home aside.
+
+use std::path::PathBuf;
+
+use llmspell_workflows_state::{Arrival, JournalError};
+
+use super::{Contact, Home, JournalId};
+use crate::ExecutorError;
+
+/// The result of repairing a home.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RepairReport {
+    /// What was damaged, and where it is now.
+    pub moved: Vec<MovedAside>,
+    /// Damaged journals that were left alone because a running process holds them.
+    pub held: Vec<JournalId>,
+}
+
+/// A damaged part of a home that was moved aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedAside {
+    /// Descriptions of the damage.
+    pub damage: Vec<String>,
+    /// The place where the damaged part is now.
+    pub place: PathBuf,
+    /// The number of sound runs that were in it, and that are in another journal now.
+    pub rescued: usize,
+}
+
+impl dyn Home {
+    /// Moves each damaged journal aside, after its sound runs have been brought into another journal. Nothing is deleted.
+    ///
+    /// # Errors
+    /// Returns an error if a journal cannot be read at all, or if the home cannot be written.
+    pub async fn repair(&self) -> Result<RepairReport, ExecutorError> {
+        let mut report = RepairReport::default();
+        for journal in self.journals().await? {
+            let contents = self.check(&journal).await?;
+            let of_runs = contents.runs.iter().filter_map(|run| run.records.as_ref().err());
+            let damage: Vec<String> = contents.damage.iter().chain(of_runs).map(ToString::to_string).collect();
+            if damage.is_empty() {
+                continue;
+            }
+            let lease = match self.lease(&journal, Contact::None).await {
+                Err(ExecutorError::Journal(JournalError::Held { .. })) => {
+                    report.held.push(journal);
+                    continue;
+                }
+                leased => leased?,
+            };
+            let arrivals = contents.runs.into_iter().filter_map(|run| {
+                let records = run.records.ok().filter(|records| !records.is_empty())?;
+                Some(Arrival { run: run.run, after: run.epoch, records })
+            });
+            let arrivals: Vec<Arrival> = arrivals.collect();
+            let rescued = arrivals.len();
+            if rescued > 0 {
+                let target = self.lease_for_new_runs(Contact::None).await?;
+                target.journal.arrive(arrivals).await?;
+            }
+            let place = self.set_aside(lease).await?;
+            report.moved.push(MovedAside { damage, place, rescued });
+        }
+        Ok(report)
+    }
+}
