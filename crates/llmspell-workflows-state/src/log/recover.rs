@@ -28,10 +28,12 @@ use crate::disk::Disk;
 pub(crate) struct Recovery {
     /// The frames in order, and the places where frames may be missing.
     pub(crate) items: Vec<LogItem>,
-    /// The offset up to which each segment was synced or is intact.
+    /// The offset up to which each segment was synced or is intact, with segments that are missing.
     pub(crate) ends: BTreeMap<u64, u64>,
     /// Segments that were freed but not removed.
     pub(crate) freed: Vec<u64>,
+    /// Segments that are missing or damaged. They stay as they are, and later segments go on mentioning them.
+    pub(crate) damaged: BTreeSet<u64>,
     /// The damage, in the order of the segments.
     pub(crate) damage: Vec<LogDamage>,
     /// The number of the next segment.
@@ -133,6 +135,10 @@ impl Reading<'_> {
     }
 
     fn gap(&mut self, number: u64, message: &str) {
+        self.done.damaged.insert(number);
+        // Whoever reads the log later must not take the segment for one that never had frames.
+        let end = self.done.ends.entry(number).or_insert(0);
+        *end = (*end).max(segment::HEADER);
         let damage = LogDamage { path: segment::path(self.dir, number), message: message.to_owned() };
         self.done.damage.push(damage);
         self.done.items.push(LogItem::Gap(self.done.damage.len() - 1));
@@ -231,7 +237,10 @@ pub(crate) fn segments<T>(
 fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError> {
     for number in recovery.ends.iter().filter(|(_, end)| **end > 0).map(|(number, _)| *number) {
         let path = segment::path(dir, number);
-        disk.open(&path).and_then(|file| file.sync()).map_err(|error| LogError::io(&path, &error))?;
+        match disk.open(&path).and_then(|file| file.sync()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && recovery.damaged.contains(&number) => {}
+            synced => synced.map_err(|error| LogError::io(&path, &error))?,
+        }
     }
     Ok(())
 }

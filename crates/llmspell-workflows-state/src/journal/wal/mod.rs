@@ -82,7 +82,8 @@ impl WalJournal {
         }
         let open = Arc::new(OpenLog { log, runs: Arc::new(Mutex::new(runs)) });
         open.abandon_incoming()?;
-        open.remove_unneeded(recovery.ends.into_keys().chain(recovery.freed))?;
+        let sound = recovery.ends.into_keys().filter(|segment| !recovery.damaged.contains(segment));
+        open.remove_unneeded(sound.chain(recovery.freed))?;
         Ok(Self { dir, open, damage })
     }
 
