@@ -113,12 +113,11 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one.
     fn length(&self) -> io::Result<u64>;
 
-    /// Returns whether the file is still the one at `path`: it has not been removed or replaced.
+    /// Returns whether the file is still in a folder: it has not been removed or replaced.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        let _ = path;
+    fn is_in_place(&self) -> io::Result<bool> {
         Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{Disk, DiskFile, DiskLock, create_private_folders, private_file};
@@ -75,7 +75,7 @@ impl Disk for SystemDisk {
             };
             if is_free(file.try_lock())? {
                 if is_at(&file, path)? {
-                    return Ok(Some(Box::new(PlacedLock { lock: FileLock(file), path: path.to_owned() })));
+                    return Ok(Some(Box::new(FileLock(file))));
                 }
                 continue;
             }
@@ -113,16 +113,17 @@ impl Drop for FileLock {
     }
 }
 
-/// A locked file and its path.
-struct PlacedLock {
-    lock: FileLock,
-    path: PathBuf,
+impl DiskLock for FileLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        is_linked(&self.0)
+    }
 }
 
-impl DiskLock for PlacedLock {
-    fn is_in_place(&self) -> io::Result<bool> {
-        is_at(&self.lock.0, &self.path)
-    }
+/// Returns whether a folder still contains the file. This does not look at its path, which would take longer.
+#[cfg(unix)]
+fn is_linked(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 0)
 }
 
 /// Returns whether `file` is still the file at `path`; otherwise other processes would not see the lock.
@@ -164,8 +165,8 @@ impl DiskFile for File {
         Ok(self.metadata()?.len())
     }
 
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        is_at(self, path)
+    fn is_in_place(&self) -> io::Result<bool> {
+        is_linked(self)
     }
 }
 

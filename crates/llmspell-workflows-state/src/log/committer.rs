@@ -75,7 +75,7 @@ impl Shared {
         let path = segment::path(&self.dir, written.segment);
         let is_there = self.lock.is_in_place().and_then(|is_locked| {
             let current = lock(&self.files).current.clone().filter(|(number, _)| *number == written.segment);
-            Ok(is_locked && current.map_or(Ok(true), |(_, file)| file.is_at(&path))?)
+            Ok(is_locked && current.map_or(Ok(true), |(_, file)| file.is_in_place())?)
         });
         match is_there {
             Ok(true) => Ok(()),
