@@ -10,7 +10,7 @@ use super::forbidden::Forbidden;
 use super::{LINKS_MAX, is_escape, outside};
 use crate::{ToolError, ToolErrorClass};
 
-/// A path within a root of a [`Sandbox`]: the root's directory handle and a path relative to it.
+/// A path within a root of a [`Sandbox`](super::Sandbox): the root's directory handle and a path relative to it.
 ///
 /// Access files only through the methods of this type, or through [`dir`](Self::dir) with
 /// [`relative`](Self::relative), on a blocking thread. Convert I/O errors with [`error`](Self::error).
