@@ -154,7 +154,12 @@ fn a_sub_workflow_that_cannot_be_started_fails_its_step() {
     assert_eq!(test.run().status(), RunStatus::Completed);
     children.fails_at("run", 2, || StepError::configuration("no_room", "no more runs can be started"));
     test.run().failed_with("no_room");
-    children.story().is(&["run /main/sub", "run /main/sub: failed, no more runs can be started [no_room]"]);
+    children.story().is(&[
+        "run /main/sub",
+        "end",
+        "run /main/sub: failed, no more runs can be started [no_room]",
+        "end",
+    ]);
     assert_eq!(children.calls()[0].arguments, json!({"n": 1}));
 }
 

@@ -49,14 +49,16 @@ impl Inner {
         // Imported runs can claim to be each other's parents.
         let mut visited = HashSet::new();
         while visited.insert(run) {
-            if let Some(live) = self.registry.find(run)
-                && let Err(error) = self.read(&live).await
+            let live = self.registry.find(run);
+            if let Some(live) = &live
+                && let Err(error) = self.read(live).await
             {
                 tracing::warn!(target: targets::RUN, %run, %error, "cannot read the messages of the run");
             }
             // The run may be parked, or may have been dropped from memory while its messages were read.
             self.wake(run);
-            if self.registry.is_owned_or_parked(run) {
+            // A run that was in memory may have ended because of a message, and the process with it.
+            if live.is_some() || self.registry.is_owned_or_parked(run) {
                 return;
             }
             // A sub-workflow is brought back into memory together with its parked parent.

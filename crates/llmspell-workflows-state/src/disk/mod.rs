@@ -17,8 +17,12 @@ pub use system::SystemDisk;
 /// # Panics
 /// Panics if `work` panics, or if this is called outside a tokio runtime.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down, so nothing that waits for this is driven again.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// A file system.

@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
     activity::ActivityOutput,
     engine::{Call, Child, ChildEnd, ChildUndo, Children, Dispatch, LeafCall},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Double, Service};
@@ -58,7 +58,7 @@ impl Dispatch for Double<dyn Dispatch> {
 
 impl Service for dyn Children + '_ {
     type Error = StepError;
-    const CALLS: &'static [&'static str] = &["run"];
+    const CALLS: &'static [&'static str] = &["run", "end", "undo"];
 }
 
 impl Double<dyn Children> {
@@ -77,10 +77,10 @@ impl Children for Double<dyn Children> {
     }
 
     async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError> {
-        self.record("end", run.id().to_string(), json!(compensates)).wait(self.inner.end(run, compensates)).await
+        self.record("end", "", json!(compensates)).wait(self.inner.end(run, compensates)).await
     }
 
     async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
-        self.record("undo", child.to_string(), Value::Null).wait(self.inner.undo(run, child)).await
+        self.record("undo", "", json!(child)).wait(self.inner.undo(run, child)).await
     }
 }

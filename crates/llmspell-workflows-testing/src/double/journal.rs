@@ -9,7 +9,8 @@ use super::{Double, Service};
 
 impl Service for dyn Journal + '_ {
     type Error = JournalError;
-    const CALLS: &'static [&'static str] = &["open", "append", "write", "sync", "records", "forget"];
+    const CALLS: &'static [&'static str] =
+        &["open", "append", "write", "sync", "records", "forget", "ended", "arrive", "compact"];
 }
 
 impl Double<dyn Journal> {

@@ -84,6 +84,8 @@ mock! {
     ///     .withf(|call, child| call.path().to_string() == "/main/scan" && child.input == json!({"depth": 2}))
     ///     .times(1)
     ///     .returning(|_, _| Ok(ChildEnd::Completed(Arc::new(json!("clean")))));
+    /// // The run ends, and none of its sub-workflows waits.
+    /// children.expect_end().returning(|_, _| Ok(None));
     ///
     /// let scan = Definition::sequence("scan", [Step::set("look", Default::default())]);
     /// let review = Definition::sequence("review", [Step::workflow("scan", "scan", json!({"depth": 2}))])
