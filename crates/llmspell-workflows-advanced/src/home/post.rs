@@ -42,8 +42,15 @@ impl dyn Home {
         };
         let journal = &journal;
         let Some(holder) = self.holder(journal).await? else { return Ok(Delivery::Stored) };
-        let is_received = self.notify(journal, run.id()).await;
-        Ok(if is_received { Delivery::Received } else { Delivery::Unanswered(holder) })
+        if self.notify(journal, run.id()).await {
+            return Ok(Delivery::Received);
+        }
+        // The holder may have obeyed the message, and exited before it could answer.
+        Ok(match self.get(run.id()).await? {
+            Some(now) if now.status().has_ended() => Delivery::Received,
+            Some(KnownRun { holder: None, .. }) | None => Delivery::Stored,
+            Some(_) => Delivery::Unanswered(holder),
+        })
     }
 
     /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself does, or nothing.
