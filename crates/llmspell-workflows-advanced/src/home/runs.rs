@@ -216,7 +216,11 @@ impl dyn Home {
             };
             let (holder, summaries) = match read {
                 Ok(read) => read,
-                Err(error @ (ExecutorError::InUse { .. } | ExecutorError::OtherJournal { .. })) => return Err(error),
+                Err(
+                    error @ (ExecutorError::InUse { .. }
+                    | ExecutorError::OtherJournal { .. }
+                    | ExecutorError::JournalNotBuilt { .. }),
+                ) => return Err(error),
                 Err(error) => {
                     listing.damage.push(error);
                     continue;
