@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{
     ExecutorError, KnownRun,
-    home::{Claim, Contact, JournalId, Lease, RunLocation},
+    home::{Claim, JournalId, Lease, RunLocation},
 };
 
 /// Runs that are being brought in.
@@ -23,7 +23,7 @@ pub(super) struct Bringing<'e> {
     _claim: Claim,
     /// Keeps the runs out of the archive.
     _archiving: MutexGuard<'e, ()>,
-    /// The journals that contain the runs and that this process has not leased otherwise.
+    /// The journals that contain the runs.
     sources: BTreeMap<JournalId, Lease>,
     /// Where each run was read.
     read: BTreeMap<Uuid, Origin>,
@@ -31,7 +31,6 @@ pub(super) struct Bringing<'e> {
 }
 
 /// Where a run was read: its epoch there, and the journal, or `None` for the archive.
-#[derive(Clone)]
 struct Origin {
     epoch: Epoch,
     journal: Option<JournalId>,
@@ -89,21 +88,27 @@ impl Bringing<'_> {
 
     /// Brings the added runs in; returns the lease on the journal in which they are now.
     pub(super) async fn finish(self) -> Result<Lease, ExecutorError> {
-        let Self { inner, sources, read, arrivals, .. } = &self;
         let target = self.target().await?;
+        self.finish_in(&target).await?;
+        Ok(target)
+    }
+
+    /// Brings the added runs into the journal of `target`.
+    pub(super) async fn finish_in(self, target: &Lease) -> Result<(), ExecutorError> {
+        let Self { inner, sources, mut read, arrivals, .. } = self;
         let runs: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.run).collect();
         if let Some(ended) = inner.registry.runs().ended.get_mut(&target.id) {
             ended.runs.retain(|run| !runs.contains(run));
         }
-        target.journal.arrive(arrivals.clone()).await?;
-        for run in &runs {
-            let Some(Origin { epoch, journal, copies }) = read.get(run).cloned() else { continue };
+        target.journal.arrive(arrivals).await?;
+        for run in runs {
+            let Some(Origin { epoch, journal, copies }) = read.remove(&run) else { continue };
             if let Some(source) = journal.filter(|journal| *journal != target.id).and_then(|id| sources.get(&id)) {
-                source.journal.forget(&[(*run, epoch)]).await?;
+                source.journal.forget(&[(run, epoch)]).await?;
             }
-            inner.drop_copies(*run, &copies).await?;
+            inner.drop_copies(run, &copies).await?;
         }
-        Ok(target)
+        Ok(())
     }
 
     /// Returns the journal that the runs come into: the one in which they all are, if this process has leased it, or the
@@ -121,17 +126,13 @@ impl Bringing<'_> {
 
     /// Returns the lease on `journal`, which contains `run`.
     async fn source(&mut self, run: Uuid, journal: &JournalId) -> Result<Lease, ExecutorError> {
-        if let Some(lease) = self.inner.leased_journal(journal).await {
-            return Ok(lease);
-        }
         if let Some(lease) = self.sources.get(journal) {
             return Ok(lease.clone());
         }
         if !self.inner.home.has_journals() {
             return self.inner.lease_of(run, journal).await;
         }
-        let leased = self.inner.home.lease(journal, Contact::None).await;
-        let lease = leased.map_err(|error| error.held_by(run))?;
+        let lease = self.inner.lease_briefly(run, journal).await?;
         self.sources.insert(journal.clone(), lease.clone());
         Ok(lease)
     }
@@ -141,12 +142,7 @@ impl Inner {
     /// Removes outdated copies of a run from other journals.
     pub(super) async fn drop_copies(self: &Arc<Self>, run: Uuid, copies: &[JournalId]) -> Result<(), ExecutorError> {
         for journal in copies {
-            let lease = match self.leased_journal(journal).await {
-                Some(lease) => lease,
-                None => self.home.lease(journal, Contact::None).await.map_err(|error| error.held_by(run))?,
-            };
-            let epoch = lease.journal.open(run).await?.epoch;
-            lease.journal.forget(&[(run, epoch)]).await?;
+            self.lease_briefly(run, journal).await?.forget(run).await?;
         }
         Ok(())
     }

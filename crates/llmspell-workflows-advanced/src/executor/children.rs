@@ -10,9 +10,7 @@ use llmspell_workflows_basic::{
         drive_child_in_cleanup,
     },
 };
-use llmspell_workflows_state::{
-    Arrival, Epoch, JournalError, Parent, Rewound, RunJournal, RunState, Started, StepState,
-};
+use llmspell_workflows_state::{JournalError, Parent, Rewound, RunJournal, RunState, Started, StepState};
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +18,7 @@ use super::{
     drive::{note_stuck, outcome},
     owned::OwnedRun,
 };
-use crate::ExecutorError;
+use crate::{ExecutorError, home::Lease};
 
 /// Runs sub-workflows as durable child runs, in the journal of their parent.
 pub(super) struct DurableChildren(pub(super) Weak<Inner>);
@@ -71,7 +69,7 @@ impl Inner {
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
-        let child = self.start_child(journal, (engine, plan), &started, child.depth).await?;
+        let child = self.start_child(journal, (engine, plan), &started, call.run()).await?;
         if is_new {
             child.journal.start(started).await.map_err(journal_error)?;
         }
@@ -97,7 +95,7 @@ impl Inner {
             let journal = self.child_journal(parent, id, true).await?;
             let Some(started) = journal.started().filter(|_| !journal.has_ended()) else { continue };
             let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
-            let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1).await?;
+            let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
             let owned = self.enter(&child, parent).await?;
             let by = Asker::new(Who::Parent);
             if compensates {
@@ -131,7 +129,7 @@ impl Inner {
             return Ok(ChildUndo::Undone);
         }
         let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
-        let child = self.start_child(journal, (ready.engine, ready.plan), &started, run.depth() + 1).await?;
+        let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
         if !child.run.has_undos() {
             return Ok(ChildUndo::NothingToUndo);
         }
@@ -151,22 +149,36 @@ impl Inner {
         })
     }
 
-    /// Opens the journal of a child, which is where its parent's is. A child that may exist but is somewhere else comes
-    /// to its parent first, since it must not be started twice.
+    /// Opens the journal of a child, which is where its parent's is. A child that may exist but is somewhere else is
+    /// brought to its parent first, since it must not be started twice.
     async fn child_journal(
         self: &Arc<Self>,
         parent: &RunJournal,
         id: Uuid,
         may_exist: bool,
     ) -> Result<Arc<RunJournal>, StepError> {
-        let shared = parent.shared();
-        let is_here = !may_exist || !shared.records(id).await.map_err(journal_error)?.is_empty();
-        if !is_here && let Some(known) = self.home.get(id).await.map_err(child_error)? {
-            let _claim = self.home.claim(parent.run()).await.map_err(child_error)?;
-            let records = self.home.records(&known).await.map_err(child_error)?;
-            shared.arrive(vec![Arrival { run: id, after: Epoch::default(), records }]).await.map_err(journal_error)?;
+        let journal = self.journal_in(parent.shared(), id).await.map_err(journal_error)?;
+        if !may_exist || journal.started().is_some() || !self.bring_child(parent, id).await.map_err(child_error)? {
+            return Ok(Arc::new(journal));
         }
-        Ok(Arc::new(self.journal_in(shared, id).await.map_err(journal_error)?))
+        Ok(Arc::new(self.journal_in(parent.shared(), id).await.map_err(journal_error)?))
+    }
+
+    /// Brings a child into the journal of its parent; returns whether the child exists.
+    async fn bring_child(self: &Arc<Self>, parent: &RunJournal, id: Uuid) -> Result<bool, ExecutorError> {
+        let mut bringing = self.bring_in(parent.run()).await?;
+        let Some(known) = self.home.get(id).await? else { return Ok(false) };
+        let records = bringing.records(&known).await?;
+        bringing.add(id, records);
+        bringing.finish_in(&self.lease_around(parent.run()).await?).await?;
+        Ok(true)
+    }
+
+    /// Returns the lease on the journal of the run around a child.
+    async fn lease_around(&self, parent: Uuid) -> Result<Lease, ExecutorError> {
+        let unknown = || ExecutorError::UnknownRun(parent.to_string());
+        let around = self.registry.find(parent).ok_or_else(unknown)?;
+        self.leased_journal(&around.journal).await.ok_or_else(unknown)
     }
 
     /// Starts or resumes the child in memory; nothing drives it yet.
@@ -175,13 +187,15 @@ impl Inner {
         journal: Arc<RunJournal>,
         (engine, plan): (Engine, Arc<Plan>),
         started: &Started,
-        depth: u32,
+        around: &Run,
     ) -> Result<OpenChild, StepError> {
         let id = journal.run();
         self.end_leftovers(&engine, &journal).await.map_err(child_error)?;
         let resume = journal.resume().unwrap_or_else(|| Resume::new(id, started.at));
+        let resume = resume.with_clock_ahead(around.clock_ahead());
         let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
-        let options = RunOptions { resume: Some(resume), extensions, depth, ..RunOptions::default() };
+        let options =
+            RunOptions { resume: Some(resume), extensions, depth: around.depth() + 1, ..RunOptions::default() };
         let run = engine.start(&plan, WorkflowInput::new(started.input.clone()), &options)?;
         Ok(OpenChild { id, journal, engine, run })
     }
@@ -209,7 +223,7 @@ impl Inner {
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
             Driven::Stuck { steps, .. } => {
-                note_stuck(journal, &steps, self.engine.clock().now()).await.map_err(journal_error)?;
+                note_stuck(journal, &steps, run.now()).await.map_err(journal_error)?;
                 return Ok(ChildEnd::Stuck(steps));
             }
             Driven::Done(finished) => finished,

@@ -75,7 +75,7 @@ impl Executor {
             Driven::Parked(_) if live.is_paused() => return Ok(DurableEnd::Paused),
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
             Driven::Stuck { steps, .. } => {
-                note_stuck(&run.journal, &steps, self.inner.engine.clock().now()).await?;
+                note_stuck(&run.journal, &steps, run.run.now()).await?;
                 let with_path = |step: StuckStep| {
                     let path = step.to_string();
                     (path.clone(), step.error.at(path))
@@ -122,19 +122,8 @@ impl Executor {
         lease: &Lease,
         why: Resumption,
     ) -> Result<DurableRun, ExecutorError> {
-        self.open_with(owned, lease, why, false).await
-    }
-
-    /// Does the same as [`Self::open`]; `is_rewound` says whether the run has just been brought in to run again.
-    pub(super) async fn open_with(
-        &self,
-        owned: OwnedRun,
-        lease: &Lease,
-        why: Resumption,
-        is_rewound: bool,
-    ) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
-        let journal = std::sync::Arc::new(self.inner.journal_with(lease.journal.clone(), id, is_rewound).await?);
+        let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
         // The former owner may have finished the run after it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: id });

@@ -52,6 +52,15 @@ impl Inner {
         self.leases.lock().await.by_id.get(id).cloned()
     }
 
+    /// Returns the lease on the journal `id`, which contains `run`, only until the returned lease is dropped unless this
+    /// process has it anyway.
+    pub(super) async fn lease_briefly(&self, run: Uuid, id: &JournalId) -> Result<Lease, ExecutorError> {
+        match self.leased_journal(id).await {
+            Some(lease) => Ok(lease),
+            None => self.home.lease(id, Contact::None).await.map_err(|error| error.held_by(run)),
+        }
+    }
+
     /// Returns all current leases.
     pub(super) async fn leased(&self) -> Vec<Lease> {
         self.leases.lock().await.by_id.values().cloned().collect()

@@ -76,7 +76,7 @@ impl Executor {
         bringing.add(run, records);
         let lease = bringing.finish().await?;
         let owned = self.inner.own(run, &lease.id)?;
-        let opened = self.open_with(owned, &lease, Resumption::Resumed, true).await?;
+        let opened = self.open(owned, &lease, Resumption::Resumed).await?;
         self.inner.services.publish(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
         let run = opened;
         self.read_inbox(&run, true).await?;

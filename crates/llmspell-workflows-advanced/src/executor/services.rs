@@ -54,18 +54,10 @@ impl Executor {
 
 impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
+    ///
+    /// If the last record says that the run has been rewound, it is published too: it was written before the run was
+    /// brought in, so nobody has published it.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
-        self.journal_with(shared, run, false).await
-    }
-
-    /// Opens the journal of a run. If `is_rewound`, the run has been brought in with a record that says so, which is
-    /// published too.
-    pub(super) async fn journal_with(
-        &self,
-        shared: Arc<dyn Journal>,
-        run: Uuid,
-        is_rewound: bool,
-    ) -> Result<RunJournal, JournalError> {
         let masker = self.engine.masker();
         let Some(bus) = &self.services.events else {
             return RunJournal::open_with(shared, run, masker, |_| ()).await;
@@ -75,7 +67,7 @@ impl Inner {
         let mut last = Vec::new();
         let journal = RunJournal::open_with(shared, run, masker, |record| {
             let events = publisher.next(record);
-            last = if is_rewound && matches!(record, Record::Rewound(_)) { events } else { Vec::new() };
+            last = if matches!(record, Record::Rewound(_)) { events } else { Vec::new() };
         })
         .await?;
         last.into_iter().for_each(|event| publisher.publish(event));

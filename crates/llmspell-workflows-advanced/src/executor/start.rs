@@ -152,7 +152,7 @@ impl Executor {
         why: Resumption,
     ) -> Result<DurableRun, ExecutorError> {
         let owned = self.inner.own(run, &lease.id)?;
-        let run = self.open_with(owned, lease, why, why == Resumption::Retried).await?;
+        let run = self.open(owned, lease, why).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }

@@ -44,11 +44,9 @@ impl dyn Home {
                 return Err(ExecutorError::PartOf { run: run.id(), parent, done: "deleted" });
             }
         }
-        for run in runs.iter().filter(|run| !run.copies.is_empty()) {
+        for run in runs {
             for journal in &run.copies {
-                let lease = self.lease_of(run, journal).await?;
-                let epoch = lease.journal.open(run.id()).await?.epoch;
-                lease.journal.forget(&[(run.id(), epoch)]).await?;
+                self.lease_of(run, journal).await?.forget(run.id()).await?;
             }
         }
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();

@@ -1,8 +1,12 @@
 use std::{fmt, sync::Arc};
 
+use jiff::{SignedDuration, Timestamp};
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
+
+/// Less than this is a normal difference between the clocks of two machines.
+const AHEAD_MIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A description of the process or executor that holds a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +62,18 @@ impl KnownRun {
     /// Returns an archived run.
     pub(super) fn archived(summary: RunSummary) -> Self {
         Self { summary, holder: None, location: RunLocation::Archive, copies: Vec::new() }
+    }
+
+    /// Returns a run in a journal.
+    pub(super) fn in_journal(summary: RunSummary, holder: Option<Holder>, journal: &JournalId) -> Self {
+        Self { summary, holder, location: RunLocation::Journal(journal.clone()), copies: Vec::new() }
+    }
+
+    /// Returns whether the run was started in the future, according to the clock of this machine: one of the clocks is
+    /// or was wrong.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.summary.started_at.duration_since(Timestamp::now()) >= AHEAD_MIN
     }
 
     /// Returns the id of the run.

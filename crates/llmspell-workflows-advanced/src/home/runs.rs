@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
-    Epoch, History, JournalError, Record,
+    Epoch, History, JournalError, JournaledRun, Record,
     store::{RunQuery, RunSummary},
 };
 use uuid::Uuid;
 
-use super::{DamagedRun, Home, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
+use super::{DamagedRun, Holder, Home, JournalId, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
 use crate::ExecutorError;
 
 /// The maximum number of runs that an error message lists.
@@ -75,17 +75,21 @@ impl dyn Home {
         }
     }
 
-    /// Returns the newest run that is not a sub-workflow.
+    /// Returns the newest run that is not a sub-workflow. Runs that were started by a clock in the future come last.
     async fn last(&self) -> Result<Option<KnownRun>, ExecutorError> {
         let mut query = RunQuery { limit: 100, ..RunQuery::default() };
+        let mut ahead = None;
         loop {
             let runs = self.runs(&query).await?;
             let after = runs.last().map(|run| run.summary.cursor());
-            if let Some(found) = runs.into_iter().find(|run| run.summary.parent.is_none()) {
-                return Ok(Some(found));
+            for run in runs.into_iter().filter(|run| run.summary.parent.is_none()) {
+                if !run.is_ahead() {
+                    return Ok(Some(run));
+                }
+                ahead.get_or_insert(run);
             }
             if after.is_none() {
-                return Ok(None);
+                return Ok(ahead);
             }
             query.after = after;
         }
@@ -97,36 +101,22 @@ impl dyn Home {
     /// Returns an error if the run is damaged, or if the store cannot be read. A journal that cannot be read is an error
     /// only if the run is not found elsewhere.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
-        let (mut found, mut unreadable) = (None::<(Epoch, Result<KnownRun, JournalError>)>, None);
+        let (mut found, mut unreadable) = (FoundRuns::default(), None);
         for journal in self.journals().await? {
-            // Look up the holder first: a run whose holder ends it and exits in between must not look interrupted.
-            let read = match self.holder(&journal).await {
-                Ok(holder) => self.run_in(&journal, run).await.map(|read| (holder, read)),
-                Err(error) => Err(error),
-            };
-            let (holder, epoch, records) = match read {
-                Ok((holder, Some(read))) => (holder, read.epoch, read.records),
-                Ok((_, None)) => continue,
-                Err(error) => {
-                    unreadable = Some(error);
-                    continue;
+            match self.with_holder(&journal, self.run_in(&journal, run)).await {
+                Ok((_, None)) => {}
+                Ok((holder, Some(JournaledRun { epoch, records, .. }))) => {
+                    let owner = holder.as_ref().map(|holder| &*holder.0);
+                    let summary = records.map(|records| RunSummary::of(run, &records, owner));
+                    let known = summary.map(|summary| Some(KnownRun::in_journal(summary?, holder, &journal)));
+                    if let Some(known) = known.transpose() {
+                        found.add(run, epoch, known);
+                    }
                 }
-            };
-            let here = match records {
-                Err(error) => Err(error),
-                Ok(records) => match RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
-                    Some(summary) => Ok(KnownRun {
-                        summary,
-                        holder,
-                        location: RunLocation::Journal(journal.clone()),
-                        copies: Vec::new(),
-                    }),
-                    None => continue,
-                },
-            };
-            found = Some(latest(found, (epoch, here)));
+                Err(error) => unreadable = Some(error),
+            }
         }
-        if let Some((_, known)) = found {
+        if let Some((_, known)) = found.runs.pop() {
             return Ok(Some(known?));
         }
         let summary = match self.existing_stores().await? {
@@ -140,27 +130,32 @@ impl dyn Home {
         }
     }
 
-    /// Returns the current records of `run`.
+    /// Returns the records of `run`. A run that has been moved since it was looked up is found where it is now.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
-        if let RunLocation::Journal(journal) = &run.location
-            && let Some(read) = self.run_in(journal, run.id()).await?
-        {
-            return Ok(read.records?);
+        let unknown = || ExecutorError::UnknownRun(run.id().to_string());
+        if let Some(records) = self.records_at(run.id(), &run.location).await? {
+            return Ok(records);
         }
-        // The run may have been moved since it was looked up.
-        if let Some(KnownRun { location: RunLocation::Journal(journal), .. }) = self.get(run.id()).await?
-            && let Some(read) = self.run_in(&journal, run.id()).await?
-        {
-            return Ok(read.records?);
+        // The run has been moved since it was looked up.
+        let now = self.get(run.id()).await?.ok_or_else(unknown)?;
+        self.records_at(run.id(), &now.location).await?.ok_or_else(unknown)
+    }
+
+    /// Returns the records of `run` at `location`; `None` if it is not there.
+    async fn records_at(&self, run: Uuid, location: &RunLocation) -> Result<Option<Vec<Record>>, ExecutorError> {
+        match location {
+            RunLocation::Journal(journal) => match self.run_in(journal, run).await? {
+                Some(read) => Ok(Some(read.records?)),
+                None => Ok(None),
+            },
+            RunLocation::Archive => match self.existing_stores().await? {
+                Some(stores) => archive::get(stores, run).await,
+                None => Ok(None),
+            },
         }
-        let archived = match self.existing_stores().await? {
-            Some(stores) => archive::get(stores, run.id()).await?,
-            None => None,
-        };
-        archived.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
     }
 
     /// Returns the history of `run` according to its current records.
@@ -208,13 +203,9 @@ impl dyn Home {
 
     /// Returns all runs that are in a journal, and what is damaged.
     pub(super) async fn live(&self) -> Result<RunListing, ExecutorError> {
-        let (mut listing, mut places) = (RunListing::default(), HashMap::<Uuid, (Epoch, usize)>::new());
+        let (mut listing, mut found) = (RunListing::default(), FoundRuns::default());
         for journal in self.journals().await? {
-            let read = match self.holder(&journal).await {
-                Ok(holder) => self.summaries(&journal).await.map(|summaries| (holder, summaries)),
-                Err(error) => Err(error),
-            };
-            let (holder, summaries) = match read {
+            let (holder, summaries) = match self.with_holder(&journal, self.summaries(&journal)).await {
                 Ok(read) => read,
                 Err(
                     error @ (ExecutorError::InUse { .. }
@@ -229,35 +220,48 @@ impl dyn Home {
             listing.damage.extend(summaries.damage.into_iter().map(ExecutorError::from));
             listing.damaged.extend(summaries.damaged);
             for LiveRunSummary { summary, epoch } in summaries.runs {
-                let location = RunLocation::Journal(journal.clone());
-                let run = KnownRun { summary, holder: holder.clone(), location, copies: Vec::new() };
-                match places.get_mut(&run.id()) {
-                    None => {
-                        places.insert(run.id(), (epoch, listing.runs.len()));
-                        listing.runs.push(run);
-                    }
-                    Some((known, at)) => {
-                        let former = std::mem::replace(&mut listing.runs[*at], run.clone());
-                        let (newer, Ok(kept)) = latest(Some((*known, Ok(former))), (epoch, Ok(run))) else { continue };
-                        (*known, listing.runs[*at]) = (newer, kept);
-                    }
-                }
+                found.add(summary.id, epoch, Ok(KnownRun::in_journal(summary, holder.clone(), &journal)));
             }
         }
+        listing.runs.extend(found.runs.into_iter().filter_map(|(_, known)| known.ok()));
         Ok(listing)
+    }
+
+    /// Reads a journal with `read` and returns the result with the journal's holder.
+    ///
+    /// The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
+    async fn with_holder<T>(
+        &self,
+        journal: &JournalId,
+        read: impl Future<Output = Result<T, ExecutorError>> + Send,
+    ) -> Result<(Option<Holder>, T), ExecutorError> {
+        let holder = self.holder(journal).await?;
+        Ok((holder, read.await?))
     }
 }
 
-/// Returns the later of two copies of a run, which knows where the other one is.
-fn latest(
-    known: Option<(Epoch, Result<KnownRun, JournalError>)>,
-    other: (Epoch, Result<KnownRun, JournalError>),
-) -> (Epoch, Result<KnownRun, JournalError>) {
-    let Some(known) = known else { return other };
-    let (mut later, earlier) = if other.0 > known.0 { (other, known) } else { (known, other) };
-    if let (Ok(later), Ok(earlier)) = (&mut later.1, earlier.1) {
-        later.copies.extend(earlier.journal().cloned());
-        later.copies.extend(earlier.copies);
+/// Runs that were found in journals. If several journals contain a run, the copy with the latest epoch counts.
+#[derive(Default)]
+struct FoundRuns {
+    runs: Vec<(Epoch, Result<KnownRun, JournalError>)>,
+    places: HashMap<Uuid, usize>,
+}
+
+impl FoundRuns {
+    /// Adds a run as one journal contains it.
+    fn add(&mut self, run: Uuid, epoch: Epoch, known: Result<KnownRun, JournalError>) {
+        let at = *self.places.entry(run).or_insert(self.runs.len());
+        let Some(other) = self.runs.get_mut(at) else {
+            self.runs.push((epoch, known));
+            return;
+        };
+        let mut earlier = (epoch, known);
+        if epoch > other.0 {
+            std::mem::swap(other, &mut earlier);
+        }
+        if let (Ok(later), Ok(earlier)) = (&mut other.1, earlier.1) {
+            later.copies.extend(earlier.journal().cloned());
+            later.copies.extend(earlier.copies);
+        }
     }
-    later
 }

@@ -4,6 +4,7 @@
 
 mod broken;
 mod children;
+mod clocks;
 mod journals;
 mod killed;
 mod lab;

@@ -102,6 +102,6 @@ impl ActivityContext {
     /// Returns the current time of the run's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.call.run().clock().now()
+        self.call.run().now()
     }
 }

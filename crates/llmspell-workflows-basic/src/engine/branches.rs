@@ -115,10 +115,11 @@ impl Run {
         }
     }
 
-    /// Returns the earliest time at which a wait ends on its own.
+    /// Returns the earliest time, of the engine's clock, at which a wait ends on its own.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        lock(&self.branches.wakes).keys().next().copied()
+        let first = lock(&self.branches.wakes).keys().next().copied();
+        first.map(|time| self.clock().to_engine(time))
     }
 
     /// Waits until all branches of the run wait only for messages; without an executor, nothing can send any.

@@ -85,7 +85,7 @@ impl CallContext {
     pub(super) fn begins_at(&self) -> Timestamp {
         let ended_at = self.ended_at_ns.load(Ordering::Relaxed);
         if ended_at == 0 {
-            return self.run.clock().now();
+            return self.run.now();
         }
         // Siblings run one after the other, so there is no concurrent access.
         self.ended_at_ns.store(0, Ordering::Relaxed);
@@ -355,7 +355,7 @@ impl Call {
     /// Returns the outcome of a step that does not begin because the run is parking; the step begins when the run is
     /// driven again.
     pub(super) fn parked(&self) -> Outcome {
-        Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
+        Outcome::Parked(Wait { wake_at: Some(self.run().now()), inbox_after: None })
     }
 
     /// Returns the outcome of a step that failed with `error`; sets the path of the error unless it has one.

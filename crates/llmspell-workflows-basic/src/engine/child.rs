@@ -80,7 +80,7 @@ pub enum ChildEnd {
     Failed(Box<StepError>),
     /// The child was cancelled.
     Cancelled,
-    /// All active branches of the child are waiting.
+    /// All active branches of the child are waiting; the time is one of the engine's clock.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),
@@ -93,7 +93,7 @@ pub enum ChildUndo {
     Undone,
     /// There was nothing to undo, or a step was deliberately left as it is.
     NothingToUndo,
-    /// A compensation step of the child waits.
+    /// A compensation step of the child waits; the time is one of the engine's clock.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),
@@ -150,7 +150,7 @@ impl Children for InProcess {
         let outcome = child.compensate(Outcome::Cancelled(Cancelled::new(CancelReason::Requested))).await;
         Ok(match child.stuck_if_undo_failed(outcome) {
             Outcome::Stuck(steps) => ChildUndo::Stuck(steps),
-            Outcome::Parked(wait) => ChildUndo::Parked(wait),
+            Outcome::Parked(wait) => ChildUndo::Parked(child.clock().wait_to_engine(wait)),
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => ChildUndo::ShutDown,
             _ if child.is_compensated() => ChildUndo::Undone,
             _ => ChildUndo::NothingToUndo,
@@ -191,7 +191,7 @@ async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driv
                 child.park();
             }
             () = child.until_waiting(), if waiting.is_none() => {
-                waiting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.mark_waiting()));
+                waiting = Some((child.next_wake().map(|wake| run.wakes_at(run.clock().to_run(wake))), run.mark_waiting()));
             }
             () = child.until_active(), if waiting.is_some() => waiting = None,
         }
@@ -255,7 +255,7 @@ fn prepare(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
 fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
     match end {
         ChildEnd::Completed(output) => Outcome::completed(output),
-        ChildEnd::Parked(wait) => Outcome::Parked(wait),
+        ChildEnd::Parked(wait) => Outcome::Parked(call.run().clock().wait_to_run(wait)),
         ChildEnd::Stuck(steps) => {
             let path = call.path().to_string();
             Outcome::Stuck(steps.into_iter().map(|step| step.inside(path.clone())).collect())

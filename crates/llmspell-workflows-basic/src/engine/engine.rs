@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
     SchemaCheck, Stack, StuckStep, Timers, UndoableStep, Wait, branches::Branches, mailbox::Mailbox, permits::Permits,
-    record::Records,
+    record::Records, run_clock::RunClock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -196,6 +196,7 @@ impl Engine {
         let run = Run {
             id: resume.run_id,
             started_at: resume.started_at,
+            clock: RunClock::new(self.0.clock.clone(), resume.last_record, resume.clock_ahead),
             engine: self.clone(),
             plan: plan.clone(),
             input,
@@ -269,9 +270,13 @@ impl Engine {
 
     async fn drive_untraced(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
+        run.warn_about_clock();
         run.warn_about_differing_limits();
         let outcome = run.execute_root().await;
-        let outcome = run.stuck_if_undo_failed(outcome);
+        let outcome = match run.stuck_if_undo_failed(outcome) {
+            Outcome::Parked(wait) => Outcome::Parked(run.clock().wait_to_engine(wait)),
+            outcome => outcome,
+        };
         self.stack().observe(run, Happening::Ends(&outcome));
         match outcome {
             Outcome::Parked(wait) => Driven::Parked(wait),

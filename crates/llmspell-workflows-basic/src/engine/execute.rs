@@ -52,7 +52,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
         (Ok(()), None) => Box::pin(with_recovery(call)).await,
         (Err(outcome), _) => outcome,
     };
-    let ended_at = context.run.clock().now();
+    let ended_at = context.run.now();
     context.run.records().end(number, &outcome, ended_at);
     if context.in_order {
         context.record_end(ended_at);
@@ -91,7 +91,7 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
 /// Decides whether the step runs, from its condition and the list's reason to skip it.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node().reads_start {
-        let now = call.run().clock().now();
+        let now = call.run().now();
         let started_at = decide_now(call, now).await?;
         call.set_started_at(started_at);
     }

@@ -26,6 +26,7 @@ mod record;
 mod resume;
 mod root;
 mod run;
+mod run_clock;
 mod scope;
 mod seams;
 mod secrets;

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -15,6 +15,10 @@ use crate::StepPath;
 pub struct Resume {
     pub(super) run_id: Uuid,
     pub(super) started_at: Timestamp,
+    /// When the last record of the run was made.
+    pub(super) last_record: Timestamp,
+    /// How far the clock of the run was ahead of the engine's clock.
+    pub(super) clock_ahead: SignedDuration,
     /// The last generation of each step that was entered more than once, by the path of its first generation.
     pub(super) generations: HashMap<String, u32>,
     /// The numbers of the signals that steps have consumed.
@@ -53,6 +57,8 @@ impl Resume {
         Self {
             run_id,
             started_at,
+            last_record: started_at,
+            clock_ahead: SignedDuration::ZERO,
             generations: HashMap::new(),
             received: HashSet::new(),
             reentered: HashMap::new(),
@@ -65,6 +71,23 @@ impl Resume {
             cancel: None,
             state: Map::new(),
         }
+    }
+
+    /// Sets when the last record of the run was made. The time of the run continues from there if the engine's clock is
+    /// behind it.
+    #[must_use]
+    pub fn with_last_record(mut self, at: Timestamp) -> Self {
+        self.last_record = at;
+        self
+    }
+
+    /// Sets how far the clock of the run was ahead of the engine's clock when the last record was made, as
+    /// [`Run::clock_ahead`](super::Run::clock_ahead) returns it. It matters only while the engine's clock is behind that
+    /// record.
+    #[must_use]
+    pub fn with_clock_ahead(mut self, ahead: SignedDuration) -> Self {
+        self.clock_ahead = ahead;
+        self
     }
 
     /// Adds the numbers of signals that steps have consumed, so no other step receives these signals.

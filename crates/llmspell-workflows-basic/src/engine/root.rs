@@ -94,7 +94,7 @@ impl Run {
         let compensates = self.is_compensation_due(outcome);
         match self.engine().children().end(self, compensates).await {
             Ok(_) if self.is_shut_down() => Some(Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))),
-            Ok(Some(ChildEnd::Parked(wait))) => Some(Outcome::Parked(wait)),
+            Ok(Some(ChildEnd::Parked(wait))) => Some(Outcome::Parked(self.clock().wait_to_run(wait))),
             Ok(Some(ChildEnd::Stuck(steps))) => Some(Outcome::Stuck(steps)),
             Ok(_) => None,
             Err(error) => {
@@ -133,7 +133,7 @@ impl Run {
             let state = Arc::make_mut(&mut state);
             for change in &output.state_changes {
                 // The root step has applied the same changes, so this cannot fail.
-                let _ = state.apply(change.clone(), self.clock().now());
+                let _ = state.apply(change.clone(), self.now());
             }
         }
         let call = call.seeing(Some(scope), state);
@@ -161,7 +161,7 @@ impl Run {
         let mut state = WorkflowState::new(self.input().clone());
         for change in &self.first_state {
             // Setting a whole key never fails.
-            let _ = state.apply(change.clone(), self.clock().now());
+            let _ = state.apply(change.clone(), self.now());
         }
         let state = Arc::new(state);
         let scope = parent.as_ref().and_then(|_| self.root_scope());

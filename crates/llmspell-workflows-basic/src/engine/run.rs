@@ -8,7 +8,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,19 +19,25 @@ use super::{
     mailbox::Mailbox,
     permits::{Permit, Share},
     record::Records,
+    run_clock::RunClock,
     scope::object,
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, StepPath, clock, model::Definition, plan::Plan, secrets::Masker,
+    ErrorClass, Limits, PathLink, StepError, StepPath, clock, model::Definition, plan::Plan, secrets::Masker,
     state::Change, sync::lock, targets, workflow::WorkflowInput,
 };
+
+/// If the engine's clock is behind the records of a run by at least this much, the run warns about it. Less is normal
+/// between machines, and after a clock was adjusted.
+const CLOCK_BEHIND_MIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// One execution of a definition, shared by all its steps.
 pub struct Run {
     pub(crate) id: Uuid,
     pub(crate) started_at: Timestamp,
     pub(crate) engine: Engine,
+    pub(super) clock: RunClock,
     pub(crate) plan: Arc<Plan>,
     pub(crate) input: WorkflowInput,
     pub(crate) variables: IndexMap<String, Value>,
@@ -241,6 +247,19 @@ impl Run {
         }
     }
 
+    /// Warns if the engine's clock is behind the records of the run.
+    pub(super) fn warn_about_clock(&self) {
+        let behind = self.clock.ahead();
+        if behind >= CLOCK_BEHIND_MIN {
+            let behind = SignedDuration::from_secs(behind.as_secs());
+            let message = format!(
+                "the clock of this machine is {behind:#} behind the last record of the run; the run continues at the \
+                 time of that record, so its waits take no longer than they would have"
+            );
+            self.warn("clock_went_back", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
+        }
+    }
+
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
@@ -253,10 +272,18 @@ impl Run {
         Ok(share.acquire().await)
     }
 
-    /// Returns the current time of the engine's clock.
+    /// Returns the current time of the run. It is the time of the engine's clock, unless that is behind the records of the
+    /// run, as after the system's clock was set back.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock().now()
+        self.clock.now()
+    }
+
+    /// Returns how far the clock of the run is ahead of the engine's clock; zero unless that is behind the records of the
+    /// run.
+    #[must_use]
+    pub fn clock_ahead(&self) -> SignedDuration {
+        self.clock.ahead()
     }
 
     /// Returns the number of the next event of a run that is not recorded; the events are numbered from 0.
@@ -270,8 +297,8 @@ impl Run {
         &self.plan
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        self.engine.clock()
+    pub(crate) fn clock(&self) -> &RunClock {
+        &self.clock
     }
 
     pub(crate) fn limits(&self) -> &Limits {

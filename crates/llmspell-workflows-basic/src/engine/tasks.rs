@@ -160,7 +160,7 @@ impl Tasks {
         let run = self.parent.run().clone();
         let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         cancelled.still_running = run.records().running_leaves(&path);
-        let now = run.clock().now();
+        let now = run.now();
         run.records().abandon(&path, now);
         (index, Outcome::Cancelled(cancelled))
     }

@@ -275,7 +275,9 @@ impl Run {
         match undo.map_err(|error| IncompleteUndo::Failed(Box::new(error.at(path.to_string()))))? {
             ChildUndo::Undone => self.remove_undone(&[(path.clone(), true)]),
             ChildUndo::NothingToUndo => lock(&self.undos).list.retain(|undo| undo.path != *path),
-            ChildUndo::Parked(wait) => return Err(IncompleteUndo::Deferred(Outcome::Parked(wait))),
+            ChildUndo::Parked(wait) => {
+                return Err(IncompleteUndo::Deferred(Outcome::Parked(self.clock().wait_to_run(wait))));
+            }
             ChildUndo::Stuck(steps) => {
                 let steps = steps.into_iter().map(|step| step.inside(path.to_string())).collect();
                 return Err(IncompleteUndo::Deferred(Outcome::Stuck(steps)));

@@ -29,7 +29,7 @@ impl Interceptor for RetryLayer {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(retry) = call.step().retry.clone() else { return next.run(call).await };
         let last_begin = match retry.duration_max {
-            Some(max) => Some(decide!(call, choice::LastBegin, clock::after(call.run().clock().now(), max))),
+            Some(max) => Some(decide!(call, choice::LastBegin, clock::after(call.run().now(), max))),
             None => None,
         };
         let is_leaf = call.step().kind.is_leaf();
@@ -112,7 +112,7 @@ fn next_attempt_at(
     if attempt >= retry.attempts_max || !is_retryable(retry, error) {
         return None;
     }
-    let wake_at = clock::after(call.run().clock().now(), delay(retry, call, attempt));
+    let wake_at = clock::after(call.run().now(), delay(retry, call, attempt));
     if last_begin.is_some_and(|last| wake_at > last) {
         return None;
     }

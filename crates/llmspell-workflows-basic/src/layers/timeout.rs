@@ -39,7 +39,7 @@ impl Interceptor for Timeout {
         let given = call.run().given_limit.get().copied().filter(|_| call.node().is_root);
         let of_run = call.run().timeout.filter(|_| call.node().is_root);
         let of_run = given.map(|(length, _)| length).or(of_run);
-        let now = call.run().clock().now();
+        let now = call.run().now();
         let (length, deadline) = match own.into_iter().chain(of_run).min() {
             Some(length) => (length, clock::after(now, length)),
             // A limit that was given when the run was driven earlier.
@@ -64,7 +64,7 @@ impl Interceptor for Timeout {
 impl Timeout {
     async fn run_until(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
         let run = call.run().clone();
-        let is_late = run.clock().now() >= deadline;
+        let is_late = run.now() >= deadline;
         if is_late && !run.has_open_child(call.path()) {
             return self.timed_out(&call, length, None);
         }

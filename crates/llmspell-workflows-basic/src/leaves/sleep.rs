@@ -29,7 +29,7 @@ async fn sleep(length: &Length, call: Call) -> Outcome {
         Ok(duration) => duration,
         Err(error) => return call.failed(error),
     };
-    let since = call.run().clock().now();
+    let since = call.run().now();
     let awaited = Awaited { signal: None, since, until: Some(clock::after(since, duration)) };
     let awaited = decide!(call, choice::Awaits(call.attempt()), awaited);
     let wake_at = awaited.until.unwrap_or(awaited.since);

@@ -76,7 +76,7 @@ fn evaluate_wait(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
             return Err(StepError::validation("invalid_event", message));
         }
     };
-    let since = call.run().clock().now();
+    let since = call.run().now();
     let length = call.node().timeout.as_ref().map(|length| length.evaluate(&call.view())).transpose()?;
     Ok(Awaited { signal: Some(name), since, until: length.map(|length| clock::after(since, length)) })
 }

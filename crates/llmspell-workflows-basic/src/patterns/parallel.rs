@@ -49,7 +49,7 @@ impl<'a> Block<'a> {
             context,
             judge: Judge::new(plan),
             order: Vec::new(),
-            began: vec![call.run().clock().now(); count],
+            began: vec![call.run().now(); count],
             durations: vec![Duration::ZERO; count],
             unfinished: UnfinishedSteps::default(),
             left: None,
@@ -99,7 +99,7 @@ impl<'a> Block<'a> {
             while verdict == Verdict::Wait && tasks.len() < limit {
                 let Some(number) = waiting.next() else { break };
                 if self.is_timed() {
-                    self.began[number] = self.call.run().clock().now();
+                    self.began[number] = self.call.run().now();
                 }
                 tasks.spawn(number, self.child(number), execute);
             }
@@ -135,7 +135,7 @@ impl<'a> Block<'a> {
 
     fn take(&mut self, number: usize, outcome: Outcome) {
         if self.is_timed() {
-            self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
+            self.durations[number] = clock::until(self.began[number], self.call.run().now());
         }
         if let Some(outcome) = self.unfinished.take(outcome) {
             self.collect_left_behind(&outcome);

@@ -54,7 +54,7 @@ impl Progress {
         if changes.is_empty() {
             return Ok(());
         }
-        let now = call.run().clock().now();
+        let now = call.run().now();
         let state = Arc::make_mut(&mut self.state);
         for change in &changes {
             state

@@ -118,7 +118,7 @@ impl ExecutionContext {
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
-        Ok(inside.call.decide(choice::Now(index), inside.call.run().clock().now()).await?)
+        Ok(inside.call.decide(choice::Now(index), inside.call.run().now()).await?)
     }
 
     /// Returns a random number and records it, so that a resumed run gets the same number.
@@ -216,7 +216,7 @@ impl CodeRun {
             Outcome::Completed(output) => {
                 let mut state = lock(&self.state);
                 for change in output.state_changes {
-                    let applied = Arc::make_mut(&mut state.0).apply(change.clone(), self.call.run().clock().now());
+                    let applied = Arc::make_mut(&mut state.0).apply(change.clone(), self.call.run().now());
                     applied.map_err(|error| StepError::validation("state_blocked", error.to_string()))?;
                     state.1.push(change);
                 }

@@ -95,7 +95,7 @@ impl Finished {
             warnings: run.warnings(),
             warnings_dropped: run.warnings_dropped(),
             started_at: run.started_at(),
-            ended_at: run.clock().now(),
+            ended_at: run.now(),
         }
     }
 

@@ -72,7 +72,6 @@ impl Shared {
     /// Without this, a process whose store was deleted would acknowledge what it keeps nowhere, and another process could
     /// take over the same runs.
     fn check_place(&self, written: &WriteProgress) -> Result<(), LogError> {
-        let path = segment::path(&self.dir, written.segment);
         let is_there = self.lock.is_in_place().and_then(|is_locked| {
             let current = lock(&self.files).current.clone().filter(|(number, _)| *number == written.segment);
             Ok(is_locked && current.map_or(Ok(true), |(_, file)| file.is_in_place())?)
@@ -80,7 +79,7 @@ impl Shared {
         match is_there {
             Ok(true) => Ok(()),
             Ok(false) => Err(LogError::Removed { path: self.dir.clone() }),
-            Err(error) => Err(LogError::io(&path, &error)),
+            Err(error) => Err(LogError::io(&segment::path(&self.dir, written.segment), &error)),
         }
     }
 

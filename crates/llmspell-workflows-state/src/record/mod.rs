@@ -126,6 +126,10 @@ pub enum Record {
     Resumed {
         /// Why the run is resumed.
         why: Resumption,
+        /// How far the clock of the run is ahead of the clock of the process, in microseconds; not 0 if the latter is
+        /// behind the records of the run.
+        #[serde(rename = "ahead", default, skip_serializing_if = "is_zero")]
+        ahead_us: u64,
         /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
@@ -165,6 +169,11 @@ pub enum End {
     Failed(Failure),
     /// The step or run was cancelled, but not by a shutdown.
     Cancelled(Cancelled),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Record {
@@ -228,14 +237,17 @@ impl Record {
     /// Returns when the record was made; `started_at` is when its run started.
     #[must_use]
     pub fn time(&self, started_at: Timestamp) -> Timestamp {
-        let after = |time_us: u64| {
-            let time = started_at.checked_add(std::time::Duration::from_micros(time_us));
-            time.unwrap_or(Timestamp::MAX)
-        };
+        let time = started_at.checked_add(std::time::Duration::from_micros(self.time_us()));
+        time.unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the time from the start of the run to the record, in microseconds.
+    #[must_use]
+    pub fn time_us(&self) -> u64 {
         match self {
-            Self::Started(started) => started.at,
-            Self::Rewound(rewound) => after(rewound.time_us),
-            Self::Redefined(redefined) => after(redefined.time_us),
+            Self::Started(_) => 0,
+            Self::Rewound(rewound) => rewound.time_us,
+            Self::Redefined(redefined) => redefined.time_us,
             Self::Began { time_us, .. }
             | Self::Stopped { time_us, .. }
             | Self::Stuck { time_us, .. }
@@ -245,7 +257,7 @@ impl Record {
             | Self::Asked { time_us, .. }
             | Self::Suspended { time_us, .. }
             | Self::Resumed { time_us, .. }
-            | Self::Closed { time_us, .. } => after(*time_us),
+            | Self::Closed { time_us, .. } => *time_us,
         }
     }
 

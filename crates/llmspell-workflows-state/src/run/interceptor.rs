@@ -132,7 +132,8 @@ impl RunJournal {
         let is_activity = call.step().kind.traits().effect == Effect::Activity;
         let (path, run) = (call.path().to_string(), call.run().clone());
         self.check_secrets()?;
-        if let Some(outcome) = self.recorded_outcome(&path)? {
+        let past = self.past(&path)?;
+        if let Some(outcome) = past.outcome {
             // A cancelled run stays cancelled; the cancellation of the run itself is recorded only when the run ends.
             if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
                 run.cancel_by(&Asker::new(Who::Record));
@@ -140,7 +141,7 @@ impl RunJournal {
             return Ok(outcome);
         }
         let runs_once = is_activity && call.step().at_most_once;
-        let crashes = if is_activity { self.crash_count(&path) } else { 0 };
+        let crashes = if is_activity { past.crashes } else { 0 };
         let outcome = if runs_once && crashes > 0 {
             return self.mark_stuck(path, unknown_effect("the process ended").at(call.path()), run.now()).await;
         } else if crashes >= run.engine().limits().crash_cuts_max {
@@ -148,7 +149,7 @@ impl RunJournal {
             Outcome::Failed(Failure::new(error))
         } else {
             // Further attempts are recorded as they begin, inside the retries.
-            if is_activity && !self.is_between_attempts(&path) {
+            if is_activity && !past.is_between_attempts {
                 // Written before the activity begins so that, if the activity kills the process, the crash is counted
                 // against it.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
@@ -219,7 +220,8 @@ impl RunJournal {
                 self.mask_with(run.masker());
                 let why = self.resumption.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(why) = why {
-                    self.append_unsynced(&Record::Resumed { why, time_us });
+                    let ahead_us = u64::try_from(run.clock_ahead().as_micros()).unwrap_or(0);
+                    self.append_unsynced(&Record::Resumed { why, ahead_us, time_us });
                 }
             }
             Happening::Ends(outcome) => {
@@ -251,7 +253,7 @@ impl RunJournal {
         if let Some(reason) = self.known().step(path).and_then(StepState::skipped) {
             return Some(Outcome::Skipped(reason.clone()));
         }
-        self.recorded_outcome(path).ok().flatten()
+        self.past(path).ok()?.outcome
     }
 
     /// Returns why the process stops driving the run; `None` if the run has ended.

@@ -58,10 +58,23 @@ pub struct RunJournal {
     tail: Mutex<Tail>,
     flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
-    /// Masks the secrets in everything that is appended.
-    masker: Mutex<Masker>,
+    /// Masks the secrets in everything that is appended before the run begins.
+    masker: Masker,
+    /// Masks the secrets in everything that is appended afterwards, except the words of the run's definition.
+    run_masker: OnceLock<Masker>,
     /// Why a mask in the records could not be replaced by its secret.
     not_restored: Option<NotRestored>,
+}
+
+/// What former processes recorded about a step.
+#[derive(Debug, Default)]
+struct StepPast {
+    /// The outcome, if the step ended.
+    outcome: Option<Outcome>,
+    /// How often a crash interrupted the step.
+    crashes: u32,
+    /// Whether an attempt has failed and the next one has not begun.
+    is_between_attempts: bool,
 }
 
 impl RunJournal {
@@ -294,7 +307,7 @@ impl RunJournal {
         if tail.is_closed && closes != Some(false) {
             return Err(JournalError::Fenced { run: self.run });
         }
-        let record = &*record.masked(&self.masker());
+        let record = &*record.masked(self.masker());
         let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.store_fault(error))?;
         let number = tail.count;
         tail.count += 1;
@@ -332,15 +345,6 @@ impl RunJournal {
         })
     }
 
-    /// Returns the recorded outcome of the step at `path`.
-    fn recorded_outcome(&self, path: &str) -> Result<Option<Outcome>, JournalError> {
-        let known = self.known();
-        let Some(end) = known.end(path) else { return Ok(None) };
-        let outcome =
-            known.outcome(path, end).map_err(|message| self.damaged(message)).inspect_err(|e| self.store_fault(e))?;
-        Ok(Some(outcome))
-    }
-
     /// Returns whether the end of the step at `path` is recorded.
     #[must_use]
     pub fn knows_end(&self, path: &str) -> bool {
@@ -357,14 +361,16 @@ impl RunJournal {
         self.known().decision(path, key).cloned()
     }
 
-    /// Returns whether an attempt of the leaf at `path` has failed and the next one has not begun.
-    fn is_between_attempts(&self, path: &str) -> bool {
-        self.known().step(path).is_some_and(|step| !step.is_executing && !step.failed_attempts().is_empty())
-    }
-
-    /// Returns how often a crash interrupted the leaf at `path`.
-    fn crash_count(&self, path: &str) -> u32 {
-        self.known().step(path).map_or(0, StepState::crashes)
+    /// Returns what former processes recorded about the step at `path`.
+    fn past(&self, path: &str) -> Result<StepPast, JournalError> {
+        let known = self.known();
+        let Some(step) = known.step(path) else { return Ok(StepPast::default()) };
+        let outcome = step.end().map(|end| known.outcome(path, end)).transpose();
+        Ok(StepPast {
+            outcome: outcome.map_err(|message| self.damaged(message)).inspect_err(|e| self.store_fault(e))?,
+            crashes: step.crashes(),
+            is_between_attempts: step.is_between_attempts(),
+        })
     }
 
     /// Returns the outcome after a fault: a shutdown that is not recorded.

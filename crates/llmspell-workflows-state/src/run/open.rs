@@ -1,6 +1,6 @@
 //! Opens the journal of a run, with the secrets that its records refer to.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, OnceLock, atomic::AtomicBool};
 
 use llmspell_workflows_basic::{
     secrets::{Masker, NotRestored},
@@ -67,19 +67,21 @@ impl RunJournal {
             is_shutting_down: AtomicBool::new(false),
             flusher: Arc::default(),
             fault: OnceLock::new(),
-            masker: Mutex::new(masker.clone()),
+            masker: masker.clone(),
+            run_masker: OnceLock::new(),
             not_restored,
         })
     }
 
-    /// Masks the secrets of `masker` in everything that is appended from now on.
+    /// Masks the secrets of `masker`, which belongs to the run's definition, in everything that is appended from now on.
     pub(super) fn mask_with(&self, masker: &Masker) {
-        *self.masker.lock().unwrap_or_else(PoisonError::into_inner) = masker.clone();
+        // A run that begins again in this process has the same definition.
+        let _ = self.run_masker.set(masker.clone());
     }
 
     /// Returns what masks the secrets in everything that is appended.
-    pub(super) fn masker(&self) -> Masker {
-        self.masker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn masker(&self) -> &Masker {
+        self.run_masker.get().unwrap_or(&self.masker)
     }
 
     /// Returns why a mask in the records could not be replaced by the secret that it stands for. A run whose records

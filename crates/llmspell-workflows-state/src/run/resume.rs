@@ -1,7 +1,8 @@
 //! Collects the data that the engine needs to resume a run.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Compensable, Decision, DecisionKey, Resume, UndoableStep},
@@ -18,7 +19,10 @@ impl RunState {
     pub fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
         let paths: Vec<StepPath> = self.steps.keys().filter_map(|path| path.parse().ok()).collect();
-        let resume = Resume::new(run, started.at).with_state(started.state.clone());
+        let last_record = started.at.checked_add(Duration::from_micros(self.latest_us)).unwrap_or(Timestamp::MAX);
+        let ahead = SignedDuration::from_micros(i64::try_from(self.ahead_us).unwrap_or(i64::MAX));
+        let resume = Resume::new(run, started.at).with_last_record(last_record).with_clock_ahead(ahead);
+        let resume = resume.with_state(started.state.clone());
         let resume = resume.with_recorded(&paths).with_received(self.received.iter().copied());
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
         let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();

@@ -75,6 +75,10 @@ pub struct RunState {
     pub(super) phase: Phase,
     /// The number of records.
     pub(super) count: u64,
+    /// The latest time of a record, in microseconds since the start of the run.
+    pub(super) latest_us: u64,
+    /// How far the clock of the run was ahead of the clock of its last process, in microseconds.
+    pub(super) ahead_us: u64,
     pub(super) ends: u64,
     pub(super) steps: HashMap<String, StepState>,
     pub(super) known: KnownValues,
@@ -149,6 +153,7 @@ impl RunState {
             reason,
         })?;
         self.count += 1;
+        self.latest_us = self.latest_us.max(record.time_us());
         Ok(subject)
     }
 
@@ -204,8 +209,8 @@ impl RunState {
                 self.phase = Suspended(why.clone());
                 Ok(Subject::Run)
             }
-            (Driven(_) | Suspended(_), Record::Resumed { why, .. }) => {
-                self.phase = Driven(Some(*why));
+            (Driven(_) | Suspended(_), Record::Resumed { why, ahead_us, .. }) => {
+                (self.phase, self.ahead_us) = (Driven(Some(*why)), *ahead_us);
                 Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Redefined(redefined)) => {

@@ -89,6 +89,12 @@ impl StepState {
         failed
     }
 
+    /// Returns whether an attempt has failed and the next one has not begun.
+    pub(super) fn is_between_attempts(&self) -> bool {
+        let is_failed = |decision: &Decision| matches!(decision, Decision::Attempt(_, Attempt::Failed { .. }));
+        !self.is_executing && self.decisions().any(|(_, decision)| is_failed(decision))
+    }
+
     /// Returns the number of recorded attempts. Attempts that the end of a process cut off count too.
     #[must_use]
     pub fn attempts(&self) -> u32 {

@@ -81,7 +81,7 @@ impl Fields {
                     add_fields!(self, "waiting", wake_at);
                 }
             }
-            Record::Resumed { why, time_us } => add_fields!(self, "resumed", why, time_us),
+            Record::Resumed { why, ahead_us, time_us } => add_fields!(self, "resumed", why, ahead_us, time_us),
             Record::Rewound(rewound) => {
                 let Rewound { time_us, reopened, undecided, reentered, inputs } = &**rewound;
                 add_fields!(self, "rewound", time_us, reopened, undecided, reentered, inputs);

@@ -47,6 +47,13 @@ impl List {
         for message in damage.iter().map(ToString::to_string).chain(damaged) {
             output.note(&format!("warning: {message}; see `spellflow store verify`"));
         }
+        if let Some(ahead) = runs.iter().find(|run| run.is_ahead()) {
+            let (run, at) = (ahead.id(), ahead.summary.started_at.strftime("%Y-%m-%d %H:%M:%S"));
+            output.note(&format!(
+                "warning: the run {run} was started at {at}, which is in the future; check the clock of this machine \
+                 (`@last` does not mean such a run)"
+            ));
+        }
         if output.is_text() {
             let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);
             output.text(&table(std::iter::once(head).chain(runs.iter().map(row))));
