@@ -204,7 +204,14 @@ impl<'a> View<'a> {
 
     fn state(&self, keys: &[Segment<'_>], skip: usize) -> Lookup<'a> {
         match name_at(keys, skip) {
-            Some(key) => Some((Cow::Borrowed(self.call.state().key(key)?), skip + 1)),
+            Some(key) => {
+                let value = self.call.state().shared(key)?;
+                // A growing list is not assembled only to be counted.
+                match value.list().filter(|_| name_at(keys, skip + 1) == Some("length")) {
+                    Some(list) => Some((Cow::Owned(list.len().into()), skip + 2)),
+                    None => Some((Cow::Borrowed(value), skip + 1)),
+                }
+            }
             None => Some((Cow::Owned(self.call.state().to_value()), skip)),
         }
     }

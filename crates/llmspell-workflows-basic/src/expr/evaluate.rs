@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Parsed;
 use super::error::{EvalError, Fault};
-use super::functions::{Arguments, FunctionKind};
+use super::functions::{Arguments, FunctionKind, append_all};
 use super::limits::Budget;
 use super::number::Num;
 use super::scope::{Scope, Segment};
@@ -26,6 +26,18 @@ pub(super) fn evaluate<'e, 's>(
 ) -> Result<ExprValue<'e, 's>, Failure> {
     let mut evaluation = Evaluation { parsed, scope, strict, budget: Budget::for_evaluation() };
     evaluation.value(&parsed.root)
+}
+
+/// Evaluates the arguments of a call of `concat`, and returns the items that it adds to a list.
+pub(super) fn evaluate_items(parsed: &Parsed, call: &Call, scope: &dyn Scope) -> Result<Vec<Value>, Failure> {
+    let mut evaluation = Evaluation { parsed, scope, strict: true, budget: Budget::for_evaluation() };
+    let mut values = Vec::with_capacity(call.arguments.len());
+    for argument in &call.arguments {
+        values.push(evaluation.value(argument)?);
+    }
+    let mut arguments = Arguments::new(call.function, values);
+    let added = append_all(&mut arguments, &mut evaluation.budget);
+    added.map_err(|fault| evaluation.failure(fault, &call.span))
 }
 
 pub(super) struct Evaluation<'e, 's> {

@@ -11,10 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::error::{EvalError, ParseError};
-use super::evaluate::evaluate;
+use super::evaluate::{evaluate, evaluate_items};
 use super::parse::parse;
-use super::scope::Scope;
-use super::tree::Node;
+use super::scope::{Scope, Segment};
+use super::tree::{Call, Keys, Node, StepKind};
 use super::value::is_true;
 
 /// A parsed expression, which can be evaluated any number of times.
@@ -113,6 +113,33 @@ impl Expr {
     /// Returns the errors of [`evaluate`](Self::evaluate).
     pub fn test(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
         evaluate(&self.0, scope, false).map(|value| is_true(&value)).map_err(|error| *error)
+    }
+
+    /// Returns whether the expression is `state.KEY.concat(…)`, which adds to the list in the state under `key`.
+    pub(crate) fn extends_state(&self, key: &str) -> bool {
+        self.extension().is_some_and(|(extended, _)| extended == key)
+    }
+
+    /// Returns the items that an expression that [extends the state](Self::extends_state) adds, without reading the
+    /// list; nothing for any other expression.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`evaluate_strict`](Self::evaluate_strict).
+    pub(crate) fn added_items(&self, scope: &dyn Scope) -> Result<Vec<Value>, EvalError> {
+        let Some((_, call)) = self.extension() else { return Ok(Vec::new()) };
+        evaluate_items(&self.0, call, scope).map_err(|error| *error)
+    }
+
+    fn extension(&self) -> Option<(&str, &Call)> {
+        let Node::Access(access) = &self.0.root else { return None };
+        let (Node::Lookup(lookup), [step]) = (&access.base, &*access.steps) else { return None };
+        let (Keys::Static(keys), StepKind::Call(call)) = (&lookup.keys, &step.kind) else { return None };
+        let is_plain = &*lookup.name == "state" && call.function.names.contains(&"concat");
+        match keys.as_slice() {
+            [Segment::Name(key)] if is_plain && !step.optional && !lookup.optional => Some((key, call)),
+            _ => None,
+        }
     }
 
     fn run<'s>(&self, scope: &'s dyn Scope, strict: bool) -> Result<Cow<'s, Value>, EvalError> {

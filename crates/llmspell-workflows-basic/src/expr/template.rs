@@ -129,6 +129,14 @@ impl Template {
 }
 
 impl Template {
+    /// Returns the expression if the template is a single one.
+    pub(crate) fn whole_expression(&self) -> Option<&Expr> {
+        match &*self.root {
+            Part::Whole(hole) => Some(&hole.expression),
+            _ => None,
+        }
+    }
+
     /// Returns the value of a static template.
     pub(crate) fn fixed(&self) -> Option<&Value> {
         match &*self.root {

@@ -3,13 +3,20 @@ use serde_json::{Map, Value};
 use crate::{
     Problem, ProblemLocation,
     engine::{Call, Outcome, Output},
-    expr::Template,
+    expr::{EvalError, Template},
     plan::{Body, Builder, Leaf, Work},
-    state::{Change, SharedValue},
+    state::{Change, List, SharedValue},
 };
 
 /// A step that sets keys of the state, prepared to run.
-struct SetPlan(Vec<(String, Template)>);
+struct SetPlan(Vec<Setting>);
+
+struct Setting {
+    key: String,
+    value: Template,
+    /// Whether the value is `state.KEY.concat(…)` with the same key.
+    extends: bool,
+}
 
 impl Builder<'_> {
     pub(crate) fn set(&mut self, values: &Map<String, Value>, path: &str) -> Body {
@@ -19,7 +26,9 @@ impl Builder<'_> {
                 let message = format!("invalid state key `{key}`: it must not be empty or start with `$`");
                 self.problems.push(Problem::error("invalid_state_key", ProblemLocation::new(path, &*field), message));
             }
-            (key.clone(), self.template(value, path, &field))
+            let value = self.template(value, path, &field);
+            let extends = value.whole_expression().is_some_and(|expression| expression.extends_state(key));
+            Setting { key: key.clone(), value, extends }
         });
         let plan = SetPlan(templates.collect());
         Body::Leaf(Box::new(plan))
@@ -33,19 +42,40 @@ impl Leaf for SetPlan {
 }
 
 /// Sets keys of the state; all values are evaluated before the first key is set.
-fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
-    let mut output = Vec::with_capacity(values.len());
-    let mut state_changes = Vec::with_capacity(values.len());
-    for (key, template) in values {
-        let value = match template.render(&call.view()) {
-            Ok(value) => value,
+fn set(call: &Call, settings: &[Setting]) -> Outcome {
+    let mut output = Vec::with_capacity(settings.len());
+    let mut state_changes = Vec::with_capacity(settings.len());
+    for setting in settings {
+        let (value, change) = match setting.evaluate(call) {
+            Ok(evaluated) => evaluated,
             Err(error) => return call.failed(error.into()),
         };
-        let whole = SharedValue::from(value.clone());
-        let change = call.state().shortened(Change::key(key.clone(), value));
-        // If the value is a growing list, the output shares the list with the state.
-        output.push((key.clone(), change.after().unwrap_or(whole)));
+        output.push((setting.key.clone(), value));
         state_changes.push(change);
     }
     Outcome::Completed(Output { value: SharedValue::object(output), state_changes })
+}
+
+impl Setting {
+    /// Returns the value and the change that sets it.
+    fn evaluate(&self, call: &Call) -> Result<(SharedValue, Change), EvalError> {
+        if let Some(list) = self.extended(call)? {
+            return Ok((list.clone().into(), Change::extend(self.key.clone(), list)));
+        }
+        let value = self.value.render(&call.view())?;
+        let whole = SharedValue::from(value.clone());
+        let change = call.state().shortened(Change::key(self.key.clone(), value));
+        // If the value is a growing list, the output shares the list with the state.
+        Ok((change.after().unwrap_or(whole), change))
+    }
+
+    /// Returns the list in the state with the items that the value adds to it, which takes no longer for a longer list;
+    /// `None` if the value is anything else.
+    fn extended(&self, call: &Call) -> Result<Option<List>, EvalError> {
+        let Some(expression) = self.value.whole_expression().filter(|_| self.extends) else { return Ok(None) };
+        // The whole expression reports what is wrong with any other value.
+        let Some(before) = call.state().shared(&self.key).filter(|before| before.has_items()) else { return Ok(None) };
+        let added = expression.added_items(&call.view())?;
+        Ok(List::after(before, added.into()))
+    }
 }

@@ -49,6 +49,11 @@ impl Change {
         Self::set(StatePath(vec![Key::Name(key.into())]), value)
     }
 
+    /// Returns a change that sets the top-level key `key`, which is a list, to `list`, which extends that list.
+    pub(crate) fn extend(key: impl Into<String>, list: List) -> Self {
+        Self { path: StatePath(vec![Key::Name(key.into())]), edit: Edit::Append(list.into()) }
+    }
+
     /// Returns the value that the part is set to; `None` if the change appends items.
     #[must_use]
     pub fn value(&self) -> Option<&Arc<Value>> {

@@ -92,6 +92,16 @@ impl SharedValue {
         }
     }
 
+    /// Returns whether the value is a list that is not empty.
+    pub(crate) fn has_items(&self) -> bool {
+        match self.parts() {
+            Some(Parts::List(list)) => !list.is_empty(),
+            Some(Parts::Array(items)) => !items.is_empty(),
+            Some(Parts::Object(_)) => false,
+            None => self.as_array().is_some_and(|items| !items.is_empty()),
+        }
+    }
+
     /// Returns an equal value that does not share the cache of an assembled list.
     pub(super) fn unshared(&self) -> Self {
         self.list().map_or_else(|| self.clone(), |list| list.clone().into())

@@ -119,6 +119,11 @@ impl WorkflowState {
         self.data.get(key).map(|value| &**value)
     }
 
+    /// Returns the value of the top-level key `key`, which may share parts with other values, if it exists.
+    pub(crate) fn shared(&self, key: &str) -> Option<&SharedValue> {
+        self.data.get(key)
+    }
+
     /// Returns all values that a JSONPath (RFC 9535) query selects, such as `$.findings[?@.severity == 'high'].file`.
     ///
     /// # Errors

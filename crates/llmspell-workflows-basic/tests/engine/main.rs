@@ -15,6 +15,7 @@ mod features_parallel;
 mod features_retry;
 mod features_validate;
 mod graphs;
+mod growing_lists;
 mod handlers;
 mod join_table;
 mod named_limits;

@@ -193,6 +193,11 @@ fn bounds(from: i64, to: i64, length: usize) -> (usize, usize) {
 
 fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     a.list(0)?;
+    append_all(a, budget).map(ExprValue::from)
+}
+
+/// Returns the items of all arguments that are lists, and all other arguments, in order.
+pub(in crate::expr) fn append_all(a: &mut Arguments<'_, '_>, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
     let mut all = Vec::new();
     for value in a.iter() {
         let items = match value {
@@ -203,7 +208,7 @@ fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Expr
         items.iter().try_for_each(|item| budget.copy(item))?;
         all.extend_from_slice(items);
     }
-    Ok(all.into())
+    Ok(all)
 }
 
 fn join<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {

@@ -12,6 +12,7 @@ mod values;
 mod write;
 
 pub(super) use arguments::Arguments;
+pub(super) use lists::append_all;
 pub(super) use write::plain_text;
 
 use super::error::{Fault, ParseError};
