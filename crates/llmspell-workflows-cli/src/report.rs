@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{History, KnownRun, PastStep};
+use llmspell_workflows_advanced::{History, KnownRun, PastStep, RunWait};
 use llmspell_workflows_basic::{
     Finished, StepError,
     engine::{Awaited, Outcome, SkipReason, StepRecord, StepStatus},
@@ -26,6 +26,12 @@ pub(crate) struct Report<'f> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     later_errors: Vec<Error<'f>>,
     steps: Vec<Step<'f>>,
+    /// The runs of its sub-workflows, in the order in which they were started; known of recorded runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    children: Option<Vec<String>>,
+    /// What the run and its sub-workflows wait for; known of recorded runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<Vec<ReportedWait<'f>>>,
     /// Paths of the steps that ran, in start order.
     execution_path: Vec<String>,
     metrics: Metrics,
@@ -44,6 +50,21 @@ pub(crate) struct Step<'f> {
     /// The event or time that the step waits for, with the start and the end of the wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waits_for: Option<&'f Awaited>,
+}
+
+/// A step that waits.
+#[derive(Debug, Serialize)]
+struct ReportedWait<'f> {
+    /// The path of the step, through the steps of sub-workflows.
+    path: &'f str,
+    run_id: String,
+    /// The event that the step waits for; `null` if it waits only for a time.
+    #[serde(rename = "for")]
+    event: Option<&'f str>,
+    since: String,
+    until: Option<String>,
+    /// The command that ends the wait.
+    command: Option<String>,
 }
 
 /// Why a run or a step failed.
@@ -77,6 +98,8 @@ impl<'f> Report<'f> {
             output: &finished.output,
             error: finished.error.as_ref().map(Error::new),
             later_errors: finished.later_errors.iter().map(Error::new).collect(),
+            children: None,
+            waits: None,
             execution_path: executed_paths(&steps),
             metrics: Metrics::new(finished),
             steps,
@@ -84,7 +107,7 @@ impl<'f> Report<'f> {
     }
 
     /// Creates the report of a run from its journal.
-    pub(crate) fn past(known: &'f KnownRun, history: &'f History) -> Self {
+    pub(crate) fn past(known: &'f KnownRun, history: &'f History, waits: &'f [RunWait]) -> Self {
         let steps: Vec<Step<'f>> = past_steps(known, history).collect();
         let end = history.end.as_ref().map(|(outcome, _)| outcome);
         let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
@@ -96,6 +119,8 @@ impl<'f> Report<'f> {
             output: end.and_then(output).unwrap_or(&Value::Null),
             error: end.and_then(Outcome::error).map(Error::new),
             later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
+            children: Some(history.children.iter().map(ToString::to_string).collect()),
+            waits: Some(waits.iter().map(ReportedWait::new).collect()),
             execution_path: executed_paths(&steps),
             metrics: Metrics::of(&steps, between(known.summary.started_at, until)),
             steps,
@@ -153,6 +178,34 @@ impl<'f> Step<'f> {
             skip_reason: step.skip_reason(),
             waits_for: step.waits.as_ref(),
         }
+    }
+}
+
+impl<'f> ReportedWait<'f> {
+    fn new(wait: &'f RunWait) -> Self {
+        let Awaited { signal, since, until } = &wait.awaited;
+        Self {
+            path: &wait.path,
+            run_id: wait.run.to_string(),
+            event: signal.as_deref(),
+            since: since.to_string(),
+            until: until.map(|until| until.to_string()),
+            command: signal.as_ref().map(|name| answer(wait.run, name)),
+        }
+    }
+}
+
+/// Returns the command that sends the event `name` to `run`.
+pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
+    format!("spellflow signal {run} {}", shell_word(name))
+}
+
+/// Returns `word` as one word of a shell command.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 

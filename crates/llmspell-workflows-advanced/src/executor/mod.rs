@@ -7,6 +7,7 @@ mod drive;
 mod handle;
 mod inbox;
 mod leases;
+mod limits;
 mod owned;
 mod parked;
 mod past;
@@ -46,6 +47,7 @@ pub use start::StartOptions;
 
 use children::DurableChildren;
 use leases::Leases;
+use limits::HomeLimits;
 use owned::Registry;
 use prepared::PreparedCache;
 
@@ -119,7 +121,8 @@ impl Executor {
 
     pub(crate) fn with_services(home: Arc<dyn Home>, plain: &Engine, services: Services) -> Self {
         let inner = Arc::new_cyclic(|inner| {
-            let plain = plain.with_children(DurableChildren(inner.clone()));
+            let plain =
+                plain.with_children(DurableChildren(inner.clone())).with_shared_limits(HomeLimits(home.clone()));
             Inner {
                 home,
                 engine: stack(&plain, &services),

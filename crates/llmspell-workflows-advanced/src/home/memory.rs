@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use llmspell_workflows_basic::sync::lock;
+use llmspell_workflows_basic::{
+    engine::{LimitName, SharedPermit},
+    sync::lock,
+};
 use llmspell_workflows_state::{
     Journal, JournalContents, JournalError, JournalWrapper, JournaledRun, MemoryJournal,
     store::{DefinitionStore, StoreError, Stores},
@@ -154,6 +157,10 @@ impl Home for MemoryHome {
             tokio::task::yield_now().await;
         }
         Ok(Claim::new(ClaimedRun { run, claimed: self.claimed.clone() }))
+    }
+
+    async fn permit(&self, _: LimitName<'_>, _: u32) -> Result<Option<SharedPermit>, ExecutorError> {
+        Ok(None)
     }
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {

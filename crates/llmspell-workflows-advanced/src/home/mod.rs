@@ -24,6 +24,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
     JournalContents, JournaledRun,
     store::{DefinitionStore, Stores},
@@ -126,6 +127,16 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Returns an error if somebody else keeps the claim, or if it cannot be made.
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError>;
+
+    /// Waits until fewer than `holders` steps of the home's runs hold the named limit, in all processes; the permit is
+    /// held until it is dropped or its process dies. Returns `None` if only this process uses the home, which counts its
+    /// own steps itself.
+    ///
+    /// Who waits longest does not necessarily come first.
+    ///
+    /// # Errors
+    /// Returns an error if it is not known who holds the limit.
+    async fn permit(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, ExecutorError>;
 
     /// Leases a journal until the lease is dropped; `contact` is notified of messages to the journal's runs.
     ///

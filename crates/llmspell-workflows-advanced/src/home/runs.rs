@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use llmspell_workflows_basic::model::Definition;
+use llmspell_workflows_basic::{RunStatus, model::Definition};
 use llmspell_workflows_state::{
     Epoch, History, JournalError, JournaledRun, Record,
     store::{RunQuery, RunSummary},
@@ -225,6 +225,32 @@ impl dyn Home {
         }
         listing.runs.extend(found.runs.into_iter().filter_map(|(_, known)| known.ok()));
         Ok(listing)
+    }
+
+    /// Returns the runs of `workflow` whose process died, newest first. Journals that a process holds are not read, and
+    /// neither are sub-workflows and what is damaged.
+    ///
+    /// # Errors
+    /// Returns an error if the journals cannot be listed.
+    pub async fn interrupted(&self, workflow: &str) -> Result<Vec<KnownRun>, ExecutorError> {
+        let mut found = FoundRuns::default();
+        for journal in self.journals().await? {
+            // What cannot be read is reported by whoever needs it.
+            if !matches!(self.holder(&journal).await, Ok(None)) {
+                continue;
+            }
+            let Ok(summaries) = self.summaries(&journal).await else { continue };
+            for LiveRunSummary { summary, epoch } in summaries.runs {
+                found.add(summary.id, epoch, Ok(KnownRun::in_journal(summary, None, &journal)));
+            }
+        }
+        let is_offered = |run: &KnownRun| {
+            let RunSummary { status, parent, workflow: name, .. } = &run.summary;
+            *status == RunStatus::Interrupted && parent.is_none() && name == workflow
+        };
+        let mut runs: Vec<_> = found.runs.into_iter().filter_map(|(_, run)| run.ok()).filter(is_offered).collect();
+        runs.sort_by_key(|run| std::cmp::Reverse((run.summary.started_at, run.id())));
+        Ok(runs)
     }
 
     /// Reads a journal with `read` and returns the result with the journal's holder.

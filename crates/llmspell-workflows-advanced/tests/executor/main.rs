@@ -10,6 +10,7 @@ mod killed;
 mod lab;
 mod large;
 mod messages;
+mod named_limits;
 mod owned;
 mod parked;
 mod prepared;

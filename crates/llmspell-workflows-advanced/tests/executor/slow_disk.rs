@@ -19,6 +19,7 @@ use llmspell_workflows_advanced::{
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
     activity::{Activities, function},
+    engine::{LimitName, SharedPermit},
     model::*,
 };
 use llmspell_workflows_state::{
@@ -158,6 +159,10 @@ impl Home for SlowHome {
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
         self.beside.claim(run).await
+    }
+
+    async fn permit(&self, _: LimitName<'_>, _: u32) -> Result<Option<SharedPermit>, ExecutorError> {
+        Ok(None)
     }
 
     async fn lease(&self, _journal: &JournalId, _contact: Contact) -> Result<Lease, ExecutorError> {

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{
     Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
-    SchemaCheck, Stack, StuckStep, Timers, UndoableStep, Wait, branches::Branches, mailbox::Mailbox, permits::Permits,
-    record::Records, run_clock::RunClock,
+    SchemaCheck, SharedLimits, Stack, StuckStep, Timers, UndoableStep, Wait, branches::Branches, mailbox::Mailbox,
+    permits::Permits, record::Records, run_clock::RunClock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -61,6 +61,7 @@ pub(super) struct Inner {
     pub(super) dispatch: Option<Arc<dyn Dispatch>>,
     pub(super) timers: Arc<dyn Timers>,
     pub(super) children: Arc<dyn Children>,
+    pub(super) shared_limits: Arc<dyn SharedLimits>,
     pub(super) workflows: BTreeMap<String, Arc<Definition>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) schemas: Option<Arc<dyn SchemaCheck>>,
@@ -120,6 +121,7 @@ impl Engine {
             dispatch: None,
             timers: Arc::new(InProcess),
             children: Arc::new(InProcess),
+            shared_limits: Arc::new(InProcess),
             workflows: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             schemas: None,
@@ -160,6 +162,14 @@ impl Engine {
     pub fn with_children(&self, children: impl Children + 'static) -> Self {
         let mut inner = (*self.0).clone();
         inner.children = Arc::new(children);
+        Self(Arc::new(inner))
+    }
+
+    /// Returns the same engine with `limits` as the service that counts, over all processes, who holds a named limit.
+    #[must_use]
+    pub fn with_shared_limits(&self, limits: impl SharedLimits + 'static) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.shared_limits = Arc::new(limits);
         Self(Arc::new(inner))
     }
 
@@ -368,6 +378,10 @@ impl Engine {
     }
 
     /// Returns the engine's named concurrency limits.
+    pub(super) fn shared_limits(&self) -> &dyn SharedLimits {
+        &*self.0.shared_limits
+    }
+
     pub(crate) fn permits(&self) -> &Permits {
         &self.0.permits
     }

@@ -55,7 +55,9 @@ pub use record::{StepRecord, StepStatus};
 pub use resume::{Resume, UndoableStep};
 pub use run::{Run, Warning};
 pub(crate) use scope::{Scope, Slots, View, VisibleResult};
-pub use seams::{Dispatch, InProcess, LeafCall, SchemaCheck, Timers, Violation, Wake};
+pub use seams::{
+    Dispatch, InProcess, LeafCall, LimitName, SchemaCheck, SharedLimits, SharedPermit, Timers, Violation, Wake,
+};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
 pub(crate) use undo::{IncompleteUndo, UndoStatus};

@@ -7,7 +7,8 @@ use std::{
 
 use tokio::sync::{Mutex as Turn, Notify};
 
-use crate::{model::Definition, sync::lock};
+use super::{LimitName, SharedLimits, SharedPermit};
+use crate::{StepError, model::Definition, sync::lock};
 
 /// The named limits of an engine; all runs of the engine share them.
 ///
@@ -24,7 +25,7 @@ pub(crate) struct Permits {
 impl Permits {
     /// Creates the limits that the engine itself declares.
     pub(super) fn new(declared: &BTreeMap<String, u32>) -> Self {
-        let share = |(name, holders): (&String, &u32)| (name.clone(), Share::new(name, *holders, Arc::default()));
+        let share = |(name, holders): (&String, &u32)| (name.clone(), Share::new(None, name, *holders, Arc::default()));
         Self { declared: declared.iter().map(share).collect(), definitions: Mutex::default() }
     }
 
@@ -36,7 +37,10 @@ impl Permits {
     /// Returns the shares of a run of `definition` in the limits that the definition itself declares.
     pub(super) fn shares(&self, definition: &Definition) -> Vec<Share> {
         let own = definition.concurrency.iter().filter(|(name, _)| self.declared(name).is_none());
-        own.map(|(name, holders)| Share::new(name, *holders, self.own(&definition.name, name))).collect()
+        let share = |(name, holders): (&String, &u32)| {
+            Share::new(Some(&definition.name), name, *holders, self.own(&definition.name, name))
+        };
+        own.map(share).collect()
     }
 
     fn own(&self, definition: &str, name: &str) -> Arc<Limit> {
@@ -76,15 +80,17 @@ struct Limit {
 /// from its first step, and the total never exceeds the highest number.
 #[derive(Debug)]
 pub(super) struct Share {
+    /// The definition that the limit belongs to; `None` for a limit of the engine.
+    definition: Option<String>,
     name: String,
     holders: u32,
     limit: Arc<Limit>,
 }
 
 impl Share {
-    fn new(name: &str, holders: u32, limit: Arc<Limit>) -> Self {
+    fn new(definition: Option<&str>, name: &str, holders: u32, limit: Arc<Limit>) -> Self {
         *lock(&limit.declared).entry(holders).or_default() += 1;
-        Self { name: name.to_owned(), holders, limit }
+        Self { definition: definition.map(str::to_owned), name: name.to_owned(), holders, limit }
     }
 
     /// Returns the name of the limit.
@@ -102,15 +108,26 @@ impl Share {
         lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
     }
 
-    /// Waits for a permit.
-    pub(super) async fn acquire(&self) -> Permit {
+    /// Waits for a permit of this process, and then for one that counts for all processes that share the limit.
+    ///
+    /// # Errors
+    /// Fails if the other processes cannot be asked.
+    pub(super) async fn acquire_shared(&self, shared: &dyn SharedLimits) -> Result<Permit, StepError> {
+        let mut permit = self.acquire().await;
+        let name = LimitName { definition: self.definition.as_deref(), name: &self.name };
+        permit.shared = shared.acquire(name, self.holders).await?;
+        Ok(permit)
+    }
+
+    /// Waits for a permit of this process.
+    async fn acquire(&self) -> Permit {
         let _turn = self.limit.turn.lock().await;
         loop {
             {
                 let mut held = lock(&self.limit.held);
                 if *held < self.holders {
                     *held += 1;
-                    return Permit(self.limit.clone());
+                    return Permit { limit: self.limit.clone(), shared: None };
                 }
             }
             // Only the holder of the turn waits here; a release before this line is not lost.
@@ -132,13 +149,18 @@ impl Drop for Share {
 }
 
 /// A permit of a named limit, held until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Permit(Arc<Limit>);
+pub(crate) struct Permit {
+    limit: Arc<Limit>,
+    /// Counts for other processes as long as this exists.
+    shared: Option<SharedPermit>,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *lock(&self.0.held) -= 1;
-        self.0.released.notify_one();
+        // A step of this process that takes the permit now must find it free in all processes.
+        self.shared = None;
+        *lock(&self.limit.held) -= 1;
+        self.limit.released.notify_one();
     }
 }
 

@@ -263,13 +263,13 @@ impl Run {
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Fails if neither the definition nor the engine declares the limit.
+    /// Fails if neither the definition nor the engine declares the limit, or if it is not known who holds it.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
             return Err(StepError::configuration("unknown_limit", message));
         };
-        Ok(share.acquire().await)
+        share.acquire_shared(self.engine.shared_limits()).await
     }
 
     /// Returns the current time of the run. It is the time of the engine's clock, unless that is behind the records of the

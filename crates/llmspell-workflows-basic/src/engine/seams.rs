@@ -83,6 +83,36 @@ impl Timers for InProcess {
     }
 }
 
+/// Counts the steps that hold a named limit in all processes that share it.
+#[async_trait]
+pub trait SharedLimits: Send + Sync {
+    /// Waits until fewer than `holders` steps in all processes hold the limit. The step holds it from then on until the
+    /// returned permit is dropped or its process dies; `None` if no other process shares the limit.
+    ///
+    /// # Errors
+    /// Fails if it is not known who holds the limit.
+    async fn acquire(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, StepError>;
+}
+
+/// A permit of a limit that several processes share. It is given back when this is dropped.
+pub type SharedPermit = Box<dyn std::any::Any + Send + Sync>;
+
+/// The name of a concurrency limit, and what declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitName<'n> {
+    /// The name of the definition that declares the limit; `None` if the engine declares it.
+    pub definition: Option<&'n str>,
+    /// The name of the limit.
+    pub name: &'n str,
+}
+
+#[async_trait]
+impl SharedLimits for InProcess {
+    async fn acquire(&self, _: LimitName<'_>, _: u32) -> Result<Option<SharedPermit>, StepError> {
+        Ok(None)
+    }
+}
+
 /// Checks data against a JSON Schema, for `validate` steps; the tools crate has an implementation.
 pub trait SchemaCheck: Send + Sync {
     /// Returns all violations of `schema` in `data`.

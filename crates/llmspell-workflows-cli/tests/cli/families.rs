@@ -45,6 +45,28 @@ fn status(sandbox: &Sandbox, run: &str) -> Value {
 }
 
 #[test]
+fn a_waiting_run_shows_what_its_sub_workflow_waits_for() {
+    let (sandbox, run, child) = waiting();
+    let shown = show(&sandbox, &run);
+    assert_eq!(shown["children"], json!([child]));
+    let [wait] = shown["waits"].as_array().unwrap().as_slice() else { panic!("{}", shown["waits"]) };
+    let command = format!("spellflow signal {child} go");
+    for (field, expected) in [
+        ("path", json!("/main/sub/main/w")),
+        ("run_id", json!(child)),
+        ("for", json!("go")),
+        ("until", json!(null)),
+        ("command", json!(command)),
+    ] {
+        assert_eq!(wait[field], expected, "{field}");
+    }
+    assert!(wait["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{wait}");
+    let text = sandbox.run(&["runs", "show", &run]).stdout;
+    let line = format!("/main/sub/main/w of run {child} is waiting for the event `go` since ");
+    assert!(text.contains(&line) && text.contains(&format!("next: {command}\n")), "{text}");
+}
+
+#[test]
 fn a_signal_to_either_run_reaches_the_step_that_waits() {
     for to_child in [false, true] {
         let (sandbox, run, child) = waiting();

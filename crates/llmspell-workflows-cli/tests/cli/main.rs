@@ -11,6 +11,7 @@ mod interrupt;
 mod killed_steps;
 mod logs;
 mod moving;
+mod named_limits;
 #[cfg(unix)]
 mod policy;
 mod recorded_runs;

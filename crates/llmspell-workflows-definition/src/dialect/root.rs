@@ -33,7 +33,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "concurrency",
         Shape::Counts,
-        "For each named limit, the maximum number of steps that may hold it at once, across all runs of this workflow.",
+        "For each named limit, the maximum number of steps that may hold it at once, across all runs of this workflow in all processes of the store.",
     ),
     field("max_retry_budget", Shape::Count(0, COUNT_MAX), "The maximum number of retries of all steps together.")
         .or(&["retry_budget"]),

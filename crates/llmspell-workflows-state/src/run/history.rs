@@ -17,6 +17,8 @@ pub struct History {
     pub started: Started,
     /// The steps that have begun, in the order in which they began.
     pub steps: Vec<PastStep>,
+    /// The runs of its sub-workflows, in the order in which they were started.
+    pub children: Vec<Uuid>,
     /// The run's outcome and when it ended; `None` if it has not ended.
     pub end: Option<(Outcome, Timestamp)>,
 }
@@ -115,7 +117,8 @@ impl History {
         };
         let steps = order.steps.iter().map(|(path, began)| PastStep::new(path, *began, &state, state.step(path)));
         let steps = steps.collect::<Result<_, _>>()?;
-        Ok(Some((Self { started, steps, end }, state)))
+        let children = state.children();
+        Ok(Some((Self { started, steps, children, end }, state)))
     }
 }
 

@@ -6,6 +6,7 @@
 //! HOME/log/NUMBER/holder.json  the process, and the port on which it is notified of messages
 //! HOME/fjall/, HOME/sled/      instead of log/: a journal that allows only one process at a time
 //! HOME/claims/                 locks on runs that are being moved
+//! HOME/limits/HASH/            locks of the steps that hold a named limit
 //! HOME/damaged/                journals that were damaged and have been moved aside
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
@@ -13,6 +14,7 @@
 mod definitions;
 mod holder;
 mod lease;
+mod limits;
 mod logs;
 mod single;
 mod upkeep;
@@ -23,6 +25,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
     JournalContents, JournaledRun,
     disk::{blocking, create_private_folders},
@@ -173,6 +176,10 @@ impl Home for FolderHome {
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
         self.run_blocking(move |folder| folder.claim(run)).await
+    }
+
+    async fn permit(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, ExecutorError> {
+        self.wait_for_permit(limit, holders).await.map(Some)
     }
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {

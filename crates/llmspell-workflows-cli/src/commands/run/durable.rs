@@ -84,6 +84,25 @@ impl Session {
         self.runtime.block_on(operation).map_err(durable_failure)
     }
 
+    /// Names the runs of `workflow` that were interrupted, which can be resumed instead of starting another one.
+    ///
+    /// # Errors
+    /// Returns an error if a journal cannot be listed.
+    pub(crate) fn offer_interrupted(&self, workflow: &str) -> Result<(), Failure> {
+        let interrupted = self.wait(self.executor.home().interrupted(workflow))?;
+        if let Some(newest) = interrupted.first() {
+            let id = newest.id();
+            let others = match interrupted.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} earlier: `spellflow runs list --status interrupted`)"),
+            };
+            self.output.note(&format!(
+                "note: run {id} of this workflow was interrupted; `spellflow resume {id}` continues it{others}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Starts each of `runs` with `begin`, drives it and reports its result, one run after the other. An interrupt also
     /// skips the remaining runs.
     pub(crate) fn drive_each(

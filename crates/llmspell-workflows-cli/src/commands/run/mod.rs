@@ -27,7 +27,7 @@ use crate::{
     config::Settings,
     host,
     output::{Format, Output},
-    report::Report,
+    report::{Report, answer},
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
@@ -98,6 +98,7 @@ impl Run {
             return Ok(display.drive(runtime, driven, std::future::ready(()), &ActiveRun::in_memory(&run)));
         }
         let session = Session::with(app, &settings, &self.wait_options, builder, view)?;
+        session.offer_interrupted(&document.definition.name)?;
         let options = StartOptions { environment, timeout: settings.timeout, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
         Ok(session.drive(run, Some(&self.file)))
@@ -183,8 +184,8 @@ impl RunDisplay<'_> {
                 let event = waits.iter().find_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
                 let (receiver, name) = event.unwrap_or((id, "NAME"));
                 let help = format!(
-                    "send the event with `spellflow signal {receiver} {name}`, then resume with `spellflow resume {id}`; \
-                     `--wait` keeps waiting instead"
+                    "send the event with `{}`, then resume with `spellflow resume {id}`; `--wait` keeps waiting instead",
+                    answer(receiver, name)
                 );
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
             }

@@ -1,10 +1,10 @@
 use clap::Args;
-use llmspell_workflows_advanced::{History, KnownRun};
+use llmspell_workflows_advanced::{History, KnownRun, RunWait};
 use llmspell_workflows_basic::engine::{Awaited, Outcome};
 
 use crate::{
     App, Exit, Failure,
-    report::{Report, past_steps},
+    report::{Report, answer, past_steps},
     show,
     table::table,
 };
@@ -22,16 +22,17 @@ impl Show {
         let (home, output) = (app.home(), app.output());
         let known = app.wait(home.find(&self.run))?;
         let history = app.wait(home.history(&known))?;
+        let waits = app.wait(home.waits(&known))?;
         if output.is_text() {
-            output.text(&text(&known, &history));
+            output.text(&text(&known, &history, &waits));
         } else {
-            output.payload(&Report::past(&known, &history));
+            output.payload(&Report::past(&known, &history, &waits));
         }
         Ok(Exit::Ok)
     }
 }
 
-fn text(known: &KnownRun, history: &History) -> String {
+fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
     let end = history.end.as_ref().map(|(outcome, _)| outcome);
     let mut text = format!("{} {} {}\n", known.status(), known.summary.workflow, known.id());
     if let Some(origin) = &history.started.origin {
@@ -45,6 +46,11 @@ fn text(known: &KnownRun, history: &History) -> String {
         [format!("  {}", step.status), step.path, note]
     });
     text += &table(rows);
+    for wait in waits.iter().filter(|wait| wait.run != known.id()) {
+        text += &format!("  {} of run {} is {}\n", wait.path, wait.run, describe_wait(&wait.awaited));
+    }
+    let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
+    events.for_each(|(run, name)| text += &format!("next: {}\n", answer(run, name)));
     if let Some(error) = end.and_then(Outcome::error) {
         text += &format!("error[{}]: {}\n", error.code, error.message);
     }

@@ -48,7 +48,8 @@ impl Watch {
         if output.is_text() {
             output.note(&format!("{} {}", known.status(), known.id()));
         } else {
-            output.payload(&Report::past(&known, &history));
+            let waits = app.wait(home.waits(&known))?;
+            output.payload(&Report::past(&known, &history, &waits));
         }
         Ok(match known.status() {
             RunStatus::Completed => Exit::Ok,

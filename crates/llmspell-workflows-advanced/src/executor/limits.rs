@@ -1,0 +1,24 @@
+//! Named limits that hold over all processes of a home.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    ErrorClass, StepError,
+    engine::{LimitName, SharedLimits, SharedPermit},
+};
+
+use crate::Home;
+
+/// Asks the home for the permits of named limits.
+pub(super) struct HomeLimits(pub(super) Arc<dyn Home>);
+
+#[async_trait]
+impl SharedLimits for HomeLimits {
+    async fn acquire(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, StepError> {
+        self.0.permit(limit, holders).await.map_err(|error| {
+            let message = format!("it is not known how many steps hold the limit `{}`: {error}", limit.name);
+            StepError::new(ErrorClass::Resource, "named_limit_unavailable", message)
+        })
+    }
+}
