@@ -192,7 +192,7 @@ pub(super) fn outcome(finished: &Finished) -> Outcome {
         }
         (RunStatus::Cancelled, _) => {
             let later_errors = finished.later_errors.clone();
-            Outcome::Cancelled(Cancelled { later_errors, ..Cancelled::new(CancelReason::Requested) })
+            Outcome::cancelled(Cancelled { later_errors, ..Cancelled::new(CancelReason::Requested) })
         }
         (_, _) => Outcome::Failed(Failure::new(error()).with_later_errors(finished.later_errors.clone())),
     }

@@ -45,7 +45,7 @@ pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityP
         Ok(ended) => ended,
         Err(rest) => match Box::pin(finish_or_stop(&origin, rest)).await {
             Ok(ended) => ended,
-            Err(cancelled) => return Outcome::Cancelled(cancelled),
+            Err(cancelled) => return Outcome::cancelled(cancelled),
         },
     };
     match finish_attempt(&context.run, ended) {
@@ -192,7 +192,7 @@ pub(crate) async fn call_activity(call: &Call, plan: &ActivityPlan, input: Arc<V
     let origin = Origin { context: &call.context, record: call.record(), attempt: call.attempt() };
     let ended = match begin(&origin, plan, call.clone(), Input::Given(input)).await {
         Ok(ended) => ended,
-        Err(rest) => finish_or_stop(&origin, rest).await.map_err(Outcome::Cancelled)?,
+        Err(rest) => finish_or_stop(&origin, rest).await.map_err(Outcome::cancelled)?,
     };
     Ok(finish_attempt(call.run(), ended).map_err(|error| call.failed(*error))?.output)
 }

@@ -349,7 +349,7 @@ impl Call {
 
     /// Returns the outcome of a step that was asked to stop.
     pub(crate) fn cancelled(&self) -> Outcome {
-        Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
+        Outcome::cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
     /// Returns the outcome of a step that does not begin because the run is parking; the step begins when the run is

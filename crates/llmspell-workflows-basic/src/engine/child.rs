@@ -147,7 +147,7 @@ impl Children for InProcess {
 
     async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
         let Some(child) = lock(&run.ended_children).remove(&child) else { return Ok(ChildUndo::NothingToUndo) };
-        let outcome = child.compensate(Outcome::Cancelled(Cancelled::new(CancelReason::Requested))).await;
+        let outcome = child.compensate(Outcome::cancelled(Cancelled::new(CancelReason::Requested))).await;
         Ok(match child.stuck_if_undo_failed(outcome) {
             Outcome::Stuck(steps) => ChildUndo::Stuck(steps),
             Outcome::Parked(wait) => ChildUndo::Parked(child.clock().wait_to_engine(wait)),
@@ -264,7 +264,7 @@ fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
         ChildEnd::Cancelled => {
             // The child itself was cancelled; this also cancels the parent, which needs the child's output.
             call.run().cancel_by(&Asker::new(Who::Child));
-            Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
+            Outcome::cancelled(Cancelled::new(CancelReason::Requested))
         }
         ChildEnd::Failed(cause) => {
             let message = format!("the run {run} of `{name}` failed: {}", cause.message);

@@ -20,7 +20,7 @@ pub enum Outcome {
     /// The step failed permanently.
     Failed(Failure),
     /// The step was cancelled.
-    Cancelled(Cancelled),
+    Cancelled(Box<Cancelled>),
     /// The step waits, and uses no thread or task in the meantime.
     Parked(Wait),
     /// The step itself or steps inside it are stuck and have to be resolved by hand.
@@ -270,6 +270,12 @@ impl Outcome {
             Self::Completed(_) | Self::Skipped(_) | Self::Failed(_) | Self::Cancelled(_) => true,
             Self::Parked(_) | Self::Stuck(_) => false,
         }
+    }
+
+    /// Returns the outcome of a step that was cancelled.
+    #[must_use]
+    pub fn cancelled(cancelled: Cancelled) -> Self {
+        Self::Cancelled(Box::new(cancelled))
     }
 
     /// Returns the errors of cleanup steps that failed after the run had failed or had been cancelled.

@@ -73,7 +73,7 @@ impl Run {
         self.has_ended_root.store(true, Ordering::SeqCst);
         let outcome = match outcome {
             Outcome::Completed(_) | Outcome::Skipped(_) if self.undoes_ended.load(Ordering::SeqCst) => {
-                Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
+                Outcome::cancelled(Cancelled::new(CancelReason::Requested))
             }
             outcome => outcome,
         };
@@ -93,7 +93,7 @@ impl Run {
         }
         let compensates = self.is_compensation_due(outcome);
         match self.engine().children().end(self, compensates).await {
-            Ok(_) if self.is_shut_down() => Some(Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))),
+            Ok(_) if self.is_shut_down() => Some(Outcome::cancelled(Cancelled::new(CancelReason::Shutdown))),
             Ok(Some(ChildEnd::Parked(wait))) => Some(Outcome::Parked(self.clock().wait_to_run(wait))),
             Ok(Some(ChildEnd::Stuck(steps))) => Some(Outcome::Stuck(steps)),
             Ok(_) => None,
@@ -110,7 +110,7 @@ impl Run {
         let outcome = if is_due { self.compensate(outcome).await } else { outcome };
         if self.is_shut_down() && outcome.is_final() {
             // The run has not ended yet: it continues later, and `finally` runs after that.
-            return Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown));
+            return Outcome::cancelled(Cancelled::new(CancelReason::Shutdown));
         }
         let outcome = match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, main, outcome).await,

@@ -162,7 +162,7 @@ impl Tasks {
         cancelled.still_running = run.records().running_leaves(&path);
         let now = run.now();
         run.records().abandon(&path, now);
-        (index, Outcome::Cancelled(cancelled))
+        (index, Outcome::cancelled(cancelled))
     }
 
     /// Waits for all running tasks; returns the activities that they left behind, and the steps that have not ended.
@@ -171,7 +171,7 @@ impl Tasks {
         let mut unfinished = UnfinishedSteps::default();
         while let Some((_, outcome)) = self.next().await {
             if let Some(Outcome::Cancelled(cancelled)) = unfinished.take(outcome) {
-                left.absorb(cancelled);
+                left.absorb(*cancelled);
             }
         }
         (left, unfinished)

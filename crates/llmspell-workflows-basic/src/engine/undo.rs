@@ -284,7 +284,7 @@ impl Run {
             }
             ChildUndo::ShutDown => {
                 let cancelled = Cancelled::new(CancelReason::Shutdown);
-                return Err(IncompleteUndo::Deferred(Outcome::Cancelled(cancelled)));
+                return Err(IncompleteUndo::Deferred(Outcome::cancelled(cancelled)));
             }
         }
         Ok(())

@@ -98,7 +98,7 @@ impl Timeout {
     async fn stopped(&self, call: &Call, mut tasks: Tasks, length: std::time::Duration) -> Outcome {
         let (left, unfinished) = tasks.drain().await;
         unfinished.stuck_or(match call.cancel().reason() {
-            Some(reason) => Outcome::Cancelled(Cancelled { reason, ..left }),
+            Some(reason) => Outcome::cancelled(Cancelled { reason, ..left }),
             None => self.timed_out(call, length, Some(&left)),
         })
     }

@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
     /// Ends the graph with `outcome`: running steps are stopped, and no other step begins.
     fn stop(&mut self, outcome: Outcome, tasks: &Tasks) {
         match (&mut self.stopped, outcome) {
-            (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),
+            (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(*more),
             (Some(_), _) => {}
             (stopped @ None, outcome) => {
                 *stopped = Some(outcome);

@@ -317,7 +317,7 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
 /// Ends the loop with `outcome`, unless it has already ended with an earlier one, and stops running iterations.
 fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
     match (stopped.as_mut(), outcome) {
-        (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),
+        (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(*more),
         (Some(_), _) => {}
         (None, outcome) => {
             *stopped = Some(outcome);

@@ -68,7 +68,10 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        let outcome = list.ended(call.path(), number, execute_in(child, &context).await);
+        let mut outcome = execute_in(child, &context).await;
+        if list.cleans_up {
+            outcome = list.ended(call.path(), number, outcome);
+        }
         match progress.take(&call, outcome) {
             Ok(ended) => {
                 if ended.status == StepStatus::Completed {

@@ -146,7 +146,7 @@ impl<'a> Block<'a> {
     /// Collects the activities that a cancelled branch left behind.
     fn collect_left_behind(&mut self, outcome: &Outcome) {
         if let Outcome::Cancelled(cancelled) = outcome {
-            self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
+            self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb((**cancelled).clone());
         }
     }
 
@@ -154,7 +154,7 @@ impl<'a> Block<'a> {
         let unfinished = std::mem::take(&mut self.unfinished);
         if self.call.cancel().is_cancelled() {
             return unfinished.stuck_or(match self.left {
-                Some(left) => Outcome::Cancelled(left),
+                Some(left) => Outcome::cancelled(left),
                 None => self.call.cancelled(),
             });
         }

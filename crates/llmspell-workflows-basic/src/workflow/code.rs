@@ -23,11 +23,11 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         let Some(result) = result else {
             let mut cancelled = cancelled.unwrap_or_else(stopped);
             cancelled.aborted.push(call.path().to_string());
-            return unfinished.stuck_or(Outcome::Cancelled(cancelled));
+            return unfinished.stuck_or(Outcome::cancelled(cancelled));
         };
         // Even if the code ignores the cancellation of a step, the run is cancelled.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
-            return unfinished.stuck_or(Outcome::Cancelled(cancelled));
+            return unfinished.stuck_or(Outcome::cancelled(cancelled));
         }
         // Even if the code ignores the error of a waiting or stuck step, the run has not ended.
         if let Some(outcome) = unfinished.outcome() {
@@ -36,7 +36,7 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         match result {
             Ok(output) => Outcome::Completed(Output { value: output.final_result.into(), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
-            Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
+            Err(WorkflowError::Cancelled(_)) => Outcome::cancelled(stopped()),
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),
             Err(WorkflowError::Stuck(steps)) => Outcome::Stuck(steps),
             Err(WorkflowError::Invalid(invalid)) => {

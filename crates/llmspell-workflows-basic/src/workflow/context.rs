@@ -228,8 +228,8 @@ impl CodeRun {
             Outcome::Cancelled(cancelled) => {
                 let error = WorkflowError::Cancelled(cancelled.to_error().message);
                 match &mut *lock(&self.cancelled) {
-                    Some(all) => all.absorb(cancelled),
-                    none => *none = Some(cancelled),
+                    Some(all) => all.absorb(*cancelled),
+                    none => *none = Some(*cancelled),
                 }
                 Err(error)
             }

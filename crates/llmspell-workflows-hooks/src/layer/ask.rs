@@ -134,14 +134,14 @@ fn unreadable(point: HookPoint, error: &serde_json::Error) -> StepError {
 pub(super) fn cancel_run(call: &Call, point: HookPoint, reason: &str) -> Outcome {
     call.run().warn(CANCELLED, call.path(), format!("a hook at {point} cancelled the run: {reason}"));
     call.run().cancel_by(&Asker::new(Who::Hook).with_reason(format!("{point}: {reason}")));
-    Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
+    Outcome::cancelled(Cancelled::new(CancelReason::Requested))
 }
 
 /// Converts a failure into a cancellation if a hook at a decision in the step cancelled the run.
 pub(super) fn or_cancelled(cancel: &Cancel, outcome: Outcome) -> Outcome {
     match &outcome {
         Outcome::Failed(failure) if failure.error.code == CANCELLED && cancel.is_cancelled() => {
-            Outcome::Cancelled(Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested)))
+            Outcome::cancelled(Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested)))
         }
         _ => outcome,
     }

@@ -173,7 +173,7 @@ impl HookLayer {
         }
         if first.cancel().is_cancelled() {
             let reason = first.cancel().reason().unwrap_or(CancelReason::Requested);
-            return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
+            return Err(Box::new(Outcome::cancelled(Cancelled::new(reason))));
         }
         // The first call counts the generations; the last call has the hooks' modifications, which are kept.
         let entry = first.enter_again(round).await.map_err(|error| failed_outcome(first, error))?;

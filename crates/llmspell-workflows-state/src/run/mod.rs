@@ -340,7 +340,7 @@ impl RunJournal {
             Outcome::Skipped(reason) => End::Skipped(reason.clone()),
             Outcome::Failed(failure) => End::Failed(failure.clone()),
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return None,
-            Outcome::Cancelled(cancelled) => End::Cancelled(cancelled.clone()),
+            Outcome::Cancelled(cancelled) => End::Cancelled((**cancelled).clone()),
             Outcome::Parked(_) | Outcome::Stuck(_) => return None,
         })
     }
@@ -375,7 +375,7 @@ impl RunJournal {
 
     /// Returns the outcome after a fault: a shutdown that is not recorded.
     fn stopped() -> Outcome {
-        Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))
+        Outcome::cancelled(Cancelled::new(CancelReason::Shutdown))
     }
 
     fn step_error(error: &JournalError) -> StepError {

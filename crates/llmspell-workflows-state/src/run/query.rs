@@ -113,7 +113,7 @@ impl RunState {
             }),
             End::Skipped(reason) => Outcome::Skipped(reason.clone()),
             End::Failed(failure) => Outcome::Failed(failure.clone()),
-            End::Cancelled(cancelled) => Outcome::Cancelled(cancelled.clone()),
+            End::Cancelled(cancelled) => Outcome::cancelled(cancelled.clone()),
         })
     }
 
