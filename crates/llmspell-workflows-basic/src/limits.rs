@@ -26,6 +26,8 @@ pub struct Limits {
     pub crash_cuts_max: u32,
     /// The maximum size of a step's output in bytes of JSON.
     pub output_bytes_max: usize,
+    /// The maximum total size of the outputs of a run's activities in bytes of JSON. The run keeps them until it ends.
+    pub run_outputs_bytes_max: u64,
     /// The maximum number of warnings that a run stores; further warnings are only counted.
     pub warnings_max: usize,
     /// How long a cancelled activity may take to stop.
@@ -46,6 +48,7 @@ impl Default for Limits {
             sub_workflow_depth_max: 5,
             crash_cuts_max: 3,
             output_bytes_max: 64 << 20,
+            run_outputs_bytes_max: 1 << 30,
             warnings_max: 1_000,
             cancel_grace: Duration::from_secs(5),
             cleanup_step_max: Duration::from_secs(60 * 60),
@@ -71,6 +74,11 @@ impl Limits {
             ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "nested sub-workflow runs"),
             ("crash_cuts_max", self.crash_cuts_max.to_string(), "process crashes during one step"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "size of a step's output, in bytes of JSON"),
+            (
+                "run_outputs_bytes_max",
+                self.run_outputs_bytes_max.to_string(),
+                "total size of the outputs of a run's activities, in bytes of JSON",
+            ),
             (
                 "warnings_max",
                 self.warnings_max.to_string(),

@@ -169,7 +169,7 @@ pub trait Upkeep {
     /// Returns an error if the journal cannot be removed.
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError>;
 
-    /// Moves the journal of a lease to a place where it is no longer a part of the home; returns that place.
+    /// Moves the journal of a lease out of the home; returns its new place.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be moved.

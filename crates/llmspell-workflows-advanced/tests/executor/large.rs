@@ -1,7 +1,10 @@
 //! Large values of ended runs are stored once, separately, until the last run that needs them is deleted.
 
-use llmspell_workflows_advanced::RewindOptions;
-use llmspell_workflows_basic::model::{Definition, Step};
+use llmspell_workflows_advanced::{DurableEnd, Executor, Message, Parking, RewindOptions};
+use llmspell_workflows_basic::{
+    Limits,
+    model::{Definition, Step, StepKind, WaitForEvent},
+};
 use llmspell_workflows_state::{Record, store::blob_hash};
 use serde_json::json;
 
@@ -93,4 +96,40 @@ fn large_values_can_be_extracted_from_a_record_and_restored() {
     assert_eq!(apart.large_hashes(), [taken[0].0.clone(), taken[0].0.clone()]);
     apart.restore_large(&taken[0].0, &taken[0].1).unwrap();
     assert_eq!(apart, record);
+}
+
+#[tokio::test]
+async fn the_outputs_of_a_run_are_limited_together_also_after_a_resume() {
+    let output = json!("x".repeat(98));
+    let echo = |id: &str| Step::function(id, "echo", output.clone());
+    let wait = Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() }));
+    for (steps, fails_at) in [
+        (vec![echo("a"), echo("b"), wait.clone()], None),
+        (vec![echo("a"), echo("b"), echo("c"), wait.clone()], Some("/main/c")),
+        // What is recorded counts.
+        (vec![echo("a"), echo("b"), wait.clone(), echo("c")], Some("/main/c")),
+        (vec![echo("a"), wait, echo("c")], None),
+    ] {
+        let lab = Lab::new();
+        let limits = Limits { run_outputs_bytes_max: 250, ..Limits::default() };
+        let executor = || Executor::new(lab.home(), lab.engine().limits(limits.clone())).parking(Parking::ForSignals);
+        let first = executor();
+        let run = start(&first, Definition::sequence("outputs", steps)).await;
+        let id = run.id();
+        let mut end = first.drive(run).await.unwrap();
+        drop(first);
+        if let DurableEnd::Waiting(_) = end {
+            let known = lab.known(id).await;
+            lab.home().post(&known, &Message::Signal { name: "go".into(), payload: json!(null) }).await.unwrap();
+            let second = executor();
+            end = second.drive(second.resume(&known).await.unwrap()).await.unwrap();
+        }
+        let DurableEnd::Finished(end) = end else { panic!("{end:?}") };
+        let error = end.error.as_ref();
+        assert_eq!(error.and_then(|error| error.path.as_deref()), fails_at, "{error:?}");
+        if let Some(error) = error {
+            assert_eq!(&*error.code, "run_outputs_bytes_max");
+            assert!(error.message.contains("200 bytes so far, and 100 of this step"), "{}", error.message);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::{poll_fn, ready},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
@@ -120,12 +120,9 @@ async fn begin<'a>(
 /// Masks the secrets in the error of an attempt, and rejects an output that is too large.
 fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
-        Ok(Ok(output)) => match too_large(&output.output, run.limits().output_bytes_max) {
-            None => match run.checked_changes(output) {
-                Ok(output) => return Ok(output),
-                Err(error) => error,
-            },
-            Some(error) => error,
+        Ok(Ok(output)) => match run.count_output(&output.output).and_then(|()| run.checked_changes(output)) {
+            Ok(output) => return Ok(output),
+            Err(error) => error,
         },
         Ok(Err(error)) => error,
         Err(panic) => StepError::panicked(&*panic),
@@ -158,13 +155,42 @@ async fn finish_or_stop(origin: &Origin<'_>, work: AttemptFuture<'_>) -> Result<
     }
 }
 
-fn too_large(output: &Value, limit: usize) -> Option<StepError> {
-    let mut left = limit;
-    if fits(output, &mut left) {
-        return None;
+/// Returns the approximate size of `value` in bytes of JSON, as it counts towards the limits on outputs.
+#[must_use]
+pub fn output_bytes(value: &Value) -> usize {
+    let mut left = usize::MAX;
+    fits(value, &mut left);
+    usize::MAX - left
+}
+
+impl Run {
+    /// Counts the output of an activity.
+    ///
+    /// # Errors
+    /// Fails if the output is too large, or too large together with the earlier outputs of the run.
+    fn count_output(&self, output: &Value) -> Result<(), StepError> {
+        let too_large = |code: &'static str, message: String| {
+            Err(StepError::new(ErrorClass::Resource, code, message).retryable(false))
+        };
+        let limit = self.limits().output_bytes_max;
+        let mut left = limit;
+        if !fits(output, &mut left) {
+            let message = format!("the output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
+            return too_large("output_bytes_max", message);
+        }
+        let added = (limit - left) as u64;
+        let (before, limit) =
+            (self.output_bytes.fetch_add(added, Ordering::Relaxed), self.limits().run_outputs_bytes_max);
+        if before.saturating_add(added) > limit {
+            self.output_bytes.fetch_sub(added, Ordering::Relaxed);
+            let message = format!(
+                "the outputs of the run are larger than {limit} bytes of JSON, the limit `run_outputs_bytes_max`: \
+                 {before} bytes so far, and {added} of this step"
+            );
+            return too_large("run_outputs_bytes_max", message);
+        }
+        Ok(())
     }
-    let message = format!("the output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
-    Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
 }
 
 /// Returns whether `value` takes at most about `left` bytes as JSON; subtracts its size from `left`.

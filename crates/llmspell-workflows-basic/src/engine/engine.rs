@@ -238,6 +238,7 @@ impl Engine {
             inputs: resume.inputs,
             first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
             emitted_events: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(resume.output_bytes),
         };
         for step in resume.undoable {
             match step {

@@ -36,6 +36,7 @@ mod undo;
 mod wait;
 
 pub(crate) use activity::call_activity;
+pub use activity::output_bytes;
 pub use asker::{Asker, Who};
 pub use call::Call;
 pub(crate) use call::CallContext;

@@ -35,6 +35,8 @@ pub struct Resume {
     pub(super) cuts: HashMap<String, u32>,
     /// Sub-workflow steps whose runs were started and have not ended.
     pub(super) open_children: Vec<StepPath>,
+    /// The total size of the recorded outputs of activities, in bytes of JSON.
+    pub(super) output_bytes: u64,
     /// Whether the run was requested to cancel, and whether its steps are to be undone then.
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
@@ -68,6 +70,7 @@ impl Resume {
             cut_off: Vec::new(),
             cuts: HashMap::new(),
             open_children: Vec::new(),
+            output_bytes: 0,
             cancel: None,
             state: Map::new(),
         }
@@ -145,6 +148,13 @@ impl Resume {
     #[must_use]
     pub fn with_open_children(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
         self.open_children.extend(steps);
+        self
+    }
+
+    /// Sets the total size of the recorded outputs of activities, as [`output_bytes`](super::output_bytes) counts it.
+    #[must_use]
+    pub fn with_output_bytes(mut self, bytes: u64) -> Self {
+        self.output_bytes = bytes;
         self
     }
 

@@ -84,6 +84,8 @@ pub struct Run {
     pub(super) first_state: Vec<Change>,
     /// The number of events emitted so far, if the run is not recorded.
     pub(super) emitted_events: AtomicU64,
+    /// The total size of the outputs of activities so far, in bytes of JSON.
+    pub(super) output_bytes: AtomicU64,
 }
 
 /// The first warnings of a run, and the number of later ones.
@@ -144,7 +146,7 @@ impl Run {
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
     /// Cleanup is not cancelled: the `finally` steps of the run still run, and a run that already undoes its steps or
-    /// runs its `finally` goes on with that and ends with the status that it would have had anyway.
+    /// runs its `finally` finishes that and ends with the status that it would have had anyway.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }

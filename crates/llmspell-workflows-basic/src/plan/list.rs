@@ -37,8 +37,8 @@ impl List {
         self.nodes.iter().map(|node| node.id.as_str()).enumerate()
     }
 
-    /// Returns the outcome of step `number` of the list, which is in the step at `around`. If the list cleans up, it goes on after a step that someone cancelled,
-    /// as after one that failed.
+    /// Returns the outcome of step `number` of the list, which is in the step at `around`. A list that cleans up treats a
+    /// step that was cancelled as one that failed, so that the steps after it still run.
     pub(crate) fn ended(&self, around: &PathLink, number: usize, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Cancelled(cancelled) if self.cleans_up && cancelled.reason != CancelReason::Shutdown => {

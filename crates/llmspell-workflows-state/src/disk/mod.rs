@@ -111,6 +111,16 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one or the file is too short.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
+    /// Frees the space that the zeros from `offset` to the end of the file take, if the system can do that. The length of
+    /// the file and its content stay the same.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn free_zeros(&self, offset: u64) -> io::Result<()> {
+        let _ = offset;
+        Ok(())
+    }
+
     /// Returns the length of the file in bytes.
     ///
     /// # Errors

@@ -175,6 +175,16 @@ impl DiskFile for File {
         Ok(self.metadata()?.len())
     }
 
+    #[cfg(target_os = "linux")]
+    fn free_zeros(&self, offset: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let length = self.length()?.saturating_sub(offset);
+        if length > 0 {
+            fallocate(self, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, length)?;
+        }
+        Ok(())
+    }
+
     fn is_in_place(&self) -> io::Result<bool> {
         is_linked(self)
     }

@@ -19,6 +19,9 @@ use crate::{commit::Commit, disk::DiskFile};
 /// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
 const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 
+/// Unused space at the end of a log is freed if it has at least this many bytes.
+const FREED_MIN: u64 = 1 << 20;
+
 impl Commit for Shared {
     type Error = LogError;
 
@@ -96,6 +99,20 @@ impl Shared {
         let (segment, end) = (self.named.load(Ordering::Acquire), self.synced_end.load(Ordering::Acquire));
         if segment > 0 && lock(&self.tail).fault.is_none() {
             self.write_tail_file(TailFile { segment, end });
+        }
+    }
+
+    /// Frees the space of the last segment that has not been used, since the next process begins a new segment.
+    pub(super) fn free_rest(&self) {
+        let (segment, length, offset) = {
+            let tail = lock(&self.tail);
+            (tail.segment, tail.length, tail.offset)
+        };
+        let current = lock(&self.files).current.clone().filter(|(number, _)| *number == segment);
+        if let Some((_, file)) = current.filter(|_| length - offset >= FREED_MIN)
+            && let Err(error) = file.free_zeros(offset)
+        {
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
         }
     }
 

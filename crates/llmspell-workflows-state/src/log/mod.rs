@@ -322,12 +322,13 @@ impl Drop for Log {
         lock(&self.shared.tail).is_closing = true;
         drop(self.committer.take());
         let prepared = lock(&self.shared.files).prepared.take();
-        if let Some((_, creation)) = prepared {
-            // The segment that was created ahead is not needed, but the next process that opens the folder must not see
-            // it half created.
+        if let Some((number, creation)) = prepared {
+            // The segment that was created ahead is not needed. If it remains, the next process skips it.
             drop(creation.join());
+            let _ = self.shared.disk.remove(&segment::path(&self.shared.dir, number));
         }
         self.shared.name_end();
+        self.shared.free_rest();
     }
 }
 
@@ -345,7 +346,8 @@ impl Tail {
         self.offset = 0;
         let header = segment::header(self.segment, self.length);
         self.extend(|bytes| bytes.extend_from_slice(&header));
-        for (number, end) in recover::marks_of(&self.earlier) {
+        let earlier: Vec<_> = self.earlier.iter().map(|(number, end)| (*number, *end)).collect();
+        for (number, end) in earlier {
             self.mark(number, end);
         }
     }

@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     FREED, LogError,
-    scan::{Depth, KeepBody, Mark, RecoveredFrame, ScanError, ScannedSegment, salvage},
+    scan::{Depth, KeepBody, KnownMarks, Mark, RecoveredFrame, ScanError, ScannedSegment, salvage},
     segment,
     tail_file::{self, TailFile},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Recovery {
     pub(crate) ends: BTreeMap<u64, u64>,
     /// Segments that were freed but not removed.
     pub(crate) freed: Vec<u64>,
-    /// Segments that are missing or damaged. They stay as they are, and later segments go on mentioning them.
+    /// Segments that are missing or damaged. They stay as they are, and later segments continue to mention them.
     pub(crate) damaged: BTreeSet<u64>,
     /// The damage, in the order of the segments.
     pub(crate) damage: Vec<LogDamage>,
@@ -80,7 +80,9 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, keep: KeepBody) -> Result<Rec
 pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) -> Result<Recovery, LogError> {
     // The tail file is read first: the segment that it names exists from then on.
     let tail = tail_file::read(disk, dir);
-    let scanned = segments(disk, dir, |number, path| ScannedSegment::read(disk, path, number, depth, keep))?;
+    let known = KnownMarks::default();
+    tail.iter().for_each(|tail| known.note(tail.segment, tail.end));
+    let scanned = segments(disk, dir, |number, path| ScannedSegment::read(disk, path, number, depth, keep, &known))?;
     let mut reading = Reading { disk, dir, keep, marks: BTreeMap::new(), done: Recovery::default() };
     reading.note_marks(&scanned);
     let freed: BTreeSet<u64> = freed_in(scanned.values().flat_map(|segment| &segment.marks));
@@ -243,9 +245,4 @@ fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError
         }
     }
     Ok(())
-}
-
-/// Returns the marks that a new segment begins with: one for each segment in `ends`.
-pub(super) fn marks_of(ends: &BTreeMap<u64, u64>) -> Vec<Mark> {
-    ends.iter().map(|(number, end)| (*number, *end)).collect()
 }

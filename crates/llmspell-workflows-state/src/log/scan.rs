@@ -1,11 +1,11 @@
 //! Reads one segment frame by frame, without the bulk of long frames.
 
-use std::{io, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, io, path::Path};
 
 use smallvec::SmallVec;
 
 use super::{
-    FrameLocation, LogError, MARK,
+    FREED, FrameLocation, LogError, MARK,
     frame::{self, Header, ParsedFrame},
     parse_mark, segment,
 };
@@ -40,6 +40,23 @@ pub(crate) type KeepBody = fn(u8) -> usize;
 /// A mark: the number of a segment, and the offset up to which it has been synced.
 pub(crate) type Mark = (u64, u64);
 
+/// How far segments have been synced, according to the segments that were read so far.
+#[derive(Debug, Default)]
+pub(crate) struct KnownMarks(RefCell<BTreeMap<u64, u64>>);
+
+impl KnownMarks {
+    /// Notes that segment `about` was synced up to `end`.
+    pub(crate) fn note(&self, about: u64, end: u64) {
+        let mut marks = self.0.borrow_mut();
+        let known = marks.entry(about).or_insert(0);
+        *known = end.max(*known);
+    }
+
+    fn synced(&self, number: u64) -> u64 {
+        self.0.borrow().get(&number).copied().unwrap_or(0)
+    }
+}
+
 /// A segment that was read.
 #[derive(Debug, Default)]
 pub(crate) struct ScannedSegment {
@@ -58,13 +75,14 @@ pub(crate) struct ScannedSegment {
 }
 
 impl ScannedSegment {
-    /// Reads the segment `number` at `path`.
+    /// Reads the segment `number` at `path`. The later segments must have been read with the same `known` before.
     pub(crate) fn read(
         disk: &dyn Disk,
         path: &Path,
         number: u64,
         depth: Depth,
         keep: KeepBody,
+        known: &KnownMarks,
     ) -> Result<Self, ScanError> {
         let file = disk.open_to_read(path)?;
         let mut window = Window { length: file.length()?, file, start: 0, bytes: Vec::new() };
@@ -83,7 +101,10 @@ impl ScannedSegment {
         if depth == Depth::Full || broken_at == Ending::Broken {
             scanned.later_marks = marks_in(&window.rest(scanned.end)?);
         }
-        scanned.check_bulk(&window, number)?;
+        for (about, end) in scanned.marks.iter().chain(&scanned.later_marks).filter(|(_, end)| *end != FREED) {
+            known.note(*about, *end);
+        }
+        scanned.check_bulk(&window, known.synced(number))?;
         Ok(scanned)
     }
 
@@ -127,10 +148,8 @@ impl ScannedSegment {
         }
     }
 
-    /// Ends the segment before the first frame that was not synced and whose bulk is not intact.
-    fn check_bulk(&mut self, window: &Window, number: u64) -> io::Result<()> {
-        let marks = self.marks.iter().chain(&self.later_marks);
-        let synced = marks.filter(|(about, _)| *about == number).map(|(_, synced)| *synced).max().unwrap_or(0);
+    /// Ends the segment before the first frame after the offset `synced` whose bulk is not intact.
+    fn check_bulk(&mut self, window: &Window, synced: u64) -> io::Result<()> {
         let first = self.frames.partition_point(|frame| frame.location.offset < synced);
         for at in first..self.frames.len() {
             let FrameLocation { offset, length, .. } = self.frames[at].location;

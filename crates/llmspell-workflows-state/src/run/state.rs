@@ -7,7 +7,7 @@ use std::{
 
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Asker, Decision, Output, Received, Who},
+    engine::{Asker, Decision, Output, Received, Who, output_bytes},
     secrets::MaskNote,
 };
 use serde_json::Value;
@@ -88,6 +88,8 @@ pub struct RunState {
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
     /// The numbers of the signals that steps have taken.
     pub(super) received: Vec<u64>,
+    /// The total size of the outputs of activities, in bytes of JSON.
+    pub(super) output_bytes: u64,
     pub(super) definitions: Vec<String>,
     pub(super) asked: Vec<(Request, Asker)>,
     /// Whether the records may be outlines, so that outputs and state changes are not followed.
@@ -292,6 +294,10 @@ impl RunState {
             let state_changes = self.known.changes(path, changes).map_err(missing)?;
             self.known.note_changes(path, &state_changes);
             let value = self.known.value(output).map_err(missing)?;
+            // All other outputs consist of outputs of other steps.
+            if self.steps.get(path).is_some_and(|step| step.is_activity) {
+                self.output_bytes += output_bytes(&value.read()) as u64;
+            }
             self.known.add(path, &Output { value, state_changes });
         }
         let step = self.steps.entry(path.to_owned()).or_default();

@@ -11,7 +11,9 @@ use std::{
     thread,
 };
 
-use llmspell_workflows_state::{Journal, JournaledRun, LogOptions, Record, WalJournal, disk::SystemDisk};
+use llmspell_workflows_state::{
+    End, Journal, JournaledRun, LogOptions, Record, WalJournal, disk::SystemDisk, record::StoredValue,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -227,6 +229,16 @@ fn peek_run_reads_little_of_the_other_runs() {
         }
     }
     drop(journal);
+    let (disk, bytes_read) = counting_disk();
+    let seen = of_run(WalJournal::read_run_on(&disk, folder.path(), run(700)).unwrap()).unwrap();
+    assert_eq!(seen, [long(700)]);
+    let size: u64 = files(folder.path(), ".log").iter().map(|path| path.metadata().unwrap().len()).sum();
+    let read = bytes_read.load(Ordering::SeqCst);
+    assert!(read * 10 < size, "{read} of {size} bytes were read");
+}
+
+/// Returns a disk and the number of bytes that were read from it.
+fn counting_disk() -> (WatchedDisk<SystemDisk>, Arc<AtomicU64>) {
     let bytes_read = Arc::new(AtomicU64::new(0));
     let disk = WatchedDisk::new(SystemDisk, {
         let bytes_read = bytes_read.clone();
@@ -236,9 +248,31 @@ fn peek_run_reads_little_of_the_other_runs() {
             }
         }
     });
-    let seen = of_run(WalJournal::read_run_on(&disk, folder.path(), run(700)).unwrap()).unwrap();
-    assert_eq!(seen, [long(700)]);
-    let size: u64 = files(folder.path(), ".log").iter().map(|path| path.metadata().unwrap().len()).sum();
+    (disk, bytes_read)
+}
+
+#[test]
+fn outlines_are_read_without_the_values() {
+    const VALUE_BYTES: usize = 1 << 20;
+    let folder = folder();
+    let journal = WalJournal::open_dir(folder.path()).unwrap();
+    let runtime = runtime();
+    let epoch = runtime.block_on(journal.open(run(1))).unwrap().epoch;
+    let written: Vec<Record> = (0..12)
+        .map(|number| {
+            let value = StoredValue::Value(Arc::new("x".repeat(VALUE_BYTES).into()));
+            let end = End::Completed { output: value, changes: Vec::new() };
+            Record::Ended { path: format!("/main/s{number}"), end, time_us: number }
+        })
+        .collect();
+    for record in &written {
+        let receipt = journal.append(run(1), epoch, record).unwrap();
+        runtime.block_on(journal.sync(receipt)).unwrap();
+    }
+    drop(journal);
+    let (disk, bytes_read) = counting_disk();
+    let outlines = WalJournal::outlines_on(&disk, folder.path()).unwrap().runs.remove(0).records.unwrap();
+    assert_eq!(outlines.len(), written.len());
     let read = bytes_read.load(Ordering::SeqCst);
-    assert!(read * 10 < size, "{read} of {size} bytes were read");
+    assert!(read < 2 * VALUE_BYTES as u64, "{read} bytes were read");
 }

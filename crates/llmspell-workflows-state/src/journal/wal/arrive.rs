@@ -102,18 +102,15 @@ impl OpenLog {
         Ok(())
     }
 
-    /// Returns the runs to rewrite, if that frees enough space.
+    /// Returns the runs to rewrite, if that frees at least half of the space that older segments take.
     fn worth_rewriting(&self, is_thorough: bool) -> Vec<Uuid> {
         let runs = self.runs();
         let older = self.log.older_segments();
         let sound = || runs.by_id.iter().filter(|(run, _)| !runs.damaged.contains_key(run));
         let live: u64 = sound().map(|(_, run)| run.bytes()).sum();
         let used: u64 = older.iter().sum();
-        let is_worth_it = match is_thorough {
-            true => older.len() > 1 || live * 2 < used,
-            false => older.len() >= SEGMENTS_MIN && live * 2 < used,
-        };
-        if is_worth_it { sound().map(|(run, _)| *run).collect() } else { Vec::new() }
+        let least = if is_thorough { 1 } else { SEGMENTS_MIN };
+        if older.len() >= least && live * 2 < used { sound().map(|(run, _)| *run).collect() } else { Vec::new() }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         FrameLocation, LogDamage,
         frame::{self, ParsedFrame},
         recover,
-        scan::{Depth, Mark, RecoveredFrame, ScanError, ScannedSegment},
+        scan::{Depth, KnownMarks, Mark, RecoveredFrame, ScanError, ScannedSegment},
         segment,
     },
 };
@@ -36,7 +36,8 @@ enum SegmentFrames {
 /// Returns `run` if it is in the log in `dir`. Full segments are read through their indexes, so only frames of this run
 /// are read.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
-    let segments = recover::segments(disk, dir, |number, path| frames_of(disk, dir, number, path, run))?;
+    let known = KnownMarks::default();
+    let segments = recover::segments(disk, dir, |number, path| frames_of(disk, dir, number, path, run, &known))?;
     let scanned = segments.values().filter_map(|segment| match segment {
         SegmentFrames::Whole(scanned) => Some(scanned),
         SegmentFrames::Indexed(_) => None,
@@ -72,13 +73,20 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Jour
 }
 
 /// Reads the frames of `run` in the segment at `path`, or the whole segment if its index cannot be used.
-fn frames_of(disk: &dyn Disk, dir: &Path, number: u64, path: &Path, run: Uuid) -> Result<SegmentFrames, ScanError> {
+fn frames_of(
+    disk: &dyn Disk,
+    dir: &Path,
+    number: u64,
+    path: &Path,
+    run: Uuid,
+    known: &KnownMarks,
+) -> Result<SegmentFrames, ScanError> {
     let file = disk.open_to_read(path)?;
     let entries = index::read(disk, dir, number, run);
     let frames = entries.and_then(|entries| entries.into_iter().map(|entry| indexed(&*file, number, entry)).collect());
     match frames {
         Some(frames) => Ok(SegmentFrames::Indexed(frames)),
-        None => ScannedSegment::read(disk, path, number, Depth::Heads, needed_body).map(SegmentFrames::Whole),
+        None => ScannedSegment::read(disk, path, number, Depth::Heads, needed_body, known).map(SegmentFrames::Whole),
     }
 }
 

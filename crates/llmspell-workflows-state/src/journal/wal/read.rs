@@ -25,8 +25,16 @@ impl WalJournal {
     /// # Errors
     /// Returns an error if the log cannot be read at all.
     pub fn outlines(dir: impl AsRef<Path>) -> Result<JournalContents, JournalError> {
+        Self::outlines_on(&SystemDisk, dir)
+    }
+
+    /// Does the same as [`Self::outlines`] on `disk`.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read at all.
+    pub fn outlines_on(disk: &dyn Disk, dir: impl AsRef<Path>) -> Result<JournalContents, JournalError> {
         let dir = dir.as_ref();
-        let mut recovery = recover::read(&SystemDisk, dir, Depth::Heads, |_| usize::MAX)?;
+        let mut recovery = recover::read(disk, dir, Depth::Heads, |_| usize::MAX)?;
         let mut bodies = HashMap::<FrameLocation, SmallVec<[u8; 24]>>::new();
         let read = LogReader::read(&mut recovery, dir, |frame| {
             if frame.kind == kind::RECORD {
