@@ -238,7 +238,7 @@ fn peek_run_reads_little_of_the_other_runs() {
 }
 
 /// Returns a disk and the number of bytes that were read from it.
-fn counting_disk() -> (WatchedDisk<SystemDisk>, Arc<AtomicU64>) {
+fn counting_disk() -> (WatchedDisk, Arc<AtomicU64>) {
     let bytes_read = Arc::new(AtomicU64::new(0));
     let disk = WatchedDisk::new(SystemDisk, {
         let bytes_read = bytes_read.clone();
