@@ -1,0 +1,33 @@
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Difference, process::copy_folder};
+
+/// A temporary folder that contains the folder of a home.
+#[derive(Debug)]
+pub(super) struct Folder {
+    _around: TempDir,
+    home: PathBuf,
+}
+
+impl Folder {
+    /// Creates a folder for a new home.
+    pub(super) fn new() -> Result<Self, Difference> {
+        let around = tempfile::Builder::new().prefix("verbs").tempdir().map_err(Difference::of)?;
+        Ok(Self { home: around.path().join("home"), _around: around })
+    }
+
+    /// Copies the home at `from` as it is now.
+    pub(super) fn copy_of(from: &Path) -> Result<Self, Difference> {
+        let copy = Self::new()?;
+        if from.exists() {
+            copy_folder(from, &copy.home).map_err(Difference::of)?;
+        }
+        Ok(copy)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.home
+    }
+}
