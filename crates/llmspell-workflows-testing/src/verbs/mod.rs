@@ -9,6 +9,8 @@ mod lab;
 mod ladder;
 mod ledger;
 mod model;
+#[cfg(test)]
+mod planted;
 mod process;
 mod sequence;
 mod situation;

@@ -112,6 +112,11 @@ impl VerbTest {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn cast(&self) -> &Cast {
+        &self.cast
+    }
+
     /// Crashes each verb in each situation at every boundary.
     ///
     /// # Errors
