@@ -125,6 +125,11 @@ impl<'c> Lab<'c> {
 
     /// Completes `deed` with what it needs from the current state of the home.
     pub(super) fn equip(&self, deed: &mut Deed, atlas: &Atlas) {
+        if deed.verb == Verb::Recover {
+            let is_open =
+                |status: RunStatus| !status.has_ended() && !matches!(status, RunStatus::Paused | RunStatus::Stuck);
+            deed.open = self.view.roots().filter(|(_, run)| is_open(run.status)).map(|(id, _)| id).collect();
+        }
         let Some(run) = deed.run else { return };
         match deed.verb {
             Verb::Resolve | Verb::RunAgain => deed.stuck = self.stuck(run, atlas),
@@ -178,6 +183,7 @@ impl<'c> Lab<'c> {
         let mut progress = lock(&report.progress).clone();
         progress.crashed = done.is_none();
         progress.sent |= hands.mid_step.end();
+        progress.others_alive = others_alive;
         drop(hands);
         let mut line = format!(
             "process {slot}: {:?} of {}",
@@ -202,11 +208,9 @@ impl<'c> Lab<'c> {
                 self.slots[slot] = Some(process);
             }
         }
-        if std::env::var("VERBOSE").is_ok() {
-            eprintln!("{line}");
-        }
         self.report.verbs += 1;
         self.story.push(line);
+        self.settle();
         let judged = self.judge(&deed, &progress, is_held, atlas);
         judged.map_err(|problems| self.difference(&problems))?;
         if let (Some(run), Some(document)) = (deed.run, lock(&report.document).take()) {
@@ -214,6 +218,15 @@ impl<'c> Lab<'c> {
             self.model.keep_export(run, &lock(&self.ledger));
         }
         Ok(boundaries)
+    }
+
+    /// Lets the processes that are alive drive the runs that the deed has woken.
+    fn settle(&self) {
+        for process in self.slots.iter().flatten() {
+            let hands = process.hands();
+            let settled = process.run(hands.settle());
+            settled.expect("the process does not crash while it drives runs that were woken");
+        }
     }
 
     /// Returns the ladders that `deed` may bring its run to.
@@ -268,7 +281,7 @@ impl<'c> Lab<'c> {
 
     /// Checks that the runs that a verb does not concern have not changed.
     fn check_others(&self, deed: &Deed, view: &View) -> Vec<String> {
-        if deed.verb == Verb::Prune {
+        if matches!(deed.verb, Verb::Prune | Verb::Recover) {
             return Vec::new();
         }
         let concerned = deed.run.filter(|_| deed.verb.changes_its_run());

@@ -52,6 +52,8 @@ pub(super) struct Progress {
     pub(super) new: Option<Uuid>,
     /// Whether the message was sent while a step executed.
     pub(super) sent: bool,
+    /// Whether another process was alive, which may own runs.
+    pub(super) others_alive: bool,
     /// Why the verb was refused.
     pub(super) refusal: Option<String>,
 }
@@ -99,7 +101,7 @@ impl Model {
     ) -> Result<(), String> {
         let concerned: Vec<Uuid> = match (deed.run, &deed.verb) {
             (Some(run), _) => vec![run],
-            (None, Verb::Prune) => self.runs.keys().copied().collect(),
+            (None, Verb::Prune | Verb::Recover) => self.runs.keys().copied().collect(),
             (None, _) => Vec::new(),
         };
         for run in concerned {
@@ -149,21 +151,26 @@ impl Model {
         let mut after = BTreeSet::new();
         for stage in &before {
             let committed = committed(deed, stage, ladders, is_complete);
-            // Pruning passes over runs that it does not select.
-            let is_refused = committed.is_empty() && !(*verb == Verb::Prune && progress.refusal.is_none());
+            // A verb that concerns all runs passes over those that it does not select.
+            let is_refused = committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none());
             if progress.refusal.is_some() {
-                after.extend((is_refused || *verb == Verb::Prune).then(|| stage.clone()));
+                after.extend((is_refused || deed.run.is_none()).then(|| stage.clone()));
                 continue;
             }
             if (progress.crashed && !progress.committed) || (committed.is_empty() && !is_refused) {
                 after.insert(stage.clone());
             }
             for stage in committed {
-                let is_driven = verb.drives() && deed.creates.is_none();
+                let is_recovered = deed.open.contains(&run) && !progress.others_alive;
+                let is_driven = (verb.drives() && deed.creates.is_none()) || is_recovered;
                 if progress.crashed || !is_driven {
                     after.insert(stage.clone());
                 }
                 if is_driven {
+                    after.extend(settled(verb, &stage, progress, in_doubt));
+                }
+                // A process that had parked the run, or recovers it, drives it.
+                if matches!(verb, Verb::Recover | Verb::Signal | Verb::Cancel) {
                     after.extend(settled(verb, &stage, progress, in_doubt));
                 }
                 // The message may have been stored before the crash.

@@ -272,8 +272,8 @@ fn deletion_that_leaves_a_sub_workflow_is_found() {
 }
 
 #[test]
-fn cancellation_that_is_lost_is_found() {
-    finds("expected {At(Cancelled", waiting(), &[Verb::Start, Verb::Cancel], |test, armed| {
+fn messages_that_are_lost_are_found() {
+    finds("of waiting is Rest { status: Waiting", waiting(), &[Verb::Start, Verb::Cancel], |test, armed| {
         let armed = armed.clone();
         test.stores(move |stores| {
             let inbox = Arc::new(LosesMessages(stores.inbox.clone(), armed.clone()));

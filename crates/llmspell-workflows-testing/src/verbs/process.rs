@@ -18,6 +18,9 @@ use crate::clock::SimClock;
 /// How long a verb may take in real time.
 const VERB_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// How often to look whether a run is still driven.
+const POLL: Duration = Duration::from_micros(200);
+
 /// A process with the home in a folder open; it may crash at each boundary of its gate.
 pub(super) struct Process {
     executor: Executor,
@@ -82,6 +85,20 @@ impl Process {
 }
 
 impl Hands {
+    /// Resumes all runs that nobody owns, and waits until they have ended or are parked.
+    pub(super) async fn recover(&self) -> Result<(), ExecutorError> {
+        let recovered = self.executor.recover().await?;
+        self.settle().await;
+        recovered.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Waits until this process drives no run.
+    pub(super) async fn settle(&self) {
+        while self.executor.driven() > 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Returns the run with this id.
     pub(super) async fn find(&self, run: Uuid) -> Result<llmspell_workflows_advanced::KnownRun, ExecutorError> {
         self.home.find(&run.to_string()).await

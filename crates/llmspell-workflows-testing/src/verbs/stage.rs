@@ -81,7 +81,7 @@ pub(super) fn committed(
         false => vec![stage],
     };
     match verb {
-        Verb::Resume | Verb::ResumeAndPause | Verb::ResumeAndCancel if is_open => vec![stage.clone()],
+        Verb::Resume | Verb::ResumeAndPause | Verb::ResumeAndCancel | Verb::Recover if is_open => vec![stage.clone()],
         Verb::Resolve | Verb::RunAgain if is_open && deed.stuck.is_some() => vec![stage.clone()],
         Verb::Retry => match stage {
             Stage::At(Goal::Rung(..)) if ladders[ladder].is_retried_at(*rung) => {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use llmspell_workflows_basic::{
     EngineBuilder, StepError,
@@ -20,6 +20,9 @@ use super::{
     verb::{Deed, Verb},
 };
 use crate::crash::SeededRandom;
+
+/// The number of boundaries that a verb is assumed to have before it was tried.
+const BOUNDARIES: u64 = 60;
 
 /// A test that crashes the verbs that change runs; see [the module](super).
 #[derive(Clone, Default)]
@@ -132,18 +135,28 @@ impl VerbTest {
     /// Returns an error as soon as a crash harms a run.
     pub fn verbs_at(&self, stride: u64, seed: u64) -> Result<VerbReport, Difference> {
         let (mut report, mut atlas, mut random) = (VerbReport::default(), Atlas::default(), SeededRandom::new(seed));
-        let mut number = random.below(stride.max(1));
+        let (stride, mut lengths) = (stride.max(1), BTreeMap::<&str, u64>::new());
+        let mut number = random.below(stride);
         for role in 0..self.cast.roles.len() {
             for situation in situations(&self.cast, role, &mut atlas)? {
                 for deed in deeds(&situation.lab, situation.run, &mut atlas)? {
+                    let expected = *lengths.get(deed.verb.name()).unwrap_or(&BOUNDARIES);
+                    let next = stride - number % stride;
+                    if next > expected {
+                        // None of the boundaries is chosen, so they need not be counted.
+                        number += expected;
+                        continue;
+                    }
                     let lab = match deed.verb {
                         Verb::Import => importing(&situation.lab, &deed, &mut atlas)?,
                         _ => situation.lab.copy()?,
                     };
                     let boundaries = lab.copy()?.act(0, deed.clone(), None, &mut atlas)?;
+                    let longest = lengths.entry(deed.verb.name()).or_default();
+                    *longest = boundaries.max(*longest);
                     for boundary in 0..boundaries {
                         number += 1;
-                        if !number.is_multiple_of(stride.max(1)) {
+                        if !number.is_multiple_of(stride) {
                             continue;
                         }
                         let mut lab = lab.copy()?;
@@ -225,7 +238,7 @@ pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result
     ]
     .map(new)
     .into();
-    deeds.extend([Verb::Prune, Verb::Compact, Verb::BackUp].map(|verb| Deed { run: None, ..new(verb) }));
+    deeds.extend([Verb::Prune, Verb::Compact, Verb::BackUp, Verb::Recover].map(|verb| Deed { run: None, ..new(verb) }));
     // A rerun has the latest definition of its source.
     let ladders = known.stages.iter().filter_map(Stage::goal).map(|goal| goal.ladder().is_migrated);
     let is_migrated: std::collections::BTreeSet<bool> = ladders.collect();

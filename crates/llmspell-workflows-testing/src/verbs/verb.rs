@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -40,6 +41,8 @@ pub(super) enum Verb {
     Prune,
     Compact,
     BackUp,
+    /// Resumes all runs that nobody owns, and keeps those that wait.
+    Recover,
 }
 
 impl Verb {
@@ -63,7 +66,8 @@ impl Verb {
             | Self::Delete
             | Self::Prune
             | Self::Compact
-            | Self::BackUp => false,
+            | Self::BackUp
+            | Self::Recover => false,
         }
     }
 }
@@ -90,6 +94,7 @@ impl Verb {
             Self::Prune => "prune",
             Self::Compact => "compact",
             Self::BackUp => "back up",
+            Self::Recover => "recover",
         }
     }
 
@@ -117,6 +122,8 @@ pub(super) struct Deed {
     pub(super) document: Option<Arc<Value>>,
     /// The folder of the backup.
     pub(super) to: Option<PathBuf>,
+    /// The runs that a recovery has to resume.
+    pub(super) open: BTreeSet<Uuid>,
 }
 
 /// A stuck step of a run or of a sub-workflow.
@@ -131,7 +138,17 @@ pub(super) struct Stuck {
 impl Deed {
     pub(super) fn new(verb: Verb, run: Option<Uuid>, workflow: &str) -> Self {
         let workflow = workflow.to_owned();
-        Self { verb, run, workflow, creates: None, signal: None, stuck: None, document: None, to: None }
+        Self {
+            verb,
+            run,
+            workflow,
+            creates: None,
+            signal: None,
+            stuck: None,
+            document: None,
+            to: None,
+            open: BTreeSet::new(),
+        }
     }
 }
 
@@ -164,6 +181,7 @@ impl Deed {
                 return home.delete(&old).await;
             }
             Verb::Compact => return home.compact().await.map(drop),
+            Verb::Recover => return hands.recover().await,
             Verb::BackUp => {
                 let to = self.to.as_ref().expect("a backup has a folder");
                 return home.back_up(to).await.map(drop);
@@ -244,7 +262,7 @@ impl Deed {
                 Ok(None)
             }
             Verb::Delete => home.delete(std::slice::from_ref(known)).await.map(|()| None),
-            Verb::Start | Verb::Prune | Verb::Compact | Verb::BackUp | Verb::Import => {
+            Verb::Start | Verb::Prune | Verb::Compact | Verb::BackUp | Verb::Import | Verb::Recover => {
                 unreachable!("the verb concerns no existing run")
             }
         }
