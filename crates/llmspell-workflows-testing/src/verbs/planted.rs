@@ -1,4 +1,4 @@
-//! Planted faults, each of which the model has to find.
+//! Planted faults, each of which the model has to find, and faults that must not return.
 
 use std::sync::{
     Arc, Mutex,
@@ -199,7 +199,8 @@ fn first_difference(test: &VerbTest, armed: &Armed, verbs: &[Verb]) -> (u64, Opt
         let mut tried = || {
             let mut run = None;
             for (number, verb) in verbs.iter().enumerate() {
-                let concerned = if *verb == Verb::Compact { None } else { run };
+                let is_of_home = matches!(verb, Verb::Compact | Verb::Prune | Verb::Recover);
+                let concerned = run.filter(|_| !is_of_home);
                 let deed = match verb {
                     Verb::Start => lab.start(0),
                     verb => Deed::new(verb.clone(), concerned, lab.name(0)),
@@ -231,6 +232,24 @@ fn finds(expected: &str, definition: Definition, verbs: &[Verb], plant: impl Fn(
     let (_, difference) = first_difference(&plant(test(definition), &armed), &armed, verbs);
     let difference = difference.unwrap_or_else(|| panic!("the fault is not found: {expected}"));
     assert!(difference.contains(expected), "expected {expected:?}, got {difference}");
+}
+
+#[test]
+fn crash_at_any_boundary_of_the_last_verb_harms_no_run() {
+    use Verb::{Compact, Delete, Export, Import, Prune, Recover, Retry, Start};
+    for (definition, verbs) in [
+        // A run that was brought back from the archive is still there as it was.
+        (failing(), vec![Start, Compact, Retry, Delete]),
+        (with_child(), vec![Start, Delete]),
+        (with_child(), vec![Start, Compact, Prune]),
+        (with_child(), vec![Start, Export, Delete, Import]),
+        (waiting(), vec![Start, Recover]),
+    ] {
+        let name = definition.name.clone();
+        let (crashes, difference) = first_difference(&test(definition), &Armed::default(), &verbs);
+        assert_eq!(difference, None, "{name}: {verbs:?}");
+        assert!(crashes >= 4, "{name}: {verbs:?}: only {crashes} boundaries");
+    }
 }
 
 fn faulty(fault: Fault) -> impl Fn(VerbTest, &Armed) -> VerbTest {
