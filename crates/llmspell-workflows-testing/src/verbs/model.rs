@@ -69,6 +69,13 @@ impl RunModel {
         }
     }
 
+    /// Returns whether it is known which definition the run has. A run whose steps had all ended when it got another
+    /// definition ends as if it had not.
+    pub(super) fn has_known_definition(&self) -> bool {
+        let is_migrated = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().is_migrated);
+        !self.ladders.iter().any(|ladder| ladder.is_migrated) || self.stages.iter().all(is_migrated)
+    }
+
     /// Returns the stage if there is no doubt about it.
     pub(super) fn stage(&self) -> Option<&Stage> {
         self.stages.first().filter(|_| self.stages.len() == 1)

@@ -242,7 +242,9 @@ pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result
     // A rerun has the latest definition of its source.
     let ladders = known.stages.iter().filter_map(Stage::goal).map(|goal| goal.ladder().is_migrated);
     let is_migrated: std::collections::BTreeSet<bool> = ladders.collect();
-    if let Some(is_migrated) = is_migrated.first().copied().filter(|_| is_migrated.len() == 1) {
+    if let Some(is_migrated) = is_migrated.first().copied().filter(|_| is_migrated.len() == 1)
+        && known.has_known_definition()
+    {
         let creates = Some(LadderId { is_migrated, ..LadderId::of(role) });
         deeds.push(Deed { creates, ..new(Verb::Rerun) });
     }
@@ -258,7 +260,8 @@ pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result
             let data = lab.cast.signals.get(name).cloned().unwrap_or_default();
             deeds.push(Deed { signal: Some((name.to_owned(), data)), ..new(Verb::Signal) });
         }
-        if matches!(known.stage(), Some(Stage::At(Goal::Rung(..)))) && *ladder == LadderId::of(role) {
+        let rests = matches!(known.stage(), Some(Stage::At(Goal::Rung(..))));
+        if rests && *ladder == LadderId::of(role) && known.has_known_definition() {
             let own = format!("{workflow}:");
             let paths = ladder_of.rungs[rung].effects.iter().filter_map(|effect| effect.strip_prefix(&own));
             for from in paths.filter(|path| !path.contains('$')) {

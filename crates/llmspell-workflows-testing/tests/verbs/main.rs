@@ -33,5 +33,6 @@ fn no_sequence_of_verbs_with_crashes_harms_a_run() {
     let report = plots::test(plots::all()).verbs_anywhere(count, seed);
     let report = report.unwrap_or_else(|difference| panic!("{difference}"));
     println!("seeds from {seed}: {report:?} in {:?}", began.elapsed());
-    assert!(report.crashes > count, "only {report:?}");
+    // A short sequence need not have a crash.
+    assert!(report.crashes > count || count < 20, "only {report:?}");
 }
