@@ -8,14 +8,16 @@ use uuid::Uuid;
 
 use super::{
     Difference, VerbReport,
-    cast::Cast,
+    cast::{Cast, Role},
     climb::Atlas,
     folder::Folder,
+    ladder::LadderId,
     ledger::{Ledger, SharedLedger},
     model::{Model, Progress},
     process::Process,
+    stage::Stage,
     verb::{Deed, Report, Stuck, Verb},
-    view::View,
+    view::{self, Seen, View},
 };
 use crate::clock::SimClock;
 
@@ -64,6 +66,16 @@ impl Observer {
     }
 }
 
+/// What came of a deed.
+struct Attempt {
+    /// The result; `None` if the process crashed.
+    done: Option<Result<(), ExecutorError>>,
+    progress: Progress,
+    /// The document that was exported.
+    document: Option<Value>,
+    boundaries: u64,
+}
+
 impl<'c> Lab<'c> {
     pub(super) fn new(cast: &'c Cast) -> Result<Self, Difference> {
         let ledger = Ledger::new(cast.once());
@@ -103,7 +115,7 @@ impl<'c> Lab<'c> {
         Ok(Self { view: self.view.clone(), story: self.story.clone(), ..copy })
     }
 
-    /// Lets the process in `slot` exit; it owns no run.
+    /// Lets the process in `slot` exit, which releases the runs that it has parked.
     pub(super) fn exit(&mut self, slot: usize) {
         if self.slots[slot].take().is_some() {
             self.story.push(format!("process {slot} exits"));
@@ -117,7 +129,7 @@ impl<'c> Lab<'c> {
     /// Returns a lab with an empty home and the documents of this one; all runs of this lab are gone there.
     pub(super) fn elsewhere(&self) -> Result<Self, Difference> {
         let mut model = self.model.clone();
-        model.runs.values_mut().for_each(|run| run.stages = [super::stage::Stage::Gone].into());
+        model.runs.values_mut().for_each(|run| run.stages = [Stage::Gone].into());
         let ledger = lock(&self.ledger).clone();
         let lab = Self::with(self.cast, Folder::new()?, model, ledger, self.documents.clone(), self.clock.clone());
         Ok(Self { story: self.story.clone(), ..lab })
@@ -164,8 +176,9 @@ impl<'c> Lab<'c> {
         for ladder in deed.creates.iter().chain(&self.ladders_of(&deed)) {
             atlas.find(self.cast, ladder)?;
         }
-        let beside = Folder::new()?;
-        deed.to = (deed.verb == Verb::BackUp).then(|| beside.path().to_owned());
+        // The folder of a backup must not be inside the folder of the home, which a crash replaces.
+        let beside = if deed.verb == Verb::BackUp { Some(Folder::new()?) } else { None };
+        deed.to = beside.as_ref().map(|beside| beside.path().to_owned());
         // A journal that this process has leased for its runs is held too, for whoever deletes runs from outside.
         let is_alive = self.slots[slot].is_some() && matches!(deed.verb, Verb::Delete | Verb::Prune);
         let others_alive = self.slots.iter().enumerate().any(|(other, process)| other != slot && process.is_some());
@@ -173,23 +186,10 @@ impl<'c> Lab<'c> {
             Some(process) => process,
             None => Process::open(self.cast, self.folder.path(), &self.ledger, &self.clock),
         };
-        let passed = process.gate().point().passed();
-        crash_at.iter().for_each(|boundary| process.gate().point().crash_after(*boundary));
-        let (report, hands) = (Report::default(), process.hands());
-        let role = self.role_of(&deed);
-        let done = process.run(deed.perform(&hands, &self.cast.roles[role], &report));
-        process.gate().point().never_crash();
-        let boundaries = process.gate().point().passed() - passed;
-        let mut progress = lock(&report.progress).clone();
-        progress.crashed = done.is_none();
-        progress.sent |= hands.mid_step.end();
+        let Attempt { done, mut progress, document, boundaries } = self.attempt(&process, &deed, crash_at);
         progress.others_alive = others_alive;
-        drop(hands);
-        let mut line = format!(
-            "process {slot}: {:?} of {}",
-            deed.verb,
-            deed.run.map_or("the home".to_owned(), |run| run.to_string())
-        );
+        let concerned = deed.run.map_or("the home".to_owned(), |run| run.to_string());
+        let mut line = format!("process {slot}: {:?} of {concerned}", deed.verb);
         let mut is_held = false;
         match done {
             None => {
@@ -197,14 +197,11 @@ impl<'c> Lab<'c> {
                 self.report.crashes += 1;
                 self.bury(process, others_alive)?;
             }
-            Some(Ok(())) => {
-                progress.committed = true;
-                self.slots[slot] = Some(process);
-            }
-            Some(Err(error)) => {
-                let _ = write!(line, ": {error}");
-                is_held = (others_alive || is_alive) && error.is_retryable();
-                progress.refusal = Some(error.to_string());
+            Some(done) => {
+                if let Err(error) = done {
+                    let _ = write!(line, ": {error}");
+                    is_held = (others_alive || is_alive) && error.is_retryable();
+                }
                 self.slots[slot] = Some(process);
             }
         }
@@ -213,11 +210,31 @@ impl<'c> Lab<'c> {
         self.settle();
         let judged = self.judge(&deed, &progress, is_held, atlas);
         judged.map_err(|problems| self.difference(&problems))?;
-        if let (Some(run), Some(document)) = (deed.run, lock(&report.document).take()) {
+        if let (Some(run), Some(document)) = (deed.run, document) {
             self.documents.insert(run, Arc::new(document));
             self.model.keep_export(run, &lock(&self.ledger));
         }
         Ok(boundaries)
+    }
+
+    /// Does `deed` in `process`, which crashes at the boundary `crash_at`.
+    fn attempt(&self, process: &Process, deed: &Deed, crash_at: Option<u64>) -> Attempt {
+        let point = process.gate().point();
+        let passed = point.passed();
+        crash_at.iter().for_each(|boundary| point.crash_after(*boundary));
+        let (report, hands) = (Report::default(), process.hands());
+        let done = process.run(deed.perform(&hands, &self.cast.roles[self.role_of(deed)], &report));
+        point.never_crash();
+        let mut progress = lock(&report.progress).clone();
+        progress.crashed = done.is_none();
+        progress.sent |= hands.mid_step.end();
+        match &done {
+            None => {}
+            Some(Ok(())) => progress.committed = true,
+            Some(Err(error)) => progress.refusal = Some(error.to_string()),
+        }
+        let document = lock(&report.document).take();
+        Attempt { done, progress, document, boundaries: point.passed() - passed }
     }
 
     /// Lets the processes that are alive drive the runs that the deed has woken.
@@ -230,14 +247,14 @@ impl<'c> Lab<'c> {
     }
 
     /// Returns the ladders that `deed` may bring its run to.
-    fn ladders_of(&self, deed: &Deed) -> Vec<super::ladder::LadderId> {
+    fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
         let known = deed.run.and_then(|run| self.model.runs.get(&run)).filter(|_| deed.verb == Verb::Migrate);
-        let goals = known.into_iter().flat_map(|known| &known.stages).filter_map(super::stage::Stage::goal);
-        goals.map(|goal| super::ladder::LadderId { is_migrated: true, ..goal.ladder().clone() }).collect()
+        let goals = known.into_iter().flat_map(|known| &known.stages).filter_map(Stage::goal);
+        goals.map(|goal| LadderId { is_migrated: true, ..goal.ladder().clone() }).collect()
     }
 
     fn role_of(&self, deed: &Deed) -> usize {
-        let name = |role: &super::cast::Role| role.definition.name == deed.workflow;
+        let name = |role: &Role| role.definition.name == deed.workflow;
         self.cast.roles.iter().position(name).expect("the workflow is in the cast")
     }
 
@@ -287,7 +304,7 @@ impl<'c> Lab<'c> {
         let concerned = deed.run.filter(|_| deed.verb.changes_its_run());
         let others = self.view.roots().filter(|(id, _)| Some(*id) != concerned);
         let changed = others.filter_map(|(id, before)| match view.runs.get(&id) {
-            Some(after) if super::view::is_continued(&before.export, &after.export) => None,
+            Some(after) if view::is_continued(&before.export, &after.export) => None,
             Some(_) => Some(format!("the run {id} has changed")),
             None => Some(format!("the run {id} is gone")),
         });
@@ -302,7 +319,7 @@ impl<'c> Lab<'c> {
         }
         let imported = view.runs.get(&run)?;
         let mut document = Value::clone(document);
-        super::view::strip(&mut document);
+        view::strip(&mut document);
         (imported.export != document).then(|| format!("the run {run} was imported, but its export is different"))
     }
 
@@ -324,9 +341,8 @@ impl<'c> Lab<'c> {
             Ok(view) => {
                 let mut problems = model.clone().judge(&view, atlas.ladders(), &ledger);
                 let here = self.observer.as_ref().and_then(|observer| observer.look().ok()).unwrap_or_default();
-                let differs = |(id, seen): &(Uuid, &super::view::Seen)| {
-                    view.runs.get(id).is_none_or(|copied| copied.export != seen.export)
-                };
+                let differs =
+                    |(id, seen): &(Uuid, &Seen)| view.runs.get(id).is_none_or(|copied| copied.export != seen.export);
                 problems.extend(here.roots().filter(differs).map(|(id, _)| format!("the run {id} differs")));
                 problems
             }
@@ -364,7 +380,7 @@ impl<'c> Lab<'c> {
             let _ = write!(text, "\n  {line}");
         }
         for (id, run) in self.view.roots() {
-            let _ = write!(text, "\n  the run {id}: {}", super::view::records(&run.export));
+            let _ = write!(text, "\n  the run {id}: {}", view::records(&run.export));
         }
         Difference::new(text)
     }
