@@ -28,7 +28,7 @@ fn no_crash_of_a_verb_in_any_situation_harms_a_run() {
 
 #[test]
 fn no_sequence_of_verbs_with_crashes_harms_a_run() {
-    let (count, seed) = (number("SEQUENCES", 60), number("SEED", 1));
+    let (count, seed) = (number("SEQUENCES", 50), number("SEED", 1));
     let began = std::time::Instant::now();
     let report = plots::test(plots::all()).verbs_anywhere(count, seed);
     let report = report.unwrap_or_else(|difference| panic!("{difference}"));
