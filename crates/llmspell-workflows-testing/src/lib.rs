@@ -7,6 +7,7 @@
 //! |---|---|
 //! | run a workflow with scripted activities, a scripted model and no real waiting | [`harness`] |
 //! | check that a crash does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
+//! | check that no crash of a command such as `retry`, `delete` or `import` harms a run | `verbs` (feature `advanced`) |
 //! | check how hooks were called, how they answered, and which events were published | `recorder` (feature `hooks`) |
 //! | make a journal, a store or another service fail on a certain call | [`double`] |
 //! | specify exactly which calls a service receives, and what they return | `mock` (feature `mockall`) |
@@ -22,7 +23,7 @@
 //!
 //! - `hooks`: `recorder`, for workflows with hooks or event subscribers.
 //! - `advanced`: doubles and `conformance` tests for the services of durable runs (states, sessions, vectors,
-//!   embeddings). Enables `hooks`.
+//!   embeddings), and `verbs`, which crashes the commands that change runs. Enables `hooks`.
 //! - `mockall`: `mock`, with mocks of the service traits. Mocks of hooks and advanced services also need the features
 //!   above.
 
@@ -40,6 +41,8 @@ pub mod patterns;
 #[cfg(feature = "hooks")]
 pub mod recorder;
 mod story;
+#[cfg(feature = "advanced")]
+pub mod verbs;
 
 use std::sync::Arc;
 

@@ -152,6 +152,13 @@ impl Executor {
         self.inner.registry.in_memory()
     }
 
+    /// Returns the number of runs that this executor owns without having parked them: those in memory, and those that
+    /// are being brought back into memory.
+    #[must_use]
+    pub fn driven(&self) -> usize {
+        self.inner.registry.driven()
+    }
+
     /// Returns the number of parked runs: waiting runs that have been dropped from memory.
     #[must_use]
     pub fn parked(&self) -> usize {

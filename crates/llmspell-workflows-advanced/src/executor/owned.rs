@@ -89,6 +89,10 @@ impl Registry {
         self.runs().live.values().filter(|live| lock(&live.run).is_some()).count()
     }
 
+    pub(super) fn driven(&self) -> usize {
+        self.runs().live.len()
+    }
+
     pub(super) fn parked(&self) -> usize {
         self.runs().parked.len()
     }

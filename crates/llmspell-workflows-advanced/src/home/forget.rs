@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::{RUNS_PAGE_MAX, RunQuery};
 
+use uuid::Uuid;
+
 use super::{Contact, Home, JournalId, KnownRun, Lease, RunLocation};
 use crate::ExecutorError;
 
@@ -49,8 +51,19 @@ impl dyn Home {
                 self.lease_of(run, journal).await?.forget(run.id()).await?;
             }
         }
+        let stores = self.existing_stores().await?;
+        let (live, archived): (Vec<&KnownRun>, Vec<&KnownRun>) = runs.iter().partition(|run| run.journal().is_some());
+        if let Some(stores) = stores.filter(|_| !live.is_empty()) {
+            // A run that was brought back from the archive is still there as it was then. Without its journal, it would
+            // reappear in that form.
+            let ids: Vec<Uuid> = live.iter().map(|run| run.id()).collect();
+            stores.runs.remove_all(&ids).await?;
+            for run in ids {
+                stores.archive.remove(run).await?;
+            }
+        }
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
-        for run in runs {
+        for run in live {
             let RunLocation::Journal(journal) = &run.location else { continue };
             if !leases.contains_key(journal) {
                 leases.insert(journal.clone(), (self.lease_of(run, journal).await?, Vec::new()));
@@ -62,10 +75,12 @@ impl dyn Home {
         for (lease, deleted) in leases.values() {
             lease.journal.forget(deleted).await?;
         }
-        let Some(stores) = self.existing_stores().await? else { return Ok(()) };
+        let Some(stores) = stores else { return Ok(()) };
+        // Remove all summaries at once, and before anything else: records of an unlisted run do no harm, but a listed run
+        // without records would, and so would a sub-workflow without its parent.
+        let ids: Vec<Uuid> = archived.iter().map(|run| run.id()).collect();
+        stores.runs.remove_all(&ids).await?;
         for run in runs {
-            // Remove the summary first: records of an unlisted run do no harm, but a listed run without records would.
-            stores.runs.remove(run.id()).await?;
             stores.snapshots.remove_all(run.id()).await?;
             stores.inbox.remove(run.id()).await?;
             stores.archive.remove(run.id()).await?;

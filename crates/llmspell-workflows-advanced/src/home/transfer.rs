@@ -12,7 +12,7 @@ use llmspell_workflows_state::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Contact, Home, KnownRun, archive};
+use super::{Contact, Home, KnownRun};
 use crate::ExecutorError;
 
 /// The version of the documents that `export` writes; `import` reads all versions up to this one.
@@ -87,6 +87,8 @@ impl dyn Home {
         }
         let stores = self.stores().await?;
         for Import { run, messages, snapshots, .. } in &family {
+            // A run with this id may have been deleted by a process that died before it had removed everything.
+            stores.snapshots.remove_all(*run).await?;
             for snapshot in snapshots {
                 stores.snapshots.put(snapshot).await?;
             }
@@ -97,16 +99,14 @@ impl dyn Home {
             }
         }
         let has_ended = family[0].summary.status.has_ended();
-        let summaries: Vec<RunSummary> = family.iter().map(|import| import.summary.clone()).collect();
-        let records = family.into_iter().map(|import| (import.run, import.records));
+        let lease = self.lease_for_new_runs(Contact::None).await?;
+        let arrival = |Import { run, records, .. }| Arrival { run, after: Epoch::default(), records };
+        lease.journal.arrive(family.into_iter().map(arrival).collect()).await?;
         if has_ended {
-            stores.runs.put_all(&summaries).await?;
-            archive::put_all(stores, records.collect()).await?;
-        } else {
-            let lease = self.lease_for_new_runs(Contact::None).await?;
-            let arrival = |(run, records)| Arrival { run, after: Epoch::default(), records };
-            lease.journal.arrive(records.map(arrival).collect()).await?;
+            // The runs arrived as a whole, and are in the journal or in the archive from now on.
+            self.archive(&lease, &[run]).await?;
         }
+        drop(lease);
         self.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }
 }

@@ -105,6 +105,26 @@ async fn fork_from_a_step_in_a_child_forks_parent_and_child() {
     assert_eq!(lab.performed.all(), ["/main/total#1", "/main/last#1"]);
 }
 
+#[tokio::test]
+async fn fork_does_not_own_the_sub_workflows_of_its_source() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, parent()).await;
+    let id = run.id();
+    finished(&executor, run).await;
+    let again = RewindOptions { from: Some("last".to_owned()), step_input: None };
+    let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
+    let forked = fork.id();
+    assert_eq!(*finished(&executor, fork).await.output, json!(1063));
+    drop(executor);
+    let exported = lab.home().export(&lab.known(forked).await).await.unwrap();
+    assert_eq!(exported["children"], json!([]));
+    lab.home().delete(&[lab.known(forked).await]).await.unwrap();
+    let children = lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap();
+    assert_eq!(children.len(), 1, "deleting the fork deleted the sub-workflow of its source");
+    assert_eq!(lab.home().import(&exported).await.unwrap().id(), forked);
+}
+
 fn wait(event: &str) -> Step {
     Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: event.into(), ..Default::default() }))
 }

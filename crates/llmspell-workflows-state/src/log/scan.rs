@@ -205,13 +205,21 @@ fn each_intact(bytes: &[u8], mut visit: impl FnMut(usize, usize, frame::Frame<'_
                 at += length;
             }
             ParsedFrame::End => {
-                let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
+                let zeros = leading_zeros(&bytes[at..]);
                 // A length begins with a nonzero byte, unless it is a multiple of 256.
                 at += zeros.saturating_sub(3).max(1);
             }
             ParsedFrame::Broken | ParsedFrame::OtherVersion(_) => at += 1,
         }
     }
+}
+
+/// Returns the number of zeros with which `bytes` begins. Compares blocks, since most of a new segment is zeros.
+fn leading_zeros(bytes: &[u8]) -> usize {
+    const BLOCK: [u8; 4096] = [0; 4096];
+    let blocks = bytes.chunks_exact(BLOCK.len()).take_while(|block| **block == BLOCK).count();
+    let rest = &bytes[blocks * BLOCK.len()..];
+    blocks * BLOCK.len() + rest.iter().take_while(|byte| **byte == 0).count()
 }
 
 fn other_version(path: &Path, found: u8) -> LogError {

@@ -140,6 +140,9 @@ impl RunJournal {
             }
             return Ok(outcome);
         }
+        if let Some(error) = self.stuck_at(&path) {
+            return Ok(Outcome::Stuck(vec![StuckStep::new(path, error)]));
+        }
         let runs_once = is_activity && call.step().at_most_once;
         let crashes = if is_activity { past.crashes } else { 0 };
         let outcome = if runs_once && crashes > 0 {

@@ -206,6 +206,11 @@ impl RunJournal {
         self.known().stuck_steps().map(|(path, error)| (path.to_owned(), error.clone())).collect()
     }
 
+    /// Returns why the step at `path` is stuck: until somebody resolves it, it must not be executed.
+    fn stuck_at(&self, path: &str) -> Option<StepError> {
+        self.known().step(path).and_then(StepState::stuck).cloned()
+    }
+
     /// Records that a step is stuck, unless this is already recorded.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError>;
     fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
     fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
-    fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
+    fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError>;
 }
 
 /// The blocking form of [`ArchiveStore`](super::ArchiveStore).

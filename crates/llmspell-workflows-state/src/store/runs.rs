@@ -45,11 +45,19 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Returns an error if the query is invalid or the store cannot be read.
     async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
 
+    /// Removes the runs and returns how many of them existed. Either all of them are removed or none.
+    ///
+    /// # Errors
+    /// Returns an error if the store cannot be written.
+    async fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError>;
+
     /// Removes a run; returns whether it existed.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
-    async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
+    async fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
+        Ok(self.remove_all(&[run]).await? > 0)
+    }
 }
 
 /// The summary of a run, as it appears in lists.

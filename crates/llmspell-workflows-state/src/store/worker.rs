@@ -106,8 +106,9 @@ impl<S: AllStores> RunStore for Worker<S> {
         self.call(move |store| blocking::RunStore::list(store, &query)).await
     }
 
-    async fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
-        self.call(move |store| blocking::RunStore::remove(store, run)).await
+    async fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError> {
+        let runs = runs.to_vec();
+        self.call(move |store| blocking::RunStore::remove_all(store, &runs)).await
     }
 }
 

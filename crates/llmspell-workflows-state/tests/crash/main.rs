@@ -8,6 +8,7 @@ mod layers;
 mod migrating;
 mod random;
 mod secrets;
+mod stuck;
 mod undoing;
 
 use llmspell_workflows_testing::patterns;

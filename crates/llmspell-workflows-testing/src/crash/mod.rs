@@ -38,7 +38,7 @@ use tokio::sync::Notify;
 pub use disk::{DiskFault, SimDisk};
 pub use journal::WatchedJournal;
 pub use llmspell_workflows_state::{End, Journal, JournalError, LogError, MemoryJournal, Record};
-use random::SeededRandom;
+pub(crate) use random::SeededRandom;
 pub use test::{CrashReport, CrashTest, Difference};
 
 pub use crate::clock::SimClock;
@@ -47,12 +47,24 @@ pub use crate::clock::SimClock;
 #[derive(Debug, Clone, Default)]
 pub struct CrashPoint(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     passed: AtomicU64,
-    crash_at: Option<u64>,
+    /// The number of the boundary at which the process crashes; `u64::MAX` for never.
+    crash_at: AtomicU64,
     has_crashed: AtomicBool,
     crash: Notify,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            passed: AtomicU64::new(0),
+            crash_at: AtomicU64::new(u64::MAX),
+            has_crashed: AtomicBool::new(false),
+            crash: Notify::new(),
+        }
+    }
 }
 
 /// The process has crashed.
@@ -69,7 +81,17 @@ impl CrashPoint {
     /// Creates a crash point at boundary `number`, counted from 0.
     #[must_use]
     pub fn at(number: u64) -> Self {
-        Self(Arc::new(Inner { crash_at: Some(number), ..Inner::default() }))
+        Self(Arc::new(Inner { crash_at: AtomicU64::new(number), ..Inner::default() }))
+    }
+
+    /// Makes the process crash at a boundary that it has not reached yet: after passing `more` further ones.
+    pub fn crash_after(&self, more: u64) {
+        self.0.crash_at.store(self.passed().saturating_add(more), Ordering::SeqCst);
+    }
+
+    /// Lets the process live on, unless it has already crashed.
+    pub fn never_crash(&self) {
+        self.0.crash_at.store(u64::MAX, Ordering::SeqCst);
     }
 
     /// Passes a boundary.
@@ -78,7 +100,7 @@ impl CrashPoint {
     /// Fails if the process crashes at this boundary or has already crashed.
     pub fn pass(&self) -> Result<(), Crashed> {
         let number = self.0.passed.fetch_add(1, Ordering::SeqCst);
-        if self.0.crash_at.is_some_and(|at| number >= at) {
+        if number >= self.0.crash_at.load(Ordering::SeqCst) {
             self.0.has_crashed.store(true, Ordering::SeqCst);
             self.0.crash.notify_one();
         }

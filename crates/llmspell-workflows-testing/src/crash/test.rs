@@ -52,6 +52,16 @@ pub struct CrashReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference(String);
 
+impl Difference {
+    pub(crate) fn new(difference: String) -> Self {
+        Self(difference)
+    }
+
+    pub(crate) fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

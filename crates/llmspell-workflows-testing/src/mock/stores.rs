@@ -42,6 +42,7 @@ mock! {
         async fn put(&self, run: &RunSummary) -> Result<(), StoreError>;
         async fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
         async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
+        async fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError>;
         async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Compensable, Decision, Output, Received},
+    engine::{Compensable, Decision, DecisionKey, Output, Received},
 };
 
 use super::{RewindError, Rewinding};
@@ -19,7 +19,9 @@ impl Rewinding<'_> {
     pub fn fork_records(&self, at: Timestamp) -> Result<Vec<Record>, RewindError> {
         let mut kept = Vec::new();
         for (path, step) in self.state.steps().filter(|(path, _)| self.is_retained(path)) {
-            for (key, decided) in &step.decisions {
+            // The sub-workflows of the original run stay its own: the new run neither undoes nor removes them.
+            let own = step.decisions.iter().filter(|(key, _)| !matches!(key, DecisionKey::Child(_)));
+            for (key, decided) in own {
                 if !self.again.undecided.contains(&ChoiceRef { path: path.to_owned(), key: key.clone() }) {
                     let decision = for_new_run(decided.decision.clone());
                     let is_same = decision == decided.decision;

@@ -44,6 +44,13 @@ pub fn summaries(stores: &Stores) {
     for query in queries_for(&before) {
         assert_eq!(wait(runs.list(&query)), Ok(RunPage::default()), "{query:?}");
     }
+    let (one, two, kept) = (summary(6, 0), summary(7, 0), summary(8, 0));
+    wait(runs.put_all(&[one.clone(), two.clone(), kept.clone()])).expect("runs are put");
+    // A run that is unknown or named twice counts once or not at all.
+    assert_eq!(wait(runs.remove_all(&[two.id, run.id, one.id, two.id])), Ok(2));
+    assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![kept.clone()]));
+    assert_eq!(wait(runs.remove_all(&[])), Ok(0));
+    assert_eq!(wait(runs.remove(kept.id)), Ok(true));
 }
 
 /// Returns one query for each way of finding a run.

@@ -126,13 +126,19 @@ impl<K: KeyValue> RunStore for KeyValueStores<K> {
         Ok(query.page(runs))
     }
 
-    fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
+    fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError> {
         let _writing = self.writing();
-        let mut changes = vec![(keys::of_run(b'r', run), None)];
-        let was_there = self.unlist(run, &[], &mut changes)?;
-        if was_there {
+        let (mut changes, mut seen) = (Vec::new(), HashSet::new());
+        let mut removed = 0;
+        for run in runs.iter().filter(|run| seen.insert(**run)) {
+            if self.unlist(*run, &[], &mut changes)? {
+                changes.push((keys::of_run(b'r', *run), None));
+                removed += 1;
+            }
+        }
+        if removed > 0 {
             self.below.write(changes)?;
         }
-        Ok(was_there)
+        Ok(removed)
     }
 }

@@ -166,15 +166,19 @@ impl RunStore for Sqlite {
         Ok(query.page(runs))
     }
 
-    fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
+    fn remove_all(&self, runs: &[Uuid]) -> Result<usize, StoreError> {
         self.write(Sync::No, |transaction| {
             let change = |sql: &str, parameters: &[&dyn ToSql]| {
                 execute(transaction, sql, parameters).map_err(|error| self.error(&error))
             };
-            if let Some(before) = self.summary_in(transaction, run)? {
-                unlabel(&before, change)?;
+            let mut removed = 0;
+            for run in runs {
+                if let Some(before) = self.summary_in(transaction, *run)? {
+                    unlabel(&before, change)?;
+                }
+                removed += change("DELETE FROM runs WHERE id = ?", &[run.as_bytes()])?;
             }
-            Ok(change("DELETE FROM runs WHERE id = ?", &[run.as_bytes()])? > 0)
+            Ok(removed)
         })
     }
 }

@@ -1,0 +1,392 @@
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+
+use llmspell_workflows_advanced::{ExecutorError, FolderHome, Home};
+use llmspell_workflows_basic::{RunStatus, sync::lock};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use super::{
+    Difference, VerbReport,
+    cast::{Cast, Role},
+    climb::Atlas,
+    folder::Folder,
+    ladder::LadderId,
+    ledger::{Ledger, SharedLedger},
+    model::{Model, Progress},
+    process::Process,
+    stage::Stage,
+    verb::{Deed, Report, Stuck, Verb},
+    view::{self, Seen, View},
+};
+use crate::clock::SimClock;
+
+/// The number of processes that can be alive at the same time.
+pub(super) const SLOTS: usize = 2;
+
+/// A home, the processes that use it, and the model of what it must contain.
+pub(super) struct Lab<'c> {
+    pub(super) cast: &'c Cast,
+    pub(super) model: Model,
+    pub(super) view: View,
+    folder: Folder,
+    ledger: SharedLedger,
+    clock: SimClock,
+    documents: BTreeMap<Uuid, Arc<Value>>,
+    pub(super) backup: Option<Backup>,
+    slots: [Option<Process>; SLOTS],
+    observer: Option<Observer>,
+    /// What was done so far, for the report of a difference.
+    story: Vec<String>,
+    pub(super) report: VerbReport,
+}
+
+/// A home as it was at some time, with what is known of it.
+pub(super) struct Backup {
+    folder: Folder,
+    model: Model,
+    ledger: Ledger,
+    documents: BTreeMap<Uuid, Arc<Value>>,
+}
+
+/// Somebody who looks at a home from outside.
+struct Observer {
+    home: Arc<dyn Home>,
+    runtime: Runtime,
+}
+
+impl Observer {
+    fn new(folder: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
+        Self { home: FolderHome::new(folder).into(), runtime }
+    }
+
+    fn look(&self) -> Result<View, ExecutorError> {
+        self.runtime.block_on(View::of(&self.home))
+    }
+}
+
+/// What came of a deed.
+struct Attempt {
+    /// The result; `None` if the process crashed.
+    done: Option<Result<(), ExecutorError>>,
+    progress: Progress,
+    /// The document that was exported.
+    document: Option<Value>,
+    boundaries: u64,
+}
+
+impl<'c> Lab<'c> {
+    pub(super) fn new(cast: &'c Cast) -> Result<Self, Difference> {
+        let ledger = Ledger::new(cast.once());
+        Ok(Self::with(cast, Folder::new()?, Model::default(), ledger, BTreeMap::new(), SimClock::default()))
+    }
+
+    fn with(
+        cast: &'c Cast,
+        folder: Folder,
+        model: Model,
+        ledger: Ledger,
+        documents: BTreeMap<Uuid, Arc<Value>>,
+        clock: SimClock,
+    ) -> Self {
+        Self {
+            cast,
+            model,
+            view: View::default(),
+            folder,
+            ledger: SharedLedger::new(ledger.into()),
+            clock,
+            documents,
+            backup: None,
+            slots: Default::default(),
+            observer: None,
+            story: Vec::new(),
+            report: VerbReport::default(),
+        }
+    }
+
+    /// Returns a copy of this lab as it is now, without its processes.
+    pub(super) fn copy(&self) -> Result<Self, Difference> {
+        let (model, ledger) = (self.model.clone(), lock(&self.ledger).clone());
+        let folder = Folder::copy_of(self.folder.path())?;
+        let clock = SimClock::new(llmspell_workflows_basic::Clock::now(&self.clock));
+        let copy = Self::with(self.cast, folder, model, ledger, self.documents.clone(), clock);
+        Ok(Self { view: self.view.clone(), story: self.story.clone(), ..copy })
+    }
+
+    /// Lets the process in `slot` exit, which releases the runs that it has parked.
+    pub(super) fn exit(&mut self, slot: usize) {
+        if self.slots[slot].take().is_some() {
+            self.story.push(format!("process {slot} exits"));
+        }
+    }
+
+    pub(super) fn exit_all(&mut self) {
+        (0..SLOTS).for_each(|slot| self.exit(slot));
+    }
+
+    /// Returns a lab with an empty home and the documents of this one; all runs of this lab are gone there.
+    pub(super) fn elsewhere(&self) -> Result<Self, Difference> {
+        let mut model = self.model.clone();
+        model.runs.values_mut().for_each(|run| run.stages = [Stage::Gone].into());
+        let ledger = lock(&self.ledger).clone();
+        let lab = Self::with(self.cast, Folder::new()?, model, ledger, self.documents.clone(), self.clock.clone());
+        Ok(Self { story: self.story.clone(), ..lab })
+    }
+
+    /// Completes `deed` with what it needs from the current state of the home.
+    pub(super) fn equip(&self, deed: &mut Deed, atlas: &Atlas) {
+        if deed.verb == Verb::Recover {
+            let is_open =
+                |status: RunStatus| !status.has_ended() && !matches!(status, RunStatus::Paused | RunStatus::Stuck);
+            deed.open = self.view.roots().filter(|(_, run)| is_open(run.status)).map(|(id, _)| id).collect();
+        }
+        let Some(run) = deed.run else { return };
+        match deed.verb {
+            Verb::Resolve | Verb::RunAgain => deed.stuck = self.stuck(run, atlas),
+            Verb::Import => deed.document = self.documents.get(&run).cloned(),
+            _ => {}
+        }
+    }
+
+    /// Returns a stuck step of a run that is stuck, and the output that it would have.
+    pub(super) fn stuck(&self, run: Uuid, atlas: &Atlas) -> Option<Stuck> {
+        self.view.runs.get(&run).filter(|seen| seen.status == RunStatus::Stuck)?;
+        let ledger = lock(&self.ledger);
+        self.view.family(run).into_iter().find_map(|one| {
+            let path = ledger.in_doubt(one).into_iter().next()?;
+            let effect = format!("{}:{path}", self.view.runs[&one].workflow);
+            let mut ladders = atlas.ladders().values();
+            let output = ladders.find_map(|ladder| ladder.outputs.get(&effect))?.clone();
+            Some(Stuck { run: one, path, output })
+        })
+    }
+
+    /// Does `deed` in the process in `slot`, which crashes at the boundary `crash_at`, and judges what is there then.
+    /// Returns the number of boundaries that the deed passed.
+    pub(super) fn act(
+        &mut self,
+        slot: usize,
+        mut deed: Deed,
+        crash_at: Option<u64>,
+        atlas: &mut Atlas,
+    ) -> Result<u64, Difference> {
+        self.equip(&mut deed, atlas);
+        for ladder in deed.creates.iter().chain(&self.ladders_of(&deed)) {
+            atlas.find(self.cast, ladder)?;
+        }
+        // The folder of a backup must not be inside the folder of the home, which a crash replaces.
+        let beside = if deed.verb == Verb::BackUp { Some(Folder::new()?) } else { None };
+        deed.to = beside.as_ref().map(|beside| beside.path().to_owned());
+        // A journal that this process has leased for its runs is held too, for whoever deletes runs from outside.
+        let is_alive = self.slots[slot].is_some() && matches!(deed.verb, Verb::Delete | Verb::Prune);
+        let others_alive = self.slots.iter().enumerate().any(|(other, process)| other != slot && process.is_some());
+        let process = match self.slots[slot].take() {
+            Some(process) => process,
+            None => Process::open(self.cast, self.folder.path(), &self.ledger, &self.clock),
+        };
+        let Attempt { done, mut progress, document, boundaries } = self.attempt(&process, &deed, crash_at);
+        progress.others_alive = others_alive;
+        let concerned = deed.run.map_or("the home".to_owned(), |run| run.to_string());
+        let mut line = format!("process {slot}: {:?} of {concerned}", deed.verb);
+        let mut is_held = false;
+        match done {
+            None => {
+                let _ = write!(line, ", boundary {}: {}", crash_at.unwrap_or_default(), process.gate().story());
+                self.report.crashes += 1;
+                self.bury(process, others_alive)?;
+            }
+            Some(done) => {
+                if let Err(error) = done {
+                    let _ = write!(line, ": {error}");
+                    is_held = (others_alive || is_alive) && error.is_retryable();
+                }
+                self.slots[slot] = Some(process);
+            }
+        }
+        self.report.verbs += 1;
+        self.story.push(line);
+        self.settle();
+        let judged = self.judge(&deed, &progress, is_held, atlas);
+        judged.map_err(|problems| self.difference(&problems))?;
+        if let (Some(run), Some(document)) = (deed.run, document) {
+            self.documents.insert(run, Arc::new(document));
+            self.model.keep_export(run, &lock(&self.ledger));
+        }
+        Ok(boundaries)
+    }
+
+    /// Does `deed` in `process`, which crashes at the boundary `crash_at`.
+    fn attempt(&self, process: &Process, deed: &Deed, crash_at: Option<u64>) -> Attempt {
+        let point = process.gate().point();
+        let passed = point.passed();
+        crash_at.iter().for_each(|boundary| point.crash_after(*boundary));
+        let (report, hands) = (Report::default(), process.hands());
+        let done = process.run(deed.perform(&hands, &self.cast.roles[self.role_of(deed)], &report));
+        point.never_crash();
+        let mut progress = lock(&report.progress).clone();
+        progress.crashed = done.is_none();
+        progress.sent |= hands.mid_step.end();
+        match &done {
+            None => {}
+            Some(Ok(())) => progress.committed = true,
+            Some(Err(error)) => progress.refusal = Some(error.to_string()),
+        }
+        let document = lock(&report.document).take();
+        Attempt { done, progress, document, boundaries: point.passed() - passed }
+    }
+
+    /// Lets the processes that are alive drive the runs that the deed has woken.
+    fn settle(&self) {
+        for process in self.slots.iter().flatten() {
+            let hands = process.hands();
+            let settled = process.run(hands.settle());
+            settled.expect("the process does not crash while it drives runs that were woken");
+        }
+    }
+
+    /// Returns the ladders that `deed` may bring its run to.
+    fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
+        let known = deed.run.and_then(|run| self.model.runs.get(&run)).filter(|_| deed.verb == Verb::Migrate);
+        let goals = known.into_iter().flat_map(|known| &known.stages).filter_map(Stage::goal);
+        goals.map(|goal| LadderId { is_migrated: true, ..goal.ladder().clone() }).collect()
+    }
+
+    fn role_of(&self, deed: &Deed) -> usize {
+        let name = |role: &Role| role.definition.name == deed.workflow;
+        self.cast.roles.iter().position(name).expect("the workflow is in the cast")
+    }
+
+    /// Removes a process that has crashed. If it was the only one, the home stays exactly as it was at the crash;
+    /// otherwise what the process had in memory may still reach the disk, as it may before a crash.
+    fn bury(&mut self, process: Process, others_alive: bool) -> Result<(), Difference> {
+        if !others_alive {
+            let copy = Folder::copy_of(self.folder.path())?;
+            self.observer = None;
+            drop(process);
+            self.folder = copy;
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, deed: &Deed, progress: &Progress, is_held: bool, atlas: &Atlas) -> Result<(), Vec<String>> {
+        let observer = self.observer.get_or_insert_with(|| Observer::new(self.folder.path()));
+        let view = observer.look().map_err(|error| vec![format!("the home cannot be read: {error}")])?;
+        self.model.meet(&view);
+        let mut problems = Vec::new();
+        {
+            let mut ledger = lock(&self.ledger);
+            if let Some(Stuck { run, path, .. }) = &deed.stuck {
+                ledger.resolve(*run, path, progress.committed);
+            }
+            if !is_held {
+                problems.extend(self.model.apply(deed, progress, atlas.ladders(), &mut ledger).err());
+            }
+            problems.extend(self.model.judge(&view, atlas.ladders(), &ledger));
+        }
+        problems.extend(self.check_others(deed, &view));
+        if deed.verb == Verb::Import {
+            problems.extend(self.check_import(deed, &view));
+        }
+        if deed.verb == Verb::BackUp {
+            problems.extend(self.check_backup(deed, progress, atlas));
+        }
+        self.view = view;
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Checks that the runs that a verb does not concern have not changed.
+    fn check_others(&self, deed: &Deed, view: &View) -> Vec<String> {
+        if matches!(deed.verb, Verb::Prune | Verb::Recover) {
+            return Vec::new();
+        }
+        let concerned = deed.run.filter(|_| deed.verb.changes_its_run());
+        let others = self.view.roots().filter(|(id, _)| Some(*id) != concerned);
+        let changed = others.filter_map(|(id, before)| match view.runs.get(&id) {
+            Some(after) if view::is_continued(&before.export, &after.export) => None,
+            Some(_) => Some(format!("the run {id} has changed")),
+            None => Some(format!("the run {id} is gone")),
+        });
+        changed.collect()
+    }
+
+    /// Checks that an imported run is there as a whole.
+    fn check_import(&self, deed: &Deed, view: &View) -> Option<String> {
+        let (run, document) = (deed.run?, deed.document.as_ref()?);
+        if self.view.runs.contains_key(&run) {
+            return None;
+        }
+        let imported = view.runs.get(&run)?;
+        let mut document = Value::clone(document);
+        view::strip(&mut document);
+        (imported.export != document).then(|| format!("the run {run} was imported, but its export is different"))
+    }
+
+    /// Checks that a backup is there as a whole, or not at all.
+    fn check_backup(&mut self, deed: &Deed, progress: &Progress, atlas: &Atlas) -> Vec<String> {
+        let to = deed.to.as_ref().expect("a backup has a folder");
+        if !to.exists() {
+            let is_missing = progress.committed;
+            return is_missing.then(|| "the backup is missing".to_owned()).into_iter().collect();
+        }
+        let moved = match Folder::copy_of(to) {
+            Ok(moved) => moved,
+            Err(error) => return vec![error.to_string()],
+        };
+        drop(std::fs::remove_dir_all(to));
+        let observer = Observer::new(moved.path());
+        let (model, ledger) = (self.model.clone(), lock(&self.ledger).clone());
+        let mut problems = match observer.look() {
+            Ok(view) => {
+                let mut problems = model.clone().judge(&view, atlas.ladders(), &ledger);
+                let here = self.observer.as_ref().and_then(|observer| observer.look().ok()).unwrap_or_default();
+                let differs =
+                    |(id, seen): &(Uuid, &Seen)| view.runs.get(id).is_none_or(|copied| copied.export != seen.export);
+                problems.extend(here.roots().filter(differs).map(|(id, _)| format!("the run {id} differs")));
+                problems
+            }
+            Err(error) => vec![error.to_string()],
+        };
+        drop(observer);
+        problems.iter_mut().for_each(|problem| *problem = format!("in the backup, {problem}"));
+        self.backup = Some(Backup { folder: moved, model, ledger, documents: self.documents.clone() });
+        problems
+    }
+
+    /// Replaces the home by its backup; all processes exit.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(Backup { folder, model, ledger, documents }) = self.backup.take() else { return false };
+        self.exit_all();
+        self.observer = None;
+        self.story.push("the backup replaces the home".to_owned());
+        (self.folder, self.model, self.documents) = (folder, model, documents);
+        *lock(&self.ledger) = ledger;
+        let observer = self.observer.insert(Observer::new(self.folder.path()));
+        self.view = observer.look().unwrap_or_default();
+        true
+    }
+
+    /// Returns whether a step of the family of `run` runs at most once and may or may not have had its effect.
+    pub(super) fn is_in_doubt(&self, run: Uuid) -> bool {
+        let ledger = lock(&self.ledger);
+        self.view.family(run).into_iter().any(|one| !ledger.in_doubt(one).is_empty())
+    }
+
+    /// Returns the difference with everything that led to it.
+    fn difference(&self, problems: &[String]) -> Difference {
+        let mut text = problems.join("\n");
+        for line in &self.story {
+            let _ = write!(text, "\n  {line}");
+        }
+        for (id, run) in self.view.roots() {
+            let _ = write!(text, "\n  the run {id}: {}", view::records(&run.export));
+        }
+        Difference::new(text)
+    }
+
+    /// Returns the error that `what` must not happen, with everything that led to it.
+    pub(super) fn fail(&self, what: String) -> Difference {
+        self.difference(&[what])
+    }
+}

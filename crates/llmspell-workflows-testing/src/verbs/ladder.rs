@@ -1,0 +1,66 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use llmspell_workflows_basic::RunStatus;
+use serde_json::Value;
+
+/// The way of an uninterrupted run: the states in which it comes to rest, in order.
+///
+/// A run rests when it ends, waits for a signal, or has failed; a signal or a retry brings it to the next rung.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Ladder {
+    pub(super) rungs: Vec<Rung>,
+    /// The effects of a run that is cancelled before its first step: those of its cleanup.
+    pub(super) cleanup: BTreeSet<String>,
+    /// The outputs of the activities, by effect.
+    pub(super) outputs: BTreeMap<String, Value>,
+}
+
+/// A state in which a run comes to rest.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rung {
+    pub(super) rest: Rest,
+    /// The signals that the run waits for.
+    pub(super) waits: BTreeSet<String>,
+    /// The effects that have happened by then, as `WORKFLOW:PATH`.
+    pub(super) effects: BTreeSet<String>,
+}
+
+/// How a run looks from outside while it rests.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rest {
+    pub(super) status: RunStatus,
+    /// The output; null unless the run completed.
+    pub(super) output: Value,
+    /// The code of the error, if the run failed.
+    pub(super) error: Option<String>,
+}
+
+impl Ladder {
+    /// Returns the signal that brings the run from this rung to the next one.
+    pub(super) fn signal_at(&self, rung: usize) -> Option<&str> {
+        self.rungs.get(rung + 1)?;
+        self.rungs[rung].waits.first().map(String::as_str)
+    }
+
+    /// Returns whether a retry brings the run from this rung to the next one.
+    pub(super) fn is_retried_at(&self, rung: usize) -> bool {
+        self.rungs[rung].rest.status == RunStatus::Failed && self.rungs.len() > rung + 1
+    }
+}
+
+/// Names a ladder: the workflow, and how the run came about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LadderId {
+    /// The number of the workflow in the cast.
+    pub(super) role: usize,
+    /// Whether the run continues with the next definition of the workflow.
+    pub(super) is_migrated: bool,
+    /// For a fork: the rung of its source, and the step at which it begins.
+    pub(super) fork: Option<(usize, String)>,
+}
+
+impl LadderId {
+    pub(super) fn of(role: usize) -> Self {
+        Self { role, is_migrated: false, fork: None }
+    }
+}

@@ -1,0 +1,140 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The ledger that all processes of a test share; it survives their crashes.
+pub(super) type SharedLedger = Arc<Mutex<Ledger>>;
+
+/// What happened to runs, as seen from outside: which steps had their effect, and which completions were acknowledged.
+///
+/// The ledger is filled by the activities and by the acknowledgements of the journals, never from a store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    runs: BTreeMap<Uuid, Account>,
+    /// The ids of steps that must run at most once.
+    once: BTreeSet<String>,
+    violations: Vec<String>,
+}
+
+/// What happened to one run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Account {
+    /// How often the effect of each step began, by the path of the step.
+    pub(super) performed: BTreeMap<String, u32>,
+    /// The outputs that the activities returned.
+    pub(super) outputs: BTreeMap<String, Value>,
+    /// The steps whose completion was acknowledged.
+    pub(super) acknowledged: BTreeSet<String>,
+    /// The steps that run at most once and may have begun.
+    begun_once: BTreeSet<String>,
+}
+
+impl Ledger {
+    pub(super) fn new(once: BTreeSet<String>) -> Self {
+        Self { once, ..Self::default() }
+    }
+
+    /// Notes that the effect of the step at `path` begins.
+    pub(super) fn perform(&mut self, run: Uuid, path: &str) {
+        let account = self.runs.entry(run).or_default();
+        let times = account.performed.entry(path.to_owned()).or_default();
+        *times += 1;
+        if account.acknowledged.contains(path) {
+            let message = "was executed again after its completion was acknowledged";
+            self.violations.push(format!("{path} of the run {run} {message}"));
+        } else if *times > 1 && self.once.contains(id(path)) {
+            self.violations.push(format!("{path} of the run {run} runs at most once, but was executed {times} times"));
+        }
+    }
+
+    pub(super) fn note_output(&mut self, run: Uuid, path: &str, output: Value) {
+        self.runs.entry(run).or_default().outputs.insert(path.to_owned(), output);
+    }
+
+    /// Notes that the step at `path` may be recorded as begun.
+    pub(super) fn begin(&mut self, run: Uuid, path: &str) {
+        if self.once.contains(id(path)) {
+            self.runs.entry(run).or_default().begun_once.insert(path.to_owned());
+        }
+    }
+
+    /// Notes that somebody said what became of the stuck step at `path`; once that is acknowledged, the step must not be
+    /// executed again.
+    pub(super) fn resolve(&mut self, run: Uuid, path: &str, is_acknowledged: bool) {
+        let account = self.runs.entry(run).or_default();
+        account.performed.entry(path.to_owned()).or_default();
+        account.acknowledged.extend(is_acknowledged.then(|| path.to_owned()));
+    }
+
+    pub(super) fn acknowledge(&mut self, completions: impl IntoIterator<Item = (Uuid, String)>) {
+        for (run, path) in completions {
+            self.runs.entry(run).or_default().acknowledged.insert(path);
+        }
+    }
+
+    /// Returns the steps that run at most once, began, and were not acknowledged: their runs may be stuck.
+    pub(super) fn in_doubt(&self, run: Uuid) -> Vec<String> {
+        let Some(account) = self.runs.get(&run) else { return Vec::new() };
+        account.begun_once.difference(&account.acknowledged).cloned().collect()
+    }
+
+    pub(super) fn account(&self, run: Uuid) -> Option<&Account> {
+        self.runs.get(&run)
+    }
+
+    /// Returns the runs with an effect.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Uuid> {
+        self.runs.keys().copied()
+    }
+
+    /// Replaces what is known of `run`, which was removed or has returned from a copy.
+    pub(super) fn set_account(&mut self, run: Uuid, account: Option<Account>) {
+        match account {
+            Some(account) => self.runs.insert(run, account),
+            None => self.runs.remove(&run),
+        };
+    }
+
+    /// Returns whether the step at `path` runs at most once.
+    pub(super) fn runs_once(&self, path: &str) -> bool {
+        self.once.contains(id(path))
+    }
+
+    pub(super) fn violations(&self) -> &[String] {
+        &self.violations
+    }
+}
+
+/// Returns the id of the step at `path`, without its iteration and generation.
+pub(super) fn id(path: &str) -> &str {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    last.split(['[', '~']).next().unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_execution_is_a_violation_only_after_the_acknowledgement() {
+        let (mut ledger, run) = (Ledger::new(BTreeSet::from(["pay".to_owned()])), Uuid::now_v7());
+        ledger.perform(run, "/main/a[2]~3");
+        ledger.perform(run, "/main/a[2]~3");
+        assert_eq!((ledger.violations().len(), id("/main/a[2]~3")), (0, "a"));
+        ledger.acknowledge([(run, "/main/a[2]~3".to_owned())]);
+        ledger.perform(Uuid::now_v7(), "/main/a[2]~3");
+        ledger.perform(run, "/main/a[2]~4");
+        assert_eq!(ledger.violations().len(), 0, "another run and another generation are free");
+        ledger.perform(run, "/main/a[2]~3");
+        assert_eq!(ledger.violations().len(), 1);
+        ledger.begin(run, "/main/pay");
+        ledger.perform(run, "/main/pay");
+        assert_eq!(ledger.in_doubt(run), ["/main/pay"]);
+        ledger.perform(run, "/main/pay");
+        assert_eq!(ledger.violations().len(), 2);
+    }
+}

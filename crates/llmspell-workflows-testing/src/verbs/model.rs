@@ -1,0 +1,340 @@
+//! What must hold: for each run the stages in which it may be, given the verbs that were asked and acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{
+    ladder::{Ladder, LadderId},
+    ledger::{Account, Ledger},
+    stage::{Goal, Stage, cancelled, committed, is_seen, settled},
+    verb::{Deed, Verb},
+    view::View,
+};
+
+/// The ladders of all runs of a test.
+pub(super) type Ladders = BTreeMap<LadderId, Ladder>;
+
+/// The runs of a home, and in which stages each of them may be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    pub(super) runs: BTreeMap<Uuid, RunModel>,
+    /// The latest export of each run, by the id of the run.
+    pub(super) exports: BTreeMap<Uuid, RunModel>,
+    /// The root and the workflow of each sub-workflow.
+    children: BTreeMap<Uuid, (Uuid, String)>,
+    /// A run that a crashed verb may have created.
+    newcomer: Option<LadderId>,
+}
+
+/// What is known of one run.
+#[derive(Debug, Clone)]
+pub(super) struct RunModel {
+    /// The stages in which the run may be; several if a crash left open whether a verb happened.
+    pub(super) stages: BTreeSet<Stage>,
+    pub(super) workflow: String,
+    /// The ladders that the run was ever on.
+    ladders: BTreeSet<LadderId>,
+    /// Whether the run was ever asked to be cancelled.
+    is_cancelled: bool,
+    /// For an export: the accounts of the family at that time.
+    accounts: BTreeMap<Uuid, Account>,
+}
+
+/// How far a verb got.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress {
+    /// Whether the process crashed.
+    pub(super) crashed: bool,
+    /// Whether the change was acknowledged; a run that is driven afterwards need not have come to rest.
+    pub(super) committed: bool,
+    /// The run that was created.
+    pub(super) new: Option<Uuid>,
+    /// Whether the message was sent while a step executed.
+    pub(super) sent: bool,
+    /// Whether another process was alive, which may own runs.
+    pub(super) others_alive: bool,
+    /// Why the verb was refused.
+    pub(super) refusal: Option<String>,
+}
+
+impl RunModel {
+    fn new(workflow: &str, ladder: LadderId, stages: impl IntoIterator<Item = Stage>) -> Self {
+        Self {
+            stages: stages.into_iter().collect(),
+            workflow: workflow.to_owned(),
+            ladders: BTreeSet::from([ladder]),
+            is_cancelled: false,
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// Returns whether it is known which definition the run has. A run whose steps had all ended when it got another
+    /// definition ends as if it had not.
+    pub(super) fn has_known_definition(&self) -> bool {
+        let is_migrated = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().is_migrated);
+        !self.ladders.iter().any(|ladder| ladder.is_migrated) || self.stages.iter().all(is_migrated)
+    }
+
+    /// Returns the stage if there is no doubt about it.
+    pub(super) fn stage(&self) -> Option<&Stage> {
+        self.stages.first().filter(|_| self.stages.len() == 1)
+    }
+}
+
+impl Model {
+    /// Returns whether `deed` may be accepted in one of the stages of its run.
+    pub(super) fn permits(&self, deed: &Deed, ladders: &Ladders) -> bool {
+        let Some(run) = deed.run else { return true };
+        let known = self.runs.get(&run);
+        if deed.verb == Verb::Import {
+            return self.exports.contains_key(&run) && known.is_none_or(|known| known.stages.contains(&Stage::Gone));
+        }
+        known.is_some_and(|known| {
+            known.stages.iter().any(|stage| !committed(deed, stage, ladders, |_| false).is_empty())
+        })
+    }
+
+    /// Notes what `deed` did to its run, or to all runs.
+    ///
+    /// # Errors
+    /// Returns an error if the verb was refused or accepted although it must not be.
+    pub(super) fn apply(
+        &mut self,
+        deed: &Deed,
+        progress: &Progress,
+        ladders: &Ladders,
+        ledger: &mut Ledger,
+    ) -> Result<(), String> {
+        let concerned: Vec<Uuid> = match (deed.run, &deed.verb) {
+            (Some(run), _) => vec![run],
+            (None, Verb::Prune | Verb::Recover) => self.runs.keys().copied().collect(),
+            (None, _) => Vec::new(),
+        };
+        for run in concerned {
+            if deed.verb == Verb::Import {
+                self.import(run, progress, ledger)?;
+            } else {
+                self.apply_to(run, deed, progress, ladders, ledger)?;
+            }
+        }
+        if let Some(ladder) = &deed.creates {
+            let fresh = Stage::Toward(Goal::Rung(ladder.clone(), 0));
+            match (progress.new, progress.crashed) {
+                (Some(id), crashed) => {
+                    let in_doubt = !ledger.in_doubt(id).is_empty();
+                    let mut stages = settled(&deed.verb, &fresh, progress, in_doubt);
+                    stages.extend(crashed.then_some(fresh));
+                    self.runs.insert(id, RunModel::new(&deed.workflow, ladder.clone(), stages));
+                }
+                (None, true) => self.newcomer = Some(ladder.clone()),
+                (None, false) if progress.refusal.is_none() => return Err("the verb created no run".to_owned()),
+                (None, false) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_to(
+        &mut self,
+        run: Uuid,
+        deed: &Deed,
+        progress: &Progress,
+        ladders: &Ladders,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let verb = &deed.verb;
+        let performed = self.performed(run, ledger);
+        let in_doubt = self.family(run).iter().any(|one| !ledger.in_doubt(*one).is_empty());
+        let is_complete = |goal: &Goal| match goal {
+            Goal::Rung(ladder, rung) => {
+                let rung = &ladders[ladder].rungs[*rung];
+                rung.rest.status.has_ended() && rung.effects.is_subset(&performed)
+            }
+            Goal::Cancelled(..) => false,
+        };
+        let Some(known) = self.runs.get_mut(&run) else { return Err(format!("the model does not know the run {run}")) };
+        let before = std::mem::take(&mut known.stages);
+        let mut after = BTreeSet::new();
+        for stage in &before {
+            let committed = committed(deed, stage, ladders, is_complete);
+            // A verb that concerns all runs passes over those that it does not select.
+            let is_refused = committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none());
+            if progress.refusal.is_some() {
+                after.extend((is_refused || deed.run.is_none()).then(|| stage.clone()));
+                continue;
+            }
+            if (progress.crashed && !progress.committed) || (committed.is_empty() && !is_refused) {
+                after.insert(stage.clone());
+            }
+            for stage in committed {
+                let is_recovered = deed.open.contains(&run) && !progress.others_alive;
+                let is_driven = (verb.drives() && deed.creates.is_none()) || is_recovered;
+                if progress.crashed || !is_driven {
+                    after.insert(stage.clone());
+                }
+                if is_driven {
+                    after.extend(settled(verb, &stage, progress, in_doubt));
+                }
+                // A process that had parked the run, or recovers it, drives it.
+                if matches!(verb, Verb::Recover | Verb::Signal | Verb::Cancel) {
+                    after.extend(settled(verb, &stage, progress, in_doubt));
+                }
+                // The message may have been stored before the crash.
+                if progress.crashed && *verb == Verb::ResumeAndCancel {
+                    let on_its_way = cancelled(&stage).into_iter();
+                    after.extend(on_its_way.flat_map(|stage| {
+                        [Stage::At(stage.goal().expect("a cancelled run has a goal").clone()), stage]
+                    }));
+                }
+            }
+        }
+        known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
+        known.ladders.extend(after.iter().filter_map(Stage::goal).map(|goal| goal.ladder().clone()));
+        known.stages = after;
+        if !known.stages.is_empty() {
+            return Ok(());
+        }
+        Err(match &progress.refusal {
+            Some(refusal) => format!("{verb:?} was refused in the stages {before:?}: {refusal}"),
+            None => format!("{verb:?} was accepted in the stages {before:?}"),
+        })
+    }
+
+    /// Notes that the latest export of `run` was imported, or may have been.
+    fn import(&mut self, run: Uuid, progress: &Progress, ledger: &mut Ledger) -> Result<(), String> {
+        let exported = self.exports[&run].clone();
+        let before = self.runs.get(&run).map(|known| known.stages.clone()).unwrap_or_default();
+        let (may_be_gone, may_exist) =
+            (before.contains(&Stage::Gone), before.iter().any(|stage| *stage != Stage::Gone));
+        let mut stages: BTreeSet<Stage> = before.clone();
+        match &progress.refusal {
+            Some(refusal) if !may_exist => return Err(format!("the import was refused: {refusal}")),
+            Some(_) => drop(stages.remove(&Stage::Gone)),
+            None if !may_be_gone => return Err("the import replaced a run that exists".to_owned()),
+            None => {
+                if !progress.crashed || progress.committed {
+                    stages.clear();
+                }
+                stages.extend(exported.stages.iter().cloned());
+                if !may_exist {
+                    for (id, account) in &exported.accounts {
+                        ledger.set_account(*id, Some(account.clone()));
+                    }
+                }
+            }
+        }
+        self.runs.insert(run, RunModel { stages, accounts: BTreeMap::new(), ..exported });
+        Ok(())
+    }
+
+    /// Keeps `run` as it is now for a later import.
+    pub(super) fn keep_export(&mut self, run: Uuid, ledger: &Ledger) {
+        let accounts = self.family(run).into_iter();
+        let accounts = accounts.filter_map(|one| Some((one, ledger.account(one)?.clone()))).collect();
+        let known = RunModel { accounts, ..self.runs[&run].clone() };
+        self.exports.insert(run, known);
+    }
+
+    /// Returns `root` and the sub-workflows that it is known to have.
+    fn family(&self, root: Uuid) -> Vec<Uuid> {
+        let children = self.children.iter().filter(|(_, (of, _))| *of == root).map(|(child, _)| *child);
+        std::iter::once(root).chain(children).collect()
+    }
+
+    /// Notes the sub-workflows in `view`, which must be known before a deed is applied.
+    pub(super) fn meet(&mut self, view: &View) {
+        for (root, _) in view.roots() {
+            for child in view.family(root) {
+                if child != root {
+                    self.children.insert(child, (root, view.runs[&child].workflow.clone()));
+                }
+            }
+        }
+    }
+
+    /// Returns the effects of the family of `root`, as `WORKFLOW:PATH`.
+    pub(super) fn performed(&self, root: Uuid, ledger: &Ledger) -> BTreeSet<String> {
+        let Some(known) = self.runs.get(&root) else { return BTreeSet::new() };
+        let children = self.children.iter().filter(|(_, (of, _))| *of == root);
+        let names = children.map(|(child, (_, workflow))| (*child, workflow.as_str()));
+        effects(ledger, std::iter::once((root, known.workflow.as_str())).chain(names))
+    }
+
+    /// Compares the model with `view`, and drops the stages that turn out not to be the case; returns all differences.
+    pub(super) fn judge(&mut self, view: &View, ladders: &Ladders, ledger: &Ledger) -> Vec<String> {
+        let mut problems = view.problems.clone();
+        problems.extend(ledger.violations().iter().cloned());
+        let mut newcomer = self.newcomer.take();
+        let known: BTreeSet<Uuid> = self.runs.keys().copied().collect();
+        for (id, seen) in view.roots().filter(|(id, _)| !known.contains(id)) {
+            match newcomer.take() {
+                Some(ladder) => {
+                    let goal = Goal::Rung(ladder.clone(), 0);
+                    let stages = [Stage::Toward(goal.clone()), Stage::At(goal)];
+                    self.runs.insert(id, RunModel::new(&seen.workflow, ladder, stages));
+                }
+                None => problems.push(format!("nobody created the run {id} of {}", seen.workflow)),
+            }
+        }
+        for run in ledger.runs() {
+            if !self.runs.contains_key(&run) && !self.children.contains_key(&run) {
+                problems.push(format!("the run {run} had effects, but is nowhere"));
+            }
+        }
+        let all: Vec<Uuid> = self.runs.keys().copied().collect();
+        for id in all {
+            let in_doubt = self.family(id).iter().any(|one| !ledger.in_doubt(*one).is_empty());
+            let performed = self.performed(id, ledger);
+            let known = self.runs.get_mut(&id).expect("the id is from the list");
+            let before = known.stages.clone();
+            let seen = view.runs.get(&id);
+            known.stages.retain(|stage| is_seen(stage, seen, ladders, in_doubt));
+            if known.stages.is_empty() {
+                let shown = seen.map(|seen| format!("{:?}", seen.rest)).unwrap_or("gone".to_owned());
+                problems.push(format!("the run {id} of {} is {shown}; expected {before:?}", known.workflow));
+                continue;
+            }
+            problems.extend(known.check_effects(ladders, &performed).map(|problem| format!("the run {id} {problem}")));
+        }
+        problems
+    }
+}
+
+impl RunModel {
+    /// Checks that all effects of a run are those of its way, and that none is missing.
+    fn check_effects(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
+        let rungs = self.stages.iter().filter_map(Stage::goal).map(|goal| match goal {
+            Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
+        });
+        let highest = rungs.max()?;
+        let mut allowed = BTreeSet::new();
+        for ladder in &self.ladders {
+            let ladder = &ladders[ladder];
+            allowed.extend(ladder.rungs.iter().take(highest + 1).flat_map(|rung| &rung.effects));
+            allowed.extend(ladder.cleanup.iter().filter(|_| self.is_cancelled));
+        }
+        if let Some(other) = performed.iter().find(|effect| !allowed.contains(effect)) {
+            return Some(format!("executed {other}, which an uninterrupted run does not execute"));
+        }
+        let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
+        let missing = ladders[ladder].rungs[*rung].effects.iter().find(|effect| !performed.contains(*effect));
+        missing.map(|effect| format!("came to rest without executing {effect}"))
+    }
+}
+
+/// Returns the effects of these runs, as `WORKFLOW:PATH`; a step that runs at most once has no generation in it, because
+/// it gets one when it is run again by hand.
+pub(super) fn effects<'n>(ledger: &Ledger, runs: impl IntoIterator<Item = (Uuid, &'n str)>) -> BTreeSet<String> {
+    let mut effects = BTreeSet::new();
+    for (run, workflow) in runs {
+        for path in ledger.account(run).into_iter().flat_map(|account| account.performed.keys()) {
+            let path = match path.rsplit_once('~') {
+                Some((first, generation)) if ledger.runs_once(path) && !generation.contains('/') => first,
+                _ => path,
+            };
+            effects.insert(format!("{workflow}:{path}"));
+        }
+    }
+    effects
+}

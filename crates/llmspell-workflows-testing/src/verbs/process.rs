@@ -1,0 +1,169 @@
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use llmspell_workflows_advanced::{
+    DurableEnd, DurableRun, Executor, ExecutorError, FolderHome, Home, Message, Parking,
+};
+use llmspell_workflows_basic::sync::lock;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use super::{cast::Cast, gate::Gate, home::CrashingHome, ledger::SharedLedger};
+use crate::clock::SimClock;
+
+/// How long a verb may take in real time.
+const VERB_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How often to look whether a run is still driven.
+const POLL: Duration = Duration::from_micros(200);
+
+/// A process with the home in a folder open; it may crash at each boundary of its gate.
+pub(super) struct Process {
+    executor: Executor,
+    home: Arc<dyn Home>,
+    gate: Gate,
+    clock: SimClock,
+    mid_step: MidStep,
+    /// Dropped last, because the executor is used by its tasks.
+    runtime: Runtime,
+}
+
+/// What the verbs of a process work with.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) executor: Executor,
+    pub(super) home: Arc<dyn Home>,
+    pub(super) mid_step: MidStep,
+    clock: SimClock,
+}
+
+impl Process {
+    pub(super) fn open(cast: &Cast, folder: &Path, ledger: &SharedLedger, clock: &SimClock) -> Self {
+        let (gate, mid_step) = (Gate::new(), MidStep::default());
+        let inner = Arc::new(FolderHome::new(folder));
+        let home: Arc<dyn Home> = Arc::new(CrashingHome::new(inner, gate.clone(), ledger.clone(), cast.wraps.clone()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
+        let engine = cast.engine(&gate, ledger, clock, &mid_step);
+        let executor = Executor::new(home.clone(), engine).parking(Parking::After(Duration::ZERO));
+        Self { executor, home, gate, clock: clock.clone(), mid_step, runtime }
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(super) fn hands(&self) -> Hands {
+        let (executor, home) = (self.executor.clone(), self.home.clone());
+        Hands { executor, home, mid_step: self.mid_step.clone(), clock: self.clock.clone() }
+    }
+
+    /// Runs `work` to its end; returns `None` if the process crashed. Nothing happens in a crashed process any more.
+    pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let done = self.runtime.block_on(async {
+            let mut work = std::pin::pin!(tokio::time::timeout(VERB_TIME_MAX, work));
+            let mut dead = std::pin::pin!(self.gate.dead());
+            tokio::select! {
+                biased;
+                () = &mut dead => None,
+                done = &mut work => Some(done),
+            }
+        });
+        // The result of a process that has crashed is lost.
+        if self.gate.point().has_crashed() {
+            self.runtime.block_on(self.gate.quiet());
+            return None;
+        }
+        match done {
+            Some(Ok(done)) => Some(done),
+            _ => panic!("the verb took longer than {VERB_TIME_MAX:?}; {}", self.gate.story()),
+        }
+    }
+}
+
+impl Hands {
+    /// Resumes all runs that nobody owns, and waits until they have ended or are parked.
+    pub(super) async fn recover(&self) -> Result<(), ExecutorError> {
+        let recovered = self.executor.recover().await?;
+        self.settle().await;
+        recovered.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Waits until this process drives no run.
+    pub(super) async fn settle(&self) {
+        while self.executor.driven() > 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Returns the run with this id.
+    pub(super) async fn find(&self, run: Uuid) -> Result<llmspell_workflows_advanced::KnownRun, ExecutorError> {
+        self.home.find(&run.to_string()).await
+    }
+
+    /// Drives `run` until it ends, is paused or stuck, or waits for a signal. Waits for a time take none.
+    pub(super) async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
+        let (id, mut run) = (run.id(), run);
+        loop {
+            match self.executor.drive(run).await? {
+                DurableEnd::Waiting(wait) if wait.wake_at.is_some() => {
+                    self.clock.set(wait.wake_at.expect("the run waits for a time"));
+                    run = self.executor.resume(&self.find(id).await?).await?;
+                }
+                end => return Ok(end),
+            }
+        }
+    }
+}
+
+/// A message that a process sends to a run while a step of the run executes.
+#[derive(Clone, Default)]
+pub(super) struct MidStep(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    message: Option<(Arc<dyn Home>, Uuid, Message)>,
+    is_sent: bool,
+}
+
+impl MidStep {
+    /// Sends `message` to `run` while the next step executes.
+    pub(super) fn prepare(&self, home: Arc<dyn Home>, run: Uuid, message: Message) {
+        *lock(&self.0) = Slot { message: Some((home, run, message)), is_sent: false };
+    }
+
+    /// Drops a message that was not sent; returns whether one was sent.
+    pub(super) fn end(&self) -> bool {
+        std::mem::take(&mut *lock(&self.0)).is_sent
+    }
+
+    pub(super) async fn send(&self) {
+        let message = lock(&self.0).message.take();
+        let Some((home, run, message)) = message else { return };
+        let known = home.find(&run.to_string()).await.expect("the run of an executing step exists");
+        home.post(&known, &message).await.expect("a run with an executing step takes messages");
+        lock(&self.0).is_sent = true;
+    }
+}
+
+/// Copies the folder of a home as a kill of its processes would leave it.
+pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            match fs::copy(entry.path(), &target) {
+                // A file that is removed meanwhile had been removed at the time of the copy.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                copied => drop(copied?),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The stages of a run, and what verbs do to them.
+
+use llmspell_workflows_basic::RunStatus;
+
+use super::{
+    ladder::LadderId,
+    model::{Ladders, Progress},
+    verb::{Deed, Verb},
+    view::Seen,
+};
+
+/// Where a run is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// The run gets to the goal when it is resumed.
+    Toward(Goal),
+    /// The run rests at the goal.
+    At(Goal),
+    /// The run does not exist.
+    Gone,
+}
+
+/// Where a run comes to rest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Goal {
+    /// A rung of a ladder.
+    Rung(LadderId, usize),
+    /// The end of a run that was cancelled on its way to this rung.
+    Cancelled(LadderId, usize),
+}
+
+impl Goal {
+    pub(super) fn ladder(&self) -> &LadderId {
+        match self {
+            Self::Rung(ladder, _) | Self::Cancelled(ladder, _) => ladder,
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn goal(&self) -> Option<&Goal> {
+        match self {
+            Self::Toward(goal) | Self::At(goal) => Some(goal),
+            Self::Gone => None,
+        }
+    }
+
+    /// Returns the rung at which the run rests or to which it is on its way.
+    pub(super) fn rung(&self) -> Option<(&LadderId, usize)> {
+        match self.goal()? {
+            Goal::Rung(ladder, rung) => Some((ladder, *rung)),
+            Goal::Cancelled(..) => None,
+        }
+    }
+
+    pub(super) fn has_ended(&self, ladders: &Ladders) -> bool {
+        match self {
+            Self::At(Goal::Rung(ladder, rung)) => ladders[ladder].rungs[*rung].rest.status.has_ended(),
+            Self::At(Goal::Cancelled(..)) => true,
+            Self::Toward(_) | Self::Gone => false,
+        }
+    }
+}
+
+/// Returns the stages in which a run is once `verb` was committed in `stage`; none if the verb must be refused.
+pub(super) fn committed(
+    deed: &Deed,
+    stage: &Stage,
+    ladders: &Ladders,
+    is_complete: impl Fn(&Goal) -> bool,
+) -> Vec<Stage> {
+    let verb = &deed.verb;
+    let exists = *stage != Stage::Gone;
+    let is_open = exists && !stage.has_ended(ladders);
+    let Some(goal) = stage.goal().cloned() else { return Vec::new() };
+    let (Goal::Rung(ladder, rung) | Goal::Cancelled(ladder, rung)) = &goal;
+    // A run whose steps have all ended can no longer be cancelled or given another definition, although its end is not
+    // recorded yet.
+    let or_complete = |stage: Stage| match is_complete(&Goal::Rung(ladder.clone(), *rung)) {
+        true => vec![stage, Stage::Toward(Goal::Rung(ladder.clone(), *rung))],
+        false => vec![stage],
+    };
+    match verb {
+        Verb::Resume | Verb::ResumeAndPause | Verb::ResumeAndCancel | Verb::Recover if is_open => vec![stage.clone()],
+        Verb::Resolve | Verb::RunAgain if is_open && deed.stuck.is_some() => vec![stage.clone()],
+        Verb::Retry => match stage {
+            Stage::At(Goal::Rung(..)) if ladders[ladder].is_retried_at(*rung) => {
+                vec![Stage::Toward(Goal::Rung(ladder.clone(), rung + 1))]
+            }
+            _ => Vec::new(),
+        },
+        Verb::Signal if is_open => match (&goal, ladders[ladder].signal_at(*rung)) {
+            (Goal::Rung(..), Some(_)) => vec![Stage::Toward(Goal::Rung(ladder.clone(), rung + 1))],
+            _ => vec![stage.clone()],
+        },
+        Verb::Cancel if is_open => or_complete(Stage::Toward(Goal::Cancelled(ladder.clone(), *rung))),
+        Verb::Migrate if is_open => {
+            let next = LadderId { is_migrated: true, ..ladder.clone() };
+            match (&goal, stage) {
+                (Goal::Cancelled(..), _) => or_complete(Stage::Toward(Goal::Cancelled(next, *rung))),
+                (_, Stage::At(_)) => vec![Stage::Toward(Goal::Rung(next, *rung))],
+                _ => or_complete(Stage::Toward(Goal::Rung(next, *rung))),
+            }
+        }
+        Verb::Delete | Verb::Prune if stage.has_ended(ladders) => vec![Stage::Gone],
+        Verb::Export | Verb::Rerun | Verb::Fork { .. } | Verb::BackUp | Verb::Compact if exists => vec![stage.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the stages in which a run may be once it was driven until it rested.
+pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt: bool) -> Vec<Stage> {
+    let mut settled = Vec::new();
+    if let Stage::Toward(goal) = stage {
+        settled.push(Stage::At(goal.clone()));
+        // A stuck run is still on its way.
+        if in_doubt || (progress.sent && *verb == Verb::ResumeAndPause) {
+            settled.push(stage.clone());
+        }
+    } else {
+        settled.push(stage.clone());
+    }
+    if progress.sent && *verb == Verb::ResumeAndCancel {
+        settled.extend(cancelled(stage).into_iter().flat_map(|stage| match in_doubt {
+            true => vec![Stage::At(stage.goal().expect("a cancelled run has a goal").clone()), stage],
+            false => vec![Stage::At(stage.goal().expect("a cancelled run has a goal").clone())],
+        }));
+    }
+    settled
+}
+
+/// Returns the stage of a run that was cancelled on its way.
+pub(super) fn cancelled(stage: &Stage) -> Option<Stage> {
+    let (Goal::Rung(ladder, rung) | Goal::Cancelled(ladder, rung)) = stage.goal()?;
+    Some(Stage::Toward(Goal::Cancelled(ladder.clone(), *rung)))
+}
+
+/// Returns whether a run in `stage` can look like `seen`.
+pub(super) fn is_seen(stage: &Stage, seen: Option<&Seen>, ladders: &Ladders, in_doubt: bool) -> bool {
+    let Some(seen) = seen else { return *stage == Stage::Gone };
+    match stage {
+        Stage::Gone => false,
+        Stage::Toward(_) => !seen.status.has_ended() && (seen.status != RunStatus::Stuck || in_doubt),
+        Stage::At(Goal::Rung(ladder, rung)) => match &ladders[ladder].rungs[*rung].rest {
+            rest if rest.status.has_ended() || rest.status == RunStatus::Stuck => *rest == seen.rest,
+            // A process that is killed while its runs wait need not have written that they do.
+            _ => !seen.status.has_ended() && seen.status != RunStatus::Stuck,
+        },
+        Stage::At(Goal::Cancelled(..)) => seen.status == RunStatus::Cancelled,
+    }
+}

@@ -1,0 +1,277 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use llmspell_workflows_basic::{
+    EngineBuilder, StepError,
+    activity::{ActivityContext, ActivityOutput},
+    model::Definition,
+};
+use llmspell_workflows_state::{Journal, store::Stores};
+use serde_json::Value;
+
+use super::{
+    Difference,
+    cast::{Cast, Role},
+    climb::Atlas,
+    lab::Lab,
+    ladder::LadderId,
+    sequence::Sequence,
+    situation::situations,
+    stage::{Goal, Stage},
+    verb::{Deed, Verb},
+};
+use crate::crash::SeededRandom;
+
+/// The number of boundaries that a verb is assumed to have before it was tried.
+const BOUNDARIES: u64 = 60;
+
+/// A test that crashes the verbs that change runs; see [the module](super).
+#[derive(Clone, Default)]
+pub struct VerbTest {
+    cast: Cast,
+}
+
+/// A summary of a test of verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerbReport {
+    /// The number of homes with a sequence of verbs.
+    pub sequences: u64,
+    /// The number of verbs, including those that were refused.
+    pub verbs: u64,
+    /// The number of processes that crashed.
+    pub crashes: u64,
+}
+
+impl VerbReport {
+    pub(super) fn add(&mut self, other: Self) {
+        self.sequences += other.sequences;
+        self.verbs += other.verbs;
+        self.crashes += other.crashes;
+    }
+}
+
+impl VerbTest {
+    /// Creates a test without workflows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a workflow, whose name must be different from those of the others, and the input of its runs.
+    #[must_use]
+    pub fn workflow(mut self, definition: Definition, input: Value) -> Self {
+        self.cast.roles.push(Role { definition: Arc::new(definition), input, next: None });
+        self
+    }
+
+    /// Lets runs of the workflow that was added last continue with another definition, which must have the same name
+    /// and every step of the former one.
+    ///
+    /// # Panics
+    /// Panics if no workflow was added, or if the name is different.
+    #[must_use]
+    pub fn continues_with(mut self, definition: Definition) -> Self {
+        let role = self.cast.roles.last_mut().expect("a workflow was added");
+        assert_eq!(role.definition.name, definition.name, "both definitions have the same name");
+        role.next = Some(Arc::new(definition));
+        self
+    }
+
+    /// Registers the activity `name` of `kind`. Its result must depend only on its input and on the path of its step.
+    #[must_use]
+    pub fn activity<F, Fut>(mut self, kind: &str, name: &str, perform: F) -> Self
+    where
+        F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,
+    {
+        self.cast.register(kind, name, perform);
+        self
+    }
+
+    /// Sends the signal `name` with `data` to runs that wait for it. A run must not wait for the same signal twice.
+    #[must_use]
+    pub fn signal(mut self, name: &str, data: Value) -> Self {
+        self.cast.signals.insert(name.to_owned(), data);
+        self
+    }
+
+    /// Configures the engine of each process with `configure`.
+    #[must_use]
+    pub fn engine(mut self, configure: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
+        self.cast.configure = Arc::new(configure);
+        self
+    }
+
+    /// Wraps each journal that a process leases, below the boundaries at which the process may crash.
+    #[must_use]
+    pub fn journal(mut self, wrap: impl Fn(Arc<dyn Journal>) -> Arc<dyn Journal> + Send + Sync + 'static) -> Self {
+        self.cast.wraps.journal = Arc::new(wrap);
+        self
+    }
+
+    /// Wraps the stores of each process, below the boundaries at which the process may crash.
+    #[must_use]
+    pub fn stores(mut self, wrap: impl Fn(Stores) -> Stores + Send + Sync + 'static) -> Self {
+        self.cast.wraps.stores = Arc::new(wrap);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn cast(&self) -> &Cast {
+        &self.cast
+    }
+
+    /// Crashes each verb in each situation at every boundary.
+    ///
+    /// # Errors
+    /// Returns an error as soon as a crash harms a run.
+    pub fn verbs_everywhere(&self) -> Result<VerbReport, Difference> {
+        self.verbs_at(1, 0)
+    }
+
+    /// Does the same as [`Self::verbs_everywhere`] at one of `stride` boundaries; `seed` determines at which. Each verb
+    /// is then also followed by a random other one.
+    ///
+    /// # Errors
+    /// Returns an error as soon as a crash harms a run.
+    pub fn verbs_at(&self, stride: u64, seed: u64) -> Result<VerbReport, Difference> {
+        let (mut report, mut atlas, mut random) = (VerbReport::default(), Atlas::default(), SeededRandom::new(seed));
+        let (stride, mut lengths) = (stride.max(1), BTreeMap::<&str, u64>::new());
+        let mut number = random.below(stride);
+        for role in 0..self.cast.roles.len() {
+            for situation in situations(&self.cast, role, &mut atlas)? {
+                for deed in deeds(&situation.lab, situation.run, &mut atlas)? {
+                    let expected = *lengths.get(deed.verb.name()).unwrap_or(&BOUNDARIES);
+                    let next = stride - number % stride;
+                    if next > expected {
+                        // None of the boundaries is chosen, so they need not be counted.
+                        number += expected;
+                        continue;
+                    }
+                    let lab = match deed.verb {
+                        Verb::Import => importing(&situation.lab, &deed, &mut atlas)?,
+                        _ => situation.lab.copy()?,
+                    };
+                    let boundaries = lab.copy()?.act(0, deed.clone(), None, &mut atlas)?;
+                    let longest = lengths.entry(deed.verb.name()).or_default();
+                    *longest = boundaries.max(*longest);
+                    for boundary in 0..boundaries {
+                        number += 1;
+                        if !number.is_multiple_of(stride) {
+                            continue;
+                        }
+                        let mut lab = lab.copy()?;
+                        let tried = crash_once(&mut lab, &deed, boundary, &mut atlas, &mut random);
+                        tried.map_err(|difference| Difference::new(format!("{}: {difference}", situation.name)))?;
+                        report.add(VerbReport { sequences: 1, ..lab.report });
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Tries `count` random sequences of verbs on a home with several runs and processes, each verb with a crash at a
+    /// random boundary in about half of the cases.
+    ///
+    /// Sequence `n` is determined by `seed + n`, so one sequence can be repeated alone.
+    ///
+    /// # Errors
+    /// Returns an error as soon as a crash harms a run; it names the seed of the sequence.
+    pub fn verbs_anywhere(&self, count: u64, seed: u64) -> Result<VerbReport, Difference> {
+        let (mut report, mut atlas) = (VerbReport::default(), Atlas::default());
+        for number in 0..count {
+            let seed = seed.wrapping_add(number);
+            let tried = Sequence::new(&self.cast, seed)?.run(&mut atlas);
+            report.add(tried.map_err(|difference| Difference::new(format!("seed {seed}: {difference}")))?);
+        }
+        Ok(report)
+    }
+}
+
+/// Crashes `deed` at `boundary`, does it again, then something else, and lets all runs come to their last rest.
+fn crash_once(
+    lab: &mut Lab<'_>,
+    deed: &Deed,
+    boundary: u64,
+    atlas: &mut Atlas,
+    random: &mut SeededRandom,
+) -> Result<(), Difference> {
+    lab.act(0, deed.clone(), Some(boundary), atlas)?;
+    lab.act(0, deed.clone(), None, atlas)?;
+    let run = deed.run.or_else(|| lab.view.roots().next().map(|(id, _)| id));
+    if let Some(run) = run {
+        let others = deeds(lab, run, atlas)?;
+        if !others.is_empty() {
+            let other = others[random.below(others.len() as u64) as usize].clone();
+            if lab.model.permits(&other, atlas.ladders()) {
+                lab.act(1, other, None, atlas).map(drop)?;
+            }
+        }
+    }
+    lab.finish(atlas)
+}
+
+/// Returns a lab with an empty home into which the run of `deed` can be imported.
+fn importing<'c>(lab: &Lab<'c>, deed: &Deed, atlas: &mut Atlas) -> Result<Lab<'c>, Difference> {
+    let mut source = lab.copy()?;
+    source.act(0, Deed { verb: Verb::Export, ..deed.clone() }, None, atlas)?;
+    source.elsewhere()
+}
+
+/// Returns the deeds that apply to `run`.
+pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result<Vec<Deed>, Difference> {
+    let Some(known) = lab.model.runs.get(&run) else { return Ok(Vec::new()) };
+    let (workflow, stage) = (known.workflow.clone(), known.stages.first().cloned());
+    let role = lab.cast.roles.iter().position(|role| role.definition.name == workflow);
+    let role = role.expect("the workflow is in the cast");
+    let new = |verb: Verb| Deed::new(verb, Some(run), &workflow);
+    let mut deeds: Vec<Deed> = [
+        Verb::Resume,
+        Verb::ResumeAndPause,
+        Verb::ResumeAndCancel,
+        Verb::Retry,
+        Verb::Cancel,
+        Verb::Resolve,
+        Verb::RunAgain,
+        Verb::Export,
+        Verb::Delete,
+    ]
+    .map(new)
+    .into();
+    deeds.extend([Verb::Prune, Verb::Compact, Verb::BackUp, Verb::Recover].map(|verb| Deed { run: None, ..new(verb) }));
+    // A rerun has the latest definition of its source.
+    let ladders = known.stages.iter().filter_map(Stage::goal).map(|goal| goal.ladder().is_migrated);
+    let is_migrated: std::collections::BTreeSet<bool> = ladders.collect();
+    if let Some(is_migrated) = is_migrated.first().copied().filter(|_| is_migrated.len() == 1)
+        && known.has_known_definition()
+    {
+        let creates = Some(LadderId { is_migrated, ..LadderId::of(role) });
+        deeds.push(Deed { creates, ..new(Verb::Rerun) });
+    }
+    deeds.push(Deed { run: None, ..lab.start(role) });
+    if lab.cast.roles[role].next.is_some() {
+        deeds.push(new(Verb::Migrate));
+    }
+    if let Some((ladder, rung)) = stage.as_ref().and_then(Stage::rung) {
+        let ladder_of = atlas.find(lab.cast, ladder)?.clone();
+        if let Some(name) = ladder_of.signal_at(rung)
+            && matches!(stage, Some(Stage::At(_)))
+        {
+            let data = lab.cast.signals.get(name).cloned().unwrap_or_default();
+            deeds.push(Deed { signal: Some((name.to_owned(), data)), ..new(Verb::Signal) });
+        }
+        let rests = matches!(known.stage(), Some(Stage::At(Goal::Rung(..))));
+        if rests && *ladder == LadderId::of(role) && known.has_known_definition() {
+            let own = format!("{workflow}:");
+            let paths = ladder_of.rungs[rung].effects.iter().filter_map(|effect| effect.strip_prefix(&own));
+            for from in paths.filter(|path| !path.contains('$')) {
+                let creates = Some(LadderId { fork: Some((rung, from.to_owned())), ..ladder.clone() });
+                deeds.push(Deed { creates, ..new(Verb::Fork { from: from.to_owned() }) });
+            }
+        }
+    }
+    deeds.iter_mut().for_each(|deed| lab.equip(deed, atlas));
+    deeds.retain(|deed| lab.model.permits(deed, atlas.ladders()));
+    deeds.push(new(Verb::Import));
+    Ok(deeds)
+}

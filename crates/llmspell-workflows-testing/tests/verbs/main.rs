@@ -1,0 +1,38 @@
+//! No crash of a verb harms a run.
+//!
+//! `STRIDE=1` tries every boundary of every verb in every situation, `SEQUENCES` and `SEED` choose random sequences.
+
+mod plots;
+
+/// Returns the number in an environment variable, or `default` if it is not set.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("the variable is a number"))
+}
+
+#[test]
+fn no_crash_of_a_verb_in_any_situation_harms_a_run() {
+    let (stride, seed) = (number("STRIDE", 0), number("SEED", 1));
+    let all = match stride {
+        0 => vec![plots::failing_child()],
+        _ => plots::all(),
+    };
+    for definition in all {
+        let name = definition.name.clone();
+        let began = std::time::Instant::now();
+        let report = plots::test([definition]).verbs_at(if stride == 0 { 500 } else { stride }, seed);
+        let report = report.unwrap_or_else(|difference| panic!("seed {seed}, {difference}"));
+        println!("{name}, seed {seed}: {report:?} in {:?}", began.elapsed());
+        assert!(report.crashes > 0, "no process crashed");
+    }
+}
+
+#[test]
+fn no_sequence_of_verbs_with_crashes_harms_a_run() {
+    let (count, seed) = (number("SEQUENCES", 50), number("SEED", 1));
+    let began = std::time::Instant::now();
+    let report = plots::test(plots::all()).verbs_anywhere(count, seed);
+    let report = report.unwrap_or_else(|difference| panic!("{difference}"));
+    println!("seeds from {seed}: {report:?} in {:?}", began.elapsed());
+    // A short sequence need not have a crash.
+    assert!(report.crashes > count || count < 20, "only {report:?}");
+}
