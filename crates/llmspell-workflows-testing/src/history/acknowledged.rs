@@ -24,12 +24,15 @@ enum Presence {
 struct Acknowledged {
     presence: Presence,
     /// The completed steps, each with the observation that says so.
-    completed: BTreeMap<String, Completion>,
+    completed: Completions,
     /// When the copy began or may have begun a new life, which what was read earlier says nothing about.
     since: usize,
     /// Imports that may bring in other completions, each by the process of the export.
     imports: Vec<String>,
 }
+
+/// Completed steps, by run and path.
+type Completions = BTreeMap<(String, String), Completion>;
 
 /// An acknowledged completion.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +44,7 @@ struct Completion {
 
 impl Acknowledged {
     /// Keeps only what holds even if the copy was replaced by one of the exports that are being imported.
-    fn weaken(&mut self, exported: &HashMap<&str, BTreeMap<String, Completion>>, at: usize) {
+    fn weaken(&mut self, exported: &HashMap<&str, Completions>, at: usize) {
         self.presence = Presence::Maybe;
         self.since = at;
         for export in &self.imports {
@@ -56,7 +59,7 @@ struct Walk<'h> {
     commands: Commands<'h>,
     copies: BTreeMap<Copy, Acknowledged>,
     /// What had been acknowledged about a run when a process was asked to export it.
-    exported: HashMap<&'h str, BTreeMap<String, Completion>>,
+    exported: HashMap<&'h str, Completions>,
     /// What had been acknowledged about the runs of a store when a process was asked to back it up.
     backed_up: HashMap<&'h str, BTreeMap<Copy, Acknowledged>>,
     found: Vec<Violation>,
@@ -79,7 +82,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
 impl<'h> Walk<'h> {
     fn observe(&mut self, at: usize, observation: &'h Observation) {
         let process = observation.process.as_str();
-        let copy = |run: &str| (self.commands.store(process).to_owned(), run.to_owned());
+        let copy = |run: &str| self.commands.copy(process, run);
         match &observation.what {
             What::Asked(asked) => self.asked(at, process, &asked.store, &asked.command),
             What::Ended { outcome: Outcome::Done } => self.done(at, process),
@@ -89,23 +92,24 @@ impl<'h> Walk<'h> {
                     copy.presence = Presence::There(at);
                 }
             }
-            What::StepCompleted { run, step } => self.completed(at, copy(run), step),
+            What::StepCompleted { run, step } => self.completed(at, copy(run), run, step),
             What::RunDeleted { run } => {
                 let exported = &self.exported;
                 self.copies.entry(copy(run)).or_default().weaken(exported, at);
             }
             What::EffectBegan(effect) => {
                 let copy = copy(&effect.run);
-                let completed = self.copies.get(&copy).and_then(|known| known.completed.get(&effect.step));
-                if let Some(completion) = completed {
+                let key = (effect.run.clone(), effect.step.clone());
+                if let Some(completion) = self.copies.get(&copy).and_then(|known| known.completed.get(&key)) {
                     let observations = vec![completion.at, at];
-                    self.violation(Rule::EffectAfterCompletion, &copy, Some(&effect.step), observations, Vec::new());
+                    let run = (copy.0, effect.run.clone());
+                    self.violation(Rule::EffectAfterCompletion, &run, Some(&effect.step), observations, Vec::new());
                 }
             }
             What::Found(run) => self.found_run(at, process, copy(&run.run), run),
             What::Listed { runs } => self.listed(at, process, runs),
             What::Declared { .. }
-            | What::Ended { outcome: Outcome::Failed | Outcome::Unknown }
+            | What::Ended { outcome: Outcome::Accepted | Outcome::Failed | Outcome::Unknown }
             | What::RunEnded { .. }
             | What::EffectEnded(_) => {}
         }
@@ -185,40 +189,51 @@ impl<'h> Walk<'h> {
         }
     }
 
-    fn completed(&mut self, at: usize, copy: Copy, step: &str) {
+    fn completed(&mut self, at: usize, copy: Copy, run: &str, step: &str) {
         let completed = &mut self.copies.entry(copy.clone()).or_default().completed;
-        match completed.get(step) {
+        let key = (run.to_owned(), step.to_owned());
+        match completed.get(&key) {
             Some(former) if former.is_by_process => {
                 let observations = vec![former.at, at];
-                self.violation(Rule::AcknowledgedTwice, &copy, Some(step), observations, Vec::new());
+                self.violation(
+                    Rule::AcknowledgedTwice,
+                    &(copy.0, run.to_owned()),
+                    Some(step),
+                    observations,
+                    Vec::new(),
+                );
             }
             // A reader can be faster than the process that did it.
-            Some(_) | None => drop(completed.insert(step.to_owned(), Completion { at, is_by_process: true })),
+            Some(_) | None => drop(completed.insert(key, Completion { at, is_by_process: true })),
         }
     }
 
     fn found_run(&mut self, at: usize, process: &str, copy: Copy, run: &StoredRun) {
+        let own = (copy.0.clone(), run.run.clone());
         for (step, records) in recorded_twice(run) {
-            self.violation(Rule::RecordedTwice, &copy, Some(&step), vec![at], records);
+            self.violation(Rule::RecordedTwice, &own, Some(&step), vec![at], records);
         }
         let asked_at = self.commands.asked_at(process);
-        let known = self.copies.entry(copy.clone()).or_default();
+        let known = self.copies.entry(copy).or_default();
         // The run may have been replaced since it was read.
         if known.since > asked_at {
             return;
         }
         let recorded: HashSet<&str> = run.completions().map(|(step, _)| step).collect();
-        let is_lost =
-            |(step, completion): &(&String, &Completion)| completion.at < asked_at && !recorded.contains(step.as_str());
-        let lost: Vec<_> = known.completed.iter().filter(is_lost).map(|(step, one)| (step.clone(), one.at)).collect();
+        let is_lost = |((of, step), completion): &(&(String, String), &Completion)| {
+            *of == run.run && completion.at < asked_at && !recorded.contains(step.as_str())
+        };
+        let lost: Vec<_> =
+            known.completed.iter().filter(is_lost).map(|((_, step), one)| (step.clone(), one.at)).collect();
         for step in recorded {
-            known.completed.entry(step.to_owned()).or_insert(Completion { at, is_by_process: false });
+            let key = (run.run.clone(), step.to_owned());
+            known.completed.entry(key).or_insert(Completion { at, is_by_process: false });
         }
         if known.presence == Presence::Unknown {
             known.presence = Presence::There(at);
         }
         for (step, acknowledged) in lost {
-            self.violation(Rule::CompletionLost, &copy, Some(&step), vec![acknowledged, at], Vec::new());
+            self.violation(Rule::CompletionLost, &own, Some(&step), vec![acknowledged, at], Vec::new());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Commands that were acknowledged although the store says otherwise.
 
 use super::{
-    Command, Observation, Rule, Sequences, Violation, What,
+    Command, Effect, Observation, Outcome, Rule, Sequences, Violation, What,
     scope::{Commands, Copy, Life},
 };
 
@@ -18,10 +18,12 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
         let Some(life) = facts.commands.of(&observation.process) else { continue };
         let copy = |run: &String| (life.asked.store.clone(), run.clone());
         match &observation.what {
-            What::Ended { .. } if life.done_at() == Some(at) => match &life.asked.command {
-                Command::Cancel { run } => found.extend(facts.completed_after(life, at, &copy(run))),
-                Command::Pause { run } => found.extend(facts.went_on_after(life, at, &copy(run))),
-                Command::Import { run, .. } => found.extend(facts.there_before(life, at, &copy(run))),
+            What::Ended { outcome } => match (outcome, &life.asked.command) {
+                (Outcome::Done, Command::Cancel { run }) => found.extend(facts.completed_after(life, at, &copy(run))),
+                (Outcome::Accepted, Command::Cancel { run } | Command::Pause { run }) => {
+                    found.extend(facts.went_on_after(life, at, &copy(run)));
+                }
+                (Outcome::Done, Command::Import { run, .. }) => found.extend(facts.there_before(life, at, &copy(run))),
                 _ => {}
             },
             What::RunDeleted { run } => found.extend(facts.there_after(life, at, &copy(run))),
@@ -79,7 +81,7 @@ impl<'h> Facts<'h> {
             let is_there = match &one.what {
                 What::Found(run) => run.run == copy.1,
                 What::Listed { runs } => runs.contains(&copy.1),
-                What::EffectBegan(effect) => effect.run == copy.1,
+                What::EffectBegan(effect) => self.commands.root(&effect.run) == copy.1,
                 _ => false,
             };
             is_there && reader.asked_at > at
@@ -110,15 +112,16 @@ impl<'h> Facts<'h> {
         (!is_deleted).then(|| violation(Rule::ImportedTwice, copy, vec![evidence, at]))
     }
 
-    /// A step that was about to begin may still do so, but not one that follows it.
+    /// A step that was about to begin may still do so, but not one that follows it. Cleanup goes on.
     fn went_on_after(&self, life: &Life<'_>, at: usize, copy: &Copy) -> Option<Violation> {
         let declared = self.history.iter().filter_map(|one| match &one.what {
             What::Declared { sequences } => Some(sequences.0.iter().cloned()),
             _ => None,
         });
         let sequences = Sequences(declared.flatten().collect());
+        let is_part = |effect: &Effect| effect.run == copy.1 && !effect.step.contains("/$");
         let begun = self.after(at, &copy.0).filter_map(|(began, one, driver)| match &one.what {
-            What::EffectBegan(effect) if effect.run == copy.1 && driver.asked_at < life.asked_at => {
+            What::EffectBegan(effect) if is_part(effect) && driver.asked_at < life.asked_at => {
                 Some((began, driver.process, effect.step.as_str()))
             }
             _ => None,
@@ -128,7 +131,7 @@ impl<'h> Facts<'h> {
             let precedes =
                 |(_, other, step): &&(usize, &str, &str)| other == process && sequences.precedes(step, later);
             let (first, ..) = begun[..nth].iter().find(precedes)?;
-            Some(violation(Rule::PausedButWentOn, copy, vec![at, *first, *second]))
+            Some(violation(Rule::StoppedButWentOn, copy, vec![at, *first, *second]))
         })
     }
 }

@@ -44,7 +44,8 @@
 //!
 //! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step that
 //! is executed again on purpose, such as one that is retried, has another generation. A copy of a run in another store
-//! has a life of its own, but begins with everything that had been acknowledged when the copy was asked for.
+//! has a life of its own, but begins with everything that had been acknowledged when the copy was asked for. Ids that
+//! begin with `$`, such as `$finally`, are those of cleanup, which a request to stop the run does not stop.
 
 mod acknowledged;
 mod contradicted;
@@ -225,6 +226,8 @@ pub enum Command {
 pub enum Outcome {
     /// The command said that it did what it was asked for.
     Done,
+    /// The command said that the process that drives the run will do it.
+    Accepted,
     /// The command said that it failed. It may have done a part.
     Failed,
     /// The process was killed.

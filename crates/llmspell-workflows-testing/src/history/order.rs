@@ -66,7 +66,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
             }
             What::Found(run) => {
                 let store = commands.store(process);
-                let copy = (store.to_owned(), run.run.clone());
+                let copy = commands.copy(process, &run.run);
                 let began = began_us.get(&(store, run.run.as_str())).into_iter().flatten();
                 // The records of another life of the run say nothing about the effect.
                 let began = began.filter(|(_, _, began)| !commands.may_replace(&copy, *began, at)).copied();

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use super::{Asked, Command, Observation, Outcome, What};
 
-/// The identity of a copy of a run: the store and the run's id.
+/// The identity of a copy of a run: the store and the run's id. Sub-workflows belong to the run that started them.
 pub(super) type Copy = (String, String);
 
 /// The commands of a history: when each was asked for, and when and how it ended.
 pub(super) struct Commands<'h> {
     by_process: HashMap<&'h str, Life<'h>>,
+    /// The parents of the runs of sub-workflows.
+    parents: HashMap<&'h str, &'h str>,
 }
 
 /// A command from its start to its end, as positions in the history.
@@ -42,7 +44,11 @@ impl<'h> Commands<'h> {
                 _ => {}
             }
         }
-        Self { by_process }
+        let parents = history.iter().filter_map(|observation| match &observation.what {
+            What::Found(run) => run.parent.as_ref().map(|(parent, _)| (run.run.as_str(), parent.as_str())),
+            _ => None,
+        });
+        Self { by_process, parents: parents.collect() }
     }
 
     pub(super) fn of(&self, process: &str) -> Option<&Life<'h>> {
@@ -56,6 +62,21 @@ impl<'h> Commands<'h> {
     /// Returns the store that a process was given; the empty name if it is unknown.
     pub(super) fn store(&self, process: &str) -> &'h str {
         self.of(process).map_or("", |life| &life.asked.store)
+    }
+
+    /// Returns the copy that a process worked on; the run of a sub-workflow is a part of its parent's.
+    pub(super) fn copy(&self, process: &str, run: &str) -> Copy {
+        (self.store(process).to_owned(), self.root(run).to_owned())
+    }
+
+    pub(super) fn root<'r>(&'r self, run: &'r str) -> &'r str {
+        let mut root = run;
+        // A family is a tree, so this ends unless the history contradicts itself.
+        for _ in 0..self.parents.len() {
+            let Some(parent) = self.parents.get(root) else { break };
+            root = parent;
+        }
+        root
     }
 
     /// Returns whether a run may have been deleted or brought in between two observations.

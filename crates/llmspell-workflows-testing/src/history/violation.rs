@@ -54,8 +54,8 @@ pub enum Rule {
     EndedOtherwise,
     /// A run was brought in although it was there.
     ImportedTwice,
-    /// A run was acknowledged as paused, and steps went on in the same process.
-    PausedButWentOn,
+    /// A process accepted the request to pause or cancel its run, and steps went on.
+    StoppedButWentOn,
 }
 
 impl Rule {
@@ -75,7 +75,7 @@ impl Rule {
         Self::DeletedButThere,
         Self::EndedOtherwise,
         Self::ImportedTwice,
-        Self::PausedButWentOn,
+        Self::StoppedButWentOn,
     ];
 
     /// Returns the kind of the violations of this rule.
@@ -90,7 +90,7 @@ impl Rule {
             | Self::DeletedButThere
             | Self::EndedOtherwise
             | Self::ImportedTwice
-            | Self::PausedButWentOn => Kind::Contradicted,
+            | Self::StoppedButWentOn => Kind::Contradicted,
         }
     }
 
@@ -110,7 +110,7 @@ impl Rule {
             Self::DeletedButThere => "a deleted run is still there",
             Self::EndedOtherwise => "a run has another status than the acknowledged one",
             Self::ImportedTwice => "a run was imported although it was there",
-            Self::PausedButWentOn => "a paused run went on",
+            Self::StoppedButWentOn => "a run went on that was asked to stop",
         }
     }
 }

@@ -108,7 +108,7 @@ pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(
             let command = Command::Import { run: found.run.clone(), export: at.process.to_owned() };
             Some((planter.with_command(planter.history.len(), at.store, command, None), found.run.clone()))
         }
-        Rule::PausedButWentOn => {
+        Rule::StoppedButWentOn => {
             let pair = planter.pairs(|one, other| match (one, other) {
                 (What::EffectBegan(one), What::EffectBegan(other)) if one.run == other.run => {
                     sequences().precedes(&one.step, &other.step).then_some(&one.run)
@@ -117,7 +117,9 @@ pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(
             });
             let (first, _, run) = planter.choose(pair.into_iter())?;
             let command = Command::Pause { run: run.clone() };
-            Some((planter.with_command(first.at, first.store, command, None), run.clone()))
+            let mut history = planter.with_command(first.at, first.store, command, None);
+            history[first.at + 1].what = What::Ended { outcome: Outcome::Accepted };
+            Some((history, run.clone()))
         }
     }
 }
@@ -168,8 +170,8 @@ impl<'h> Planter<'h> {
 
     /// Returns the last time that some run was read, after which nothing happens to it.
     fn last_found(&self) -> Option<(At<'h>, &'h StoredRun)> {
-        let of = |(at, what)| match what {
-            &What::Found(ref run) => Some((at, run)),
+        let of = |(at, what): (At<'h>, &'h What)| match what {
+            What::Found(run) => Some((at, run)),
             _ => None,
         };
         let found: Vec<(At<'h>, &StoredRun)> = self.all().filter_map(of).collect();

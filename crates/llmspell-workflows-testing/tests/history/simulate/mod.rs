@@ -198,7 +198,7 @@ impl World<'_> {
                 let run = self.runs.get_mut(&(store, run)).unwrap();
                 // A cancellation is not forgotten because of a later pause.
                 run.stops = run.stops.filter(|before| *before == "cancelled").or(Some(stops));
-                true
+                return self.end(nth, Outcome::Accepted);
             }
             Command::Cancel { run } => match self.runs.get_mut(&(store, run)).filter(|run| run.is_open()) {
                 Some(run) => {
