@@ -21,6 +21,7 @@ mod run;
 mod second_terminal;
 mod secret_values;
 mod secrets;
+mod sequences;
 mod store;
 mod sub_workflows;
 mod support;

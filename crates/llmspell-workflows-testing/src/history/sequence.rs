@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The steps of a list have the same parent. `[*]` stands for any iteration: `/main/each[*]/fetch` and
 /// `/main/each[*]/store` are in sequence in each iteration. A list of which the last segment of an entry is
-/// `each[*]` also says that the iterations follow each other. A step stands for everything inside it.
+/// `each[*]` also says that the iterations follow each other. A step stands for everything inside it, except for cleanup,
+/// such as `$undo`, unless the entry names it.
 ///
 /// ```
 /// use llmspell_workflows_testing::history::Sequences;
@@ -51,7 +52,8 @@ fn is_at(entry: &[Segment<'_>], path: &[Segment<'_>]) -> bool {
         };
         entry.id == segment.id && same_iteration
     };
-    path.len() >= entry.len() && entry.iter().zip(path).enumerate().all(matches)
+    let has_cleanup = || path[entry.len()..].iter().any(|segment| segment.id.starts_with('$'));
+    path.len() >= entry.len() && entry.iter().zip(path).enumerate().all(matches) && !has_cleanup()
 }
 
 impl Sequences {
@@ -118,6 +120,7 @@ mod tests {
             ("/main/all[1]~2/x", "/main/all[1]/y", false),
             ("/main/each[3]/y/deep", "/main/$finally/tidy", true),
             ("/main/p/q", "/main/p~2/r", false),
+            ("/main/a/$undo", "/main/b", false),
             ("/main/other", "/main/b", false),
         ] {
             assert_eq!(sequences.precedes(earlier, later), expected, "{earlier} before {later}");
