@@ -1,6 +1,6 @@
 //! The engine, tools and secrets that the configuration describes.
 
-use std::sync::Arc;
+use std::{os::unix::net::UnixStream, sync::Arc};
 
 use llmspell_workflows_basic::{
     Engine, EngineBuilder,
@@ -9,6 +9,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_tools::{HostRules, JsonSchemas, Policy, Registry, Tools, activities, registry};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Exit, Failure, config::Settings};
 
@@ -57,10 +58,17 @@ fn with_secret_variables(mut policy: Policy, variables: Vec<String>) -> Policy {
 /// Starts the async runtime for a run.
 ///
 /// # Errors
-/// Returns an error if the operating system cannot start the runtime's threads.
+/// Returns an error if the operating system cannot start the runtime's threads or open its sockets.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().build().map_err(|error| no_runtime(&error))
+    let runtime = builder.enable_all().build().map_err(|error| no_runtime(&error))?;
+    // Tokio panics if it cannot open two sockets for the first signal handler. The handler of this signal is needed by
+    // `shell` steps in any case.
+    UnixStream::pair().map_err(|error| no_runtime(&error))?;
+    let entered = runtime.enter();
+    let _handler = signal(SignalKind::child()).map_err(|error| no_runtime(&error))?;
+    drop(entered);
+    Ok(runtime)
 }
 
 pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {

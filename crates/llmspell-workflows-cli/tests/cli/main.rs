@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod cleaning_up;
+#[cfg(unix)]
+mod clients;
 mod configuration;
 mod durable;
 mod examples;
 mod families;
+#[cfg(unix)]
+mod faults;
 mod gallery;
 mod interrupt;
 mod killed_steps;
@@ -21,7 +25,10 @@ mod run;
 mod second_terminal;
 mod secret_values;
 mod secrets;
+#[cfg(unix)]
 mod sequences;
+#[cfg(unix)]
+mod stopped;
 mod store;
 mod sub_workflows;
 mod support;

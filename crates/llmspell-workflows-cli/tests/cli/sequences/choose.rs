@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, process::Command as System, time::Duration};
 
 use llmspell_workflows_testing::history::{Asked, Command, Outcome};
 
-use super::{
-    client::{Clients, Ended, Kill},
-    flows::FLOWS,
-};
+use super::flows::FLOWS;
+use crate::clients::{Clients, Ended, Strike};
 
 /// Random numbers from a seed (SplitMix64).
 pub(super) struct Random(pub(super) u64);
@@ -41,7 +39,7 @@ impl Knowledge {
         Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new() }
     }
 
-    /// Starts a random command, which is killed with a probability of one half.
+    /// Starts a random command, which is killed with a probability of one half, or stopped for a while with one of an eighth.
     pub(super) fn start(&mut self, clients: &mut Clients) {
         let random = &mut self.random;
         // Most commands use the first store, so that they meet.
@@ -60,9 +58,14 @@ impl Knowledge {
             matches!(arguments[0].as_str(), "run" | "resume" | "retry" | "fork" | "rerun" | "resolve" | "cancel");
         let lines = if drives { random.below(8) } else { 0 };
         let delay = Duration::from_micros(random.below(if lines == 0 { 20_000 } else { 6_000 }) as u64);
-        let kill = (random.below(2) == 0).then_some(Kill { lines, delay });
+        let stops_for = Duration::from_millis(random.below(150) as u64);
+        let strike = match random.below(8) {
+            0..4 => Some(Strike { lines, delay, stops_for: None }),
+            4 => Some(Strike { lines, delay, stops_for: Some(stops_for) }),
+            _ => None,
+        };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        clients.start(Asked { store, command }, &arguments, kill);
+        clients.start(Asked { store, command }, &arguments, strike);
     }
 
     /// Chooses a command, with its arguments.

@@ -2,23 +2,6 @@
 
 use llmspell_workflows_testing::history::Sequences;
 
-/// Writes what it does to the history, as one line per write, and fails if its first argument is a number of attempts
-/// that have not been made yet.
-pub(super) const EFFECT: &str = r#"
-line() {
-  time=$(date +%s%6N)
-  case $time in *N) time=null ;; esac
-  printf '{"process":"%s","time_us":%s,"%s":{"run":"%s","step":"%s","attempt":%s}}\n' \
-    "$HISTORY_PROCESS" "$time" "$1" "$SPELLFLOW_RUN_ID" "$SPELLFLOW_STEP_PATH" "$SPELLFLOW_ATTEMPT" >> history.jsonl
-}
-line effect_began
-if [ -n "$1" ]; then
-  echo x >> "attempts-$SPELLFLOW_RUN_ID"
-  [ "$(wc -l < "attempts-$SPELLFLOW_RUN_ID")" -ge "$1" ] || exit 1
-fi
-line effect_ended
-"#;
-
 /// The names and texts of the workflows.
 pub(super) const FLOWS: [(&str, &str); 7] = [
     ("sequence.yaml", SEQUENCE),

@@ -3,7 +3,8 @@
 use llmspell_workflows_testing::history::{Asked, Command, Outcome};
 use serde_json::Value;
 
-use super::{choose::Knowledge, client::Clients};
+use super::{check_end, choose::Knowledge};
+use crate::clients::Clients;
 
 /// How often each run is continued at most.
 const ROUNDS_MAX: usize = 20;
@@ -48,13 +49,13 @@ fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &
             let step = steps.iter().find(|step| step["status"] == "stuck").map(|step| step["path"].as_str().unwrap());
             let step = step.unwrap_or_else(|| panic!("no step of {run} is stuck: {steps:?}"));
             let outcome = *knowledge.random.pick(&["--run-again", "--failed"]).unwrap();
-            clients.run(asked(store, Command::Resolve { run: id }), &["resolve", run, step, outcome]);
+            check_end(&clients.run(asked(store, Command::Resolve { run: id }), &["resolve", run, step, outcome]));
         }
         "waiting" => {
-            clients.run(asked(store, Command::Signal { run: id.clone() }), &["signal", run, "go"]);
-            clients.run(asked(store, Command::Resume { run: id }), &["resume", run]);
+            check_end(&clients.run(asked(store, Command::Signal { run: id.clone() }), &["signal", run, "go"]));
+            check_end(&clients.run(asked(store, Command::Resume { run: id }), &["resume", run]));
         }
-        _ => drop(clients.run(asked(store, Command::Resume { run: id }), &["resume", run])),
+        _ => check_end(&clients.run(asked(store, Command::Resume { run: id }), &["resume", run])),
     }
 }
 
