@@ -9,7 +9,6 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_tools::{HostRules, JsonSchemas, Policy, Registry, Tools, activities, registry};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Exit, Failure, config::Settings};
 
@@ -58,17 +57,21 @@ fn with_secret_variables(mut policy: Policy, variables: Vec<String>) -> Policy {
 /// Starts the async runtime for a run.
 ///
 /// # Errors
-/// Returns an error if the operating system cannot start the runtime's threads or open its sockets.
+/// Returns an error if the operating system cannot start the runtime's threads or open its files.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.enable_all().build().map_err(|error| no_runtime(&error))?;
-    // Tokio panics if it cannot open two sockets for the first signal handler. The handler of this signal is needed by
-    // `shell` steps in any case.
-    UnixStream::pair().map_err(|error| no_runtime(&error))?;
-    let entered = runtime.enter();
-    let _handler = signal(SignalKind::child()).map_err(|error| no_runtime(&error))?;
-    drop(entered);
-    Ok(runtime)
+    check_sockets()?;
+    builder.enable_all().build().map_err(|error| no_runtime(&error))
+}
+
+/// Checks that there is room for the files and sockets of a runtime; Tokio panics if it cannot open some of them.
+///
+/// # Errors
+/// Returns an error if too many files are open.
+pub(crate) fn check_sockets() -> Result<(), Failure> {
+    // A runtime opens six: three to wait for events, and a pair and a copy for signals.
+    let opened: Result<Vec<_>, _> = (0..3).map(|_| UnixStream::pair()).collect();
+    opened.map(drop).map_err(|error| no_runtime(&error))
 }
 
 pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {

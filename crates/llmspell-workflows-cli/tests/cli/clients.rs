@@ -97,9 +97,13 @@ impl Process {
         }
     }
 
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed()).unwrap()
+    }
+
     /// Sends a signal to the process, which has not been waited for, so its number is not reused.
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 }
 
@@ -192,11 +196,7 @@ impl Clients {
     pub(crate) fn run(&mut self, asked: Asked, arguments: &[&str]) -> Ended {
         assert!(self.active.is_empty(), "another process is running");
         self.start(asked, arguments, None);
-        loop {
-            if let Some(ended) = self.wait() {
-                return ended;
-            }
-        }
+        self.wait_for_end()
     }
 
     /// Waits until something happens, and kills, stops or continues the processes whose moment has come. Returns the
@@ -225,6 +225,20 @@ impl Clients {
             }
             Err(RecvTimeoutError::Disconnected) => unreachable!("this has a sender of its own"),
         }
+    }
+
+    /// Waits until a command ends.
+    pub(crate) fn wait_for_end(&mut self) -> Ended {
+        loop {
+            if let Some(ended) = self.wait() {
+                return ended;
+            }
+        }
+    }
+
+    /// Returns the number that the system gave to a process that has not ended.
+    pub(crate) fn pid(&self, name: &str) -> Pid {
+        self.active.iter().find(|process| process.name == name).unwrap().pid()
     }
 
     /// Sends a signal to a process that has not ended.

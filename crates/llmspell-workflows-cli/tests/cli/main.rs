@@ -8,8 +8,10 @@ mod configuration;
 mod durable;
 mod examples;
 mod families;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod faults_midway;
 mod gallery;
 mod interrupt;
 mod killed_steps;

@@ -43,11 +43,7 @@ fn stop_in_the_middle() -> (Clients, String, String) {
 /// Runs a command beside the stopped process.
 fn beside(clients: &mut Clients, command: Command, arguments: &[&str]) -> Ended {
     clients.start(asked(command), arguments, None);
-    loop {
-        if let Some(ended) = clients.wait() {
-            return ended;
-        }
-    }
+    clients.wait_for_end()
 }
 
 /// Exports the run, and compares the history with it.
@@ -93,7 +89,7 @@ fn no_command_takes_over_the_run_of_a_stopped_process() {
     }
     clients.signal(&process, Signal::CONT);
     release_step(&clients.sandbox);
-    let ended = wait_for_end(&mut clients);
+    let ended = clients.wait_for_end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     check(&mut clients, &run, "stopped", "completed");
 }
@@ -105,7 +101,7 @@ fn a_stopped_process_obeys_a_cancellation_once_it_continues() {
     assert_eq!(cancelled.said[0]["delivery"], "unanswered", "{:?} {}", cancelled.said, cancelled.stderr);
     assert!(cancelled.stderr.contains("does not respond"), "{}", cancelled.stderr);
     clients.signal(&process, Signal::CONT);
-    let ended = wait_for_end(&mut clients);
+    let ended = clients.wait_for_end();
     assert_eq!(ended.code, Some(130), "{:?} {}", ended.said, ended.stderr);
     check(&mut clients, &run, "cancelled", "cancelled");
 }
@@ -127,20 +123,12 @@ fn a_stopped_process_that_was_fenced_writes_nothing_more() {
         history.iter().any(is_second).then_some(())
     });
     clients.signal(&process, Signal::CONT);
-    let fenced = wait_for_end(&mut clients);
+    let fenced = clients.wait_for_end();
     assert_eq!((fenced.name.as_str(), fenced.code), (process.as_str(), Some(1)), "{:?} {}", fenced.said, fenced.stderr);
     let error = fenced.said.iter().find_map(|line| line["error"]["message"].as_str()).unwrap();
     assert!(error.contains("was removed or replaced"), "{error}");
     release_step(&clients.sandbox);
-    let ended = wait_for_end(&mut clients);
+    let ended = clients.wait_for_end();
     assert_eq!(ended.code, Some(0), "{:?} {}", ended.said, ended.stderr);
     check(&mut clients, &run, "fenced", "completed");
-}
-
-fn wait_for_end(clients: &mut Clients) -> Ended {
-    loop {
-        if let Some(ended) = clients.wait() {
-            return ended;
-        }
-    }
 }
