@@ -18,13 +18,13 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 40..600)
 }
 
-/// Returns a runner for 100 random histories, always the same ones; for others:
+/// Returns a runner for 60 random histories, always the same ones; for others:
 /// `HISTORIES=20000 SEED=7 cargo test -p llmspell-workflows-testing --test history -- --nocapture`.
 fn runner() -> TestRunner {
     let number = |name: &str, default: u32| {
         std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
     };
-    let (cases, seed) = (number("HISTORIES", 100), number("SEED", 1));
+    let (cases, seed) = (number("HISTORIES", 60), number("SEED", 1));
     println!("{cases} histories, seed {seed}");
     let bytes: Vec<u8> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
