@@ -120,8 +120,19 @@ impl<'h> Facts<'h> {
         });
         let sequences = Sequences(declared.flatten().collect());
         let is_part = |effect: &Effect| effect.run == copy.1 && !effect.step.contains("/$");
+        // Another process may have been about to continue the run.
+        let drove = |process: &str| {
+            self.history[..life.asked_at].iter().any(|one| {
+                one.process == process
+                    && match &one.what {
+                        What::RunStarted { run } => *run == copy.1,
+                        What::EffectBegan(effect) => effect.run == copy.1,
+                        _ => false,
+                    }
+            })
+        };
         let begun = self.after(at, &copy.0).filter_map(|(began, one, driver)| match &one.what {
-            What::EffectBegan(effect) if is_part(effect) && driver.asked_at < life.asked_at => {
+            What::EffectBegan(effect) if is_part(effect) && drove(driver.process) => {
                 Some((began, driver.process, effect.step.as_str()))
             }
             _ => None,

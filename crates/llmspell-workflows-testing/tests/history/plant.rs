@@ -115,7 +115,12 @@ pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(
                 }
                 _ => None,
             });
-            let (first, _, run) = planter.choose(pair.into_iter())?;
+            let drives = |(first, _, run): &(At<'_>, At<'_>, &String)| {
+                planter.all().take(first.at).any(|(at, what)| {
+                    at.process == first.process && matches!(what, What::EffectBegan(effect) if effect.run == **run)
+                })
+            };
+            let (first, _, run) = planter.choose(pair.into_iter().filter(drives))?;
             let command = Command::Pause { run: run.clone() };
             let mut history = planter.with_command(first.at, first.store, command, None);
             history[first.at + 1].what = What::Ended { outcome: Outcome::Accepted };
