@@ -63,6 +63,7 @@ impl App {
         let runtime = match self.runtime.get() {
             Some(runtime) => runtime,
             None => {
+                crate::host::check_sockets()?;
                 let runtime = Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.map_err(|error| crate::host::no_runtime(&error))?;
                 self.runtime.get_or_init(|| runtime)

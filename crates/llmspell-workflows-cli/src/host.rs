@@ -1,6 +1,6 @@
 //! The engine, tools and secrets that the configuration describes.
 
-use std::sync::Arc;
+use std::{os::unix::net::UnixStream, sync::Arc};
 
 use llmspell_workflows_basic::{
     Engine, EngineBuilder,
@@ -57,10 +57,21 @@ fn with_secret_variables(mut policy: Policy, variables: Vec<String>) -> Policy {
 /// Starts the async runtime for a run.
 ///
 /// # Errors
-/// Returns an error if the operating system cannot start the runtime's threads.
+/// Returns an error if the operating system cannot start the runtime's threads or open its files.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    check_sockets()?;
     builder.enable_all().build().map_err(|error| no_runtime(&error))
+}
+
+/// Checks that there is room for the files and sockets of a runtime; Tokio panics if it cannot open some of them.
+///
+/// # Errors
+/// Returns an error if too many files are open.
+pub(crate) fn check_sockets() -> Result<(), Failure> {
+    // A runtime opens six: three to wait for events, and a pair and a copy for signals.
+    let opened: Result<Vec<_>, _> = (0..3).map(|_| UnixStream::pair()).collect();
+    opened.map(drop).map_err(|error| no_runtime(&error))
 }
 
 pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {

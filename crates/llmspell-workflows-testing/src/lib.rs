@@ -14,6 +14,7 @@
 //! | bound the overhead of making a run durable | [`harness::WorkflowTest::overhead`] |
 //! | check that your own service conforms to its trait | `conformance` (feature `advanced`) |
 //! | simulate a power loss, a torn write or a failed sync | [`crash::SimDisk`] |
+//! | check what clients of real processes saw against what the store contains | [`history`] |
 //! | control the clock, or use the time of a paused runtime | [`clock`] |
 //! | test with every pattern or with random definitions | [`patterns`], [`generate`] |
 //!
@@ -35,6 +36,7 @@ pub mod crash;
 pub mod double;
 pub mod generate;
 pub mod harness;
+pub mod history;
 #[cfg(feature = "mockall")]
 pub mod mock;
 pub mod patterns;

@@ -119,4 +119,25 @@ mod tests {
         stores.archive.put_all(vec![(id, Vec::new())]).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage, [format!("the run {id} has no records in the archive")]);
     }
+
+    #[tokio::test]
+    async fn a_move_that_stopped_after_the_summary_is_no_damage() {
+        let home: Arc<dyn Home> = MemoryHome::new().into();
+        let executor = Executor::new(home.clone(), Engine::builder());
+        let definition = Definition::sequence("short", [Step::set("a", serde_json::Map::new())]);
+        let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await.unwrap();
+        let id = run.id();
+        executor.drive(run).await.unwrap();
+        drop(executor);
+        let journal = home.journals().await.unwrap().remove(0);
+        let lease = home.lease(&journal, Contact::None).await.unwrap();
+        let Opened { records, .. } = lease.journal.open(id).await.unwrap();
+        let summary = RunSummary::of(id, &records, None).unwrap();
+        home.stores().await.unwrap().runs.put_all(&[summary]).await.unwrap();
+        assert_eq!(home.verify().await.unwrap().damage, Vec::<String>::new());
+        // A summary without records anywhere is.
+        let lost = RunSummary::of(uuid::Uuid::from_u128(7), &records, None).unwrap();
+        home.stores().await.unwrap().runs.put_all(&[lost]).await.unwrap();
+        assert_eq!(home.verify().await.unwrap().damage.len(), 1);
+    }
 }

@@ -151,7 +151,13 @@ impl dyn Home {
                     Err(error) => return Err(error),
                 }
             }
-            check.add_store_check(&verified, &live);
+            for run in check.add_store_check(&verified, &live) {
+                // The run may have begun or moved since the journals were read.
+                let is_in_journal = matches!(self.get(run).await, Ok(Some(run)) if run.journal().is_some());
+                if !is_in_journal && archive::get(stores, run).await?.is_none() {
+                    check.damage.push(format!("the records of the run {run} are missing from the archive"));
+                }
+            }
         }
         Ok(check)
     }
@@ -166,12 +172,13 @@ impl HomeCheck {
         self.damage.extend(missing.map(|hash| format!("the definition {hash} of the run {run} is missing")));
     }
 
-    /// Adds the result of a check of the stores; `live` are the runs in journals.
-    fn add_store_check(&mut self, verified: &Verified, live: &BTreeSet<Uuid>) {
+    /// Adds the result of a check of the stores; `live` are the runs in journals. Returns the runs that are listed, but
+    /// whose records are missing.
+    fn add_store_check(&mut self, verified: &Verified, live: &BTreeSet<Uuid>) -> Vec<Uuid> {
         self.archived = verified.archived.len();
+        self.damage.extend(verified.damage.iter().map(ToString::to_string));
         // A process that dies while it archives a run leaves a summary without records; the run is still in its journal.
         let lost = verified.summaries.difference(&verified.archived).filter(|run| !live.contains(run));
-        self.damage.extend(lost.map(|run| format!("the records of the run {run} are missing from the archive")));
-        self.damage.extend(verified.damage.iter().map(ToString::to_string));
+        lost.copied().collect()
     }
 }

@@ -150,6 +150,7 @@ fn run_case(
         .env(pairs(&file.env))
         .secrets(pairs(&file.secrets))
         .build();
+    crate::host::check_sockets().map_err(|failure| failure.to_string())?;
     // The runtime has a single thread, so the clock can detect when the runtime is idle.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime =

@@ -2,10 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod cleaning_up;
+#[cfg(unix)]
+mod clients;
 mod configuration;
 mod durable;
 mod examples;
 mod families;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
+mod faults_midway;
 mod gallery;
 mod interrupt;
 mod killed_steps;
@@ -22,6 +28,10 @@ mod run;
 mod second_terminal;
 mod secret_values;
 mod secrets;
+#[cfg(unix)]
+mod sequences;
+#[cfg(unix)]
+mod stopped;
 mod store;
 mod sub_workflows;
 mod support;

@@ -141,9 +141,21 @@ impl Shared {
             return Ok(());
         }
         let begin = Instant::now();
-        let result = chunks.iter().try_for_each(|chunk| self.write_chunk(files, chunk));
+        let result =
+            self.check_lock().and_then(|()| chunks.iter().try_for_each(|chunk| self.write_chunk(files, chunk)));
         self.is_slow.store(begin.elapsed() > FAST_WRITE_MAX, Ordering::Relaxed);
         result.map_err(|fault| lock(&self.tail).fault.get_or_insert(fault).clone())
+    }
+
+    /// Checks that the lock is still where other processes look for it.
+    ///
+    /// A process that was stopped for a while may have been replaced by another one, which reads the same segments.
+    fn check_lock(&self) -> Result<(), LogError> {
+        match self.lock.is_in_place() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LogError::Removed { path: self.dir.clone() }),
+            Err(error) => Err(LogError::io(&self.dir, &error)),
+        }
     }
 
     fn write_chunk(&self, files: &mut Files, chunk: &Chunk) -> Result<(), LogError> {

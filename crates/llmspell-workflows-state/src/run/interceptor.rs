@@ -140,7 +140,7 @@ impl RunJournal {
             }
             return Ok(outcome);
         }
-        if let Some(error) = self.stuck_at(&path) {
+        if let Some(error) = past.stuck {
             return Ok(Outcome::Stuck(vec![StuckStep::new(path, error)]));
         }
         let runs_once = is_activity && call.step().at_most_once;

@@ -71,6 +71,8 @@ pub struct RunJournal {
 struct StepPast {
     /// The outcome, if the step ended.
     outcome: Option<Outcome>,
+    /// Why the step is stuck: until somebody resolves it, it must not be executed.
+    stuck: Option<StepError>,
     /// How often a crash interrupted the step.
     crashes: u32,
     /// Whether an attempt has failed and the next one has not begun.
@@ -204,11 +206,6 @@ impl RunJournal {
     #[must_use]
     pub fn stuck(&self) -> Vec<(String, StepError)> {
         self.known().stuck_steps().map(|(path, error)| (path.to_owned(), error.clone())).collect()
-    }
-
-    /// Returns why the step at `path` is stuck: until somebody resolves it, it must not be executed.
-    fn stuck_at(&self, path: &str) -> Option<StepError> {
-        self.known().step(path).and_then(StepState::stuck).cloned()
     }
 
     /// Records that a step is stuck, unless this is already recorded.
@@ -373,6 +370,7 @@ impl RunJournal {
         let outcome = step.end().map(|end| known.outcome(path, end)).transpose();
         Ok(StepPast {
             outcome: outcome.map_err(|message| self.damaged(message)).inspect_err(|e| self.store_fault(e))?,
+            stuck: step.stuck().cloned(),
             crashes: step.crashes(),
             is_between_attempts: step.is_between_attempts(),
         })

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     BackupReport, Claim, Contact, ExecutorError, Holder, Home, HomeUsage, JournalId, JournalSummaries, Lease, Upkeep,
 };
+use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
     Journal, JournalContents, JournaledRun,
     store::{DefinitionStore, Stores},
@@ -112,6 +113,10 @@ impl Home for CrashingHome {
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
         self.gate.around("claim", self.inner.claim(run)).await
+    }
+
+    async fn permit(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, ExecutorError> {
+        self.gate.around("permit", self.inner.permit(limit, holders)).await
     }
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {

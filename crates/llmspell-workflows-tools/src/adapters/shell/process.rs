@@ -6,6 +6,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::{ErrorClass, StepError, activity::ActivityContext, secrets::Masker};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -74,11 +75,17 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
     process.spawn().map_err(|error| {
         let (class, code) = match error.kind() {
             io::ErrorKind::NotFound => (ErrorClass::Configuration, "program_not_found"),
-            io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => (ErrorClass::Resource, "program_not_started"),
+            _ if is_shortage(&error) => (ErrorClass::Resource, "program_not_started"),
             _ => (ErrorClass::Configuration, "program_not_started"),
         };
         StepError::new(class, code, format!("cannot start the program `{}`: {error}", command.program))
     })
+}
+
+/// Returns whether the system has run out of something that may be available again later: processes, memory or files.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::AGAIN, Errno::BUSY, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
 /// Waits for the process to exit while reading and writing its pipes, then stops the rest of its group. Stops the

@@ -1,0 +1,160 @@
+//! Random commands.
+
+use std::{collections::BTreeMap, process::Command as System, time::Duration};
+
+use llmspell_workflows_testing::history::{Asked, Command, Outcome};
+
+use super::flows::FLOWS;
+use crate::clients::{Clients, Ended, Strike};
+
+/// Random numbers from a seed (SplitMix64).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
+    }
+
+    pub(super) fn pick<'t, T>(&mut self, all: &'t [T]) -> Option<&'t T> {
+        all.get(self.below(all.len()))
+    }
+}
+
+/// What the clients know, from which they choose what to do.
+pub(super) struct Knowledge {
+    pub(super) random: Random,
+    pub(super) stores: Vec<String>,
+    /// The runs by store, with the steps that have completed.
+    runs: BTreeMap<(String, String), Vec<String>>,
+    /// The exports: the process and the run.
+    exports: Vec<(String, String)>,
+}
+
+impl Knowledge {
+    pub(super) fn new(seed: u64) -> Self {
+        let stores = vec!["main".to_owned(), "other".to_owned()];
+        Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new() }
+    }
+
+    /// Starts a random command, which is killed with a probability of one half, or stopped for a while with one of an eighth.
+    pub(super) fn start(&mut self, clients: &mut Clients) {
+        let random = &mut self.random;
+        // Most commands use the first store, so that they meet.
+        let nth = random.below(self.stores.len() * 3);
+        let store = self.stores.get(nth).unwrap_or(&self.stores[0]).clone();
+        let runs: Vec<_> = self.runs.iter().filter(|((of, _), _)| *of == store).collect();
+        // Most commands concern the newest runs, so that they meet.
+        let newest = &runs[runs.len().saturating_sub(3)..];
+        let any = random.below(4) == 0;
+        let known = random.pick(if any { &runs } else { newest });
+        let known = known.map(|((_, run), steps)| (run.clone(), (*steps).clone()));
+        let name = clients.next_name();
+        let (command, arguments) = self.command(&name, known);
+        let random = &mut self.random;
+        let drives =
+            matches!(arguments[0].as_str(), "run" | "resume" | "retry" | "fork" | "rerun" | "resolve" | "cancel");
+        let lines = if drives { random.below(8) } else { 0 };
+        let delay = Duration::from_micros(random.below(if lines == 0 { 20_000 } else { 6_000 }) as u64);
+        let stops_for = Duration::from_millis(random.below(150) as u64);
+        let strike = match random.below(8) {
+            0..4 => Some(Strike { lines, delay, stops_for: None }),
+            4 => Some(Strike { lines, delay, stops_for: Some(stops_for) }),
+            _ => None,
+        };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        clients.start(Asked { store, command }, &arguments, strike);
+    }
+
+    /// Chooses a command, with its arguments.
+    fn command(&mut self, name: &str, known: Option<(String, Vec<String>)>) -> (Command, Vec<String>) {
+        let random = &mut self.random;
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (flow, _) = *random.pick(&FLOWS).unwrap();
+        let start = (Command::Run, words(&format!("run {flow}")));
+        let Some((run, steps)) = known else { return start };
+        match random.below(100) {
+            0..18 => start,
+            18..42 => (Command::Resume { run: run.clone() }, words(&format!("resume {run}"))),
+            42..52 => {
+                let from = random.pick(&steps).filter(|_| random_is(&run, 2));
+                let from = from.map(|step| format!(" --from {step}")).unwrap_or_default();
+                (Command::Retry { run: run.clone() }, words(&format!("retry {run}{from}")))
+            }
+            52..58 => (Command::Signal { run: run.clone() }, words(&format!("signal {run} go"))),
+            58..64 => {
+                let undo = *random.pick(&["", " --compensate"]).unwrap();
+                (Command::Cancel { run: run.clone() }, words(&format!("cancel {run}{undo}")))
+            }
+            64..69 => (Command::Pause { run: run.clone() }, words(&format!("pause {run}"))),
+            69..74 => match random.pick(&steps) {
+                Some(step) => (Command::Fork { run: run.clone() }, words(&format!("fork {run} --from {step}"))),
+                None => start,
+            },
+            74..77 => (Command::Rerun { run: run.clone() }, words(&format!("rerun {run}"))),
+            77..81 => {
+                let outcome = *random.pick(&["--run-again", "--failed", "--completed null"]).unwrap();
+                (Command::Resolve { run: run.clone() }, words(&format!("resolve {run} once {outcome}")))
+            }
+            81..86 => {
+                let arguments = words(&format!("runs export {run} --file export-{name}.json"));
+                (Command::Export { run }, arguments)
+            }
+            86..90 => match random.pick(&self.exports).cloned() {
+                Some((export, run)) => {
+                    let arguments = words(&format!("runs import export-{export}.json"));
+                    (Command::Import { run, export }, arguments)
+                }
+                None => start,
+            },
+            90..93 => (Command::Delete { runs: vec![run.clone()] }, words(&format!("runs delete {run}"))),
+            93..95 => (Command::Prune, words("runs prune --older-than 1ms --keep 1")),
+            95..97 => (Command::Other { name: "compact".to_owned() }, words("store compact")),
+            97..99 if self.stores.len() < 4 => {
+                (Command::Backup { to: format!("restored-{name}") }, words(&format!("store backup backup-{name}")))
+            }
+            _ => (Command::List, words("runs list")),
+        }
+    }
+
+    /// Remembers what a command has shown.
+    pub(super) fn learn(&mut self, clients: &Clients, ended: &Ended) {
+        let store = &ended.asked.store;
+        let mut run = None;
+        for line in &ended.said {
+            match (line["event"].as_str(), line["path"].as_str()) {
+                (Some("run_started"), _) => {
+                    let id = line["run_id"].as_str().unwrap().to_owned();
+                    run = Some(self.runs.entry((store.clone(), id)).or_default());
+                }
+                (Some("step_ended"), Some(path)) if line["status"] == "completed" => {
+                    run.iter_mut().for_each(|steps| steps.push(path.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        match &ended.asked.command {
+            _ if ended.outcome != Outcome::Done => {}
+            Command::Export { run } => self.exports.push((ended.name.clone(), run.clone())),
+            Command::Import { run, .. } => drop(self.runs.entry((store.clone(), run.clone())).or_default()),
+            Command::Backup { to } => {
+                let backup = clients.sandbox.path(&format!("backup-{}", ended.name));
+                let copied = System::new("cp").arg("-R").arg(backup).arg(clients.sandbox.path(to)).status().unwrap();
+                assert!(copied.success());
+                let copies: Vec<_> = self.runs.iter().filter(|((of, _), _)| of == store).collect();
+                let copies: Vec<_> =
+                    copies.into_iter().map(|((_, run), steps)| ((to.clone(), run.clone()), steps.clone())).collect();
+                self.runs.extend(copies);
+                self.stores.push(to.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns a choice that depends on the run alone.
+fn random_is(run: &str, of: usize) -> bool {
+    run.bytes().map(usize::from).sum::<usize>() % of == 0
+}

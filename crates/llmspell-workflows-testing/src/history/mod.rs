@@ -1,0 +1,300 @@
+//! Checks what clients of a durable workflow program saw against what its store contains.
+//!
+//! A test starts commands of the program, perhaps several at a time, kills some of them, and writes down a history: a
+//! list of [`Observation`]s in the order in which they were made. [`check`] then reports every [`Violation`] of the
+//! promise in `docs/durability.md`: an acknowledgement that was repeated, lost, reordered or contradicted, and
+//! executions that overlap.
+//!
+//! The checker is plain data in, plain data out. It knows neither this workspace's engine nor its journals, so it also
+//! judges other programs: write their observations as JSON lines, one per line, and [`read`] them.
+//!
+//! ```
+//! use llmspell_workflows_testing::history::{check, read, Kind};
+//!
+//! let history = read(concat!(
+//!     r#"{"process": "p1", "asked": {"store": "main", "command": "run"}}"#, "\n",
+//!     r#"{"process": "p1", "run_started": {"run": "r1"}}"#, "\n",
+//!     r#"{"process": "p1", "effect_began": {"run": "r1", "step": "/main/pay", "attempt": 1}}"#, "\n",
+//!     r#"{"process": "p1", "step_completed": {"run": "r1", "step": "/main/pay"}}"#, "\n",
+//!     r#"{"process": "p1", "ended": {"outcome": "unknown"}}"#, "\n",
+//!     r#"{"process": "p2", "asked": {"store": "main", "command": "resume", "run": "r1"}}"#, "\n",
+//!     r#"{"process": "p2", "effect_began": {"run": "r1", "step": "/main/pay", "attempt": 2}}"#, "\n",
+//! ))?;
+//! let found = check(&history).violations;
+//! assert_eq!((found.len(), found[0].kind()), (1, Kind::Repeated));
+//! // The acknowledged completion, and the effect that followed it.
+//! assert_eq!(found[0].observations, [3, 6]);
+//! # Ok::<(), llmspell_workflows_testing::history::ReadError>(())
+//! ```
+//!
+//! # Order
+//!
+//! A violation is reported only if the history proves it, whatever the delays between an event and its observation, as
+//! long as these hold:
+//!
+//! - `asked` is written before the command starts, and `ended` after its process has ended and everything it said has
+//!   been written.
+//! - An acknowledgement (`run_started`, `step_completed`, `run_ended`, `run_deleted`) is written when a client has read
+//!   it, so possibly later than it was given.
+//! - `effect_began` and `effect_ended` are written by the effect itself, at that moment.
+//!
+//! A file that all of them append to meets this without any clock: its order is the order.
+//!
+//! # Keys
+//!
+//! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step that
+//! is executed again on purpose, such as one that is retried, has another generation. A copy of a run in another store
+//! has a life of its own, but begins with everything that had been acknowledged when the copy was asked for. Ids that
+//! begin with `$`, such as `$finally`, are those of cleanup, which a request to stop the run does not stop.
+
+mod acknowledged;
+mod contradicted;
+mod order;
+mod overlap;
+mod scope;
+mod sequence;
+mod stored;
+mod violation;
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+pub use sequence::Sequences;
+pub use stored::{End, ExportError, Recorded, StoredRecord, StoredRun};
+pub use violation::{Kind, Report, Rule, Violation};
+
+/// One thing that a client, an effect or a reader of the store observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The process that this is about: a name, unique in the history, of one execution of a command.
+    pub process: String,
+    /// When it was observed, in microseconds since the Unix epoch. The order of the history counts; times are only
+    /// compared between effects and records, and only if both are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_us: Option<u64>,
+    /// What was observed.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What was observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum What {
+    /// The order in which the steps of all runs are executed, as far as it is known.
+    Declared {
+        /// Lists of steps that are executed one after the other.
+        sequences: Sequences,
+    },
+    /// A client starts a command.
+    Asked(Asked),
+    /// The process of a command ended.
+    Ended {
+        /// What the client knows about the command.
+        outcome: Outcome,
+    },
+    /// The command said that it drives this run; if the run is new, that it was started.
+    RunStarted {
+        /// The run's id.
+        run: String,
+    },
+    /// The command said that a step with an effect completed.
+    StepCompleted {
+        /// The run's id.
+        run: String,
+        /// The path of the step, with its generations.
+        step: String,
+    },
+    /// The command said how the run ended.
+    RunEnded {
+        /// The run's id.
+        run: String,
+        /// The run's final status, such as `completed`.
+        status: String,
+    },
+    /// The command said that it deleted a run.
+    RunDeleted {
+        /// The run's id.
+        run: String,
+    },
+    /// An effect begins, in a process that the command started.
+    EffectBegan(Effect),
+    /// An effect is about to end.
+    EffectEnded(Effect),
+    /// The store contains a run, according to a command that read it.
+    Found(StoredRun),
+    /// The store contains these runs and no others, according to a command that read it.
+    Listed {
+        /// The runs' ids.
+        runs: Vec<String>,
+    },
+}
+
+/// A command and the store that it was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The name of the store.
+    pub store: String,
+    /// The command.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// What a client asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Start a new run.
+    Run,
+    /// Start a new run of the same workflow.
+    Rerun {
+        /// The run to repeat.
+        run: String,
+    },
+    /// Start a new run that keeps a part of another one.
+    Fork {
+        /// The run to copy from.
+        run: String,
+    },
+    /// Continue a run.
+    Resume {
+        /// The run.
+        run: String,
+    },
+    /// Continue a run that has failed or was cancelled.
+    Retry {
+        /// The run.
+        run: String,
+    },
+    /// State the outcome of a step and continue the run.
+    Resolve {
+        /// The run.
+        run: String,
+    },
+    /// Cancel a run.
+    Cancel {
+        /// The run.
+        run: String,
+    },
+    /// Pause a run.
+    Pause {
+        /// The run.
+        run: String,
+    },
+    /// Send a signal to a run.
+    Signal {
+        /// The run.
+        run: String,
+    },
+    /// Delete these runs.
+    Delete {
+        /// The runs.
+        runs: Vec<String>,
+    },
+    /// Delete runs that have ended, whichever they are.
+    Prune,
+    /// Read a run from the store; what it read is a `found`.
+    Export {
+        /// The run.
+        run: String,
+    },
+    /// Bring in a run that was exported.
+    Import {
+        /// The run.
+        run: String,
+        /// The process that exported it.
+        export: String,
+    },
+    /// Copy the whole store.
+    Backup {
+        /// The name of the store that contains the copy.
+        to: String,
+    },
+    /// Read which runs there are; what it read is a `listed`.
+    List,
+    /// A command that changes no run.
+    Other {
+        /// The command's name.
+        name: String,
+    },
+}
+
+/// What a client knows about a command whose process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The command said that it did what it was asked for.
+    Done,
+    /// The command said that the process that drives the run will do it.
+    Accepted,
+    /// The command said that it failed. It may have done a part.
+    Failed,
+    /// The process was killed.
+    Unknown,
+}
+
+/// One execution of a step's effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Effect {
+    /// The run's id.
+    pub run: String,
+    /// The path of the step, with its generations.
+    pub step: String,
+    /// The number of the attempt, from 1.
+    pub attempt: u64,
+}
+
+/// Why a history could not be read.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {} is not an observation: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// Reads a history from JSON lines; empty lines are skipped.
+///
+/// # Errors
+/// Returns an error if a line is not an observation.
+pub fn read(text: &str) -> Result<Vec<Observation>, ReadError> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let parse = |(at, line)| {
+        serde_json::from_str(line).map_err(|error| ReadError { line: at + 1, message: format!("{error}: {line}") })
+    };
+    lines.map(parse).collect()
+}
+
+/// Writes a history as JSON lines.
+#[must_use]
+pub fn write(history: &[Observation]) -> String {
+    history.iter().fold(String::new(), |mut text, observation| {
+        let line = serde_json::to_string(observation).expect("observations are plain data with string keys");
+        writeln!(text, "{line}").expect("writing to a string does not fail");
+        text
+    })
+}
+
+/// Finds every violation that a history proves, in the order of the observations that complete the proofs.
+#[must_use]
+pub fn check(history: &[Observation]) -> Report {
+    let mut report = Report::count(history);
+    let found = [
+        acknowledged::violations(history),
+        order::violations(history),
+        overlap::violations(history),
+        contradicted::violations(history),
+    ];
+    report.violations = found.into_iter().flatten().collect();
+    report.violations.sort_by(|one, other| one.observations.last().cmp(&other.observations.last()));
+    report
+}
