@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+mod backups;
 mod broken;
 mod children;
 mod clocks;

@@ -1,19 +1,20 @@
 //! Maintenance of a folder home.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use llmspell_workflows_state::{
     Arrival, Epoch, Journal, JournaledRun, Record, disk::create_private_folders, store::RunSummary,
 };
 use uuid::Uuid;
 
 use super::{
-    super::{BackupReport, Contact, Home, HomeUsage, JournalUsage, Lease, Upkeep, archive},
+    super::{BackupReport, Contact, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, archive},
     Folder, FolderHome,
     lease::open_log,
 };
@@ -88,21 +89,38 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
     .await
 }
 
+/// Reads the runs in all journals, each with the records of its latest copy.
+///
+/// A run that is moved meanwhile arrives in a journal that may have been read already, and leaves one that has not. So the
+/// runs are listed afterwards, and the journals of those that were missed are read again.
+async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Record>)>, ExecutorError> {
+    let (all, began): (Arc<dyn Home>, _) = (home.clone().into(), Timestamp::now());
+    let mut live = BTreeMap::<Uuid, (Epoch, Vec<Record>)>::new();
+    let mut journals: BTreeSet<JournalId> = home.journals().await?.into_iter().collect();
+    while !journals.is_empty() {
+        for journal in &journals {
+            for JournaledRun { run, epoch, records } in home.check(journal).await?.runs {
+                // A damaged run cannot be copied, which is better known before the backup is needed.
+                let records = records?;
+                if live.get(&run).is_none_or(|(known, _)| *known < epoch) {
+                    live.insert(run, (epoch, records));
+                }
+            }
+        }
+        // Runs that started later need not be in the copy.
+        let listed = all.live().await?.runs;
+        let missed = listed.iter().filter(|run| run.summary.started_at < began && !live.contains_key(&run.id()));
+        journals = missed.filter_map(|run| run.journal().cloned()).collect();
+    }
+    Ok(live)
+}
+
 /// Copies `home` to `to`.
 ///
 /// Copies the journals first and the store next so that a run that moves to the store during the copy is not missed.
 /// Copies the definitions last, when every definition that a copied run refers to has been stored.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
-    let mut live = BTreeMap::<Uuid, (Epoch, Vec<Record>)>::new();
-    for journal in home.journals().await? {
-        for JournaledRun { run, epoch, records } in home.check(&journal).await?.runs {
-            // A damaged run cannot be copied, which is better known before the backup is needed.
-            let records = records?;
-            if live.get(&run).is_none_or(|(known, _)| *known < epoch) {
-                live.insert(run, (epoch, records));
-            }
-        }
-    }
+    let mut live = read_live(home).await?;
     let copy = home.elsewhere(to);
     if let Some(stores) = home.existing_stores().await? {
         let store_path = copy.0.store_path();
