@@ -109,7 +109,7 @@ impl Shared {
             (tail.segment, tail.length, tail.offset)
         };
         let current = lock(&self.files).current.clone().filter(|(number, _)| *number == segment);
-        if let Some((_, file)) = current.filter(|_| length - offset >= FREED_MIN)
+        if let Some((_, file)) = current.filter(|_| length.saturating_sub(offset) >= FREED_MIN)
             && let Err(error) = file.free_zeros(offset)
         {
             tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
