@@ -17,6 +17,12 @@ use crate::{
     home::{Claim, JournalId, Lease, RunLocation},
 };
 
+/// By how much the epoch of a run grows when it is moved.
+///
+/// An outdated copy can be opened and rewritten, each time under its next epoch, until it is removed. It must never catch
+/// up with the run.
+const MOVE: u64 = 1 << 32;
+
 /// Runs that are being brought in.
 pub(super) struct Bringing<'e> {
     inner: &'e Arc<Inner>,
@@ -83,6 +89,7 @@ impl Bringing<'_> {
     /// Adds a run with the records that it will have.
     pub(super) fn add(&mut self, run: Uuid, records: Vec<Record>) {
         let after = self.read.get(&run).map_or(Epoch::default(), |origin| origin.epoch);
+        let after = Epoch(after.0.saturating_add(MOVE));
         self.arrivals.push(Arrival { run, after, records });
     }
 

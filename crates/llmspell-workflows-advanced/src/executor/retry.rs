@@ -98,7 +98,8 @@ impl Executor {
                 }
             }
         }
-        let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
+        let settled_messages = self.inner.home.last_message(known.id()).await?;
+        let rewound = Rewound { inputs, settled_messages, ..rewinding.rewound(self.inner.engine.clock().now()) };
         records.push(Record::Rewound(Box::new(rewound)));
         bringing.add(known.id(), records);
         Ok(())

@@ -53,6 +53,18 @@ impl dyn Home {
         })
     }
 
+    /// Returns the number of the last message to `run`; 0 if there is none.
+    pub(crate) async fn last_message(&self, run: Uuid) -> Result<u64, ExecutorError> {
+        let Some(stores) = self.existing_stores().await? else { return Ok(0) };
+        let mut last = 0;
+        loop {
+            match stores.inbox.next(run, last).await?.last() {
+                Some((number, _)) => last = *number,
+                None => return Ok(last),
+            }
+        }
+    }
+
     /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself does, or nothing.
     async fn receiver(&self, run: &KnownRun, name: &str) -> Result<Option<KnownRun>, ExecutorError> {
         let waits = self.waits(run).await?;

@@ -4,7 +4,7 @@ use llmspell_workflows_basic::engine::DecisionKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::StoredChange;
+use super::{StoredChange, is_zero};
 
 /// A reference to a choice of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub struct Rewound {
     /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
+    /// If the run had ended: the number of the last message to it. Requests up to this one to cancel the run no longer
+    /// count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settled_messages: u64,
 }
 
 /// The definition under which a run continues.

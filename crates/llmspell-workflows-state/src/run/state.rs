@@ -325,7 +325,8 @@ impl RunState {
         if matches!(self.phase, Phase::Closed(_)) {
             self.phase = Phase::Driven(None);
             self.cancel = None;
-            self.settled_messages = self.asked.iter().filter_map(|(_, by)| by.message).max().unwrap_or(0);
+            let asked = self.asked.iter().filter_map(|(_, by)| by.message).max();
+            self.settled_messages = rewound.settled_messages.max(asked.unwrap_or(0));
         }
         Ok(())
     }

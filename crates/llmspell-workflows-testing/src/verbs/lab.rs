@@ -172,6 +172,11 @@ impl<'c> Lab<'c> {
         crash_at: Option<u64>,
         atlas: &mut Atlas,
     ) -> Result<u64, Difference> {
+        if deed.verb == Verb::Recover {
+            // A process that has exited since may have written that a run is paused.
+            let observer = self.observer.get_or_insert_with(|| Observer::new(self.folder.path()));
+            self.view = observer.look().map_err(Difference::of)?;
+        }
         self.equip(&mut deed, atlas);
         for ladder in deed.creates.iter().chain(&self.ladders_of(&deed)) {
             atlas.find(self.cast, ladder)?;
@@ -341,8 +346,8 @@ impl<'c> Lab<'c> {
             Ok(view) => {
                 let mut problems = model.clone().judge(&view, atlas.ladders(), &ledger);
                 let here = self.observer.as_ref().and_then(|observer| observer.look().ok()).unwrap_or_default();
-                let differs =
-                    |(id, seen): &(Uuid, &Seen)| view.runs.get(id).is_none_or(|copied| copied.export != seen.export);
+                let differs = |(id, seen): &(Uuid, &Seen)| // What a process had not written yet may have reached the disk after the copy.
+                    view.runs.get(id).is_none_or(|copied| !view::is_continued(&copied.export, &seen.export));
                 problems.extend(here.roots().filter(differs).map(|(id, _)| format!("the run {id} differs")));
                 problems
             }
