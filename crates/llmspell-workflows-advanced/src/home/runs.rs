@@ -101,6 +101,15 @@ impl dyn Home {
     /// Returns an error if the run is damaged, or if the store cannot be read. A journal that cannot be read is an error
     /// only if the run is not found elsewhere.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
+        match self.look_up(run).await? {
+            Some(known) => Ok(Some(known)),
+            // A run that is moved in the meantime can be missed: in its new journal before it arrives, and in the former
+            // one after it was removed.
+            None => self.look_up(run).await,
+        }
+    }
+
+    async fn look_up(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         let (mut found, mut unreadable) = (FoundRuns::default(), None);
         for journal in self.journals().await? {
             match self.with_holder(&journal, self.run_in(&journal, run)).await {

@@ -79,6 +79,7 @@ impl Record {
                 undecided: rewound.undecided.clone(),
                 reentered: rewound.reentered.clone(),
                 inputs: std::collections::BTreeMap::new(),
+                settled_messages: rewound.settled_messages,
             })),
             Self::Redefined(redefined) => {
                 let migrated = redefined.migrated.as_ref();

@@ -83,8 +83,8 @@ impl Fields {
             }
             Record::Resumed { why, ahead_us, time_us } => add_fields!(self, "resumed", why, ahead_us, time_us),
             Record::Rewound(rewound) => {
-                let Rewound { time_us, reopened, undecided, reentered, inputs } = &**rewound;
-                add_fields!(self, "rewound", time_us, reopened, undecided, reentered, inputs);
+                let Rewound { time_us, reopened, undecided, reentered, inputs, settled_messages } = &**rewound;
+                add_fields!(self, "rewound", time_us, reopened, undecided, reentered, inputs, settled_messages);
                 undecided.iter().for_each(|at| self.choice(at));
             }
             Record::Redefined(redefined) => self.redefined(redefined),

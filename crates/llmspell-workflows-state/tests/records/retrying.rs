@@ -1,11 +1,14 @@
-//! What a retry runs again, in a run that did not end with a failed step.
+//! What a retry runs again, in a run that did not end with a failed step, and what it revokes.
+
+use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     Engine,
     model::{Definition, Step},
 };
-use llmspell_workflows_state::{Record, RewindError, Rewinding};
+use llmspell_workflows_state::{Arrival, Epoch, Journal, MemoryJournal, Record, RewindError, Rewinding, RunJournal};
 use serde_json::Map;
+use uuid::Uuid;
 
 const STARTED: &str =
     r#"{"started":{"format":2,"at":"2026-01-01T00:00:00Z","workflow":"w","definition":"d","input":null}}"#;
@@ -136,4 +139,24 @@ fn a_retry_runs_only_the_failed_steps_of_finally_again() {
     assert_eq!(skipped, (vec!["/main/$finally".to_owned(), "/main/$finally/two".to_owned()], vec![ONE.to_owned()]));
     let none = [("one", &[][..], "completed")];
     assert_eq!(retried("failed", &none, true), Err(RewindError::NothingFailed));
+}
+
+/// A request that was made again while the run was being cancelled is not recorded; a retry revokes it nevertheless.
+#[test]
+fn a_retry_revokes_all_requests_to_cancel_the_run() {
+    const ASKED: &str = r#"{"asked":{"request":"cancel","by":{"who":"user","message":3},"t":2}}"#;
+    const REWOUND: &str = r#"{"rewound":{"t":4}}"#;
+    const REWOUND_AFTER_FIVE: &str = r#"{"rewound":{"t":4,"settled_messages":5}}"#;
+    for (rewound, settled) in [(REWOUND, 3), (REWOUND_AFTER_FIVE, 5)] {
+        let lines = [STARTED, ASKED, CLOSED_CANCELLED, rewound];
+        let records: Vec<_> = lines.iter().map(|line| Record::decode(line.as_bytes()).unwrap()).collect();
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let run = runtime.block_on(async {
+            let arrival = Arrival { run: Uuid::nil(), after: Epoch::default(), records };
+            journal.arrive(vec![arrival]).await.unwrap();
+            RunJournal::open(journal, Uuid::nil()).await.unwrap()
+        });
+        assert_eq!(run.settled_messages(), settled, "{rewound}");
+    }
 }

@@ -344,6 +344,7 @@ impl<'a> Rewinding<'a> {
             undecided: undecided.iter().cloned().collect(),
             reentered: leaves.values().cloned().collect(),
             inputs: BTreeMap::new(),
+            settled_messages: 0,
         }
     }
 }
