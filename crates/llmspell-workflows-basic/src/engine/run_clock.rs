@@ -20,7 +20,7 @@ impl RunClock {
     /// Returns the clock of a run whose last record was made at `last`; `former` is how far ahead the clock of the run
     /// was then.
     pub(super) fn new(engine: Arc<dyn Clock>, last: Timestamp, former: SignedDuration) -> Self {
-        let behind = last.duration_since(engine.now()).max(SignedDuration::ZERO);
+        let behind = whole_micros(last.duration_since(engine.now()).max(SignedDuration::ZERO));
         // With the former difference, the time that has passed since the last record counts too.
         let ahead = if behind.is_zero() { behind } else { behind.max(former) };
         Self { engine, ahead }
@@ -32,7 +32,7 @@ impl RunClock {
     }
 
     /// Converts a time of this clock to the engine's clock.
-    pub(super) fn to_engine(&self, time: Timestamp) -> Timestamp {
+    pub(crate) fn to_engine(&self, time: Timestamp) -> Timestamp {
         time.checked_sub(self.ahead).unwrap_or(Timestamp::MIN)
     }
 
@@ -51,7 +51,7 @@ impl RunClock {
         Wait { wake_at: wait.wake_at.map(|time| self.to_run(time)), ..wait }
     }
 
-    /// Returns the current time.
+    /// Returns the current time of the run.
     pub(super) fn now(&self) -> Timestamp {
         let now = self.engine.now();
         if self.ahead.is_zero() { now } else { self.to_run(now) }
@@ -61,4 +61,11 @@ impl RunClock {
     pub(crate) fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
         self.engine.sleep_until(self.to_engine(time))
     }
+}
+
+/// Rounds up to whole microseconds, the unit of records: a difference that is read back must not be smaller.
+fn whole_micros(duration: SignedDuration) -> SignedDuration {
+    let micros = duration.as_micros();
+    let rounded = SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+    if rounded < duration { rounded.saturating_add(SignedDuration::from_micros(1)) } else { rounded }
 }

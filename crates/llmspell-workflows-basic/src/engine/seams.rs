@@ -62,7 +62,7 @@ pub(super) fn missing(name: &ActivityName) -> StepError {
 /// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, which is already recorded, or returns [`Wake::Park`] to park the step.
+    /// Waits until `wake_at`, a time of the engine's clock that is already recorded, or returns [`Wake::Park`] to park the step.
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
 
@@ -78,7 +78,7 @@ pub enum Wake {
 #[async_trait]
 impl Timers for InProcess {
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake {
-        call.run().clock().sleep_until(wake_at).await;
+        call.run().engine().clock().sleep_until(wake_at).await;
         Wake::Due
     }
 }

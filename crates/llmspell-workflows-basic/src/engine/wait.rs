@@ -13,7 +13,7 @@ pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcom
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),
         () = run.park_requested() => park(),
-        wake = run.engine().timers().until(call, wake_at) => match wake {
+        wake = run.engine().timers().until(call, run.clock().to_engine(wake_at)) => match wake {
             Wake::Due => None,
             Wake::Park => park(),
         },

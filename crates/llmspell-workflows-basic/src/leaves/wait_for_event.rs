@@ -92,7 +92,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
     let matches = |signal: &Signal| awaited.signal.as_ref() == Some(&signal.name) && passes(call, plan, signal);
     let time = async {
         match awaited.until {
-            Some(until) => run.engine().timers().until(call, until).await,
+            Some(until) => run.engine().timers().until(call, run.clock().to_engine(until)).await,
             None => pending().await,
         }
     };
