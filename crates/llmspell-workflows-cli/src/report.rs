@@ -26,10 +26,10 @@ pub(crate) struct Report<'f> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     later_errors: Vec<Error<'f>>,
     steps: Vec<Step<'f>>,
-    /// The runs of its sub-workflows, in the order in which they were started; known of recorded runs.
+    /// The runs of its sub-workflows, in the order in which they were started; only for recorded runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     children: Option<Vec<String>>,
-    /// What the run and its sub-workflows wait for; known of recorded runs.
+    /// What the run and its sub-workflows wait for; only for recorded runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits: Option<Vec<ReportedWait<'f>>>,
     /// Paths of the steps that ran, in start order.

@@ -17,10 +17,10 @@ use crate::{
     home::{Claim, JournalId, Lease, RunLocation},
 };
 
-/// By how much the epoch of a run grows when it is moved.
+/// The amount by which a move raises the epoch of a run.
 ///
-/// An outdated copy can be opened and rewritten, each time under its next epoch, until it is removed. It must never catch
-/// up with the run.
+/// Until it is removed, an outdated copy can be opened and rewritten, and each time its epoch rises by one. It must
+/// never catch up with the run.
 const MOVE: u64 = 1 << 32;
 
 /// Runs that are being brought in.

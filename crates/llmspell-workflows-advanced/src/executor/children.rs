@@ -149,8 +149,8 @@ impl Inner {
         })
     }
 
-    /// Opens the journal of a child, which is where its parent's is. A child that may exist but is somewhere else is
-    /// brought to its parent first, since it must not be started twice.
+    /// Opens the journal of a child, beside that of its parent. A child that may exist elsewhere is moved to its parent
+    /// first, since it must not be started twice.
     async fn child_journal(
         self: &Arc<Self>,
         parent: &RunJournal,
@@ -174,7 +174,7 @@ impl Inner {
         Ok(true)
     }
 
-    /// Returns the lease on the journal of the run around a child.
+    /// Returns the lease on the journal of a child's parent.
     async fn lease_around(&self, parent: Uuid) -> Result<Lease, ExecutorError> {
         let unknown = || ExecutorError::UnknownRun(parent.to_string());
         let around = self.registry.find(parent).ok_or_else(unknown)?;

@@ -52,8 +52,8 @@ impl Inner {
         self.leases.lock().await.by_id.get(id).cloned()
     }
 
-    /// Returns the lease on the journal `id`, which contains `run`, only until the returned lease is dropped unless this
-    /// process has it anyway.
+    /// Returns a lease on the journal `id`, which contains `run`. Dropping it releases the journal, unless this process
+    /// already has a lease on it.
     pub(super) async fn lease_briefly(&self, run: Uuid, id: &JournalId) -> Result<Lease, ExecutorError> {
         match self.leased_journal(id).await {
             Some(lease) => Ok(lease),

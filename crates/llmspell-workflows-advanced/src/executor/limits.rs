@@ -17,7 +17,7 @@ pub(super) struct HomeLimits(pub(super) Arc<dyn Home>);
 impl SharedLimits for HomeLimits {
     async fn acquire(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, StepError> {
         self.0.permit(limit, holders).await.map_err(|error| {
-            let message = format!("it is not known how many steps hold the limit `{}`: {error}", limit.name);
+            let message = format!("cannot count the steps that hold the limit `{}`: {error}", limit.name);
             StepError::new(ErrorClass::Resource, "named_limit_unavailable", message)
         })
     }

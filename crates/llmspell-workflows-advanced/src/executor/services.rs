@@ -56,7 +56,7 @@ impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     ///
     /// If the last record says that the run has been rewound, it is published too: it was written before the run was
-    /// brought in, so nobody has published it.
+    /// brought in, so it has not been published yet.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
         let masker = self.engine.masker();
         let Some(bus) = &self.services.events else {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_move_that_stopped_after_the_summary_is_no_damage() {
+    async fn a_move_interrupted_after_the_summary_is_not_damage() {
         let home: Arc<dyn Home> = MemoryHome::new().into();
         let executor = Executor::new(home.clone(), Engine::builder());
         let definition = Definition::sequence("short", [Step::set("a", serde_json::Map::new())]);
@@ -135,7 +135,7 @@ mod tests {
         let summary = RunSummary::of(id, &records, None).unwrap();
         home.stores().await.unwrap().runs.put_all(&[summary]).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage, Vec::<String>::new());
-        // A summary without records anywhere is.
+        // A summary whose records exist nowhere is damage.
         let lost = RunSummary::of(uuid::Uuid::from_u128(7), &records, None).unwrap();
         home.stores().await.unwrap().runs.put_all(&[lost]).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage.len(), 1);

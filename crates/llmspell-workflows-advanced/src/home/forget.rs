@@ -54,8 +54,8 @@ impl dyn Home {
         let stores = self.existing_stores().await?;
         let (live, archived): (Vec<&KnownRun>, Vec<&KnownRun>) = runs.iter().partition(|run| run.journal().is_some());
         if let Some(stores) = stores.filter(|_| !live.is_empty()) {
-            // A run that was brought back from the archive is still there as it was then. Without its journal, it would
-            // reappear in that form.
+            // The archive keeps the old version of a run that was brought back from it. Without its journal, the run
+            // would reappear in that version.
             let ids: Vec<Uuid> = live.iter().map(|run| run.id()).collect();
             stores.runs.remove_all(&ids).await?;
             for run in ids {

@@ -128,14 +128,14 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if somebody else keeps the claim, or if it cannot be made.
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError>;
 
-    /// Waits until fewer than `holders` steps of the home's runs hold the named limit, in all processes; the permit is
-    /// held until it is dropped or its process dies. Returns `None` if only this process uses the home, which counts its
-    /// own steps itself.
+    /// Waits until fewer than `holders` steps of the home's runs, over all processes, hold the named limit. The permit
+    /// is held until it is dropped or its process dies. Returns `None` if only this process uses the home, which then
+    /// counts its own steps.
     ///
-    /// Who waits longest does not necessarily come first.
+    /// Permits are not given out in the order of the requests.
     ///
     /// # Errors
-    /// Returns an error if it is not known who holds the limit.
+    /// Returns an error if the holders of the limit cannot be counted.
     async fn permit(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, ExecutorError>;
 
     /// Leases a journal until the lease is dropped; `contact` is notified of messages to the journal's runs.

@@ -5,7 +5,7 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
 
-/// Less than this is a normal difference between the clocks of two machines.
+/// The clocks of two machines normally differ by less than this.
 const AHEAD_MIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A description of the process or executor that holds a journal.
@@ -69,8 +69,8 @@ impl KnownRun {
         Self { summary, holder, location: RunLocation::Journal(journal.clone()), copies: Vec::new() }
     }
 
-    /// Returns whether the run was started in the future, according to the clock of this machine: one of the clocks is
-    /// or was wrong.
+    /// Returns whether the run was started in the future according to this machine's clock. Either that clock is wrong,
+    /// or the clock of the machine that started the run was.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.summary.started_at.duration_since(Timestamp::now()) >= AHEAD_MIN

@@ -75,7 +75,7 @@ impl dyn Home {
         }
     }
 
-    /// Returns the newest run that is not a sub-workflow. Runs that were started by a clock in the future come last.
+    /// Returns the newest run that is not a sub-workflow. Runs that were started in the future come last.
     async fn last(&self) -> Result<Option<KnownRun>, ExecutorError> {
         let mut query = RunQuery { limit: 100, ..RunQuery::default() };
         let mut ahead = None;
@@ -103,8 +103,8 @@ impl dyn Home {
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         match self.look_up(run).await? {
             Some(known) => Ok(Some(known)),
-            // A run that is moved in the meantime can be missed: in its new journal before it arrives, and in the former
-            // one after it was removed.
+            // The first look-up misses a run that is moved meanwhile if it reads the new journal before the run arrives
+            // and the old one after the run was removed.
             None => self.look_up(run).await,
         }
     }
@@ -236,15 +236,15 @@ impl dyn Home {
         Ok(listing)
     }
 
-    /// Returns the runs of `workflow` whose process died, newest first. Journals that a process holds are not read, and
-    /// neither are sub-workflows and what is damaged.
+    /// Returns the runs of `workflow` whose process died, newest first. Skips journals that a process holds,
+    /// sub-workflows, and everything that is damaged.
     ///
     /// # Errors
     /// Returns an error if the journals cannot be listed.
     pub async fn interrupted(&self, workflow: &str) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut found = FoundRuns::default();
         for journal in self.journals().await? {
-            // What cannot be read is reported by whoever needs it.
+            // An unreadable journal is reported to whoever needs it.
             if !matches!(self.holder(&journal).await, Ok(None)) {
                 continue;
             }

@@ -87,7 +87,7 @@ impl dyn Home {
         }
         let stores = self.stores().await?;
         for Import { run, messages, snapshots, .. } in &family {
-            // A run with this id may have been deleted by a process that died before it had removed everything.
+            // A run with this id may have been deleted by a process that died before removing everything.
             stores.snapshots.remove_all(*run).await?;
             for snapshot in snapshots {
                 stores.snapshots.put(snapshot).await?;
@@ -103,7 +103,7 @@ impl dyn Home {
         let arrival = |Import { run, records, .. }| Arrival { run, after: Epoch::default(), records };
         lease.journal.arrive(family.into_iter().map(arrival).collect()).await?;
         if has_ended {
-            // The runs arrived as a whole, and are in the journal or in the archive from now on.
+            // All of the runs have arrived; from now on they are in the journal or in the archive.
             self.archive(&lease, &[run]).await?;
         }
         drop(lease);

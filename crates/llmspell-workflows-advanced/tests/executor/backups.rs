@@ -28,7 +28,7 @@ async fn move_run(lab: &Lab, run: Uuid) {
 
 /// The run leaves a journal that is read late for one that was read early or did not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_contains_a_run_that_is_moved_meanwhile() {
+async fn a_backup_contains_a_run_that_is_moved_during_it() {
     let lab = Arc::new(Lab::new());
     let executor = lab.executor();
     let run = start(&executor, waits()).await;

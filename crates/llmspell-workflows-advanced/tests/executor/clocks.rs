@@ -49,7 +49,7 @@ async fn park(executor: &Executor, run: DurableRun) -> Wait {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_of_a_wait_is_never_longer_than_the_whole() {
+async fn setting_the_clock_back_does_not_lengthen_a_wait() {
     for (definition, status) in waits() {
         let (lab, name) = (Lab::new(), definition.name.clone());
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
@@ -88,7 +88,7 @@ async fn the_rest_of_a_wait_is_never_longer_than_the_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_behind_for_a_while_does_not_shorten_a_wait() {
+async fn a_clock_that_is_behind_temporarily_does_not_shorten_a_wait() {
     let lab = Lab::new();
     let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
     let month = SignedDuration::from_hours(30 * 24);
@@ -112,7 +112,7 @@ async fn a_clock_that_was_behind_for_a_while_does_not_shorten_a_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_a_wrong_clock_is_not_the_last_one() {
+async fn a_run_started_in_the_future_is_not_the_last_one() {
     let lab = Lab::new();
     let wrong = SimClock::new(Timestamp::now() + SignedDuration::from_hours(30 * 24));
     let ahead = start(&Executor::new(lab.home(), lab.engine().clock(wrong)), waits().remove(0).0).await;

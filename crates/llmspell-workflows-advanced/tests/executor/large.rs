@@ -99,14 +99,14 @@ fn large_values_can_be_extracted_from_a_record_and_restored() {
 }
 
 #[tokio::test]
-async fn the_outputs_of_a_run_are_limited_together_also_after_a_resume() {
+async fn the_total_size_of_outputs_is_limited_across_resumes() {
     let output = json!("x".repeat(98));
     let echo = |id: &str| Step::function(id, "echo", output.clone());
     let wait = Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() }));
     for (steps, fails_at) in [
         (vec![echo("a"), echo("b"), wait.clone()], None),
         (vec![echo("a"), echo("b"), echo("c"), wait.clone()], Some("/main/c")),
-        // What is recorded counts.
+        // Recorded outputs count.
         (vec![echo("a"), echo("b"), wait.clone(), echo("c")], Some("/main/c")),
         (vec![echo("a"), wait, echo("c")], None),
     ] {
@@ -129,7 +129,7 @@ async fn the_outputs_of_a_run_are_limited_together_also_after_a_resume() {
         assert_eq!(error.and_then(|error| error.path.as_deref()), fails_at, "{error:?}");
         if let Some(error) = error {
             assert_eq!(&*error.code, "run_outputs_bytes_max");
-            assert!(error.message.contains("200 bytes so far, and 100 of this step"), "{}", error.message);
+            assert!(error.message.contains("200 bytes so far, plus 100 from this step"), "{}", error.message);
         }
     }
 }

@@ -155,7 +155,7 @@ async fn finish_or_stop(origin: &Origin<'_>, work: AttemptFuture<'_>) -> Result<
     }
 }
 
-/// Returns the approximate size of `value` in bytes of JSON, as it counts towards the limits on outputs.
+/// Returns the approximate size of `value` in bytes of JSON, as counted towards the limits on outputs.
 #[must_use]
 pub fn output_bytes(value: &Value) -> usize {
     let mut left = usize::MAX;
@@ -184,8 +184,8 @@ impl Run {
         if before.saturating_add(added) > limit {
             self.output_bytes.fetch_sub(added, Ordering::Relaxed);
             let message = format!(
-                "the outputs of the run are larger than {limit} bytes of JSON, the limit `run_outputs_bytes_max`: \
-                 {before} bytes so far, and {added} of this step"
+                "the run's outputs are larger than {limit} bytes of JSON in total, the limit `run_outputs_bytes_max`: \
+                 {before} bytes so far, plus {added} from this step"
             );
             return too_large("run_outputs_bytes_max", message);
         }

@@ -115,7 +115,7 @@ impl Run {
         }
     }
 
-    /// Returns the earliest time, of the engine's clock, at which a wait ends on its own.
+    /// Returns the earliest time, on the engine's clock, at which a wait ends on its own.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         let first = lock(&self.branches.wakes).keys().next().copied();

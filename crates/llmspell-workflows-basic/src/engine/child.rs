@@ -80,7 +80,7 @@ pub enum ChildEnd {
     Failed(Box<StepError>),
     /// The child was cancelled.
     Cancelled,
-    /// All active branches of the child are waiting; the time is one of the engine's clock.
+    /// All active branches of the child are waiting; the time is on the engine's clock.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),
@@ -93,7 +93,7 @@ pub enum ChildUndo {
     Undone,
     /// There was nothing to undo, or a step was deliberately left as it is.
     NothingToUndo,
-    /// A compensation step of the child waits; the time is one of the engine's clock.
+    /// A compensation step of the child waits; the time is on the engine's clock.
     Parked(Wait),
     /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),

@@ -165,7 +165,7 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns the same engine with `limits` as the service that counts, over all processes, who holds a named limit.
+    /// Returns the same engine, with `limits` counting the holders of named limits over all processes.
     #[must_use]
     pub fn with_shared_limits(&self, limits: impl SharedLimits + 'static) -> Self {
         let mut inner = (*self.0).clone();

@@ -80,7 +80,7 @@ pub enum Happening<'a> {
     /// The run has a warning.
     Warns(&'a Warning),
     /// The cancellation of the run is requested for the first time, or its compensation is requested in addition. A run
-    /// that already cleans up finishes its cleanup.
+    /// that is already cleaning up finishes its cleanup.
     Cancels {
         /// Who requested the cancellation.
         by: &'a Asker,

@@ -108,10 +108,10 @@ impl Share {
         lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
     }
 
-    /// Waits for a permit of this process, and then for one that counts for all processes that share the limit.
+    /// Waits for a permit of this process, and then for one that counts in all processes that share the limit.
     ///
     /// # Errors
-    /// Fails if the other processes cannot be asked.
+    /// Fails if the holders in other processes cannot be counted.
     pub(super) async fn acquire_shared(&self, shared: &dyn SharedLimits) -> Result<Permit, StepError> {
         let mut permit = self.acquire().await;
         let name = LimitName { definition: self.definition.as_deref(), name: &self.name };
@@ -151,13 +151,13 @@ impl Drop for Share {
 /// A permit of a named limit, held until it is dropped.
 pub(crate) struct Permit {
     limit: Arc<Limit>,
-    /// Counts for other processes as long as this exists.
+    /// The permit that other processes see; dropping it gives it back.
     shared: Option<SharedPermit>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // A step of this process that takes the permit now must find it free in all processes.
+        // The next step of this process to take the permit must find it free in all processes.
         self.shared = None;
         *lock(&self.limit.held) -= 1;
         self.limit.released.notify_one();

@@ -28,8 +28,8 @@ use crate::{
     state::Change, sync::lock, targets, workflow::WorkflowInput,
 };
 
-/// If the engine's clock is behind the records of a run by at least this much, the run warns about it. Less is normal
-/// between machines, and after a clock was adjusted.
+/// If the engine's clock is behind the records of a run by at least this much, the run warns about it. A smaller
+/// difference is normal between machines and after a clock adjustment.
 const CLOCK_BEHIND_MIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// One execution of a definition, shared by all its steps.
@@ -145,8 +145,8 @@ impl Run {
 
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// Cleanup is not cancelled: the `finally` steps of the run still run, and a run that already undoes its steps or
-    /// runs its `finally` finishes that and ends with the status that it would have had anyway.
+    /// Cleanup is not cancelled: the `finally` steps of the run still run, and a run that is already undoing its steps
+    /// or running its `finally` steps finishes that and ends with the same status as without the request.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
@@ -255,8 +255,8 @@ impl Run {
         if behind >= CLOCK_BEHIND_MIN {
             let behind = SignedDuration::from_secs(behind.as_secs());
             let message = format!(
-                "the clock of this machine is {behind:#} behind the last record of the run; the run continues at the \
-                 time of that record, so its waits take no longer than they would have"
+                "this machine's clock is {behind:#} behind the last record of the run; the run continues from the time \
+                 of that record, so its waits do not get longer"
             );
             self.warn("clock_went_back", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
@@ -265,7 +265,7 @@ impl Run {
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Fails if neither the definition nor the engine declares the limit, or if it is not known who holds it.
+    /// Fails if neither the definition nor the engine declares the limit, or if its holders cannot be counted.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
@@ -274,15 +274,15 @@ impl Run {
         share.acquire_shared(self.engine.shared_limits()).await
     }
 
-    /// Returns the current time of the run. It is the time of the engine's clock, unless that is behind the records of the
-    /// run, as after the system's clock was set back.
+    /// Returns the current time of the run. This is the time of the engine's clock, unless that clock is behind the
+    /// records of the run, as it is after the system's clock was set back.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Returns how far the clock of the run is ahead of the engine's clock; zero unless that is behind the records of the
-    /// run.
+    /// Returns how far the clock of the run is ahead of the engine's clock; zero unless the latter is behind the
+    /// records of the run.
     #[must_use]
     pub fn clock_ahead(&self) -> SignedDuration {
         self.clock.ahead()

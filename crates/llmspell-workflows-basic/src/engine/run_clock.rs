@@ -9,7 +9,7 @@ use crate::Clock;
 /// The clock of one run: the engine's clock, unless that is behind the records of the run.
 ///
 /// A run that is resumed after the system's clock was set back continues at the time of its last record. So its times
-/// stay in order, and the rest of a wait is never longer than the whole.
+/// stay in order, and the remainder of a wait is never longer than the wait itself.
 pub(crate) struct RunClock {
     engine: Arc<dyn Clock>,
     /// How far this clock is ahead of the engine's clock.

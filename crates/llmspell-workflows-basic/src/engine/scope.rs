@@ -206,7 +206,7 @@ impl<'a> View<'a> {
         match name_at(keys, skip) {
             Some(key) => {
                 let value = self.call.state().shared(key)?;
-                // A growing list is not assembled only to be counted.
+                // Counting a growing list does not require assembling it.
                 match value.list().filter(|_| name_at(keys, skip + 1) == Some("length")) {
                     Some(list) => Some((Cow::Owned(list.len().into()), skip + 2)),
                     None => Some((Cow::Borrowed(value), skip + 1)),

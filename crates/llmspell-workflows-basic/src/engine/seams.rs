@@ -86,15 +86,15 @@ impl Timers for InProcess {
 /// Counts the steps that hold a named limit in all processes that share it.
 #[async_trait]
 pub trait SharedLimits: Send + Sync {
-    /// Waits until fewer than `holders` steps in all processes hold the limit. The step holds it from then on until the
-    /// returned permit is dropped or its process dies; `None` if no other process shares the limit.
+    /// Waits until fewer than `holders` steps in all processes hold the limit. The step then holds it until the
+    /// returned permit is dropped or its process dies. Returns `None` if no other process shares the limit.
     ///
     /// # Errors
-    /// Fails if it is not known who holds the limit.
+    /// Fails if the holders of the limit cannot be counted.
     async fn acquire(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, StepError>;
 }
 
-/// A permit of a limit that several processes share. It is given back when this is dropped.
+/// A permit of a limit that several processes share. Dropping it gives the permit back.
 pub type SharedPermit = Box<dyn std::any::Any + Send + Sync>;
 
 /// The name of a concurrency limit, and what declares it.

@@ -69,11 +69,11 @@ impl Setting {
         Ok((change.after().unwrap_or(whole), change))
     }
 
-    /// Returns the list in the state with the items that the value adds to it, which takes no longer for a longer list;
-    /// `None` if the value is anything else.
+    /// Returns the list in the state, extended by the items that the value adds, in time that does not depend on the
+    /// list's length; `None` if the value is anything else.
     fn extended(&self, call: &Call) -> Result<Option<List>, EvalError> {
         let Some(expression) = self.value.whole_expression().filter(|_| self.extends) else { return Ok(None) };
-        // The whole expression reports what is wrong with any other value.
+        // Any other value in the state is left to the whole expression, which reports what is wrong with it.
         let Some(before) = call.state().shared(&self.key).filter(|before| before.has_items()) else { return Ok(None) };
         let added = expression.added_items(&call.view())?;
         Ok(List::after(before, added.into()))

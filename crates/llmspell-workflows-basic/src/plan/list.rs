@@ -37,8 +37,8 @@ impl List {
         self.nodes.iter().map(|node| node.id.as_str()).enumerate()
     }
 
-    /// Returns the outcome of step `number` of the list, which is in the step at `around`. A list that cleans up treats a
-    /// step that was cancelled as one that failed, so that the steps after it still run.
+    /// Returns the outcome of step `number` of the list, which is in the step at `around`. A cleanup list treats a
+    /// cancelled step as a failed one, so that the steps after it still run.
     pub(crate) fn ended(&self, around: &PathLink, number: usize, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Cancelled(cancelled) if self.cleans_up && cancelled.reason != CancelReason::Shutdown => {

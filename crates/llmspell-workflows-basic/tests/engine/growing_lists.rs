@@ -26,7 +26,7 @@ fn summary(finished: &Finished) -> (Value, Option<&str>, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn extending_a_list_gives_what_its_expression_gives() {
+async fn extending_a_list_gives_the_same_value_as_its_expression() {
     for before in [json!([]), json!([7]), json!([[8], {"a": 9}, "b"]), json!("text"), json!(null), json!({"a": 1})] {
         for arguments in ["input.more", "1, 'two', [3, [4]]", "", "[]", "none", "input.missing", "state.list", "1 / 0"]
         {

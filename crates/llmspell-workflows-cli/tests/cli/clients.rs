@@ -1,4 +1,4 @@
-//! Clients: processes of the program, what they say, and the history that they and the effects of steps write.
+//! Clients of the program: its processes, what they print, and the history that they and the effects of steps write.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,8 +23,8 @@ use serde_json::Value;
 
 use crate::support::{Sandbox, TIMEOUT, without_settings};
 
-/// A script for `shell` steps, `effect.sh`, which writes what it does to the history, as one line per write. With a number
-/// as its argument, it fails until it has been started so often for its run.
+/// The script `effect.sh` for `shell` steps. It writes what it does to the history, one line per write. With a number
+/// as its argument, it fails until it has been started that many times for its run.
 pub(crate) const EFFECT: &str = r#"
 ulimit -S -f unlimited
 line() {
@@ -68,7 +68,7 @@ struct Process {
     started: Instant,
 }
 
-/// A signal for a process, this long after it has printed so many lines.
+/// A signal for a process, sent some time after the process has printed a number of lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Strike {
     pub(crate) lines: usize,
@@ -78,7 +78,7 @@ pub(crate) struct Strike {
 }
 
 impl Process {
-    /// Returns when something has to be done to the process.
+    /// Returns when the process must next be signalled.
     fn due(&self) -> Option<Instant> {
         let strike = self.strike.filter(|strike| self.lines >= strike.lines);
         self.stopped_until.or(strike.map(|strike| self.started + strike.delay))
@@ -125,7 +125,7 @@ enum Event {
     Closed(String),
 }
 
-/// How a command ended, and what it said.
+/// How a command ended, and what it printed.
 pub(crate) struct Ended {
     pub(crate) name: String,
     pub(crate) asked: Asked,
@@ -137,7 +137,7 @@ pub(crate) struct Ended {
 }
 
 impl Clients {
-    /// Creates clients in a sandbox, where they continue the history that is there.
+    /// Creates clients in a sandbox; they continue any history that is there.
     pub(crate) fn new(sandbox: Sandbox) -> Self {
         fs::write(sandbox.path("effect.sh"), EFFECT).unwrap();
         let path = sandbox.path("history.jsonl");
@@ -148,7 +148,7 @@ impl Clients {
         Self { sandbox, history, active, started, sender, events, limits: None, ends }
     }
 
-    /// Ends the use of the sandbox by these clients.
+    /// Returns the sandbox, for further use without these clients.
     pub(crate) fn into_sandbox(self) -> Sandbox {
         self.sandbox
     }
@@ -199,8 +199,8 @@ impl Clients {
         self.wait_for_end()
     }
 
-    /// Waits until something happens, and kills, stops or continues the processes whose moment has come. Returns the
-    /// command that ended.
+    /// Waits for the next event, and kills, stops or continues the processes that are due. Returns the command that
+    /// ended, if any.
     pub(crate) fn wait(&mut self) -> Option<Ended> {
         let first = self.active.iter().filter_map(Process::due).min();
         let wait = first.map_or(TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
@@ -236,7 +236,7 @@ impl Clients {
         }
     }
 
-    /// Returns the number that the system gave to a process that has not ended.
+    /// Returns the system's id of a process that has not ended.
     pub(crate) fn pid(&self, name: &str) -> Pid {
         self.active.iter().find(|process| process.name == name).unwrap().pid()
     }
@@ -287,7 +287,7 @@ impl Clients {
         history
     }
 
-    /// Checks the history, and fails with the violations; the history is kept under the name.
+    /// Checks the history. If there are violations, keeps the history under `name` and panics.
     pub(crate) fn check(&self, name: &str) -> Report {
         let history = self.history();
         let report = check(&history);
@@ -301,8 +301,8 @@ impl Clients {
     }
 }
 
-/// Replaces the paths in which the program shows steps of sub-workflows, such as `/main/sub/main/one`, by the runs of the
-/// sub-workflows and the paths in them. A step whose run was never read is left out.
+/// Replaces the paths that the program shows for steps of sub-workflows, such as `/main/sub/main/one`, with the runs of
+/// the sub-workflows and the paths in them. Drops steps whose run was never read.
 fn name_children(history: &mut Vec<Observation>) {
     let children: BTreeMap<(String, String), String> = history
         .iter()
@@ -331,7 +331,7 @@ fn outcome(command: &Command, code: i32, said: &[Value]) -> Outcome {
     };
     match command {
         Command::Cancel { .. } | Command::Pause { .. } if has("delivery", &["told"]) => Outcome::Accepted,
-        // A run whose steps have ended is not cancelled anymore.
+        // A run whose steps have ended can no longer be cancelled.
         Command::Cancel { .. } if !has("status", &["cancelled", "compensated"]) => Outcome::Failed,
         // There was nothing to pause.
         Command::Pause { .. } => Outcome::Failed,
@@ -345,7 +345,7 @@ fn listen(history: &File, name: &str, stdout: ChildStdout, sender: &Sender<Event
     let (mut run, mut kinds) = (String::new(), HashMap::<String, String>::new());
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else {
-            // A process that is killed while it prints leaves a part of a line.
+            // A process that is killed while it prints leaves a partial line.
             continue;
         };
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();

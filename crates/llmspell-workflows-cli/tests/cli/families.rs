@@ -62,7 +62,7 @@ fn a_waiting_run_shows_what_its_sub_workflow_waits_for() {
     }
     assert!(wait["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{wait}");
     let text = sandbox.run(&["runs", "show", &run]).stdout;
-    let line = format!("/main/sub/main/w of run {child} is waiting for the event `go` since ");
+    let line = format!("/main/sub/main/w of run {child}: waiting for the event `go` since ");
     assert!(text.contains(&line) && text.contains(&format!("next: {command}\n")), "{text}");
 }
 

@@ -1,5 +1,5 @@
-//! Faults of the system in the middle of commands: limits on files, a full disk, a store that becomes read-only. The program
-//! says what happened, loses nothing that it acknowledged, and the same command works once the fault is gone.
+//! Faults of the system in the middle of commands: limits on files, a full disk, a store that becomes read-only. The
+//! program reports the fault and loses nothing that it acknowledged, and the same command works once the fault is gone.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ steps:
 /// A command that meets a fault, and its exit code without one.
 struct Verb {
     name: &'static str,
-    /// The words, in which names in capitals stand for runs.
+    /// The command line; names in capitals stand for runs.
     words: &'static str,
     store: &'static str,
     code: i32,
@@ -54,13 +54,13 @@ const VERBS: [Verb; 7] = [
 enum Fault {
     /// Limits that a shell sets for the program.
     Limits(&'static str),
-    /// The disk has this many bytes, of which so many are left.
+    /// The size of the disk in bytes, and how many of them are left.
     Full(u64, u64),
     /// The disk becomes read-only.
     ReadOnly,
 }
 
-/// What a message says about a fault, any of which is enough for a user to know what to do.
+/// Phrases that name a fault; a message needs one of them so that a user knows what to do.
 const CAUSES: [&str; 8] = [
     "File too large",
     "Too many open files",
@@ -72,7 +72,7 @@ const CAUSES: [&str; 8] = [
     "readonly database",
 ];
 
-/// A folder on which a disk in memory is mounted, which only some users may do.
+/// A folder with an in-memory disk mounted on it; only some users may mount one.
 pub(crate) struct DiskFolder(PathBuf);
 
 impl DiskFolder {
@@ -95,7 +95,7 @@ impl DiskFolder {
         self.run(&["mount", "-o", "remount,bind,ro"]);
     }
 
-    /// Takes [`Self::protect`] back.
+    /// Undoes [`Self::protect`].
     pub(crate) fn unprotect(&self) {
         self.run(&["umount"]);
     }
@@ -241,7 +241,7 @@ fn name(fault: Fault) -> String {
     }
 }
 
-/// Returns what a command said about a fault, and fails if that does not help.
+/// Returns what a command said about a fault; panics if that does not help a user.
 pub(crate) fn said(at: &str, ended: &Ended) -> String {
     let error = ended.said.iter().find_map(|line| line.get("error").filter(|error| error["code"].is_string()));
     let Some(error) = error else { panic!("{at}: exit {:?} without an error: {}", ended.code, ended.stderr) };
@@ -262,7 +262,7 @@ const FAULTS: [Fault; 4] = [
     Fault::ReadOnly,
 ];
 
-/// The other ones.
+/// The faults that only `FAULTS=all` tries.
 const MORE_FAULTS: [Fault; 9] = [
     Fault::Limits("trap '' XFSZ; ulimit -S -f 0"),
     Fault::Limits("trap '' XFSZ; ulimit -S -f 40"),
@@ -275,9 +275,9 @@ const MORE_FAULTS: [Fault; 9] = [
     Fault::Full(8 << 20, 100 << 10),
 ];
 
-/// Tries each command under each of [`FAULTS`]; `FAULTS=all` for the other ones as well.
+/// Tries each command under each of [`FAULTS`]; `FAULTS=all` adds [`MORE_FAULTS`].
 #[test]
-fn a_command_that_meets_a_fault_says_so_and_works_once_it_is_gone() {
+fn a_command_reports_a_fault_and_works_once_it_is_gone() {
     let prepared = prepare();
     let more: &[Fault] = if std::env::var("FAULTS").is_ok_and(|which| which == "all") { &MORE_FAULTS } else { &[] };
     let can_mount = DiskFolder::mount(prepared.sandbox.path("mounted"), 1 << 20).is_some();

@@ -10,8 +10,8 @@ fn log(sandbox: &Sandbox) -> Vec<String> {
     fs::read_to_string(sandbox.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// Runs a step that fails, and kills its process after each of its first two attempts, while it waits for the next one;
-/// `None` if the next one began before the kill.
+/// Runs a step that fails, and kills its process after each of its first two attempts, while it waits for the next one.
+/// Returns `None` if the next attempt began before the kill.
 fn killed_between_attempts() -> Option<Sandbox> {
     let sandbox = Sandbox::with_flow(
         "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; exit 1', \

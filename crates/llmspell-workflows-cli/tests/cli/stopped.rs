@@ -1,5 +1,5 @@
-//! Processes that are stopped in the middle of a run: nobody takes their runs over while they may go on, and one that was
-//! fenced in the meantime writes nothing more.
+//! Processes that are stopped in the middle of a run: no other process takes over their runs while they may still
+//! continue, and a process that was fenced meanwhile writes nothing more.
 
 use std::fs;
 
@@ -76,7 +76,7 @@ fn no_command_takes_over_the_run_of_a_stopped_process() {
         let error = ended.said.iter().find_map(|line| line["error"]["code"].as_str());
         assert_eq!(error, Some(code), "{arguments:?}: exit {:?} {:?}", ended.code, ended.said);
     }
-    // These do what they can without the run.
+    // These commands skip the run and do the rest.
     let others: [(&str, &[&str]); 4] = [
         ("compact", &["store", "compact"]),
         ("prune", &["runs", "prune", "--older-than", "1ms"]),
@@ -109,7 +109,7 @@ fn a_stopped_process_obeys_a_cancellation_once_it_continues() {
 /// The lock of a stopped process is removed, so another process takes over. The first one notices this at its next sync: it
 /// acknowledges nothing and begins no step.
 #[test]
-fn a_stopped_process_that_was_fenced_writes_nothing_more() {
+fn a_fenced_process_writes_nothing_after_it_continues() {
     let (mut clients, run, process) = stop_in_the_middle();
     fs::remove_file(clients.sandbox.path("main/log/000001/lock")).unwrap();
     let second = clients.next_name();

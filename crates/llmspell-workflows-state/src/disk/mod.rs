@@ -111,8 +111,8 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one or the file is too short.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
-    /// Frees the space that the zeros from `offset` to the end of the file take, if the system can do that. The length of
-    /// the file and its content stay the same.
+    /// Frees the space taken by the zeros from `offset` to the end of the file, if the system supports that. The length
+    /// and the contents of the file stay the same.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.

@@ -121,8 +121,8 @@ impl DiskLock for FileLock {
 
 /// Returns whether a folder still contains the file. This does not look at its path, which would take longer.
 ///
-/// Only the number of links is requested: Linux (6.13 and later) notes who looked at the time of the last change, and
-/// then has to update that time at the next write, which makes each sync of the file a third slower.
+/// Requests only the number of links. Once somebody has read the time of the last change, Linux (6.13 and later) has to
+/// update that time at the next write, which makes each sync of the file a third slower.
 #[cfg(target_os = "linux")]
 fn is_linked(file: &File) -> io::Result<bool> {
     use rustix::fs::{AtFlags, StatxFlags, statx};

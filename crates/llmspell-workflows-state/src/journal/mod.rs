@@ -119,10 +119,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns an error if the records cannot be written, in which case nothing has changed.
     async fn arrive(&self, arrivals: Vec<Arrival>) -> Result<Vec<Epoch>, JournalError>;
 
-    /// Rewrites the records of the journal's runs if that saves much space; if `is_thorough` is set, also if the journal
-    /// is small.
+    /// Rewrites the records of the journal's runs if that saves much space; with `is_thorough`, even if the journal is
+    /// small.
     ///
-    /// No run may have an owner meanwhile.
+    /// No run may have an owner during this call.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be read or written.

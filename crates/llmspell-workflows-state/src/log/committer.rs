@@ -102,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// Frees the space of the last segment that has not been used, since the next process begins a new segment.
+    /// Frees the unused space of the last segment, since the next process begins a new segment.
     pub(super) fn free_rest(&self) {
         let (segment, length, offset) = {
             let tail = lock(&self.tail);

@@ -126,7 +126,7 @@ pub enum Record {
     Resumed {
         /// Why the run is resumed.
         why: Resumption,
-        /// How far the clock of the run is ahead of the clock of the process, in microseconds; not 0 if the latter is
+        /// How far the clock of the run is ahead of the clock of the process, in microseconds; 0 unless the latter is
         /// behind the records of the run.
         #[serde(rename = "ahead", default, skip_serializing_if = "is_zero")]
         ahead_us: u64,

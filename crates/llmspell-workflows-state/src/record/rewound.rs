@@ -35,8 +35,8 @@ pub struct Rewound {
     /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
-    /// If the run had ended: the number of the last message to it. Requests up to this one to cancel the run no longer
-    /// count.
+    /// The number of the last message to the run, if the run had ended. Requests to cancel the run up to and including
+    /// this message no longer count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settled_messages: u64,
 }

@@ -1,4 +1,4 @@
-//! What a retry runs again, in a run that did not end with a failed step, and what it revokes.
+//! What a retry runs again if the run did not end with a failed step, and what it revokes.
 
 use std::sync::Arc;
 

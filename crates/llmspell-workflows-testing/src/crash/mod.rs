@@ -84,12 +84,12 @@ impl CrashPoint {
         Self(Arc::new(Inner { crash_at: AtomicU64::new(number), ..Inner::default() }))
     }
 
-    /// Makes the process crash at a boundary that it has not reached yet: after passing `more` further ones.
+    /// Makes the process crash at a later boundary, after it has passed `more` others.
     pub fn crash_after(&self, more: u64) {
         self.0.crash_at.store(self.passed().saturating_add(more), Ordering::SeqCst);
     }
 
-    /// Lets the process live on, unless it has already crashed.
+    /// Cancels the planned crash, unless the process has already crashed.
     pub fn never_crash(&self) {
         self.0.crash_at.store(u64::MAX, Ordering::SeqCst);
     }

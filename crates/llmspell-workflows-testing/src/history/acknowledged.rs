@@ -13,7 +13,7 @@ enum Presence {
     /// Nothing is known about it.
     #[default]
     Unknown,
-    /// It must be there, since this observation.
+    /// It must be there as of this observation.
     There(usize),
     /// It may have been deleted or brought in.
     Maybe,
@@ -25,9 +25,9 @@ struct Acknowledged {
     presence: Presence,
     /// The completed steps, each with the observation that says so.
     completed: Completions,
-    /// When the copy began or may have begun a new life, which what was read earlier says nothing about.
+    /// When the copy was last replaced, or may have been. What was read earlier says nothing about the copy since then.
     since: usize,
-    /// Imports that may bring in other completions, each by the process of the export.
+    /// Imports that may bring in other completions, each named by the process of its export.
     imports: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ type Completions = BTreeMap<(String, String), Completion>;
 #[derive(Debug, Clone, Copy)]
 struct Completion {
     at: usize,
-    /// Whether the process that executed the step said so, and not a reader of the store.
+    /// Whether the process that executed the step said so, rather than a reader of the store.
     is_by_process: bool,
 }
 
@@ -177,7 +177,7 @@ impl<'h> Walk<'h> {
             }
             Command::Backup { to } => {
                 for ((store, run), mut known) in self.backed_up.remove(process).unwrap_or_default() {
-                    // What may have been deleted before or during the copy may be missing in it.
+                    // A run that may have been deleted before or during the copy may be missing from it.
                     let is_deleted = self.copies.get(&(store, run.clone())).is_none_or(|now| now.since > life.asked_at);
                     let is_there = matches!(known.presence, Presence::There(_)) && !is_deleted;
                     known.presence = if is_there { Presence::There(at) } else { Presence::Maybe };
@@ -203,7 +203,7 @@ impl<'h> Walk<'h> {
                     Vec::new(),
                 );
             }
-            // A reader can be faster than the process that did it.
+            // A reader of the store can report a completion before the process that achieved it does.
             Some(_) | None => drop(completed.insert(key, Completion { at, is_by_process: true })),
         }
     }
@@ -254,7 +254,7 @@ impl<'h> Walk<'h> {
     }
 }
 
-/// Returns the steps of which a second completion was recorded without a rewind that reopened them, with the records.
+/// Returns the steps that were recorded as completed twice without a rewind that reopened them, with both records.
 fn recorded_twice(run: &StoredRun) -> Vec<(String, Vec<u64>)> {
     let (mut completed, mut twice) = (HashMap::<&str, u64>::new(), Vec::new());
     for record in &run.records {

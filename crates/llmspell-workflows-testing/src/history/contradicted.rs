@@ -58,7 +58,7 @@ impl<'h> Facts<'h> {
     /// Returns whether some other command may have let the run continue between `from` and `to`.
     fn may_be_revived(&self, own: &Life<'_>, copy: &Copy, from: usize, to: usize) -> bool {
         self.commands.all().any(|life| {
-            // What drives the run already has continued it before.
+            // A command that already drives the run continued it earlier.
             let acts_after = life.started_at.map_or(life.may_act_after(from), |started| started > from);
             life.process != own.process && life.may_revive(copy) && acts_after && life.asked_at < to
         })
@@ -112,7 +112,8 @@ impl<'h> Facts<'h> {
         (!is_deleted).then(|| violation(Rule::ImportedTwice, copy, vec![evidence, at]))
     }
 
-    /// A step that was about to begin may still do so, but not one that follows it. Cleanup goes on.
+    /// Returns the violation if steps go on after `at`. A step that was about to begin may still do so, but not one
+    /// that follows it. Cleanup may continue.
     fn went_on_after(&self, life: &Life<'_>, at: usize, copy: &Copy) -> Option<Violation> {
         let declared = self.history.iter().filter_map(|one| match &one.what {
             What::Declared { sequences } => Some(sequences.0.iter().cloned()),

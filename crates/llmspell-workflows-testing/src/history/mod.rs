@@ -38,14 +38,15 @@
 //!   it, so possibly later than it was given.
 //! - `effect_began` and `effect_ended` are written by the effect itself, at that moment.
 //!
-//! A file that all of them append to meets this without any clock: its order is the order.
+//! A single file that all of them append to satisfies this without a clock: the order of its lines is the order of the
+//! history.
 //!
 //! # Keys
 //!
-//! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step that
-//! is executed again on purpose, such as one that is retried, has another generation. A copy of a run in another store
-//! has a life of its own, but begins with everything that had been acknowledged when the copy was asked for. Ids that
-//! begin with `$`, such as `$finally`, are those of cleanup, which a request to stop the run does not stop.
+//! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step
+//! that is executed again on purpose, such as one that is retried, has another generation. A copy of a run in another
+//! store is independent, but starts with everything that had been acknowledged when the copy was requested. Ids that
+//! begin with `$`, such as `$finally`, belong to cleanup, which continues after a request to stop the run.
 
 mod acknowledged;
 mod contradicted;
@@ -67,7 +68,7 @@ pub use violation::{Kind, Report, Rule, Violation};
 /// One thing that a client, an effect or a reader of the store observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// The process that this is about: a name, unique in the history, of one execution of a command.
+    /// The process concerned: a name, unique in the history, for one execution of a command.
     pub process: String,
     /// When it was observed, in microseconds since the Unix epoch. The order of the history counts; times are only
     /// compared between effects and records, and only if both are known.
@@ -94,7 +95,7 @@ pub enum What {
         /// What the client knows about the command.
         outcome: Outcome,
     },
-    /// The command said that it drives this run; if the run is new, that it was started.
+    /// The command said that it drives this run or, if the run is new, that it started it.
     RunStarted {
         /// The run's id.
         run: String,
@@ -194,7 +195,7 @@ pub enum Command {
     },
     /// Delete runs that have ended, whichever they are.
     Prune,
-    /// Read a run from the store; what it read is a `found`.
+    /// Read a run from the store; the result is a `found`.
     Export {
         /// The run.
         run: String,
@@ -211,7 +212,7 @@ pub enum Command {
         /// The name of the store that contains the copy.
         to: String,
     },
-    /// Read which runs there are; what it read is a `listed`.
+    /// List the runs in the store; the result is a `listed`.
     List,
     /// A command that changes no run.
     Other {
@@ -228,7 +229,7 @@ pub enum Outcome {
     Done,
     /// The command said that the process that drives the run will do it.
     Accepted,
-    /// The command said that it failed. It may have done a part.
+    /// The command said that it failed. It may have done part of its work.
     Failed,
     /// The process was killed.
     Unknown,

@@ -1,4 +1,4 @@
-//! Steps and acknowledgements in an order that cannot be.
+//! Steps and acknowledgements in an impossible order.
 
 use std::{
     cell::RefCell,
@@ -68,7 +68,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
                 let store = commands.store(process);
                 let copy = commands.copy(process, &run.run);
                 let began = began_us.get(&(store, run.run.as_str())).into_iter().flatten();
-                // The records of another life of the run say nothing about the effect.
+                // If the run may have been replaced since, its records say nothing about the effect.
                 let began = began.filter(|(_, _, began)| !commands.may_replace(&copy, *began, at)).copied();
                 found.extend(in_records(&sequences, store, run, at));
                 found.extend(before_records(&sequences, store, run, began, at));
@@ -127,7 +127,7 @@ fn in_records<'h>(sequences: &Known<'h>, store: &str, run: &'h StoredRun, at: us
             for (earlier, began) in began.iter().filter(|(earlier, _)| sequences.precedes(earlier, step)) {
                 let is_proof = match ended.get(earlier) {
                     Some(end) => end > position,
-                    // A step inside a block may have been given up with it.
+                    // A step inside a block may have been abandoned with the block.
                     None => began < position && are_siblings(earlier, step),
                 };
                 if is_proof {

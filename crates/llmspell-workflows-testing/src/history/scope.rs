@@ -64,7 +64,7 @@ impl<'h> Commands<'h> {
         self.of(process).map_or("", |life| &life.asked.store)
     }
 
-    /// Returns the copy that a process worked on; the run of a sub-workflow is a part of its parent's.
+    /// Returns the copy that a process worked on; the run of a sub-workflow belongs to its parent's copy.
     pub(super) fn copy(&self, process: &str, run: &str) -> Copy {
         (self.store(process).to_owned(), self.root(run).to_owned())
     }
@@ -85,7 +85,7 @@ impl<'h> Commands<'h> {
         self.all().filter(replaces).any(|life| life.may_act_after(from) && life.asked_at < to)
     }
 
-    /// Returns when what a process read from a store was read at the earliest.
+    /// Returns the earliest time at which a process can have read from a store.
     pub(super) fn asked_at(&self, process: &str) -> usize {
         self.of(process).map_or(0, |life| life.asked_at)
     }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Lists of steps that are executed one after the other, each by its path without generations.
 ///
 /// The steps of a list have the same parent. `[*]` stands for any iteration: `/main/each[*]/fetch` and
-/// `/main/each[*]/store` are in sequence in each iteration. A list of which the last segment of an entry is
-/// `each[*]` also says that the iterations follow each other. A step stands for everything inside it, except for cleanup,
-/// such as `$undo`, unless the entry names it.
+/// `/main/each[*]/store` are in sequence in each iteration. An entry whose last segment is `each[*]` also says that the
+/// iterations follow each other. A step stands for everything inside it, except for cleanup, such as `$undo`, unless
+/// the entry names it.
 ///
 /// ```
 /// use llmspell_workflows_testing::history::Sequences;
@@ -59,7 +59,7 @@ fn is_at(entry: &[Segment<'_>], path: &[Segment<'_>]) -> bool {
 impl Sequences {
     /// Returns whether the step at `earlier` has to end before the step at `later` begins.
     ///
-    /// Steps in different iterations or generations of a block around both are not compared.
+    /// Steps in different iterations or generations of an enclosing block are not compared.
     #[must_use]
     pub fn precedes(&self, earlier: &str, later: &str) -> bool {
         let (earlier, later) = (segments(earlier), segments(later));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_in_sequence_if_a_list_says_so_in_the_same_iteration_and_generation() {
+    fn lists_order_steps_within_the_same_iteration_and_generation() {
         let sequences = Sequences(vec![
             vec!["/main/a".to_owned(), "/main/each[*]".to_owned(), "/main/b".to_owned(), "/main/$finally".to_owned()],
             vec!["/main/each[*]/x".to_owned(), "/main/each[*]/y".to_owned()],

@@ -54,7 +54,7 @@ pub enum Recorded {
     },
     /// The run continues from an earlier point.
     Rewound {
-        /// The steps that have not ended after all.
+        /// The steps that no longer count as ended.
         reopened: Vec<String>,
     },
 }

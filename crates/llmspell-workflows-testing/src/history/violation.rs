@@ -14,11 +14,11 @@ pub enum Kind {
     Repeated,
     /// Something that had been acknowledged is not in the store.
     Lost,
-    /// Steps or acknowledgements are in an order that cannot be.
+    /// Steps or acknowledgements are in an impossible order.
     Reordered,
     /// A step or a run was executed by two processes at the same time.
     Overlapping,
-    /// A command was acknowledged, and the store says otherwise.
+    /// A command was acknowledged, but the store says otherwise.
     Contradicted,
 }
 
@@ -30,7 +30,7 @@ pub enum Rule {
     EffectAfterCompletion,
     /// The completion of a step was acknowledged twice.
     AcknowledgedTwice,
-    /// The store contains two completions of a step, without a reason between them.
+    /// The store contains two completions of a step, without a rewind between them that reopened it.
     RecordedTwice,
     /// An acknowledged completion is not in the store.
     CompletionLost,
@@ -44,17 +44,17 @@ pub enum Rule {
     EffectTooEarly,
     /// The effect of a step began while another execution of it was running.
     StepOverlaps,
-    /// Two processes executed steps of one run in turns.
+    /// Two processes took turns executing the steps of a run.
     RunHeldTwice,
-    /// A run was acknowledged as cancelled, and completed afterwards.
+    /// A run was acknowledged as cancelled, but completed.
     CancelledButCompleted,
-    /// A run was acknowledged as deleted, and is there or has effects.
+    /// A run was acknowledged as deleted, but still exists or has effects.
     DeletedButThere,
-    /// The end of a run was acknowledged, and the store contains another status.
+    /// The end of a run was acknowledged, but the store contains another status.
     EndedOtherwise,
-    /// A run was brought in although it was there.
+    /// A run was imported although it existed.
     ImportedTwice,
-    /// A process accepted the request to pause or cancel its run, and steps went on.
+    /// A process accepted a request to pause or cancel its run, but further steps began.
     StoppedButWentOn,
 }
 
@@ -105,12 +105,12 @@ impl Rule {
             Self::BeganTooEarly => "a step was recorded as begun before a preceding step had ended",
             Self::EffectTooEarly => "an effect began before a preceding step had ended",
             Self::StepOverlaps => "two executions of a step overlap",
-            Self::RunHeldTwice => "two processes executed a run in turns",
+            Self::RunHeldTwice => "two processes took turns executing a run",
             Self::CancelledButCompleted => "a cancelled run completed",
             Self::DeletedButThere => "a deleted run is still there",
-            Self::EndedOtherwise => "a run has another status than the acknowledged one",
-            Self::ImportedTwice => "a run was imported although it was there",
-            Self::StoppedButWentOn => "a run went on that was asked to stop",
+            Self::EndedOtherwise => "a run has a status other than the acknowledged one",
+            Self::ImportedTwice => "a run was imported although it existed",
+            Self::StoppedButWentOn => "a run went on after it was asked to stop",
         }
     }
 }
@@ -128,7 +128,7 @@ pub struct Violation {
     pub step: Option<String>,
     /// The positions in the history, from 0, of the observations that prove the violation.
     pub observations: Vec<usize>,
-    /// The numbers of the records, in the run that the last observation found, that prove the violation.
+    /// The numbers of the records that prove the violation, in the run that the last observation found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<u64>,
 }
@@ -140,7 +140,8 @@ impl Violation {
         self.rule.kind()
     }
 
-    /// Shows the violation with the observations that prove it, one per line, without the records of found runs.
+    /// Shows the violation with the observations that prove it, one per line; of the runs that were found, it shows
+    /// only the records that prove it.
     #[must_use]
     pub fn show(&self, history: &[Observation]) -> String {
         let mut text = self.to_string();

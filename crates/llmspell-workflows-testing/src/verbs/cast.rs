@@ -18,7 +18,7 @@ use crate::{ConfigureEngine, clock::SimClock};
 /// The function that an activity calls.
 type Perform = Arc<dyn Fn(ActivityContext) -> BoxFuture<'static, Result<ActivityOutput, StepError>> + Send + Sync>;
 
-/// Everything that the processes of a test run: its workflows, and the activities and signals that these need.
+/// The workflows of a test, with the activities and signals that they need.
 #[derive(Clone)]
 pub(super) struct Cast {
     pub(super) roles: Vec<Role>,
@@ -101,7 +101,7 @@ impl Cast {
             });
             activities.register(kind.as_str(), name.as_str(), noted);
         }
-        // A test crashes the same step more often than the world does.
+        // A test crashes the same step more often than happens in practice.
         let limits = Limits { crash_cuts_max: u32::MAX, ..Limits::default() };
         (self.configure)(Engine::builder().activities(activities).clock(clock.clone()).limits(limits))
     }

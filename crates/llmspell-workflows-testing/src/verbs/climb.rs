@@ -103,7 +103,7 @@ impl<'c> Climber<'c> {
         let effects = effects(&lock(&self.ledger), names);
         let mut rest = view.runs[&run].rest.clone();
         if !rest.status.has_ended() && rest.status != RunStatus::Stuck {
-            // The process need not have written yet that the run waits.
+            // The process may not have written yet that the run waits.
             rest.status = RunStatus::Waiting;
         }
         Ok(Rung { rest, waits, effects })
@@ -156,7 +156,7 @@ impl<'c> Climber<'c> {
     }
 }
 
-/// Ladders that are found when they are first needed.
+/// The known ladders; each is found when it is first needed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Atlas(BTreeMap<LadderId, Ladder>);
 

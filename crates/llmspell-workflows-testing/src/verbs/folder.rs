@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::{Difference, process::copy_folder};
 
-/// A folder in memory, on systems that have it.
+/// A folder in memory, on systems that have one.
 const IN_MEMORY: &str = "/dev/shm";
 
 /// A temporary folder that contains the folder of a home.

@@ -39,7 +39,7 @@ impl Gate {
         &self.point
     }
 
-    /// Passes a boundary at which a call that cannot wait is made.
+    /// Passes a boundary of a synchronous call.
     pub(super) fn pass_now(&self, boundary: &str) -> Result<(), Crashed> {
         let passed = self.point.pass();
         let mut trail = lock(&self.trail);

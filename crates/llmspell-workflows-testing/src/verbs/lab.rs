@@ -36,12 +36,12 @@ pub(super) struct Lab<'c> {
     pub(super) backup: Option<Backup>,
     slots: [Option<Process>; SLOTS],
     observer: Option<Observer>,
-    /// What was done so far, for the report of a difference.
+    /// What has been done so far, for the report of a difference.
     story: Vec<String>,
     pub(super) report: VerbReport,
 }
 
-/// A home as it was at some time, with what is known of it.
+/// A copy of a home at some point, with what was known about it.
 pub(super) struct Backup {
     folder: Folder,
     model: Model,
@@ -49,7 +49,7 @@ pub(super) struct Backup {
     documents: BTreeMap<Uuid, Arc<Value>>,
 }
 
-/// Somebody who looks at a home from outside.
+/// Looks at a home from outside the processes.
 struct Observer {
     home: Arc<dyn Home>,
     runtime: Runtime,
@@ -66,7 +66,7 @@ impl Observer {
     }
 }
 
-/// What came of a deed.
+/// The result of a deed.
 struct Attempt {
     /// The result; `None` if the process crashed.
     done: Option<Result<(), ExecutorError>>,
@@ -163,8 +163,8 @@ impl<'c> Lab<'c> {
         })
     }
 
-    /// Does `deed` in the process in `slot`, which crashes at the boundary `crash_at`, and judges what is there then.
-    /// Returns the number of boundaries that the deed passed.
+    /// Performs `deed` in the process in `slot`, crashes it at the boundary `crash_at`, if any, and judges the home
+    /// afterwards. Returns the number of boundaries that the deed passed.
     pub(super) fn act(
         &mut self,
         slot: usize,
@@ -184,7 +184,7 @@ impl<'c> Lab<'c> {
         // The folder of a backup must not be inside the folder of the home, which a crash replaces.
         let beside = if deed.verb == Verb::BackUp { Some(Folder::new()?) } else { None };
         deed.to = beside.as_ref().map(|beside| beside.path().to_owned());
-        // A journal that this process has leased for its runs is held too, for whoever deletes runs from outside.
+        // A deletion also counts the journals that this process has leased for its own runs as held.
         let is_alive = self.slots[slot].is_some() && matches!(deed.verb, Verb::Delete | Verb::Prune);
         let others_alive = self.slots.iter().enumerate().any(|(other, process)| other != slot && process.is_some());
         let process = match self.slots[slot].take() {
@@ -222,7 +222,7 @@ impl<'c> Lab<'c> {
         Ok(boundaries)
     }
 
-    /// Does `deed` in `process`, which crashes at the boundary `crash_at`.
+    /// Performs `deed` in `process`, which crashes at the boundary `crash_at`, if any.
     fn attempt(&self, process: &Process, deed: &Deed, crash_at: Option<u64>) -> Attempt {
         let point = process.gate().point();
         let passed = point.passed();
@@ -316,7 +316,7 @@ impl<'c> Lab<'c> {
         changed.collect()
     }
 
-    /// Checks that an imported run is there as a whole.
+    /// Checks that an imported run is complete.
     fn check_import(&self, deed: &Deed, view: &View) -> Option<String> {
         let (run, document) = (deed.run?, deed.document.as_ref()?);
         if self.view.runs.contains_key(&run) {
@@ -328,7 +328,7 @@ impl<'c> Lab<'c> {
         (imported.export != document).then(|| format!("the run {run} was imported, but its export is different"))
     }
 
-    /// Checks that a backup is there as a whole, or not at all.
+    /// Checks that a backup is complete, or does not exist.
     fn check_backup(&mut self, deed: &Deed, progress: &Progress, atlas: &Atlas) -> Vec<String> {
         let to = deed.to.as_ref().expect("a backup has a folder");
         if !to.exists() {
@@ -359,7 +359,7 @@ impl<'c> Lab<'c> {
         problems
     }
 
-    /// Replaces the home by its backup; all processes exit.
+    /// Replaces the home with its backup, if there is one; all processes exit.
     pub(super) fn restore(&mut self) -> bool {
         let Some(Backup { folder, model, ledger, documents }) = self.backup.take() else { return false };
         self.exit_all();
@@ -372,7 +372,7 @@ impl<'c> Lab<'c> {
         true
     }
 
-    /// Returns whether a step of the family of `run` runs at most once and may or may not have had its effect.
+    /// Returns whether `run` or a sub-workflow of it has an at-most-once step that may or may not have had its effect.
     pub(super) fn is_in_doubt(&self, run: Uuid) -> bool {
         let ledger = lock(&self.ledger);
         self.view.family(run).into_iter().any(|one| !ledger.in_doubt(one).is_empty())
@@ -390,7 +390,7 @@ impl<'c> Lab<'c> {
         Difference::new(text)
     }
 
-    /// Returns the error that `what` must not happen, with everything that led to it.
+    /// Returns `what` as a difference, with everything that led to it.
     pub(super) fn fail(&self, what: String) -> Difference {
         self.difference(&[what])
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
-/// The way of an uninterrupted run: the states in which it comes to rest, in order.
+/// The course of an uninterrupted run: the states in which it comes to rest, in order.
 ///
 /// A run rests when it ends, waits for a signal, or has failed; a signal or a retry brings it to the next rung.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,7 +48,7 @@ impl Ladder {
     }
 }
 
-/// Names a ladder: the workflow, and how the run came about.
+/// Identifies a ladder: the workflow, and how the run was created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LadderId {
     /// The number of the workflow in the cast.

@@ -62,8 +62,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that somebody said what became of the stuck step at `path`; once that is acknowledged, the step must not be
-    /// executed again.
+    /// Notes that the stuck step at `path` was resolved; once that is acknowledged, the step must not be executed
+    /// again.
     pub(super) fn resolve(&mut self, run: Uuid, path: &str, is_acknowledged: bool) {
         let account = self.runs.entry(run).or_default();
         account.performed.entry(path.to_owned()).or_default();
@@ -76,7 +76,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the steps that run at most once, began, and were not acknowledged: their runs may be stuck.
+    /// Returns the at-most-once steps that began without an acknowledged completion; their runs may be stuck.
     pub(super) fn in_doubt(&self, run: Uuid) -> Vec<String> {
         let Some(account) = self.runs.get(&run) else { return Vec::new() };
         account.begun_once.difference(&account.acknowledged).cloned().collect()
@@ -86,12 +86,12 @@ impl Ledger {
         self.runs.get(&run)
     }
 
-    /// Returns the runs with an effect.
+    /// Returns the runs that had effects.
     pub(super) fn runs(&self) -> impl Iterator<Item = Uuid> {
         self.runs.keys().copied()
     }
 
-    /// Replaces what is known of `run`, which was removed or has returned from a copy.
+    /// Replaces what is known about `run`, which was removed or restored from a copy.
     pub(super) fn set_account(&mut self, run: Uuid, account: Option<Account>) {
         match account {
             Some(account) => self.runs.insert(run, account),

@@ -1,33 +1,33 @@
 //! Crashes the verbs that change runs, and checks that no crash harms a run.
 //!
-//! [`crash`](crate::crash) crashes one run while it executes. A [`VerbTest`] crashes what people do with runs: start,
-//! resume, pause, cancel, signal, retry, resolve, rerun, fork, continue with another definition, export, import, delete,
-//! prune, compact, back up, restore and recover. The runs are in a real
+//! [`crash`](crate::crash) crashes one run while it executes. A [`VerbTest`] crashes the operations on runs: start,
+//! resume, pause, cancel, signal, retry, resolve, rerun, fork, continue with another definition, export, import,
+//! delete, prune, compact, back up, restore and recover. The runs are in a real
 //! [`FolderHome`](llmspell_workflows_advanced::FolderHome) in a temporary folder, with its locks, journals and archive.
 //!
 //! # Crashes
 //!
 //! Each process sees the home through a wrapper with a boundary before and after each call that locks or changes
-//! anything: claims, leases, messages, every write to a store or a journal, and the effects of activities. If a process
-//! crashes at a boundary, nothing of it has any effect any more. A process that was the only one leaves the folder
-//! exactly as it was at that moment, as after a kill; what it had only in memory is lost. While another process is
-//! alive, its locks are released, and what it had in memory may still reach the disk.
+//! anything: claims, leases, messages, every write to a store or a journal, and the effects of activities. Once a
+//! process has crashed at a boundary, nothing that it does has an effect. If no other process is alive, the folder
+//! stays exactly as it was at that moment, as after a kill; what the process had only in memory is lost. Otherwise its
+//! locks are released, and what it had in memory may still reach the disk.
 //!
 //! # What must hold
 //!
-//! A model knows what was asked and what was acknowledged, and never reads the home to find out what should be there.
-//! It is checked after each verb and each crash:
+//! A model knows what was requested and what was acknowledged, and never reads the home to find out what should be
+//! there. The home is compared with it after each verb and each crash:
 //!
 //! - A step whose completion was acknowledged is not executed again, and a step that runs at most once has its effect at
 //!   most once.
 //! - Each run is listed once and found where it is listed; its history can be read and it can be exported.
-//! - Sub-workflows are where their parents are, and do not outlive them.
-//! - A verb that was acknowledged has happened, any other one as a whole or not at all. Runs that it does not concern
-//!   have not changed. A backup and an import are there as a whole or not at all.
+//! - Sub-workflows are stored with their parents and do not outlive them.
+//! - A verb that was acknowledged has happened; any other verb has happened completely or not at all. The runs that it
+//!   does not concern have not changed. A backup or an import is complete or does not exist.
 //! - A run that is resumed comes to rest with the status, output and effects of an uninterrupted run.
 //! - Verifying the home finds no damage.
 //!
-//! At the end all runs are resumed, signalled, resolved and retried until they have come to their last rest.
+//! At the end, all runs are resumed, signalled, resolved and retried until they reach their final states.
 //!
 //! ```
 //! use llmspell_workflows_basic::model::{Definition, Step};
@@ -50,8 +50,8 @@
 //! # What is not covered
 //!
 //! The calls that [`back_up`](llmspell_workflows_advanced::Upkeep::back_up) and a lease make inside the home have no
-//! boundaries of their own, and power losses are not simulated; the crash tests on a
-//! [`SimDisk`](crate::crash::SimDisk) do that for the log. Verbs are asked one after the other, not at the same time.
+//! boundaries of their own, and power losses are not simulated; the crash tests on a [`SimDisk`](crate::crash::SimDisk)
+//! do that for the log. Verbs are performed one after the other, not concurrently.
 
 mod cast;
 mod climb;

@@ -1,4 +1,4 @@
-//! What must hold: for each run the stages in which it may be, given the verbs that were asked and acknowledged.
+//! What must hold: for each run the stages in which it may be, given the verbs that were requested and acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,15 +27,15 @@ pub(super) struct Model {
     newcomer: Option<LadderId>,
 }
 
-/// What is known of one run.
+/// What is known about one run.
 #[derive(Debug, Clone)]
 pub(super) struct RunModel {
     /// The stages in which the run may be; several if a crash left open whether a verb happened.
     pub(super) stages: BTreeSet<Stage>,
     pub(super) workflow: String,
-    /// The ladders that the run was ever on.
+    /// All ladders that the run has been on.
     ladders: BTreeSet<LadderId>,
-    /// Whether the run was ever asked to be cancelled.
+    /// Whether anybody ever asked to cancel the run.
     is_cancelled: bool,
     /// For an export: the accounts of the family at that time.
     accounts: BTreeMap<Uuid, Account>,
@@ -69,8 +69,8 @@ impl RunModel {
         }
     }
 
-    /// Returns whether it is known which definition the run has. A run whose steps had all ended when it got another
-    /// definition ends as if it had not.
+    /// Returns whether it is known which definition the run has. If all steps had ended when the run got another
+    /// definition, it ends as if it had kept the old one.
     pub(super) fn has_known_definition(&self) -> bool {
         let is_migrated = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().is_migrated);
         !self.ladders.iter().any(|ladder| ladder.is_migrated) || self.stages.iter().all(is_migrated)
@@ -98,7 +98,7 @@ impl Model {
     /// Notes what `deed` did to its run, or to all runs.
     ///
     /// # Errors
-    /// Returns an error if the verb was refused or accepted although it must not be.
+    /// Returns an error if the verb was refused or accepted when it should not have been.
     pub(super) fn apply(
         &mut self,
         deed: &Deed,
@@ -158,7 +158,7 @@ impl Model {
         let mut after = BTreeSet::new();
         for stage in &before {
             let committed = committed(deed, stage, ladders, is_complete);
-            // A verb that concerns all runs passes over those that it does not select.
+            // A verb that concerns all runs skips those that it does not select.
             let is_refused = committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none());
             if progress.refusal.is_some() {
                 after.extend((is_refused || deed.run.is_none()).then(|| stage.clone()));
@@ -236,7 +236,7 @@ impl Model {
         self.exports.insert(run, known);
     }
 
-    /// Returns `root` and the sub-workflows that it is known to have.
+    /// Returns `root` and its known sub-workflows.
     fn family(&self, root: Uuid) -> Vec<Uuid> {
         let children = self.children.iter().filter(|(_, (of, _))| *of == root).map(|(child, _)| *child);
         std::iter::once(root).chain(children).collect()
@@ -261,7 +261,7 @@ impl Model {
         effects(ledger, std::iter::once((root, known.workflow.as_str())).chain(names))
     }
 
-    /// Compares the model with `view`, and drops the stages that turn out not to be the case; returns all differences.
+    /// Compares the model with `view`, and drops the stages that it rules out; returns all differences.
     pub(super) fn judge(&mut self, view: &View, ladders: &Ladders, ledger: &Ledger) -> Vec<String> {
         let mut problems = view.problems.clone();
         problems.extend(ledger.violations().iter().cloned());
@@ -274,12 +274,12 @@ impl Model {
                     let stages = [Stage::Toward(goal.clone()), Stage::At(goal)];
                     self.runs.insert(id, RunModel::new(&seen.workflow, ladder, stages));
                 }
-                None => problems.push(format!("nobody created the run {id} of {}", seen.workflow)),
+                None => problems.push(format!("no verb created the run {id} of {}", seen.workflow)),
             }
         }
         for run in ledger.runs() {
             if !self.runs.contains_key(&run) && !self.children.contains_key(&run) {
-                problems.push(format!("the run {run} had effects, but is nowhere"));
+                problems.push(format!("the run {run} had effects but does not exist"));
             }
         }
         let all: Vec<Uuid> = self.runs.keys().copied().collect();
@@ -302,7 +302,7 @@ impl Model {
 }
 
 impl RunModel {
-    /// Checks that all effects of a run are those of its way, and that none is missing.
+    /// Checks that a run had only the effects of its ladders, and that none is missing.
     fn check_effects(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
         let rungs = self.stages.iter().filter_map(Stage::goal).map(|goal| match goal {
             Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
@@ -323,8 +323,8 @@ impl RunModel {
     }
 }
 
-/// Returns the effects of these runs, as `WORKFLOW:PATH`; a step that runs at most once has no generation in it, because
-/// it gets one when it is run again by hand.
+/// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no generation, because
+/// running the step again by hand adds one.
 pub(super) fn effects<'n>(ledger: &Ledger, runs: impl IntoIterator<Item = (Uuid, &'n str)>) -> BTreeSet<String> {
     let mut effects = BTreeSet::new();
     for (run, workflow) in runs {

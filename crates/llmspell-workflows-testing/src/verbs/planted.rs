@@ -29,7 +29,7 @@ use super::{
 /// The maximum number of boundaries of a verb.
 const BOUNDARIES_MAX: u64 = 200;
 
-/// Whether a planted fault is at work; it is not while the ways of uninterrupted runs are found.
+/// Whether a planted fault is active; it is not while the ladders of uninterrupted runs are found.
 type Armed = Arc<AtomicBool>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -188,8 +188,8 @@ fn test(definition: Definition) -> VerbTest {
     test.activity("function", "work", |_| async { Ok(json!(1).into()) }).activity("function", "fail", fail)
 }
 
-/// Does `verbs` to a run, the last one with a crash at each boundary, and then lets the run come to its last rest.
-/// Returns the number of crashes, and the first difference.
+/// Performs `verbs` on a run, the last one with a crash at each boundary in turn, and then brings the run to its final
+/// state. Returns the number of crashes, and the first difference.
 fn first_difference(test: &VerbTest, armed: &Armed, verbs: &[Verb]) -> (u64, Option<String>) {
     let mut atlas = Atlas::default();
     atlas.find(test.cast(), &LadderId::of(0)).expect("the workflow runs without a crash");
@@ -238,7 +238,7 @@ fn finds(expected: &str, definition: Definition, verbs: &[Verb], plant: impl Fn(
 fn crash_at_any_boundary_of_the_last_verb_harms_no_run() {
     use Verb::{Compact, Delete, Export, Import, Prune, Recover, Retry, Start};
     for (definition, verbs) in [
-        // A run that was brought back from the archive is still there as it was.
+        // The archive keeps the old version of a run that was brought back from it.
         (failing(), vec![Start, Compact, Retry, Delete]),
         (with_child(), vec![Start, Delete]),
         (with_child(), vec![Start, Compact, Prune]),

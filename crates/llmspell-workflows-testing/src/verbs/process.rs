@@ -18,7 +18,7 @@ use crate::clock::SimClock;
 /// How long a verb may take in real time.
 const VERB_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How often to look whether a run is still driven.
+/// How often to check whether a run is still driven.
 const POLL: Duration = Duration::from_micros(200);
 
 /// A process with the home in a folder open; it may crash at each boundary of its gate.
@@ -61,7 +61,7 @@ impl Process {
         Hands { executor, home, mid_step: self.mid_step.clone(), clock: self.clock.clone() }
     }
 
-    /// Runs `work` to its end; returns `None` if the process crashed. Nothing happens in a crashed process any more.
+    /// Runs `work` to its end; returns `None` if the process crashed. Nothing more happens in a crashed process.
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let done = self.runtime.block_on(async {
             let mut work = std::pin::pin!(tokio::time::timeout(VERB_TIME_MAX, work));
@@ -104,7 +104,8 @@ impl Hands {
         self.home.find(&run.to_string()).await
     }
 
-    /// Drives `run` until it ends, is paused or stuck, or waits for a signal. Waits for a time take none.
+    /// Drives `run` until it ends, is paused or stuck, or waits for a signal. Waits for a time end at once, since the
+    /// clock is simulated.
     pub(super) async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         let (id, mut run) = (run.id(), run);
         loop {
@@ -159,7 +160,7 @@ pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
             copy_folder(&entry.path(), &target)?;
         } else {
             match fs::copy(entry.path(), &target) {
-                // A file that is removed meanwhile had been removed at the time of the copy.
+                // A file that is removed during the copy counts as removed before it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 copied => drop(copied?),
             }

@@ -23,7 +23,7 @@ impl<'c> Sequence<'c> {
         Ok(Self { lab: Lab::new(cast)?, random: SeededRandom::new(seed) })
     }
 
-    /// Does 5 to 12 verbs, and then lets all runs come to their last rest.
+    /// Performs 5 to 12 verbs, and then brings all runs to their final states.
     pub(super) fn run(mut self, atlas: &mut Atlas) -> Result<VerbReport, Difference> {
         let length = 5 + self.random.below(8);
         for number in 0..length {
@@ -36,7 +36,7 @@ impl<'c> Sequence<'c> {
             }
             let deed = self.choose(number < 2, atlas)?;
             if matches!(deed.verb, Verb::Delete | Verb::Prune | Verb::Compact) && self.random.below(3) > 0 {
-                // The journals of processes that are alive are left alone.
+                // These verbs skip the journals of processes that are alive.
                 self.lab.exit_all();
             }
             let crash_at = match self.random.below(2) {

@@ -11,7 +11,7 @@ use super::{
     verb::{Deed, Verb},
 };
 
-/// The maximum number of deeds until all runs of a home have come to their last rest.
+/// The maximum number of deeds to bring all runs of a home to their final states.
 const DEEDS_MAX: usize = 60;
 
 /// A home in which the verbs are tried, and the run that they concern.
@@ -55,7 +55,8 @@ pub(super) fn situations<'c>(cast: &'c Cast, role: usize, atlas: &mut Atlas) -> 
             }
         }
         let whole = begin(atlas)?.act_once(role, atlas)?;
-        // The first process that dies after the run was recorded, one that dies half way, and one in an unknown effect.
+        // Looks for the first crash after the run was recorded, one halfway, and one that leaves the outcome of an
+        // effect unknown.
         let (mut is_begun, mut is_halfway, mut is_stuck) = (false, false, false);
         for boundary in 0..whole {
             if is_begun && (is_halfway || boundary < whole / 2) && (is_stuck || cast.once().is_empty()) {
@@ -125,7 +126,7 @@ impl Lab<'_> {
         self.copy()
     }
 
-    /// Returns the deed that brings `run` closer to its last rest; `None` if it is there.
+    /// Returns the deed that brings `run` closer to its final state; `None` if it is there.
     pub(super) fn next_deed(&self, run: Uuid, atlas: &Atlas) -> Option<Deed> {
         let (known, seen) = (&self.model.runs[&run], self.view.runs.get(&run)?);
         let deed = |verb| Deed::new(verb, Some(run), &known.workflow);
@@ -145,7 +146,7 @@ impl Lab<'_> {
         }
     }
 
-    /// Brings all runs to their last rest, without crashes.
+    /// Brings all runs to their final states, without crashes.
     pub(super) fn finish(&mut self, atlas: &mut Atlas) -> Result<(), Difference> {
         self.exit_all();
         for _ in 0..DEEDS_MAX {
@@ -153,6 +154,6 @@ impl Lab<'_> {
             let Some(deed) = roots.into_iter().find_map(|run| self.next_deed(run, atlas)) else { return Ok(()) };
             self.act(0, deed, None, atlas)?;
         }
-        Err(self.fail(format!("the runs did not come to their last rest within {DEEDS_MAX} verbs")))
+        Err(self.fail(format!("the runs did not reach their final states within {DEEDS_MAX} verbs")))
     }
 }

@@ -9,7 +9,7 @@ use super::{
     view::Seen,
 };
 
-/// Where a run is on its way.
+/// Where a run is on its ladder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// The run gets to the goal when it is resumed.
@@ -62,7 +62,7 @@ impl Stage {
     }
 }
 
-/// Returns the stages in which a run is once `verb` was committed in `stage`; none if the verb must be refused.
+/// Returns the stages in which a run is after `verb` was committed in `stage`; none if the verb must be refused.
 pub(super) fn committed(
     deed: &Deed,
     stage: &Stage,
@@ -108,7 +108,7 @@ pub(super) fn committed(
     }
 }
 
-/// Returns the stages in which a run may be once it was driven until it rested.
+/// Returns the stages in which a run may be after it was driven until it came to rest.
 pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt: bool) -> Vec<Stage> {
     let mut settled = Vec::new();
     if let Stage::Toward(goal) = stage {
@@ -143,7 +143,7 @@ pub(super) fn is_seen(stage: &Stage, seen: Option<&Seen>, ladders: &Ladders, in_
         Stage::Toward(_) => !seen.status.has_ended() && (seen.status != RunStatus::Stuck || in_doubt),
         Stage::At(Goal::Rung(ladder, rung)) => match &ladders[ladder].rungs[*rung].rest {
             rest if rest.status.has_ended() || rest.status == RunStatus::Stuck => *rest == seen.rest,
-            // A process that is killed while its runs wait need not have written that they do.
+            // A process that is killed while its runs wait may not have written that they wait.
             _ => !seen.status.has_ended() && seen.status != RunStatus::Stuck,
         },
         Stage::At(Goal::Cancelled(..)) => seen.status == RunStatus::Cancelled,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::crash::SeededRandom;
 
-/// The number of boundaries that a verb is assumed to have before it was tried.
+/// The number of boundaries that a verb is assumed to have before it has been tried.
 const BOUNDARIES: u64 = 60;
 
 /// A test that crashes the verbs that change runs; see [the module](super).
@@ -63,8 +63,8 @@ impl VerbTest {
         self
     }
 
-    /// Lets runs of the workflow that was added last continue with another definition, which must have the same name
-    /// and every step of the former one.
+    /// Lets runs of the workflow added last continue with another definition, which must have the same name and all
+    /// steps of the original.
     ///
     /// # Panics
     /// Panics if no workflow was added, or if the name is different.
@@ -128,8 +128,8 @@ impl VerbTest {
         self.verbs_at(1, 0)
     }
 
-    /// Does the same as [`Self::verbs_everywhere`] at one of `stride` boundaries; `seed` determines at which. Each verb
-    /// is then also followed by a random other one.
+    /// Does the same as [`Self::verbs_everywhere`] at one in `stride` boundaries, chosen by `seed`. Each verb is then
+    /// also followed by another, random one.
     ///
     /// # Errors
     /// Returns an error as soon as a crash harms a run.
@@ -188,7 +188,7 @@ impl VerbTest {
     }
 }
 
-/// Crashes `deed` at `boundary`, does it again, then something else, and lets all runs come to their last rest.
+/// Crashes `deed` at `boundary`, repeats it, does something else, and brings all runs to their final states.
 fn crash_once(
     lab: &mut Lab<'_>,
     deed: &Deed,

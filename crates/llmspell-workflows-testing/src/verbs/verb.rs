@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{cast::Role, ladder::LadderId, model::Progress, process::Hands};
 
-/// Something that somebody asks of a run or of a home.
+/// An operation on a run or on a home.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verb {
     Start,
@@ -26,9 +26,9 @@ pub(super) enum Verb {
     Retry,
     Signal,
     Cancel,
-    /// Says that the stuck step took effect.
+    /// Resolves the stuck step as completed.
     Resolve,
-    /// Says that the stuck step did not take effect, and runs it again.
+    /// Resolves the stuck step as not executed, and runs it again.
     RunAgain,
     Rerun,
     Fork {
@@ -108,11 +108,11 @@ impl Verb {
 #[derive(Debug, Clone)]
 pub(super) struct Deed {
     pub(super) verb: Verb,
-    /// The run that is concerned; `None` for a verb that concerns the home.
+    /// The run that the verb concerns; `None` if it concerns the home.
     pub(super) run: Option<Uuid>,
-    /// The workflow of the run that is concerned or created.
+    /// The workflow of the run that the verb concerns or creates.
     pub(super) workflow: String,
-    /// The way of the run that is created.
+    /// The ladder of the run that is created.
     pub(super) creates: Option<LadderId>,
     /// The name and the data of the signal that is sent.
     pub(super) signal: Option<(String, Value)>,
@@ -167,7 +167,7 @@ impl Report {
 }
 
 impl Deed {
-    /// Does it.
+    /// Performs the verb.
     pub(super) async fn perform(&self, hands: &Hands, role: &Role, report: &Report) -> Result<(), ExecutorError> {
         let Hands { executor, home, .. } = hands;
         let run = match &self.verb {
@@ -216,7 +216,7 @@ impl Deed {
         driven.map(drop)
     }
 
-    /// Does it to the run `known`; returns a run that has to be driven.
+    /// Performs the verb on the run `known`; returns the run that has to be driven, if any.
     async fn perform_on(
         &self,
         known: &KnownRun,
@@ -235,7 +235,7 @@ impl Deed {
             }
             Verb::Retry => executor.retry(known, &RewindOptions::default()).await.map(Some),
             Verb::Resolve | Verb::RunAgain => {
-                // Of a run that is not stuck, no step can be resolved.
+                // A run that is not stuck has no step to resolve.
                 let Stuck { path, output, .. } = self.stuck.clone().unwrap_or_default();
                 let resolution = match self.verb {
                     Verb::Resolve => Resolution::Completed(output),

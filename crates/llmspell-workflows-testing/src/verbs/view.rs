@@ -13,11 +13,11 @@ use super::ladder::Rest;
 /// The maximum number of runs in a home of a test.
 const RUNS_MAX: usize = 1_000;
 
-/// What a home shows to somebody who looks from outside.
+/// A home as it is seen from outside.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     pub(super) runs: BTreeMap<Uuid, Seen>,
-    /// What is wrong whatever happened before.
+    /// What is wrong no matter what happened before.
     pub(super) problems: Vec<String>,
 }
 

@@ -107,7 +107,7 @@ const LISTED: &str = r#"
 "#;
 
 #[test]
-fn a_sub_workflow_is_deleted_and_brought_in_with_its_run() {
+fn a_sub_workflow_is_deleted_and_imported_with_its_run() {
     let cases: [(&[&str], &[Rule]); 9] = [
         (&[EXECUTED_AGAIN], &[Rule::EffectAfterCompletion]),
         (&[DELETED, IMPORTED, EXECUTED_AGAIN], &[]),

@@ -15,7 +15,7 @@ struct Planter<'h> {
     nth: usize,
 }
 
-/// A position at which something is planted: of an observation, with its process and store.
+/// The position of an observation, with its process and store.
 #[derive(Clone, Copy)]
 struct At<'h> {
     at: usize,

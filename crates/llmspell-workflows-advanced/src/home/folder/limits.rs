@@ -1,7 +1,7 @@
 //! Named limits that hold over all processes of a home.
 //!
 //! ```text
-//! HOME/limits/HASH/turn        locked while somebody counts the holders
+//! HOME/limits/HASH/turn        locked while a process counts the holders
 //! HOME/limits/HASH/NUMBER      locked by a step that holds the limit
 //! ```
 //!
@@ -22,10 +22,10 @@ use llmspell_workflows_state::{
 use super::FolderHome;
 use crate::ExecutorError;
 
-/// How long to wait before looking again whether a limit is free, at first; each time twice as long.
+/// The delay before the first retry to take a permit; it doubles with each retry.
 const STEP_MIN: Duration = Duration::from_millis(5);
 
-/// The maximum of that time.
+/// The maximum delay between two retries.
 const STEP_MAX: Duration = Duration::from_millis(100);
 
 impl FolderHome {
@@ -61,14 +61,14 @@ struct HeldLimit {
     _lock: Box<dyn DiskLock>,
 }
 
-/// Takes a permit if fewer than `holders` are taken; `None` if not, or if somebody else is counting at the moment.
+/// Takes a permit if fewer than `holders` are taken; returns `None` otherwise, or while another process is counting.
 fn take_permit(folder: &Path, holders: u32) -> io::Result<Option<HeldLimit>> {
     SystemDisk.create_dir(folder)?;
     let Some(_turn) = SystemDisk.lock(&folder.join("turn"))? else { return Ok(None) };
     let (mut held, mut free) = (0, None);
     for number in 0.. {
         let path = folder.join(number.to_string());
-        // Another version of the definition may allow more holders, whose files come after those of this one.
+        // Another version of the definition may allow more holders, whose files have higher numbers.
         if number >= holders && !path.exists() {
             break;
         }
@@ -83,10 +83,10 @@ fn take_permit(folder: &Path, holders: u32) -> io::Result<Option<HeldLimit>> {
     Ok(free.map(|lock| HeldLimit { _lock: lock }))
 }
 
-/// What was found about the file of a holder.
+/// The state of a holder's file.
 enum Slot {
     Held,
-    /// Nobody holds it; it is locked now if the lock is wanted.
+    /// Nobody held it; contains the lock if it was wanted.
     Free(Option<Box<dyn DiskLock>>),
 }
 

@@ -91,7 +91,7 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 
 /// Reads the runs in all journals, each with the records of its latest copy.
 ///
-/// A run that is moved meanwhile arrives in a journal that may have been read already, and leaves one that has not. So the
+/// A run that is moved during the backup may arrive in a journal that has been read and leave one that has not. So the
 /// runs are listed afterwards, and the journals of those that were missed are read again.
 async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Record>)>, ExecutorError> {
     let (all, began): (Arc<dyn Home>, _) = (home.clone().into(), Timestamp::now());
@@ -100,7 +100,7 @@ async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Recor
     while !journals.is_empty() {
         for journal in &journals {
             for JournaledRun { run, epoch, records } in home.check(journal).await?.runs {
-                // A damaged run cannot be copied, which is better known before the backup is needed.
+                // A damaged run cannot be copied; better to report that now than when the backup is needed.
                 let records = records?;
                 if live.get(&run).is_none_or(|(known, _)| *known < epoch) {
                     live.insert(run, (epoch, records));

@@ -84,7 +84,7 @@ impl Session {
         self.runtime.block_on(operation).map_err(durable_failure)
     }
 
-    /// Names the runs of `workflow` that were interrupted, which can be resumed instead of starting another one.
+    /// Notes that runs of `workflow` were interrupted and can be resumed instead of starting a new one.
     ///
     /// # Errors
     /// Returns an error if a journal cannot be listed.
@@ -94,7 +94,7 @@ impl Session {
             let id = newest.id();
             let others = match interrupted.len() - 1 {
                 0 => String::new(),
-                more => format!(" (and {more} earlier: `spellflow runs list --status interrupted`)"),
+                more => format!(" (and {more} earlier; see `spellflow runs list --status interrupted`)"),
             };
             self.output.note(&format!(
                 "note: run {id} of this workflow was interrupted; `spellflow resume {id}` continues it{others}"

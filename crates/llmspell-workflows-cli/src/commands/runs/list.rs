@@ -50,8 +50,8 @@ impl List {
         if let Some(ahead) = runs.iter().find(|run| run.is_ahead()) {
             let (run, at) = (ahead.id(), ahead.summary.started_at.strftime("%Y-%m-%d %H:%M:%S"));
             output.note(&format!(
-                "warning: the run {run} was started at {at}, which is in the future; check the clock of this machine \
-                 (`@last` does not mean such a run)"
+                "warning: run {run} was started at {at}, which is in the future; check this machine's clock \
+                 (`@last` prefers other runs)"
             ));
         }
         if output.is_text() {

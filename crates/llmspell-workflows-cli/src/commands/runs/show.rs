@@ -47,7 +47,7 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
     });
     text += &table(rows);
     for wait in waits.iter().filter(|wait| wait.run != known.id()) {
-        text += &format!("  {} of run {} is {}\n", wait.path, wait.run, describe_wait(&wait.awaited));
+        text += &format!("  {} of run {}: {}\n", wait.path, wait.run, describe_wait(&wait.awaited));
     }
     let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
     events.for_each(|(run, name)| text += &format!("next: {}\n", answer(run, name)));

@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-/// What the clients know, from which they choose what to do.
+/// What the clients know and base their choices on.
 pub(super) struct Knowledge {
     pub(super) random: Random,
     pub(super) stores: Vec<String>,
@@ -39,7 +39,8 @@ impl Knowledge {
         Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new() }
     }
 
-    /// Starts a random command, which is killed with a probability of one half, or stopped for a while with one of an eighth.
+    /// Starts a random command, which is killed with a probability of 1/2, or stopped for a while with a probability of
+    /// 1/8.
     pub(super) fn start(&mut self, clients: &mut Clients) {
         let random = &mut self.random;
         // Most commands use the first store, so that they meet.

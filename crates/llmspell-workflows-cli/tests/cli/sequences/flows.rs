@@ -92,7 +92,8 @@ steps:
   - {id: last, type: shell, command: 'sh effect.sh'}
 ";
 
-/// Returns the order of the steps of all workflows; their names are such that one set of lists holds for all of them.
+/// Returns the order of the steps of all workflows; their names are chosen so that one set of lists covers all
+/// workflows.
 pub(super) fn sequences() -> Sequences {
     let lists: [&[&str]; 5] = [
         &[

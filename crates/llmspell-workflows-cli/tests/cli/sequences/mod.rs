@@ -1,5 +1,5 @@
-//! Random sequences of commands, up to three at a time on the same stores, half of them killed at a random moment. At the
-//! end, every run is continued to its end, and the history of all that clients saw is compared with the stores.
+//! Random sequences of commands, up to three at a time on the same stores, half of them killed at a random moment.
+//! Finally, every run is continued until it ends, and everything that the clients saw is compared with the stores.
 
 mod choose;
 mod flows;
@@ -15,7 +15,7 @@ use crate::{
 };
 use choose::Knowledge;
 
-/// The number of commands of a sequence, without those that continue the runs at the end.
+/// The number of commands in a sequence, not counting those that continue the runs at the end.
 const COMMANDS: usize = 14;
 
 /// Runs one sequence, and returns what the checker found and how the commands ended.
@@ -39,7 +39,7 @@ fn run_sequence(seed: u64) -> (Report, BTreeMap<String, usize>) {
     (clients.check(&seed.to_string()), clients.ends)
 }
 
-/// Fails if a command ended in a way in which none should.
+/// Panics if a command ended in a way that is never right.
 fn check_end(ended: &Ended) {
     let Ended { name, asked, code, said, stderr, .. } = ended;
     let error = said.iter().find_map(|line| line["error"]["code"].as_str()).unwrap_or_default();

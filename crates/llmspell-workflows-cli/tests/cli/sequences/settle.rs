@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{check_end, choose::Knowledge};
 use crate::clients::Clients;
 
-/// How often each run is continued at most.
+/// The maximum number of times that each run is continued.
 const ROUNDS_MAX: usize = 20;
 
 /// Continues all runs until they have ended.
@@ -39,7 +39,7 @@ fn asked(store: &str, command: Command) -> Asked {
     Asked { store: store.to_owned(), command }
 }
 
-/// Does what the status of a run asks for.
+/// Runs the command that the status of a run calls for.
 fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &str, status: &str) {
     let id = run.to_owned();
     match status {
@@ -59,7 +59,7 @@ fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &
     }
 }
 
-/// Lists the runs of a store: their ids, their statuses, and whether they are those of sub-workflows.
+/// Lists the runs of a store: their ids, their statuses, and whether they belong to sub-workflows.
 fn list(clients: &mut Clients, store: &str) -> Vec<(String, String, bool)> {
     let ended = clients.run(asked(store, Command::List), &["runs", "list"]);
     assert_eq!(ended.outcome, Outcome::Done, "{:?}", ended.said);

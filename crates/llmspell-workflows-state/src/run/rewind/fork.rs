@@ -19,7 +19,7 @@ impl Rewinding<'_> {
     pub fn fork_records(&self, at: Timestamp) -> Result<Vec<Record>, RewindError> {
         let mut kept = Vec::new();
         for (path, step) in self.state.steps().filter(|(path, _)| self.is_retained(path)) {
-            // The sub-workflows of the original run stay its own: the new run neither undoes nor removes them.
+            // The original run still owns its sub-workflows: the new run neither undoes nor removes them.
             let own = step.decisions.iter().filter(|(key, _)| !matches!(key, DecisionKey::Child(_)));
             for (key, decided) in own {
                 if !self.again.undecided.contains(&ChoiceRef { path: path.to_owned(), key: key.clone() }) {

@@ -46,7 +46,7 @@ pub fn summaries(stores: &Stores) {
     }
     let (one, two, kept) = (summary(6, 0), summary(7, 0), summary(8, 0));
     wait(runs.put_all(&[one.clone(), two.clone(), kept.clone()])).expect("runs are put");
-    // A run that is unknown or named twice counts once or not at all.
+    // An unknown run does not count, and a run that is named twice counts once.
     assert_eq!(wait(runs.remove_all(&[two.id, run.id, one.id, two.id])), Ok(2));
     assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![kept.clone()]));
     assert_eq!(wait(runs.remove_all(&[])), Ok(0));

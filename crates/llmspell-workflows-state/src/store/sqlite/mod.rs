@@ -193,10 +193,10 @@ fn convert_error(path: &Path, error: &rusqlite::Error) -> StoreError {
             path: path.to_owned(),
             message: "the file is not a SQLite database, or its header is damaged".to_owned(),
         },
-        // SQLite does not pass on what the system said.
+        // SQLite does not report the system's error.
         Some(ErrorCode::SystemIoFailure) => StoreError::Io {
             path: path.to_owned(),
-            message: format!("{message}; the disk may be full or damaged, or a limit on the size of files too low"),
+            message: format!("{message}; the disk may be full or damaged, or the limit on file sizes too low"),
         },
         Some(ErrorCode::CannotOpen) => StoreError::Io {
             path: path.to_owned(),

@@ -196,7 +196,7 @@ impl World<'_> {
                     "cancelled"
                 };
                 let run = self.runs.get_mut(&(store, run)).unwrap();
-                // A cancellation is not forgotten because of a later pause.
+                // A later pause does not replace a cancellation.
                 run.stops = run.stops.filter(|before| *before == "cancelled").or(Some(stops));
                 return self.end(nth, Outcome::Accepted);
             }
@@ -277,7 +277,7 @@ impl World<'_> {
         // The request to cancel a run is kept until it has been obeyed.
         held.stops = held.stops.filter(|stops| *stops == "cancelled");
         "running".clone_into(&mut held.status);
-        // What had begun when the former process died, begins again.
+        // Steps that had begun when the former process died begin again.
         process.pending = held.unfinished();
     }
 
