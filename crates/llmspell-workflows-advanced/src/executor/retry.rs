@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use llmspell_workflows_basic::{Plan, RunStatus, WorkflowInput, engine::Child, model::Definition};
+use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
 use llmspell_workflows_state::{
     Arrival, Epoch, Origin, Parent, Record, Resumption, RewindError, Rewinding, Rewound, Started,
 };
@@ -149,7 +149,7 @@ impl Executor {
     /// Starts a new run that reuses the results of `known` up to the step at `from`.
     ///
     /// Runs that step again, together with its dependents and all steps after it in the enclosing lists, routes and
-    /// loops. The old run does not change and still owns its sub-workflows; the new run reuses their outputs.
+    /// loops, and likewise each step that has been undone. The old run does not change and still owns its sub-workflows; the new run reuses their outputs.
     ///
     /// # Errors
     /// Returns an error if the step does not exist or does not take an input, or if a journal cannot be read or
@@ -181,6 +181,10 @@ impl Executor {
         let mut rewinding = Rewinding::new(&plan, &records)?;
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, target)?;
+        // What was undone does not exist any longer, so the new run does it again, with all that follows.
+        for step in self.undone_in(known, &rewinding).await? {
+            rewinding.from(&step);
+        }
         match target {
             Some(Target { step, inside: Some((child, inside)) }) => {
                 let path = step.to_string();
@@ -197,6 +201,19 @@ impl Executor {
         all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
         forks.push(Arrival { run: id, after: Epoch::default(), records: all });
         Ok(())
+    }
+
+    /// Returns the steps of a run that have been undone, and the steps whose sub-workflows have.
+    async fn undone_in(&self, known: &KnownRun, rewinding: &Rewinding<'_>) -> Result<Vec<StepPath>, ExecutorError> {
+        let mut undone = rewinding.undone();
+        // Sub-workflows are undone only together with their run.
+        if known.status() == RunStatus::Compensated || !undone.is_empty() {
+            for (path, child) in rewinding.completed_children() {
+                let child = self.inner.home.get(child).await?;
+                undone.extend(child.filter(|child| child.status() == RunStatus::Compensated).map(|_| path));
+            }
+        }
+        Ok(undone)
     }
 
     /// Returns the step at which `options` begin; checks that the step takes the given input.

@@ -291,3 +291,22 @@ fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_step_has_timed_out() {
     // The sub-workflow cleans up as it is stopped; its steps are undone because its parent fails.
     assert_eq!(effects(&sandbox), "before\na\nz\nundo-a\nlast completed\n");
 }
+
+/// A fork does not rely on what its original run has undone.
+#[test]
+fn a_fork_of_a_run_that_was_undone_does_the_undone_steps_again() {
+    const FLOW: &str = "
+name: f
+steps:
+  - {id: a, type: shell, command: 'echo a >> effects'}
+  - {id: book, type: shell, command: 'echo book >> effects', compensate: {type: shell, command: 'echo undo >> effects'}}
+  - {id: sent, type: shell, command: 'echo sent >> effects'}
+  - {id: last, type: shell, command: 'echo last >> effects; test -e ok'}
+";
+    let sandbox = Sandbox::with_flow(FLOW);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    fs::write(sandbox.path("ok"), "").unwrap();
+    let forked = sandbox.run(&["fork", "@last", "--from", "last"]);
+    assert_eq!(forked.code, 0, "{}", forked.stderr);
+    assert_eq!(effects(&sandbox), "a\nbook\nsent\nlast\nundo\nbook\nsent\nlast\n");
+}

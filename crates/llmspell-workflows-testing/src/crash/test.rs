@@ -52,6 +52,7 @@ pub struct CrashReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference(String);
 
+#[cfg(feature = "advanced")]
 impl Difference {
     pub(crate) fn new(difference: String) -> Self {
         Self(difference)
