@@ -1,6 +1,6 @@
 //! Run reports for programs.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use jiff::Timestamp;
 use llmspell_workflows_advanced::{History, KnownRun, PastStep, RunWait};
@@ -8,9 +8,9 @@ use llmspell_workflows_basic::{
     Finished, StepError,
     engine::{Awaited, Outcome, SkipReason, StepRecord, StepStatus},
     model::Definition,
+    state::SharedValue,
 };
 use serde::Serialize;
-use serde_json::Value;
 
 /// The output of `run -o json` and `runs show -o json`; its shape is stable.
 #[derive(Debug, Serialize)]
@@ -19,7 +19,7 @@ pub(crate) struct Report<'f> {
     workflow: &'f str,
     version: &'f str,
     status: &'static str,
-    output: &'f Value,
+    output: Cow<'f, SharedValue>,
     /// The first error, which decided how the run ended.
     error: Option<Error<'f>>,
     /// The errors of cleanup steps that failed after that.
@@ -44,7 +44,7 @@ pub(crate) struct Step<'f> {
     pub(crate) status: &'static str,
     attempts: u32,
     duration_ms: Option<f64>,
-    pub(crate) output: Option<&'f Value>,
+    pub(crate) output: Option<&'f SharedValue>,
     pub(crate) error: Option<Error<'f>>,
     pub(crate) skip_reason: Option<&'f SkipReason>,
     /// The event or time that the step waits for, with the start and the end of the wait.
@@ -95,7 +95,7 @@ impl<'f> Report<'f> {
             workflow: &definition.name,
             version: &definition.version,
             status: finished.status.as_str(),
-            output: &finished.output,
+            output: Cow::Borrowed(&finished.output),
             error: finished.error.as_ref().map(Error::new),
             later_errors: finished.later_errors.iter().map(Error::new).collect(),
             children: None,
@@ -116,7 +116,7 @@ impl<'f> Report<'f> {
             workflow: &known.summary.workflow,
             version: &known.summary.version,
             status: known.status().as_str(),
-            output: end.and_then(output).unwrap_or(&Value::Null),
+            output: end.and_then(output).map_or_else(Cow::default, Cow::Borrowed),
             error: end.and_then(Outcome::error).map(Error::new),
             later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
             children: Some(history.children.iter().map(ToString::to_string).collect()),
@@ -140,7 +140,7 @@ pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl 
     steps.map(move |step| Step::past(step, has_process))
 }
 
-fn output(outcome: &Outcome) -> Option<&Value> {
+fn output(outcome: &Outcome) -> Option<&SharedValue> {
     match outcome {
         Outcome::Completed(output) => Some(&output.value),
         _ => None,
@@ -154,7 +154,7 @@ impl<'f> Step<'f> {
             status: record.status.as_str(),
             attempts: if record.status == StepStatus::Skipped { 0 } else { record.attempts },
             duration_ms: record.ended_at.map(|ended_at| milliseconds(between(record.started_at, ended_at))),
-            output: record.output.as_deref(),
+            output: record.output.as_ref(),
             error: record.error.as_ref().map(Error::new),
             skip_reason: record.skip_reason.as_ref(),
             waits_for: None,
@@ -197,7 +197,9 @@ impl<'f> ReportedWait<'f> {
 
 /// Returns the command that sends the event `name` to `run`.
 pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
-    format!("spellflow signal {run} {}", shell_word(name))
+    // A name that begins with a dash would be read as an option.
+    let separator = if name.starts_with('-') { "-- " } else { "" };
+    format!("spellflow signal {run} {separator}{}", shell_word(name))
 }
 
 /// Returns `word` as one word of a shell command.

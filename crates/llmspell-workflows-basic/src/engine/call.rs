@@ -354,7 +354,7 @@ impl Call {
 
     /// Returns the outcome of a step that does not begin because the run is parking; the step begins when the run is
     /// driven again.
-    pub(super) fn parked(&self) -> Outcome {
+    pub(crate) fn parked(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().now()), inbox_after: None })
     }
 

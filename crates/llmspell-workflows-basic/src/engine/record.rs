@@ -7,7 +7,7 @@ use super::{Call, Outcome, SkipReason, StuckStep};
 use crate::{
     PathLink, StepError, StepPath,
     plan::{Node, NodeRef, Plan, Role},
-    secrets::Masker,
+    secrets::{Masker, SharedMasking},
     state::SharedValue,
 };
 
@@ -223,7 +223,8 @@ impl Records {
         let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
         let last = inside.iter().map(|(generation, _)| *generation).max();
         let of_last = inside.into_iter().filter(|(generation, _)| Some(*generation) == last);
-        of_last.map(|(_, record)| self.to_public(record, masker)).collect()
+        let mut masking = SharedMasking::new(masker);
+        of_last.map(|(_, record)| self.to_public(record, &mut masking)).collect()
     }
 
     /// Returns the generation of the step at `path` that directly contains the step of `record`, if any.
@@ -242,16 +243,18 @@ impl Records {
     }
 
     pub(crate) fn to_vec(&self, masker: &Masker) -> Vec<StepRecord> {
-        self.all.iter().map(|record| self.to_public(record, masker)).collect()
+        let mut masking = SharedMasking::new(masker);
+        self.all.iter().map(|record| self.to_public(record, &mut masking)).collect()
     }
 
     /// Returns the record with its secrets masked.
-    fn to_public(&self, record: &Record, masker: &Masker) -> StepRecord {
+    fn to_public(&self, record: &Record, masking: &mut SharedMasking<'_>) -> StepRecord {
+        let masker = masking.masker();
         let node = self.node(record);
         let recovered = || record.details.as_ref()?.recovered.clone();
         let (output, error, skip_reason) = match &record.result {
             RecordedResult::None => (None, None, None),
-            RecordedResult::Output(value) => (Some(masker.masked_value(value)), recovered(), None),
+            RecordedResult::Output(value) => (Some(masking.mask(value)), recovered(), None),
             RecordedResult::Error(error) => (None, Some(masker.masked_error((**error).clone())), None),
             RecordedResult::Skipped(reason) => (None, None, Some(masker.masked_reason((**reason).clone()))),
         };

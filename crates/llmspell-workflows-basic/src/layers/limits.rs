@@ -25,6 +25,8 @@ impl Interceptor for LimitLayer {
             tokio::select! {
                 biased;
                 () = call.cancel().cancelled() => return call.cancelled(),
+                // The step has not begun, so it does not run after a pause.
+                () = call.run().park_requested() => return call.parked(),
                 permit = call.run().permit(&name) => match permit {
                     Ok(permit) => permits.push(permit),
                     Err(error) => return call.failed(error),

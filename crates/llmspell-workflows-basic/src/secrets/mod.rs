@@ -6,6 +6,7 @@
 mod cut;
 mod forms;
 mod noted;
+mod shared;
 mod wrapped;
 
 use std::{
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub use forms::SECRET_BYTES_MIN;
 pub use noted::{MaskNote, NotRestored};
+pub(crate) use shared::SharedMasking;
 
 use cut::CutEnds;
 use forms::Form;
@@ -183,12 +185,7 @@ impl Masker {
     /// Returns `value` with all secrets masked; a value without secrets is shared.
     #[must_use]
     pub fn masked_value(&self, value: &SharedValue) -> SharedValue {
-        if self.is_empty() || self.find_in(&value.read()).is_none() {
-            return value.clone();
-        }
-        let mut masked = Arc::unwrap_or_clone(value.to_arc());
-        self.mask(&mut masked);
-        Arc::new(masked).into()
+        SharedMasking::new(self).mask(value)
     }
 
     /// Returns an error with all secrets masked.

@@ -128,3 +128,19 @@ fn steps_cannot_hold_a_permit_that_their_sub_workflow_needs() {
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert_eq!((problem.code, problem.place.to_string()), ("limit_on_block", "/main/call limits/0".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_waits_for_a_permit_does_not_begin_after_a_pause() {
+    let lab = Lab::new();
+    let engine = lab.engine().build();
+    let plan = engine.prepare(limited("one", Some(1))).unwrap();
+    let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let pause = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        run.park();
+    };
+    let (driven, ()) = tokio::join!(engine.drive(&run), pause);
+    assert!(matches!(driven, Driven::Parked(_)), "{driven:?}");
+    let completed = run.steps().into_iter().filter(|step| step.is_leaf && step.output.is_some()).count();
+    assert_eq!(completed, 1, "only the step that held the permit has run");
+}

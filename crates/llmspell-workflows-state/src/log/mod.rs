@@ -299,6 +299,18 @@ impl Log {
         lock(&self.shared.tail).earlier.values().map(|end| *end.max(&least)).collect()
     }
 
+    /// Returns how many segments of an empty log `bytes` would take.
+    pub(crate) fn segments_for(&self, bytes: u64) -> usize {
+        let LogOptions { segment_min, segment_max, .. } = self.shared.options;
+        let (mut count, mut length, mut left) = (0, segment_min.max(1), bytes);
+        while left > 0 {
+            count += 1;
+            left = left.saturating_sub(length);
+            length = (length * 2).min(segment_max.max(1));
+        }
+        count
+    }
+
     /// Returns the lock on the folder; the folder stays locked while it or the log exists.
     pub(crate) fn lock(&self) -> Arc<dyn DiskLock> {
         self.shared.lock.clone()

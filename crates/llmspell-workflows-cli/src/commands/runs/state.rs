@@ -80,7 +80,7 @@ fn run_content(app: &App, executor: &Executor, run: &str) -> Result<Value, Failu
     let steps = past_steps(&known, &history).map(|step| {
         let mut shown = json!({"status": step.status});
         if let Some(output) = step.output {
-            shown["output"] = output.clone();
+            shown["output"] = output.read().into_owned();
         }
         if let Some(error) = &step.error {
             shown["error"] = json!({"code": error.code, "message": error.message});

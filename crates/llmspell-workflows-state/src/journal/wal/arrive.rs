@@ -109,7 +109,8 @@ impl OpenLog {
         let sound = || runs.by_id.iter().filter(|(run, _)| !runs.damaged.contains_key(run));
         let live: u64 = sound().map(|(_, run)| run.bytes()).sum();
         let used: u64 = older.iter().sum();
-        let least = if is_thorough { 1 } else { SEGMENTS_MIN };
+        // Right after the runs were rewritten, they may take one more segment than they would in an empty log.
+        let least = (self.log.segments_for(live) + 2).max(if is_thorough { 0 } else { SEGMENTS_MIN });
         if older.len() >= least && live * 2 < used { sound().map(|(run, _)| *run).collect() } else { Vec::new() }
     }
 }
