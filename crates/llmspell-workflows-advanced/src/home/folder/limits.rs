@@ -7,11 +7,7 @@
 //!
 //! The operating system releases the locks of a process that dies.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
@@ -90,7 +86,7 @@ enum Slot {
     Free(Option<Box<dyn DiskLock>>),
 }
 
-fn lock_slot(path: &PathBuf, is_wanted: bool) -> io::Result<Slot> {
+fn lock_slot(path: &Path, is_wanted: bool) -> io::Result<Slot> {
     if !is_wanted && !path.exists() {
         return Ok(Slot::Free(None));
     }
