@@ -267,7 +267,16 @@ async fn runs_can_be_resumed_after_shutdown() {
     assert!(matches!(executor.resume(&lab.known(id).await).await, Err(ExecutorError::ShutDown)));
     drop(executor);
     let other = Executor::new(lab.home(), lab.engine().activities(hanging()));
-    drop(other.resume(&lab.known(id).await).await.unwrap());
+    // The task of the run keeps the journal for a moment after it has reported the end.
+    let resumed = async {
+        loop {
+            match other.resume(&lab.known(id).await).await {
+                Err(ExecutorError::Held { .. }) => tokio::task::yield_now().await,
+                resumed => return resumed,
+            }
+        }
+    };
+    drop(within_timeout(resumed).await.unwrap());
 }
 
 /// Returns activities with a function that never returns.
