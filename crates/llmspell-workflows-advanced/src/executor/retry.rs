@@ -149,7 +149,8 @@ impl Executor {
     /// Starts a new run that reuses the results of `known` up to the step at `from`.
     ///
     /// Runs that step again, together with its dependents and all steps after it in the enclosing lists, routes and
-    /// loops, and likewise each step that has been undone. The old run does not change and still owns its sub-workflows; the new run reuses their outputs.
+    /// loops, and likewise each step that has been undone. The old run does not change and still owns its
+    /// sub-workflows; the new run reuses their outputs.
     ///
     /// # Errors
     /// Returns an error if the step does not exist or does not take an input, or if a journal cannot be read or

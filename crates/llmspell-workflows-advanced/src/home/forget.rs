@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::{RUNS_PAGE_MAX, RunQuery};
-
 use uuid::Uuid;
 
 use super::{Contact, Home, JournalId, KnownRun, Lease, RunLocation};

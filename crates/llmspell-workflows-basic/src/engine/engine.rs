@@ -378,11 +378,12 @@ impl Engine {
         self.0.schemas.as_deref()
     }
 
-    /// Returns the engine's named concurrency limits.
+    /// Returns the service that counts the holders of named limits over all processes.
     pub(super) fn shared_limits(&self) -> &dyn SharedLimits {
         &*self.0.shared_limits
     }
 
+    /// Returns the engine's named concurrency limits.
     pub(crate) fn permits(&self) -> &Permits {
         &self.0.permits
     }

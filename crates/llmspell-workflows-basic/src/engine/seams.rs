@@ -62,7 +62,8 @@ pub(super) fn missing(name: &ActivityName) -> StepError {
 /// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, a time of the engine's clock that is already recorded, or returns [`Wake::Park`] to park the step.
+    /// Waits until `wake_at`, a time of the engine's clock that is already recorded, or returns [`Wake::Park`] to park
+    /// the step.
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
 
