@@ -164,6 +164,12 @@ impl Inner {
         if !self.home.has_journals() || self.leased_journal(journal).await.is_some() {
             return self.lease_of(known.id(), journal).await;
         }
+        let lease = self.lease_briefly(known.id(), journal).await?;
+        if lease.is_only_for(known.id()) {
+            return self.keep_lease(lease).await;
+        }
+        // Whoever claims the run may be waiting for this lease.
+        drop(lease);
         let summaries = self.home.summaries(journal).await?;
         let family = family_of(known.id(), &summaries.runs);
         let is_stranger =

@@ -61,6 +61,17 @@ impl Inner {
         }
     }
 
+    /// Keeps a brief lease for the runs of this process.
+    pub(super) async fn keep_lease(self: &Arc<Self>, lease: Lease) -> Result<Lease, ExecutorError> {
+        let mut leases = self.leases.lock().await;
+        if leases.by_id.contains_key(&lease.id) {
+            return Ok(lease);
+        }
+        let contact = self.contact(&mut leases)?;
+        self.home.announce(&lease, contact).await?;
+        Ok(self.add(&mut leases, lease))
+    }
+
     /// Returns all current leases.
     pub(super) async fn leased(&self) -> Vec<Lease> {
         self.leases.lock().await.by_id.values().cloned().collect()

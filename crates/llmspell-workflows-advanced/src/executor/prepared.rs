@@ -73,9 +73,10 @@ impl Inner {
         if let Some(known) = known {
             return Ok(known);
         }
-        let new = self.prepare(definition, definition.hash())?;
+        let text = definition.to_json();
+        let new = self.prepare(definition, Definition::hash_of(&text))?;
         // Store the definition first so that every run that starts can be resumed later.
-        self.home.keep_as(&new.definition.hash, definition).await?;
+        self.home.definitions().put(&new.definition.hash, &text).await?;
         Ok(self.cache(new))
     }
 

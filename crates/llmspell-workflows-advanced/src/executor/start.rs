@@ -64,8 +64,9 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let ready = self.inner.prepare_with(recipe, definition, definition.hash())?;
-        self.inner.home.keep_as(&ready.hash, definition).await?;
+        let text = definition.to_json();
+        let ready = self.inner.prepare_with(recipe, definition, Definition::hash_of(&text))?;
+        self.inner.home.definitions().put(&ready.hash, &text).await?;
         self.start_ready(ready, input, options).await
     }
 

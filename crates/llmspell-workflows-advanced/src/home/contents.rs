@@ -9,6 +9,8 @@ use crate::ExecutorError;
 /// Summaries of the runs in a journal.
 #[derive(Debug, Default)]
 pub struct JournalSummaries {
+    /// The holder of the lease on the journal when the runs were read.
+    pub holder: Option<Holder>,
     /// The runs, without those that are damaged.
     pub runs: Vec<LiveRunSummary>,
     /// The runs whose records cannot be used.
@@ -40,13 +42,13 @@ impl JournalSummaries {
     ///
     /// Runs without a start record are left out: their start was never acknowledged.
     #[must_use]
-    pub fn of(contents: JournalContents, holder: Option<&Holder>) -> Self {
-        let owner = holder.map(|holder| holder.0.as_str());
-        let mut summaries = Self { damage: contents.damage, ..Self::default() };
+    pub fn of(contents: JournalContents, holder: Option<Holder>) -> Self {
+        let owner = holder.as_ref().map(|holder| holder.0.clone());
+        let mut summaries = Self { holder, damage: contents.damage, ..Self::default() };
         for run in contents.runs {
             match run.records {
                 Ok(records) => {
-                    let summary = RunSummary::of(run.run, &records, owner);
+                    let summary = RunSummary::of(run.run, &records, owner.as_deref());
                     summaries.runs.extend(summary.map(|summary| LiveRunSummary { summary, epoch: run.epoch }));
                 }
                 Err(error) => summaries.damaged.push(DamagedRun { run: run.run, error }),

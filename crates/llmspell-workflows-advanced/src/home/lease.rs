@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use llmspell_workflows_state::Journal;
 use uuid::Uuid;
@@ -18,6 +18,13 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Returns whether the journal is sound and contains no run to resume but `run`.
+    pub(crate) fn is_only_for(&self, run: Uuid) -> bool {
+        let ended: HashSet<&Uuid> = self.ended.iter().collect();
+        let is_other = |other: &Uuid| *other != run && !ended.contains(other);
+        self.journal.damage().is_empty() && !self.journal.runs().iter().any(is_other)
+    }
+
     /// Removes a run from the journal.
     pub(crate) async fn forget(&self, run: Uuid) -> Result<(), ExecutorError> {
         let epoch = self.journal.open(run).await?.epoch;

@@ -144,7 +144,7 @@ impl Home for MemoryHome {
     }
 
     async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
-        self.with(journal, |log| JournalSummaries::of(contents_of(&log.journal), Self::holder_of(log).as_ref()))
+        self.with(journal, |log| JournalSummaries::of(contents_of(&log.journal), Self::holder_of(log)))
     }
 
     async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
@@ -165,6 +165,10 @@ impl Home for MemoryHome {
 
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
         self.lease_now(journal, contact)
+    }
+
+    async fn announce(&self, lease: &Lease, contact: Contact) -> Result<(), ExecutorError> {
+        self.with(&lease.id, |log| log.contact = contact)
     }
 
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {

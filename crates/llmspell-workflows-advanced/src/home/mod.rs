@@ -144,6 +144,12 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if another process has leased the journal or the journal cannot be read.
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError>;
 
+    /// Announces where the holder of a lease, who had no contact so far, is notified of messages.
+    ///
+    /// # Errors
+    /// Returns an error if the contact cannot be written.
+    async fn announce(&self, lease: &Lease, contact: Contact) -> Result<(), ExecutorError>;
+
     /// Leases a journal for new runs: an unleased journal that has no runs to resume, or a new journal.
     ///
     /// # Errors

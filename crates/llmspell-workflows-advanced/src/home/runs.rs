@@ -9,7 +9,7 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-use super::{DamagedRun, Holder, Home, JournalId, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
+use super::{DamagedRun, Home, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
 use crate::ExecutorError;
 
 /// The maximum number of runs that an error message lists.
@@ -112,7 +112,9 @@ impl dyn Home {
     async fn look_up(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         let (mut found, mut unreadable) = (FoundRuns::default(), None);
         for journal in self.journals().await? {
-            match self.with_holder(&journal, self.run_in(&journal, run)).await {
+            // The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
+            let read = async { Ok((self.holder(&journal).await?, self.run_in(&journal, run).await?)) };
+            match read.await {
                 Ok((_, None)) => {}
                 Ok((holder, Some(JournaledRun { epoch, records, .. }))) => {
                     let owner = holder.as_ref().map(|holder| &*holder.0);
@@ -185,11 +187,10 @@ impl dyn Home {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;
         let found = found.ok_or_else(|| unreadable("missing from the home".to_owned()))?;
-        let definition: Definition = serde_json::from_value(found).map_err(|error| unreadable(error.to_string()))?;
-        if definition.hash() != hash {
+        if Definition::hash_of(&found) != hash {
             return Err(unreadable("changed: its content has a different hash".to_owned()));
         }
-        Ok(definition)
+        serde_json::from_str(&found).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Stores `definition` for its runs, and returns its hash.
@@ -197,25 +198,18 @@ impl dyn Home {
     /// # Errors
     /// Returns an error if the definition cannot be written.
     pub async fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
-        let hash = definition.hash();
-        self.keep_as(&hash, definition).await?;
+        let text = definition.to_json();
+        let hash = Definition::hash_of(&text);
+        self.definitions().put(&hash, &text).await?;
         Ok(hash)
-    }
-
-    /// Stores `definition` under its known `hash`.
-    pub(crate) async fn keep_as(&self, hash: &str, definition: &Definition) -> Result<(), ExecutorError> {
-        let unwritable =
-            |error: serde_json::Error| ExecutorError::Definition { hash: hash.to_owned(), message: error.to_string() };
-        let value = serde_json::to_value(definition).map_err(unwritable)?;
-        Ok(self.definitions().put(hash, &value).await?)
     }
 
     /// Returns all runs that are in a journal, and what is damaged.
     pub(super) async fn live(&self) -> Result<RunListing, ExecutorError> {
         let (mut listing, mut found) = (RunListing::default(), FoundRuns::default());
         for journal in self.journals().await? {
-            let (holder, summaries) = match self.with_holder(&journal, self.summaries(&journal)).await {
-                Ok(read) => read,
+            let summaries = match self.summaries(&journal).await {
+                Ok(summaries) => summaries,
                 Err(
                     error @ (ExecutorError::InUse { .. }
                     | ExecutorError::OtherJournal { .. }
@@ -229,49 +223,25 @@ impl dyn Home {
             listing.damage.extend(summaries.damage.into_iter().map(ExecutorError::from));
             listing.damaged.extend(summaries.damaged);
             for LiveRunSummary { summary, epoch } in summaries.runs {
-                found.add(summary.id, epoch, Ok(KnownRun::in_journal(summary, holder.clone(), &journal)));
+                found.add(summary.id, epoch, Ok(KnownRun::in_journal(summary, summaries.holder.clone(), &journal)));
             }
         }
         listing.runs.extend(found.runs.into_iter().filter_map(|(_, known)| known.ok()));
         Ok(listing)
     }
 
-    /// Returns the runs of `workflow` whose process died, newest first. Skips journals that a process holds,
-    /// sub-workflows, and everything that is damaged.
+    /// Returns the runs of `workflow` whose process died, newest first, without sub-workflows and without what is damaged.
     ///
     /// # Errors
     /// Returns an error if the journals cannot be listed.
     pub async fn interrupted(&self, workflow: &str) -> Result<Vec<KnownRun>, ExecutorError> {
-        let mut found = FoundRuns::default();
-        for journal in self.journals().await? {
-            // An unreadable journal is reported to whoever needs it.
-            if !matches!(self.holder(&journal).await, Ok(None)) {
-                continue;
-            }
-            let Ok(summaries) = self.summaries(&journal).await else { continue };
-            for LiveRunSummary { summary, epoch } in summaries.runs {
-                found.add(summary.id, epoch, Ok(KnownRun::in_journal(summary, None, &journal)));
-            }
-        }
         let is_offered = |run: &KnownRun| {
             let RunSummary { status, parent, workflow: name, .. } = &run.summary;
             *status == RunStatus::Interrupted && parent.is_none() && name == workflow
         };
-        let mut runs: Vec<_> = found.runs.into_iter().filter_map(|(_, run)| run.ok()).filter(is_offered).collect();
+        let mut runs: Vec<_> = self.live().await?.runs.into_iter().filter(is_offered).collect();
         runs.sort_by_key(|run| std::cmp::Reverse((run.summary.started_at, run.id())));
         Ok(runs)
-    }
-
-    /// Reads a journal with `read` and returns the result with the journal's holder.
-    ///
-    /// The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
-    async fn with_holder<T>(
-        &self,
-        journal: &JournalId,
-        read: impl Future<Output = Result<T, ExecutorError>> + Send,
-    ) -> Result<(Option<Holder>, T), ExecutorError> {
-        let holder = self.holder(journal).await?;
-        Ok((holder, read.await?))
     }
 }
 

@@ -169,6 +169,10 @@ impl Home for SlowHome {
         self.open().await
     }
 
+    async fn announce(&self, _lease: &Lease, _contact: Contact) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+
     async fn lease_for_new_runs(&self, _contact: Contact) -> Result<Lease, ExecutorError> {
         self.open().await
     }

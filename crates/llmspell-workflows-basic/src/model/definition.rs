@@ -131,13 +131,24 @@ impl Definition {
         self
     }
 
-    /// Returns the hash of the definition: SHA-256 of its JSON with sorted keys, as 64 hexadecimal digits.
+    /// Returns the definition as JSON text with sorted keys.
     ///
-    /// Definitions that are equal by value have the same hash, even if they were written in different notations.
+    /// Definitions that are equal by value have the same text, even if they were written in different notations.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_value(self).expect("a definition is always valid JSON").to_string()
+    }
+
+    /// Returns the hash of the definition: SHA-256 of [its JSON text](Self::to_json), as 64 hexadecimal digits.
     #[must_use]
     pub fn hash(&self) -> String {
-        let value = serde_json::to_value(self).expect("a definition is always valid JSON");
-        Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Self::hash_of(&self.to_json())
+    }
+
+    /// Returns the hash of a definition that has this JSON text.
+    #[must_use]
+    pub fn hash_of(json: &str) -> String {
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::{fmt, path::Path};
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Message, RunPage, RunQuery, RunSummary, Snapshot, StoreError, Verified};
@@ -31,8 +30,8 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
 /// The blocking form of [`DefinitionStore`](super::DefinitionStore).
 #[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
-    fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
-    fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
+    fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError>;
+    fn get(&self, hash: &str) -> Result<Option<String>, StoreError>;
     fn hashes(&self) -> Result<Vec<String>, StoreError>;
     fn remove(&self, hash: &str) -> Result<bool, StoreError>;
 }

@@ -1,24 +1,23 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::StoreError;
 
-/// The definitions that runs were started with, as JSON, by hash.
+/// The definitions that runs were started with, as JSON text, by the hash of the text.
 #[async_trait]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
     /// Stores a definition, which survives a power loss once the call returns. An existing one is not changed.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
-    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
+    async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError>;
 
-    /// Returns the definition with this hash.
+    /// Returns the text of the definition with this hash.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
-    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
+    async fn get(&self, hash: &str) -> Result<Option<String>, StoreError>;
 
     /// Returns the sorted hashes of all definitions.
     ///

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`RunStore`] | an index of runs, newest first | it is visible to all readers, but **not synced** |
 //! | [`ArchiveStore`] | the records of runs that have ended | it survives a power loss |
-//! | [`DefinitionStore`] | definitions as JSON, by hash | it survives a power loss |
+//! | [`DefinitionStore`] | definitions as JSON text, by hash | it survives a power loss |
 //! | [`SnapshotStore`] | named checkpoints of runs | it survives a power loss |
 //! | [`InboxStore`] | messages to runs: pause, resume, cancel, signals | it survives a power loss |
 //! | [`BlobStore`] | large values, by hash | it survives a power loss |

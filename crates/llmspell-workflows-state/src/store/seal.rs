@@ -55,6 +55,12 @@ pub(crate) fn open_json<T: DeserializeOwned>(location: &str, key: &[u8], bytes: 
         .map_err(|error| StoreError::damaged(location, format!("it cannot be parsed: {error}")))
 }
 
+/// Opens sealed text.
+pub(crate) fn open_text(location: &str, key: &[u8], bytes: &[u8]) -> Result<String, StoreError> {
+    let text = str::from_utf8(open(location, key, bytes)?);
+    text.map(str::to_owned).map_err(|error| StoreError::damaged(location, format!("it is not text: {error}")))
+}
+
 fn checksum(version: u8, key: &[u8], body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&[version]), key), body)
 }

@@ -11,7 +11,6 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
-use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -129,12 +128,12 @@ impl<S: AllStores> ArchiveStore for Worker<S> {
 
 #[async_trait]
 impl<S: AllStores> DefinitionStore for Worker<S> {
-    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
-        let (hash, definition) = (hash.to_owned(), definition.clone());
+    async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
+        let (hash, definition) = (hash.to_owned(), definition.to_owned());
         self.call(move |store| blocking::DefinitionStore::put(store, &hash, &definition)).await
     }
 
-    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    async fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         let hash = hash.to_owned();
         self.call(move |store| blocking::DefinitionStore::get(store, &hash)).await
     }

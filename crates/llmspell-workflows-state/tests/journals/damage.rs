@@ -153,7 +153,7 @@ fn changes_lost_by_an_engine_are_detected() {
 fn a_folder_that_is_not_a_journal_is_refused() {
     let folder = folder();
     let stores = llmspell_workflows_state::store::Stores::sled(folder.path().join("journal")).unwrap();
-    runtime().block_on(stores.definitions.put("abc", &serde_json::json!({}))).unwrap();
+    runtime().block_on(stores.definitions.put("abc", "{}")).unwrap();
     drop(stores);
     let error = SLED.open_in(folder.path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Foreign { .. })), "{error}");

@@ -53,7 +53,7 @@ fn migration_keeps_all_content_of_a_version_1_database() {
     assert_eq!(found.iter().map(|found| (found.id, found.status)).collect::<Vec<_>>(), [(run, RunStatus::Completed)]);
     assert_eq!(found[0].labels["team"], "blue");
     assert_eq!(wait(stores.archive.get(run)), Ok(Some(records())));
-    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(json!({"name": "w"}))));
+    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(r#"{"name":"w"}"#.to_owned())));
     let snapshot = wait(stores.snapshots.get(run, "here")).unwrap().unwrap();
     assert_eq!((snapshot.position, snapshot.state), (2, json!({"a": 1})));
     let signal = Message::Signal { name: "go".to_owned(), payload: json!(1) };

@@ -4,7 +4,6 @@ use llmspell_workflows_state::store::{
     Message, Stores,
     conformance::{summary, wait},
 };
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{ON_DISK, folder};
@@ -16,7 +15,7 @@ fn run() -> Uuid {
 fn fill(stores: &Stores) {
     wait(stores.runs.put(&summary(1, 1))).unwrap();
     wait(stores.archive.put(run(), Vec::new())).unwrap();
-    wait(stores.definitions.put("hash", &json!({"name": "x"}))).unwrap();
+    wait(stores.definitions.put("hash", "{}")).unwrap();
     wait(stores.inbox.post(run(), "one", &Message::Pause)).unwrap();
     wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }

@@ -9,7 +9,6 @@ use llmspell_workflows_state::{
     },
 };
 use mockall::mock;
-use serde_json::Value;
 use uuid::Uuid;
 
 mock! {
@@ -68,8 +67,8 @@ mock! {
 
     #[async_trait]
     impl DefinitionStore for DefinitionStore {
-        async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
-        async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
+        async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError>;
+        async fn get(&self, hash: &str) -> Result<Option<String>, StoreError>;
         async fn hashes(&self) -> Result<Vec<String>, StoreError>;
         async fn remove(&self, hash: &str) -> Result<bool, StoreError>;
     }

@@ -124,6 +124,10 @@ impl Home for CrashingHome {
         Ok(self.leased(lease))
     }
 
+    async fn announce(&self, lease: &Lease, contact: Contact) -> Result<(), ExecutorError> {
+        self.gate.around("announce", self.inner.announce(lease, contact)).await
+    }
+
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
         let lease = self.gate.around("lease for new runs", self.inner.lease_for_new_runs(contact)).await?;
         Ok(self.leased(lease))

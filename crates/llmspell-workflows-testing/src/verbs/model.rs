@@ -218,8 +218,9 @@ impl Model {
                 }
                 stages.extend(exported.stages.iter().cloned());
                 if !may_exist {
-                    for (id, account) in &exported.accounts {
-                        ledger.set_account(*id, Some(account.clone()));
+                    // Sub-workflows that started after the export start again.
+                    for id in self.family(run) {
+                        ledger.set_account(id, exported.accounts.get(&id).cloned());
                     }
                 }
             }

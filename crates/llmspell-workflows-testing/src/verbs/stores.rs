@@ -9,7 +9,6 @@ use llmspell_workflows_state::{
         RunSummary, Snapshot, SnapshotStore, StoreError, Stores, Verified,
     },
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::gate::Gate;
@@ -62,11 +61,11 @@ impl ArchiveStore for CrashingStores {
 
 #[async_trait]
 impl DefinitionStore for CrashingStores {
-    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+    async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
         self.gate.around("put a definition", self.inner.definitions.put(hash, definition)).await
     }
 
-    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    async fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         self.inner.definitions.get(hash).await
     }
 
@@ -176,11 +175,11 @@ pub(super) struct CrashingDefinitions {
 
 #[async_trait]
 impl DefinitionStore for CrashingDefinitions {
-    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+    async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
         self.gate.around("put a definition", self.home.definitions().put(hash, definition)).await
     }
 
-    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    async fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         self.home.definitions().get(hash).await
     }
 

@@ -9,7 +9,6 @@ use llmspell_workflows_state::{
     disk::{Disk, SystemDisk, blocking, private_file},
     store::{DefinitionStore, StoreError},
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 /// A folder with definitions as readable files called `HASH.json`.
@@ -31,26 +30,26 @@ impl Definitions {
         self.folder.join(format!("{hash}.json"))
     }
 
-    fn put_now(&self, hash: &str, definition: &Value) -> io::Result<()> {
-        let (path, text) = (self.path(hash), serde_json::to_vec(definition)?);
+    fn put_now(&self, hash: &str, text: &str) -> io::Result<()> {
+        let path = self.path(hash);
         // Write the file unless it already has this content; a damaged file is replaced.
-        if fs::read(&path).is_ok_and(|kept| kept == text) {
+        if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
             return Ok(());
         }
         SystemDisk.create_dir(&self.folder)?;
         // Write to a temporary name first so that a partial file is never called `HASH.json`.
         let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
         let mut file = private_file().write(true).create_new(true).open(&draft)?;
-        file.write_all(&text)?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;
         fs::File::open(&self.folder)?.sync_all()
     }
 
-    fn get_now(&self, hash: &str) -> io::Result<Option<Value>> {
-        match fs::read(self.path(hash)) {
+    fn get_now(&self, hash: &str) -> io::Result<Option<String>> {
+        match fs::read_to_string(self.path(hash)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            text => Ok(Some(serde_json::from_slice(&text?)?)),
+            text => text.map(Some),
         }
     }
 
@@ -81,12 +80,12 @@ impl Definitions {
 
 #[async_trait]
 impl DefinitionStore for Definitions {
-    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
-        let (path, hash, definition) = (self.path(hash), hash.to_owned(), definition.clone());
+    async fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
+        let (path, hash, definition) = (self.path(hash), hash.to_owned(), definition.to_owned());
         self.run_blocking(path, move |own| own.put_now(&hash, &definition)).await
     }
 
-    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    async fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         let (path, hash) = (self.path(hash), hash.to_owned());
         self.run_blocking(path, move |own| own.get_now(&hash)).await
     }

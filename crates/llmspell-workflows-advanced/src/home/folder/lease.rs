@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
     Journal, JournalError, WalJournal,
     disk::{Disk, DiskLock, LockAttempt, SystemDisk, acquire_or_identify},
@@ -52,7 +53,8 @@ impl Folder {
         let mut number = 1;
         for (known, journal) in self.logs()? {
             number = known + 1;
-            if self.is_held(&journal)? {
+            // A journal that was listed a moment ago need not be read again.
+            if lock(&self.occupied).contains(&journal) || self.is_held(&journal)? {
                 continue;
             }
             if let Some(lease) = self.lease_if_ended(&journal, contact)? {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
     JournalContents, JournalError, JournaledRun, WalJournal,
     disk::{Disk, SystemDisk},
@@ -65,12 +66,20 @@ impl Folder {
 
     /// Returns a summary of each run in a journal.
     pub(super) fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
+        // The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
         let holder = self.holder(journal)?;
         let contents = match &self.single {
             Some(single) => single.contents()?,
             None => read_shared(&self.dir(journal), is_sound, |dir| WalJournal::outlines(dir))?,
         };
-        Ok(JournalSummaries::of(contents, holder.as_ref()))
+        let summaries = JournalSummaries::of(contents, holder);
+        let mut occupied = lock(&self.occupied);
+        match summaries.has_live() {
+            true => occupied.insert(journal.clone()),
+            false => occupied.remove(journal),
+        };
+        drop(occupied);
+        Ok(summaries)
     }
 
     /// Returns one run in a journal.

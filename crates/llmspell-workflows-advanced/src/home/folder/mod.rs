@@ -20,8 +20,9 @@ mod single;
 mod upkeep;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -55,6 +56,8 @@ struct Folder {
     store: &'static str,
     stores: OnceCell<Stores>,
     definitions: Definitions,
+    /// The journals that contained a run to resume, or damage, when they were last summarized.
+    occupied: Mutex<BTreeSet<JournalId>>,
     /// The only journal, if its kind allows only one process at a time.
     single: Option<single::SingleJournal>,
 }
@@ -81,7 +84,8 @@ impl FolderHome {
     )]
     fn with(path: PathBuf, store: &'static str, open: fn(&Path) -> Result<Stores, StoreError>) -> Self {
         let definitions = Definitions::new(path.join("definitions"));
-        Self(Arc::new(Folder { path, open, store, stores: OnceCell::new(), definitions, single: None }))
+        let (stores, occupied) = Default::default();
+        Self(Arc::new(Folder { path, open, store, stores, definitions, occupied, single: None }))
     }
 
     /// Sets the kind of journal. The kind cannot change once the home has runs in a journal.
@@ -90,7 +94,8 @@ impl FolderHome {
         let Folder { path, open, store, .. } = &*self.0;
         let single = (kind != JournalKind::Log).then(|| single::SingleJournal::new(kind, path.join(kind.as_str())));
         let definitions = Definitions::new(path.join("definitions"));
-        Self(Arc::new(Folder { path: path.clone(), open: *open, store, stores: OnceCell::new(), definitions, single }))
+        let (path, (stores, occupied)) = (path.clone(), Default::default());
+        Self(Arc::new(Folder { path, open: *open, store, stores, definitions, occupied, single }))
     }
 
     /// Returns the kind of the home's journals.
@@ -185,6 +190,11 @@ impl Home for FolderHome {
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
         let journal = journal.clone();
         self.run_blocking(move |folder| folder.lease(&journal, contact)).await
+    }
+
+    async fn announce(&self, lease: &Lease, contact: Contact) -> Result<(), ExecutorError> {
+        let journal = lease.id.clone();
+        self.run_blocking(move |folder| holder::announce(&folder.dir(&journal), contact)).await
     }
 
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {

@@ -40,7 +40,7 @@ pub fn persists(reopen: impl Fn() -> Stores) {
         let stores = reopen();
         wait(stores.runs.put(&run)).expect("a run is put");
         wait(stores.archive.put(run.id, records.clone())).expect("records are put");
-        wait(stores.definitions.put("abc", &serde_json::json!({"name": "w"}))).expect("a definition is put");
+        wait(stores.definitions.put("abc", r#"{"name": "w"}"#)).expect("a definition is put");
         wait(stores.snapshots.put(&snapshot)).expect("a snapshot is put");
         wait(stores.inbox.post(run.id, "one", &super::Message::Cancel)).expect("a message is posted");
         wait(stores.blobs.put(run.id, large.clone())).expect("a value is put")
@@ -49,7 +49,7 @@ pub fn persists(reopen: impl Fn() -> Stores) {
     assert_eq!(wait(stores.runs.get(run.id)), Ok(Some(run.clone())));
     assert_eq!(wait(stores.runs.list(&super::RunQuery::default())).map(|page| page.runs), Ok(vec![run.clone()]));
     assert_eq!(wait(stores.archive.get(run.id)), Ok(Some(records)));
-    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(serde_json::json!({"name": "w"}))));
+    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(r#"{"name": "w"}"#.to_owned())));
     assert_eq!(wait(stores.snapshots.list(run.id)), Ok(vec![snapshot]));
     assert_eq!(wait(stores.inbox.next(run.id, 0)), Ok(vec![(1, super::Message::Cancel)]));
     assert_eq!(wait(stores.blobs.get(&hash)), Ok(Some(large)));

@@ -1,6 +1,5 @@
 //! Stores of whole documents, which are looked up by key.
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -31,21 +30,21 @@ impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
 }
 
 impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
-    fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+    fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
         let key = keys::hashed(b'd', hash);
         self.change(|changes| {
             if self.below.get(&key)?.is_none() {
-                let sealed = seal::seal_json(&key, definition);
+                let sealed = seal::seal(&key, definition.as_bytes());
                 changes.push((key, Some(sealed)));
             }
             Ok(())
         })
     }
 
-    fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         let key = keys::hashed(b'd', hash);
         let location = || format!("the definition {hash} in {}", self.below.location());
-        self.below.get(&key)?.map(|bytes| seal::open_json(&location(), &key, &bytes)).transpose()
+        self.below.get(&key)?.map(|bytes| seal::open_text(&location(), &key, &bytes)).transpose()
     }
 
     fn hashes(&self) -> Result<Vec<String>, StoreError> {

@@ -1,7 +1,6 @@
 //! Stores of whole documents, which are looked up by key.
 
 use rusqlite::params;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -33,15 +32,15 @@ impl ArchiveStore for Sqlite {
 }
 
 impl DefinitionStore for Sqlite {
-    fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+    fn put(&self, hash: &str, definition: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO definitions (hash, body) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING";
-        self.execute(sql, params![hash, seal::seal_json(hash.as_bytes(), definition)]).map(drop)
+        self.execute(sql, params![hash, seal::seal(hash.as_bytes(), definition.as_bytes())]).map(drop)
     }
 
-    fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+    fn get(&self, hash: &str) -> Result<Option<String>, StoreError> {
         let body = self.row("SELECT body FROM definitions WHERE hash = ?", [hash], |row| row.get(0))?;
         let location = || format!("the definition {hash} in {}", self.location());
-        body.map(|body: Vec<u8>| seal::open_json(&location(), hash.as_bytes(), &body)).transpose()
+        body.map(|body: Vec<u8>| seal::open_text(&location(), hash.as_bytes(), &body)).transpose()
     }
 
     fn hashes(&self) -> Result<Vec<String>, StoreError> {
