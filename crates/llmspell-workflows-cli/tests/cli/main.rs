@@ -20,6 +20,8 @@ mod moving;
 mod named_limits;
 #[cfg(unix)]
 mod policy;
+mod random;
+mod random_secrets;
 mod recorded_runs;
 mod removed;
 mod rewind;

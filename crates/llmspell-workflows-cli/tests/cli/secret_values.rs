@@ -9,7 +9,7 @@ use crate::support::{CommandOutput, Sandbox};
 const TOKEN: &str = "tok'n/+ \"SeCrEt\"=12";
 const KEY: &str = "-----BEGIN-----\nMIIabcSECRETLINE\n-----END-----";
 
-const CONFIG: &str = "[secrets]\nTOKEN = { env = \"THE_TOKEN\" }\nKEY = { env = \"THE_KEY\" }\n";
+pub(crate) const CONFIG: &str = "[secrets]\nTOKEN = { env = \"THE_TOKEN\" }\nKEY = { env = \"THE_KEY\" }\n";
 
 /// What must never be found: parts of every form of both secrets.
 const PARTS: [&str; 9] = [
@@ -42,7 +42,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
 }
 
 /// Returns every file below `folder` that contains one of `parts`, with the part.
-fn leaks(folder: &Path, parts: &[&str]) -> Vec<String> {
+pub(crate) fn leaks(folder: &Path, parts: &[impl AsRef<str>]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -51,8 +51,8 @@ fn leaks(folder: &Path, parts: &[&str]) -> Vec<String> {
             continue;
         }
         let bytes = fs::read(&path).unwrap();
-        let has = |part: &&&str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
-        found.extend(parts.iter().filter(has).map(|part| format!("{part} in {}", path.display())));
+        let has = |part: &&str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
+        found.extend(parts.iter().map(AsRef::as_ref).filter(has).map(|part| format!("{part} in {}", path.display())));
     }
     found
 }
@@ -68,7 +68,7 @@ fn assert_hidden(sandbox: &Sandbox, what: &str, outputs: &[&CommandOutput]) {
 }
 
 /// Places that a secret reaches, each with a step that puts it there.
-const PLACES: [(&str, &str); 27] = [
+pub(crate) const PLACES: [(&str, &str); 27] = [
     (
         "the output of a process",
         "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n",
