@@ -302,8 +302,13 @@ impl RunState {
         }
         let step = self.steps.entry(path.to_owned()).or_default();
         step.end = Some(StepEnd { end: end.clone(), number: self.count, time_us, nth: self.ends });
-        (step.stuck, step.is_executing) = (None, false);
+        let was_stuck = step.stuck.take().is_some();
+        step.is_executing = false;
         self.ends += 1;
+        if was_stuck {
+            // Somebody has resolved the step, so the run can go on.
+            self.phase = Phase::Driven(None);
+        }
         Ok(())
     }
 
@@ -322,8 +327,9 @@ impl RunState {
         self.undecide(&rewound.undecided);
         self.reentered.extend(rewound.reentered.iter().cloned());
         self.inputs.extend(rewound.inputs.iter().map(|(path, input)| (path.clone(), input.clone())));
-        if matches!(self.phase, Phase::Closed(_)) {
-            self.phase = Phase::Driven(None);
+        let was_closed = matches!(self.phase, Phase::Closed(_));
+        self.phase = Phase::Driven(None);
+        if was_closed {
             self.cancel = None;
             let asked = self.asked.iter().filter_map(|(_, by)| by.message).max();
             self.settled_messages = rewound.settled_messages.max(asked.unwrap_or(0));

@@ -1,5 +1,6 @@
-//! Illegal records are refused with their number, step and reason.
+//! Illegal records are refused with their number, step and reason; legal ones give the run its status.
 
+use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::{Record, RunState};
 
 const STARTED: &str =
@@ -106,4 +107,27 @@ fn error_names_a_dangling_reference() {
         &[STARTED, refers],
         "record 1 at /main: it refers to the output of /main/gone, which does not exist",
     );
+}
+
+#[test]
+fn a_suspended_run_stays_suspended_only_while_nobody_changes_its_steps() {
+    const SUSPENDED: &str = r#"{"suspended":{"why":"stuck","t":2}}"#;
+    const WAITS: &str = r#"{"suspended":{"why":{"waiting":{}},"t":2}}"#;
+    const PAUSED: &str = r#"{"suspended":{"why":"paused","t":2}}"#;
+    let other = STUCK.replace("/main/a", "/main/b");
+    for (records, status) in [
+        (&[STUCK, SUSPENDED][..], RunStatus::Stuck),
+        (&[STUCK, SUSPENDED, REWOUND], RunStatus::Interrupted),
+        (&[STUCK, SUSPENDED, ENDED], RunStatus::Interrupted),
+        (&[STUCK, &other, SUSPENDED, ENDED], RunStatus::Stuck),
+        // A sub-workflow is stuck.
+        (&[SUSPENDED], RunStatus::Stuck),
+        (&[WAITS], RunStatus::Waiting),
+        (&[WAITS, REWOUND], RunStatus::Interrupted),
+        (&[PAUSED], RunStatus::Paused),
+        (&[PAUSED, REWOUND], RunStatus::Interrupted),
+    ] {
+        let lines = [&[STARTED, BEGAN], records].concat();
+        assert_eq!(read(&lines).unwrap().status(false), status, "{records:?}");
+    }
 }
