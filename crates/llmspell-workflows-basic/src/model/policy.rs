@@ -136,7 +136,8 @@ pub enum OnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerRule {
-    /// The step runs if no dependency failed and at least one succeeded.
+    /// The step runs if no dependency failed and at least one succeeded. A dependency that was skipped because of a
+    /// failure counts as failed; one that was skipped because of its condition does not.
     #[default]
     NoneFailedMinOneSuccess,
     /// The step runs if all dependencies succeeded.

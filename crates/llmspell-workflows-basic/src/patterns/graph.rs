@@ -59,6 +59,8 @@ struct Walk<'a> {
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Failure)>,
+    /// For each step that was skipped because of a failure, however far back, the step that failed.
+    blamed: Vec<Option<usize>>,
     unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
 }
@@ -84,6 +86,7 @@ impl<'a> Walk<'a> {
             followers,
             start,
             failed: Vec::new(),
+            blamed: vec![None; count],
             unfinished: UnfinishedSteps::default(),
             stopped: None,
         }
@@ -165,40 +168,55 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns why step `number` is skipped because of its trigger rule, if it is.
-    fn gate(&self, number: usize) -> Option<SkipReason> {
+    fn gate(&mut self, number: usize) -> Option<SkipReason> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
             // A step without dependencies runs even if other steps fail: it could have begun before they failed.
             return None;
         }
-        let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
-        // A handled failure does not count as a failure.
-        let failed = |step: &&usize| self.failed.iter().any(|(failed, _)| failed == *step);
-        let succeeded = |step: &&usize| !failed(step) && status(step) != StepStatus::Skipped;
-        let (failures, successes) =
-            (dependencies.iter().filter(failed).count(), dependencies.iter().filter(succeeded).count());
+        // A step that was skipped because of a failure counts as that failure.
+        let failure = dependencies.iter().find_map(|step| self.failure_behind(*step));
+        let succeeded =
+            |step: &&usize| self.failure_behind(**step).is_none() && self.status(**step) != StepStatus::Skipped;
+        let successes = dependencies.iter().filter(succeeded).count();
         let runs = match rule {
-            TriggerRule::NoneFailedMinOneSuccess => failures == 0 && successes > 0,
+            TriggerRule::NoneFailedMinOneSuccess => failure.is_none() && successes > 0,
             TriggerRule::AllSuccess => successes == dependencies.len(),
             TriggerRule::OneSuccess => successes > 0,
             TriggerRule::AllDone | TriggerRule::Always => true,
         };
-        (!runs).then(|| self.reason(rule, dependencies, failures, successes))
+        if runs {
+            return None;
+        }
+        self.blamed[number] = failure;
+        Some(self.reason(rule, dependencies, successes))
     }
 
-    fn reason(&self, rule: TriggerRule, dependencies: &[usize], failures: usize, successes: usize) -> SkipReason {
-        let all = dependencies.iter().map(|step| {
-            let status = self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
-            format!("`{}` {}", self.list.nodes[*step].id, status.as_str())
+    /// Returns the step whose failure counts for the dependents of `step`. A handled failure does not count.
+    fn failure_behind(&self, step: usize) -> Option<usize> {
+        let has_failed = self.failed.iter().any(|(failed, _)| *failed == step);
+        if has_failed { Some(step) } else { self.blamed[step] }
+    }
+
+    fn status(&self, step: usize) -> StepStatus {
+        self.slots.get(step).map_or(StepStatus::Pending, |ended| ended.status)
+    }
+
+    fn reason(&self, rule: TriggerRule, dependencies: &[usize], successes: usize) -> SkipReason {
+        let id = |step: usize| &self.list.nodes[step].id;
+        let all = dependencies.iter().map(|&step| match self.blamed[step] {
+            Some(failed) => format!("`{}` skipped because `{}` failed", id(step), id(failed)),
+            None => format!("`{}` {}", id(step), self.status(step).as_str()),
         });
         let all = all.collect::<Vec<_>>().join(", ");
-        match (failures, successes) {
-            (0, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
-            (0, _) => {
+        let has_failed = dependencies.iter().any(|step| self.failure_behind(*step).is_some());
+        match (has_failed, successes) {
+            (true, _) => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
+            (false, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
+            (false, _) => {
                 SkipReason::new("trigger_rule", format!("the trigger rule `{}` is not met: {all}", rule.as_str()))
             }
-            _ => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
         }
     }
 

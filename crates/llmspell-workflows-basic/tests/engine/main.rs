@@ -18,6 +18,7 @@ mod graphs;
 mod growing_lists;
 mod handlers;
 mod join_table;
+mod joins;
 mod named_limits;
 mod observing;
 mod positions;

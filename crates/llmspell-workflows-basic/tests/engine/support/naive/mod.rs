@@ -219,6 +219,7 @@ impl Naive {
     fn graph(&mut self, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
         let mut ends: BTreeMap<&str, (StepEnd, BTreeSet<usize>)> = BTreeMap::new();
         let (mut changes, mut before): (Vec<Vec<Change>>, Vec<BTreeSet<usize>>) = Default::default();
+        let mut blocked: BTreeSet<&str> = BTreeSet::new();
         for step in steps {
             let mut earlier = BTreeSet::new();
             for id in &step.dependencies {
@@ -236,10 +237,11 @@ impl Naive {
             for number in &earlier {
                 env.see(&steps[*number].id, &ends[steps[*number].id.as_str()].0);
             }
-            let of: Vec<_> = step.dependencies.iter().map(|id| &ends[id.as_str()].0).collect();
-            let count = |test: fn(&StepEnd) -> bool| of.iter().filter(|end| test(end)).count();
-            let failures = count(|end| matches!(end, StepEnd::Failed(_)));
-            let successes = count(|end| matches!(end, StepEnd::Completed(..) | StepEnd::Handled));
+            let of: Vec<_> = step.dependencies.iter().map(|id| (id.as_str(), &ends[id.as_str()].0)).collect();
+            let has_failed = |(id, end): &&(&str, &StepEnd)| matches!(end, StepEnd::Failed(_)) || blocked.contains(id);
+            let failures = of.iter().filter(has_failed).count();
+            let has_succeeded = |(_, end): &&(&str, &StepEnd)| matches!(end, StepEnd::Completed(..) | StepEnd::Handled);
+            let successes = of.iter().filter(has_succeeded).count();
             let runs = match step.trigger_rule {
                 _ if of.is_empty() => true,
                 TriggerRule::NoneFailedMinOneSuccess => failures == 0 && successes > 0,
@@ -250,6 +252,9 @@ impl Naive {
             let end = if runs {
                 self.step(step, at.child(&step.id), &env)
             } else {
+                if failures > 0 {
+                    blocked.insert(&step.id);
+                }
                 self.statuses.insert(at.child(&step.id).show(""), ("skipped", 1));
                 StepEnd::Skipped
             };
