@@ -329,7 +329,10 @@ impl<'e> Builder<'e> {
             }
         }
         match Graph::new(dependencies, waits_for) {
-            Ok(graph) => Some(graph),
+            Ok(graph) => {
+                self.problems.extend(graph.unconnected(steps, path));
+                Some(graph)
+            }
             Err(cycle) => {
                 let mut names: Vec<_> = cycle.iter().map(|number| steps[*number].id.as_str()).collect();
                 names.push(names[0]);

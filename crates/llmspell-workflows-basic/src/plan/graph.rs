@@ -1,5 +1,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use crate::{Problem, ProblemLocation, model::Steps};
+
 /// The dependencies between the steps of a list.
 #[derive(Debug)]
 pub(crate) struct Graph {
@@ -32,6 +34,30 @@ impl Graph {
             }
         }
         Ok(Self { dependencies, waits_for, before, ranks })
+    }
+
+    /// Warns of each step that looks as if it followed the steps above it, but starts at once.
+    ///
+    /// This happens if somebody adds dependencies to one step of a list: all others lose their order.
+    pub(crate) fn unconnected(&self, steps: &Steps, path: &str) -> Vec<Problem> {
+        let Some(first) = self.dependencies.iter().position(|others| !others.is_empty()) else { return Vec::new() };
+        let is_alone = |step: &usize| {
+            self.waits_for[*step].is_empty() && !self.waits_for.iter().any(|others| others.contains(step))
+        };
+        let warning = |step: usize| {
+            let (id, first, above) = (&steps[step].id, &steps[first].id, &steps[step - 1].id);
+            let message = format!(
+                "`{id}` starts at once: since `{first}` has dependencies, the steps of this list run as a graph, in which \
+                 `{id}` waits for no step"
+            );
+            let help = format!(
+                "add `depends_on: [{above}]` to run it after the step above; if it may start at once, list it before \
+                 `{first}`"
+            );
+            Problem::warning("starts_at_once", ProblemLocation::new(format!("{path}/{id}"), "id"), message)
+                .with_help(help)
+        };
+        (first + 1..steps.len()).filter(is_alone).map(warning).collect()
     }
 
     /// Returns whether step `one` always ends before step `two` begins.

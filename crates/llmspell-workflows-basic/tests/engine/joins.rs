@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use llmspell_workflows_basic::{
     RunStatus, WorkflowInput,
     engine::StepStatus,
-    model::{Definition, OnError, Step, TriggerRule},
+    model::{Definition, OnError, TriggerRule},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::json;

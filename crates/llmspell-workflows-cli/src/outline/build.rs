@@ -115,6 +115,7 @@ impl Outliner<'_> {
             what: what(step),
             condition_holds: step.condition.as_ref().and_then(|condition| self.decide(condition)),
             condition: step.condition.clone(),
+            runs: level.and_then(|_| runs(step, &waits_for)),
             waits_for,
             level,
             trigger_rule: (step.trigger_rule != TriggerRule::default()).then(|| step.trigger_rule.as_str()),
@@ -128,6 +129,42 @@ impl Outliner<'_> {
             path,
         }
     }
+}
+
+/// Describes under which circumstances a step of a graph runs, apart from its condition.
+fn runs(step: &Step, waits_for: &[String]) -> Option<String> {
+    let (needed, read): (Vec<&String>, Vec<&String>) = waits_for.iter().partition(|id| step.dependencies.contains(id));
+    let names = |ids: &[&String], word: &str| {
+        let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+        match ids.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} {word} {last}", rest.join(", ")),
+            _ => ids.concat(),
+        }
+    };
+    let one = needed.len() == 1;
+    let rule = match step.trigger_rule {
+        _ if needed.is_empty() && read.is_empty() => return None,
+        _ if needed.is_empty() => String::new(),
+        TriggerRule::NoneFailedMinOneSuccess | TriggerRule::AllSuccess | TriggerRule::OneSuccess if one => {
+            format!("if `{}` succeeds", needed[0])
+        }
+        TriggerRule::NoneFailedMinOneSuccess => {
+            format!("if none of {} fails and at least one succeeds", names(&needed, "and"))
+        }
+        TriggerRule::AllSuccess => format!("if {} all succeed", names(&needed, "and")),
+        TriggerRule::OneSuccess => format!("if {} succeeds", names(&needed, "or")),
+        TriggerRule::AllDone | TriggerRule::Always => {
+            let ends = if one { "has ended" } else { "have ended" };
+            format!("once {} {ends}, even with a failure", names(&needed, "and"))
+        }
+    };
+    let order = match read.is_empty() {
+        true => String::new(),
+        false => {
+            format!("after {}, even if {}", names(&read, "and"), if read.len() == 1 { "it fails" } else { "they fail" })
+        }
+    };
+    Some([rule, order].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
 }
 
 /// Returns the level of each step: 1 if the step waits for no other step, otherwise one more than the highest level of

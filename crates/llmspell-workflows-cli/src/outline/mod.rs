@@ -39,6 +39,9 @@ pub(crate) struct Entry {
     pub(crate) condition_holds: Option<bool>,
     /// The steps of the same list that must end before this step starts; in a sequence, the previous step.
     pub(crate) waits_for: Vec<String>,
+    /// Under which circumstances a step of a graph runs, apart from its condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runs: Option<String>,
     /// The level in a graph, from 1; steps of one level can run at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) level: Option<usize>,

@@ -97,14 +97,13 @@ fn entry(entry: &Entry, order: Order, branches: Branches) -> Row {
     let mut notes = vec![format!("{}{name}: {}", entry.id, line(&entry.what))];
     if order == Order::Graph {
         notes.extend(entry.level.map(|level| format!("level {level}")));
-        if !entry.waits_for.is_empty() {
-            notes.push(format!("after {}", entry.waits_for.join(", ")));
-        }
+        notes.push(entry.runs.clone().unwrap_or_else(|| "starts at once".to_owned()));
+    } else {
+        notes.extend(entry.trigger_rule.map(|_| "runs even after a failure".to_owned()));
     }
     notes.extend(
         entry.condition.as_ref().map(|condition| format!("if {}{}", line(condition), holds(entry.condition_holds))),
     );
-    notes.extend(entry.trigger_rule.map(|rule| format!("runs on {rule}")));
     notes.extend(entry.retry.as_ref().map(retry_words));
     notes.extend(entry.timeout.as_ref().map(|timeout| format!("timeout {timeout}")));
     notes.extend(entry.total_timeout.as_ref().map(|timeout| format!("total timeout {timeout}")));

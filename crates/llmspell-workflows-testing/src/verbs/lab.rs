@@ -332,28 +332,31 @@ impl<'c> Lab<'c> {
     fn check_backup(&mut self, deed: &Deed, progress: &Progress, atlas: &Atlas) -> Vec<String> {
         let to = deed.to.as_ref().expect("a backup has a folder");
         if !to.exists() {
-            let is_missing = progress.committed;
-            return is_missing.then(|| "the backup is missing".to_owned()).into_iter().collect();
+            return progress.committed.then(|| "the backup is missing".to_owned()).into_iter().collect();
         }
-        let moved = match Folder::copy_of(to) {
-            Ok(moved) => moved,
+        let copy = Folder::copy_of(to);
+        drop(std::fs::remove_dir_all(to));
+        let moved = match copy {
+            Ok(copy) => copy,
             Err(error) => return vec![error.to_string()],
         };
-        drop(std::fs::remove_dir_all(to));
         let observer = Observer::new(moved.path());
         let (model, ledger) = (self.model.clone(), lock(&self.ledger).clone());
         let mut problems = match observer.look() {
             Ok(view) => {
                 let mut problems = model.clone().judge(&view, atlas.ladders(), &ledger);
                 let here = self.observer.as_ref().and_then(|observer| observer.look().ok()).unwrap_or_default();
-                let differs = |(id, seen): &(Uuid, &Seen)| // What a process had not written yet may have reached the disk after the copy.
-                    view.runs.get(id).is_none_or(|copied| !view::is_continued(&copied.export, &seen.export));
-                problems.extend(here.roots().filter(differs).map(|(id, _)| format!("the run {id} differs")));
+                for (id, seen) in here.roots() {
+                    let copied = view.runs.get(&id).map(|copied| &copied.export);
+                    if !copied.is_some_and(|copied| view::is_continued(copied, &seen.export)) {
+                        let (copied, here) = (copied.map(view::records), view::records(&seen.export));
+                        problems.push(format!("the run {id} is {copied:?}; at home it is {here}"));
+                    }
+                }
                 problems
             }
             Err(error) => vec![error.to_string()],
         };
-        drop(observer);
         problems.iter_mut().for_each(|problem| *problem = format!("in the backup, {problem}"));
         self.backup = Some(Backup { folder: moved, model, ledger, documents: self.documents.clone() });
         problems

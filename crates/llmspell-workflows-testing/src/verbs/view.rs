@@ -148,7 +148,8 @@ pub(super) fn strip(export: &mut Value) {
     }
 }
 
-/// Returns whether `after` exports the same run as `before`; records that its process had not written yet may follow.
+/// Returns whether `after` exports the same run as `before`; records and sub-workflows that its process had not written
+/// yet may follow.
 pub(super) fn is_continued(before: &Value, after: &Value) -> bool {
     let (Value::Object(before), Value::Object(after)) = (before, after) else { return before == after };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -157,8 +158,9 @@ pub(super) fn is_continued(before: &Value, after: &Value) -> bool {
             (_, None) => false,
             ("records", Some(other)) => list(other).starts_with(&list(one)),
             ("children", Some(other)) => {
-                let (one, other) = (list(one), list(other));
-                one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| is_continued(one, other))
+                let other = list(other);
+                let same = |one: &Value| other.iter().find(|other| other["run_id"] == one["run_id"]);
+                list(one).iter().all(|one| same(one).is_some_and(|other| is_continued(one, other)))
             }
             (_, Some(other)) => one == other,
         })

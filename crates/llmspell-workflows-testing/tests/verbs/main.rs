@@ -36,3 +36,12 @@ fn no_sequence_of_verbs_with_crashes_harms_a_run() {
     // A short sequence need not have a crash.
     assert!(report.crashes > count || count < 20, "only {report:?}");
 }
+
+#[test]
+fn sequences_that_once_harmed_a_run_no_longer_do() {
+    // A resolved run that looked stuck, an export without a later sub-workflow, a backup without a sub-workflow.
+    for seed in [4674, 5842, 9236] {
+        let report = plots::test(plots::all()).verbs_anywhere(1, seed);
+        report.unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}

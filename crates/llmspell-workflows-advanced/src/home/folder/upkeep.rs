@@ -102,7 +102,9 @@ async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Recor
             for JournaledRun { run, epoch, records } in home.check(journal).await?.runs {
                 // A damaged run cannot be copied; better to report that now than when the backup is needed.
                 let records = records?;
-                if live.get(&run).is_none_or(|(known, _)| *known < epoch) {
+                // A sub-workflow that was opened, but whose start was not recorded, may have started in another journal.
+                let is_later = live.get(&run).is_none_or(|(known, _)| *known < epoch);
+                if is_later && !records.is_empty() {
                     live.insert(run, (epoch, records));
                 }
             }
