@@ -16,6 +16,7 @@ use super::{
 use crate::{
     PathLink, StepError,
     model::Step,
+    patterns::UntilTest,
     plan::{ActivityPlan, Node, NodeRef},
     state::WorkflowState,
 };
@@ -63,6 +64,7 @@ struct Extra {
     deadline: Option<Timestamp>,
     started_at: Option<Timestamp>,
     activity: Option<Arc<ActivityPlan>>,
+    until: Option<Arc<UntilTest>>,
 }
 
 impl CallContext {
@@ -285,6 +287,16 @@ impl Call {
 
     pub(crate) fn with_gate(mut self, reason: SkipReason) -> Self {
         self.extra().gate = Some(reason);
+        self
+    }
+
+    /// Returns the test after the iteration, if the call is an iteration of a loop with one.
+    pub(crate) fn until(&self) -> Option<&Arc<UntilTest>> {
+        self.extra.as_ref()?.until.as_ref()
+    }
+
+    pub(crate) fn with_until(mut self, until: Arc<UntilTest>) -> Self {
+        self.extra().until = Some(until);
         self
     }
 

@@ -19,12 +19,12 @@ use crate::{
 };
 
 /// Runs each step of a list as soon as all steps that it waits for have ended.
-pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
+pub(super) async fn graph(call: Call, list: Arc<List>, slots: Arc<Slots>) -> Outcome {
     let start = match starting_step(&call, &list) {
         Ok(start) => start,
         Err(outcome) => return outcome,
     };
-    let mut walk = Walk::new(&call, &list, start);
+    let mut walk = Walk::new(&call, &list, slots, start);
     if call.node().is_root {
         call.run().set_root_scope(&Scope::list(call.context.scope.clone(), &list, &walk.slots));
     }
@@ -66,7 +66,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(call: &'a Call, list: &'a Arc<List>, start: Option<usize>) -> Self {
+    fn new(call: &'a Call, list: &'a Arc<List>, slots: Arc<Slots>, start: Option<usize>) -> Self {
         let graph = list.graph.as_ref().expect("only lists with dependencies are walked as graphs");
         let count = list.nodes.len();
         let mut followers = vec![Vec::new(); count];
@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
             call,
             list,
             graph,
-            slots: Arc::new(Slots::new(count)),
+            slots,
             changes: vec![Vec::new(); count],
             states: vec![None; count],
             ready: (0..count).filter(|step| left[*step] == 0).collect(),

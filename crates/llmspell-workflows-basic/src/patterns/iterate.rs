@@ -6,6 +6,7 @@ use super::{
     join::{join_changes, limit},
     loop_plan::{Iterations, LoopPlan},
     progress::Progress,
+    until::UntilTest,
 };
 use crate::{
     ErrorClass, StepError,
@@ -152,6 +153,24 @@ impl LoopResults {
         progress.finish(call, None, SharedValue::object(fields.into()))
     }
 
+    /// Performs iteration `index`; returns whether it is the last one, or `Err` with the outcome of the loop.
+    async fn perform(
+        &mut self,
+        call: &Call,
+        plan: &LoopPlan,
+        progress: &mut Progress,
+        index: usize,
+        child: Call,
+    ) -> Result<bool, Outcome> {
+        let Some(until) = &plan.until else {
+            return self.take(call, plan, progress, index, execute(child).await).map(|()| false);
+        };
+        let until = UntilTest::new(until, call, index, plan.settings.on_error);
+        let outcome = execute(child.with_until(until.clone())).await;
+        self.take(call, plan, progress, index, outcome)?;
+        until.holds().await.map_err(|error| call.failed(error))
+    }
+
     /// Adds the outcome of iteration `index`; returns `Err` with the outcome of the loop if this iteration ends the
     /// loop.
     fn take(
@@ -179,19 +198,10 @@ async fn in_order(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -
     let (mut progress, mut collected) = (Progress::new(call), LoopResults::new());
     for (index, item) in items.iter().enumerate() {
         let child = iteration(call, plan, &progress, item.clone(), index, Some(items.len()));
-        let outcome = execute(child).await;
-        if let Err(outcome) = collected.take(call, plan, &mut progress, index, outcome) {
-            return outcome;
-        }
-        if let Some(until) = &plan.until {
-            let done =
-                match until_holds(call, until, &progress, item, &collected.results[index], index, Some(items.len())) {
-                    Ok(done) => done,
-                    Err(error) => return call.failed(error),
-                };
-            if decide!(call, choice::Until(index as u64), done) {
-                break;
-            }
+        match collected.perform(call, plan, &mut progress, index, child).await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(outcome) => return outcome,
         }
     }
     collected.conclude(call, plan, progress, total)
@@ -213,39 +223,16 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
         if let Err(error) = check_iterations_max(call, plan, index as u64 + 1) {
             return call.failed(error);
         }
-        if let Err(outcome) = collected.take(call, plan, &mut progress, index, execute(child).await) {
-            return outcome;
-        }
-        if let Some(until) = &plan.until {
-            let done = match until_holds(call, until, &progress, &Value::Null, &collected.results[index], index, None) {
-                Ok(done) => done,
-                Err(error) => return call.failed(error),
-            };
-            if decide!(call, choice::Until(index as u64), done) {
-                index += 1;
-                break;
-            }
-        }
+        let is_done = match collected.perform(call, plan, &mut progress, index, child).await {
+            Ok(is_done) => is_done,
+            Err(outcome) => return outcome,
+        };
         index += 1;
+        if is_done {
+            break;
+        }
     }
     collected.conclude(call, plan, progress, index)
-}
-
-/// Returns whether the loop ends after iteration `index` with the output `output`.
-fn until_holds(
-    call: &Call,
-    until: &Expr,
-    progress: &Progress,
-    item: &Value,
-    output: &SharedValue,
-    index: usize,
-    count: Option<usize>,
-) -> Result<bool, StepError> {
-    let count = count.map(|count| count as u64);
-    let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item.clone()), index as u64, count);
-    let scope = Scope::names(Some(scope), vec![("output", output.to_arc())]);
-    let inner = call.seeing(Some(scope), progress.state.clone());
-    Ok(until.test(&inner.view())?)
 }
 
 async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {

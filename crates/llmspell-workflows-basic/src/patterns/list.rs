@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{graph, progress::Progress};
+use super::{graph, progress::Progress, until};
 use crate::{
     Order, StepId,
     engine::{Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, execute_in},
@@ -16,9 +16,9 @@ pub(crate) struct ListPlan(pub(crate) Arc<List>);
 
 impl Composite for ListPlan {
     fn perform(&self, call: Call) -> BoxFuture<'_, Outcome> {
-        match &self.0.graph {
-            Some(_) => Box::pin(graph::graph(call, self.0.clone())),
-            None => Box::pin(in_order(call, self.0.clone())),
+        match call.until().cloned() {
+            Some(until) => Box::pin(until::iteration(call, self.0.clone(), until)),
+            None => steps(call, self.0.clone(), Arc::new(Slots::new(self.0.nodes.len()))),
         }
     }
 
@@ -42,8 +42,15 @@ impl Composite for ListPlan {
     }
 }
 
-async fn in_order(call: Call, list: Arc<List>) -> Outcome {
-    let slots = Arc::new(Slots::new(list.nodes.len()));
+/// Runs the steps of `list`, and puts their results in `slots`.
+pub(super) fn steps(call: Call, list: Arc<List>, slots: Arc<Slots>) -> BoxFuture<'static, Outcome> {
+    match &list.graph {
+        Some(_) => Box::pin(graph::graph(call, list, slots)),
+        None => Box::pin(in_order(call, list, slots)),
+    }
+}
+
+async fn in_order(call: Call, list: Arc<List>, slots: Arc<Slots>) -> Outcome {
     let scope = Scope::list(call.context.scope.clone(), &list, &slots);
     if call.node().is_root {
         call.run().set_root_scope(&scope);

@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct LoopPlan {
     pub(super) over: Iterations,
     pub(super) body: Arc<Node>,
-    pub(super) until: Option<Expr>,
+    pub(super) until: Option<Arc<Expr>>,
     pub(super) settings: Loop,
 }
 
@@ -87,7 +87,7 @@ impl Builder<'_> {
                 builder.with_binding("output", |b| b.expression(text, &ProblemLocation::new(path, "until")))
             });
             self.leave_list();
-            until
+            Arc::new(until)
         });
         Body::Composite(Box::new(LoopPlan { over, body, until, settings: settings.clone() }))
     }

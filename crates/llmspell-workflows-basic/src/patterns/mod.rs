@@ -15,7 +15,9 @@ mod parallel;
 mod parallel_plan;
 mod progress;
 mod route;
+mod until;
 
 pub use judge::BranchResult;
 pub(crate) use list::ListPlan;
 pub(crate) use progress::with_outputs;
+pub(crate) use until::UntilTest;

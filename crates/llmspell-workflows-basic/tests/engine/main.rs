@@ -31,4 +31,5 @@ mod sub_workflows;
 mod support;
 mod time_limits;
 mod undoing;
+mod until;
 mod waiting;

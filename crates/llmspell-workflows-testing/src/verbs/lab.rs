@@ -17,7 +17,7 @@ use super::{
     process::Process,
     stage::Stage,
     verb::{Deed, Report, Stuck, Verb},
-    view::{self, Seen, View},
+    view::{self, View},
 };
 use crate::clock::SimClock;
 

@@ -1,0 +1,93 @@
+//! The test of a loop after each iteration.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use super::{list, progress::Progress};
+use crate::{
+    StepError,
+    engine::{Call, Outcome, Scope, Slots, choice},
+    expr::Expr,
+    model::IterationErrors,
+    plan::List,
+};
+
+/// The `until` of a loop after one iteration.
+///
+/// It is tested when the steps of the iteration have ended, but before the iteration has: that is when its steps are
+/// known, also in a run that is resumed, and the answer is recorded before the iteration is.
+pub(crate) struct UntilTest {
+    condition: Arc<Expr>,
+    /// The call of the loop.
+    call: Call,
+    index: u64,
+    /// Whether the loop goes on after an iteration that failed.
+    collects_errors: bool,
+    holds: OnceLock<bool>,
+}
+
+impl UntilTest {
+    pub(super) fn new(condition: &Arc<Expr>, call: &Call, index: usize, errors: IterationErrors) -> Arc<Self> {
+        Arc::new(Self {
+            condition: condition.clone(),
+            call: call.clone(),
+            index: index as u64,
+            collects_errors: errors != IterationErrors::Stop,
+            holds: OnceLock::new(),
+        })
+    }
+
+    /// Returns whether the loop ends after the iteration, which has ended.
+    pub(super) async fn holds(&self) -> Result<bool, StepError> {
+        match self.holds.get() {
+            Some(holds) => Ok(*holds),
+            // The iteration has been recorded as ended, after the answer. There is none if the test failed.
+            None => Ok(self.call.recall(choice::Until(self.index)).await?.unwrap_or(false)),
+        }
+    }
+
+    /// Tests the condition after the steps of `list`, whose results are in `slots`; an iteration whose condition cannot
+    /// be evaluated has failed.
+    async fn test(&self, call: &Call, list: &Arc<List>, slots: &Arc<Slots>, outcome: Outcome) -> Outcome {
+        let mut progress = Progress::new(call);
+        let output = match &outcome {
+            Outcome::Completed(output) => {
+                if let Err(blocked) = progress.apply(call, output.state_changes.clone()) {
+                    return blocked;
+                }
+                output.value.to_arc()
+            }
+            Outcome::Failed(_) if self.collects_errors => Arc::default(),
+            _ => return outcome,
+        };
+        let scope = Scope::list(call.context.scope.clone(), list, slots);
+        let scope = Scope::names(Some(scope), vec![("output", output)]);
+        let holds = match self.condition.test(&call.seeing(Some(scope), progress.state).view()) {
+            Ok(holds) => self.call.decide(choice::Until(self.index), holds).await,
+            Err(error) => Err(error.into()),
+        };
+        match (holds, outcome) {
+            (Ok(holds), outcome) => {
+                self.holds.get_or_init(|| holds);
+                outcome
+            }
+            (Err(_), failed @ Outcome::Failed(_)) => failed,
+            (Err(error), _) => self.call.failed(error),
+        }
+    }
+}
+
+impl fmt::Debug for UntilTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "until `{}` after iteration {}", self.condition.source(), self.index)
+    }
+}
+
+/// Runs the steps of an iteration, and then tests whether the loop ends.
+pub(super) async fn iteration(call: Call, list: Arc<List>, until: Arc<UntilTest>) -> Outcome {
+    let slots = Arc::new(Slots::new(list.nodes.len()));
+    let outcome = list::steps(call.clone(), list.clone(), slots.clone()).await;
+    until.test(&call, &list, &slots, outcome).await
+}
