@@ -47,6 +47,7 @@ mod patterns;
 mod plan;
 mod problem;
 pub mod secrets;
+mod shape;
 pub mod state;
 pub mod sync;
 pub mod targets;

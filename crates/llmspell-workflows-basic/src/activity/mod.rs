@@ -16,6 +16,7 @@ pub use leftovers::Leftovers;
 pub use persona::Persona;
 pub use registry::{Activities, Provider};
 
+pub use crate::shape::Shape;
 use crate::{StepError, state::Change};
 
 /// The work of a leaf with effects: a tool, an agent, or a function.
@@ -54,6 +55,11 @@ pub trait Activity: Send + Sync {
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
+    }
+
+    /// Returns what is known of the outputs before a run; references to parts that an output cannot have are errors.
+    fn output(&self) -> Shape {
+        Shape::Any
     }
 }
 

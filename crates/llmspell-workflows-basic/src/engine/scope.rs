@@ -139,13 +139,12 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Resolves `loop…`; each `parent` leads one loop outwards.
     fn iteration(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let Frame::Loop { item, index, is_first, is_last } =
-            self.frames().find(|frame| matches!(frame, Frame::Loop { .. }))?
-        else {
-            return None;
-        };
-        let value = match name_at(keys, 0) {
+        let outwards = (0..keys.len()).take_while(|at| name_at(keys, *at) == Some("parent")).count();
+        let mut loops = self.frames().filter(|frame| matches!(frame, Frame::Loop { .. }));
+        let Frame::Loop { item, index, is_first, is_last } = loops.nth(outwards)? else { return None };
+        let value = match name_at(keys, outwards) {
             Some("item") => Cow::Borrowed(&**item),
             Some("index") => Cow::Borrowed(index),
             Some("is_first") => Cow::Borrowed(is_first),
@@ -153,10 +152,10 @@ impl<'a> View<'a> {
             Some(_) => return None,
             None => {
                 let whole = json!({"item": **item, "index": index, "is_first": is_first, "is_last": is_last});
-                return Some((Cow::Owned(whole), 0));
+                return Some((Cow::Owned(whole), outwards));
             }
         };
-        Some((value, 1))
+        Some((value, outwards + 1))
     }
 
     fn named(&self, name: &str) -> Option<&'a Value> {
@@ -334,11 +333,13 @@ impl expr::Scope for View<'_> {
             _ => {}
         }
         self.named(name)
-            .or_else(|| run.input().get(name))
-            .or_else(|| run.parameter(name))
-            .or_else(|| run.variable(name))
             .map(|value| (Cow::Borrowed(value), 0))
+            // A definition cannot have a step whose id is a declared name, but an undeclared field may have any name.
             .or_else(|| self.bare_step(name, keys))
+            .or_else(|| {
+                let value = run.input().get(name).or_else(|| run.parameter(name)).or_else(|| run.variable(name))?;
+                Some((Cow::Borrowed(value), 0))
+            })
             .or_else(|| self.call.state().key(name).map(|value| (Cow::Borrowed(value), 0)))
             .or_else(|| {
                 self.call

@@ -73,7 +73,8 @@ impl Builder<'_> {
             }
             LoopSource::While(condition) => {
                 let place = ProblemLocation::new(path, "over/while");
-                Iterations::While(self.in_loop(|builder| builder.expression(condition, &place)))
+                let condition = self.before(&settings.steps, |b| b.in_loop(|b| b.expression(condition, &place)));
+                Iterations::While(condition)
             }
         };
         self.loop_settings(settings, path);

@@ -24,6 +24,7 @@ struct RoutePlan {
 impl Builder<'_> {
     pub(crate) fn route(&mut self, route: &Route, path: &str, depth: usize) -> Body {
         self.unique(&route.steps, path);
+        self.shadowing(&route.steps, path);
         self.enter_list(&route.steps);
         let (mut nodes, mut transitions) = (Vec::new(), Vec::new());
         for (number, step) in route.steps.iter().enumerate() {

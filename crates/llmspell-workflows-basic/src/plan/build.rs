@@ -251,6 +251,7 @@ impl<'e> Builder<'e> {
     pub(crate) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
         let cleans_up = std::mem::take(&mut self.is_cleanup_list);
         self.unique(steps, path);
+        self.shadowing(steps, path);
         self.enter_list(steps);
         let mut nodes = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {

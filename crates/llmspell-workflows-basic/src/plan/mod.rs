@@ -16,6 +16,7 @@ mod names;
 mod node;
 mod order;
 mod root;
+pub(crate) mod shapes;
 mod waits;
 
 use std::{

@@ -12,8 +12,10 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Names {
     lists: Vec<ListNames>,
-    loops: usize,
-    bindings: Vec<&'static str>,
+    pub(super) loops: usize,
+    pub(super) bindings: Vec<&'static str>,
+    /// The steps of the loop whose `while` is being checked, which have not run when it is tested.
+    pub(super) later: Option<Steps>,
     /// The step that is undone, in a step that undoes another.
     undone: Option<Arc<Step>>,
     /// Whether the step that is being built reads its own start time.
@@ -21,7 +23,7 @@ pub(super) struct Names {
 }
 
 struct ListNames {
-    ids: Vec<String>,
+    steps: Steps,
     /// The number of the step that is being built.
     current: usize,
     uses: Vec<SiblingReference>,
@@ -35,7 +37,7 @@ pub(crate) struct SiblingReference {
 }
 
 /// The names with a fixed meaning, regardless of the input.
-const ROOTS: [&str; 14] = [
+pub(super) const ROOTS: [&str; 14] = [
     "input",
     "task",
     "variables",
@@ -55,10 +57,16 @@ const ROOTS: [&str; 14] = [
 /// The names that a step sees that undoes another.
 const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
 
+impl Names {
+    /// Returns the ids of the steps of the enclosing lists, outermost first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.lists.iter().flat_map(|list| list.steps.iter().map(|step| step.id.as_str()))
+    }
+}
+
 impl Builder<'_> {
     pub(crate) fn enter_list(&mut self, steps: &Steps) {
-        let ids = steps.iter().map(|step| step.id.clone()).collect();
-        self.names.lists.push(ListNames { ids, current: 0, uses: Vec::new() });
+        self.names.lists.push(ListNames { steps: steps.clone(), current: 0, uses: Vec::new() });
     }
 
     pub(crate) fn at_step(&mut self, number: usize) {
@@ -155,7 +163,10 @@ impl Builder<'_> {
                 self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
-            ("input" | "task", Some(name)) => self.record_field_read(name, reference),
+            ("input" | "task", Some(name)) => {
+                self.record_field_read(name, reference);
+                self.check_keys(&self.root_shape("input"), 0, reference, place);
+            }
             // In a step that undoes another, `input` is the input of that other step.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
@@ -188,7 +199,7 @@ impl Builder<'_> {
                     self.state_reference(name, place);
                 }
             }
-            (name, _) if ROOTS.contains(&name) => {}
+            (name, _) if ROOTS.contains(&name) => self.check_keys(&self.root_shape(name), 0, reference, place),
             (name, _) => self.bare(name, reference, place),
         }
     }
@@ -217,9 +228,16 @@ impl Builder<'_> {
             || definition.variables.contains_key(name)
             || definition.conditions.contains_key(name);
         if known {
-            return;
+            let shape = match () {
+                () if self.names.bindings.contains(&name) => self.root_shape(name),
+                () => self.input_field_shape(name),
+            };
+            return self.check_keys(&shape, 0, reference, place);
         }
-        if self.names.lists.iter().any(|list| list.ids.iter().any(|id| id == name)) {
+        if self.is_later(name) {
+            return self.not_yet(name, reference, place);
+        }
+        if self.names.ids().any(|id| id == name) {
             return self.step_reference(name, reference, place, false);
         }
         if let Some(undone) =
@@ -234,7 +252,7 @@ impl Builder<'_> {
             return;
         }
         let mut names: Vec<String> = definition.inputs.keys().chain(definition.variables.keys()).cloned().collect();
-        names.extend(self.names.lists.iter().flat_map(|list| list.ids.clone()));
+        names.extend(self.names.ids().map(str::to_owned));
         names.extend(self.names.bindings.iter().map(|name| (*name).to_owned()));
         if !definition.inputs.is_empty() {
             self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
@@ -248,15 +266,20 @@ impl Builder<'_> {
 
     fn step_reference(&mut self, id: &str, reference: &Reference, place: &ProblemLocation, explicit: bool) {
         let found = self.names.lists.iter_mut().rev().find_map(|list| {
-            let of = list.ids.iter().position(|known| known == id)?;
+            let of = list.steps.iter().position(|step| step.id == id)?;
             Some((list, of))
         });
         if let Some((list, of)) = found {
             list.uses.push(SiblingReference { by: list.current, of, place: place.clone() });
+            let step = list.steps[of].clone();
+            self.check_step_keys(&step, !explicit, reference, place);
             return;
         }
+        if self.is_later(id) {
+            return self.not_yet(id, reference, place);
+        }
         if explicit {
-            let known: Vec<_> = self.names.lists.iter().flat_map(|list| list.ids.clone()).collect();
+            let known: Vec<_> = self.names.ids().map(str::to_owned).collect();
             let elsewhere = self.all_ids.contains(id);
             if let Some(undone) = self.names.undone.clone().filter(|_| elsewhere) {
                 return self.problems.push(not_in_compensation(&undone, reference, place, &format!("the step `{id}`")));

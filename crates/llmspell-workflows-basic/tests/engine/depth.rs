@@ -56,7 +56,7 @@ async fn runs_of_ten_thousand_iterations_or_steps_complete() {
             LoopSource::Range { start: json!(0), end: json!(10_000), step: json!(1) },
             [echo("i", json!("{{ loop.index }}"))],
         );
-        if parallel { repeat.parallel(100) } else { repeat }.into_step("loop")
+        if parallel { repeat.parallel(100) } else { repeat }.into_step("each")
     };
     for parallel in [false, true] {
         let finished = Lab::new().steps([repeat(parallel)]).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Lab, echo, put, slow};
 
 async fn run(repeat: Loop) -> Finished {
-    Lab::new().steps([repeat.into_step("loop")]).await
+    Lab::new().steps([repeat.into_step("each")]).await
 }
 
 fn each(items: Value) -> Loop {
@@ -50,7 +50,7 @@ async fn iterations_reach_but_do_not_exceed_max_parallelism() {
         (in_parallel(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
     ] {
         let lab = Lab::new();
-        lab.steps([repeat.into_step("loop")]).await;
+        lab.steps([repeat.into_step("each")]).await;
         assert_eq!((lab.most(), lab.started().len()), (most, 9));
     }
 }
@@ -58,11 +58,11 @@ async fn iterations_reach_but_do_not_exceed_max_parallelism() {
 #[tokio::test(start_paused = true)]
 async fn on_error_stop_fails_at_the_first_error() {
     let finished = run(failing(IterationErrors::Stop)).await;
-    assert_eq!(finished.error.unwrap().path.as_deref(), Some("/main/loop[1]/i"));
+    assert_eq!(finished.error.unwrap().path.as_deref(), Some("/main/each[1]/i"));
     assert!(finished.steps.iter().all(|record| !record.path.to_string().contains("[2]")));
     let finished = run(failing(IterationErrors::Stop).parallel(4)).await;
-    assert_eq!(finished.error.as_ref().unwrap().path.as_deref(), Some("/main/loop[3]/i"));
-    assert_eq!(finished.step("/main/loop[0]/i").unwrap().status.as_str(), "cancelled");
+    assert_eq!(finished.error.as_ref().unwrap().path.as_deref(), Some("/main/each[3]/i"));
+    assert_eq!(finished.step("/main/each[0]/i").unwrap().status.as_str(), "cancelled");
 }
 
 #[tokio::test(start_paused = true)]

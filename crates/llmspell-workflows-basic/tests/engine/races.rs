@@ -54,7 +54,7 @@ async fn cancelled_branches_do_not_count_as_failed() {
 fn failing_loop(on_error: OnError) -> Step {
     let stopped = Step::function("stopped", "forever", json!(null)).when("loop.index != 2");
     let failing = Step::function("fails", "flaky", json!({"succeed_at": 99})).when("loop.index == 2");
-    Loop::items(json!([0, 1, 2, 3]), [stopped, failing]).parallel(4).into_step("loop").with_on_error(on_error)
+    Loop::items(json!([0, 1, 2, 3]), [stopped, failing]).parallel(4).into_step("each").with_on_error(on_error)
 }
 
 #[test]

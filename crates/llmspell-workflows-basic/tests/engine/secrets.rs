@@ -27,7 +27,7 @@ async fn secrets_are_masked_in_every_kind_of_step() {
             Step::set("set", values.as_object().unwrap().clone()),
             Step::new("validate", StepKind::Validate(validate)),
             Step { name: Some("with {{ secrets.key }}".into()), ..echo("echo", json!("{{ secrets.key }}!")) },
-            Loop::items("{{ [secrets.key] }}", [echo("item", json!("{{ loop.index }}"))]).into_step("loop"),
+            Loop::items("{{ [secrets.key] }}", [echo("item", json!("{{ loop.index }}"))]).into_step("each"),
         ],
     );
     definition.secrets = vec!["key".into()];
@@ -72,7 +72,7 @@ async fn steps_see_the_secrets_in_the_data_of_other_steps() {
             read("output", "first.a"),
             read("field", "first[secrets.key]"),
             read("state", "state.list"),
-            Loop::items("{{ state.list }}", [read("item", "loop.item")]).into_step("loop"),
+            Loop::items("{{ state.list }}", [read("item", "loop.item")]).into_step("each"),
             Step::sequence("block", [echo("inner", json!("{{ secrets.key }}")), read("block_output", "inner")]),
             undone,
             Step::function("fails", "fails", json!(1)),

@@ -24,7 +24,7 @@ async fn the_deadline_of_a_block_applies_to_all_steps_inside_it() {
             ask("plain"),
             ask("shorter").with_timeout(Duration::from_secs(10)),
             ask("longer").with_timeout(Duration::from_secs(90)),
-            Loop::items(json!([1]), [Parallel::new([ask("deep")]).into_step("both")]).into_step("loop"),
+            Loop::items(json!([1]), [Parallel::new([ask("deep")]).into_step("both")]).into_step("each"),
         ],
     );
     let finished = lab.steps([block.with_total_timeout(Duration::from_secs(60)), ask("outside")]).await;

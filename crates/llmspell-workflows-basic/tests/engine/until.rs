@@ -15,7 +15,7 @@ fn until(condition: &str, repeat: Loop) -> Loop {
 }
 
 async fn run(repeat: Loop) -> Finished {
-    Lab::new().steps([repeat.into_step("loop")]).await
+    Lab::new().steps([repeat.into_step("each")]).await
 }
 
 /// Bodies whose third iteration makes the condition true, each for a different reason.
@@ -75,7 +75,7 @@ async fn until_sees_the_steps_of_the_iteration_that_has_ended() {
         Ok(llmspell_workflows_basic::activity::ActivityOutput::from(n.clone()).with_state("n", n))
     });
     for (what, repeat) in loops() {
-        let finished = lab.steps([repeat.into_step("loop")]).await;
+        let finished = lab.steps([repeat.into_step("each")]).await;
         assert_eq!((finished.status, &finished.output["iterations"]), (RunStatus::Completed, &json!(3)), "{what}");
     }
 }
@@ -87,16 +87,14 @@ fn until_is_answered_once_wherever_the_process_dies() {
         let has_failure = repeat.steps.iter().any(|step| step.kind == fail("x").kind);
         if !has_failure {
             let inner = Loop::items(json!(["a", "b"]), [repeat.clone().into_step("inner"), echo("after", json!(1))]);
-            crash_everywhere(what, &Definition::sequence("once", [repeat.into_step("loop")]));
+            crash_everywhere(what, &Definition::sequence("once", [repeat.into_step("each")]));
             crash_everywhere(what, &Definition::sequence("nested", [inner.into_step("outer")]));
         }
     }
     let flaky = Step::function("i", "flaky", json!({"succeed_at": 99})).when("loop.item >= 2");
-    for on_error in [IterationErrors::Continue, IterationErrors::Collect] {
-        let repeat = Loop::items(json!([1, 2, 3]), [echo("o", json!("{{ loop.item }}")), flaky.clone()]);
-        let repeat = Loop { on_error, ..until("o == 2", repeat) };
-        crash_everywhere("failed iterations", &Definition::sequence("fails", [repeat.into_step("loop")]));
-    }
+    let repeat = Loop::items(json!([1, 2, 3]), [echo("o", json!("{{ loop.item }}")), flaky]);
+    let repeat = Loop { on_error: IterationErrors::Continue, ..until("o == 2", repeat) };
+    crash_everywhere("failed iterations", &Definition::sequence("fails", [repeat.into_step("each")]));
 }
 
 #[tokio::test(start_paused = true)]

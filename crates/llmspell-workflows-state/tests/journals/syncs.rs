@@ -50,7 +50,7 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
         ("composites", nested(echo("leaf")), 1, 20),
         ("a condition that does not hold", echo("leaf").when("false"), 0, 1),
         ("a branch", Conditional::new("true", [echo("yes")], [echo("no")]).into_step("choice"), 1, 2),
-        ("a loop", Loop::items("{{ items }}", [echo("leaf")]).into_step("loop"), 3, 4),
+        ("a loop", Loop::items("{{ items }}", [echo("leaf")]).into_step("each"), 3, 4),
         ("attempts of a leaf", flaky("leaf", 8).with_retry(retry()), 1, 7),
         ("attempts of a block", Step::sequence("block", [echo("leaf"), flaky("end", 4)]).with_retry(retry()), 8, 6),
     ];

@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
-    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem, Provider},
+    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem, Provider, Shape},
 };
 use serde_json::Value;
 
@@ -95,6 +95,11 @@ impl Activity for ToolActivity {
             Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
             Err(error) => vec![error.into()],
         }
+    }
+
+    fn output(&self) -> Shape {
+        let spec = self.registry.specs().find(|spec| spec.name == self.name);
+        spec.map(|spec| Shape::of_schema(&spec.result)).unwrap_or_default()
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     StepError,
-    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem},
+    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem, Shape},
 };
 use serde_json::Value;
 
@@ -87,6 +87,10 @@ impl Activity for Shell {
         problems.extend(command::program_problem(params, &self.policy, dynamic));
         problems.extend(command::variable_problem(params, &self.policy));
         problems
+    }
+
+    fn output(&self) -> Shape {
+        Shape::flat(["stdout", "stderr", "exit_code"])
     }
 }
 

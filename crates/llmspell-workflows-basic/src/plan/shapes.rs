@@ -1,0 +1,211 @@
+//! What is known of the names in scope before a run.
+
+use super::{
+    Builder,
+    names::{Names, ROOTS},
+};
+use crate::{
+    Problem, ProblemLocation,
+    expr::{Key, Reference},
+    model::{InputType, OnError, ParallelOutput, Step, StepKind, Steps},
+    nearest,
+    shape::Shape,
+};
+
+/// Other names for the whole output of a step, which give way to fields of the output.
+pub(crate) const OUTPUT_ALIASES: [&str; 3] = ["output", "result", "results"];
+
+/// The fields of `loop`, apart from `parent`.
+pub(crate) const LOOP_FIELDS: [&str; 4] = ["item", "index", "is_first", "is_last"];
+
+impl Names {
+    /// Returns the shape of `loop` in `depth` loops.
+    fn loop_shape(depth: usize) -> Shape {
+        let fields = LOOP_FIELDS.map(|name| (name, if name == "item" { Shape::Any } else { Shape::Scalar }));
+        let parent = (depth > 1).then(|| ("parent", Self::loop_shape(depth - 1)));
+        Shape::object(fields.into_iter().chain(parent))
+    }
+}
+
+/// Returns the shape of an error.
+pub(crate) fn error_shape() -> Shape {
+    let fields = ["class", "code", "message", "path", "attempt", "retryable"].map(|name| (name, Shape::Scalar));
+    Shape::object(fields.into_iter().chain([("cause", Shape::Any), ("details", Shape::Any)]))
+}
+
+/// Returns the shape of an event.
+pub(crate) fn event_shape() -> Shape {
+    Shape::object([("name", Shape::Scalar), ("data", Shape::Any), ("timed_out", Shape::Scalar)])
+}
+
+impl Builder<'_> {
+    /// Returns the shape of the value of a name with a fixed meaning.
+    pub(super) fn root_shape(&self, name: &str) -> Shape {
+        match name {
+            "loop" => Names::loop_shape(self.names.loops),
+            "run" => Shape::flat(["id", "started_at"]),
+            "workflow" => {
+                let fields = ["name", "version", "id"].map(|name| (name, Shape::Scalar));
+                Shape::object(fields.into_iter().chain([("input", self.input_shape())]))
+            }
+            "input" | "task" if !self.names.bindings.contains(&"input") => self.input_shape(),
+            "error" => error_shape(),
+            "event" => event_shape(),
+            _ => Shape::Any,
+        }
+    }
+
+    /// Returns the shape of the input, without unknown fields if the inputs are declared.
+    fn input_shape(&self) -> Shape {
+        let inputs = &self.definition.inputs;
+        if inputs.is_empty() {
+            return Shape::Any;
+        }
+        let shape = |kind: Option<InputType>| match kind {
+            Some(InputType::String | InputType::Integer | InputType::Number | InputType::Boolean) => Shape::Scalar,
+            Some(InputType::Array) => Shape::List(Box::default()),
+            Some(InputType::Object) | None => Shape::Any,
+        };
+        Shape::object(inputs.iter().map(|(name, spec)| (name.clone(), shape(spec.kind))))
+    }
+
+    /// Returns the shape of a declared input; nothing is known of variables and conditions.
+    pub(super) fn input_field_shape(&self, name: &str) -> Shape {
+        match self.input_shape() {
+            Shape::Object(mut fields) => fields.remove(name).unwrap_or_default(),
+            _ => Shape::Any,
+        }
+    }
+
+    /// Calls `build` for the `while` of a loop with these steps.
+    pub(crate) fn before<T>(&mut self, steps: &Steps, build: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.names.later.replace(steps.clone());
+        let built = build(self);
+        self.names.later = outer;
+        built
+    }
+
+    /// Returns whether `id` is a step of the loop whose `while` is being checked.
+    pub(super) fn is_later(&self, id: &str) -> bool {
+        self.names.later.iter().flatten().any(|step| step.id == id)
+    }
+
+    pub(super) fn not_yet(&mut self, id: &str, reference: &Reference, place: &ProblemLocation) {
+        let severity = if reference.optional { Problem::warning } else { Problem::error };
+        let message = format!("`{id}` has not run when `while` is tested, which is before each iteration");
+        let help = "use `until`, which is tested after each iteration, or set a key of the state in the loop";
+        self.problems.push(severity("unknown_reference", place.clone(), message).with_help(help));
+    }
+
+    /// Reports steps of a list whose id is also another name that is in scope.
+    pub(crate) fn shadowing(&mut self, steps: &Steps, path: &str) {
+        let definition = self.definition.clone();
+        for step in steps {
+            let id = step.id.as_str();
+            let other = match () {
+                () if ROOTS.contains(&id) => "a name with a fixed meaning",
+                () if definition.inputs.contains_key(id) => "an input",
+                () if definition.variables.contains_key(id) => "a variable",
+                () if definition.conditions.contains_key(id) => "a condition",
+                () if self.names.ids().any(|outer| outer == id) => "a step of an enclosing list",
+                () => continue,
+            };
+            let place = ProblemLocation::new(format!("{path}/{id}"), "id");
+            let problem = Problem::error("shadowed_name", place, format!("`{id}` is also {other}"));
+            self.problems.push(problem.with_help("give the step another id"));
+        }
+    }
+
+    /// Returns the shape of the output of `step`.
+    pub(super) fn output_shape(&self, step: &Step) -> Shape {
+        if matches!(step.on_error, OnError::Steps(_)) {
+            // The output may be that of the handler.
+            return Shape::Any;
+        }
+        let list = || Shape::List(Box::default());
+        match &step.kind {
+            StepKind::Activity(call) => {
+                let activity = self.engine.activities().find(&call.activity);
+                activity.map(|activity| activity.output()).unwrap_or_default()
+            }
+            StepKind::Set(values) if values.keys().all(|key| !key.contains(['.', '['])) => {
+                Shape::object(values.keys().map(|key| (key.clone(), Shape::Any)))
+            }
+            StepKind::Sleep(_) => Shape::flat(["slept_until"]),
+            StepKind::WaitForEvent(_) => event_shape(),
+            StepKind::Workflow(sub) => {
+                let outputs = self.definition.workflows.get(&sub.workflow).and_then(|inner| inner.outputs.as_ref());
+                match outputs.and_then(|outputs| outputs.as_object()) {
+                    Some(fields) => Shape::object(fields.keys().map(|name| (name.clone(), Shape::Any))),
+                    None => Shape::Any,
+                }
+            }
+            StepKind::Loop(_) => Shape::object([
+                ("iterations", Shape::Scalar),
+                ("total_count", Shape::Scalar),
+                ("failed_count", Shape::Scalar),
+                ("errors", list()),
+                ("results", list()),
+            ]),
+            StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
+                Shape::object(parallel.branches.iter().map(|branch| (branch.step.id.clone(), Shape::Any)))
+            }
+            StepKind::Set(_)
+            | StepKind::Validate(_)
+            | StepKind::Parallel(_)
+            | StepKind::Sequence(_)
+            | StepKind::Conditional(_)
+            | StepKind::Switch(_)
+            | StepKind::Route(_) => Shape::Any,
+        }
+    }
+
+    /// Checks the keys of `steps.ID…`, or of `ID…` if `is_bare`, against the output of the step.
+    pub(super) fn check_step_keys(
+        &mut self,
+        step: &Step,
+        is_bare: bool,
+        reference: &Reference,
+        place: &ProblemLocation,
+    ) {
+        let output = self.output_shape(step);
+        let skip = usize::from(!is_bare);
+        let alias = reference.keys.get(skip).and_then(|key| match key {
+            Key::Name(name) if OUTPUT_ALIASES.contains(&&**name) => Some(name),
+            _ => None,
+        });
+        match (is_bare, alias) {
+            (true, Some(alias)) if output.check(&[Key::Name(alias.clone())]).is_err() => {
+                self.check_keys(&output, skip + 1, reference, place);
+            }
+            (true, _) => self.check_keys(&output, skip, reference, place),
+            (false, _) => {
+                let aliases = OUTPUT_ALIASES.map(|name| (name, output.clone()));
+                let fields = aliases.into_iter().chain([("status", Shape::Scalar), ("error", error_shape())]);
+                self.check_keys(&Shape::object(fields), skip, reference, place);
+            }
+        }
+    }
+
+    /// Checks the keys of a reference after the first `skip` against what is known of the value.
+    pub(super) fn check_keys(&mut self, shape: &Shape, skip: usize, reference: &Reference, place: &ProblemLocation) {
+        let keys = reference.keys.get(skip..).unwrap_or_default();
+        let Err(missing) = shape.check(keys) else { return };
+        let mut owner = reference.name.clone();
+        for key in &reference.keys[..skip + missing.position] {
+            match key {
+                Key::Name(name) => owner += &format!(".{name}"),
+                Key::Index(index) => owner += &format!("[{index}]"),
+            }
+        }
+        let message = format!("`{owner}` has no field `{}`", missing.name);
+        let known = missing.known.iter().map(String::as_str);
+        let help = match nearest(missing.name, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if missing.known.is_empty() => format!("`{owner}` is not an object"),
+            None => format!("its fields are: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        let severity = if reference.optional { Problem::warning } else { Problem::error };
+        self.problems.push(severity("unknown_field", place.clone(), message).with_help(help));
+    }
+}
