@@ -43,14 +43,12 @@ impl Block {
         matches!(self.kind.as_str(), "json output" | "json error" | "json steps" | "text diagnostics")
     }
 
-    /// Returns the name of the file in the block, and the arguments to run it with.
-    pub(super) fn file(&self) -> (String, Vec<String>) {
+    /// Returns the name of the file in the block, and the arguments of the command that runs it.
+    pub(super) fn file(&self) -> (&str, &str) {
         let first = self.text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
-        let mut words = first.strip_prefix("spellflow run ").unwrap_or(first).split_whitespace();
-        match words.next().filter(|name| name.ends_with(".yaml") || name.ends_with(".toml")) {
-            Some(name) => (name.to_owned(), words.map(|word| word.trim_matches('\'').to_owned()).collect()),
-            None => ("flow.yaml".to_owned(), Vec::new()),
-        }
+        let file = first.strip_prefix("spellflow run ").unwrap_or(first);
+        let (name, arguments) = file.split_once(' ').unwrap_or((file, ""));
+        if name.ends_with(".yaml") || name.ends_with(".toml") { (name, arguments) } else { ("flow.yaml", "") }
     }
 }
 
@@ -63,6 +61,6 @@ fn blocks_about_a_run_follow_its_definition() {
         groups.iter().map(|group| group.iter().map(|block| block.kind.as_str()).collect()).collect();
     assert_eq!(kinds, [vec!["yaml run", "json output"], vec!["console"]]);
     assert!(groups[0][0].is_new_rule && !groups[0][1].is_new_rule);
-    assert_eq!(groups[0][0].file(), ("a.yaml".to_owned(), vec!["--input".to_owned(), "x=1".to_owned()]));
+    assert_eq!(groups[0][0].file(), ("a.yaml", "--input 'x=1'"));
     assert_eq!(groups[1][0].line, 10);
 }

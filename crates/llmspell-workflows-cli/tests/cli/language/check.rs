@@ -18,6 +18,12 @@ impl PageCheck {
         Self(Sandbox::new())
     }
 
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     /// Checks a block and the blocks about its run, and describes the first difference.
     pub(super) fn check_group(&mut self, group: &[Block]) -> Result<(), String> {
         let checked = self.check(group);
@@ -33,12 +39,12 @@ impl PageCheck {
         let (name, arguments) = block.file();
         match block.kind.as_str() {
             "yaml host" => {
-                fs::write(self.0.path(&name), &block.text).unwrap();
-                self.check_host_activities(group, &name)
+                self.write(name, &block.text);
+                self.check_host_activities(group, name)
             }
             "yaml run" | "yaml fail" | "yaml validate" | "yaml invalid" => {
-                fs::write(self.0.path(&name), &block.text).unwrap();
-                let validated = self.0.run(&["validate", "--strict", &name]);
+                self.write(name, &block.text);
+                let validated = self.0.run(&["validate", "--strict", name]);
                 if block.kind == "yaml invalid" {
                     let shown = group.get(1).map_or(Ok(()), |block| check_text(&block.text, &validated.stdout));
                     return if validated.code == 3 { shown } else { Err(format!("it is valid: {}", validated.stdout)) };
@@ -49,9 +55,8 @@ impl PageCheck {
                 if block.kind == "yaml validate" {
                     return if group.len() == 1 { Ok(()) } else { Err("nothing has run".to_owned()) };
                 }
-                let mut line = vec!["run", &name, "--in-memory", "-o", "json"];
-                line.extend(arguments.iter().map(String::as_str));
-                let ended = self.0.run(&line);
+                let line = format!("spellflow run {name} {arguments} --in-memory -o json");
+                let ended = shell(&self.0, &line);
                 let expected = i32::from(block.kind == "yaml fail");
                 if ended.code != expected {
                     return Err(format!("it ended with {}\n{}{}", ended.code, ended.stdout, ended.stderr));
@@ -59,7 +64,7 @@ impl PageCheck {
                 group[1..].iter().try_for_each(|block| check_run(block, &ended))
             }
             "yaml test" | "toml file" => {
-                fs::write(self.0.path(&name), &block.text).unwrap();
+                self.write(name, &block.text);
                 Ok(())
             }
             "console" => self.check_console(&block.text),
