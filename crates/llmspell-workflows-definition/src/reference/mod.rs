@@ -103,6 +103,17 @@ fn every_step_type_has_a_page_and_every_page_a_step_type() {
 }
 
 #[test]
+fn pages_of_step_types_have_the_same_sections() {
+    for (path, text) in pages().iter().filter(|(path, _)| path.starts_with("steps/") && *path != "steps/README.md") {
+        let mut headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+        for section in ["Output", "Scope", "When a run resumes", "Errors", "Example"] {
+            let found = headings.any(|heading| heading.trim_end_matches('s') == section.trim_end_matches('s'));
+            assert!(found, "docs/language/{path} lacks the section `{section}`, or has it in another place");
+        }
+    }
+}
+
+#[test]
 fn tables_of_fields_are_up_to_date_and_complete() {
     let mut all: Vec<String> = Vec::new();
     for (path, text) in pages() {

@@ -147,9 +147,9 @@ fn matches(shown: &Value, actual: &Value, is_partial: bool) -> bool {
         }
         (Value::Object(shown), Value::Object(actual)) => {
             (is_partial || shown.len() == actual.len())
-                && shown.iter().all(|(name, value)| {
-                    actual.get(name).is_some_and(|actual| matches(value, actual, is_partial))
-                })
+                && shown
+                    .iter()
+                    .all(|(name, value)| actual.get(name).is_some_and(|actual| matches(value, actual, is_partial)))
         }
         (Value::Array(shown), Value::Array(actual)) => {
             shown.len() == actual.len()
