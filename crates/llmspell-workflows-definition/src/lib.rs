@@ -66,6 +66,8 @@ pub mod limits;
 mod plain;
 mod print;
 mod reader;
+#[cfg(test)]
+mod reference;
 mod schema;
 mod tree;
 mod types;

@@ -15,6 +15,7 @@ mod faults_midway;
 mod gallery;
 mod interrupt;
 mod killed_steps;
+mod language;
 mod logs;
 mod moving;
 mod named_limits;

@@ -6,7 +6,7 @@ mod build_pipeline;
 mod invoice_wait;
 mod order_saga;
 mod orders_etl;
-mod page;
+pub(crate) mod page;
 mod sub_workflows;
 
 use std::{
@@ -40,7 +40,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Runs `line` in a shell with `spellflow` in its `PATH`.
-fn shell(sandbox: &Sandbox, line: &str) -> CommandOutput {
+pub(crate) fn shell(sandbox: &Sandbox, line: &str) -> CommandOutput {
     let program = Path::new(env!("CARGO_BIN_EXE_spellflow")).parent().unwrap().to_owned();
     let paths = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
     let paths = env::join_paths([program].into_iter().chain(paths)).unwrap();

@@ -32,16 +32,23 @@ pub(crate) fn commands(page: &Path, name: &str) -> Vec<PageCommand> {
 }
 
 impl PageCommand {
+    pub(crate) fn new(command: String, output: String) -> Self {
+        Self { command, output }
+    }
+
     /// Asserts that the command printed what the page says; `…` matches anything within a line.
     #[track_caller]
     pub(crate) fn check(&self, stdout: &str, stderr: &str) {
+        let difference = self.difference(stdout, stderr);
+        assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+    }
+
+    /// Returns a description of the difference between the page and what the command printed, if there is one.
+    pub(crate) fn difference(&self, stdout: &str, stderr: &str) -> Option<String> {
         let same = self.output.lines().count() == stdout.lines().count()
             && self.output.lines().zip(stdout.lines()).all(|(shown, printed)| matches_line(shown, printed));
-        assert!(
-            same,
-            "{}\n--- the page\n{}--- printed\n{stdout}--- standard error\n{stderr}",
-            self.command, self.output
-        );
+        let Self { command, output } = self;
+        (!same).then(|| format!("{command}\n--- the page\n{output}--- printed\n{stdout}--- standard error\n{stderr}"))
     }
 }
 
