@@ -19,7 +19,7 @@ fn sleep() -> Step {
 
 fn event(timeout: Duration) -> Step {
     let kind = WaitForEvent { event: "never".into(), on_timeout: OnTimeout::Continue, ..Default::default() };
-    Step::new("event", StepKind::WaitForEvent(kind)).with_timeout(timeout)
+    Step::new("arrival", StepKind::WaitForEvent(kind)).with_timeout(timeout)
 }
 
 /// Returns a definition for each way to wait for a time, with the status that its run ends with.

@@ -128,7 +128,8 @@ impl Builder<'_> {
                 let activity = self.engine.activities().find(&call.activity);
                 activity.map(|activity| activity.output()).unwrap_or_default()
             }
-            StepKind::Set(values) if values.keys().all(|key| !key.contains(['.', '['])) => {
+            // A `set` step without values stands for a step that could not be read.
+            StepKind::Set(values) if !values.is_empty() && values.keys().all(|key| !key.contains(['.', '['])) => {
                 Shape::object(values.keys().map(|key| (key.clone(), Shape::Any)))
             }
             StepKind::Sleep(_) => Shape::flat(["slept_until"]),

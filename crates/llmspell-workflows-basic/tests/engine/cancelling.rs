@@ -62,7 +62,7 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
 #[test]
 fn error_names_activities_that_block_their_thread() {
     let (finished, live) = blocking(|block| {
-        let inner = Parallel::new([block("one"), Step::sequence("inner", [block("two"), block("never")])]);
+        let inner = Parallel::new([block("one"), Step::sequence("inner", [block("two"), block("unreached")])]);
         vec![inner.into_step("both"), block("never")]
     });
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));

@@ -63,7 +63,7 @@ fn failed_parallel_loops_fail_again_when_resumed() {
     let handled = failing_loop(OnError::Steps(vec![mend.into()]));
     crash_everywhere(
         "failing_loop",
-        &Definition::sequence("loop", [handled, echo("end", json!("{{ steps.loop.output }}"))]),
+        &Definition::sequence("loop", [handled, echo("end", json!("{{ steps.each.output }}"))]),
     );
 }
 

@@ -71,7 +71,7 @@ async fn steps_see_the_secrets_in_the_data_of_other_steps() {
             Step::set("set", keys.as_object().unwrap().clone()),
             read("output", "first.a"),
             read("field", "first[secrets.key]"),
-            read("state", "state.list"),
+            read("kept", "state.list"),
             Loop::items("{{ state.list }}", [read("item", "loop.item")]).into_step("each"),
             Step::sequence("block", [echo("inner", json!("{{ secrets.key }}")), read("block_output", "inner")]),
             undone,

@@ -53,7 +53,7 @@ fn parked_runs_wake_at_their_deadline() {
 }
 
 fn retried(retry: Retry) -> Step {
-    Step::function("step", "fail", json!({})).with_retry(retry)
+    Step::function("failing", "fail", json!({})).with_retry(retry)
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,7 @@ async fn parking_runs_finish_running_activities_and_start_none() {
             "sleeps",
             [Step::new("nap", StepKind::Sleep(Duration::from_secs(3600).into())), echo("awake", json!(1))],
         ),
-        Step::sequence("waits", [wait("event", "never")]),
+        Step::sequence("waits", [wait("arrival", "never")]),
     ];
     let run = start(&engine, [Parallel::new(branches).into_step("all"), echo("after", json!(2))]);
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
@@ -133,7 +133,7 @@ async fn parking_runs_finish_running_activities_and_start_none() {
         run.steps().into_iter().find(|record| record.path.id().unwrap().as_str() == id).map(|record| record.status)
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
-    assert_eq!([status("nap"), status("event"), status("two")], [Some(StepStatus::Waiting); 3]);
+    assert_eq!([status("nap"), status("arrival"), status("two")], [Some(StepStatus::Waiting); 3]);
     // The step that did not begin could begin immediately, so the run can be woken at once.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
@@ -172,7 +172,7 @@ async fn until_waiting_resolves_once_all_branches_wait() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_a_run_ends_its_waits() {
     let engine = Lab::new().engine().build();
-    let run = start(&engine, [Parallel::new([wait("event", "never"), hang("work")]).into_step("both")]);
+    let run = start(&engine, [Parallel::new([wait("arrival", "never"), hang("work")]).into_step("both")]);
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
         tokio::task::yield_now().await;
         run.cancel();

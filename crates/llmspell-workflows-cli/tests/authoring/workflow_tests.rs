@@ -8,7 +8,7 @@ inputs: {topic: {type: string, required: true}}
 steps:
   - {id: search, tool: web_search, params: {input: '{{ topic }}'}, retries: {max_attempts: 3, initial_delay: 1h, jitter: 0}}
   - {id: nap, type: sleep, duration: 3h}
-  - {id: brief, type: function, function: shorten, params: {input: '{{ search }}'}, condition: search.hits.length > 0}
+  - {id: brief, type: function, function: shorten, params: {input: '{{ search }}'}, condition: search.results.length > 0}
 ";
 
 fn case(text: &str) -> Sandbox {
@@ -24,7 +24,7 @@ fn mocks_replace_activities_and_delays_are_skipped() {
   - name: found
     input: {topic: rust}
     mocks:
-      tool:web-searcher: {calls: [{error: down}, {error: {class: resource}}, {output: {hits: [1, 2]}}]}
+      tool:web-searcher: {calls: [{error: down}, {error: {class: resource}}, {output: {results: [1, 2]}}]}
       brief: {output: {text: short}, state: {seen: true}}
     expect:
       output: {text: short}
@@ -33,7 +33,7 @@ fn mocks_replace_activities_and_delays_are_skipped() {
       calls: {'tool:web-searcher': 3, brief: 1}
   - name: nothing found
     input: {topic: x}
-    mocks: {search: {output: {hits: []}}, 'function:shorten': {output: 1}}
+    mocks: {search: {output: {results: []}}, 'function:shorten': {output: 1}}
     expect: {steps: {brief: {status: skipped, skip_reason: {code: condition_false}}}, calls: {'function:shorten': 0}}
   - name: down
     input: {topic: x}
@@ -55,7 +55,7 @@ fn failed_cases_show_expected_and_actual_values() {
   - name: other than expected
     input: {topic: rust}
     mocks:
-      search: {output: {hits: [1], text: \"one\\ntwo\\nthree\"}}
+      search: {output: {results: [1], text: \"one\\ntwo\\nthree\"}}
       brief: {outputs: [{text: short}]}
     expect:
       status: failed

@@ -74,7 +74,7 @@ async fn hooks_and_subscribers_see_masks_and_steps_see_secrets() {
         Step::function("login", "login", json!("{{ secrets.KEY }}")),
         Step::function("read", "note", json!("{{ login }}")),
         Step::set("keep", object.as_object().unwrap().clone()),
-        Step::function("state", "note", json!(["{{ state.t }}", "{{ state.extra }}"])),
+        Step::function("kept", "note", json!(["{{ state.t }}", "{{ state.extra }}"])),
         Loop::items("{{ [login.token] }}", [Step::function("item", "note", json!("{{ loop.item }}"))])
             .into_step("each"),
     ];

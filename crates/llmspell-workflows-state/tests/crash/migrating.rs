@@ -82,7 +82,7 @@ fn shop(version: u32) -> Definition {
         put("first", json!({cart: [1], sum: 5, "kept": {"a": 1}})),
         Loop::items(json!([2, 3]), [put("add", add("loop.item")), put("keep", json!({"kept.b": "{{ loop.item }}"}))])
             .into_step("each"),
-        Parallel::new([price("x", 1), price("y", 2)]).into_step("both"),
+        Parallel::new([price("x", 1), price("y", 2)]).into_step("prices"),
         block.with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate)),
         depends,
         Step::function("last", "echo", json!("{{ state }}")),

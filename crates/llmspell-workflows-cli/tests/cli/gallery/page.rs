@@ -20,7 +20,7 @@ pub(crate) fn commands(page: &Path, name: &str) -> Vec<PageCommand> {
         match line.strip_prefix("$ ") {
             _ if line.starts_with("```") => in_block = line == "```console",
             _ if !in_block => {}
-            Some(command) => commands.push(PageCommand { command: command.to_owned(), output: String::new() }),
+            Some(command) => commands.push(PageCommand::new(command.to_owned(), String::new())),
             None => {
                 let last = commands.last_mut().unwrap_or_else(|| panic!("{name}: `{line}` follows no command"));
                 last.output += &format!("{line}\n");
