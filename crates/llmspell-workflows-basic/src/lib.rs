@@ -32,6 +32,7 @@
 //! ```
 
 pub mod activity;
+mod bytes;
 mod clock;
 pub mod engine;
 mod error;
@@ -54,6 +55,7 @@ pub mod sync;
 pub mod targets;
 mod workflow;
 
+pub use bytes::BytesForm;
 pub use clock::{Clock, SystemClock};
 pub use engine::{Driven, Engine, EngineBuilder, Run, RunOptions};
 pub use error::{ErrorClass, StepError};
