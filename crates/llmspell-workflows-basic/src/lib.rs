@@ -32,11 +32,13 @@
 //! ```
 
 pub mod activity;
+mod bytes;
 mod clock;
 pub mod engine;
 mod error;
 pub mod expr;
 mod functions;
+mod json;
 mod layers;
 mod leaves;
 mod limits;
@@ -53,10 +55,12 @@ pub mod sync;
 pub mod targets;
 mod workflow;
 
+pub use bytes::BytesForm;
 pub use clock::{Clock, SystemClock};
 pub use engine::{Driven, Engine, EngineBuilder, Run, RunOptions};
 pub use error::{ErrorClass, StepError};
 pub use functions::{Aggregate, Functions, Migrate, Resolve};
+pub use json::{JsonError, parse_json, parse_json_bytes};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{
-    StepError, StepPath,
+    BytesForm, StepError, StepPath,
     engine::Outcome,
     model::{Definition, Effect},
 };
@@ -24,8 +24,12 @@ pub struct ProcessOutput {
     pub exit_code: Option<i64>,
     /// The standard output of the process; only the end of the output if the process failed.
     pub stdout: String,
+    /// Whether `stdout` is the output itself or its base64.
+    pub stdout_form: BytesForm,
     /// The standard error of the process; only the end of the output if the process failed.
     pub stderr: String,
+    /// Whether `stderr` is the output itself or its base64.
+    pub stderr_form: BytesForm,
 }
 
 impl Executor {
@@ -106,6 +110,14 @@ fn output_of_error(error: &StepError) -> Option<ProcessOutput> {
 
 fn output_of_value(value: &Value) -> Option<ProcessOutput> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
-    let (stdout, stderr) = (text("stdout")?, text("stderr")?);
-    Some(ProcessOutput { path: String::new(), attempt: 0, exit_code: value["exit_code"].as_i64(), stdout, stderr })
+    let form = |name: &str| value.get(name).and_then(Value::as_str).and_then(BytesForm::from_name);
+    Some(ProcessOutput {
+        path: String::new(),
+        attempt: 0,
+        exit_code: value["exit_code"].as_i64(),
+        stdout: text("stdout")?,
+        stdout_form: form("stdout_type").unwrap_or(BytesForm::Text),
+        stderr: text("stderr")?,
+        stderr_form: form("stderr_type").unwrap_or(BytesForm::Text),
+    })
 }

@@ -9,6 +9,7 @@ use super::foreign;
 use super::parse::Parser;
 use super::token::Kind;
 use super::tree::{Node, Span, Unary};
+use crate::json::TooLarge;
 
 impl Parser<'_> {
     /// Parses an object.
@@ -67,12 +68,15 @@ fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
 
 impl Node {
     /// Builds a unary operation; a negative number becomes a literal.
-    pub(super) fn unary(operator: Unary, operand: Node, span: Span) -> Self {
-        if let (Unary::Minus, Self::Literal(Value::Number(number))) = (operator, &operand)
-            && let Some(negative) = number.as_i64().and_then(i64::checked_neg)
-        {
-            return Self::Literal(Value::Number(Number::from(negative)));
+    pub(super) fn unary(operator: Unary, operand: Node, span: Span) -> Result<Self, ParseError> {
+        if let (Unary::Minus, Self::Literal(Value::Number(number))) = (operator, &operand) {
+            if let Some(negative) = number.as_i64().and_then(i64::checked_neg) {
+                return Ok(Self::Literal(Value::Number(Number::from(negative))));
+            }
+            if number.as_u64().is_some_and(|number| number > i64::MIN.unsigned_abs()) {
+                return Err(TooLarge.at(&format!("-{number}"), span));
+            }
         }
-        Self::Unary { operator, operand: Box::new(operand), span }
+        Ok(Self::Unary { operator, operand: Box::new(operand), span })
     }
 }

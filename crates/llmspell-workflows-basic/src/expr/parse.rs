@@ -251,7 +251,7 @@ impl Parser<'_> {
         };
         self.next();
         let operand = self.nested(Self::unary)?;
-        Ok(Node::unary(operator, operand, start..self.end()))
+        Node::unary(operator, operand, start..self.end())
     }
 }
 

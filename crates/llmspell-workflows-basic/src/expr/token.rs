@@ -5,6 +5,7 @@ use serde_json::Number;
 use super::error::ParseError;
 use super::foreign;
 use super::tree::Span;
+use crate::json::{TooLarge, parse_number};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
@@ -98,13 +99,20 @@ fn number(source: &str, start: usize) -> Result<(Kind, usize), ParseError> {
         .help("numbers are written like 12, 0.5 or 1e3; names start with a letter"));
     }
     let written = &source[start..end];
-    match written.parse::<Number>() {
-        Ok(number) if number.as_f64().is_some_and(f64::is_finite) => Ok((Kind::Number(number), end)),
+    match parse_number(written) {
+        Some(Ok(number)) => Ok((Kind::Number(number), end)),
         _ if written.len() > 1 && bytes[start] == b'0' && bytes[start + 1].is_ascii_digit() => {
             Err(ParseError::new(format!("`{written}` starts with a zero"), start..end)
                 .help("write the number without leading zeros, or in quotes"))
         }
-        _ => Err(ParseError::new(format!("`{written}` is too large for a number"), start..end)),
+        _ => Err(TooLarge.at(written, start..end)),
+    }
+}
+
+impl TooLarge {
+    /// Creates the error for a number that the expression contains.
+    pub(super) fn at(self, number: &str, span: Span) -> ParseError {
+        ParseError::new(self.message(number), span).help("write it in quotes if it is a string")
     }
 }
 

@@ -5,14 +5,18 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tracing::{Instrument, Level};
 
 use crate::{
     StepError, StepPath, clock,
     engine::{Attempt, Call, IncompleteUndo, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
-    model::{Retry, Step},
+    model::{Delay, Retry, Step},
     targets,
 };
+
+/// The detail of an error that names the limit because of which the step was not retried.
+const ENDED_BY: &str = "retries_ended_by";
 
 /// Retries a failed step according to its policy.
 ///
@@ -52,10 +56,14 @@ impl Interceptor for RetryLayer {
                     (*error, wake_at)
                 }
                 Some(Attempt::GivenUp) | None => {
-                    let outcome = run_attempt(current, attempt, next.clone()).await;
-                    let Outcome::Failed(failure) = &outcome else { return outcome };
-                    let Some(wake_at) = next_attempt_at(&call, &retry, &failure.error, attempt, last_begin) else {
-                        return outcome;
+                    let mut outcome = run_attempt(current, attempt, next.clone()).await;
+                    let Outcome::Failed(failure) = &mut outcome else { return outcome };
+                    let wake_at = match next_attempt_at(&call, &retry, &failure.error, attempt, last_begin) {
+                        Ok(wake_at) => wake_at,
+                        Err(last) => {
+                            last.explain(&mut failure.error, &call, &retry);
+                            return outcome;
+                        }
                     };
                     let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
                     match decide!(call, choice::Attempt(attempt), ended) {
@@ -101,22 +109,56 @@ async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     }
 }
 
-/// Returns when the next attempt begins; `None` if there is no further attempt.
+/// Why an attempt is the last one.
+#[derive(Clone, Copy)]
+enum LastAttempt {
+    /// The policy allows no further attempt after this error.
+    Policy,
+    /// The next attempt would begin too late for [`Retry::duration_max`].
+    Duration,
+    /// The retries of all steps have used up the workflow's retry budget.
+    Budget,
+}
+
+impl LastAttempt {
+    /// Adds the limit that prevented another attempt to the error, unless an inner step has already added one.
+    fn explain(self, error: &mut StepError, call: &Call, retry: &Retry) {
+        let (field, why) = match (self, retry.duration_max, call.run().definition().retry_budget) {
+            (Self::Duration, Some(max), _) => {
+                let max = Delay::Fixed(max);
+                ("max_duration", format!("its `max_duration` of {max} would be over before the next attempt"))
+            }
+            (Self::Budget, _, Some(budget)) => {
+                ("max_retry_budget", format!("the workflow's `max_retry_budget` of {budget} is used up"))
+            }
+            _ => return,
+        };
+        if error.details.as_ref().is_some_and(|details| details.get(ENDED_BY).is_some()) {
+            return;
+        }
+        if let Value::Object(details) = error.details.get_or_insert_with(|| json!({})) {
+            details.insert(ENDED_BY.to_owned(), field.into());
+        }
+        error.message = format!("{}; the step is not retried, because {why}", error.message);
+    }
+}
+
+/// Returns when the next attempt begins, or why there is none.
 fn next_attempt_at(
     call: &Call,
     retry: &Retry,
     error: &StepError,
     attempt: u32,
     last_begin: Option<Timestamp>,
-) -> Option<Timestamp> {
+) -> Result<Timestamp, LastAttempt> {
     if attempt >= retry.attempts_max || !is_retryable(retry, error) {
-        return None;
+        return Err(LastAttempt::Policy);
     }
     let wake_at = clock::after(call.run().now(), delay(retry, call, attempt));
     if last_begin.is_some_and(|last| wake_at > last) {
-        return None;
+        return Err(LastAttempt::Duration);
     }
-    call.run().take_retry().then_some(wake_at)
+    if call.run().take_retry() { Ok(wake_at) } else { Err(LastAttempt::Budget) }
 }
 
 /// Returns whether the policy allows a retry after `error`. Without filters, the error itself decides.

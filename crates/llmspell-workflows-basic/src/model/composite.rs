@@ -97,6 +97,8 @@ pub enum LoopSource {
     /// The items of an array, given as JSON whose strings may contain references.
     Items(Value),
     /// The numbers from `start` up to but not including `end`. Each field is a JSON number or a string with references.
+    ///
+    /// If `start` and `step` are integers, the numbers are integers, and exact from -2^63 to 2^64 - 1.
     Range {
         /// The first number.
         start: Value,

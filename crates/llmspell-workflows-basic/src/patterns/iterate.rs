@@ -6,6 +6,7 @@ use super::{
     join::{join_changes, limit},
     loop_plan::{Iterations, LoopPlan},
     progress::Progress,
+    range::range,
     until::UntilTest,
 };
 use crate::{
@@ -49,43 +50,6 @@ fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError>
             let shown: String = call.run().masker().masked(&other.to_string()).chars().take(80).collect();
             let message = format!("`{}`: expected an array, got {shown}", template.source());
             Err(StepError::validation("not_a_collection", message))
-        }
-    }
-}
-
-/// Returns the numbers of a range. If all bounds are integers, the numbers are integers too.
-fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
-    let mut numbers = Vec::with_capacity(3);
-    for template in bounds {
-        let value = template.render(&call.view())?;
-        if !value.is_number() {
-            let message = format!("`{}`: expected a number, got {value}", template.source());
-            return Err(StepError::validation("not_a_number", message));
-        }
-        numbers.push(value);
-    }
-    let limit = call.run().limits().run_steps_max;
-    let count = |start: f64, end: f64, step: f64| -> Result<u64, StepError> {
-        if step == 0.0 {
-            return Err(StepError::validation("invalid_range", "a range with a step of 0 would never end"));
-        }
-        let count = ((end - start) / step).ceil().max(0.0);
-        if count > limit as f64 {
-            let message = format!("the range has {count} numbers, more than the limit `run_steps_max`, {limit}");
-            return Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false));
-        }
-        Ok(count as u64)
-    };
-    match (numbers[0].as_i64(), numbers[1].as_i64(), numbers[2].as_i64()) {
-        (Some(start), Some(end), Some(step)) => {
-            let count = count(start as f64, end as f64, step as f64)?;
-            Ok((0..count.cast_signed()).map(|n| json!(start.saturating_add(n.saturating_mul(step)))).collect())
-        }
-        _ => {
-            let float = |value: &Value| value.as_f64().unwrap_or_default();
-            let (start, end, step) = (float(&numbers[0]), float(&numbers[1]), float(&numbers[2]));
-            let count = count(start, end, step)?;
-            Ok((0..count).map(|n| json!(start + n as f64 * step)).collect())
         }
     }
 }

@@ -14,6 +14,7 @@ mod loop_plan;
 mod parallel;
 mod parallel_plan;
 mod progress;
+mod range;
 mod route;
 mod until;
 

@@ -34,9 +34,10 @@ use crate::{StepError, engine::SkipReason, state::SharedValue};
 pub const MASK: &str = "***";
 
 /// The field names in the outputs of steps. They are never masked, even if a secret has the same text.
-const OUTPUT_FIELDS: [&str; 16] = [
+const OUTPUT_FIELDS: [&str; 19] = [
     "attempt",
     "body",
+    "body_type",
     "code",
     "content",
     "error",
@@ -49,7 +50,9 @@ const OUTPUT_FIELDS: [&str; 16] = [
     "results",
     "status",
     "stderr",
+    "stderr_type",
     "stdout",
+    "stdout_type",
     "value",
 ];
 

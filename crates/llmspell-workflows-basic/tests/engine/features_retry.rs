@@ -136,6 +136,28 @@ async fn branches_share_the_retry_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn errors_name_the_limit_that_prevented_another_attempt() {
+    let fails =
+        |retry: Retry| Step::function("a", "fail", json!({})).with_retry(retry.with_backoff(Backoff::Immediate));
+    let short = Retry { duration_max: Some(Duration::from_millis(1)), ..exact(Backoff::Fixed) };
+    let slow = Step::function("a", "fail", json!({})).with_retry(short);
+    let within_block = Step::sequence("block", [fails(Retry::attempts(3))]).with_retry(Retry::attempts(3));
+    for (step, budget, ended_by, message) in [
+        (fails(Retry::attempts(5)), 3, Some("max_retry_budget"), "the workflow's `max_retry_budget` of 3 is used up"),
+        (within_block, 0, Some("max_retry_budget"), "the workflow's `max_retry_budget` of 0 is used up"),
+        (slow, 9, Some("max_duration"), "its `max_duration` of 1ms would be over before the next attempt"),
+        (fails(Retry::attempts(3)), 9, None, ""),
+        (fails(Retry::attempts(3).with_errors(["other"])), 0, None, ""),
+    ] {
+        let error = Lab::new().run(budgeted(budget, step)).await.error.unwrap();
+        let named = error.details.as_ref().and_then(|details| details["retries_ended_by"].as_str());
+        assert_eq!(named, ended_by, "{error}");
+        assert!(error.message.ends_with(message), "{error}");
+        assert_eq!(error.message.matches("is not retried").count(), usize::from(ended_by.is_some()), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn steps_release_their_permits_between_attempts() {
     let lab = Lab::new();
     let limited = |step: Step| step.with_limit("one");

@@ -64,6 +64,19 @@ const ERRORS: &[(&str, &str, &str, &str)] = &[
     ("n + list", "expression_type", "+", "`+` expects two numbers, or at least one string, got a number and a list"),
     ("'a' + list", "expression_type", "+", "`+` cannot join a list and a string; write json(x) for its JSON text"),
     ("'a' - 1", "expression_type", "-", "`-` expects two numbers, got a string and a number"),
+    (
+        "parse_json('[99999999999999999999]')",
+        "expression_type",
+        "parse_json('[99999999999999999999]')",
+        "`parse_json` cannot parse the string: `99999999999999999999` in `/0` at line 1 column 2 is too large to be \
+         represented exactly; write it in quotes to keep it as a string",
+    ),
+    (
+        "number('-9223372036854775809')",
+        "expression_type",
+        "number('-9223372036854775809')",
+        "`number`: `-9223372036854775809` is too large to be represented exactly",
+    ),
     ("1 / 0", "expression_arithmetic", "/", "division by zero"),
     ("5 % 0", "expression_arithmetic", "%", "division by zero"),
     ("1e308 * 10", "expression_arithmetic", "*", "the result is not a finite number"),

@@ -41,7 +41,17 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "3rd",
         "`3rd` is neither a number nor a name; numbers are written like 12, 0.5 or 1e3; names start with a letter",
     ),
-    ("1e999", "1e999", "`1e999` is too large for a number"),
+    ("1e999", "1e999", "`1e999` is too large to be represented exactly; write it in quotes if it is a string"),
+    (
+        "-9223372036854775809",
+        "-9223372036854775809",
+        "`-9223372036854775809` is too large to be represented exactly; write it in quotes if it is a string",
+    ),
+    (
+        "1 + 18446744073709551616",
+        "18446744073709551616",
+        "`18446744073709551616` is too large to be represented exactly; write it in quotes if it is a string",
+    ),
     (".5", ".", "a name or a number cannot start with a dot; write 0.5 for a number"),
     ("a.0", "0", "expected a name, got a number; write [0]"),
     ("a.", "", "the expression ends before a name"),

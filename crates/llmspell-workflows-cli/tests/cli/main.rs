@@ -6,6 +6,7 @@ mod cleaning_up;
 mod clients;
 mod configuration;
 mod durable;
+mod exact;
 mod examples;
 mod families;
 #[cfg(target_os = "linux")]

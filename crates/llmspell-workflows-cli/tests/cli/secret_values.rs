@@ -221,7 +221,9 @@ fn fields_that_are_called_like_a_secret_keep_their_names() {
     let ran = CommandOutput::new(command.output().unwrap());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let all = json!({"identity": 5, "name": "x", "other": 1});
-    let whole = json!({"stdout": "", "stderr": "", "exit_code": 0});
+    let whole = json!({
+        "stdout": "", "stdout_type": "text", "stderr": "", "stderr_type": "text", "exit_code": 0,
+    });
     assert_eq!(ran.json()["output"], json!({"id": 5, "all": all, "code": 0, "whole": whole}));
 }
 

@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) const SHELL: Kind = Kind::new(
     "shell",
-    "Runs a command. The output is {stdout, stderr, exit_code}.",
+    "Runs a command. The output is {stdout, stdout_type, stderr, stderr_type, exit_code}.",
     read,
     &[
         field("command", Shape::Text, "A command line for `sh -c`."),

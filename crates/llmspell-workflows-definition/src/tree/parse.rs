@@ -165,12 +165,18 @@ impl<'s> TreeBuilder<'s> {
             if style != ScalarStyle::Plain {
                 return Data::Text(value);
             }
-            return resolve(value).unwrap_or_else(|InvalidNumber(why)| {
+            return resolve(value).unwrap_or_else(|invalid| {
                 let written = span.slice(self.text);
-                self.findings.push(
-                    Finding::error("bad_value", span, format!("`{written}` {why}"))
-                        .with_help("write it in quotes if it is a string"),
-                );
+                let finding = match invalid {
+                    InvalidNumber::TooLarge => {
+                        let message = format!("`{written}` is too large to be represented exactly");
+                        Finding::error("number_too_large", span, message)
+                    }
+                    InvalidNumber::NotFinite => {
+                        Finding::error("bad_value", span, format!("`{written}` cannot be represented in JSON"))
+                    }
+                };
+                self.findings.push(finding.with_help("write it in quotes if it is a string"));
                 Data::Null
             });
         };

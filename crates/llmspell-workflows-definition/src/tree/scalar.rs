@@ -7,7 +7,13 @@ use serde_json::Number;
 use super::Data;
 
 /// Why a scalar that looks like a number cannot be represented in JSON.
-pub(super) struct InvalidNumber(pub(super) &'static str);
+#[derive(Clone, Copy)]
+pub(super) enum InvalidNumber {
+    /// It is an integer outside the range from -2^63 to 2^64 - 1, or a float beyond 64 bits.
+    TooLarge,
+    /// It is infinite or not a number.
+    NotFinite,
+}
 
 pub(super) fn resolve(text: Cow<'_, str>) -> Result<Data<'_>, InvalidNumber> {
     Ok(match text.as_ref() {
@@ -32,29 +38,27 @@ pub(super) fn number(text: &str) -> Result<Option<Number>, InvalidNumber> {
         return Ok(None);
     }
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(InvalidNumber("cannot be represented in JSON"));
+        return Err(InvalidNumber::NotFinite);
     }
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix) {
             if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
                 return Ok(None);
             }
-            return u64::from_str_radix(digits, radix).map(|n| Some(n.into())).map_err(|_| TOO_LARGE);
+            return u64::from_str_radix(digits, radix).map(|n| Some(n.into())).map_err(|_| InvalidNumber::TooLarge);
         }
     }
     if unsigned.bytes().all(|b| b.is_ascii_digit()) {
         let digits = text.strip_prefix('+').unwrap_or(text);
         let integer = digits.parse::<u64>().map(Number::from).or_else(|_| digits.parse::<i64>().map(Number::from));
-        return integer.map(Some).map_err(|_| TOO_LARGE);
+        return integer.map(Some).map_err(|_| InvalidNumber::TooLarge);
     }
     if !is_float(unsigned) {
         return Ok(None);
     }
     let float = text.parse::<f64>().ok().and_then(Number::from_f64);
-    float.map(Some).ok_or(TOO_LARGE)
+    float.map(Some).ok_or(InvalidNumber::TooLarge)
 }
-
-const TOO_LARGE: InvalidNumber = InvalidNumber("is too large to be represented exactly");
 
 /// `(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_float(unsigned: &str) -> bool {

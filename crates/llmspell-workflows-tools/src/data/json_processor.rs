@@ -1,12 +1,13 @@
 use async_trait::async_trait;
+use llmspell_workflows_basic::JsonError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::jq;
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
-    OperationParameters, blocking, check_operation, check_text_size, data_spec, invalid, json_or_text, object_schema,
-    per_operation, read, require,
+    OperationParameters, blocking, check_operation, check_text_size, data_spec, json_error, json_or_text,
+    object_schema, per_operation, read, require,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
@@ -131,10 +132,13 @@ fn items(input: Value) -> Result<Vec<Value>, ToolError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                invalid("invalid_json", format!("line {} of `input` is not valid JSON: {error}", index + 1))
-                    .with_help("write one JSON value per line")
-                    .with_details(json!({ "line": index + 1 }))
+            llmspell_workflows_basic::parse_json(line).map_err(|error| {
+                let failed = json_error(&format!("line {} of `input`", index + 1), &error);
+                let failed = match error {
+                    JsonError::Syntax(_) => failed.with_help("write one JSON value per line"),
+                    _ => failed,
+                };
+                failed.with_details(json!({ "line": index + 1 }))
             })
         })
         .collect()

@@ -1,3 +1,4 @@
+use llmspell_workflows_basic::JsonError;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -125,8 +126,16 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
 /// Parses JSON text.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     check_text_size(text.len())?;
-    serde_json::from_str(strip_byte_order_mark(text))
-        .map_err(|error| invalid("invalid_json", format!("the text is not valid JSON: {error}")))
+    llmspell_workflows_basic::parse_json(strip_byte_order_mark(text)).map_err(|error| json_error("the text", &error))
+}
+
+/// Creates the error for a JSON text that was rejected; `what` names the text.
+pub(crate) fn json_error(what: &str, error: &JsonError) -> ToolError {
+    let message = match error {
+        JsonError::Syntax(_) => format!("{what} is {error}"),
+        _ => format!("cannot parse {what}: {error}"),
+    };
+    invalid(error.code(), message)
 }
 
 /// Removes the byte order mark that editors on Windows put at the start of a file.

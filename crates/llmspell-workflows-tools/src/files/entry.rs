@@ -1,7 +1,9 @@
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use cap_std::fs::{FileType, Metadata};
+use llmspell_workflows_basic::BytesForm;
 use serde_json::{Value, json};
 
 use crate::data::support::{invalid, too_large};
@@ -93,8 +95,12 @@ pub(super) fn modified(metadata: &Metadata) -> Value {
     time.map_or(Value::Null, |time| json!(time.to_string()))
 }
 
-/// Renders a relative path with `/` between its components.
-pub(super) fn shown(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
+/// Converts a path to a string, and returns its form: names that are not UTF-8 make it base64.
+pub(super) fn encoded(path: &Path) -> (String, BytesForm) {
+    BytesForm::encode(path.as_os_str().as_bytes().to_vec())
+}
+
+/// Returns the schema of the form of a string.
+pub(super) fn form_schema() -> Value {
+    json!({ "enum": [BytesForm::Text.name(), BytesForm::Base64.name()] })
 }

@@ -19,6 +19,9 @@ pub(crate) use self::path::{Entry, Links};
 /// The maximum number of dangling links and missing components in a path; the kernel also follows at most 40 links.
 const LINKS_MAX: usize = 40;
 
+/// The maximum length of a path in bytes; Linux has the same limit.
+const FILE_PATH_BYTES_MAX: usize = 4096;
+
 /// The kind of access to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -75,12 +78,16 @@ impl Sandbox {
     ///
     /// Relative paths start at the policy's working directory.
     pub fn locate(&self, path: &str, access: Access) -> Result<SandboxPath, ToolError> {
-        if path.is_empty() || path.contains('\0') {
-            return Err(ToolError::new(
-                ToolErrorClass::Validation,
-                "invalid_path",
-                format!("`{}` is not a valid path", path.escape_debug()),
+        let invalid = |message: String| Err(ToolError::new(ToolErrorClass::Validation, "invalid_path", message));
+        if path.len() > FILE_PATH_BYTES_MAX {
+            let start = path[..path.floor_char_boundary(60)].escape_debug();
+            let length = path.len();
+            return invalid(format!(
+                "the path `{start}…` has {length} bytes, more than the limit `FILE_PATH_BYTES_MAX`, {FILE_PATH_BYTES_MAX}"
             ));
+        }
+        if path.is_empty() || path.contains('\0') {
+            return invalid(format!("`{}` is not a valid path", path.escape_debug()));
         }
         let absolute = &self.working_directory.join(path);
         let roots = match access {

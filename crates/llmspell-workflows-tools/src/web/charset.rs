@@ -4,13 +4,39 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 const DECLARATION_BYTES_MAX: usize = 1024;
 
 /// Decodes `body` as browsers do: by its byte order mark, else by the `charset` of `content_type`, else as UTF-8 if
-/// that is valid, else as Windows-1252. Malformed bytes become U+FFFD.
-pub(super) fn decode(body: &[u8], content_type: &str) -> String {
-    let encoding = declared(content_type).unwrap_or_else(|| guess(body));
-    encoding.decode(body).0.into_owned()
+/// that is valid, else as Windows-1252.
+///
+/// Returns `None` if a byte is malformed in that character set, or if only a guess would make binary data a text.
+pub(super) fn decode_exactly(body: &[u8], content_type: &str) -> Option<String> {
+    match declared(content_type) {
+        Some(encoding) => decode(encoding, body),
+        None if is_unicode(body) => decode(UTF_8, body),
+        None => (!is_binary(body)).then(|| WINDOWS_1252.decode(body).0.into_owned()),
+    }
 }
 
-/// Decodes `body` like [`decode`], but also considers a character set declaration in the page itself.
+/// Decodes `body` like [`decode_exactly`], but never guesses that it is Windows-1252.
+pub(super) fn decode_unicode(body: &[u8], content_type: &str) -> Option<String> {
+    decode(declared(content_type).unwrap_or(UTF_8), body)
+}
+
+fn decode(encoding: &'static Encoding, body: &[u8]) -> Option<String> {
+    let (text, _, is_malformed) = encoding.decode(body);
+    (!is_malformed).then(|| text.into_owned())
+}
+
+/// Returns whether `body` begins with a byte order mark, or is UTF-8.
+fn is_unicode(body: &[u8]) -> bool {
+    Encoding::for_bom(body).is_some() || std::str::from_utf8(body).is_ok()
+}
+
+/// Returns whether `body` contains a byte that texts do not contain, according to the MIME sniffing standard.
+fn is_binary(body: &[u8]) -> bool {
+    body.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f))
+}
+
+/// Decodes a page as browsers do, which also considers a character set declaration in the page itself. Malformed bytes
+/// become U+FFFD.
 pub(super) fn decode_html(body: &[u8], content_type: &str) -> String {
     let encoding = declared(content_type).or_else(|| declared_in_page(body)).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
@@ -46,17 +72,19 @@ mod tests {
     #[test]
     fn text_is_decoded_with_its_declared_character_set() {
         for (body, content_type, expected) in [
-            (&b"caf\xc3\xa9"[..], "", "café"),
-            (b"caf\xe9", "", "café"),
-            (b"caf\xe9", "text/html; charset=ISO-8859-1", "café"),
-            (b"caf\xe9", "text/html; Charset=\"latin1\"; x=y", "café"),
-            (b"\x83\x65", "text/plain; charset=shift_jis", "テ"),
-            (b"\xef\xbb\xbfx", "text/plain; charset=latin1", "x"),
-            (b"\xff\xfea\x00", "", "a"),
-            (b"a\xff", "text/plain; charset=utf-8", "a\u{fffd}"),
-            (b"caf\xe9", "text/plain; charset=no-such", "café"),
+            (&b"caf\xc3\xa9"[..], "", Some("café")),
+            (b"caf\xe9", "", Some("café")),
+            (b"caf\xe9", "text/html; charset=ISO-8859-1", Some("café")),
+            (b"caf\xe9", "text/html; Charset=\"latin1\"; x=y", Some("café")),
+            (b"\x83\x65", "text/plain; charset=shift_jis", Some("テ")),
+            (b"\xef\xbb\xbfx", "text/plain; charset=latin1", Some("x")),
+            (b"\xff\xfea\x00", "", Some("a")),
+            (b"a\xff", "text/plain; charset=utf-8", None),
+            (b"\xff\xfea", "", None),
+            (b"\x1f\x8b\x08\x00", "text/plain", None),
+            (b"caf\xe9", "text/plain; charset=no-such", Some("café")),
         ] {
-            assert_eq!(decode(body, content_type), expected, "{content_type}");
+            assert_eq!(decode_exactly(body, content_type).as_deref(), expected, "{content_type}");
         }
     }
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, USER_AGENT};
 use reqwest::{Method, StatusCode, Url, redirect::Policy as RedirectPolicy};
 
 use super::{body, failure, redirect, resolver, tls};
@@ -136,6 +136,11 @@ impl Client {
         let builder = match request.headers.contains_key(USER_AGENT) {
             true => builder,
             false => builder.header(USER_AGENT, self.policy.user_agent.as_str()),
+        };
+        // Without this header, a server may choose any encoding, and the client decodes none.
+        let builder = match request.headers.contains_key(ACCEPT_ENCODING) {
+            true => builder,
+            false => builder.header(ACCEPT_ENCODING, "identity"),
         };
         match &request.body {
             Some(body) => builder.body(body.clone()),

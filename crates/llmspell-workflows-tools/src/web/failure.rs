@@ -5,8 +5,8 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 
+use super::body;
 use super::client::Response;
-use super::{body, charset};
 use crate::{ToolError, ToolErrorClass};
 
 /// The maximum number of characters of an error response that are included in the error.
@@ -64,12 +64,12 @@ pub(super) fn status_error(response: &Response) -> ToolError {
         status if status.is_server_error() => ToolErrorClass::Transient,
         _ => ToolErrorClass::Validation,
     };
-    let text = charset::decode(&response.body, body::content_type(&response.headers));
+    let (text, form) = body::to_readable(&response.body, &response.headers);
     let mut excerpt: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
     if excerpt.len() < text.len() {
         excerpt.push('…');
     }
-    let mut details = json!({"status": status.as_u16(), "body": excerpt});
+    let mut details = json!({"status": status.as_u16(), "body": excerpt, "body_type": form.name()});
     if let Some(delay) = retry_after(response) {
         details["retry_after_seconds"] = json!(delay.as_secs());
     }

@@ -58,7 +58,10 @@ impl HttpRequester {
                     "url": {"type": "string", "description": "The final URL after redirects."},
                     "status": {"type": "integer"},
                     "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "body": {"description": "Parsed JSON, decoded text, or any other content as base64."},
+                    "body": {
+                        "description": "Parsed JSON, decoded text, or any other content as base64, for example one that \
+                            the server compressed without being asked to.",
+                    },
                     "body_type": {"enum": ["json", "text", "base64"]},
                     "attempts": {"type": "integer", "minimum": 1},
                 },
@@ -82,7 +85,7 @@ impl Tool for HttpRequester {
         if is_error && !allow_error_status {
             return Err(failure::status_error(&response));
         }
-        let (body, body_type) = body::to_value(&response.body, body::content_type(&response.headers));
+        let (body, body_type) = body::to_value(&response.body, &response.headers)?;
         Ok(json!({
             "url": response.url.as_str(),
             "status": response.status.as_u16(),

@@ -7,7 +7,7 @@ use scraper::Selector;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Request, parse_url};
+use super::client::{Client, Request, Response, parse_url};
 use super::document::WorkLimit;
 use super::html::{self, Page};
 use super::{body, charset, failure, parameters as request};
@@ -142,7 +142,7 @@ impl Tool for WebScraper {
             return Err(failure::status_error(&response));
         }
         let content_type = body::content_type(&response.headers).to_owned();
-        check_page(&content_type, &response.url)?;
+        check_page(&content_type, &response)?;
         let bytes_max = self.client.policy().output_bytes_max;
         let limit = WorkLimit::new(context.cancellation.clone());
         blocking(move || {
@@ -203,15 +203,18 @@ impl Extraction {
 }
 
 /// Fails if the response is not a page, for example if it is a PDF or an image.
-fn check_page(content_type: &str, url: &Url) -> Result<(), ToolError> {
+fn check_page(content_type: &str, response: &Response) -> Result<(), ToolError> {
     let media_type = body::media_type(content_type);
-    if media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("xml") {
-        return Ok(());
-    }
+    let is_page = media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("xml");
+    let what = match body::encoding(&response.body, &response.headers) {
+        Some(encoding) => format!("content encoded as `{encoding}`"),
+        None if is_page => return Ok(()),
+        None => format!("`{media_type}`"),
+    };
     Err(ToolError::new(
         ToolErrorClass::Validation,
         "not_a_page",
-        format!("expected a web page, got `{media_type}` from `{}`", failure::redacted(url)),
+        format!("expected a web page, got {what} from `{}`", failure::redacted(&response.url)),
     )
     .with_help("use `http_requester` instead"))
 }

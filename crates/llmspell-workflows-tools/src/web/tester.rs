@@ -4,9 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use super::body;
 use super::client::Client;
 use super::parameters::{self as request, RequestParameters};
-use super::{body, charset};
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
 /// Reports how an HTTP API responds.
@@ -33,7 +33,9 @@ impl ApiTester {
             result: json!({
                 "type": "object",
                 "additionalProperties": false,
-                "required": ["success", "url", "status", "status_text", "headers", "timing", "size", "body", "json"],
+                "required": [
+                    "success", "url", "status", "status_text", "headers", "timing", "size", "body", "body_type", "json",
+                ],
                 "properties": {
                     "success": {"type": "boolean", "description": "Whether the status is 2xx."},
                     "url": {"type": "string", "description": "The final URL after redirects."},
@@ -50,7 +52,8 @@ impl ApiTester {
                         },
                     },
                     "size": {"type": "integer", "minimum": 0, "description": "The size of the body in bytes."},
-                    "body": {"type": "string", "description": "The body as text."},
+                    "body": {"type": "string", "description": "The body as text, or as base64 if it is not a text."},
+                    "body_type": {"enum": ["text", "base64"]},
                     "json": {"description": "The parsed body, or null if it is not JSON."},
                 },
             }),
@@ -68,6 +71,7 @@ impl Tool for ApiTester {
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let request: RequestParameters = parameters::read(parameters)?;
         let response = self.client.send(&request.into_request(context)?, context).await?;
+        let (body, body_form) = body::to_readable(&response.body, &response.headers);
         Ok(json!({
             "success": response.status.is_success(),
             "url": response.url.as_str(),
@@ -76,8 +80,9 @@ impl Tool for ApiTester {
             "headers": body::headers_to_value(&response.headers),
             "timing": {"first_byte_ms": milliseconds(response.first_byte), "total_ms": milliseconds(response.total)},
             "size": response.body.len(),
-            "body": charset::decode(&response.body, body::content_type(&response.headers)),
-            "json": body::to_json(&response.body).unwrap_or_default(),
+            "body": body,
+            "body_type": body_form.name(),
+            "json": body::to_json(&response.body, &response.headers)?,
         }))
     }
 }

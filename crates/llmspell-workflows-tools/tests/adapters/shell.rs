@@ -1,5 +1,6 @@
 use std::{fs, process::Command, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use llmspell_workflows_basic::{
     ErrorClass, WorkflowInput,
     model::{Definition, Retry, Step},
@@ -27,6 +28,87 @@ async fn output_and_exit_code_are_returned() {
         let finished = run(shell(params.clone())).await;
         assert_eq!(finished.output["stdout"], stdout, "{params}: {:?}", finished.error);
         assert_eq!(finished.output["exit_code"], exit_code, "{params}");
+    }
+}
+
+/// Each output must be the bytes that the process wrote, or their base64, and say which.
+#[tokio::test]
+async fn no_byte_of_the_output_is_lost() {
+    for (printed, text, form) in [
+        (r"plain", "plain", "text"),
+        (r"caf\303\251", "café", "text"),
+        (r"a\000b", "a\0b", "text"),
+        (r"\357\277\275", "\u{fffd}", "text"),
+        (r"a\377\000b\303", "Yf8AYsM=", "base64"),
+        (r"\355\240\200", "7aCA", "base64"),
+        (r"", "", "text"),
+    ] {
+        for (stream, redirection) in [("stdout", ""), ("stderr", ">&2")] {
+            let command = format!("printf '{printed}' {redirection}");
+            let output = run(shell(json!({"command": command}))).await.output;
+            let got = (&output[stream], &output[format!("{stream}_type")]);
+            assert_eq!(got, (&json!(text), &json!(form)), "{command}");
+            let other = if stream == "stdout" { "stderr" } else { "stdout" };
+            assert_eq!((&output[other], &output[format!("{other}_type")]), (&json!(""), &json!("text")), "{command}");
+            let finished = run(shell(json!({"command": format!("{command}; exit 1")}))).await;
+            let details = error(&finished).details.as_ref().unwrap();
+            assert_eq!((&details[stream], &details[format!("{stream}_type")]), got, "{command}");
+        }
+    }
+    let command = "for n in $(seq 2000); do printf 'x\\377'; done; printf 'why'; exit 1";
+    let finished = run(shell(json!({"command": command}))).await;
+    let (failed, details) = (error(&finished), error(&finished).details.as_ref().unwrap());
+    let end = STANDARD.decode(details["stdout"].as_str().unwrap()).unwrap();
+    assert!(end.len() > 3000 && end.ends_with(b"x\xffwhy"), "the end of base64 is base64");
+    assert!(failed.message.ends_with("x\u{fffd}why"), "{failed}");
+}
+
+/// The values that the system refuses, by the way in which they reach the process.
+#[tokio::test]
+async fn errors_name_the_value_that_no_process_can_take() {
+    let long = "a".repeat(200_000);
+    let many: serde_json::Map<_, _> = (0..60).map(|n| (format!("V{n}"), json!("b".repeat(100_000)))).collect();
+    for (params, code, message) in [
+        (
+            json!({"command": "true", "env": {"A": "1", "X": "a\0b"}}),
+            "value_with_nul",
+            "the variable `X` contains a NUL, at byte 1 of 3;",
+        ),
+        (json!({"command": "echo \0"}), "value_with_nul", "the command line contains a NUL, at byte 5 of 6;"),
+        (json!({"argv": ["echo", "a", "\0"]}), "value_with_nul", "argument 2 contains a NUL, at byte 0 of 1;"),
+        (json!({"argv": ["ec\0ho"]}), "value_with_nul", "the program contains a NUL, at byte 2 of 5;"),
+        (
+            json!({"command": "true", "env": {"X": long}}),
+            "value_too_long",
+            "the variable `X` is too long, with 200000 bytes;",
+        ),
+        (json!({"command": format!(": {long}")}), "value_too_long", "the command line is too long, with 200002 bytes;"),
+        (json!({"argv": ["echo", "a", long]}), "value_too_long", "argument 2 is too long, with 200000 bytes;"),
+        (
+            json!({"command": "true", "env": many}),
+            "value_too_long",
+            "is the longest value, with 100000 bytes; all arguments",
+        ),
+    ] {
+        let finished = run(shell(params)).await;
+        let failed = error(&finished);
+        assert_eq!((&*failed.code, failed.class), (code, ErrorClass::Validation), "{message}");
+        assert!(failed.message.contains(message), "{message}: {failed}");
+        assert!(failed.message.contains("`stdin`, or write"), "{failed}");
+        assert!(failed.message.len() < 400, "{}", failed.message.len());
+    }
+    for (cwd, message) in [
+        ("a\0b", r"invalid `cwd`: `a\0b` is not a valid path"),
+        (&long, "invalid `cwd`: the path `aaaaa"),
+        (&long, "a…` has 200000 bytes, more than the limit `FILE_PATH_BYTES_MAX`"),
+    ] {
+        let finished = run(shell(json!({"command": "true", "cwd": cwd}))).await;
+        let failed = error(&finished);
+        assert!(failed.code == "invalid_path" && failed.message.contains(message), "{message}: {failed}");
+    }
+    for text in ["a\0b", &long] {
+        let finished = run(shell(json!({"command": "wc -c", "stdin": text}))).await;
+        assert_eq!(finished.output["stdout"].as_str().unwrap().trim(), text.len().to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 //! `file_search` returns matches in a fixed order and counts the files that it skipped.
 
-use std::os::unix::fs::symlink;
+use std::ffi::OsStr;
+use std::os::unix::{ffi::OsStrExt, fs::symlink};
 
 use crate::directory::TestDirectory;
 use serde_json::{Value, json};
@@ -25,6 +26,25 @@ fn directory() -> TestDirectory {
 fn positions(result: &Value) -> Vec<String> {
     let matches = result["matches"].as_array().unwrap().iter();
     matches.map(|one| format!("{}:{}:{}", one["path"].as_str().unwrap(), one["line"], one["column"])).collect()
+}
+
+#[tokio::test]
+async fn names_that_are_not_utf8_are_base64() {
+    let directory = TestDirectory::new(|_| ());
+    let folder = directory.root().join(OsStr::from_bytes(b"d\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("f"), "hit").unwrap();
+    symlink(OsStr::from_bytes(b"d\xff/f"), directory.root().join("link")).unwrap();
+    let found = directory.call(TOOL, json!({"pattern": "hit", "path": "."})).await.unwrap();
+    let path = |one: &Value| (one["path"].clone(), one["path_type"].clone());
+    assert_eq!(path(&found["matches"][0]), (json!("ZP8vZg=="), json!("base64")));
+    let list = json!({"operation": "list_dir", "path": ".", "recursive": true});
+    let list = directory.call("file_operations", list).await.unwrap();
+    let paths: Vec<_> = list["entries"].as_array().unwrap().iter().map(path).collect();
+    let expected = [("ZP8=", "base64"), ("ZP8vZg==", "base64"), ("link", "text")];
+    assert_eq!(paths, expected.map(|(path, form)| (json!(path), json!(form))));
+    let link = directory.call("file_operations", json!({"operation": "metadata", "path": "link"})).await.unwrap();
+    assert_eq!((&link["link_target"], &link["link_target_type"]), (&json!("ZP8vZg=="), &json!("base64")));
 }
 
 #[tokio::test]
@@ -96,7 +116,8 @@ async fn skipped_files_and_unlisted_matches_are_counted() {
 async fn matches_include_the_surrounding_lines() {
     let result = directory().call(TOOL, json!({"pattern": "two", "path": "a.txt", "context_lines": 9})).await.unwrap();
     let expected = json!([{
-        "path": "a.txt", "line": 2, "column": 1, "text": "two hit", "before": ["one"], "after": ["three"],
+        "path": "a.txt", "path_type": "text", "line": 2, "column": 1, "text": "two hit", "before": ["one"],
+        "after": ["three"], "text_type": "text",
     }]);
     assert_eq!(result["matches"], expected);
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use crate::support::{Reply, Server, call};
 use llmspell_workflows_tools::{Policy, ToolContext, ToolErrorClass, standard};
 use serde_json::{Value, json};
@@ -82,6 +84,54 @@ async fn responses_are_decoded_by_their_content_type() {
     assert_eq!((&result["status"], &result["headers"]["x-twice"]), (&json!(204), &json!("a, b")));
 }
 
+/// The gzip of `{"z":1}`.
+const GZIP: &[u8] =
+    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xaa\x52\xb2\x32\xac\x05\x00\x3c\x0a\x2b\x41\x07\x00\x00\x00";
+
+#[tokio::test]
+async fn an_encoded_response_is_base64_in_every_tool() {
+    let reply = |status| {
+        let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        Reply::Full(status, headers.map(|(name, value)| (name, value.to_owned())).to_vec(), GZIP.to_vec())
+    };
+    let server = Server::start(move |request| reply(if request.target == "/bad" { 400 } else { 200 })).await;
+    let (tools, base64) = (server.tools(), json!(STANDARD.encode(GZIP)));
+    for tool in ["http_requester", "api_tester"] {
+        let result = call(&tools, tool, json!({"input": server.url("/")})).await.unwrap();
+        assert_eq!((&result["body"], &result["body_type"]), (&base64, &json!("base64")), "{tool}");
+        assert_eq!(result.get("json"), (tool == "api_tester").then_some(&Value::Null));
+    }
+    let error = call(&tools, "http_requester", json!({"input": server.url("/bad")})).await.unwrap_err();
+    assert_eq!(error.details, Some(json!({"status": 400, "body": base64, "body_type": "base64"})));
+    let error = call(&tools, "web_scraper", json!({"input": server.url("/")})).await.unwrap_err();
+    assert_eq!(error.code, "not_a_page");
+    assert!(error.message.contains("encoded as `gzip`"), "{error}");
+    assert!(server.requests().iter().all(|request| request.header("accept-encoding") == "identity"));
+    let own = json!({"input": server.url("/"), "headers": {"Accept-Encoding": "gzip"}});
+    assert_eq!(call(&tools, "http_requester", own).await.unwrap()["body"], base64);
+    assert_eq!(server.requests().last().unwrap().header("accept-encoding"), "gzip");
+}
+
+#[tokio::test]
+async fn integers_of_a_response_are_exact_or_an_error() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/most" => Reply::ok("application/json", r#"{"id": 18446744073709551615}"#),
+        "/text" => Reply::ok("text/plain", r#"{"id": 18446744073709551616}"#),
+        _ => Reply::ok("application/json", r#"{"id": 18446744073709551616}"#),
+    })
+    .await;
+    let tools = server.tools();
+    for tool in ["http_requester", "api_tester"] {
+        let call = |path: &str| call(&tools, tool, json!({"input": server.url(path)}));
+        let result = call("/most").await.unwrap();
+        assert!(result.to_string().contains(r#"{"id":18446744073709551615}"#), "{result}");
+        assert_eq!(call("/text").await.unwrap()["body"], r#"{"id": 18446744073709551616}"#);
+        let error = call("/more").await.unwrap_err();
+        assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "number_too_large"), "{tool}");
+        assert!(error.message.contains("`18446744073709551616` in `/id` at line 1 column 8"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_error_status_fails_the_call_unless_it_is_allowed() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
@@ -98,7 +148,7 @@ async fn an_error_status_fails_the_call_unless_it_is_allowed() {
         let url = url.replace("?secret=1", "");
         let error = call(&tools, "http_requester", json!({"input": url})).await.unwrap_err();
         assert_eq!((error.class, error.code), (class, "http_status"), "{status}");
-        assert_eq!(error.details, Some(json!({"status": status, "body": "the reason"})));
+        assert_eq!(error.details, Some(json!({"status": status, "body": "the reason", "body_type": "text"})));
         let allowed = json!({"input": url, "allow_error_status": true});
         assert_eq!(call(&tools, "http_requester", allowed).await.unwrap()["status"], status);
     }

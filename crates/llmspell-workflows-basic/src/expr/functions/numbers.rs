@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
@@ -10,6 +10,7 @@ use crate::expr::limits::Budget;
 use crate::expr::number::{FLOAT_INTEGER_MAX, Num};
 use crate::expr::operate::compare;
 use crate::expr::value::ExprValue;
+use crate::json::{TooLarge, parse_number};
 
 /// The maximum number of decimal places; floats have no more significant digits.
 const DIGITS_MAX: i64 = 20;
@@ -79,11 +80,11 @@ fn number<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Expr
         Value::Bool(value) => Ok(i64::from(*value).into()),
         Value::String(text) => {
             budget.text(text.len())?;
-            let number = text.trim().parse::<Number>().ok();
-            let finite = number.filter(|number| number.as_f64().is_some_and(f64::is_finite));
-            finite
-                .map(|number| ExprValue::Owned(Value::Number(number)))
-                .ok_or_else(|| Fault::Type("`number` cannot parse the string".to_owned()))
+            match parse_number(text.trim()) {
+                Some(Ok(number)) => Ok(ExprValue::Owned(Value::Number(number))),
+                Some(Err(TooLarge)) => Err(Fault::Type(format!("`number`: {}", TooLarge.message(text.trim())))),
+                None => Err(Fault::Type("`number` cannot parse the string".to_owned())),
+            }
         }
         _ => Err(a.wrong(0, "a string, a boolean or a number")),
     }

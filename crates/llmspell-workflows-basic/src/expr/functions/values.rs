@@ -8,6 +8,7 @@ use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
 use crate::expr::limits::Budget;
 use crate::expr::value::{ExprValue, is_true, kind};
+use crate::json::{JsonError, parse_json as parse_json_text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -136,9 +137,10 @@ fn parse_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<
     let is_separator = |byte: &u8| matches!(byte, b',' | b':' | b'[' | b'{');
     budget.produce_items(text.bytes().filter(|byte| is_separator(byte)).count())?;
     budget.produce(text.len())?;
-    serde_json::from_str::<Value>(text)
-        .map(ExprValue::Owned)
-        .map_err(|error| Fault::Type(format!("`parse_json` cannot parse the string: {error}")))
+    parse_json_text(text).map(ExprValue::Owned).map_err(|error| match error {
+        JsonError::Syntax(error) => Fault::Type(format!("`parse_json` cannot parse the string: {error}")),
+        error => Fault::Type(format!("`parse_json` cannot parse the string: {error}")),
+    })
 }
 
 fn string<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llmspell_workflows_basic::StepError;
+use llmspell_workflows_basic::{JsonError, StepError, parse_json};
 use serde_json::{Map, Value};
 
 use crate::{Exit, Failure};
@@ -28,7 +28,7 @@ fn field(argument: &str) -> Result<(&str, Value), Failure> {
     let (key, value) = match key.strip_suffix(':') {
         None => (key, value.into()),
         Some(key) => {
-            let value = json(value).map_err(|error| invalid(format!("the input `{key}` is {error}")))?;
+            let value = parse_json(value).map_err(|error| rejected(&format!("the input `{key}`"), error))?;
             (key, value)
         }
     };
@@ -45,16 +45,27 @@ fn object(file: &Path, definition: &Path) -> Result<Map<String, Value>, Failure>
     let invalid = |message: String| {
         Failure::new(Exit::Usage, "invalid_input", format!("`{}` is not a JSON object: {message}", file.display()))
     };
-    match serde_json::from_str(&text) {
+    match parse_json(&text) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(invalid(format!("got {other}"))),
-        Err(error) => Err(invalid(error.to_string())),
+        Err(JsonError::Syntax(error)) => Err(invalid(error.to_string())),
+        Err(error) => Err(rejected(&format!("`{}`", file.display()), error)),
     }
 }
 
 /// Parses a JSON value from the command line.
 pub(crate) fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))
+    parse_json(text).map_err(|error| error.to_string())
+}
+
+/// Creates the failure for JSON that was rejected; `what` names the input.
+fn rejected(what: &str, error: JsonError) -> Failure {
+    match error {
+        JsonError::Syntax(_) => {
+            Failure::usage(format!("{what} is {error}")).with_help("write KEY=TEXT, KEY:=JSON or @FILE")
+        }
+        error => Failure::new(Exit::Usage, error.code(), format!("cannot read {what}: {error}")),
+    }
 }
 
 /// Converts the error of a run that could not start.
@@ -79,6 +90,9 @@ mod tests {
             ("a=b=c", Some(("a", json!("b=c")))),
             ("a=", Some(("a", json!("")))),
             (r#"a:={"b":[1]}"#, Some(("a", json!({"b": [1]})))),
+            ("a:=18446744073709551615", Some(("a", json!(u64::MAX)))),
+            ("a:=18446744073709551616", None),
+            ("a=18446744073709551616", Some(("a", json!("18446744073709551616")))),
             ("a:=x", None),
             ("a", None),
             ("=1", None),

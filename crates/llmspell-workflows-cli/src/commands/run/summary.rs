@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use llmspell_workflows_basic::{
-    Finished, RunStatus, StepError, StepPath,
+    BytesForm, Finished, RunStatus, StepError, StepPath,
     engine::{StepStatus, Warning},
     model::Definition,
 };
@@ -92,7 +92,9 @@ fn failure(output: Output, error: &StepError, path: &str) {
     let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
     output.note(&format!("  --> {path}, attempt {}", error.attempt.max(1)));
-    let written = error.details.as_ref().and_then(|details| details.get("stderr")?.as_str()).unwrap_or_default();
+    let detail = |name: &str| error.details.as_ref().and_then(|details| details.get(name)?.as_str());
+    let form = detail("stderr_type").and_then(BytesForm::from_name).unwrap_or(BytesForm::Text);
+    let written = form.shown(detail("stderr").unwrap_or_default());
     let lines: Vec<_> = written.lines().collect();
     if lines.len() > 1 {
         lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| output.note(&format!("   | {line}")));
@@ -108,6 +110,12 @@ fn failure(output: Output, error: &StepError, path: &str) {
 }
 
 fn help(error: &StepError) -> Option<&'static str> {
+    let mut causes = std::iter::successors(Some(error), |error| error.cause.as_deref());
+    match causes.find_map(|error| error.details.as_ref()?.get("retries_ended_by")?.as_str()) {
+        Some("max_retry_budget") => return Some("raise `max_retry_budget`, which the retries of all steps share"),
+        Some("max_duration") => return Some("raise `max_duration`, which ends the retries of the step"),
+        _ => {}
+    }
     Some(match &*error.code {
         "process_failed" => "`allow_failure: true` accepts any exit code as a result",
         "command_not_found" | "program_not_found" => "install the program, or give its absolute path",

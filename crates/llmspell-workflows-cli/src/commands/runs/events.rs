@@ -91,8 +91,10 @@ impl Logs {
                 let (stdout, cut_out) = last_lines(&one.stdout, self.lines);
                 let (stderr, cut_err) = last_lines(&one.stderr, self.lines);
                 json!({
-                    "path": one.path, "attempt": one.attempt, "exit_code": one.exit_code, "stdout": stdout,
-                    "stderr": stderr, "lines_left_out": cut_out + cut_err,
+                    "path": one.path, "attempt": one.attempt, "exit_code": one.exit_code,
+                    "stdout": stdout, "stdout_type": one.stdout_form.name(),
+                    "stderr": stderr, "stderr_type": one.stderr_form.name(),
+                    "lines_left_out": cut_out + cut_err,
                 })
             };
             output.payload(&written.iter().map(line).collect::<Vec<_>>());
@@ -104,8 +106,8 @@ impl Logs {
 fn text(one: &ProcessOutput, lines: usize) -> String {
     let end = one.exit_code.map_or("no exit code".to_owned(), |number| format!("exit code {number}"));
     let mut text = format!("{}, attempt {}: {end}\n", one.path, one.attempt);
-    for (sign, written) in [("  ", &one.stdout), ("! ", &one.stderr)] {
-        let (last, left_out) = last_lines(written, lines);
+    for (sign, written) in [("  ", one.stdout_form.shown(&one.stdout)), ("! ", one.stderr_form.shown(&one.stderr))] {
+        let (last, left_out) = last_lines(&written, lines);
         if left_out > 0 {
             text += &format!("{sign}({left_out} earlier lines not shown; use `--lines` to show more)\n");
         }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use llmspell_workflows_advanced::{DOCUMENT_BYTES_MAX, ExecutorError};
-use serde_json::Value;
+use llmspell_workflows_basic::parse_json;
 
 use crate::{
     App, Exit, Failure,
@@ -62,8 +62,8 @@ impl Import {
                 format!("`{}` exceeds the limit `DOCUMENT_BYTES_MAX` of {DOCUMENT_BYTES_MAX} bytes", source.name);
             return Err(refused(message));
         }
-        let document: Value = serde_json::from_str(&source.text)
-            .map_err(|error| refused(format!("`{}` is not JSON: {error}", source.name)))?;
+        let document =
+            parse_json(&source.text).map_err(|error| refused(format!("cannot read `{}`: {error}", source.name)))?;
         let known = app.wait(app.home().import(&document))?;
         let output: &Output = app.output();
         if !output.is_text() {

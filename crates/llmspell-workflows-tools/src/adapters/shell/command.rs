@@ -14,6 +14,8 @@ pub(super) struct Command {
     /// The file to start; without one, the operating system looks the program up.
     pub(super) file: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
+    /// Whether the last argument is a command line for `sh`.
+    pub(super) is_command_line: bool,
     pub(super) directory: PathBuf,
     pub(super) stdin: Option<String>,
     pub(super) environment: Vec<(String, String)>,
@@ -71,7 +73,10 @@ impl Command {
         };
         let file = resolve(&program, policy)?;
         let directory = parameters.get("cwd").and_then(Value::as_str).unwrap_or(".");
-        let target = sandbox.locate(directory, Access::Read)?;
+        let target = sandbox.locate(directory, Access::Read).map_err(|error| match error.code {
+            "invalid_path" => ToolError { message: format!("invalid `cwd`: {}", error.message), ..error },
+            _ => error,
+        })?;
         let directory = target.real_path()?;
         let is_directory = target.dir().metadata(target.relative()).is_ok_and(|metadata| metadata.is_dir());
         if !is_directory {
@@ -84,6 +89,7 @@ impl Command {
             program,
             file,
             arguments,
+            is_command_line: parameters.get("argv").is_none(),
             directory,
             stdin: parameters.get("stdin").filter(|value| !value.is_null()).map(text),
             environment: environment().map(|(name, value)| (name.clone(), text(value))).collect(),

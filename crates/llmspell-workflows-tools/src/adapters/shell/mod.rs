@@ -5,6 +5,7 @@ mod group;
 mod leftovers;
 mod process;
 mod program;
+mod unfit;
 
 use std::{
     fmt,
@@ -33,8 +34,9 @@ pub(super) use leftovers::Processes;
 ///   variables that secrets come from ([`Policy::secret_variables`]);
 /// - `allow_failure`.
 ///
-/// The output is `{stdout, stderr, exit_code}`. If a signal terminated the process, the exit code is 128 plus the
-/// signal's number. Unless `allow_failure` is set, a non-zero exit code fails the step, and the error includes the end
+/// The output is `{stdout, stdout_type, stderr, stderr_type, exit_code}`. Output that is UTF-8 is a string of type
+/// `text`; any other output is base64, and its type is `base64`, so no byte is lost. If a signal terminated the process,
+/// the exit code is 128 plus the signal's number. Unless `allow_failure` is set, a non-zero exit code fails the step, and the error includes the end
 /// of the process's output.
 ///
 /// The program (`sh` for a command line) must be listed in the policy's `programs`. The process also receives
@@ -90,7 +92,7 @@ impl Activity for Shell {
     }
 
     fn output(&self) -> Shape {
-        Shape::flat(["stdout", "stderr", "exit_code"])
+        Shape::flat(process::OUTPUT_FIELDS)
     }
 }
 

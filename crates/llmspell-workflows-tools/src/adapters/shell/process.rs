@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{ErrorClass, StepError, activity::ActivityContext, secrets::Masker};
+use llmspell_workflows_basic::{BytesForm, ErrorClass, StepError, activity::ActivityContext, secrets::Masker};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use tokio::{
@@ -14,7 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{command::Command, group::ProcessGroup};
+use super::{
+    command::Command,
+    group::ProcessGroup,
+    unfit::{shown, unfit},
+};
 
 /// How long to wait for a process to stop before killing it. This must be shorter than the engine's grace period.
 const TERM_WAIT: Duration = Duration::from_secs(2);
@@ -26,7 +30,10 @@ const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// The maximum number of bytes that a failed command's error includes from the end of `stdout`, and of `stderr`.
 const ERROR_OUTPUT_BYTES: usize = 4096;
 
-/// Runs `command` until it exits; returns `{stdout, stderr, exit_code}`.
+/// The fields of the output.
+pub(super) const OUTPUT_FIELDS: [&str; 5] = ["stdout", "stdout_type", "stderr", "stderr_type", "exit_code"];
+
+/// Runs `command` until it exits; returns `{stdout, stdout_type, stderr, stderr_type, exit_code}`.
 pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: usize) -> Result<Value, StepError> {
     let mut child = spawn(&command, context)?;
     let group = ProcessGroup::of(child.id());
@@ -42,12 +49,13 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
         follow(&mut child, group, context, piped).await
     };
     let status = exit?;
-    let result = json!({
-        "stdout": String::from_utf8_lossy(&stdout),
-        "stderr": String::from_utf8_lossy(&stderr),
-        "exit_code": exit_code(status),
-    });
-    if status.success() || command.allow_failure { Ok(result) } else { Err(failed(status, &result, context.masker())) }
+    if !status.success() && !command.allow_failure {
+        return Err(failed(status, stdout, stderr, context.masker()));
+    }
+    let ((stdout, stdout_form), (stderr, stderr_form)) = (BytesForm::encode(stdout), BytesForm::encode(stderr));
+    let values: [Value; 5] =
+        [stdout.into(), stdout_form.name().into(), stderr.into(), stderr_form.name().into(), exit_code(status).into()];
+    Ok(OUTPUT_FIELDS.into_iter().map(str::to_owned).zip(values).collect())
 }
 
 fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepError> {
@@ -73,12 +81,15 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
         .process_group(0)
         .kill_on_drop(true);
     process.spawn().map_err(|error| {
+        if let Some(unfit) = unfit(command, &error) {
+            return unfit;
+        }
         let (class, code) = match error.kind() {
             io::ErrorKind::NotFound => (ErrorClass::Configuration, "program_not_found"),
             _ if is_shortage(&error) => (ErrorClass::Resource, "program_not_started"),
             _ => (ErrorClass::Configuration, "program_not_started"),
         };
-        StepError::new(class, code, format!("cannot start the program `{}`: {error}", command.program))
+        StepError::new(class, code, format!("cannot start the program `{}`: {error}", shown(&command.program)))
     })
 }
 
@@ -158,28 +169,40 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-fn failed(status: ExitStatus, result: &Value, masker: &Masker) -> StepError {
+fn failed(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, masker: &Masker) -> StepError {
+    let ((stdout, stdout_form), (stderr, stderr_form)) = (BytesForm::encode(stdout), BytesForm::encode(stderr));
     // Secrets are masked before the output is cut.
-    let masked = |stream: &str| masker.masked(result[stream].as_str().unwrap_or_default()).into_owned();
-    let (stdout, stderr) = (masked("stdout"), masked("stderr"));
+    let (stdout, stderr) = (masker.masked(&stdout), masker.masked(&stderr));
     let (stdout, stderr) = (tail(&stdout), tail(&stderr));
-    let last = [stderr, stdout].into_iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    let last = last_line(stderr, stderr_form).or_else(|| last_line(stdout, stdout_form));
     let ending = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the process ended with exit code {code}"),
         (None, Some(signal)) => format!("the process was terminated by signal {signal}"),
         (None, None) => "the process ended with an unknown status".to_owned(),
     };
-    let message = last.map_or(ending.clone(), |line| format!("{ending}: {}", line.trim()));
+    let message = last.map_or(ending.clone(), |line| format!("{ending}: {line}"));
     // `sh` reports a missing or non-executable program with these codes; a retry would fail in the same way.
     let (class, code) = match status.code() {
         Some(126 | 127) => (ErrorClass::Configuration, "command_not_found"),
         _ => (ErrorClass::Transient, "process_failed"),
     };
-    let details = json!({"exit_code": exit_code(status), "stdout": stdout, "stderr": stderr});
+    let details = json!({
+        "exit_code": exit_code(status),
+        "stdout": stdout,
+        "stdout_type": stdout_form.name(),
+        "stderr": stderr,
+        "stderr_type": stderr_form.name(),
+    });
     StepError::new(class, code, message).with_details(details)
 }
 
-/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`.
+/// Returns the last line that is not blank, for people.
+fn last_line(output: &str, form: BytesForm) -> Option<String> {
+    form.shown(output).lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`. The end of base64 is base64 as well, because
+/// that number is a multiple of 4.
 fn tail(text: &str) -> &str {
     let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);
     let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());

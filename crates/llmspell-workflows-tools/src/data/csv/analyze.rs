@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value, json};
@@ -5,6 +6,7 @@ use serde_json::{Map, Number, Value, json};
 use super::cell;
 use super::source::Rows;
 use crate::ToolError;
+use crate::data::order::compare;
 
 /// The maximum number of distinct values that are counted, across all columns.
 const DISTINCT_MAX: usize = 1_000_000;
@@ -108,7 +110,7 @@ impl Column {
         if self.moments.count + 1 == self.count
             && let Some(number) = cell::number(cell)
         {
-            self.moments.add(number);
+            self.moments.add(number, cell);
             if budget.numbers > 0 {
                 budget.numbers -= 1;
                 self.numbers.push(number);
@@ -165,23 +167,34 @@ struct Moments {
     count: usize,
     mean: f64,
     squares: f64,
-    min: Option<f64>,
-    max: Option<f64>,
+    min: Option<Value>,
+    max: Option<Value>,
 }
 
 impl Moments {
-    fn add(&mut self, number: f64) {
+    fn add(&mut self, number: f64, cell: &str) {
         self.count += 1;
         let delta = number - self.mean;
         self.mean += delta / as_float(self.count);
         self.squares += delta * (number - self.mean);
-        self.min = Some(self.min.map_or(number, |min| min.min(number)));
-        self.max = Some(self.max.map_or(number, |max| max.max(number)));
+        // The smallest and the largest integer are exact, unlike what is computed.
+        let value = cell::numeric(cell);
+        for (extreme, order) in [(&mut self.min, Ordering::Less), (&mut self.max, Ordering::Greater)] {
+            if extreme
+                .as_ref()
+                .is_none_or(|extreme| value.as_ref().is_some_and(|value| compare(value, extreme) == order))
+            {
+                extreme.clone_from(&value);
+            }
+        }
     }
 
     fn write(&self, result: &mut Map<String, Value>) {
         let stddev = (self.count > 1).then(|| (self.squares / as_float(self.count - 1)).sqrt());
-        for (name, value) in [("min", self.min), ("max", self.max), ("mean", Some(self.mean)), ("stddev", stddev)] {
+        for (name, value) in [("min", &self.min), ("max", &self.max)] {
+            result.insert(name.to_owned(), value.clone().unwrap_or_default());
+        }
+        for (name, value) in [("mean", Some(self.mean)), ("stddev", stddev)] {
             result.insert(name.to_owned(), to_value(value));
         }
     }

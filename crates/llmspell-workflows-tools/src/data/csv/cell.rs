@@ -3,10 +3,12 @@ use std::str::FromStr;
 use serde_json::{Number, Value, json};
 
 use crate::data::condition::{Operator, Test};
+use crate::integers;
 
 /// Converts a cell to JSON: an empty cell becomes null, and with `infer`, numbers and booleans are recognized.
 ///
-/// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, and integers beyond 64 bits.
+/// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, and integers below -2^63 or above
+/// 2^64 - 1.
 pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     if cell.is_empty() {
         return Value::Null;
@@ -25,7 +27,7 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 
 /// Returns whether the cell is a 64-bit integer.
 pub(super) fn is_integer(cell: &str) -> bool {
-    cell.trim().parse::<i64>().is_ok()
+    integers::parse(cell.trim()).is_some()
 }
 
 /// Parses the cell as a boolean.
@@ -62,9 +64,8 @@ fn forms(cell: &str) -> impl Iterator<Item = Value> {
 }
 
 /// Parses the cell as a JSON number; integers stay exact.
-fn numeric(cell: &str) -> Option<Value> {
-    let integer = cell.trim().parse::<i64>().ok().map(Value::from);
-    integer.or_else(|| number(cell).and_then(Number::from_f64).map(Value::Number))
+pub(super) fn numeric(cell: &str) -> Option<Value> {
+    integers::parse(cell.trim()).or_else(|| number(cell).and_then(Number::from_f64).map(Value::Number))
 }
 
 /// Parses the cell as a number only if the number is written as in JSON, so that no information is lost.
@@ -78,7 +79,7 @@ fn plain_number(cell: &str) -> Option<Value> {
     if digits.contains('.') {
         return Number::from_f64(cell.parse().ok()?).map(Value::Number);
     }
-    cell.parse::<i64>().ok().map(Value::from)
+    integers::parse(cell)
 }
 
 #[cfg(test)]
@@ -100,7 +101,9 @@ mod tests {
             (".5", json!(".5")),
             ("1.", json!("1.")),
             ("-", json!("-")),
-            ("99999999999999999999", json!("99999999999999999999")),
+            ("-9223372036854775808", json!(i64::MIN)),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("18446744073709551616", json!("18446744073709551616")),
             ("yes", json!("yes")),
             (" 1", json!(" 1")),
         ];

@@ -21,7 +21,7 @@ async fn analyze_returns_statistics_of_each_column() {
         {"name": "name", "type": "string", "count": 3, "nulls": 0, "distinct": 3, "distinct_is_minimum": false, "top": [{"value": "Ada", "count": 1}]},
         {
             "name": "age", "type": "integer", "count": 2, "nulls": 1, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "36", "count": 1}],
-            "min": 36.0, "max": 41.0, "mean": 38.5, "median": 38.5, "stddev": 3.535_533_905_932_737_6,
+            "min": 36, "max": 41, "mean": 38.5, "median": 38.5, "stddev": 3.535_533_905_932_737_6,
         },
         {"name": "city", "type": "string", "count": 3, "nulls": 0, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "London", "count": 2}]},
         {"name": "since", "type": "date", "count": 3, "nulls": 0, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "2020-01-01", "count": 2}]},
@@ -45,6 +45,20 @@ async fn a_column_has_the_narrowest_type_that_matches_all_cells() {
         let result = call(&json!({"operation": "analyze", "input": text})).await.unwrap();
         assert_eq!((&result["columns"][0]["type"], &result["columns"][0]["median"]), (&json!(kind), &median), "{text}");
     }
+}
+
+#[tokio::test]
+async fn large_integers_are_compared_and_reported_exactly() {
+    let text = "id\n9007199254740993\n18446744073709551615\n9007199254740992\n";
+    let result = call(&json!({"operation": "analyze", "input": text})).await.unwrap();
+    let column = &result["columns"][0];
+    let expected = (&json!("integer"), &json!(9_007_199_254_740_992_u64), &json!(u64::MAX));
+    assert_eq!((&column["type"], &column["min"], &column["max"]), expected);
+    let filter = json!([{"column": "id", "op": "gt", "value": 9_007_199_254_740_992_u64}]);
+    let parameters =
+        json!({"operation": "filter", "input": text, "options": {"conditions": filter, "infer_types": true}});
+    let kept = call(&parameters).await.unwrap();
+    assert_eq!(kept["items"], json!([{"id": 9_007_199_254_740_993_u64}, {"id": u64::MAX}]));
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 
-use crate::ToolError;
 use crate::data::order::{compare, identity};
 use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of};
+use crate::{ToolError, integers};
 
 type Item = Map<String, Value>;
 
@@ -144,12 +144,11 @@ impl Aggregate {
     }
 }
 
-/// Returns the sum; the sum of integers is an integer as long as it fits into 64 bits.
+/// Returns the sum; the sum of integers is an integer unless it is out of range.
 fn sum(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
-    let integers = values.iter().map(|value| value.as_i64());
-    let whole = integers.into_iter().try_fold(0_i64, |sum, value| sum.checked_add(value?));
-    match whole {
-        Some(sum) => Ok(json!(sum)),
+    let whole = values.iter().try_fold(0_i128, |sum, value| sum.checked_add(integers::of(value)?));
+    match whole.and_then(integers::to_value) {
+        Some(sum) => Ok(sum),
         None => to_value(numbers(values, field)?.iter().sum(), field),
     }
 }

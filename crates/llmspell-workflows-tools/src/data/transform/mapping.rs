@@ -1,9 +1,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::ToolError;
 use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of};
+use crate::{ToolError, integers};
 
 /// The source of a target field, as given in the parameters.
 #[derive(Debug, Deserialize)]
@@ -156,11 +156,8 @@ impl Type {
             }
             (Self::String, Value::Number(_) | Value::Bool(_)) => Some(json!(value.to_string())),
             (Self::Integer, Value::Number(number)) => to_integer(number),
-            (Self::Integer, Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),
-            (Self::Number, Value::String(text)) => {
-                let number = text.trim().parse::<f64>().ok();
-                number.and_then(serde_json::Number::from_f64).map(Value::Number)
-            }
+            (Self::Integer, Value::String(text)) => integers::parse(text.trim()),
+            (Self::Number, Value::String(text)) => to_number(text.trim())?,
             (Self::Boolean, Value::String(text)) => match text.trim() {
                 "true" => Some(json!(true)),
                 "false" => Some(json!(false)),
@@ -168,14 +165,8 @@ impl Type {
             },
             _ => None,
         };
-        converted.ok_or_else(|| {
-            let text = value.to_string();
-            let shown = match text.char_indices().nth(60) {
-                Some((end, _)) => format!("{}…", &text[..end]),
-                None => text,
-            };
-            format!("{} {shown} is not a valid {}", kind_of(&value), self.name())
-        })
+        converted
+            .ok_or_else(|| format!("{} {} is not a valid {}", kind_of(&value), shown(&value.to_string()), self.name()))
     }
 
     fn name(self) -> &'static str {
@@ -185,6 +176,26 @@ impl Type {
             Self::Number => "number",
             Self::Boolean => "boolean",
         }
+    }
+}
+
+/// Parses a number; an integer stays exact.
+fn to_number(text: &str) -> Result<Option<Value>, String> {
+    let is_integer = text.bytes().enumerate().all(|(at, byte)| byte.is_ascii_digit() || (at == 0 && byte == b'-'));
+    match integers::parse(text) {
+        None if is_integer && text.len() > 1 => {
+            Err(format!("`{}` is too large to be represented exactly", shown(text)))
+        }
+        None => Ok(text.parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number)),
+        integer => Ok(integer),
+    }
+}
+
+/// Returns the beginning of a long text.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -238,6 +249,28 @@ mod tests {
             "missing": null, "filled": 1, "none": null,
         });
         assert_eq!(map(mapping, item), Ok(expected));
+    }
+
+    #[test]
+    fn texts_of_integers_become_exact_numbers_or_are_rejected() {
+        let convert = |text: &str, to: &str| {
+            map(json!({"n": {"path": "x", "type": to}}), json!({"x": text})).map(|mapped| mapped["n"].to_string())
+        };
+        for (text, expected) in [
+            ("9007199254740993", Some("9007199254740993")),
+            (" -9223372036854775808", Some("-9223372036854775808")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("18446744073709551616", None),
+            ("-9223372036854775809", None),
+        ] {
+            for to in ["integer", "number"] {
+                let converted = convert(text, to);
+                assert_eq!(converted.as_deref().ok(), expected, "{text} {to}: {converted:?}");
+            }
+        }
+        assert!(convert("18446744073709551616", "number").unwrap_err().contains("too large to be represented exactly"));
+        assert_eq!((convert("1.5", "number"), convert("1e3", "number")), (Ok("1.5".into()), Ok("1000.0".into())));
+        assert!(convert("-", "number").unwrap_err().contains("is not a valid number"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::data::support::{check_cancelled, invalid};
 use crate::files::entry::{
-    Kind, check_depth, children, exists, metadata, metadata_followed, modified, not_a_file, shown,
+    Kind, check_depth, children, encoded, exists, metadata, metadata_followed, modified, not_a_file,
 };
 use crate::{SandboxPath, ToolError};
 
@@ -34,7 +36,7 @@ pub(super) fn list(
         return Err(invalid("not_a_directory", format!("`{}` is not a directory", folder.path())));
     }
     let mut list = Listing { recursive, entries_max, token, entries: Vec::new(), truncated: false };
-    list.add(folder, "", 0)?;
+    list.add(folder, Path::new(""), 0)?;
     Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
 }
 
@@ -49,7 +51,9 @@ pub(super) fn describe(target: &SandboxPath) -> Result<Value, ToolError> {
     if kind == Kind::Link {
         let destination = target.dir().read_link_contents(target.relative());
         let destination = destination.map_err(|error| target.error("read", &error))?;
-        result["link_target"] = json!(destination.to_string_lossy());
+        let (destination, form) = encoded(&destination);
+        result["link_target"] = json!(destination);
+        result["link_target_type"] = json!(form.name());
     }
     Ok(result)
 }
@@ -68,7 +72,7 @@ struct Listing<'c> {
 }
 
 impl Listing<'_> {
-    fn add(&mut self, folder: &SandboxPath, prefix: &str, depth: usize) -> Result<(), ToolError> {
+    fn add(&mut self, folder: &SandboxPath, prefix: &Path, depth: usize) -> Result<(), ToolError> {
         check_depth(folder, depth)?;
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
@@ -78,12 +82,14 @@ impl Listing<'_> {
             }
             let child = folder.join(name.as_ref());
             let metadata = metadata(&child)?;
-            let path = format!("{prefix}{}", shown(name.as_ref()));
+            let path = prefix.join(&name);
+            let (shown, form) = encoded(&path);
             self.entries.push(json!({
-                "path": path, "kind": kind.name(), "bytes": metadata.len(), "modified": modified(&metadata),
+                "path": shown, "path_type": form.name(), "kind": kind.name(), "bytes": metadata.len(),
+                "modified": modified(&metadata),
             }));
             if self.recursive && kind == Kind::Directory {
-                self.add(&child, &format!("{path}/"), depth + 1)?;
+                self.add(&child, &path, depth + 1)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::Kind;
+use super::entry::{Kind, form_schema};
 use super::file_spec;
 use super::roots::Roots;
 use crate::data::support::{
@@ -29,15 +29,16 @@ const ENTRIES_MAX: usize = 10_000;
 /// | `append` | `path`, `input` | appends to a file: `{path, bytes, created}` |
 /// | `delete` | `path` | deletes a file or a link; a directory only with `recursive`: `{path, deleted}` |
 /// | `create_dir` | `path` | creates a directory; with `recursive` also its parents: `{path, created}` |
-/// | `list_dir` | `path` | lists a directory: `{path, entries: [{path, kind, bytes, modified}], truncated}` |
+/// | `list_dir` | `path` | lists a directory: `{path, entries: [{path, path_type, kind, bytes, modified}], truncated}` |
 /// | `copy` | `source_path`, `target_path` | copies a file or (`recursive`) a directory: `{…, bytes, links_skipped}` |
 /// | `move` | `source_path`, `target_path` | renames a file or a directory within a file system |
-/// | `metadata` | `path` | describes an entry: `{path, kind, bytes, modified, readonly, link_target}` |
+/// | `metadata` | `path` | describes an entry: `{path, kind, bytes, modified, readonly, link_target, link_target_type}` |
 /// | `exists` | `path` | reports whether an entry exists: `{path, exists}` |
 ///
 /// `copy` and `move` also accept `path` instead of `source_path`. They replace an existing file, but not a directory.
 /// `list_dir` returns at most 10,000 entries, sorted by path. With `recursive`, operations that write also create
-/// missing parent directories. A root is never deleted or moved, and operations that walk a directory do not follow
+/// missing parent directories. Paths of type `text` are strings; a path with a name that is not UTF-8 is base64, and its
+/// type is `base64`. A root is never deleted or moved, and operations that walk a directory do not follow
 /// links.
 pub(crate) struct FileOperations {
     spec: ToolSpec,
@@ -201,12 +202,16 @@ fn result_properties() -> Value {
         "modified": modified,
         "readonly": { "type": "boolean" },
         "link_target": { "type": "string" },
+        "link_target_type": form_schema(),
         "exists": { "type": "boolean" },
         "truncated": { "type": "boolean" },
         "entries": { "type": "array", "items": {
             "type": "object",
-            "required": ["path", "kind", "bytes", "modified"],
-            "properties": { "path": { "type": "string" }, "kind": kind, "bytes": count, "modified": modified },
+            "required": ["path", "path_type", "kind", "bytes", "modified"],
+            "properties": {
+                "path": { "type": "string" }, "path_type": form_schema(), "kind": kind, "bytes": count,
+                "modified": modified,
+            },
             "additionalProperties": false,
         } },
     })

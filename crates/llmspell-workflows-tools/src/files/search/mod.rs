@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::{DEPTH_MAX, Kind, children, metadata_followed, shown};
+use super::entry::{DEPTH_MAX, Kind, children, form_schema, metadata_followed};
 use super::file_spec;
 use crate::data::support::{blocking, check_cancelled, invalid, object_schema, read};
 use crate::{Access, Permission, SandboxPath, Services, Tool, ToolContext, ToolError, ToolSpec};
@@ -31,8 +31,9 @@ const FILES_MAX: usize = 100_000;
 /// start), larger than `max_file_size` or unreadable are skipped and counted in `files_skipped`; files excluded by
 /// extension or by `exclude_dirs` are not counted.
 ///
-/// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
-/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is the position of the line's
+/// The result is `{matches: [{path, path_type, line, column, text, before, after, text_type}], files_searched,
+/// files_skipped, total_matches, truncated}`, with paths relative to `path`. A path or the lines of a match are base64 if
+/// they are not UTF-8; `path_type` and `text_type` are then `base64`, otherwise `text`. Lines and columns start at 1; the column is the position of the line's
 /// first match, in characters. `total_matches` counts all matching lines, including those beyond
 /// `max_matches_per_file`. `truncated` is true if a match is not listed or a file was not searched because of
 /// `max_matches_per_file`, `max_depth`, or the limits of 10,000 matches and 100,000 files.
@@ -101,10 +102,10 @@ impl FileSearch {
         let result = json!({
             "matches": { "type": "array", "items": {
                 "type": "object",
-                "required": ["path", "line", "column", "text", "before", "after"],
+                "required": ["path", "path_type", "line", "column", "text", "before", "after", "text_type"],
                 "properties": {
-                    "path": { "type": "string" }, "line": position, "column": position, "text": { "type": "string" },
-                    "before": text, "after": text,
+                    "path": { "type": "string" }, "path_type": form_schema(), "line": position, "column": position,
+                    "text": { "type": "string" }, "before": text, "after": text, "text_type": form_schema(),
                 },
                 "additionalProperties": false,
             } },
@@ -137,10 +138,9 @@ impl Tool for FileSearch {
             let mut search = Search::new(parameters, services.policy.file_bytes_max, token)?;
             let metadata = metadata_followed(&start)?;
             if metadata.is_dir() {
-                search.folder(&start, "", 0)?;
+                search.folder(&start, Path::new(""), 0)?;
             } else {
-                let name = Path::new(start.path()).file_name().map(|name| shown(name.as_ref()));
-                search.file(&start, &name.unwrap_or_default());
+                search.file(&start, Path::new(Path::new(start.path()).file_name().unwrap_or_default()));
             }
             Ok(search.result())
         })
@@ -192,21 +192,21 @@ impl<'c> Search<'c> {
         })
     }
 
-    fn folder(&mut self, folder: &SandboxPath, prefix: &str, depth: usize) -> Result<(), ToolError> {
+    fn folder(&mut self, folder: &SandboxPath, prefix: &Path, depth: usize) -> Result<(), ToolError> {
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
             if self.is_full() {
                 self.truncated = true;
                 return Ok(());
             }
-            let path = format!("{prefix}{}", shown(name.as_ref()));
+            let path = prefix.join(&name);
             let child = folder.join(name.as_ref());
             match kind {
                 Kind::File if self.wants(&path) => self.file(&child, &path),
                 Kind::Directory if self.parameters.exclude_dirs.iter().any(|excluded| name == **excluded) => {}
                 Kind::Directory if depth < self.depth_max => {
                     // A directory that cannot be listed is counted as skipped.
-                    if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
+                    if let Err(error) = self.folder(&child, &path, depth + 1) {
                         if error.code != "permission_denied" {
                             return Err(error);
                         }
@@ -220,7 +220,7 @@ impl<'c> Search<'c> {
         Ok(())
     }
 
-    fn file(&mut self, file: &SandboxPath, path: &str) {
+    fn file(&mut self, file: &SandboxPath, path: &Path) {
         let content = file.read(self.parameters.max_file_size).ok().filter(|content| !lines::is_binary(content));
         let Some(content) = content else {
             self.skipped += 1;
@@ -229,8 +229,7 @@ impl<'c> Search<'c> {
         self.searched += 1;
         let room = MATCHES_MAX - self.matches.len();
         let listed_max = self.parameters.max_matches_per_file.min(room);
-        let text = String::from_utf8_lossy(&content);
-        let found = lines::search(path, &text, &self.pattern, self.parameters.context_lines, listed_max);
+        let found = lines::search(path, &content, &self.pattern, self.parameters.context_lines, listed_max);
         self.total += found.total;
         self.truncated |= found.listed.len() < found.total;
         self.matches.extend(found.listed);
@@ -241,8 +240,8 @@ impl<'c> Search<'c> {
     }
 
     /// Returns whether the extension filters include the file.
-    fn wants(&self, path: &str) -> bool {
-        let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy());
+    fn wants(&self, path: &Path) -> bool {
+        let extension = path.extension().map(|extension| extension.to_string_lossy());
         let is = |wanted: &String| {
             let wanted = wanted.trim_start_matches('.');
             extension.as_ref().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
