@@ -54,6 +54,8 @@ pub struct KindTraits {
     /// Whether a step of this kind, as the root step, applies the definition's `outputs` itself, because they may refer
     /// to steps inside it.
     pub applies_outputs: bool,
+    /// The fields of the output, if a step of this kind always has the same.
+    pub output: Option<&'static [&'static str]>,
 }
 
 /// How a kind runs the steps inside it.
@@ -114,6 +116,7 @@ impl KindTraits {
             waits_for_signal: false,
             sets_state: false,
             applies_outputs: false,
+            output: None,
         }
     }
 
@@ -148,10 +151,17 @@ impl StepKind {
                 (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Contents::Nothing)
             }
             Self::Set(_) => (const { &K { sets_state: true, ..K::leaf("set") } }, Contents::Nothing),
-            Self::Sleep(_) => (const { &K::leaf("sleep") }, Contents::Nothing),
-            Self::WaitForEvent(_) => {
-                (const { &K { waits_for_signal: true, ..K::leaf("wait_for_event") } }, Contents::Nothing)
-            }
+            Self::Sleep(_) => (const { &K { output: Some(&["slept_until"]), ..K::leaf("sleep") } }, Contents::Nothing),
+            Self::WaitForEvent(_) => (
+                const {
+                    &K {
+                        waits_for_signal: true,
+                        output: Some(&["name", "data", "timed_out"]),
+                        ..K::leaf("wait_for_event")
+                    }
+                },
+                Contents::Nothing,
+            ),
             Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Contents::Nothing),
             Self::Validate(_) => (const { &K::leaf("validate") }, Contents::Nothing),
             Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Contents::Steps(steps)),
@@ -164,7 +174,15 @@ impl StepKind {
                 Contents::Cases(&choice.cases, &choice.default),
             ),
             Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Contents::Steps(&route.steps)),
-            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Contents::Steps(&inner.steps)),
+            Self::Loop(inner) => (
+                const {
+                    &K {
+                        output: Some(&["iterations", "total_count", "failed_count", "errors", "results"]),
+                        ..K::composite("loop", Pattern::Loop)
+                    }
+                },
+                Contents::Steps(&inner.steps),
+            ),
             Self::Parallel(parallel) => {
                 (const { &K::composite("parallel", Pattern::Parallel) }, Contents::Branches(&parallel.branches))
             }

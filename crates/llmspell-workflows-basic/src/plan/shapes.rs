@@ -122,7 +122,9 @@ impl Builder<'_> {
             // The output may be that of the handler.
             return Shape::Any;
         }
-        let list = || Shape::List(Box::default());
+        if let Some(fields) = step.kind.traits().output {
+            return Shape::object(fields.iter().map(|name| (*name, Shape::Any)));
+        }
         match &step.kind {
             StepKind::Activity(call) => {
                 let activity = self.engine.activities().find(&call.activity);
@@ -132,8 +134,6 @@ impl Builder<'_> {
             StepKind::Set(values) if !values.is_empty() && values.keys().all(|key| !key.contains(['.', '['])) => {
                 Shape::object(values.keys().map(|key| (key.clone(), Shape::Any)))
             }
-            StepKind::Sleep(_) => Shape::flat(["slept_until"]),
-            StepKind::WaitForEvent(_) => event_shape(),
             StepKind::Workflow(sub) => {
                 let outputs = self.definition.workflows.get(&sub.workflow).and_then(|inner| inner.outputs.as_ref());
                 match outputs.and_then(|outputs| outputs.as_object()) {
@@ -141,23 +141,11 @@ impl Builder<'_> {
                     None => Shape::Any,
                 }
             }
-            StepKind::Loop(_) => Shape::object([
-                ("iterations", Shape::Scalar),
-                ("total_count", Shape::Scalar),
-                ("failed_count", Shape::Scalar),
-                ("errors", list()),
-                ("results", list()),
-            ]),
             StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
                 Shape::object(parallel.branches.iter().map(|branch| (branch.step.id.clone(), Shape::Any)))
             }
-            StepKind::Set(_)
-            | StepKind::Validate(_)
-            | StepKind::Parallel(_)
-            | StepKind::Sequence(_)
-            | StepKind::Conditional(_)
-            | StepKind::Switch(_)
-            | StepKind::Route(_) => Shape::Any,
+            // The other kinds have the output of one of their steps, or any other value.
+            _ => Shape::Any,
         }
     }
 
