@@ -22,10 +22,10 @@ pub enum Shape {
 
 /// The first key of a reference that the value cannot have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MissingField<'k> {
+pub(crate) struct MissingField {
     /// The position of the key.
     pub(crate) position: usize,
-    pub(crate) name: &'k str,
+    pub(crate) name: String,
     /// The fields that the value has; none if it is not an object.
     pub(crate) known: Vec<String>,
 }
@@ -57,10 +57,10 @@ impl Shape {
     }
 
     /// Checks that a value of this shape can have the parts that `keys` select one inside the other.
-    pub(crate) fn check<'k>(&self, keys: &'k [Key]) -> Result<(), MissingField<'k>> {
+    pub(crate) fn check(&self, keys: &[Key]) -> Result<(), MissingField> {
         let mut shape = self;
         for (position, key) in keys.iter().enumerate() {
-            let missing = |name, known| Err(MissingField { position, name, known });
+            let missing = |name: &dyn ToString, known| Err(MissingField { position, name: name.to_string(), known });
             shape = match (shape, key) {
                 (Self::Any, _) => return Ok(()),
                 // Every text, list and object has a length.
@@ -71,7 +71,10 @@ impl Shape {
                     None => return missing(name, fields.keys().map(|name| name.to_string()).collect()),
                 },
                 (Self::Scalar | Self::List(_), Key::Name(name)) => return missing(name, Vec::new()),
-                (Self::Scalar | Self::Object(_), Key::Index(_)) => return Ok(()),
+                (Self::Object(fields), Key::Index(index)) => {
+                    return missing(index, fields.keys().map(|name| name.to_string()).collect());
+                }
+                (Self::Scalar, Key::Index(_)) => return Ok(()),
             };
         }
         Ok(())
@@ -87,7 +90,7 @@ mod tests {
 
     fn missing(shape: &Shape, reference: &str) -> Option<(usize, String)> {
         let reference = Expr::parse(reference).unwrap().references()[0].clone();
-        shape.check(&reference.keys).err().map(|missing| (missing.position, missing.name.to_owned()))
+        shape.check(&reference.keys).err().map(|missing| (missing.position, missing.name))
     }
 
     #[test]
@@ -109,9 +112,13 @@ mod tests {
         {
             assert_eq!(missing(&shape, known), None, "{known}");
         }
-        for (unknown, position, name) in
-            [("x.txt", 0, "txt"), ("x.text.id", 1, "id"), ("x.rows.id", 1, "id"), ("x.rows[0].name", 2, "name")]
-        {
+        for (unknown, position, name) in [
+            ("x.txt", 0, "txt"),
+            ("x.text.id", 1, "id"),
+            ("x.rows.id", 1, "id"),
+            ("x.rows[0].name", 2, "name"),
+            ("x[0]", 0, "0"),
+        ] {
             assert_eq!(missing(&shape, unknown), Some((position, name.to_owned())), "{unknown}");
         }
         assert_eq!(missing(&Shape::Any, "x.a.b"), None);

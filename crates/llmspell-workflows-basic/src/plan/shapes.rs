@@ -144,7 +144,15 @@ impl Builder<'_> {
             StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
                 Shape::object(parallel.branches.iter().map(|branch| (branch.step.id.clone(), Shape::Any)))
             }
-            // The other kinds have the output of one of their steps, or any other value.
+            // The output is that of the last step, if that step is certain to complete.
+            StepKind::Sequence(steps) => match steps.last() {
+                Some(last)
+                    if last.condition.is_none() && last.dependencies.is_empty() && last.on_error == OnError::Fail =>
+                {
+                    self.output_shape(last)
+                }
+                _ => Shape::Any,
+            },
             _ => Shape::Any,
         }
     }
@@ -189,7 +197,7 @@ impl Builder<'_> {
         }
         let message = format!("`{owner}` has no field `{}`", missing.name);
         let known = missing.known.iter().map(String::as_str);
-        let help = match nearest(missing.name, known.clone()) {
+        let help = match nearest(&missing.name, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if missing.known.is_empty() => format!("`{owner}` is not an object"),
             None => format!("its fields are: {}", known.collect::<Vec<_>>().join(", ")),

@@ -20,6 +20,7 @@ mod handlers;
 mod join_table;
 mod joins;
 mod named_limits;
+mod names;
 mod observing;
 mod positions;
 mod races;
