@@ -147,6 +147,9 @@ pub struct Parallel {
     #[serde(default)]
     pub error_mode: ErrorMode,
     /// How many branches must succeed, and what the output contains.
+    ///
+    /// A list of outputs has one place for each branch, in definition order; it is null if the branch was skipped, failed or
+    /// was stopped.
     #[serde(default)]
     pub aggregation: Aggregation,
     /// The shape of the output.
@@ -184,18 +187,21 @@ pub enum ErrorMode {
 }
 
 /// How many branches must succeed, and what the output contains.
+///
+/// A list of outputs has one place for each branch, in definition order; it is null if the branch was skipped, failed or
+/// was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// All branches must succeed. The output contains their outputs in definition order.
+    /// All branches must succeed. The output is the list of their outputs.
     #[default]
     All,
     /// One branch must succeed. The output is the output of the first branch that succeeds; the other branches are
     /// cancelled.
     First,
-    /// At least this number of branches must succeed. The output contains the outputs of the branches that succeeded.
+    /// At least this number of branches must succeed. The output is the list of their outputs.
     AtLeast(u32),
-    /// More than half of the branches must succeed. The output contains the outputs of the branches that succeeded.
+    /// More than half of the branches must succeed. The output is the list of their outputs.
     Majority,
     /// The function registered under this name decides, and computes the output from all results.
     Custom(String),

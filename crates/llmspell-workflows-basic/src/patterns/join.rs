@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::{
     StepError,
     engine::{Call, Outcome},
-    model::OnConflict,
+    model::{OnConflict, Pattern},
     state::{self, Joined, Side},
 };
 
@@ -34,10 +34,22 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
 pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcome {
     let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
     let message = format!(
-        "{} set the state's `{}` to different values; set `on_conflict` to choose one",
+        "{} set the state's `{}` to different values; {}",
         names.join(" and "),
-        conflict.path
+        conflict.path,
+        advice(call.step().kind.pattern())
     );
     let values: serde_json::Map<_, _> = conflict.values.into_iter().collect();
     call.failed(StepError::validation("state_conflict", message).with_details(values.into()))
+}
+
+/// Returns how the steps of a block can be kept from setting a part of the state to different values.
+fn advice(pattern: Pattern) -> &'static str {
+    match pattern {
+        Pattern::Parallel => "set `on_conflict` to choose one",
+        Pattern::Loop => "set it after the loop, from the loop's `results`, or use `mode: sequential`",
+        Pattern::List | Pattern::Choice | Pattern::Route | Pattern::Leaf => {
+            "let one of them depend on the other, so that the later one stands"
+        }
+    }
 }

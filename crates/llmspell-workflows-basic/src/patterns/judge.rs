@@ -139,16 +139,9 @@ impl<'a> Judge<'a> {
             Aggregation::Custom(name) => self.custom(call, name, durations),
             _ if self.plan.settings.output == ParallelOutput::ByBranch => Ok(self.by_branch()),
             Aggregation::First => Ok(self.winner.map(|winner| self.value(winner)).unwrap_or_default()),
-            Aggregation::All => Ok(self
-                .ends
-                .iter()
-                .enumerate()
-                .filter(|(_, end)| !end.as_ref().is_some_and(failed))
-                .map(|(n, _)| self.value(n))
-                .collect()),
-            _ => {
-                let well = (0..self.ends.len()).filter(|n| self.ends[*n].as_ref().is_some_and(succeeded));
-                Ok(well.map(|number| self.value(number)).collect())
+            // Each branch keeps its place, whatever became of it.
+            Aggregation::All | Aggregation::AtLeast(_) | Aggregation::Majority => {
+                Ok((0..self.ends.len()).map(|number| self.value(number)).collect())
             }
         }
     }

@@ -95,12 +95,9 @@ impl Case {
         let good = |n: &usize| self.behaviors[*n] == Behavior::Succeed;
         match self.aggregation {
             Aggregation::First => ended.iter().find(|n| good(n)).map_or(Value::Null, |n| json!(n)),
-            Aggregation::All => {
-                let listed = (0..3).filter(|n| self.behaviors[*n] != Behavior::Fail);
-                listed.map(|n| if good(&n) { json!(n) } else { Value::Null }).collect()
-            }
             Aggregation::Custom(_) => json!((0..3).filter(good).count()),
-            _ => (0..3).filter(good).map(|n| json!(n)).collect(),
+            // A branch that is stopped because the others are enough has no output, unless it ended before.
+            _ => (0..3).map(|n| if good(&n) && ended.contains(&n) { json!(n) } else { Value::Null }).collect(),
         }
     }
 }

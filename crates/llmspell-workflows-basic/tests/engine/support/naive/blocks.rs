@@ -96,11 +96,7 @@ impl Naive {
         let mut sides = Vec::new();
         let (mut list, mut named) = (Vec::new(), Map::new());
         for (branch, end) in ends {
-            let listed = match (&end, &parallel.aggregation) {
-                (StepEnd::Failed(_), _) => false,
-                (StepEnd::Skipped, aggregation) => *aggregation == Aggregation::All,
-                _ => true,
-            };
+            let has_failed = matches!(end, StepEnd::Failed(_));
             let value = match end {
                 StepEnd::Completed(value, changes) => {
                     sides.push(Side { name: String::new(), changes, ended: 0 });
@@ -109,7 +105,7 @@ impl Naive {
                 StepEnd::Failed(error) => json!({"error": error}),
                 StepEnd::Skipped | StepEnd::Handled => Value::Null,
             };
-            list.extend(listed.then(|| value.clone()));
+            list.push(if has_failed { Value::Null } else { value.clone() });
             named.insert(branch.step.id.clone(), value);
         }
         let joined = join(&env.state, &sides, &parallel.on_conflict, &mut |_, _| None);
