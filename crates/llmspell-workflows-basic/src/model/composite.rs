@@ -88,6 +88,10 @@ pub struct Loop {
     /// What happens when an iteration fails.
     #[serde(default)]
     pub on_error: IterationErrors,
+    /// What happens if two iterations set the same part of the state to different values; only in parallel mode. The
+    /// order of the iterations counts, not the order in which they end.
+    #[serde(default, skip_serializing_if = "super::step::is_default")]
+    pub on_conflict: OnConflict,
 }
 
 /// The source of the iterations of a [`Loop`].
@@ -246,6 +250,7 @@ impl Loop {
             max_iterations: None,
             until: None,
             on_error: IterationErrors::Stop,
+            on_conflict: OnConflict::default(),
         }
     }
 

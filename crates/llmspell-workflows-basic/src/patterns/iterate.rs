@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    join::{join_changes, limit},
+    join::{join_changes, limit, resolved_changes},
     loop_plan::{Iterations, LoopPlan},
     progress::Progress,
     range::range,
@@ -15,7 +15,7 @@ use crate::{
         Call, CallContext, CancelReason, Outcome, Scope, Tasks, UnfinishedSteps, choice, decide, execute, recall,
     },
     expr::{Expr, Template},
-    model::{IterationErrors, IterationMode, OnConflict},
+    model::{IterationErrors, IterationMode},
     state::{SharedValue, Side},
 };
 
@@ -233,7 +233,7 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
         let outcome = match outcome {
             Outcome::Completed(mut output) => {
                 let changes = std::mem::take(&mut output.state_changes);
-                sides.push((index, Side { name: format!("[{index}]"), changes, ended: sides.len() }));
+                sides.push((index, Side { name: format!("[{index}]"), changes, ended: index }));
                 Outcome::Completed(output)
             }
             outcome => outcome,
@@ -258,8 +258,11 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     }
     sides.sort_by_key(|(index, _)| *index);
     let sides: Vec<Side> = sides.into_iter().map(|(_, side)| side).collect();
-    let joined = join_changes(call, &sides, &OnConflict::Error);
-    match joined.and_then(|joined| progress.apply(call, joined.changes)) {
+    let changes = match join_changes(call, &sides, &plan.settings.on_conflict) {
+        Ok(joined) => resolved_changes(call, joined).await,
+        Err(outcome) => Err(outcome),
+    };
+    match changes.and_then(|changes| progress.apply(call, changes)) {
         Ok(()) => collected.conclude(call, plan, progress, total),
         Err(outcome) => outcome,
     }

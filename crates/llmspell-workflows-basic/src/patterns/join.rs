@@ -1,10 +1,14 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crate::{
-    StepError,
-    engine::{Call, Outcome},
+    Problem, ProblemLocation, StepError,
+    engine::{Call, Outcome, choice},
     model::{OnConflict, Pattern},
-    state::{self, Joined, Side},
+    plan::Builder,
+    state::{self, Change, Edit, Joined, Side},
 };
 
 /// Returns how many children may run at once: the block's own limit if it has one, or else the engine's limit.
@@ -30,6 +34,31 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
     })
 }
 
+/// Returns the joined changes, with a recorded value for each conflict that `on_conflict` resolved.
+pub(super) async fn resolved_changes(call: &Call, mut joined: Joined) -> Result<Vec<Change>, Outcome> {
+    for (index, position) in joined.resolved.iter().enumerate() {
+        let change = &mut joined.changes[*position];
+        let chosen = change.value().map(|value| (**value).clone()).unwrap_or_default();
+        let decided = call.decide(choice::Resolved(index as u64), chosen).await;
+        let chosen = decided.map_err(|error| call.failed(error))?;
+        let message = format!("`{}` was set to different values; `on_conflict` chose {chosen}", change.path);
+        change.edit = Edit::Set(Arc::new(chosen));
+        call.run().warn("state_conflict_resolved", call.path(), message);
+    }
+    Ok(joined.changes)
+}
+
+/// Reports a conflict resolver of the block at `path` that is not registered.
+pub(super) fn check_resolver(builder: &mut Builder<'_>, on_conflict: &OnConflict, path: &str) {
+    if let OnConflict::Custom(name) = on_conflict
+        && !builder.engine.functions().has_resolver(name)
+    {
+        let place = ProblemLocation::new(path, "on_conflict");
+        let problem = Problem::error("unknown_function", place, format!("unknown conflict resolver `{name}`"));
+        builder.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));
+    }
+}
+
 /// Returns the outcome of a block that fails because of `conflict`.
 pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcome {
     let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -46,8 +75,7 @@ pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcom
 /// Returns how the steps of a block can be kept from setting a part of the state to different values.
 fn advice(pattern: Pattern) -> &'static str {
     match pattern {
-        Pattern::Parallel => "set `on_conflict` to choose one",
-        Pattern::Loop => "set it after the loop, from the loop's `results`, or use `mode: sequential`",
+        Pattern::Parallel | Pattern::Loop => "set `on_conflict` to choose one",
         Pattern::List | Pattern::Choice | Pattern::Route | Pattern::Leaf => {
             "let one of them depend on the other, so that the later one stands"
         }

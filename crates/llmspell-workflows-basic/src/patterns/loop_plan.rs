@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::iterate::iterate;
+use super::{iterate::iterate, join::check_resolver};
 use crate::{
     Order, ProblemLocation, StepId,
     engine::{Call, Outcome},
     expr::{Expr, Template},
-    model::{IterationMode, Loop, LoopSource, Step, StepKind},
+    model::{IterationMode, Loop, LoopSource, OnConflict, Step, StepKind},
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
 };
 
@@ -96,6 +96,12 @@ impl Builder<'_> {
     fn loop_settings(&mut self, settings: &Loop, path: &str) {
         if settings.steps.is_empty() {
             self.error("empty_block", ProblemLocation::new(path, ""), "a loop needs steps");
+        }
+        check_resolver(self, &settings.on_conflict, path);
+        if settings.mode == IterationMode::Sequential && settings.on_conflict != OnConflict::default() {
+            let message =
+                "`on_conflict` needs `mode: parallel`: iterations that run one after the other do not conflict";
+            self.error("on_conflict_in_sequence", ProblemLocation::new(path, "on_conflict"), message);
         }
         if settings.mode == IterationMode::Parallel {
             if settings.until.is_some() {

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    join::{join_changes, limit},
+    join::{join_changes, limit, resolved_changes},
     judge::{Judge, Verdict},
     parallel_plan::ParallelPlan,
     progress::Progress,
 };
 use crate::{
     StepError, clock,
-    engine::{Call, CallContext, CancelReason, Cancelled, Outcome, Tasks, UnfinishedSteps, choice, decide, execute},
+    engine::{Call, CallContext, CancelReason, Cancelled, Outcome, Tasks, UnfinishedSteps, choice, execute},
     model::{Aggregation, ErrorMode, OnConflict},
-    state::{Edit, Side},
+    state::Side,
 };
 
 /// Runs branches at the same time and joins them.
@@ -204,20 +204,12 @@ impl<'a> Block<'a> {
                 _ => None,
             })
             .collect();
-        let mut joined = match join_changes(self.call, &sides, &self.plan.settings.on_conflict) {
-            Ok(joined) => joined,
-            Err(outcome) => return outcome,
+        let changes = match join_changes(self.call, &sides, &self.plan.settings.on_conflict) {
+            Ok(joined) => resolved_changes(self.call, joined).await,
+            Err(outcome) => Err(outcome),
         };
-        for (index, position) in joined.resolved.iter().enumerate() {
-            let change = &mut joined.changes[*position];
-            let chosen = change.value().map(|value| (**value).clone()).unwrap_or_default();
-            let chosen = decide!(self.call, choice::Resolved(index as u64), chosen);
-            let message = format!("branches set `{}` to different values; `on_conflict` chose {chosen}", change.path);
-            change.edit = Edit::Set(Arc::new(chosen));
-            self.call.run().warn("state_conflict_resolved", self.call.path(), message);
-        }
         let mut progress = Progress::new(self.call);
-        match progress.apply(self.call, joined.changes) {
+        match changes.and_then(|changes| progress.apply(self.call, changes)) {
             Ok(()) => progress.finish(self.call, None, value.into()),
             Err(outcome) => outcome,
         }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::join::check_resolver;
 use super::parallel;
 use crate::{
     Order, Problem, ProblemLocation, StepId,
     engine::{Call, Outcome},
-    model::{Aggregation, Branch, OnConflict, Parallel},
+    model::{Aggregation, Branch, Parallel},
     plan::{Body, Builder, Child, Composite, List, Node, Role},
 };
 
@@ -95,15 +96,6 @@ impl Builder<'_> {
             }
             _ => {}
         }
-        if let OnConflict::Custom(name) = &parallel.on_conflict
-            && !self.engine.functions().has_resolver(name)
-        {
-            let problem = Problem::error(
-                "unknown_function",
-                ProblemLocation::new(path, "on_conflict"),
-                format!("unknown conflict resolver `{name}`"),
-            );
-            self.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));
-        }
+        check_resolver(self, &parallel.on_conflict, path);
     }
 }

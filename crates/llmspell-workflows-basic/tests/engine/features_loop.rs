@@ -3,7 +3,7 @@
 use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, model::*};
 use serde_json::{Value, json};
 
-use crate::support::{Lab, echo, put, slow};
+use crate::support::{Lab, crash_everywhere, echo, put, slow};
 
 async fn run(repeat: Loop) -> Finished {
     Lab::new().steps([repeat.into_step("each")]).await
@@ -165,4 +165,34 @@ async fn loops_longer_than_the_engine_limit_need_max_iterations() {
         let finished = run(Loop { max_iterations: Some(4), ..repeat }).await.unwrap();
         assert_eq!((finished.error, &finished.output["iterations"]), (None, &json!(4)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn iterations_at_the_same_time_resolve_conflicts_by_their_order() {
+    // The last iteration ends first.
+    let waits = || Step::function("wait", "slow", json!({"ms": "{{ 40 - loop.item * 10 }}", "value": 1}));
+    let body = || [waits(), put("k", "k", json!("{{ [loop.item] }}"))];
+    let repeat = async |on_conflict| {
+        let each = Loop { on_conflict, ..Loop::items(json!([1, 2, 3]), body()).parallel(3) };
+        Lab::new().steps([each.into_step("each"), echo("after", json!("{{ state.k }}"))]).await
+    };
+    for (on_conflict, value) in
+        [(OnConflict::First, json!([1])), (OnConflict::Last, json!([3])), (OnConflict::Merge, json!([1, 2, 3]))]
+    {
+        let finished = repeat(on_conflict.clone()).await;
+        assert_eq!((finished.error, &*finished.output), (None, &value), "{on_conflict:?}");
+    }
+    let error = repeat(OnConflict::Error).await.error.unwrap();
+    assert_eq!((&*error.code, error.path.as_deref()), ("state_conflict", Some("/main/each")));
+    let in_order = Loop { on_conflict: OnConflict::Last, ..Loop::items(json!([1]), body()) };
+    let problems = Lab::new().engine().build().validate(Definition::sequence("l", [in_order.into_step("each")]));
+    assert_eq!(problems[0].code, "on_conflict_in_sequence");
+}
+
+#[test]
+fn resolved_conflicts_of_iterations_stay_resolved_after_a_crash() {
+    let body = [Step::function("add", "add", json!({"n": "{{ loop.item }}", "key": "k"}))];
+    let each = Loop { on_conflict: OnConflict::Last, ..in_parallel(Loop::items(json!([1, 2, 3]), body)) };
+    let steps = [each.into_step("each"), echo("after", json!("{{ state.k }}"))];
+    crash_everywhere("conflicts", &Definition::sequence("conflicts", steps));
 }

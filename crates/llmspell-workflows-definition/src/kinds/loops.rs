@@ -26,6 +26,7 @@ pub(super) const LOOP: Kind = Kind::new(
         )
         .or(&["execution_mode"]),
         super::parallel::MAX_PARALLELISM,
+        super::parallel::ON_CONFLICT,
         field(
             "max_iterations",
             Shape::Count(1, u64::MAX),
@@ -66,8 +67,9 @@ fn read(
     let max_parallelism = reader.count(fields, "max_parallelism", 1);
     let max_iterations = reader.count(fields, "max_iterations", 1);
     let until = reader.expression(fields, "until");
-    let on_error = reader.iteration_errors(fields);
-    Some(StepKind::Loop(Loop { over: over?, steps, mode, max_parallelism, max_iterations, until, on_error }))
+    let (on_error, on_conflict) = (reader.iteration_errors(fields), reader.on_conflict(fields));
+    let over = over?;
+    Some(StepKind::Loop(Loop { over, steps, mode, max_parallelism, max_iterations, until, on_error, on_conflict }))
 }
 
 impl Reader<'_> {
@@ -152,6 +154,7 @@ pub(super) fn print(block: &Loop, out: &mut YamlMap) {
         out.put("mode", "parallel");
     }
     out.put_some("max_parallelism", block.max_parallelism.map(|count| Yaml::Value(count.into())));
+    super::parallel::print_on_conflict(&block.on_conflict, out);
     out.put_some("max_iterations", block.max_iterations.map(|count| Yaml::Value(count.into())));
     out.put_some("until", block.until.as_ref());
     out.put("steps", step::list(&block.steps));

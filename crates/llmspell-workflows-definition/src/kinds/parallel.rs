@@ -53,10 +53,10 @@ const ERROR_MODE: Field = field(
     Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),
     "What happens to the other branches if one fails.",
 );
-const ON_CONFLICT: Field = field(
+pub(super) const ON_CONFLICT: Field = field(
     "on_conflict",
     Shape::OnConflict,
-    "How to resolve a conflict between the state changes of two branches: error, first, last, merge, or the name of a function.",
+    "How to resolve a conflict between the state changes of two branches or iterations: error, first, last, merge, or the name of a function.",
 );
 
 const ERROR_MODES: &[(&str, ErrorMode)] =
@@ -252,7 +252,7 @@ impl Reader<'_> {
         }
     }
 
-    fn on_conflict(&mut self, fields: &Fields<'_, '_>) -> OnConflict {
+    pub(super) fn on_conflict(&mut self, fields: &Fields<'_, '_>) -> OnConflict {
         let Some(entry) = fields.get("on_conflict") else { return OnConflict::default() };
         self.mark(fields.at, "on_conflict", entry.value.span);
         if let Data::Map(_) = entry.value.data {
@@ -283,13 +283,7 @@ pub(super) fn print(block: &Parallel, out: &mut YamlMap) {
     if block.output == ParallelOutput::ByBranch {
         out.put("output", "by_branch");
     }
-    match &block.on_conflict {
-        OnConflict::Error => {}
-        OnConflict::First => out.put("on_conflict", "first"),
-        OnConflict::Last => out.put("on_conflict", "last"),
-        OnConflict::Merge => out.put("on_conflict", "merge"),
-        OnConflict::Custom(name) => out.put("on_conflict", custom(name, &["error", "first", "last", "merge"])),
-    }
+    print_on_conflict(&block.on_conflict, out);
     out.put_some("branch_timeout", block.branch_timeout.as_ref().map(ToString::to_string));
     let branch = |branch: &Branch| {
         let mut out = step::step(&branch.step, None);
@@ -311,4 +305,14 @@ fn custom(name: &str, words: &[&str]) -> Yaml {
     let mut out = YamlMap::default();
     out.put("custom", name);
     out.into()
+}
+
+pub(super) fn print_on_conflict(on_conflict: &OnConflict, out: &mut YamlMap) {
+    match on_conflict {
+        OnConflict::Error => {}
+        OnConflict::First => out.put("on_conflict", "first"),
+        OnConflict::Last => out.put("on_conflict", "last"),
+        OnConflict::Merge => out.put("on_conflict", "merge"),
+        OnConflict::Custom(name) => out.put("on_conflict", custom(name, &["error", "first", "last", "merge"])),
+    }
 }

@@ -60,6 +60,7 @@ const ALL: &[(&str, &str, Default)] = &[
     ("loop", "max_iterations", Described("all; more than `loop_iterations_max` are an error")),
     ("loop", "on_error", Is("\"stop\"")),
     ("loop", "on_iteration_error", Is("\"stop\"")),
+    ("loop", "on_conflict", Is("\"error\"")),
     ("parallel", "wait_for", Is("\"all\"")),
     ("parallel", "max_parallelism", Limit("parallelism_max")),
     ("parallel", "error_mode", Is("\"fail_slow\"")),

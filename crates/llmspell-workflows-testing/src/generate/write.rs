@@ -136,6 +136,7 @@ impl Writer {
                 mode: if parallelism.is_some() { IterationMode::Parallel } else { IterationMode::Sequential },
                 max_parallelism: parallelism,
                 max_iterations,
+                on_conflict: OnConflict::default(),
                 until: None,
                 on_error,
             }),
