@@ -8,7 +8,7 @@ mod reader;
 mod runs;
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -97,9 +97,28 @@ impl WalJournal {
         let lock = open.log.lock();
         // After this, nothing in this process uses the folder.
         drop(open);
-        let removed = std::fs::remove_dir_all(&dir).map_err(|error| JournalError::Log(LogError::io(&dir, &error)));
+        let removed = remove_folder(&dir).map_err(|error| JournalError::Log(LogError::io(&dir, &error)));
         drop(lock);
         removed
+    }
+}
+
+/// Removes a folder under another name, because other processes may create files, such as its lock, under the old one.
+fn remove_folder(dir: &Path) -> io::Result<()> {
+    const REMOVED: &str = ".removed-";
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    // A process may have died before it had removed such a folder.
+    for entry in std::fs::read_dir(parent)?.filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(REMOVED) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let removed = parent.join(format!("{REMOVED}{}", Uuid::now_v7()));
+    std::fs::rename(dir, &removed)?;
+    match std::fs::remove_dir_all(&removed) {
+        // Another process has removed the folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
