@@ -203,7 +203,7 @@ pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
 }
 
 /// Returns `word` as one word of a shell command.
-fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),

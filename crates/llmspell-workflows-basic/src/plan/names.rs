@@ -162,13 +162,13 @@ impl Builder<'_> {
                 let known: Vec<_> = self.definition.variables.keys().cloned().collect();
                 self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
+            // In a step that undoes another, `input` is the input of that other step.
+            ("input", _) if self.names.bindings.contains(&"input") => {}
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
             ("input" | "task", Some(name)) => {
                 self.record_field_read(name, reference);
                 self.check_keys(&self.root_shape("input"), 0, reference, place);
             }
-            // In a step that undoes another, `input` is the input of that other step.
-            ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
                 self.unknown(reference, place, &format!("unknown condition `{name}`"), name, &known);

@@ -15,7 +15,7 @@ use proptest::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::support::Lab;
+use crate::support::{Lab, echo};
 
 /// References, right and wrong; `STEP` stands for the id of some step.
 const REFERENCES: [&str; 43] = [
@@ -177,4 +177,12 @@ fn valid_definitions_never_fail_because_of_a_name() {
     }
     println!("{accepted} valid definitions ran; refused: {refused:?}");
     assert!(refused.values().sum::<u32>() > accepted / 2 && refused.len() >= 2, "{accepted} accepted, {refused:?}");
+}
+
+#[test]
+fn a_step_that_undoes_another_reads_the_input_of_that_step() {
+    let undo = echo("undo", json!("{{ input.anything }} {{ output }} {{ certain }}"));
+    let mut definition = Definition::sequence("undo", [Step { compensate: Some(undo.into()), ..echo("do", json!(1)) }]);
+    definition.inputs.insert("n".to_owned(), InputSpec::default());
+    assert_eq!(Lab::new().engine().build().validate(definition), []);
 }

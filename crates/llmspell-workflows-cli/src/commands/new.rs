@@ -38,7 +38,8 @@ impl New {
         create(&file, &self.template.workflow(&self.name))?;
         if app.output().is_text() {
             app.output().text(&format!("created {}\n", file.display()));
-            app.output().note(&format!("next: spellflow run {0}\n      spellflow graph {0}", file.display()));
+            let file = crate::report::shell_word(&file.display().to_string());
+            app.output().note(&format!("next: spellflow run {file}\n      spellflow graph {file}"));
         } else {
             let template = self.template.to_possible_value().map(|value| value.get_name().to_owned());
             app.output().payload(&json!({"created": [file.display().to_string()], "template": template}));

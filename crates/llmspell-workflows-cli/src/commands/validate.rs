@@ -37,7 +37,8 @@ impl Validate {
             show(app, &all, &is_valid);
             let [one] = all.as_slice() else { return Ok(exit(valid)) };
             if valid && one.file() != "standard input" {
-                app.output().note(&format!("next: spellflow run {}", one.file()));
+                app.output()
+                    .note(&format!("next: spellflow run {}", crate::report::shell_word(&one.file().to_string())));
             }
         } else {
             app.output().payload(&json!({"valid": valid, "files": all}));

@@ -239,3 +239,21 @@ fn escaped_output_for_programs_keeps_its_meaning() {
     let again = run(&sandbox, &["run", "flow.yaml", "--in-memory", "-o", "json"]);
     assert_eq!(again.json()["output"]["x"], HOSTILE, "{canonical}");
 }
+
+#[test]
+fn suggested_commands_work_if_the_path_contains_spaces() {
+    let steps = "name: f\nsteps:\n  - {id: a, type: set, params: {x: 1}}\n  - {id: b, command: exit 1}\n";
+    let sandbox = Sandbox::new().file("my flow's.yaml", steps);
+    for arguments in [&["validate"][..], &["plan"], &["run", "--in-memory"]] {
+        let shown = sandbox.run(&[arguments, &["my flow's.yaml"]].concat());
+        let line = shown
+            .stderr
+            .lines()
+            .find_map(|line| line.split_once("next: "))
+            .unwrap_or_else(|| panic!("{}", shown.stderr));
+        let words = line.1.split("   (").next().unwrap().replacen("spellflow", "printf '%s|'", 1);
+        let output = std::process::Command::new("sh").args(["-c", &words]).output().unwrap();
+        let passed = String::from_utf8(output.stdout).unwrap();
+        assert!(passed.starts_with("run|my flow's.yaml|"), "{arguments:?}: {words} passes {passed}");
+    }
+}

@@ -126,7 +126,8 @@ impl Plan {
         output.text(&text);
         let missing = fields.iter().filter(|field| field.is_missing);
         let missing: String = missing.map(|field| format!(" --input {}=…", field.name)).collect();
-        output.note(&format!("nothing was run; next: spellflow run {}{missing}", self.file.display()));
+        let file = crate::report::shell_word(&self.file.display().to_string());
+        output.note(&format!("nothing was run; next: spellflow run {file}{missing}"));
     }
 }
 

@@ -131,7 +131,7 @@ fn help(error: &StepError) -> Option<&'static str> {
 
 /// Suggests starting at the failed step if it is in the root list but not first, otherwise showing all details.
 fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
-    let file = file.filter(|file| file.as_os_str() != "-")?.display();
+    let file = crate::report::shell_word(&file.filter(|file| file.as_os_str() != "-")?.display().to_string());
     let path: StepPath = path.parse().ok()?;
     let id = path.segments().get(1)?.id.to_string();
     let list = match &definition.body {
