@@ -37,8 +37,7 @@ impl Validate {
             show(app, &all, &is_valid);
             let [one] = all.as_slice() else { return Ok(exit(valid)) };
             if valid && one.file() != "standard input" {
-                app.output()
-                    .note(&format!("next: spellflow run {}", crate::report::shell_word(&one.file().to_string())));
+                app.output().note(&format!("next: spellflow run {}", crate::report::shell_word(one.file())));
             }
         } else {
             app.output().payload(&json!({"valid": valid, "files": all}));
