@@ -47,8 +47,8 @@ impl Graph {
         let warning = |step: usize| {
             let (id, first, above) = (&steps[step].id, &steps[first].id, &steps[step - 1].id);
             let message = format!(
-                "`{id}` starts at once: since `{first}` has dependencies, the steps of this list run as a graph, in which \
-                 `{id}` waits for no step"
+                "`{id}` starts at once: `{first}` has dependencies, so this list runs as a graph, and `{id}` waits for no \
+                 other step"
             );
             let help = format!(
                 "add `depends_on: [{above}]` to run it after the step above; if it may start at once, list it before \

@@ -193,10 +193,10 @@ impl Builder<'_> {
                 };
                 self.problems.push(problem);
             }
-            ("state", Some(name)) => self.state_reference(name, place),
+            ("state", Some(name)) => self.state_reference(name, reference, place),
             ("context", Some("state")) => {
                 if let Some(Key::Name(name)) = reference.keys.get(1) {
-                    self.state_reference(name, place);
+                    self.state_reference(name, reference, place);
                 }
             }
             (name, _) if ROOTS.contains(&name) => self.check_keys(&self.root_shape(name), 0, reference, place),
@@ -240,10 +240,10 @@ impl Builder<'_> {
         if self.names.ids().any(|id| id == name) {
             return self.step_reference(name, reference, place, false);
         }
-        if let Some(undone) =
-            self.names.undone.clone().filter(|_| self.all_ids.contains(name) && !self.sets_state(name))
+        if let Some(undone) = self.names.undone.clone().filter(|_| self.all_ids.contains(name) || self.sets_state(name))
         {
-            return self.problems.push(not_in_compensation(&undone, reference, place, &format!("the step `{name}`")));
+            let what = if self.sets_state(name) { "the state".to_owned() } else { format!("the step `{name}`") };
+            return self.problems.push(not_in_compensation(&undone, reference, place, &what));
         }
         if !self.sets_state(name) {
             self.record_field_read(name, reference);
@@ -295,7 +295,10 @@ impl Builder<'_> {
         }
     }
 
-    fn state_reference(&mut self, name: &str, place: &ProblemLocation) {
+    fn state_reference(&mut self, name: &str, reference: &Reference, place: &ProblemLocation) {
+        if let Some(undone) = self.names.undone.clone() {
+            return self.problems.push(not_in_compensation(&undone, reference, place, "the state"));
+        }
         if name != "$input" && !self.sets_state(name) && !self.sets_any_state {
             let known: Vec<&str> = self.state_keys.iter().map(String::as_str).collect();
             let problem =
@@ -348,7 +351,8 @@ fn not_in_compensation(undone: &Step, reference: &Reference, place: &ProblemLoca
         _ => None,
     };
     let example = example.map(|path| format!(", such as `input{path}`")).unwrap_or_default();
-    let help = format!("a compensation sees `input`, `output` and `certain` only{example}");
+    let help =
+        format!("of the steps, a compensation sees only `input`, `output` and `certain` of the one it undoes{example}");
     let message = format!("{what} is not visible in a compensation");
     let severity = if reference.optional { Problem::warning } else { Problem::error };
     severity("unknown_reference", place.clone(), message).with_help(help)

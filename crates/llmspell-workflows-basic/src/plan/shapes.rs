@@ -92,8 +92,8 @@ impl Builder<'_> {
 
     pub(super) fn not_yet(&mut self, id: &str, reference: &Reference, place: &ProblemLocation) {
         let severity = if reference.optional { Problem::warning } else { Problem::error };
-        let message = format!("`{id}` has not run when `while` is tested, which is before each iteration");
-        let help = "use `until`, which is tested after each iteration, or set a key of the state in the loop";
+        let message = format!("`while` cannot refer to `{id}`: it is tested before the steps of each iteration run");
+        let help = "use `until`, which is tested after each iteration, or set a state key in the loop";
         self.problems.push(severity("unknown_reference", place.clone(), message).with_help(help));
     }
 

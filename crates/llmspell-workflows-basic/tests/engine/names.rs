@@ -15,7 +15,7 @@ use proptest::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::support::{Lab, echo};
+use crate::support::{Lab, echo, put};
 
 /// References, right and wrong; `STEP` stands for the id of some step.
 const REFERENCES: [&str; 43] = [
@@ -180,9 +180,17 @@ fn valid_definitions_never_fail_because_of_a_name() {
 }
 
 #[test]
-fn a_step_that_undoes_another_reads_the_input_of_that_step() {
-    let undo = echo("undo", json!("{{ input.anything }} {{ output }} {{ certain }}"));
-    let mut definition = Definition::sequence("undo", [Step { compensate: Some(undo.into()), ..echo("do", json!(1)) }]);
-    definition.inputs.insert("n".to_owned(), InputSpec::default());
-    assert_eq!(Lab::new().engine().build().validate(definition), []);
+fn a_step_that_undoes_another_reads_the_input_of_that_step_but_no_state() {
+    let problems = |text: &str| {
+        let undo = echo("undo", json!(text));
+        let done = Step { compensate: Some(undo.into()), ..echo("do", json!(1)) };
+        let mut definition = Definition::sequence("undo", [put("key", "k", json!(1)), done]);
+        definition.inputs.insert("n".to_owned(), InputSpec::default());
+        let problems = Lab::new().engine().build().validate(definition);
+        problems.iter().map(|problem| problem.code.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(problems("{{ input.anything }} {{ output }} {{ certain }}"), [""; 0]);
+    for unseen in ["{{ state.k }}", "{{ k }}", "{{ context.state.k }}", "{{ key }}"] {
+        assert_eq!(problems(unseen), ["unknown_reference"], "{unseen}");
+    }
 }

@@ -149,19 +149,29 @@ fn runs(step: &Step, waits_for: &[String]) -> Option<String> {
             format!("if `{}` succeeds", needed[0])
         }
         TriggerRule::NoneFailedMinOneSuccess => {
-            format!("if none of {} fails and at least one succeeds", names(&needed, "and"))
+            let fails = match needed.as_slice() {
+                [one, other] => format!("neither `{one}` nor `{other}` fails"),
+                _ => format!("none of {} fail", names(&needed, "and")),
+            };
+            format!("if {fails} and at least one succeeds")
         }
-        TriggerRule::AllSuccess => format!("if {} all succeed", names(&needed, "and")),
-        TriggerRule::OneSuccess => format!("if {} succeeds", names(&needed, "or")),
+        TriggerRule::AllSuccess => {
+            format!("if {}{} succeed", if needed.len() == 2 { "both " } else { "all of " }, names(&needed, "and"))
+        }
+        TriggerRule::OneSuccess => format!("once {} have ended, if at least one succeeded", names(&needed, "and")),
         TriggerRule::AllDone | TriggerRule::Always => {
-            let ends = if one { "has ended" } else { "have ended" };
-            format!("once {} {ends}, even with a failure", names(&needed, "and"))
+            let ends = if one { "has ended, even if it failed" } else { "have ended, even if any failed" };
+            format!("once {} {ends}", names(&needed, "and"))
         }
     };
     let order = match read.is_empty() {
         true => String::new(),
         false => {
-            format!("after {}, even if {}", names(&read, "and"), if read.len() == 1 { "it fails" } else { "they fail" })
+            format!(
+                "also after {}, even if {}",
+                names(&read, "and"),
+                if read.len() == 1 { "it fails" } else { "they fail" }
+            )
         }
     };
     Some([rule, order].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
