@@ -118,14 +118,16 @@ fn services() -> Activities {
 }
 
 #[tokio::test]
-async fn failed_sources_are_left_out_of_the_result() {
+async fn the_places_of_failed_sources_are_null() {
     let engine = engine(policy(None, None), services()).build();
     let user =
         json!({"handle": "ada", "linkedin_id": "ada1", "ssn_encrypted": "x", "full_name": "Ada L", "state": "OR"});
     let context = ExecutionContext::new(engine);
     let output = enrichment().execute(WorkflowInput::new(json!({"user": user})), context).await.unwrap();
-    let expected = json!([{"read": "https://linkedin.com/in/ada1"}, {"asked": "Ada L court records OR"}]);
-    assert_eq!(output.final_result, expected);
+    let sources = output.final_result.as_array().unwrap();
+    let listed: Vec<_> = sources.iter().filter(|source| !source.is_null()).collect();
+    assert_eq!(listed, [&json!({"read": "https://linkedin.com/in/ada1"}), &json!({"asked": "Ada L court records OR"})]);
+    assert!(listed.len() < sources.len(), "{sources:?}");
     let refused = output.step("/main/financial/credit").unwrap().error.clone().unwrap();
     assert_eq!((refused.code.as_ref(), refused.attempt), ("refused", 1));
 }
