@@ -28,7 +28,9 @@ fn loops(compensate: &str) -> String {
 
 #[test]
 fn a_compensation_sees_only_the_step_that_it_undoes() {
-    let only = |example: &str| format!("a compensation sees `input`, `output` and `certain` only{example}");
+    let only = |example: &str| {
+        format!("of the steps, a compensation sees only `input`, `output` and `certain` of the one it undoes{example}")
+    };
     for (compensate, mark, example) in [
         ("{tool: t, parameters: {i: '{{ loop.item }}'}}", "loop.item", ", such as `input.env.I`"),
         ("{tool: t, parameters: {a: {b: 'x {{ before.n }}'}}}", "before.n", ", such as `input.env.list[0]`"),
