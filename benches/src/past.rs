@@ -29,7 +29,8 @@ fn forks(runtime: &Runtime, report: &mut Report) {
     let executor = Executor::new(MemoryHome::new(), Engine::builder());
     let (large, small) = (ended(runtime, &executor, 10_000), ended(runtime, &executor, 1_000));
     let fork = |known: &KnownRun, at: usize| {
-        let options = RewindOptions { from: Some(format!("/main/each[{at}]/sum")), step_input: None };
+        let options =
+            RewindOptions { from: Some(format!("/main/each[{at}]/sum")), step_input: None, ..Default::default() };
         drop(runtime.block_on(executor.fork(known, &options)).expect("the run can be forked"));
     };
     report.ratio(

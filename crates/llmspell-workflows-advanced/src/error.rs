@@ -5,7 +5,7 @@ use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
-use crate::{AdvancedError, Difference, JournalId, JournalKind, sessions::SessionError, vectors::VectorError};
+use crate::{AdvancedError, JournalId, JournalKind, sessions::SessionError, vectors::VectorError};
 
 /// Why an operation on a durable run or its home failed.
 #[derive(Debug, thiserror::Error)]
@@ -138,20 +138,22 @@ pub enum ExecutorError {
         /// The status of the run.
         status: RunStatus,
     },
-    /// The run was started with a different definition.
-    #[error("the run {run} was started with a different definition:\n{difference}")]
-    Changed {
-        /// The id of the run.
-        run: Uuid,
-        /// The difference between the run's definition and the given definition.
-        difference: Difference,
-    },
-    /// The new definition does not contain some recorded steps of the run.
+    /// The new version of the definition, which migrates the run, does not contain some recorded steps.
     #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
         /// The id of the run.
         run: Uuid,
         /// The paths of the missing steps.
+        paths: Vec<String>,
+    },
+    /// Under the corrected definition, steps would run again that must not.
+    #[error("the run {run} cannot continue under this definition: {why}: {}", paths.join(", "))]
+    CannotRunAgain {
+        /// The id of the run.
+        run: Uuid,
+        /// Why these steps must not run again.
+        why: &'static str,
+        /// The paths of the steps.
         paths: Vec<String>,
     },
     /// A hook forbade the operation.
@@ -268,7 +270,8 @@ impl ExecutorError {
             Self::NotStuck { .. } => "not_stuck",
             Self::NotEnded { .. } => "run_not_ended",
             Self::NotFailed { .. } => "run_not_failed",
-            Self::Changed { .. } | Self::MissingSteps { .. } => "definition_changed",
+            Self::MissingSteps { .. } => "definition_changed",
+            Self::CannotRunAgain { .. } => "cannot_run_again",
             Self::Forbidden { .. } => "forbidden_by_hook",
             Self::UnknownCheckpoint { .. } => "checkpoint_not_found",
             Self::NothingSince { .. } => "nothing_since_checkpoint",

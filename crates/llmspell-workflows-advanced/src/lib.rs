@@ -40,8 +40,8 @@ mod workflow;
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
 pub use executor::{
-    Difference, DurableEnd, DurableRun, Executor, Parking, ProcessOutput, RecoveryReport, Resolution, RewindOptions,
-    RunControl, RunHandle, StartOptions,
+    Continuation, Difference, DurableEnd, DurableRun, Executor, Parking, Preview, ProcessOutput, RecoveryReport,
+    Redefinition, Resolution, RewindOptions, RunControl, RunHandle, StartOptions,
 };
 pub use home::{
     BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
@@ -50,7 +50,7 @@ pub use home::{
     WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
-    History, PastStep, RewindError,
+    Cause, History, PastStep, RewindError, RunsAgain,
     foreign::limits::DOCUMENT_BYTES_MAX,
     store::{Message, RunQuery, RunSummary},
 };

@@ -168,6 +168,12 @@ impl StepPath {
         path
     }
 
+    /// Returns the path of the step in its definition: without the numbers of iterations and generations.
+    #[must_use]
+    pub fn in_definition(&self) -> String {
+        self.0.iter().map(|segment| format!("/{}", segment.id)).collect()
+    }
+
     /// Returns whether `other` is this step or a step inside it.
     #[must_use]
     pub fn contains(&self, other: &StepPath) -> bool {

@@ -1,87 +1,253 @@
-//! Resumes runs under a changed definition.
+//! Continues runs under another definition: a corrected one, or a new version that migrates the state.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use llmspell_workflows_basic::{
-    Engine, Plan, RunOptions, StepError, WorkflowInput, engine::Decision, model::Definition,
+    Engine, Plan, RunOptions, StepError, StepPath, WorkflowInput,
+    engine::Decision,
+    model::{ChangedNames, Definition, StepChange},
 };
 use llmspell_workflows_hooks::{Verdict, point::StateMigration};
-use llmspell_workflows_state::{IllegalRecord, JournalError, Migrated, Record, Rewinding, RunState, Started};
+use llmspell_workflows_state::{
+    Correction, IllegalRecord, JournalError, Migrated, Record, Redefined, RewindError, Rewinding, RunState, Started,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, drive::not_restored, prepared::PreparedDefinition};
+use super::{Executor, bring_in::Bringing, drive::not_restored, preview::Report};
 use crate::{ExecutorError, KnownRun};
 
-impl Executor {
-    /// Resumes a run under a different definition, which must contain every recorded step.
-    ///
-    /// If `definition` has migrations and a different version, the state of the run is migrated first. If the migration
-    /// fails, the run does not change.
-    ///
-    /// # Errors
-    /// Fails like [`Self::resume`]. Also fails if `definition` lacks a recorded step or a migration from the run's
-    /// version, or if a hook forbids the migration.
-    pub async fn resume_with(
-        &self,
-        known: &KnownRun,
-        definition: Arc<Definition>,
-    ) -> Result<DurableRun, ExecutorError> {
-        let PreparedDefinition { hash, plan, engine, .. } = self.inner.prepare_to_start(&definition).await?;
-        let lease = self.lease_to_resume(known).await?;
-        let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
-        if journal.has_ended() {
-            return Err(ExecutorError::Ended { run: known.id() });
+/// Another definition, under which a run continues.
+#[derive(Debug, Clone)]
+pub struct Redefinition {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// The steps whose results are kept although the steps have changed: paths or suffixes of paths, with or without the
+    /// numbers of iterations.
+    pub keep: Vec<String>,
+}
+
+impl From<Arc<Definition>> for Redefinition {
+    fn from(definition: Arc<Definition>) -> Self {
+        Self { definition, keep: Vec::new() }
+    }
+}
+
+/// The plan under which a run continues.
+pub(super) struct Basis {
+    pub(super) plan: Arc<Plan>,
+    keep: Vec<String>,
+    /// The change of the definition, if it changes.
+    pub(super) change: Option<Change>,
+}
+
+/// A change of a run's definition.
+pub(super) struct Change {
+    old: Arc<Plan>,
+    /// The hash of the new definition.
+    pub(super) hash: Arc<str>,
+    names: ChangedNames,
+    /// The run's input, as the new definition sees it.
+    input: Value,
+    /// Whether the new definition migrates the state of the run. If so, all results are kept; if not, steps that have
+    /// changed run again.
+    migrates: bool,
+}
+
+impl Basis {
+    /// Keeps the steps that were asked to be kept, before others are marked.
+    pub(super) fn keep(&self, rewinding: &mut Rewinding<'_>, around: &str, report: &mut Report) {
+        for keep in &self.keep {
+            if rewinding.keep(around, keep) {
+                report.matched.insert(keep.clone());
+            }
         }
-        let records = self.inner.home.records(known).await?;
-        let missing = Rewinding::new(&plan, &records)?.missing();
-        if !missing.is_empty() {
-            return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
-        }
-        let started = Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
-        let input = input_under(&engine, &plan, &started)?;
-        let migrated = self.migrated(known, &plan, &records, (&started, &input)).await?;
-        let now = self.inner.engine.clock().now();
-        journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
-        drop(journal);
-        self.resume_in(known, &lease).await
     }
 
-    /// Migrates the state of a run to `plan`. Returns `None` if `plan` has no migrations or has the run's version.
-    async fn migrated(
+    /// Marks the steps that run again because the definition has changed.
+    pub(super) fn correct(
+        &self,
+        run: Uuid,
+        rewinding: &mut Rewinding<'_>,
+        around: &str,
+        only_finally: bool,
+        report: &mut Report,
+    ) -> Result<(), ExecutorError> {
+        let Some(Change { old, names, migrates, .. }) = &self.change else {
+            report.add_unchanged(around, rewinding);
+            return Ok(());
+        };
+        if *migrates {
+            let missing = rewinding.missing();
+            return if missing.is_empty() { Ok(()) } else { Err(ExecutorError::MissingSteps { run, paths: missing }) };
+        }
+        let corrected = rewinding.correct(&Correction { old, names, only_finally });
+        report.add(around, &corrected, rewinding.runs_again(Some(old)));
+        Ok(())
+    }
+
+    /// Checks that the run can continue: no step runs again that must not, and each step to keep was found.
+    pub(super) fn check(
+        &self,
+        run: Uuid,
+        rewinding: &Rewinding<'_>,
+        around: &str,
+        report: &Report,
+    ) -> Result<(), ExecutorError> {
+        if !around.is_empty() {
+            return Ok(());
+        }
+        if let Some(unknown) = self.keep.iter().find(|keep| !report.matched.contains(*keep)) {
+            let error = RewindError::UnknownStep { given: unknown.clone(), known: Vec::new() };
+            return Err(rewinding.find(unknown).err().unwrap_or(error).into());
+        }
+        if self.change.is_some() { report.check_at_most_once(run) } else { Ok(()) }
+    }
+
+    /// Returns how the sub-workflow that the step at `path` runs continues; `None` if its definition has not changed.
+    pub(super) fn inner(&self, path: &StepPath) -> Option<Redefinition> {
+        let change = self.change.as_ref()?;
+        let definition = self.plan.sub_definition(path)?;
+        let is_same = change.old.sub_definition(path) == Some(definition);
+        (!is_same).then(|| Redefinition { definition: definition.clone(), keep: self.keep.clone() })
+    }
+
+    /// Returns whether the failed sub-workflow of the step at `path` starts anew, since the step has changed.
+    pub(super) fn restarts(&self, path: &StepPath) -> bool {
+        let Some(Change { old, names, .. }) = &self.change else { return false };
+        let steps = old.step(path).zip(self.plan.step(path));
+        steps.is_some_and(|(old, new)| old.change_to(new) == StepChange::Work || new.reads(names).is_some())
+    }
+}
+
+impl Executor {
+    /// Returns the plan under which a run with these records continues.
+    ///
+    /// # Errors
+    /// Returns an error if the new definition is not valid or the run's input does not fit it.
+    pub(super) async fn basis(
+        &self,
+        run: Uuid,
+        records: &[Record],
+        new: Option<&Redefinition>,
+    ) -> Result<Basis, ExecutorError> {
+        let started = Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        let old = self.inner.prepared_by_hash(&started.definition).await?;
+        let Some(new) = new else { return Ok(Basis { plan: old.plan, keep: Vec::new(), change: None }) };
+        if new.definition.name != started.workflow {
+            let message = format!("the run is one of `{}`, not of `{}`", started.workflow, new.definition.name);
+            return Err(StepError::configuration("other_workflow", message).into());
+        }
+        let ready = self.inner.prepare_to_start(&new.definition).await?;
+        if *ready.hash == *started.definition {
+            return Ok(Basis { plan: old.plan, keep: new.keep.clone(), change: None });
+        }
+        let input = input_under(&ready.engine, &ready.plan, &started)?;
+        let former = input_under(&old.engine, &old.plan, &started)?;
+        let environment = started.environment.as_deref();
+        let names =
+            ChangedNames::between(&old.definition, &ready.definition, environment, differing_fields(&former, &input));
+        let migrates = started.version != ready.definition.version && ready.plan.migrates_from().next().is_some();
+        let change = Change { old: old.plan, hash: ready.hash, names, input, migrates };
+        Ok(Basis { plan: ready.plan, keep: new.keep.clone(), change: Some(change) })
+    }
+
+    /// Adds a run that continues where it stopped, after its sub-workflows, to `bringing`.
+    pub(super) async fn resume_in_place(
         &self,
         known: &KnownRun,
-        plan: &Plan,
+        around: &str,
+        new: Option<&Redefinition>,
+        bringing: &mut Option<&mut Bringing<'_>>,
+        report: &mut Report,
+    ) -> Result<(), ExecutorError> {
+        let mut records = self.records_in(known, bringing).await?;
+        let basis = self.basis(known.id(), &records, new).await?;
+        let mut rewinding = Rewinding::new(&basis.plan, &records)?;
+        basis.keep(&mut rewinding, around, report);
+        basis.correct(known.id(), &mut rewinding, around, false, report)?;
+        let mut lost = Vec::new();
+        for (path, child) in rewinding.children() {
+            let Some(child) = self.inner.home.get(child).await?.filter(|child| !child.status().has_ended()) else {
+                continue;
+            };
+            let inner = format!("{around}{path}");
+            if rewinding.loses_child(&path) {
+                lost.push(inner);
+            } else if let Some(definition) = basis.inner(&path) {
+                Box::pin(self.resume_in_place(&child, &inner, Some(&definition), bringing, report)).await?;
+            }
+        }
+        if !lost.is_empty() {
+            let why = "these steps have started sub-workflows that have not ended, and would start them again";
+            return Err(ExecutorError::CannotRunAgain { run: known.id(), why, paths: lost });
+        }
+        basis.check(known.id(), &rewinding, around, report)?;
+        let Some(bringing) = bringing else { return Ok(()) };
+        let interrupted = rewinding.interrupted();
+        if basis.change.is_some() && !interrupted.is_empty() {
+            // What such a step started would no longer be found once the step runs again under another path.
+            let left = self.inner.engine.activities().end_leftovers(known.id(), &interrupted).await;
+            if !left.is_empty() {
+                return Err(ExecutorError::StillRunning { run: known.id(), left });
+            }
+        }
+        if !rewinding.is_unchanged() {
+            let rewound = rewinding.rewound(self.inner.engine.clock().now());
+            records.push(Record::Rewound(Box::new(rewound)));
+        }
+        self.redefine(known.id(), &mut records, &basis).await?;
+        bringing.add(known.id(), records);
+        Ok(())
+    }
+
+    /// Adds the record that changes the definition to `records`, with the migrated state.
+    pub(super) async fn redefine(
+        &self,
+        run: Uuid,
+        records: &mut Vec<Record>,
+        basis: &Basis,
+    ) -> Result<(), ExecutorError> {
+        let Some(change) = &basis.change else { return Ok(()) };
+        let migrated = self.migrated(run, basis, change, records).await?;
+        let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
+        let time_us = state.time_us(self.inner.engine.clock().now());
+        let version = basis.plan.definition().version.clone();
+        let redefined = Redefined { time_us, definition: change.hash.to_string(), version, migrated };
+        records.push(Record::Redefined(Box::new(redefined)));
+        Ok(())
+    }
+
+    /// Migrates the state of a run to the new definition; returns `None` if that has no migrations.
+    async fn migrated(
+        &self,
+        run: Uuid,
+        basis: &Basis,
+        change: &Change,
         records: &[Record],
-        (started, input): (&Started, &Value),
     ) -> Result<Option<Migrated>, ExecutorError> {
-        let (from, to) = (&started.version, &plan.definition().version);
-        if from == to || plan.migrates_from().next().is_none() {
+        if !change.migrates {
             return Ok(None);
         }
-        self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
-        check_answers(known.id(), records)?;
-        let old = self.inner.prepared_by_hash(&started.definition).await?.plan;
+        let plan = &basis.plan;
+        let (from, to) = (&change.old.definition().version, &plan.definition().version);
+        self.inner.services.permit(StateMigration, run, json!({"from": from, "to": to})).await?;
+        check_answers(run, records)?;
         // The migration sees the secrets themselves; they are masked again when its result is recorded.
         let mut records = records.to_vec();
         for record in &mut records {
             record.restore_secrets(self.inner.engine.masker()).map_err(|reason| not_restored(&reason))?;
         }
-        let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
-        Rewinding::new(&old, &records)?.migrated(migrate, |key| plan.renamed_key(from, key)).map(Some)
+        let migrate = |state: Value| plan.migrate(from, state, &change.input).map_err(ExecutorError::Refused);
+        Rewinding::new(&change.old, &records)?.migrated(migrate, |key| plan.renamed_key(from, key)).map(Some)
     }
+}
 
-    /// Checks that `known` was started with `definition`.
-    ///
-    /// # Errors
-    /// Returns an error if the run was started with a different definition; the error shows the difference.
-    pub async fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
-        if known.summary.definition == definition.hash() {
-            return Ok(());
-        }
-        let old = Arc::new(self.inner.home.definition(&known.summary.definition).await?);
-        Err(ExecutorError::Changed { run: known.id(), difference: Difference { old, new: definition.clone() } })
-    }
+/// Returns the fields that have different values in two inputs.
+fn differing_fields<'v>(one: &'v Value, other: &'v Value) -> BTreeSet<&'v str> {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return BTreeSet::new() };
+    let names = one.keys().chain(other.keys()).map(String::as_str);
+    names.filter(|name| one.get(*name) != other.get(*name)).collect()
 }
 
 /// Converts the run's input for `plan`; fails if the run cannot continue under `plan`.
@@ -111,21 +277,4 @@ fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
 
 fn damaged(run: Uuid, error: &IllegalRecord) -> ExecutorError {
     JournalError::Damaged { run, message: error.to_string() }.into()
-}
-
-/// The difference between the definition of a run and another definition.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
-    /// The definition that the run was started with.
-    pub old: Arc<Definition>,
-    /// The other definition.
-    pub new: Arc<Definition>,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |definition: &Definition| serde_json::to_string_pretty(definition).unwrap_or_default() + "\n";
-        let (old, new) = (text(&self.old), text(&self.new));
-        write!(f, "{}", similar::TextDiff::from_lines(&old, &new).unified_diff().context_radius(2))
-    }
 }

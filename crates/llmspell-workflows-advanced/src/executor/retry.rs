@@ -9,7 +9,10 @@ use llmspell_workflows_state::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, StartOptions, bring_in::Bringing, start::check_top_level, target::Target};
+use super::{
+    DurableRun, Executor, Redefinition, StartOptions, bring_in::Bringing, preview::Report, start::check_top_level,
+    target::Target,
+};
 use crate::{ExecutorError, KnownRun};
 
 /// Where a retry or a fork begins, and the input that it begins with.
@@ -19,17 +22,20 @@ pub struct RewindOptions {
     pub from: Option<String>,
     /// The input for the activity at `from`, in place of its evaluated parameters.
     pub step_input: Option<Value>,
+    /// The definition under which the run continues; `None` continues under the definition that it has.
+    pub definition: Option<Redefinition>,
 }
 
 impl Executor {
     /// Retries a failed run: failed steps run again as their next generation; completed steps are kept.
     ///
     /// A failed sub-workflow is retried in the same way. In a run that was cancelled or compensated, only the failed
-    /// steps of `finally` run again.
+    /// steps of `finally` run again. Under another definition, steps that have changed run again too, with the steps
+    /// after them; see [`Self::preview`].
     ///
     /// # Errors
     /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
-    /// take an input, or the journal cannot be read or written.
+    /// take an input, the run cannot continue under the other definition, or the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         check_top_level(known)?;
         self.check_retryable(known, options).await?;
@@ -38,9 +44,24 @@ impl Executor {
         let known = &bringing.look_again(known.id()).await?;
         self.check_retryable(known, options).await?;
         let target = self.target_of(known, options).await?;
-        self.retry_in(known, target.as_ref(), options.step_input.as_ref(), &mut bringing).await?;
+        let mut report = Report::default();
+        let again = Again::new(target.as_ref(), options);
+        self.retry_in(known, "", again, &mut Some(&mut bringing), &mut report).await?;
         let lease = bringing.finish().await?;
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
+    }
+
+    /// Finds out what [`Self::retry`] would repeat.
+    pub(super) async fn preview_retry(
+        &self,
+        known: &KnownRun,
+        options: &RewindOptions,
+        report: &mut Report,
+    ) -> Result<(), ExecutorError> {
+        check_top_level(known)?;
+        self.check_retryable(known, options).await?;
+        let target = self.target_of(known, options).await?;
+        self.retry_in(known, "", Again::new(target.as_ref(), options), &mut None, report).await
     }
 
     /// Checks that the run failed, or that a step of its `finally` failed although the run did not.
@@ -62,62 +83,91 @@ impl Executor {
     }
 
     /// Adds the retried run to `bringing`, after its retried children.
+    ///
+    /// `around` is the path of the step that runs `known` as a sub-workflow.
     async fn retry_in(
         &self,
         known: &KnownRun,
-        target: Option<&Target>,
-        input: Option<&Value>,
-        bringing: &mut Bringing<'_>,
+        around: &str,
+        again: Again<'_>,
+        bringing: &mut Option<&mut Bringing<'_>>,
+        report: &mut Report,
     ) -> Result<(), ExecutorError> {
-        let mut records = bringing.records(known).await?;
-        let plan = self.plan_of(known.id(), &records).await?;
-        let mut rewinding = Rewinding::new(&plan, &records)?;
+        let mut records = self.records_in(known, bringing).await?;
+        let basis = self.basis(known.id(), &records, again.definition).await?;
+        let mut rewinding = Rewinding::new(&basis.plan, &records)?;
+        basis.keep(&mut rewinding, around, report);
         // A cancelled sub-workflow is resumed, since its parent run is.
-        match known.status() {
-            RunStatus::Cancelled | RunStatus::Compensated if known.summary.parent.is_none() => {
-                rewinding.retry_cleanup()?;
-            }
-            _ => rewind(&mut rewinding, target)?,
+        let only_finally =
+            known.summary.parent.is_none() && matches!(known.status(), RunStatus::Cancelled | RunStatus::Compensated);
+        match only_finally {
+            true => rewinding.retry_cleanup()?,
+            false => rewind(&mut rewinding, again.target)?,
         }
+        basis.correct(known.id(), &mut rewinding, around, only_finally, report)?;
         let mut inputs = BTreeMap::new();
-        match target {
-            Some(Target { inside: Some((child, inside)), .. }) => {
-                Box::pin(self.retry_in(child, Some(inside), input, bringing)).await?;
+        match again.target {
+            Some(Target { step, inside: Some((child, inside)) }) => {
+                let definition = basis.inner(step);
+                let again = Again { target: Some(inside), definition: definition.as_ref(), ..again };
+                Box::pin(self.retry_in(child, &format!("{around}{step}"), again, bringing, report)).await?;
             }
             Some(Target { step, inside: None }) => {
-                inputs.extend(input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
+                inputs.extend(again.input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
             }
             None => {
                 // A step with several attempts resumes the child of its last attempt.
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
-                for (path, child) in children {
+                for (path, child) in children.into_iter().filter(|(path, _)| !basis.restarts(path)) {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
-                    if self.retry_child(&child, bringing).await? {
+                    let definition = basis.inner(&path);
+                    let inner = format!("{around}{path}");
+                    if self.retry_child(&child, &inner, definition.as_ref(), bringing, report).await? {
                         rewinding.continue_in_place(&path);
+                        report.goes_on(&inner);
                     }
                 }
             }
         }
+        basis.check(known.id(), &rewinding, around, report)?;
+        let Some(bringing) = bringing else { return Ok(()) };
         let settled_messages = self.inner.home.last_message(known.id()).await?;
         let rewound = Rewound { inputs, settled_messages, ..rewinding.rewound(self.inner.engine.clock().now()) };
         records.push(Record::Rewound(Box::new(rewound)));
+        self.redefine(known.id(), &mut records, &basis).await?;
         bringing.add(known.id(), records);
         Ok(())
     }
 
+    /// Returns the records of a run: in `bringing`, or as they are in the home.
+    pub(super) async fn records_in(
+        &self,
+        known: &KnownRun,
+        bringing: &mut Option<&mut Bringing<'_>>,
+    ) -> Result<Vec<Record>, ExecutorError> {
+        match bringing {
+            Some(bringing) => bringing.records(known).await,
+            None => self.inner.home.records(known).await,
+        }
+    }
+
     /// Retries a failed or cancelled child; returns whether the child can continue.
-    async fn retry_child(&self, child: &KnownRun, bringing: &mut Bringing<'_>) -> Result<bool, ExecutorError> {
+    async fn retry_child(
+        &self,
+        child: &KnownRun,
+        around: &str,
+        definition: Option<&Redefinition>,
+        bringing: &mut Option<&mut Bringing<'_>>,
+        report: &mut Report,
+    ) -> Result<bool, ExecutorError> {
         match child.status() {
             RunStatus::Failed | RunStatus::Cancelled => {
-                Box::pin(self.retry_in(child, None, None, bringing)).await.map(|()| true)
+                let again = Again { target: None, input: None, definition };
+                Box::pin(self.retry_in(child, around, again, bringing, report)).await.map(|()| true)
             }
             status if status.has_ended() => Ok(false),
-            _ => {
-                // A child that can be resumed has to be where its parent is.
-                let records = bringing.records(child).await?;
-                bringing.add(child.id(), records);
-                Ok(true)
-            }
+            // A child that can be resumed has to be where its parent is.
+            _ => self.resume_in_place(child, around, definition, bringing, report).await.map(|()| true),
         }
     }
 
@@ -161,45 +211,66 @@ impl Executor {
         let target = self.target_of(known, options).await?;
         let mut forks = Vec::new();
         let fork = Fork { id, parent: None };
-        self.fork_in(known, target.as_ref(), options.step_input.as_ref(), &mut forks, fork).await?;
+        let again = Again::new(target.as_ref(), options);
+        self.fork_in(known, "", again, &mut forks, fork, &mut Report::default()).await?;
         lease.journal.arrive(forks).await?;
         self.claim_and_open(id, &lease, Resumption::Forked).await
+    }
+
+    /// Finds out what [`Self::fork`] would repeat.
+    pub(super) async fn preview_fork(
+        &self,
+        known: &KnownRun,
+        options: &RewindOptions,
+        report: &mut Report,
+    ) -> Result<(), ExecutorError> {
+        let target = self.target_of(known, options).await?;
+        let fork = Fork { id: Uuid::now_v7(), parent: None };
+        self.fork_in(known, "", Again::new(target.as_ref(), options), &mut Vec::new(), fork, report).await
     }
 
     /// Adds a fork of `known` to `forks`; a child that contains the step is forked as a child of the new run.
     async fn fork_in(
         &self,
         known: &KnownRun,
-        target: Option<&Target>,
-        input: Option<&Value>,
+        around: &str,
+        again: Again<'_>,
         forks: &mut Vec<Arrival>,
         fork: Fork,
+        report: &mut Report,
     ) -> Result<(), ExecutorError> {
         let Fork { id, parent } = fork;
         let records = self.inner.home.records(known).await?;
         let started = started(known.id(), &records)?;
-        let plan = self.plan_of(known.id(), &records).await?;
-        let mut rewinding = Rewinding::new(&plan, &records)?;
+        let basis = self.basis(known.id(), &records, again.definition).await?;
+        let mut rewinding = Rewinding::new(&basis.plan, &records)?;
+        basis.keep(&mut rewinding, around, report);
         let mut inputs = started.inputs.clone();
-        rewind(&mut rewinding, target)?;
+        rewind(&mut rewinding, again.target)?;
         // What was undone does not exist any longer, so the new run does it again, with all that follows.
         for step in self.undone_in(known, &rewinding).await? {
             rewinding.from(&step);
         }
-        match target {
+        basis.correct(known.id(), &mut rewinding, around, false, report)?;
+        match again.target {
             Some(Target { step, inside: Some((child, inside)) }) => {
                 let path = step.to_string();
+                let around = format!("{around}{path}");
                 let fork = Fork { id: Child::id(id, &path), parent: Some(Parent { run: id, path }) };
-                Box::pin(self.fork_in(child, Some(inside), input, forks, fork)).await?;
+                let definition = basis.inner(step);
+                let again = Again { target: Some(inside), definition: definition.as_ref(), ..again };
+                Box::pin(self.fork_in(child, &around, again, forks, fork, report)).await?;
             }
             Some(Target { step, inside: None }) => {
-                inputs.extend(input.map(|input| (step.to_string(), Arc::new(input.clone()))));
+                inputs.extend(again.input.map(|input| (step.to_string(), Arc::new(input.clone()))));
             }
             None => {}
         }
-        let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
+        basis.check(known.id(), &rewinding, around, report)?;
+        let origin = Some(Origin { run: known.id(), path: again.target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
+        self.redefine(id, &mut all, &basis).await?;
         forks.push(Arrival { run: id, after: Epoch::default(), records: all });
         Ok(())
     }
@@ -250,6 +321,20 @@ fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), 
         Some(Target { step, inside: None }) => rewinding.from(step),
     }
     Ok(())
+}
+
+/// What runs again, and under which definition.
+#[derive(Clone, Copy)]
+struct Again<'a> {
+    target: Option<&'a Target>,
+    input: Option<&'a Value>,
+    definition: Option<&'a Redefinition>,
+}
+
+impl<'a> Again<'a> {
+    fn new(target: Option<&'a Target>, options: &'a RewindOptions) -> Self {
+        Self { target, input: options.step_input.as_ref(), definition: options.definition.as_ref() }
+    }
 }
 
 /// The identity of a forked run.

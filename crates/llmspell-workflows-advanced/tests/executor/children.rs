@@ -84,6 +84,7 @@ async fn fork_from_a_step_in_a_child_forks_parent_and_child() {
     let again = RewindOptions {
         from: Some("/main/sub/main/both/left/each[1]/sum".to_owned()),
         step_input: Some(json!({"key": "sum", "n": 500})),
+        definition: None,
     };
     let fork = executor.fork(&known, &again).await.unwrap();
     let forked = fork.id();
@@ -99,7 +100,7 @@ async fn fork_from_a_step_in_a_child_forks_parent_and_child() {
     assert_eq!(children.len(), 1);
     // The end of a path is enough if only one step matches.
     lab.performed.begin(None);
-    let again = RewindOptions { from: Some("total".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("total".to_owned()), step_input: None, ..Default::default() };
     let fork = executor.fork(&known, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(1063));
     assert_eq!(lab.performed.all(), ["/main/total#1", "/main/last#1"]);
@@ -112,7 +113,7 @@ async fn fork_does_not_own_the_sub_workflows_of_its_source() {
     let run = start(&executor, parent()).await;
     let id = run.id();
     finished(&executor, run).await;
-    let again = RewindOptions { from: Some("last".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("last".to_owned()), step_input: None, ..Default::default() };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let forked = fork.id();
     assert_eq!(*finished(&executor, fork).await.output, json!(1063));

@@ -43,7 +43,7 @@ async fn large_values_are_stored_once_and_restored_on_read() {
     assert_eq!(home.records(&lab.known(first).await).await.unwrap(), before);
     assert!(home.verify().await.unwrap().damage.is_empty());
     let executor = lab.executor();
-    let again = RewindOptions { from: Some("c".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("c".to_owned()), step_input: None, ..Default::default() };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     let forked = fork.id();
     finished(&executor, fork).await;

@@ -15,6 +15,7 @@ mod named_limits;
 mod owned;
 mod parked;
 mod prepared;
+mod redefine;
 mod retry;
 mod slow_disk;
 mod stuck;

@@ -210,7 +210,7 @@ async fn parked_run_can_be_checkpointed_redefined_and_forked() {
     let run = executor.resume_with(&known, Arc::new(waits())).await.unwrap();
     assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Released));
     drop(run);
-    let fork = RewindOptions { from: Some("before".to_owned()), step_input: None };
+    let fork = RewindOptions { from: Some("before".to_owned()), step_input: None, ..Default::default() };
     let handle = executor.spawn(executor.fork(&known, &fork).await.unwrap());
     handle.signal("open", json!("forked")).await.unwrap();
     ends_with(handle, json!("forked")).await;

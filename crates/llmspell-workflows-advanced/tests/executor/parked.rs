@@ -54,6 +54,26 @@ pub(crate) async fn until_parked(executor: &Executor, count: usize) {
     }
 }
 
+/// A waiting step that is parked keeps its place; otherwise the run would be resumed again and again for the step after it.
+#[tokio::test]
+async fn step_behind_a_waiting_one_begins_only_after_it() {
+    let day = || Step::new("day", StepKind::Sleep(Duration::from_secs(24 * 3600).into()));
+    let echo = || Step::function("echo", "echo", json!(1));
+    let both = Parallel { max_parallelism: Some(1), ..Parallel::new([day(), echo()]) };
+    let days = Loop::items(json!([1, 2]), [day()]).parallel(1);
+    for block in [both.into_step("both"), days.into_step("days")] {
+        let lab = Lab::new();
+        let executor = lab.executor();
+        let run = start(&executor, Definition::sequence("waits", [block])).await;
+        let driven = tokio::time::timeout(Duration::from_secs(30), executor.drive(run)).await;
+        let DurableEnd::Waiting(wait) = driven.expect("the run parks").unwrap() else {
+            panic!("the run does not wait")
+        };
+        assert!(wait.wake_at.unwrap() > jiff::Timestamp::now());
+        assert!(lab.performed.all().is_empty());
+    }
+}
+
 fn gated() -> Arc<Definition> {
     let kind = WaitForEvent { event: "open".into(), on_timeout: OnTimeout::Continue, ..Default::default() };
     let gate = Step::new("gate", StepKind::WaitForEvent(kind)).with_timeout(Duration::from_secs(3600));

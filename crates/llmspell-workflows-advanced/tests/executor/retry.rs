@@ -87,7 +87,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
             let path = leaf.path.to_string();
             let at = format!("{} from {path}", definition.name);
             lab.performed.begin(None);
-            let again = RewindOptions { from: Some(path.clone()), step_input: None };
+            let again = RewindOptions { from: Some(path.clone()), step_input: None, ..Default::default() };
             let fork = match executor.fork(&known, &again).await {
                 Ok(fork) => fork,
                 // The step is not recorded because it had not started.
@@ -133,7 +133,7 @@ async fn fork_from_a_nested_step_with_a_new_input_reruns_later_steps() {
     assert_eq!(*before.output, json!(65));
     lab.performed.begin(None);
     let step_input = Some(json!({"key": "sum", "n": 1000}));
-    let again = RewindOptions { from: Some("each[1]/sum".to_owned()), step_input };
+    let again = RewindOptions { from: Some("each[1]/sum".to_owned()), step_input, definition: None };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let fork_id = fork.id();
     let forked = finished(&executor, fork).await;
@@ -159,7 +159,7 @@ async fn retry_from_an_earlier_step_can_be_repeated_with_new_inputs() {
         let step_input = Some(json!({"key": "sum", "n": if round == 1 { 11 } else { 101 }}));
         // The first retry fails again, at a later step.
         lab.performed.begin((round == 1).then_some(3));
-        let again = RewindOptions { from: Some("each[0]/sum".to_owned()), step_input };
+        let again = RewindOptions { from: Some("each[0]/sum".to_owned()), step_input, definition: None };
         let again = if round == 1 { again } else { RewindOptions { from: Some("each[0]/sum~2".to_owned()), ..again } };
         let run = executor.retry(&lab.known(id).await, &again).await.unwrap();
         let end = finished(&executor, run).await;
@@ -184,7 +184,11 @@ async fn rejected_retry_and_fork_errors_say_why() {
     finished(&executor, run).await;
     let known = lab.known(id).await;
     assert!(matches!(executor.retry(&known, &RewindOptions::default()).await, Err(ExecutorError::NotFailed { .. })));
-    let fork = |from: &str, step_input: Option<Value>| RewindOptions { from: Some(from.to_owned()), step_input };
+    let fork = |from: &str, step_input: Option<Value>| RewindOptions {
+        from: Some(from.to_owned()),
+        step_input,
+        ..Default::default()
+    };
     let error = async |again: RewindOptions| executor.fork(&known, &again).await.unwrap_err().to_string();
     assert!(error(fork("nowhere", None)).await.starts_with("no recorded step matches `nowhere`"));
     let ambiguous = error(fork("sum", None)).await;
@@ -237,7 +241,7 @@ async fn archived_run_can_be_retried_and_forked() {
         tokio::task::yield_now().await;
     }
     let executor = lab.executor();
-    let again = RewindOptions { from: Some("first".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("first".to_owned()), step_input: None, ..Default::default() };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(65));
     let run = executor.retry(&lab.known(first).await, &RewindOptions::default()).await.unwrap();
@@ -253,19 +257,12 @@ async fn run_uses_a_changed_definition_only_on_request() {
     let echo = |id: &str, value: &str| Step::function(id, "echo", json!(value));
     let old = Definition::sequence("grows", [echo("a", "1"), nap(), echo("b", "2")]);
     let new = Definition::sequence("grows", [echo("a", "1"), nap(), echo("b", "changed"), echo("c", "new")]);
-    let without = Definition::sequence("grows", [nap(), echo("b", "2")]);
     let run = start(&executor, old).await;
     let id = run.id();
     assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
     let known = lab.known(id).await;
-    let error = executor.check_definition(&known, &Arc::new(new.clone())).await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("-        \"params\": \"2\"") || text.contains("+"), "{text}");
-    assert!(text.contains("changed") && text.contains("new"), "{text}");
     drop(executor);
     let executor = lab.executor();
-    let missing = executor.resume_with(&known, Arc::new(without)).await.unwrap_err();
-    assert!(missing.to_string().contains("has no step at /main/a"), "{missing}");
     lab.home()
         .post(&known, &llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(1) })
         .await

@@ -181,7 +181,11 @@ async fn fork_does_not_undo_steps_of_the_original_run() {
     let id = run.id();
     finished(&executor, run).await;
     lab.performed.begin(Some(0));
-    let again = llmspell_workflows_advanced::RewindOptions { from: Some("b".to_owned()), step_input: None };
+    let again = llmspell_workflows_advanced::RewindOptions {
+        from: Some("b".to_owned()),
+        step_input: None,
+        ..Default::default()
+    };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let end = finished(&executor, fork).await;
     assert_eq!((end.status, lab.performed.all()), (RunStatus::Failed, vec!["/main/b#1".to_owned()]));

@@ -244,10 +244,10 @@ async fn examine(document: &Value) -> bool {
     // These may fail, for example because a step does not exist; they must not panic.
     drop(executor.state(&known, None).await);
     for step in history.steps.iter().take(3) {
-        let options = RewindOptions { from: Some(step.path.clone()), step_input: None };
+        let options = RewindOptions { from: Some(step.path.clone()), step_input: None, ..Default::default() };
         drop(executor.fork(&known, &options).await);
     }
-    drop(executor.retry(&known, &RewindOptions { from: None, step_input: None }).await);
+    drop(executor.retry(&known, &RewindOptions { from: None, step_input: None, ..Default::default() }).await);
     drop(executor.resume(&known).await);
     home.delete(&[known]).await.map(drop).unwrap_or_default();
     true

@@ -264,7 +264,11 @@ async fn odd_paths_in_a_journal_never_cause_a_panic() {
             drop(home.history(&known).await);
             let executor = crate::executor(&home);
             drop(executor.state(&known, None).await);
-            let options = llmspell_workflows_advanced::RewindOptions { from: Some("b".to_owned()), step_input: None };
+            let options = llmspell_workflows_advanced::RewindOptions {
+                from: Some("b".to_owned()),
+                step_input: None,
+                ..Default::default()
+            };
             drop(executor.fork(&known, &options).await);
             drop(executor.retry(&known, &options).await);
             drop(executor.resume(&known).await);

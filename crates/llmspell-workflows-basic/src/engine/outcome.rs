@@ -213,6 +213,7 @@ impl fmt::Display for StuckStep {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnfinishedSteps {
     wait: Option<Wait>,
+    waiting: usize,
     stuck: Vec<StuckStep>,
 }
 
@@ -221,6 +222,7 @@ impl UnfinishedSteps {
     pub(crate) fn take(&mut self, outcome: Outcome) -> Option<Outcome> {
         match outcome {
             Outcome::Parked(wait) => {
+                self.waiting += 1;
                 self.wait = Some(self.wait.take().map_or(wait.clone(), |other| other.and(wait)));
                 None
             }
@@ -234,11 +236,17 @@ impl UnfinishedSteps {
         }
     }
 
+    /// Returns the number of steps that wait. They keep their places among the steps that run at once: if another step
+    /// began in such a place, the run would be resumed for that step again and again until the wait ends.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Returns the outcome of the block that these steps cause; `None` if there are no such steps.
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),
-            Self { wait: None, stuck } if !stuck.is_empty() => Some(Outcome::Stuck(stuck)),
+            Self { wait: None, stuck, .. } if !stuck.is_empty() => Some(Outcome::Stuck(stuck)),
             Self { .. } => None,
         }
     }

@@ -56,6 +56,9 @@ pub struct KindTraits {
     pub applies_outputs: bool,
     /// The fields of the output, if a step of this kind always has the same.
     pub output: Option<&'static [&'static str]>,
+    /// The fields that affect only what a step of this kind does with the results of the steps inside it; `FIELD/VARIANT`
+    /// for one variant of a field.
+    pub conclusion: &'static [&'static str],
 }
 
 /// How a kind runs the steps inside it.
@@ -117,6 +120,7 @@ impl KindTraits {
             sets_state: false,
             applies_outputs: false,
             output: None,
+            conclusion: &[],
         }
     }
 
@@ -173,19 +177,43 @@ impl StepKind {
                 const { &K { applies_outputs: false, ..K::composite("switch", Pattern::Choice) } },
                 Contents::Cases(&choice.cases, &choice.default),
             ),
-            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Contents::Steps(&route.steps)),
+            Self::Route(route) => (
+                const { &K { conclusion: &["transitions_max"], ..K::composite("route", Pattern::Route) } },
+                Contents::Steps(&route.steps),
+            ),
             Self::Loop(inner) => (
                 const {
                     &K {
                         output: Some(&["iterations", "total_count", "failed_count", "errors", "results"]),
+                        conclusion: &[
+                            "over/while",
+                            "max_parallelism",
+                            "max_iterations",
+                            "until",
+                            "on_error",
+                            "on_conflict",
+                        ],
                         ..K::composite("loop", Pattern::Loop)
                     }
                 },
                 Contents::Steps(&inner.steps),
             ),
-            Self::Parallel(parallel) => {
-                (const { &K::composite("parallel", Pattern::Parallel) }, Contents::Branches(&parallel.branches))
-            }
+            Self::Parallel(parallel) => (
+                const {
+                    &K {
+                        conclusion: &[
+                            "max_parallelism",
+                            "error_mode",
+                            "aggregation",
+                            "output",
+                            "on_conflict",
+                            "branch_timeout",
+                        ],
+                        ..K::composite("parallel", Pattern::Parallel)
+                    }
+                },
+                Contents::Branches(&parallel.branches),
+            ),
         }
     }
 

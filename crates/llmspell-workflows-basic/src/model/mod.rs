@@ -4,6 +4,7 @@
 //! stored as strings; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a
 //! closure, is registered by name and referred to by that name.
 
+mod compare;
 mod composite;
 mod definition;
 mod delay;
@@ -13,6 +14,7 @@ mod migration;
 mod policy;
 mod step;
 
+pub use compare::{ChangedNames, StepChange};
 pub use composite::*;
 pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};

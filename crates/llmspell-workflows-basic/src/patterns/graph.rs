@@ -31,7 +31,7 @@ pub(super) async fn graph(call: Call, list: Arc<List>, slots: Arc<Slots>) -> Out
     let mut tasks = Tasks::new(&call);
     let limit = limit(&call, None);
     loop {
-        while tasks.len() < limit && walk.stopped.is_none() {
+        while tasks.len() + walk.unfinished.waiting() < limit && walk.stopped.is_none() {
             let Some(number) = walk.ready.pop_front() else { break };
             match walk.child(number, &tasks) {
                 Ok(child) => tasks.spawn(number, child, execute),

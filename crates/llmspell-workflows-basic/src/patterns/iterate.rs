@@ -224,7 +224,7 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     let mut waiting = 0..items.len();
     let (mut sides, mut unfinished, mut stopped) = (Vec::new(), UnfinishedSteps::default(), None);
     loop {
-        while tasks.len() < limit && stopped.is_none() {
+        while tasks.len() + unfinished.waiting() < limit && stopped.is_none() {
             let Some(index) = waiting.next() else { break };
             tasks.spawn(index, child(&own, index), execute);
         }

@@ -96,7 +96,7 @@ impl<'a> Block<'a> {
             (0..self.plan.branches.len()).filter(|n| !self.judge.has_ended(*n)).collect::<Vec<_>>().into_iter();
         let mut verdict = self.judge.verdict();
         loop {
-            while verdict == Verdict::Wait && tasks.len() < limit {
+            while verdict == Verdict::Wait && tasks.len() + self.unfinished.waiting() < limit {
                 let Some(number) = waiting.next() else { break };
                 if self.is_timed() {
                     self.began[number] = self.call.run().now();

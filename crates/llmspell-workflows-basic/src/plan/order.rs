@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{Child, ChildAt, Node, Plan, Recovery};
-use crate::{Segment, StepId, StepPath};
+use crate::{Segment, StepId, StepPath, model::Definition};
 
 /// The order in which the steps directly inside a step run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,20 @@ impl Plan {
     #[must_use]
     pub fn step(&self, path: &StepPath) -> Option<&crate::model::Step> {
         self.find(path).map(|node| &*node.step)
+    }
+
+    /// Returns the ids of the steps directly inside the step at `path`, in definition order; empty for a loop, whose
+    /// steps are inside its iterations.
+    #[must_use]
+    pub fn inside(&self, path: &StepPath) -> Vec<&StepId> {
+        let children = self.find(path).map(|node| node.body.children()).unwrap_or_default();
+        children.into_iter().filter(|child| child.at == ChildAt::Id).map(|child| &child.node.id).collect()
+    }
+
+    /// Returns the definition that the step at `path` runs as a sub-workflow.
+    #[must_use]
+    pub fn sub_definition(&self, path: &StepPath) -> Option<&Arc<Definition>> {
+        self.find(path)?.body.sub_workflow().map(|sub| sub.plan.definition())
     }
 
     /// Returns the step at `path`.

@@ -5,7 +5,7 @@ use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::json;
 
-use super::run::{Session, WaitOptions, input};
+use super::run::{Session, SessionOptions, input};
 use crate::{App, Exit, Failure, host};
 
 /// Pauses a run: running steps finish, no further step starts, and the run can be resumed.
@@ -64,7 +64,7 @@ impl Cancel {
         // the run that it is a part of.
         let known = app.wait(app.home().root_of(&known))?;
         let settings = app.config()?.settings().clone();
-        let session = Session::new(app, &settings, &WaitOptions { wait: true, timeout: None })?;
+        let session = Session::new(app, &settings, &SessionOptions { wait: true, ..SessionOptions::default() })?;
         let run = session.wait(session.executor().resume(&known))?;
         Ok(match session.drive(run, None) {
             Exit::Interrupted => Exit::Ok,

@@ -11,6 +11,7 @@ pub(crate) mod man;
 pub(crate) mod message;
 pub(crate) mod new;
 pub(crate) mod plan;
+mod redefine;
 pub(crate) mod resolve;
 pub(crate) mod resume;
 pub(crate) mod rewind;

@@ -2,7 +2,7 @@ use clap::Args;
 use llmspell_workflows_advanced::Resolution;
 use serde_json::Value;
 
-use super::run::{WaitOptions, check_secrets, input, prepare};
+use super::run::{SessionOptions, check_secrets, input, prepare};
 use crate::{App, Exit, Failure};
 
 /// Resolves a stuck step by stating its outcome, and resumes the run.
@@ -24,12 +24,12 @@ pub(crate) struct Resolve {
     #[arg(long, group = "outcome")]
     run_again: bool,
     #[command(flatten)]
-    wait_options: WaitOptions,
+    session_options: SessionOptions,
 }
 
 impl Resolve {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.session_options)?;
         check_secrets(&session, &settings, &known)?;
         let resolution = match self.completed {
             Some(output) => Resolution::Completed(output),

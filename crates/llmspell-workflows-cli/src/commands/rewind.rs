@@ -6,11 +6,14 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::{RewindOptions, RunQuery};
+use llmspell_workflows_advanced::{Continuation, RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
-use super::run::{Session, WaitOptions, check_secrets, input, prepare};
+use super::{
+    redefine::{Redefine, Step},
+    run::{Session, SessionOptions, check_secrets, input, prepare},
+};
 use crate::{App, Exit, Failure, config::Settings, host, source::Source};
 
 /// The maximum number of failed runs that one command retries.
@@ -18,14 +21,15 @@ const ALL_MAX: usize = 10_000;
 
 /// Retries a failed run, or all failed runs; completed steps are kept.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow retry @last\n  spellflow retry --failed --workflow nightly\n  \
+#[command(before_help = "Examples:\n  spellflow retry @last\n  spellflow retry @last --definition flow.yaml\n  \
+    spellflow retry --failed --workflow nightly\n  \
     spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
 pub(crate) struct Retry {
     /// The run: its id, a unique prefix of it, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
     /// Retry all failed runs, one after the other, oldest first.
-    #[arg(long, conflicts_with_all = ["from", "step_input"])]
+    #[arg(long, conflicts_with_all = ["from", "step_input", "definition", "dry_run"])]
     failed: bool,
     /// Retry only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
@@ -37,7 +41,9 @@ pub(crate) struct Retry {
     #[arg(long, value_name = "JSON", requires = "from", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
-    wait_options: WaitOptions,
+    redefine: Redefine,
+    #[command(flatten)]
+    session_options: SessionOptions,
 }
 
 /// Runs the same workflow again from scratch, as a new run.
@@ -54,7 +60,7 @@ pub(crate) struct Rerun {
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
     #[command(flatten)]
-    wait_options: WaitOptions,
+    session_options: SessionOptions,
 }
 
 /// Starts a new run that keeps the results of a run up to a step, and continues from that step.
@@ -71,7 +77,9 @@ pub(crate) struct Fork {
     #[arg(long, value_name = "JSON", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
-    wait_options: WaitOptions,
+    redefine: Redefine,
+    #[command(flatten)]
+    session_options: SessionOptions,
 }
 
 /// Checks that the input given for a step contains no secret.
@@ -82,16 +90,19 @@ fn check_step_input(settings: &Settings, input: Option<&Value>) -> Result<(), Fa
 impl Retry {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let Some(run) = &self.run else { return self.all(app) };
-        let (known, settings, session) = prepare(app, run, &self.wait_options)?;
-        check_secrets(&session, &settings, &known)?;
+        let (known, settings, session) = prepare(app, run, &self.session_options)?;
         check_step_input(&settings, self.step_input.as_ref())?;
-        let again = RewindOptions { from: self.from, step_input: self.step_input };
+        let mut again = RewindOptions { from: self.from, step_input: self.step_input, definition: None };
+        let step = Step { settings: &settings, known: &known, continuation: Continuation::Retry };
+        if !self.redefine.prepare(&session, &step, &mut again)? {
+            return Ok(Exit::Ok);
+        }
         let run = session.wait(session.executor().retry(&known, &again))?;
-        Ok(session.drive(run, None))
+        Ok(session.drive(run, self.redefine.file()))
     }
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
-        let settings = app.config()?.settings().clone();
+        let settings = self.session_options.settings(app.config()?.settings());
         let query = RunQuery {
             statuses: vec![RunStatus::Failed],
             workflow: self.workflow,
@@ -102,7 +113,7 @@ impl Retry {
         // Runs of sub-workflows are retried with their parents.
         runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
-        let session = Session::new(app, &settings, &self.wait_options)?;
+        let session = Session::new(app, &settings, &self.session_options)?;
         Ok(session.drive_each(&runs, |executor, known| {
             check_secrets(&session, &settings, known)?;
             session.wait(executor.retry(known, &RewindOptions::default()))
@@ -112,7 +123,7 @@ impl Retry {
 
 impl Rerun {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.session_options)?;
         let definition = match &self.definition {
             Some(file) => Some(Arc::new(Source::read(file)?.check(session.executor().engine())?.definition)),
             None => None,
@@ -132,12 +143,15 @@ impl Rerun {
 
 impl Fork {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
-        check_secrets(&session, &settings, &known)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.session_options)?;
         check_step_input(&settings, self.step_input.as_ref())?;
-        let again = RewindOptions { from: Some(self.from), step_input: self.step_input };
+        let mut again = RewindOptions { from: Some(self.from), step_input: self.step_input, definition: None };
+        let step = Step { settings: &settings, known: &known, continuation: Continuation::Fork };
+        if !self.redefine.prepare(&session, &step, &mut again)? {
+            return Ok(Exit::Ok);
+        }
         let run = session.wait(session.executor().fork(&known, &again))?;
-        Ok(session.drive(run, None))
+        Ok(session.drive(run, self.redefine.file()))
     }
 }
 

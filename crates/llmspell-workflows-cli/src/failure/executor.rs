@@ -2,7 +2,7 @@
 
 use llmspell_workflows_advanced::{ExecutorError, RewindError};
 
-use crate::{Exit, Failure, commands::run::input, difference};
+use crate::{Exit, Failure, commands::run::input};
 
 /// The help text for records in a different format version.
 const OTHER_FORMAT: &str = "use the version of spellflow that wrote them, or another folder with `--store`";
@@ -13,11 +13,6 @@ pub(crate) fn durable_failure(error: ExecutorError) -> Failure {
     let failure = Failure { help: help(&error), retryable: error.is_retryable(), ..failure };
     match error {
         ExecutorError::Refused(error) => input::refused(error),
-        ExecutorError::Changed { run, difference } => {
-            let lines = difference::diff_definitions(&difference.old, &difference.new);
-            let message = format!("run {run} was started with a different definition:\n{}", lines.trim_end());
-            Failure { message, ..failure }
-        }
         _ => failure,
     }
 }
@@ -78,9 +73,9 @@ fn help(error: &ExecutorError) -> Option<String> {
                 "to run part of it again, use `spellflow fork {run} --from PATH`; for all of it, `spellflow rerun {run}`"
             )
         }
-        ExecutorError::Changed { .. } => {
-            "add `--accept-changes` to resume with the new definition; every recorded step must still exist in it"
-                .to_owned()
+        ExecutorError::CannotRunAgain { paths, .. } => {
+            let path = paths.first().map(String::as_str).unwrap_or_default();
+            format!("keep its result with `--keep {path}`")
         }
         ExecutorError::MissingSteps { run, .. } => {
             format!("`spellflow resume {run}` resumes it with its original definition")

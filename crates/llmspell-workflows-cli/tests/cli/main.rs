@@ -25,6 +25,7 @@ mod policy;
 mod random;
 mod random_secrets;
 mod recorded_runs;
+mod redefine;
 mod removed;
 mod rewind;
 mod rewind_nested;

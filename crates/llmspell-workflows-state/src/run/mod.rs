@@ -31,7 +31,7 @@ pub use history::{History, PastStep};
 pub use interceptor::{AttemptJournaling, Journaling};
 pub use listener::Listener;
 use listener::Tail;
-pub use rewind::{RewindError, Rewinding};
+pub use rewind::{Cause, Corrected, Correction, RewindError, Rewinding, RunsAgain};
 pub use state::{IllegalRecord, Phase, RunEnd, RunState};
 pub use step::StepState;
 

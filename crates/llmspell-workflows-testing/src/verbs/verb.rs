@@ -245,7 +245,7 @@ impl Deed {
             }
             Verb::Rerun => executor.rerun(known, None, None).await.map(|run| Some(self.begun(run, report))),
             Verb::Fork { from } => {
-                let options = RewindOptions { from: Some(from.clone()), step_input: None };
+                let options = RewindOptions { from: Some(from.clone()), step_input: None, ..Default::default() };
                 executor.fork(known, &options).await.map(|run| Some(self.begun(run, report)))
             }
             Verb::Migrate => {

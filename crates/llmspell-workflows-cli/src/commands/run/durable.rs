@@ -1,6 +1,10 @@
 //! Sessions that drive durable runs.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, KnownRun, Parking};
@@ -17,15 +21,35 @@ use crate::{
     watch::View,
 };
 
-/// How long a command waits for the run that it starts or resumes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct WaitOptions {
+/// How a command drives the run that it starts or continues.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SessionOptions {
     /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
     /// The time limit of the steps of the run, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+    /// A host that tools may connect to, in addition to the configured ones, such as `127.0.0.1:8080`.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+    /// A folder that tools may read and write, instead of the configured ones; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Vec<PathBuf>,
+}
+
+impl SessionOptions {
+    /// Returns the configured settings with these options applied.
+    pub(crate) fn settings(&self, configured: &Settings) -> Settings {
+        let mut settings = configured.clone();
+        settings.timeout = self.timeout.or(settings.timeout);
+        settings.policy.hosts.extend(self.allow_host.iter().cloned());
+        if !self.root.is_empty() {
+            settings.policy.read_roots.clone_from(&self.root);
+            settings.policy.write_roots.clone_from(&self.root);
+        }
+        settings
+    }
 }
 
 /// Drives durable runs for one command.
@@ -43,26 +67,26 @@ impl Session {
     ///
     /// # Errors
     /// Returns an error if a folder that tools may use cannot be opened or the async runtime cannot be started.
-    pub(crate) fn new(app: &App, settings: &Settings, wait_options: &WaitOptions) -> Result<Self, Failure> {
+    pub(crate) fn new(app: &App, settings: &Settings, session_options: &SessionOptions) -> Result<Self, Failure> {
         let view = view(*app.output());
         let builder = watched(host::engine(settings)?, view.as_ref());
-        Self::with(app, settings, wait_options, builder, view)
+        Self::with(app, settings, session_options, builder, view)
     }
 
     /// Like [`new`](Self::new), with the given engine and view.
     pub(crate) fn with(
         app: &App,
         settings: &Settings,
-        wait_options: &WaitOptions,
+        session_options: &SessionOptions,
         builder: EngineBuilder,
         view: Option<Arc<dyn View>>,
     ) -> Result<Self, Failure> {
-        let parking = if wait_options.wait { Parking::Never } else { Parking::ForSignals };
+        let parking = if session_options.wait { Parking::Never } else { Parking::ForSignals };
         Ok(Self {
             output: *app.output(),
             view,
             pause_grace: settings.pause_grace,
-            timeout: wait_options.timeout.or(settings.timeout),
+            timeout: session_options.timeout.or(settings.timeout),
             runtime: host::runtime()?,
             executor: Executor::new(app.home(), builder).parking(parking),
         })
@@ -72,8 +96,8 @@ impl Session {
         &self.executor
     }
 
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.runtime
+    pub(crate) fn output(&self) -> Output {
+        self.output
     }
 
     /// Waits for an operation of the executor.

@@ -2,7 +2,7 @@
 
 use llmspell_workflows_advanced::KnownRun;
 
-use super::{Session, WaitOptions};
+use super::{Session, SessionOptions};
 use crate::{App, Failure, config::Settings, host};
 
 /// Finds the run named `run`, and creates a session to drive it.
@@ -12,11 +12,11 @@ use crate::{App, Failure, config::Settings, host};
 pub(crate) fn prepare(
     app: &App,
     run: &str,
-    wait_options: &WaitOptions,
+    session_options: &SessionOptions,
 ) -> Result<(KnownRun, Settings, Session), Failure> {
-    let settings = app.config()?.settings().clone();
+    let settings = session_options.settings(app.config()?.settings());
     let known = app.wait(app.home().find(run))?;
-    let session = Session::new(app, &settings, wait_options)?;
+    let session = Session::new(app, &settings, session_options)?;
     Ok((known, settings, session))
 }
 

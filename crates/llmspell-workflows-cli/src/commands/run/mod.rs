@@ -32,7 +32,7 @@ use crate::{
     watch::{Jsonl, Lines, Live, View, Watch},
 };
 pub(crate) use drive::{ActiveRun, RunEnd, drive, unless_stopped};
-pub(crate) use durable::{Session, WaitOptions};
+pub(crate) use durable::{Session, SessionOptions};
 pub(crate) use existing::{check_secrets, prepare};
 
 /// Runs a workflow.
@@ -56,18 +56,12 @@ pub(crate) struct Run {
     #[arg(long)]
     in_memory: bool,
     #[command(flatten)]
-    wait_options: WaitOptions,
-    /// A host that tools may connect to, in addition to the configured ones, such as `127.0.0.1:8080`.
-    #[arg(long, value_name = "HOST")]
-    allow_host: Vec<String>,
-    /// A folder that tools may read and write, instead of the configured ones; may be repeated.
-    #[arg(long, value_name = "DIR")]
-    root: Vec<PathBuf>,
+    session_options: SessionOptions,
 }
 
 impl Run {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let settings = self.settings(app.config()?.settings());
+        let settings = self.session_options.settings(app.config()?.settings());
         let output = *app.output();
         let view = view(output);
         let builder = watched(host::engine(&settings)?, view.as_ref());
@@ -97,22 +91,11 @@ impl Run {
             };
             return Ok(display.drive(runtime, driven, std::future::ready(()), &ActiveRun::in_memory(&run)));
         }
-        let session = Session::with(app, &settings, &self.wait_options, builder, view)?;
+        let session = Session::with(app, &settings, &self.session_options, builder, view)?;
         session.offer_interrupted(&document.definition.name)?;
         let options = StartOptions { environment, timeout: settings.timeout, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
         Ok(session.drive(run, Some(&self.file)))
-    }
-
-    fn settings(&self, configured: &Settings) -> Settings {
-        let mut settings = configured.clone();
-        settings.timeout = self.wait_options.timeout.or(settings.timeout);
-        settings.policy.hosts.extend(self.allow_host.iter().cloned());
-        if !self.root.is_empty() {
-            settings.policy.read_roots.clone_from(&self.root);
-            settings.policy.write_roots.clone_from(&self.root);
-        }
-        settings
     }
 
     /// Returns the environment that the flag or the configuration names; the configured one applies only to workflows

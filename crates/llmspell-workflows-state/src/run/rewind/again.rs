@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::Pattern};
 
-use super::{Rewinding, encloses};
+use super::{Cause, Rewinding, encloses};
 use crate::record::{ChoiceRef, End};
 
 impl Rewinding<'_> {
@@ -47,7 +47,7 @@ impl Rewinding<'_> {
     }
 
     /// Returns all steps at and under `path`; for a loop, this includes its iterations.
-    fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
+    pub(super) fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
         // In path order, an iteration is directly followed by its contents, and then by the other iterations.
         let is_iteration = path.segments().last().is_some_and(|segment| segment.iteration.is_some());
         self.near(path).take_while(move |(other, _)| !is_iteration || path.contains(other))
@@ -65,8 +65,9 @@ impl Rewinding<'_> {
 
     /// Runs the whole step at `path` again.
     pub(super) fn redo(&mut self, path: &StepPath) {
+        let is_redone = |inner: &StepPath| encloses(path, inner) && !self.again.kept.contains(inner);
         let all: Vec<StepPath> =
-            self.within(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
+            self.within(path).filter(|(inner, _)| is_redone(inner)).map(|(inner, _)| inner.clone()).collect();
         for inner in all {
             let text = inner.to_string();
             let is_leaf = matches!(self.order(&inner, None), Some(Order::Leaf) | None);
@@ -90,6 +91,7 @@ impl Rewinding<'_> {
         let entry = known.map_or_else(|| text.clone(), |(entry, _)| entry.clone());
         let last = self.generations.entry(leaf.with_generation(1).to_string()).or_insert(1);
         *last += 1;
+        self.again.causes.insert(text.clone(), self.again.cause.clone());
         self.again.leaves.insert(text, (entry, *last));
     }
 
@@ -117,39 +119,47 @@ impl Rewinding<'_> {
             return;
         }
         let mut child = path.clone();
-        self.reopen_entries(&child);
         while let Some(around) = self.around(&child) {
-            let text = around.to_string();
-            let begun = self.first.get(&child).copied().unwrap_or_default();
-            self.again.reopened.insert(text.clone());
-            self.undecide(&text, |key, number| number > begun || is_deadline(key));
             let is_last = only_finally && is_finally(&around);
-            let order = self.order(&around, Some(&child));
-            let order = order.filter(|order| !is_last || *order != Order::Sequential);
-            for (sibling, first) in self.inside(&around) {
-                let follows = match &order {
-                    Some(Order::Sequential) => first > begun,
-                    Some(Order::Graph(dependents)) => sibling.id().is_some_and(|id| dependents.contains(id)),
-                    _ => false,
-                };
-                if sibling != child && follows {
-                    self.redo(&sibling);
-                }
-            }
-            self.redo_cancelled(&around, Some(&child));
+            self.reopen_block(&around, &child, is_last);
             if is_last {
                 return;
             }
             child = around;
-            self.reopen_entries(&child);
         }
+        self.reopen_entries(&child);
+    }
+
+    /// Reopens the block at `around` because of the step at `child` in it, and runs the steps that follow `child` there
+    /// again, unless the order of the list does not count.
+    pub(super) fn reopen_block(&mut self, around: &StepPath, child: &StepPath, ignores_order: bool) {
+        self.reopen_entries(child);
+        let text = around.to_string();
+        let begun = self.first.get(child).copied().unwrap_or_default();
+        self.again.reopened.insert(text.clone());
+        self.undecide(&text, |key, number| number > begun || is_deadline(key));
+        let order = self.order(around, Some(child));
+        let order = order.filter(|order| !ignores_order || *order != Order::Sequential);
+        self.again.cause = Cause::Follows(child.to_string());
+        for (sibling, first) in self.inside(around) {
+            let follows = match &order {
+                Some(Order::Sequential) => first > begun,
+                Some(Order::Graph(dependents)) => sibling.id().is_some_and(|id| dependents.contains(id)),
+                _ => false,
+            };
+            if sibling != *child && follows {
+                self.redo(&sibling);
+            }
+        }
+        self.again.cause = Cause::Requested;
+        self.redo_cancelled(around, Some(child));
     }
 
     /// Reopens the entries of a block that was retried.
     ///
     /// Such a block is recorded as its first entry, and each attempt as an entry of its own. Later attempts run again,
     /// and the choice whether to make them is made again.
-    fn reopen_entries(&mut self, path: &StepPath) {
+    pub(super) fn reopen_entries(&mut self, path: &StepPath) {
         let begun = self.first.get(path).copied().unwrap_or_default();
         let Some(last) = path.segments().last().cloned() else { return };
         let is_entry = |other: &StepPath| {
@@ -173,7 +183,7 @@ impl Rewinding<'_> {
     }
 
     /// Runs the cancelled steps inside the step at `path`, and its handlers, again.
-    fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
+    pub(super) fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
             if Some(&child) == but {
                 continue;
@@ -207,7 +217,7 @@ impl Rewinding<'_> {
 }
 
 /// Returns whether the step at `path` is a handler of the block that contains it.
-fn is_handler(path: &StepPath) -> bool {
+pub(super) fn is_handler(path: &StepPath) -> bool {
     path.id().is_some_and(|id| id.as_str().starts_with('$'))
 }
 
@@ -217,7 +227,7 @@ pub(super) fn is_finally(path: &StepPath) -> bool {
 }
 
 /// Returns whether `key` is a time that is recomputed when a step runs again.
-fn is_deadline(key: &DecisionKey) -> bool {
+pub(super) fn is_deadline(key: &DecisionKey) -> bool {
     matches!(key, DecisionKey::TotalDeadline | DecisionKey::AttemptDeadline(_) | DecisionKey::LastBegin)
 }
 
@@ -257,7 +267,7 @@ fn counts_attempts(key: &DecisionKey) -> bool {
 
 /// Returns whether a block makes this choice after its steps have ended. Such a choice is made again when some of the
 /// steps run again.
-fn is_made_after_steps(key: &DecisionKey) -> bool {
+pub(super) fn is_made_after_steps(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::EndedNth(_)
         | DecisionKey::FirstFailed

@@ -1,6 +1,7 @@
 //! Finds the parts of a run that run again after a rewind, and the parts that are kept.
 
 mod again;
+mod correct;
 mod fork;
 mod migrate;
 mod state;
@@ -10,10 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Order, Plan, StepPath,
-    engine::Decision,
+    engine::{Decision, DecisionKey},
     model::{Effect, StepKind},
 };
 use uuid::Uuid;
+
+pub use correct::{Cause, Corrected, Correction, RunsAgain};
 
 use super::{RunState, StepState, state::Subject};
 use crate::record::{ChoiceRef, End, Record, Rewound};
@@ -91,6 +94,12 @@ struct Again {
     undecided: BTreeSet<ChoiceRef>,
     /// The path at which each leaf is entered and its next generation, by the path of the leaf.
     leaves: BTreeMap<String, (String, u32)>,
+    /// The steps that never run again.
+    kept: HashSet<StepPath>,
+    /// Why each leaf runs again, by its path.
+    causes: BTreeMap<String, Cause>,
+    /// Why the steps run again that are being marked.
+    cause: Cause,
 }
 
 impl<'a> Rewinding<'a> {
@@ -272,6 +281,21 @@ impl<'a> Rewinding<'a> {
         if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
+    /// Returns whether no step runs again and no choice is made again.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let Again { reopened, undecided, leaves, .. } = &self.again;
+        reopened.is_empty() && undecided.is_empty() && leaves.is_empty()
+    }
+
+    /// Returns whether the step at `path` would no longer know the run that it started as a sub-workflow.
+    #[must_use]
+    pub fn loses_child(&self, path: &StepPath) -> bool {
+        let text = path.to_string();
+        let is_lost = |at: &ChoiceRef| at.path == text && matches!(at.key, DecisionKey::Child(_));
+        self.again.leaves.contains_key(&text) || self.again.undecided.iter().any(is_lost)
+    }
+
     /// Returns the recorded steps that are missing from the plan or have a different kind there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
@@ -337,7 +361,7 @@ impl<'a> Rewinding<'a> {
     /// Returns the record that makes this run resume from the chosen point.
     #[must_use]
     pub fn rewound(&self, at: Timestamp) -> Rewound {
-        let Again { reopened, undecided, leaves } = &self.again;
+        let Again { reopened, undecided, leaves, .. } = &self.again;
         Rewound {
             time_us: self.state.time_us(at),
             reopened: reopened.iter().cloned().collect(),

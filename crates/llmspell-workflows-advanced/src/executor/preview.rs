@@ -1,0 +1,166 @@
+//! Shows what a run would repeat and keep before it continues under another definition.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use llmspell_workflows_basic::model::Definition;
+use llmspell_workflows_hooks::point::WorkflowResume;
+use llmspell_workflows_state::{Cause, Corrected, Resumption, Rewinding, RunsAgain};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{DurableRun, Executor, Redefinition, RewindOptions, start::check_top_level};
+use crate::{ExecutorError, KnownRun};
+
+/// How a run continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// As by [`Executor::resume_with`].
+    Resume,
+    /// As by [`Executor::retry`].
+    Retry,
+    /// As by [`Executor::fork`].
+    Fork,
+}
+
+/// What a run repeats and keeps when it continues under another definition. Steps of sub-workflows have the paths of the
+/// enclosing steps before their own.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The difference between the definitions; `None` if they are equal.
+    pub difference: Option<Difference>,
+    /// The steps that have run and run again.
+    pub runs_again: Vec<RunsAgain>,
+    /// The recorded steps that the new definition does not contain.
+    pub removed: Vec<String>,
+    /// The steps that have changed, and whose results are kept.
+    pub kept: Vec<String>,
+}
+
+/// What is found out about a run and its sub-workflows while they are changed.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Whether steps are reported even if the definition does not change.
+    is_preview: bool,
+    pub(super) runs_again: Vec<RunsAgain>,
+    removed: Vec<String>,
+    kept: Vec<String>,
+    /// The steps to keep that were found.
+    pub(super) matched: BTreeSet<String>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, around: &str, corrected: &Corrected, runs_again: Vec<RunsAgain>) {
+        let whole = |path: &String| format!("{around}{path}");
+        self.removed.extend(corrected.removed.iter().map(whole));
+        self.kept.extend(corrected.kept.iter().map(whole));
+        self.runs_again.extend(runs_again.into_iter().map(|step| {
+            let cause = match step.cause {
+                Cause::Follows(path) => Cause::Follows(whole(&path)),
+                Cause::New(path) => Cause::New(whole(&path)),
+                Cause::Removed(path) => Cause::Removed(whole(&path)),
+                other => other,
+            };
+            RunsAgain { path: whole(&step.path), cause, ..step }
+        }));
+    }
+
+    /// Adds the steps that run again in a run whose definition does not change.
+    pub(super) fn add_unchanged(&mut self, around: &str, rewinding: &Rewinding<'_>) {
+        if self.is_preview {
+            self.add(around, &Corrected::default(), rewinding.runs_again(None));
+        }
+    }
+
+    /// Notes that the sub-workflow of the step at `path` goes on, so the step does not run again.
+    pub(super) fn goes_on(&mut self, path: &str) {
+        self.runs_again.retain(|step| step.path != path);
+    }
+
+    /// Checks that no step runs again, without being asked for, that must run at most once.
+    pub(super) fn check_at_most_once(&self, run: Uuid) -> Result<(), ExecutorError> {
+        let must_not = |step: &&RunsAgain| step.at_most_once && step.cause != Cause::Requested;
+        let paths: Vec<String> = self.runs_again.iter().filter(must_not).map(|step| step.path.clone()).collect();
+        let why = "these steps have begun, would run again, and run at most once";
+        if paths.is_empty() { Ok(()) } else { Err(ExecutorError::CannotRunAgain { run, why, paths }) }
+    }
+}
+
+impl Executor {
+    /// Returns what `known` would repeat and keep if it continued with these options. Nothing changes, except that the
+    /// new definition is stored.
+    ///
+    /// # Errors
+    /// Fails like the operation itself.
+    pub async fn preview(
+        &self,
+        known: &KnownRun,
+        continuation: Continuation,
+        options: &RewindOptions,
+    ) -> Result<Preview, ExecutorError> {
+        let mut report = Report { is_preview: true, ..Report::default() };
+        match continuation {
+            Continuation::Resume => {
+                self.journal_of(known)?;
+                check_top_level(known)?;
+                self.resume_in_place(known, "", options.definition.as_ref(), &mut None, &mut report).await?;
+            }
+            Continuation::Retry => self.preview_retry(known, options, &mut report).await?,
+            Continuation::Fork => self.preview_fork(known, options, &mut report).await?,
+        }
+        let Report { mut runs_again, removed, kept, .. } = report;
+        runs_again.sort_by(|one, other| one.path.cmp(&other.path));
+        let difference = match &options.definition {
+            Some(new) if new.definition.hash() != known.summary.definition => {
+                let old = Arc::new(self.inner.home.definition(&known.summary.definition).await?);
+                // A stored definition has its fields in another order than the file that it was read from.
+                let sorted = serde_json::from_str(&new.definition.to_json()).unwrap_or_else(|_| new.definition.clone());
+                Some(Difference { old, new: sorted })
+            }
+            _ => None,
+        };
+        Ok(Preview { difference, runs_again, removed, kept })
+    }
+
+    /// Resumes a run under another definition.
+    ///
+    /// Results of steps that have not changed are kept. Steps that have changed run again, with the steps after them, and
+    /// the records of steps that `new` does not contain no longer count; see [`Self::preview`]. If `new` has migrations
+    /// and a different version, all results are kept instead, every recorded step must exist, and the state is migrated.
+    /// If something fails, the run does not change.
+    ///
+    /// # Errors
+    /// Fails like [`Self::resume`]. Also fails if a step that must run at most once would run again, if the run's input
+    /// does not fit `new`, or if a migration is missing, fails or is forbidden by a hook.
+    pub async fn resume_with(
+        &self,
+        known: &KnownRun,
+        new: impl Into<Redefinition>,
+    ) -> Result<DurableRun, ExecutorError> {
+        let new = new.into();
+        self.journal_of(known)?;
+        check_top_level(known)?;
+        self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
+        let mut bringing = self.inner.bring_in(known.id()).await?;
+        let known = &bringing.look_again(known.id()).await?;
+        self.resume_in_place(known, "", Some(&new), &mut Some(&mut bringing), &mut Report::default()).await?;
+        let lease = bringing.finish().await?;
+        self.claim_and_open(known.id(), &lease, Resumption::Resumed).await
+    }
+}
+
+/// The difference between the definition of a run and another definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The definition that the run was started with.
+    pub old: Arc<Definition>,
+    /// The other definition.
+    pub new: Arc<Definition>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |definition: &Definition| serde_json::to_string_pretty(definition).unwrap_or_default() + "\n";
+        let (old, new) = (text(&self.old), text(&self.new));
+        write!(f, "{}", similar::TextDiff::from_lines(&old, &new).unified_diff().context_radius(2))
+    }
+}

@@ -1,0 +1,165 @@
+//! `retry`, `fork` and `resume` under a corrected definition, from the command line.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Sandbox, assert_error, newest_run, show, take_effects};
+
+/// A run that fails in its third step.
+const FAILS: &str = "
+name: release
+variables: {tag: v1}
+steps:
+  - {id: build, type: shell, command: 'echo build >> effects'}
+  - {id: label, type: shell, command: 'echo label \"$TAG\" >> effects', env: {TAG: '{{ tag }}'}}
+  - {id: test, type: shell, command: 'echo test >> effects; exit 3'}
+  - {id: deploy, type: shell, command: 'echo deploy >> effects'}
+";
+
+fn failed() -> (Sandbox, String) {
+    let sandbox = Sandbox::with_flow(FAILS);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    assert_eq!(take_effects(&sandbox), ["build", "label v1", "test"]);
+    let run = newest_run(&sandbox);
+    (sandbox, run)
+}
+
+#[test]
+fn retry_shows_the_difference_and_what_runs_again_and_keeps_the_rest() {
+    let (sandbox, run) = failed();
+    fs::write(sandbox.path("flow.yaml"), FAILS.replace("; exit 3", "")).unwrap();
+    let preview = sandbox.run(&["retry", &run, "--definition", "flow.yaml", "--dry-run"]);
+    assert_eq!(preview.code, 0, "{}", preview.stderr);
+    insta::assert_snapshot!(preview.stdout, @r"
+    the definition of `release` has changed:
+    @@ -15,7 +15,7 @@
+       - id: test
+         type: shell
+         params:
+    -      command: echo test >> effects; exit 3
+    +      command: echo test >> effects
+       - id: deploy
+         type: shell
+         params:
+    runs again:
+      /main/test  it did not complete
+    ");
+    assert!(take_effects(&sandbox).is_empty());
+    let retried = sandbox.run(&["retry", &run, "--definition", "flow.yaml", "-o", "json"]);
+    assert_eq!((retried.code, &retried.json()["run_id"]), (0, &json!(run)), "{}", retried.stderr);
+    assert!(retried.stderr.contains("+      command: echo test >> effects"), "{}", retried.stderr);
+    assert!(retried.stderr.contains("/main/test  it did not complete"), "{}", retried.stderr);
+    assert_eq!(take_effects(&sandbox), ["deploy", "test"]);
+    let events = sandbox.run(&["runs", "events", &run]).stdout;
+    assert!(events.contains("run.redefined"), "{events}");
+}
+
+#[test]
+fn changed_variable_repeats_the_steps_that_read_it_unless_they_are_kept() {
+    let corrected = FAILS.replace("v1", "v2").replace("; exit 3", "");
+    let (sandbox, run) = failed();
+    fs::write(sandbox.path("new.yaml"), &corrected).unwrap();
+    let preview = sandbox.run(&["retry", &run, "--definition", "new.yaml", "--dry-run", "-o", "json"]);
+    let shown = preview.json();
+    assert_eq!(
+        shown["runs_again"],
+        json!([
+            {"path": "/main/label", "completed": true, "reason": "reads", "because_of": "tag"},
+            {"path": "/main/test", "completed": false, "reason": "requested", "because_of": null},
+        ])
+    );
+    assert_eq!((&shown["run_id"], &shown["removed"], &shown["kept"]), (&json!(run), &json!([]), &json!([])));
+    let kept = sandbox.run(&["retry", &run, "--definition", "new.yaml", "--keep", "label"]);
+    assert_eq!(kept.code, 0, "{}", kept.stderr);
+    assert!(kept.stderr.contains("changed, and kept as it is:\n  /main/label"), "{}", kept.stderr);
+    assert_eq!(take_effects(&sandbox), ["deploy", "test"]);
+
+    let (sandbox, run) = failed();
+    fs::write(sandbox.path("new.yaml"), &corrected).unwrap();
+    assert_eq!(sandbox.run(&["retry", &run, "--definition", "new.yaml"]).code, 0);
+    assert_eq!(take_effects(&sandbox), ["deploy", "label v2", "test"]);
+}
+
+#[test]
+fn fork_runs_under_the_corrected_definition_and_leaves_the_original_run_unchanged() {
+    let (sandbox, run) = failed();
+    let before = show(&sandbox, &run);
+    fs::write(sandbox.path("new.yaml"), FAILS.replace("echo test >> effects; exit 3", "echo checked >> effects"))
+        .unwrap();
+    let forked = sandbox.run(&["fork", &run, "--from", "test", "--definition", "new.yaml"]);
+    assert_eq!(forked.code, 0, "{}", forked.stderr);
+    assert_eq!(take_effects(&sandbox), ["checked", "deploy"]);
+    assert_eq!(show(&sandbox, &run), before);
+    // Without a definition, a dry run shows what would run again.
+    let preview = sandbox.run(&["fork", &run, "--from", "label", "--dry-run"]);
+    insta::assert_snapshot!(preview.stdout, @r"
+    runs again:
+      /main/label  as you asked
+      /main/test   it comes after /main/label
+    ");
+}
+
+const WAITS: &str = "
+name: waits
+steps:
+  - {id: one, type: shell, command: 'echo one >> effects'}
+  - {id: gate, event: go}
+  - {id: two, type: shell, command: 'echo two >> effects'}
+";
+
+#[test]
+fn resume_continues_a_waiting_run_under_the_corrected_definition() {
+    let sandbox = Sandbox::with_flow(WAITS);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let run = newest_run(&sandbox);
+    take_effects(&sandbox);
+    let changed =
+        WAITS.replace("echo two", "echo changed") + "  - {id: three, type: shell, command: 'echo three >> effects'}\n";
+    fs::write(sandbox.path("changed.yaml"), changed).unwrap();
+    assert_eq!(sandbox.run(&["signal", &run, "go"]).code, 0);
+    let resumed = sandbox.run(&["resume", &run, "--definition", "changed.yaml"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("+      command: echo changed >> effects"), "{}", resumed.stderr);
+    assert_eq!(take_effects(&sandbox), ["changed", "three"]);
+}
+
+#[test]
+fn impossible_corrections_are_refused_and_change_nothing() {
+    let (sandbox, run) = failed();
+    let before = show(&sandbox, &run);
+    fs::write(sandbox.path("other.yaml"), FAILS.replace("name: release", "name: other")).unwrap();
+    fs::write(sandbox.path("broken.yaml"), FAILS.replace("type: shell", "type: shel")).unwrap();
+    for (arguments, exit, code) in [
+        (vec!["--definition", "other.yaml"], 2, "other_workflow"),
+        (vec!["--definition", "broken.yaml"], 3, "invalid_definition"),
+        (vec!["--definition", "none.yaml"], 4, "file_not_found"),
+        (vec!["--definition", "flow.yaml", "--keep", "bulid"], 4, "step_not_found"),
+        (vec!["--keep", "build"], 2, "usage"),
+    ] {
+        let refused = sandbox.run(&[&["retry", &run, "-o", "json"], arguments.as_slice()].concat());
+        assert_error(&refused, exit, code);
+    }
+    assert_eq!(show(&sandbox, &run), before);
+    assert!(take_effects(&sandbox).is_empty());
+}
+
+/// Hosts and folders that a run was allowed at its start can be allowed by each command that continues it.
+#[test]
+fn every_command_that_continues_a_run_accepts_its_folders() {
+    let flow = "name: reads\nsteps:\n  - {id: read, type: tool, tool: file_operations, params: {operation: read, path: '../outside.txt'}}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("notes.txt"), "text").unwrap();
+    let path = folder.path().join("notes.txt");
+    let flow = flow.replace("../outside.txt", path.to_str().unwrap());
+    fs::write(sandbox.path("flow.yaml"), flow).unwrap();
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    let run = newest_run(&sandbox);
+    let root = folder.path().to_str().unwrap();
+    for arguments in [vec!["fork", &run, "--from", "read"], vec!["rerun", &run], vec!["retry", &run]] {
+        assert_eq!(sandbox.run(&arguments).code, 1);
+        let allowed = sandbox.run(&[arguments.as_slice(), &["--root", root]].concat());
+        assert_eq!(allowed.code, 0, "{arguments:?}: {}", allowed.stderr);
+    }
+}
