@@ -50,11 +50,11 @@ pub use home::{
     WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
-    Cause, History, PastStep, RewindError, RunsAgain,
+    Cause, History, PastStep, PastWarning, RewindError, RunsAgain,
     foreign::limits::DOCUMENT_BYTES_MAX,
     store::{Message, RunQuery, RunSummary},
 };
-pub use metrics::{AdvancedMetrics, ErrorRate, ResourceUtilization};
+pub use metrics::{AdvancedMetrics, ErrorRate, ProcessUsage, ResourceUtilization, cpu_time};
 pub use recorded::{is_choice_recorded, is_recorded};
 pub use sessions::{SessionManager, SessionStorage};
 pub use state::{StateManager, StateStorage};

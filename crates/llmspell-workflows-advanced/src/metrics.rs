@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Finished, Plan, StepError,
     engine::{StepRecord, StepStatus},
-    model::{Effect, Step},
+    model::{Definition, Effect, Step},
 };
-use llmspell_workflows_state::{End, History, RunState};
+use llmspell_workflows_state::{End, History, PastStep, Record, RunState};
 use serde::Serialize;
 
 /// The metrics of a run.
@@ -60,7 +61,8 @@ pub struct ErrorRate {
 }
 
 /// Returns the CPU time of this process so far; `None` if it cannot be measured on this platform.
-pub(crate) fn cpu_time() -> Option<Duration> {
+#[must_use]
+pub fn cpu_time() -> Option<Duration> {
     #[cfg(unix)]
     {
         use rustix::time::{ClockId, clock_gettime};
@@ -82,6 +84,33 @@ fn memory_bytes() -> (Option<u64>, Option<u64>) {
     (field("VmRSS:"), field("VmHWM:"))
 }
 
+/// The CPU time and memory of this process while it drove a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessUsage {
+    cpu_time: Option<Duration>,
+    memory_bytes: Option<u64>,
+    memory_peak_bytes: Option<u64>,
+}
+
+impl ProcessUsage {
+    /// Returns the usage of this process, which had used `cpu_before` when the run was started or resumed in it.
+    #[must_use]
+    pub fn since(cpu_before: Option<Duration>) -> Self {
+        let (memory_bytes, memory_peak_bytes) = memory_bytes();
+        let cpu_time = cpu_before.and_then(|before| cpu_time()?.checked_sub(before));
+        Self { cpu_time, memory_bytes, memory_peak_bytes }
+    }
+}
+
+/// What is known about a leaf that was not skipped.
+struct Leaf {
+    path: String,
+    attempts: u32,
+    completed: bool,
+    latency: Duration,
+    activity: Option<String>,
+}
+
 impl AdvancedMetrics {
     /// Computes the metrics of `finished`; the process had used `cpu` when the run was started or resumed in it.
     pub(crate) fn of(
@@ -91,26 +120,87 @@ impl AdvancedMetrics {
         cpu: Option<Duration>,
     ) -> Self {
         let past: HashMap<&str, _> = history.steps.iter().map(|step| (step.path.as_str(), step)).collect();
-        let mut metrics = Self {
-            execution_time: finished.ended_at.duration_since(finished.started_at).unsigned_abs(),
-            error_rate: errors(state),
-            ..Self::default()
-        };
-        let (mut attempts, mut completed) = (0, 0);
-        for leaf in finished.steps.iter().filter(|record| record.is_leaf && record.status != StepStatus::Skipped) {
-            let path = leaf.path.to_string();
+        let leaf = |record: &StepRecord| {
+            let path = record.path.to_string();
             let known = past.get(path.as_str());
-            let tries = known.map_or(leaf.attempts, |step| step.attempts.max(leaf.attempts));
-            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| elapsed(leaf));
-            attempts += u64::from(tries);
-            completed += u64::from(leaf.status == StepStatus::Completed);
-            if tries > 1 && leaf.status == StepStatus::Completed {
-                metrics.recovery_time += latency;
+            Leaf {
+                attempts: known.map_or(record.attempts, |step| step.attempts.max(record.attempts)),
+                completed: has_completed(record.status),
+                latency: known.and_then(|step| latency(step)).unwrap_or_else(|| elapsed(record)),
+                activity: plan.step(&record.path).and_then(activity),
+                path,
             }
-            if let Some(name) = plan.step(&leaf.path).and_then(activity) {
-                *metrics.resource_utilization.activity_calls.entry(name).or_default() += u64::from(tries);
+        };
+        let leaves = finished.steps.iter().filter(|record| record.is_leaf && record.status != StepStatus::Skipped);
+        let execution_time = finished.ended_at.duration_since(finished.started_at).unsigned_abs();
+        Self::from_leaves(leaves.map(leaf), execution_time, errors(state), ProcessUsage::since(cpu))
+    }
+
+    /// Computes the metrics of a run from its records, as of `until`. The usage of former processes is not known.
+    ///
+    /// # Errors
+    /// Returns an error if the records are inconsistent; the string says why.
+    pub fn recorded(
+        records: &[Record],
+        definition: &Definition,
+        until: Timestamp,
+        usage: ProcessUsage,
+    ) -> Result<Self, String> {
+        let Some((history, state)) = History::with_state(records)? else { return Ok(Self::default()) };
+        let leaf = |step: &PastStep| {
+            let path = step.path.parse().ok()?;
+            // Steps that code calls are in no definition.
+            let known = definition.step_at(&path);
+            let is_leaf = known.is_some_and(|known| known.kind.is_leaf());
+            (is_leaf && step.status != StepStatus::Skipped).then(|| Leaf {
+                path: step.path.clone(),
+                attempts: step.attempts,
+                completed: has_completed(step.status),
+                latency: latency(step).unwrap_or_default(),
+                activity: known.and_then(activity),
+            })
+        };
+        let execution_time = until.duration_since(history.started.at).unsigned_abs();
+        Ok(Self::from_leaves(history.steps.iter().filter_map(leaf), execution_time, errors(&state), usage))
+    }
+
+    /// Computes the metrics of a run that was not recorded. Of an attempt that was retried, only the number is known.
+    #[must_use]
+    pub fn in_memory(finished: &Finished, definition: &Definition, usage: ProcessUsage) -> Self {
+        let leaves = || finished.steps.iter().filter(|record| record.is_leaf && record.status != StepStatus::Skipped);
+        let leaf = |record: &StepRecord| Leaf {
+            path: record.path.to_string(),
+            attempts: record.attempts,
+            completed: has_completed(record.status),
+            latency: elapsed(record),
+            activity: definition.step_at(&record.path).and_then(activity),
+        };
+        let mut rate = ErrorRate::default();
+        for error in leaves().filter_map(|record| record.error.as_ref()) {
+            *rate.by_class.entry(error.class.to_string()).or_default() += 1;
+        }
+        let execution_time = finished.ended_at.duration_since(finished.started_at).unsigned_abs();
+        Self::from_leaves(leaves().map(leaf), execution_time, rate, usage)
+    }
+
+    fn from_leaves(
+        leaves: impl Iterator<Item = Leaf>,
+        execution_time: Duration,
+        error_rate: ErrorRate,
+        usage: ProcessUsage,
+    ) -> Self {
+        let mut metrics = Self { execution_time, error_rate, ..Self::default() };
+        let (mut attempts, mut completed) = (0, 0);
+        for leaf in leaves {
+            attempts += u64::from(leaf.attempts);
+            completed += u64::from(leaf.completed);
+            if leaf.attempts > 1 && leaf.completed {
+                metrics.recovery_time += leaf.latency;
             }
-            metrics.step_latency.insert(path, latency);
+            if let Some(name) = leaf.activity {
+                *metrics.resource_utilization.activity_calls.entry(name).or_default() += u64::from(leaf.attempts);
+            }
+            metrics.step_latency.insert(leaf.path, leaf.latency);
         }
         let failed: u64 = metrics.error_rate.by_class.values().sum();
         metrics.error_rate.rate = ratio(failed, attempts);
@@ -120,17 +210,21 @@ impl AdvancedMetrics {
             metrics.parallel_efficiency = all.as_secs_f64() / seconds;
             metrics.throughput = ratio(completed, 1) / seconds;
         }
-        metrics.add_usage(cpu, completed);
+        let used = &mut metrics.resource_utilization;
+        (used.cpu_time, used.memory_bytes, used.memory_peak_bytes) =
+            (usage.cpu_time, usage.memory_bytes, usage.memory_peak_bytes);
+        let completed = u32::try_from(completed).unwrap_or(u32::MAX);
+        metrics.cost_efficiency = used.cpu_time.and_then(|cpu| cpu.checked_div(completed));
         metrics
     }
+}
 
-    fn add_usage(&mut self, cpu: Option<Duration>, completed: u64) {
-        let used = &mut self.resource_utilization;
-        used.cpu_time = cpu.and_then(|before| cpu_time()?.checked_sub(before));
-        (used.memory_bytes, used.memory_peak_bytes) = memory_bytes();
-        let completed = u32::try_from(completed).unwrap_or(u32::MAX);
-        self.cost_efficiency = used.cpu_time.and_then(|cpu| cpu.checked_div(completed));
-    }
+fn has_completed(status: StepStatus) -> bool {
+    matches!(status, StepStatus::Completed | StepStatus::Compensated)
+}
+
+fn latency(step: &PastStep) -> Option<Duration> {
+    step.ended?.checked_sub(step.began?)
 }
 
 /// Counts all failed attempts, including those that were not retried.

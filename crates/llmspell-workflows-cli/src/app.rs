@@ -25,6 +25,7 @@ impl App {
     /// Creates the shared state. A configuration error is reported only by [`config`](Self::config), so `doctor`
     /// works without a valid configuration.
     pub(crate) fn new(global: Global) -> Self {
+        crate::report::keep_global(global.store.as_deref(), global.config.as_deref());
         let config = Config::load(&global);
         let home = match &config {
             Ok(config) => FolderHome::new(&config.settings().store).with_journal(config.settings().journal),

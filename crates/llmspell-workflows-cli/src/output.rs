@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use llmspell_workflows_definition::{Diagnostics, Style};
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Failure, escape, screen::screen};
+use crate::{Exit, Failure, escape, report::with_options, screen::screen};
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -113,7 +113,7 @@ impl Output {
             Format::Yaml => {
                 serde_json::to_value(value).map(|value| llmspell_workflows_definition::value_to_yaml(&value))
             }
-            Format::Jsonl => serde_json::to_string(value).map(|text| text + "\n"),
+            Format::Jsonl => serde_json::to_string(value).and_then(lines),
             Format::Text | Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n"),
         };
         self.text(&written.expect("results are plain data with string keys"));
@@ -136,10 +136,10 @@ impl Output {
         if exit == Exit::Ok && OUTPUT_LOST.load(Ordering::Relaxed) { Exit::Failed } else { exit }
     }
 
-    /// Writes a line to standard error.
+    /// Writes a line to standard error. Commands in it get the options that they need.
     pub(crate) fn note(&self, line: &str) {
         // If standard error is closed, nothing can be reported.
-        let _ = screen().write(&format!("{line}\n"));
+        let _ = screen().write(&format!("{}\n", with_options(line)));
     }
 
     /// Reports a failure and returns its exit code.
@@ -168,6 +168,15 @@ impl Output {
     pub(crate) fn on_err(&self, paint: Paint, text: &str) -> String {
         paint.apply(self.paints_err, text)
     }
+}
+
+/// Returns a JSON text as one line, and a list as one line for each item.
+fn lines(text: String) -> Result<String, serde_json::Error> {
+    if !text.starts_with('[') {
+        return Ok(text + "\n");
+    }
+    let items: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+    Ok(items.iter().map(|item| format!("{item}\n")).collect())
 }
 
 /// Renders diagnostics, whose texts contain no control characters except those of their styling.

@@ -35,6 +35,6 @@ pub use record::{
     Suspension,
 };
 pub use run::{
-    AttemptJournaling, Cause, Corrected, Correction, History, IllegalRecord, Journaling, Listener, PastStep, Phase,
-    RewindError, Rewinding, RunEnd, RunJournal, RunState, RunsAgain, StepState,
+    AttemptJournaling, Cause, Corrected, Correction, History, IllegalRecord, Journaling, Listener, PastStep,
+    PastWarning, Phase, RewindError, Rewinding, RunEnd, RunJournal, RunState, RunsAgain, StepState,
 };

@@ -30,6 +30,8 @@ pub enum StepStatus {
     Skipped,
     /// The step was cancelled.
     Cancelled,
+    /// The step completed, and was undone.
+    Compensated,
     /// The step has to be resolved by hand, because its outcome is unknown or because it cannot be undone.
     Stuck,
 }
@@ -46,6 +48,7 @@ impl StepStatus {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
+            Self::Compensated => "compensated",
             Self::Stuck => "stuck",
         }
     }

@@ -10,6 +10,7 @@ mod definition;
 mod delay;
 mod kind;
 mod leaves;
+mod lookup;
 mod migration;
 mod policy;
 mod step;

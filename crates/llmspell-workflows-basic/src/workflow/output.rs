@@ -135,7 +135,7 @@ impl Deref for Steps {
     type Target = [StepRecord];
 
     fn deref(&self) -> &[StepRecord] {
-        self.0.records.get_or_init(|| self.0.run.steps())
+        self.0.records.get_or_init(|| with_compensated(self.0.run.steps()))
     }
 }
 
@@ -228,4 +228,19 @@ pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
             _ => record.path.to_string(),
         })
         .collect()
+}
+
+/// Sets the status of the steps that have been undone.
+fn with_compensated(mut records: Vec<StepRecord>) -> Vec<StepRecord> {
+    let undo = |record: &StepRecord| {
+        let (last, undone) = record.path.segments().split_last()?;
+        let is_undone = last.id.as_str() == "$undo" && record.status == StepStatus::Completed;
+        is_undone.then(|| crate::StepPath::new(undone.to_vec()))
+    };
+    let undone: Vec<crate::StepPath> = records.iter().filter_map(undo).collect();
+    for path in undone {
+        let of_step = |record: &&mut StepRecord| record.path == path && record.status == StepStatus::Completed;
+        records.iter_mut().filter(of_step).for_each(|record| record.status = StepStatus::Compensated);
+    }
+    records
 }

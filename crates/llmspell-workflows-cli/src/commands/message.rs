@@ -3,7 +3,8 @@
 use clap::Args;
 use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
 use llmspell_workflows_basic::RunStatus;
-use serde_json::json;
+use llmspell_workflows_hooks::event::EventKind;
+use serde_json::{Value, json};
 
 use super::run::{Session, SessionOptions, input};
 use crate::{App, Exit, Failure, host};
@@ -45,10 +46,10 @@ impl Pause {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let known = app.wait(app.home().find(&self.run))?;
         if known.holder.is_none() && !known.status().has_ended() {
-            return Ok(report(app, &known, &Delivery::Stored, "not running in any process"));
+            return Ok(report(app, &known, &Delivery::Stored, "not running in any process", None));
         }
         let delivery = app.wait(app.home().post(&known, &Message::Pause))?;
-        Ok(report(app, &known, &delivery, "pausing as soon as the running steps have ended"))
+        Ok(report(app, &known, &delivery, "pausing as soon as the running steps have ended", None))
     }
 }
 
@@ -58,7 +59,7 @@ impl Cancel {
         let message = if self.compensate { Message::CancelAndCompensate } else { Message::Cancel };
         let delivery = app.wait(app.home().post(&known, &message))?;
         if delivery != Delivery::Stored {
-            return Ok(report(app, &known, &delivery, "cancelling"));
+            return Ok(report(app, &known, &delivery, "cancelling", None));
         }
         // No process is running it, so this one cancels it and runs its `finally` steps. A sub-workflow is resumed with
         // the run that it is a part of.
@@ -66,7 +67,7 @@ impl Cancel {
         let settings = app.config()?.settings().clone();
         let session = Session::new(app, &settings, &SessionOptions { wait: true, ..SessionOptions::default() })?;
         let run = session.wait(session.executor().resume(&known))?;
-        Ok(match session.drive(run, None) {
+        Ok(match session.drive(EventKind::RunResumed, run, None) {
             Exit::Interrupted => Exit::Ok,
             exit => exit,
         })
@@ -82,7 +83,8 @@ impl Signal {
         host::check_recorded(settings, "the data", &payload)?;
         let known = app.wait(app.home().find(&self.run))?;
         let waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
-        let names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();
+        let mut names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();
+        names.dedup();
         let is_awaited = names.contains(&&*self.name);
         let message = Message::Signal { name: self.name.clone(), payload };
         let delivery = app.wait(app.home().post(&known, &message))?;
@@ -94,12 +96,14 @@ impl Signal {
             app.output().note(&format!("no step is waiting for `{}`; kept for later; {waiting}", self.name));
         }
         let root = app.wait(app.home().root_of(&known))?;
-        Ok(report(app, &root, &delivery, "event accepted"))
+        let waiting = json!({"is_awaited": is_awaited, "waiting_for": names});
+        Ok(report(app, &root, &delivery, "event accepted", Some(waiting)))
     }
 }
 
-/// Reports the delivery of a message; `effect` says what an accepted message does.
-fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str) -> Exit {
+/// Reports the delivery of a message; `effect` says what an accepted message does, and `more` has further fields for
+/// programs.
+fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str, more: Option<Value>) -> Exit {
     let (run, output) = (known.id(), app.output());
     let word = match delivery {
         Delivery::Received => "told",
@@ -107,7 +111,11 @@ fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str) -> Exi
         Delivery::Unanswered(_) => "unanswered",
     };
     if !output.is_text() {
-        output.payload(&json!({"run_id": run, "delivery": word}));
+        let mut payload = json!({"run_id": run, "delivery": word});
+        if let (Some(payload), Some(Value::Object(more))) = (payload.as_object_mut(), more) {
+            payload.extend(more);
+        }
+        output.payload(&payload);
     }
     let note = match delivery {
         Delivery::Received => format!("run {run}: {effect}"),

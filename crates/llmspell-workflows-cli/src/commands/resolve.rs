@@ -1,5 +1,6 @@
 use clap::Args;
 use llmspell_workflows_advanced::Resolution;
+use llmspell_workflows_hooks::event::EventKind;
 use serde_json::Value;
 
 use super::run::{SessionOptions, check_secrets, input, prepare};
@@ -37,6 +38,6 @@ impl Resolve {
             None => Resolution::RunAgain,
         };
         let run = session.wait(session.executor().resolve(&known, &self.path, resolution))?;
-        Ok(session.drive(run, None))
+        Ok(session.drive(EventKind::RunResumed, run, None))
     }
 }

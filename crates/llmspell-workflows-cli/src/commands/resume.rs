@@ -1,5 +1,6 @@
 use clap::Args;
 use llmspell_workflows_advanced::{Continuation, RewindOptions};
+use llmspell_workflows_hooks::event::EventKind;
 
 use super::{
     redefine::{Redefine, Step},
@@ -33,6 +34,6 @@ impl Resume {
             Some(definition) => session.wait(executor.resume_with(&known, definition))?,
             None => session.wait(executor.resume(&known))?,
         };
-        Ok(session.drive(run, self.redefine.file()))
+        Ok(session.drive(EventKind::RunResumed, run, self.redefine.file()))
     }
 }

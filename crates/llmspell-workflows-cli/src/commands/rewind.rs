@@ -8,6 +8,7 @@ use std::{
 use clap::Args;
 use llmspell_workflows_advanced::{Continuation, RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
+use llmspell_workflows_hooks::event::EventKind;
 use serde_json::Value;
 
 use super::{
@@ -98,7 +99,7 @@ impl Retry {
             return Ok(Exit::Ok);
         }
         let run = session.wait(session.executor().retry(&known, &again))?;
-        Ok(session.drive(run, self.redefine.file()))
+        Ok(session.drive(EventKind::RunRetried, run, self.redefine.file()))
     }
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
@@ -137,7 +138,7 @@ impl Rerun {
             given => Some(merged(app.wait(app.home().history(&known))?.started.input, given)),
         };
         let run = session.wait(session.executor().rerun(&known, definition, input))?;
-        Ok(session.drive(run, self.definition.as_deref()))
+        Ok(session.drive(EventKind::RunStarted, run, self.definition.as_deref()))
     }
 }
 
@@ -151,7 +152,7 @@ impl Fork {
             return Ok(Exit::Ok);
         }
         let run = session.wait(session.executor().fork(&known, &again))?;
-        Ok(session.drive(run, self.redefine.file()))
+        Ok(session.drive(EventKind::RunForked, run, self.redefine.file()))
     }
 }
 

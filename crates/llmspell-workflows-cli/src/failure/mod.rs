@@ -65,8 +65,9 @@ impl Failure {
 
     /// Returns `{"error": {code, message, help, retryable}}`, with the diagnostics of an invalid file.
     pub(crate) fn to_json(&self) -> Value {
+        let help = self.help.as_deref().map(crate::report::with_options);
         let mut error = json!({
-            "code": self.code, "message": self.message, "help": self.help, "retryable": self.retryable,
+            "code": self.code, "message": self.message, "help": help, "retryable": self.retryable,
         });
         if let Some(diagnostics) = &self.diagnostics {
             error["files"] = json!([diagnostics]);

@@ -1,4 +1,5 @@
-use llmspell_workflows_basic::engine::SkipReason;
+use llmspell_workflows_basic::engine::{SkipReason, StepStatus};
+use llmspell_workflows_hooks::event::EventKind;
 use serde::Serialize;
 
 use super::{Event, View};
@@ -7,7 +8,7 @@ use crate::{
     report::{Error, milliseconds},
 };
 
-/// Writes one JSON object per line to standard output: `{"event", "path", …}`.
+/// Writes one JSON object per line to standard output: `{"event", "path", …}`. The events are those of `runs events`.
 pub(crate) struct Jsonl(Output);
 
 impl Jsonl {
@@ -18,59 +19,81 @@ impl Jsonl {
 
 impl View for Jsonl {
     fn event(&self, event: &Event<'_>) {
-        self.0.payload(&Line::new(event));
+        self.0.payload(&Line { event: kind(event).as_str(), data: Data::new(event) });
     }
 }
 
 /// An event, for programs.
 #[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Line<'e> {
-    StepStarted {
+struct Line<'e> {
+    event: &'static str,
+    #[serde(flatten)]
+    data: Data<'e>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'e> {
+    Started {
         path: String,
         #[serde(rename = "type")]
         kind: &'e str,
     },
-    StepEnded {
+    Ended {
         path: String,
-        status: &'static str,
         duration_ms: f64,
         error: Option<Error<'e>>,
     },
-    StepSkipped {
+    Skipped {
         path: String,
         skip_reason: &'e SkipReason,
     },
-    StepRetried {
+    Retrying {
         path: String,
         attempt: u64,
         delay_ms: f64,
         error: Error<'e>,
     },
-    LoopCounted {
+    Items {
         path: String,
         iterations: usize,
     },
 }
 
-impl<'e> Line<'e> {
+fn kind(event: &Event<'_>) -> EventKind {
+    match event {
+        Event::Began { .. } => EventKind::StepStarted,
+        Event::Skipped { .. } => EventKind::StepSkipped,
+        Event::Retried { .. } => EventKind::StepRetrying,
+        Event::Counted { .. } => EventKind::LoopItems,
+        Event::Ended { status, .. } => match status {
+            StepStatus::Completed | StepStatus::Compensated => EventKind::StepCompleted,
+            StepStatus::Cancelled => EventKind::StepCancelled,
+            StepStatus::Skipped => EventKind::StepSkipped,
+            StepStatus::Stuck => EventKind::StepStuck,
+            StepStatus::Failed => EventKind::StepFailed,
+            _ => EventKind::StepWaiting,
+        },
+    }
+}
+
+impl<'e> Data<'e> {
     fn new(event: &Event<'e>) -> Self {
         match event {
-            Event::Began { path, kind } => Self::StepStarted { path: path.to_string(), kind },
-            Event::Ended { path, status, elapsed, error } => Self::StepEnded {
+            Event::Began { path, kind } => Self::Started { path: path.to_string(), kind },
+            Event::Ended { path, elapsed, error, .. } => Self::Ended {
                 path: path.to_string(),
-                status: status.as_str(),
                 duration_ms: milliseconds(*elapsed),
                 error: error.map(Error::new),
             },
-            Event::Skipped { path, reason } => Self::StepSkipped { path: path.to_string(), skip_reason: reason },
-            Event::Retried { path, attempt, error, delay } => Self::StepRetried {
+            Event::Skipped { path, reason } => Self::Skipped { path: path.to_string(), skip_reason: reason },
+            Event::Retried { path, attempt, error, delay } => Self::Retrying {
                 path: path.to_string(),
                 attempt: *attempt,
                 delay_ms: milliseconds(*delay),
                 error: Error::new(error),
             },
-            Event::Counted { path, total } => Self::LoopCounted { path: path.to_string(), iterations: *total },
+            Event::Counted { path, total } => Self::Items { path: path.to_string(), iterations: *total },
         }
     }
 }

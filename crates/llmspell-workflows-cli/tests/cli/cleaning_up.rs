@@ -177,7 +177,7 @@ steps:
         let retried = sandbox.run(&["retry", "@last"]);
         assert_eq!(words(), again, "{steps}: {}", retried.stderr);
         let report = show(&sandbox, "@last");
-        assert_eq!((&report["status"], &report["later_errors"]), (&json!(last), &Value::Null), "{}", retried.stderr);
+        assert_eq!((&report["status"], &report["later_errors"]), (&json!(last), &json!([])), "{}", retried.stderr);
     }
 }
 

@@ -268,6 +268,11 @@ impl Clients {
         };
         *self.ends.entry(end).or_default() += 1;
         match &asked.command {
+            // A list has one line for each run, so it is complete only once the process has ended.
+            Command::List if outcome == Outcome::Done => {
+                let runs = said.iter().filter_map(|line| line["run_id"].as_str()).map(str::to_owned).collect();
+                self.observe(name, What::Listed { runs });
+            }
             Command::Export { .. } if outcome == Outcome::Done => {
                 let text = fs::read_to_string(self.sandbox.path(&format!("export-{name}.json"))).unwrap();
                 let family = StoredRun::from_export(&serde_json::from_str(&text).unwrap()).unwrap();
@@ -350,27 +355,23 @@ fn listen(history: &File, name: &str, stdout: ChildStdout, sender: &Sender<Event
         };
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
         match line["event"].as_str() {
-            Some("run_started") => {
+            Some("run.started" | "run.resumed" | "run.retried" | "run.forked") => {
                 run = text("run_id");
                 append(history, name, What::RunStarted { run: run.clone() });
             }
-            Some("step_started") => drop(kinds.insert(text("path"), text("type"))),
-            Some("step_ended") if text("status") == "completed" => {
+            Some("step.started") => drop(kinds.insert(text("path"), text("type"))),
+            Some("step.completed") => {
                 let step = text("path");
                 if kinds.get(&step).is_some_and(|kind| kind == "shell") {
                     append(history, name, What::StepCompleted { run: run.clone(), step });
                 }
             }
-            Some("run_ended") => {
+            Some("run.completed" | "run.failed" | "run.cancelled" | "run.compensated") => {
                 append(history, name, What::RunEnded { run: text("run_id"), status: text("status") });
             }
             _ => {
                 for run in line["deleted"].as_array().into_iter().flatten() {
                     append(history, name, What::RunDeleted { run: run.as_str().unwrap().to_owned() });
-                }
-                if let Some(runs) = line.as_array() {
-                    let runs = runs.iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect();
-                    append(history, name, What::Listed { runs });
                 }
             }
         }

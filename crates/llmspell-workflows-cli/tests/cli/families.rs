@@ -31,7 +31,7 @@ fn waiting() -> (Sandbox, String, String) {
     let children = json_of(&sandbox, &["runs", "list", "--parent", &run]);
     let child = children[0]["run_id"].as_str().unwrap().to_owned();
     // The hint names the run that waits, the event, and the run to resume.
-    let hint = format!("`spellflow signal {child} go`, then resume with `spellflow resume {run}`");
+    let hint = format!("next: spellflow signal {child} go\nthen: spellflow resume {run} ");
     assert!(ended.stderr.contains(&hint), "{}", ended.stderr);
     (sandbox, run, child)
 }

@@ -97,7 +97,7 @@ fn meet(fault: Fault) -> Option<String> {
     assert!(history.iter().any(|one| is_completion(&one.what)), "{fault:?}");
     let verified = clients.run(asked(Command::Other { name: "verify".to_owned() }), &["store", "verify"]);
     assert_eq!(verified.code, Some(0), "{fault:?}: {:?} {}", verified.said, verified.stderr);
-    let has_failed = faulty.said.iter().any(|line| line["status"] == "failed" && line["event"] == "run_ended");
+    let has_failed = faulty.said.iter().any(|line| line["event"] == "run.failed");
     let (command, verb) = match has_failed {
         true => (Command::Retry { run: run.clone() }, "retry"),
         false => (Command::Resume { run: run.clone() }, "resume"),

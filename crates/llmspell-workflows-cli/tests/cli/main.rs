@@ -27,6 +27,7 @@ mod random_secrets;
 mod recorded_runs;
 mod redefine;
 mod removed;
+mod report;
 mod rewind;
 mod rewind_nested;
 mod run;

@@ -249,13 +249,14 @@ fn prune_deletes_only_old_matching_runs() {
     sandbox.run(&["run", "fails.yaml"]);
     let sandbox = sandbox.file("waits.yaml", WAITS);
     sandbox.run(&["run", "waits.yaml"]);
-    let deleted = |arguments: &[&str]| {
-        json_of(&sandbox, &[&["runs", "prune"], arguments].concat())["deleted"].as_array().unwrap().len()
+    let pruned = |arguments: &[&str], name: &str| {
+        json_of(&sandbox, &[&["runs", "prune"], arguments].concat())[name].as_array().unwrap().len()
     };
+    let deleted = |arguments: &[&str]| pruned(arguments, "deleted");
     // By default, runs are kept for 30 days.
     assert_eq!(deleted(&[]), 0);
     let old = ["--older-than", "1ms"];
-    assert_eq!(deleted(&[&old[..], &["--dry-run"]].concat()), 4);
+    assert_eq!(pruned(&[&old[..], &["--dry-run"]].concat(), "would_delete"), 4);
     assert_eq!(deleted(&[&old[..], &["--status", "cancelled"]].concat()), 0);
     assert_eq!(deleted(&[&old[..], &["--workflow", "counts", "--keep", "2"]].concat()), 1);
     assert_eq!(deleted(&[&old[..], &["--status", "failed"]].concat()), 1);

@@ -69,12 +69,12 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
     let line = watch.stdout.recv_timeout(TIMEOUT).unwrap();
     assert!(line.starts_with("waiting   /main/gate  waiting for the event `open`"), "{line}");
     let line: Value = serde_json::from_str(&jsonl.stdout.recv_timeout(TIMEOUT).unwrap()).unwrap();
-    assert_eq!(line, json!({"event": "step", "path": "/main/gate", "status": "waiting", "error": null}));
+    assert_eq!(line, json!({"event": "step.waiting", "path": "/main/gate", "error": null}));
 
     // Another run completes in the meantime.
     assert_eq!(sandbox.run(&["run", "other.yaml"]).code, 0);
     let sent = sandbox.run(&["signal", &run[..20], "open", "--data", "{\"by\": \"Ada\"}", "-o", "json"]);
-    assert_eq!(sent.json(), json!({"run_id": run, "delivery": "told"}));
+    assert_eq!(sent.json(), json!({"run_id": run, "delivery": "told", "is_awaited": true, "waiting_for": ["open"]}));
 
     let (code, _, stderr) = first.end();
     assert_eq!((code, effects(&sandbox).as_str()), (Some(0), "after\n"), "{stderr}");
@@ -188,8 +188,8 @@ fn single_process_journal_names_its_owner() {
     for journal in ["sled", "fjall"] {
         let sandbox = Sandbox::with_flow(WAITS).file("spellflow.toml", &format!("store.journal = '{journal}'\n"));
         let first = Terminal::open(&sandbox, &["run", "flow.yaml", "--wait", "-o", "jsonl"]);
-        assert!(first.stdout.recv_timeout(TIMEOUT).unwrap().contains("run_started"));
-        while !first.stdout.recv_timeout(TIMEOUT).unwrap().contains("step_started") {}
+        assert!(first.stdout.recv_timeout(TIMEOUT).unwrap().contains("run.started"));
+        while !first.stdout.recv_timeout(TIMEOUT).unwrap().contains("step.started") {}
         let refused = sandbox.run(&["runs", "list", "-o", "json"]);
         let error = &refused.json()["error"];
         assert_eq!((refused.code, &error["code"]), (1, &json!("store_in_use")));

@@ -86,7 +86,7 @@ steps:
         assert!(!stderr.contains(" /main/begin"), "{stderr}");
     }
     let jsonl = sandbox.run(&["run", "flow.yaml", "-o", "jsonl"]).stdout;
-    let started = json!({"event": "step_started", "path": "/main/both/b/main/work", "type": "shell"}).to_string();
+    let started = json!({"event": "step.started", "path": "/main/both/b/main/work", "type": "shell"}).to_string();
     assert!(jsonl.lines().any(|line| line == started), "{jsonl}");
     // The full path also works as an argument.
     assert_eq!(sandbox.run(&["fork", "@last", "--from", "/main/both/b/main/work"]).code, 0);

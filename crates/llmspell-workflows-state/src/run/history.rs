@@ -1,9 +1,12 @@
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Awaited, Outcome, SkipReason, StepStatus},
+    engine::{Awaited, Outcome, SkipReason, StepStatus, Warning},
 };
 use uuid::Uuid;
 
@@ -19,8 +22,19 @@ pub struct History {
     pub steps: Vec<PastStep>,
     /// The runs of its sub-workflows, in the order in which they were started.
     pub children: Vec<Uuid>,
+    /// The warnings about the run, in order.
+    pub warnings: Vec<PastWarning>,
     /// The run's outcome and when it ended; `None` if it has not ended.
     pub end: Option<(Outcome, Timestamp)>,
+}
+
+/// A warning about a run, read from its records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastWarning {
+    /// The warning.
+    pub warning: Warning,
+    /// When the process warned.
+    pub at: Timestamp,
 }
 
 /// A step of a run, read from its records.
@@ -101,7 +115,12 @@ impl History {
     /// Returns an error if the records are inconsistent; the string says why.
     pub fn with_state(records: &[Record]) -> Result<Option<(Self, RunState)>, String> {
         let (mut state, mut order) = (RunState::default(), Order::default());
+        let mut warned = Vec::new();
         for record in records {
+            if let Record::Warned { path, code, message, time_us } = record {
+                let (path, code, message) = (path.clone(), code.clone(), message.clone());
+                warned.push((Warning { code, path, message }, Duration::from_micros(*time_us)));
+            }
             match state.apply_next(record).map_err(|error| error.to_string())? {
                 Subject::Step(path, time_us) => order.note(path, Duration::from_micros(time_us)),
                 Subject::Run | Subject::Rewound(_) => {}
@@ -116,10 +135,24 @@ impl History {
             None => None,
         };
         let steps = order.steps.iter().map(|(path, began)| PastStep::new(path, *began, &state, state.step(path)));
-        let steps = steps.collect::<Result<_, _>>()?;
+        let mut steps = steps.collect::<Result<Vec<_>, _>>()?;
+        mark_compensated(&mut steps);
         let children = state.children();
-        Ok(Some((Self { started, steps, children, end }, state)))
+        let at = |after: Duration| started.at.checked_add(after).unwrap_or(Timestamp::MAX);
+        let warnings = warned.into_iter().map(|(warning, after)| PastWarning { warning, at: at(after) }).collect();
+        Ok(Some((Self { started, steps, children, warnings, end }, state)))
     }
+}
+
+/// Sets the status of the steps that have been undone.
+fn mark_compensated(steps: &mut [PastStep]) {
+    let undo = |step: &PastStep| {
+        let undone = step.path.strip_suffix("/$undo")?.to_owned();
+        (step.status == StepStatus::Completed).then_some(undone)
+    };
+    let undone: HashSet<String> = steps.iter().filter_map(undo).collect();
+    let completed = steps.iter_mut().filter(|step| step.status == StepStatus::Completed);
+    completed.filter(|step| undone.contains(&step.path)).for_each(|step| step.status = StepStatus::Compensated);
 }
 
 /// The steps in the order in which they began; a block comes before its steps.

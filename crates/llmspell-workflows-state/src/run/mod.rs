@@ -27,7 +27,7 @@ use llmspell_workflows_basic::{
 use uuid::Uuid;
 
 use flush::Flusher;
-pub use history::{History, PastStep};
+pub use history::{History, PastStep, PastWarning};
 pub use interceptor::{AttemptJournaling, Journaling};
 pub use listener::Listener;
 use listener::Tail;

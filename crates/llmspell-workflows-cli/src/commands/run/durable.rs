@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, KnownRun, Parking};
 use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait};
+use llmspell_workflows_hooks::event::EventKind;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -18,6 +19,7 @@ use crate::{
     config::{Settings, parse_duration},
     host,
     output::Output,
+    report::keep_session,
     watch::View,
 };
 
@@ -39,8 +41,9 @@ pub(crate) struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Returns the configured settings with these options applied.
+    /// Returns the configured settings with these options applied; suggested commands keep the options.
     pub(crate) fn settings(&self, configured: &Settings) -> Settings {
+        keep_session(&self.allow_host, &self.root);
         let mut settings = configured.clone();
         settings.timeout = self.timeout.or(settings.timeout);
         settings.policy.hosts.extend(self.allow_host.iter().cloned());
@@ -139,7 +142,7 @@ impl Session {
         for known in runs {
             let (output, view) = (self.output, self.view.clone());
             output.note(&format!("{} {}", known.id(), known.summary.workflow));
-            let display = RunDisplay { output, view, pause_grace: self.pause_grace, file: None };
+            let display = RunDisplay::new(output, view, self.pause_grace);
             let end = match begin(&self.executor, known) {
                 Ok(run) => {
                     self.timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
@@ -179,15 +182,15 @@ impl Session {
         exit
     }
 
-    /// Drives `run` to its end and shows the result.
-    pub(crate) fn drive(self, run: DurableRun, file: Option<&Path>) -> Exit {
+    /// Drives `run`, which begins with this event, to its end and shows the result.
+    pub(crate) fn drive(self, begins: EventKind, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
-        let display = RunDisplay { output, view, pause_grace, file };
+        let display = RunDisplay::new(output, view, pause_grace).of_file(file).of_home(executor.home());
         timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
         let active = ActiveRun::durable(&run);
         let driven = drive_to_end(&executor, run);
         // If every process exited earlier, each would begin to move the same runs, and none would finish.
-        display.drive(runtime, driven, executor.wait_until_archived(), &active)
+        display.drive(runtime, driven, executor.wait_until_archived(), &active, begins)
     }
 }
 

@@ -14,20 +14,23 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::StartOptions;
+use llmspell_workflows_advanced::{ExecutorError, Home, ProcessUsage, RunWait, StartOptions, cpu_time};
 use llmspell_workflows_basic::{
-    Driven as EngineDriven, EngineBuilder, Finished, RunOptions, WorkflowInput, engine::Position, model::Definition,
+    Driven as EngineDriven, EngineBuilder, Finished, RunOptions, WorkflowInput,
+    engine::{Position, Wait},
+    model::Definition,
 };
+use llmspell_workflows_hooks::event::EventKind;
 use tokio::runtime::Runtime;
 
-use super::inputs::Inputs;
+use super::{inputs::Inputs, runs::describe_wait};
 pub(crate) use crate::failure::durable_failure;
 use crate::{
     App, Exit, Failure,
     config::Settings,
     host,
     output::{Format, Output},
-    report::{Report, answer},
+    report::{Recorded, Report, answer},
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
@@ -77,7 +80,7 @@ impl Run {
 
         if self.in_memory {
             let runtime = host::runtime()?;
-            let display = RunDisplay { output, view, pause_grace: settings.pause_grace, file: Some(&self.file) };
+            let display = RunDisplay::new(output, view, settings.pause_grace).of_file(Some(&self.file));
             let engine = builder.build();
             let plan = engine.prepare(document.definition)?;
             let options = RunOptions { environment, timeout: settings.timeout, ..RunOptions::default() };
@@ -89,13 +92,19 @@ impl Run {
                     EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
                 }
             };
-            return Ok(display.drive(runtime, driven, std::future::ready(()), &ActiveRun::in_memory(&run)));
+            return Ok(display.drive(
+                runtime,
+                driven,
+                std::future::ready(()),
+                &ActiveRun::in_memory(&run),
+                EventKind::RunStarted,
+            ));
         }
         let session = Session::with(app, &settings, &self.session_options, builder, view)?;
         session.offer_interrupted(&document.definition.name)?;
         let options = StartOptions { environment, timeout: settings.timeout, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
-        Ok(session.drive(run, Some(&self.file)))
+        Ok(session.drive(EventKind::RunStarted, run, Some(&self.file)))
     }
 
     /// Returns the environment that the flag or the configuration names; the configured one applies only to workflows
@@ -113,7 +122,11 @@ pub(crate) struct RunDisplay<'f> {
     /// The time that running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
     /// The file of the definition, if the run was started from one.
-    pub(crate) file: Option<&'f Path>,
+    file: Option<&'f Path>,
+    /// The home of a durable run.
+    home: Option<Arc<dyn Home>>,
+    /// The CPU time that this process had used before.
+    cpu: Option<Duration>,
 }
 
 /// Drops the tasks that are still running, and their processes.
@@ -121,32 +134,48 @@ fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
 }
 
-impl RunDisplay<'_> {
+impl<'f> RunDisplay<'f> {
+    pub(crate) fn new(output: Output, view: Option<Arc<dyn View>>, pause_grace: Duration) -> Self {
+        Self { output, view, pause_grace, file: None, home: None, cpu: cpu_time() }
+    }
+
+    fn of_file(self, file: Option<&'f Path>) -> Self {
+        Self { file, ..self }
+    }
+
+    fn of_home(self, home: &Arc<dyn Home>) -> Self {
+        Self { home: Some(home.clone()), ..self }
+    }
+
     /// Waits for the end of `run`, shows the result, and performs `after` unless a signal stops it or has stopped the
-    /// run immediately.
+    /// run immediately. `begins` is the event with which the run begins in this process.
     pub(crate) fn drive(
         self,
         runtime: Runtime,
         driven: impl Future<Output = RunEnd>,
         after: impl Future<Output = ()>,
         run: &ActiveRun,
+        begins: EventKind,
     ) -> Exit {
         let output = self.output;
-        let definition = run.run().definition();
         if output.format() == Format::Jsonl {
-            output.payload(&RunStarted {
-                event: "run_started",
+            output.payload(&RunBegins {
+                event: begins.as_str(),
                 run_id: run.run().id().to_string(),
-                workflow: &definition.name,
+                workflow: &run.run().definition().name,
             });
         }
         let end = runtime.block_on(drive(driven, run, &self));
         if matches!(end, RunEnd::Killed) {
             stop(runtime);
-            return self.show(run, definition, end);
+            return self.show(run, end, None);
         }
+        let recorded = runtime.block_on(self.recorded(run, &end));
         let is_finished = matches!(end, RunEnd::Finished(_));
-        let exit = self.show(run, definition, end);
+        let exit = match recorded {
+            Ok(recorded) => self.show(run, end, recorded.as_ref()),
+            Err(failure) => output.failure(&failure),
+        };
         runtime.block_on(unless_stopped(after));
         // No task of a finished run is left.
         if is_finished {
@@ -157,54 +186,91 @@ impl RunDisplay<'_> {
         exit
     }
 
-    fn show(&self, run: &ActiveRun, definition: &Definition, end: RunEnd) -> Exit {
-        let (output, id) = (self.output, run.run().id());
-        let finished = match end {
-            RunEnd::Finished(finished) => finished,
-            RunEnd::Error(failure) => return output.failure(&failure),
-            RunEnd::Waiting(wait, waits) if run.is_durable() => {
-                let message = format!("run {id} is waiting {}", durable::waits_for(&wait));
-                let event = waits.iter().find_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
-                let (receiver, name) = event.unwrap_or((id, "NAME"));
-                let help = format!(
-                    "send the event with `{}`, then resume with `spellflow resume {id}`; `--wait` keeps waiting instead",
-                    answer(receiver, name)
-                );
-                return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
+    /// Reads the records of a durable run for the report, if one is shown.
+    async fn recorded(&self, run: &ActiveRun, end: &RunEnd) -> Result<Option<Recorded>, Failure> {
+        let (Some(home), false) = (&self.home, self.output.is_text() || matches!(end, RunEnd::Error(_))) else {
+            return Ok(None);
+        };
+        let id = run.run().id();
+        let known = home.get(id).await.map_err(durable_failure)?;
+        let known = known.ok_or_else(|| durable_failure(ExecutorError::UnknownRun(id.to_string())))?;
+        let recorded = Recorded::read(&**home, known, ProcessUsage::since(self.cpu)).await;
+        recorded.map(Some).map_err(durable_failure)
+    }
+
+    /// Shows how the run ended, or why it does not go on now.
+    fn show(&self, run: &ActiveRun, end: RunEnd, recorded: Option<&Recorded>) -> Exit {
+        let output = self.output;
+        let exit = match &end {
+            RunEnd::Finished(finished) => exit(finished),
+            RunEnd::Error(failure) => return output.failure(failure),
+            RunEnd::Killed => return output.failure(&killed(run)),
+            RunEnd::Waiting(..) | RunEnd::Stopped => Exit::Waiting,
+            RunEnd::Stuck(_) => Exit::Stuck,
+        };
+        match (recorded, end) {
+            (Some(recorded), end) => {
+                if let RunEnd::Finished(finished) = &end {
+                    summary::warnings(output, finished);
+                }
+                self.report(Report::past(recorded));
             }
-            RunEnd::Stuck(steps) => return output.failure(&durable::stuck(id, &steps)),
-            RunEnd::Stopped | RunEnd::Killed if run.is_durable() => {
-                let exit = if matches!(end, RunEnd::Killed) { Exit::Interrupted } else { Exit::Waiting };
-                let failure = Failure::new(exit, "paused", format!("run {id} is paused"));
-                return output.failure(&failure.with_help(format!("resume it with `spellflow resume {id}`")));
+            (None, RunEnd::Finished(finished)) if !output.is_text() => {
+                summary::warnings(output, &finished);
+                let definition = run.run().definition();
+                self.report(Report::new(definition, &finished, ProcessUsage::since(self.cpu)));
             }
-            RunEnd::Waiting(..) | RunEnd::Stopped => {
+            (None, RunEnd::Finished(finished)) => {
+                summary::show(output, run.run().definition(), &finished, self.file, run.is_durable());
+            }
+            (None, RunEnd::Stuck(steps)) => return output.failure(&durable::stuck(run.run().id(), &steps)),
+            (None, RunEnd::Waiting(wait, waits)) if run.is_durable() => self.note_wait(run, &wait, &waits),
+            (None, RunEnd::Stopped) if run.is_durable() => {
+                let id = run.run().id();
+                output.note(&format!("run {id} is paused"));
+                output.note(&format!("next: spellflow resume {id}"));
+            }
+            (None, _) => {
                 let message = "the run is waiting for an event, but events cannot reach a run in memory";
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message));
             }
-            RunEnd::Killed => {
-                let message = "the run was stopped immediately; its progress was not recorded";
-                return output.failure(&Failure::new(Exit::Interrupted, "interrupted", message));
-            }
-        };
-        match output.format() {
-            Format::Text => summary::show(output, definition, &finished, self.file, run.is_durable()),
-            Format::Jsonl => {
-                summary::warnings(output, &finished);
-                output.payload(&RunEnded { event: "run_ended", report: Report::new(definition, &finished) });
-            }
-            Format::Json | Format::Yaml => {
-                summary::warnings(output, &finished);
-                output.payload(&Report::new(definition, &finished));
-            }
         }
-        exit(&finished)
+        exit
     }
+
+    fn report(&self, report: Report<'_>) {
+        match self.output.format() {
+            Format::Jsonl => self.output.payload(&RunEnds { event: format!("run.{}", report.status()), report }),
+            _ => self.output.payload(&report),
+        }
+    }
+
+    /// Says what a durable run waits for, and how to continue it.
+    fn note_wait(&self, run: &ActiveRun, wait: &Wait, waits: &[RunWait]) {
+        let (output, id) = (self.output, run.run().id());
+        output.note(&format!("run {id} is waiting {}", durable::waits_for(wait)));
+        for wait in waits {
+            output.note(&format!("  {}: {}", wait.path, describe_wait(&wait.awaited)));
+        }
+        let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
+        events.for_each(|(receiver, name)| output.note(&format!("next: {}", answer(receiver, name))));
+        output.note(&format!("then: spellflow resume {id}   (`--wait` keeps waiting instead)"));
+    }
+}
+
+fn killed(run: &ActiveRun) -> Failure {
+    if run.is_durable() {
+        let id = run.run().id();
+        let failure = Failure::new(Exit::Interrupted, "paused", format!("run {id} is paused"));
+        return failure.with_help(format!("resume it with `spellflow resume {id}`"));
+    }
+    let message = "the run was stopped immediately; its progress was not recorded";
+    Failure::new(Exit::Interrupted, "interrupted", message)
 }
 
 /// The first line of a run in the `jsonl` format.
 #[derive(serde::Serialize)]
-struct RunStarted<'p> {
+struct RunBegins<'p> {
     event: &'static str,
     run_id: String,
     workflow: &'p str,
@@ -212,8 +278,8 @@ struct RunStarted<'p> {
 
 /// The last line of a run in the `jsonl` format.
 #[derive(serde::Serialize)]
-struct RunEnded<'f> {
-    event: &'static str,
+struct RunEnds<'f> {
+    event: String,
     #[serde(flatten)]
     report: Report<'f>,
 }

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 
 use crate::{
     output::{Output, Paint},
-    report::Metrics,
+    report::Counts,
     show,
     watch::{elapsed, sign},
 };
@@ -63,7 +63,7 @@ fn headline(output: Output, definition: &Definition, finished: &Finished) -> Str
         RunStatus::Cancelled => (StepStatus::Cancelled, Paint::Warn),
         _ => (StepStatus::Failed, Paint::Bad),
     };
-    let metrics = Metrics::new(finished);
+    let metrics = Counts::of_finished(finished);
     let took = elapsed(Duration::from_secs_f64(metrics.duration_ms / 1000.0));
     let mut counts = vec![counted(metrics.steps_executed as u64, "step", "steps")];
     if metrics.steps_skipped > 0 {

@@ -18,21 +18,24 @@ impl Delete {
         let home = app.home();
         let runs: Vec<KnownRun> = self.runs.iter().map(|run| app.wait(home.find(run))).collect::<Result<_, _>>()?;
         app.wait(home.delete(&runs))?;
-        report_deleted(app, &runs, &[]);
+        report_deleted(app, &runs, &[], false);
         Ok(Exit::Ok)
     }
 }
 
 /// Reports which runs were deleted, and which were kept because a running process holds their journals.
-pub(super) fn report_deleted(app: &App, deleted: &[KnownRun], held: &[KnownRun]) {
+/// In a dry run, says what would be deleted.
+pub(super) fn report_deleted(app: &App, deleted: &[KnownRun], held: &[KnownRun], dry_run: bool) {
     let output = app.output();
     let ids = |runs: &[KnownRun]| runs.iter().map(|run| run.id().to_string()).collect::<Vec<_>>();
     if !output.is_text() {
-        output.payload(&json!({"deleted": ids(deleted), "held": ids(held)}));
+        let name = if dry_run { "would_delete" } else { "deleted" };
+        output.payload(&json!({name: ids(deleted), "held": ids(held)}));
         return;
     }
     let runs = if deleted.len() == 1 { "run" } else { "runs" };
-    output.note(&format!("{} {runs} deleted", deleted.len()));
+    let what = if dry_run { "would be deleted" } else { "deleted" };
+    output.note(&format!("{} {runs} {what}", deleted.len()));
     for run in held {
         let holder = run.holder.as_ref().map(|holder| holder.0.as_str()).unwrap_or_default();
         output.note(&format!(

@@ -9,6 +9,8 @@ mod show;
 mod state;
 mod watch;
 
+pub(crate) use show::describe_wait;
+
 use clap::{Args, Subcommand};
 
 use crate::{App, Exit, Failure};

@@ -41,12 +41,10 @@ impl Prune {
         let found = app.wait(home.prunable(&PruneFilter { ended_before, statuses, workflow, keep }))?;
         let (deleted, held): (Vec<KnownRun>, Vec<KnownRun>) =
             found.into_iter().partition(|run| run.check_deletable().is_ok());
-        if self.dry_run {
-            app.output().note("dry run, nothing is deleted; without `--dry-run`:");
-        } else {
+        if !self.dry_run {
             app.wait(home.delete(&deleted))?;
         }
-        report_deleted(app, &deleted, &held);
+        report_deleted(app, &deleted, &held, self.dry_run);
         Ok(Exit::Ok)
     }
 }

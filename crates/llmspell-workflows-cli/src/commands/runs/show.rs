@@ -1,10 +1,10 @@
 use clap::Args;
-use llmspell_workflows_advanced::{History, KnownRun, RunWait};
-use llmspell_workflows_basic::engine::{Awaited, Outcome};
+use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait};
+use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
 
 use crate::{
     App, Exit, Failure,
-    report::{Report, answer, past_steps},
+    report::{Recorded, Report, answer, past_steps},
     show,
     table::table,
 };
@@ -21,12 +21,12 @@ impl Show {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), app.output());
         let known = app.wait(home.find(&self.run))?;
-        let history = app.wait(home.history(&known))?;
-        let waits = app.wait(home.waits(&known))?;
         if output.is_text() {
+            let history = app.wait(home.history(&known))?;
+            let waits = app.wait(home.waits(&known))?;
             output.text(&text(&known, &history, &waits));
         } else {
-            output.payload(&Report::past(&known, &history, &waits));
+            output.payload(&Report::past(&app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?));
         }
         Ok(Exit::Ok)
     }
@@ -51,6 +51,10 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
     }
     let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
     events.for_each(|(run, name)| text += &format!("next: {}\n", answer(run, name)));
+    for past in &history.warnings {
+        let Warning { code, path, message } = &past.warning;
+        text += &format!("warning[{code}]: {path}: {message}\n");
+    }
     if let Some(error) = end.and_then(Outcome::error) {
         text += &format!("error[{}]: {}\n", error.code, error.message);
     }
@@ -65,7 +69,7 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
 }
 
 /// Describes what a step waits for.
-pub(super) fn describe_wait(awaited: &Awaited) -> String {
+pub(crate) fn describe_wait(awaited: &Awaited) -> String {
     let what = match &awaited.signal {
         Some(name) => format!("waiting for the event `{name}` since {}", awaited.since),
         None => format!("waiting since {}", awaited.since),

@@ -1,14 +1,16 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use clap::Args;
-use llmspell_workflows_advanced::KnownRun;
+use llmspell_workflows_advanced::{KnownRun, ProcessUsage};
 use llmspell_workflows_basic::RunStatus;
+use llmspell_workflows_hooks::event::EventKind;
 use serde::Serialize;
 
 use super::show::describe_wait;
 use crate::{
     App, Exit, Failure,
-    report::{Error, Report, Step, past_steps},
+    output::Format,
+    report::{Error, Recorded, Report, Step, past_steps},
 };
 
 /// How often the journal is polled.
@@ -27,8 +29,15 @@ pub(super) struct Watch {
 struct StepEvent<'s> {
     event: &'static str,
     path: &'s str,
-    status: &'static str,
     error: Option<&'s Error<'s>>,
+}
+
+/// The last line in the `jsonl` format.
+#[derive(Serialize)]
+struct RunEnds<'f> {
+    event: String,
+    #[serde(flatten)]
+    report: Report<'f>,
 }
 
 impl Watch {
@@ -44,14 +53,18 @@ impl Watch {
             thread::sleep(POLL_INTERVAL);
             known = app.wait(home.find(&known.id().to_string()))?;
         }
-        let history = app.wait(home.history(&known))?;
+        let status = known.status();
         if output.is_text() {
-            output.note(&format!("{} {}", known.status(), known.id()));
+            output.note(&format!("{status} {}", known.id()));
         } else {
-            let waits = app.wait(home.waits(&known))?;
-            output.payload(&Report::past(&known, &history, &waits));
+            let recorded = app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?;
+            let report = Report::past(&recorded);
+            match output.format() {
+                Format::Jsonl => output.payload(&RunEnds { event: format!("run.{status}"), report }),
+                _ => output.payload(&report),
+            }
         }
-        Ok(match known.status() {
+        Ok(match status {
             RunStatus::Completed => Exit::Ok,
             RunStatus::Failed => Exit::Failed,
             RunStatus::Cancelled => Exit::Interrupted,
@@ -69,15 +82,31 @@ fn report_changes(app: &App, known: &KnownRun, reported: &mut HashMap<String, &'
             continue;
         }
         match output.format() {
-            crate::output::Format::Text => output.text(&line(&step)),
-            crate::output::Format::Jsonl => {
+            Format::Text => output.text(&line(&step)),
+            Format::Jsonl => {
                 let Step { path, status, error, .. } = &step;
-                output.payload(&StepEvent { event: "step", path, status, error: error.as_ref() });
+                if let Some(event) = event(status) {
+                    output.payload(&StepEvent { event: event.as_str(), path, error: error.as_ref() });
+                }
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Returns the event with which a step gets this status; `None` if that is the event of its compensation step.
+fn event(status: &str) -> Option<EventKind> {
+    Some(match status {
+        "waiting" => EventKind::StepWaiting,
+        "completed" => EventKind::StepCompleted,
+        "failed" => EventKind::StepFailed,
+        "skipped" => EventKind::StepSkipped,
+        "cancelled" => EventKind::StepCancelled,
+        "stuck" => EventKind::StepStuck,
+        "compensated" => return None,
+        _ => EventKind::StepStarted,
+    })
 }
 
 fn line(step: &Step<'_>) -> String {

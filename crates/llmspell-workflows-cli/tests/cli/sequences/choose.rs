@@ -113,11 +113,11 @@ impl Knowledge {
         let mut run = None;
         for line in &ended.said {
             match (line["event"].as_str(), line["path"].as_str()) {
-                (Some("run_started"), _) => {
+                (Some("run.started" | "run.resumed" | "run.retried" | "run.forked"), _) => {
                     let id = line["run_id"].as_str().unwrap().to_owned();
                     run = Some(self.runs.entry((store.clone(), id)).or_default());
                 }
-                (Some("step_ended"), Some(path)) if line["status"] == "completed" => {
+                (Some("step.completed"), Some(path)) => {
                     run.iter_mut().for_each(|steps| steps.push(path.to_owned()));
                 }
                 _ => {}

@@ -1,0 +1,166 @@
+//! Run reports for programs: one shape, whatever the state of the run.
+
+mod hints;
+mod metrics;
+mod parts;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use llmspell_workflows_advanced::{
+    AdvancedMetrics, ExecutorError, History, Home, KnownRun, PastStep, ProcessUsage, RunWait,
+};
+use llmspell_workflows_basic::{
+    Finished, StepError,
+    engine::{Outcome, StepRecord, StepStatus},
+    model::Definition,
+    state::SharedValue,
+};
+use serde::Serialize;
+
+pub(crate) use hints::{answer, keep_global, keep_session, shell_word, with_options};
+pub(crate) use metrics::{Counts, milliseconds};
+use metrics::{Metrics, between};
+pub(crate) use parts::{Error, Step};
+use parts::{ReportedWait, ReportedWarning};
+
+/// The output of `run -o json` and `runs show -o json`; its shape is stable.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report<'f> {
+    run_id: String,
+    workflow: &'f str,
+    version: &'f str,
+    status: &'static str,
+    output: Cow<'f, SharedValue>,
+    /// The first error, which decided how the run ended, or why it is stuck.
+    error: Option<Error<'f>>,
+    /// The errors of cleanup steps that failed after that.
+    later_errors: Vec<Error<'f>>,
+    steps: Vec<Step<'f>>,
+    /// The runs of its sub-workflows, in the order in which they were started; none are known of a run in memory.
+    children: Vec<String>,
+    /// What the run and its sub-workflows wait for.
+    waits: Vec<ReportedWait<'f>>,
+    warnings: Vec<ReportedWarning<'f>>,
+    /// Paths of the steps that ran, in start order.
+    execution_path: Vec<String>,
+    metrics: Metrics,
+}
+
+/// What the records of a run say about it.
+pub(crate) struct Recorded {
+    pub(crate) known: KnownRun,
+    pub(crate) history: History,
+    pub(crate) waits: Vec<RunWait>,
+    /// The definition, unless it cannot be read.
+    definition: Option<Definition>,
+    metrics: AdvancedMetrics,
+}
+
+impl Recorded {
+    /// Reads the records of `known`; `usage` is what this process used to drive the run.
+    pub(crate) async fn read(home: &dyn Home, known: KnownRun, usage: ProcessUsage) -> Result<Self, ExecutorError> {
+        let history = home.history(&known).await?;
+        let waits = home.waits(&known).await?;
+        let definition = home.definition(&known.summary.definition).await.ok();
+        let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
+        let metrics = match &definition {
+            // The records have just been read without an error.
+            Some(definition) => AdvancedMetrics::recorded(&home.records(&known).await?, definition, until, usage),
+            None => Ok(AdvancedMetrics::default()),
+        };
+        Ok(Self { known, history, waits, definition, metrics: metrics.unwrap_or_default() })
+    }
+}
+
+impl<'f> Report<'f> {
+    /// Returns the status of the run.
+    pub(crate) fn status(&self) -> &'static str {
+        self.status
+    }
+
+    /// Creates the report of a run in memory. The root step is the run itself and is not listed.
+    pub(crate) fn new(definition: &'f Definition, finished: &'f Finished, usage: ProcessUsage) -> Self {
+        let name = |record: &'f StepRecord| record.name.as_deref().map(Cow::Borrowed);
+        let steps: Vec<Step<'f>> = below_root(finished).map(|record| Step::new(record, name(record))).collect();
+        Self {
+            run_id: finished.run_id.to_string(),
+            workflow: &definition.name,
+            version: &definition.version,
+            status: finished.status.as_str(),
+            output: Cow::Borrowed(&finished.output),
+            error: finished.error.as_ref().map(Error::new),
+            later_errors: finished.later_errors.iter().map(Error::new).collect(),
+            children: Vec::new(),
+            waits: Vec::new(),
+            warnings: finished.warnings.iter().map(|warning| ReportedWarning::new(warning, None)).collect(),
+            execution_path: executed_paths(&steps),
+            metrics: Metrics::new(
+                Counts::of_finished(finished),
+                AdvancedMetrics::in_memory(finished, definition, usage),
+            ),
+            steps,
+        }
+    }
+
+    /// Creates the report of a run from its records.
+    pub(crate) fn past(recorded: &'f Recorded) -> Self {
+        let Recorded { known, history, waits, definition, metrics } = recorded;
+        let mut steps: Vec<Step<'f>> = past_steps(known, history).collect();
+        for step in &mut steps {
+            let path = step.path.parse().ok();
+            let named = path.and_then(|path| definition.as_ref()?.step_at(&path));
+            step.name = named.and_then(|step| step.name.as_deref()).map(Cow::Borrowed);
+        }
+        let end = history.end.as_ref().map(|(outcome, _)| outcome);
+        let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
+        let stuck = history.steps.iter().find_map(|step| step.stuck.as_ref());
+        Self {
+            run_id: known.id().to_string(),
+            workflow: &known.summary.workflow,
+            version: &known.summary.version,
+            status: known.status().as_str(),
+            output: end.and_then(output).map_or_else(Cow::default, Cow::Borrowed),
+            error: end.and_then(Outcome::error).or(stuck).map(Error::new),
+            later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
+            children: history.children.iter().map(ToString::to_string).collect(),
+            waits: waits.iter().map(ReportedWait::new).collect(),
+            warnings: history.warnings.iter().map(|past| ReportedWarning::new(&past.warning, Some(past.at))).collect(),
+            execution_path: executed_paths(&steps),
+            metrics: Metrics::new(Counts::of(&steps, between(known.summary.started_at, until)), metrics.clone()),
+            steps,
+        }
+    }
+}
+
+fn executed_paths(steps: &[Step<'_>]) -> Vec<String> {
+    let skipped = StepStatus::Skipped.as_str();
+    steps.iter().filter(|step| step.status != skipped).map(|step| step.path.clone()).collect()
+}
+
+/// Returns the steps of a run, from its journal.
+pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl Iterator<Item = Step<'f>> {
+    let has_process = known.holder.is_some();
+    let steps = history.steps.iter().filter(|step| is_below_root(step));
+    steps.map(move |step| Step::past(step, has_process))
+}
+
+fn is_below_root(step: &PastStep) -> bool {
+    step.path.matches('/').count() > 1
+}
+
+fn output(outcome: &Outcome) -> Option<&SharedValue> {
+    match outcome {
+        Outcome::Completed(output) => Some(&output.value),
+        _ => None,
+    }
+}
+
+fn below_root(finished: &Finished) -> impl Iterator<Item = &StepRecord> {
+    finished.steps.iter().filter(|record| record.path.segments().len() > 1)
+}
+
+/// Returns the errors of the steps inside a block that failed because of several.
+fn errors_inside(error: &StepError) -> Option<&Vec<serde_json::Value>> {
+    error.details.as_ref()?.get("errors")?.as_array()
+}

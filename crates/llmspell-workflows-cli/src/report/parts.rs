@@ -1,0 +1,134 @@
+//! The parts of a report.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use llmspell_workflows_advanced::{PastStep, RunWait};
+use llmspell_workflows_basic::{
+    StepError,
+    engine::{Awaited, Outcome, SkipReason, StepRecord, StepStatus, Warning},
+    state::SharedValue,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{answer, errors_inside, metrics::between, milliseconds, output};
+
+/// A step of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step<'f> {
+    pub(crate) path: String,
+    /// The display name; in a recorded run, as in the definition.
+    pub(crate) name: Option<Cow<'f, str>>,
+    pub(crate) status: &'static str,
+    pub(super) attempts: u32,
+    duration_ms: Option<f64>,
+    pub(crate) output: Option<&'f SharedValue>,
+    pub(crate) error: Option<Error<'f>>,
+    pub(crate) skip_reason: Option<&'f SkipReason>,
+    /// The event or time that the step waits for, with the start and the end of the wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<&'f Awaited>,
+}
+
+/// A step that waits.
+#[derive(Debug, Serialize)]
+pub(super) struct ReportedWait<'f> {
+    /// The path of the step, through the steps of sub-workflows.
+    path: &'f str,
+    run_id: String,
+    /// The event that the step waits for; `null` if it waits only for a time.
+    #[serde(rename = "for")]
+    event: Option<&'f str>,
+    since: String,
+    until: Option<String>,
+    /// The command that ends the wait.
+    command: Option<String>,
+}
+
+/// A warning about a run.
+#[derive(Debug, Serialize)]
+pub(super) struct ReportedWarning<'f> {
+    path: &'f str,
+    code: &'f str,
+    message: &'f str,
+    /// When the process warned; `null` for a run in memory.
+    at: Option<String>,
+}
+
+/// Why a run or a step failed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Error<'f> {
+    pub(crate) code: &'f str,
+    class: &'static str,
+    pub(crate) message: &'f str,
+    path: Option<&'f str>,
+    retryable: bool,
+    /// The errors of the steps inside a block that failed because of several.
+    errors: &'f [Value],
+}
+
+impl<'f> Step<'f> {
+    pub(super) fn new(record: &'f StepRecord, name: Option<Cow<'f, str>>) -> Self {
+        Self {
+            path: record.path.to_string(),
+            name,
+            status: record.status.as_str(),
+            attempts: if record.status == StepStatus::Skipped { 0 } else { record.attempts },
+            duration_ms: record.ended_at.map(|ended_at| milliseconds(between(record.started_at, ended_at))),
+            output: record.output.as_ref(),
+            error: record.error.as_ref().map(Error::new),
+            skip_reason: record.skip_reason.as_ref(),
+            waits_for: None,
+        }
+    }
+
+    pub(super) fn past(step: &'f PastStep, has_process: bool) -> Self {
+        let status = match step.status() {
+            // No process is running the step any more.
+            StepStatus::Running if !has_process => StepStatus::Pending,
+            status => status,
+        };
+        let took = step.began.zip(step.ended).map(|(began, ended)| ended.saturating_sub(began));
+        Self {
+            path: step.path.clone(),
+            name: None,
+            status: status.as_str(),
+            attempts: if status == StepStatus::Skipped { 0 } else { step.attempts },
+            duration_ms: took.map(milliseconds),
+            output: step.outcome.as_ref().and_then(output),
+            error: step.outcome.as_ref().and_then(Outcome::error).map(Error::new),
+            skip_reason: step.skip_reason(),
+            waits_for: step.waits.as_ref(),
+        }
+    }
+}
+
+impl<'f> ReportedWait<'f> {
+    pub(super) fn new(wait: &'f RunWait) -> Self {
+        let Awaited { signal, since, until } = &wait.awaited;
+        Self {
+            path: &wait.path,
+            run_id: wait.run.to_string(),
+            event: signal.as_deref(),
+            since: since.to_string(),
+            until: until.map(|until| until.to_string()),
+            command: signal.as_ref().map(|name| answer(wait.run, name)),
+        }
+    }
+}
+
+impl<'f> ReportedWarning<'f> {
+    pub(super) fn new(warning: &'f Warning, at: Option<Timestamp>) -> Self {
+        let Warning { code, path, message } = warning;
+        Self { path, code, message, at: at.map(|at| at.to_string()) }
+    }
+}
+
+impl<'f> Error<'f> {
+    pub(crate) fn new(error: &'f StepError) -> Self {
+        let StepError { class, code, message, path, retryable, .. } = error;
+        let errors = errors_inside(error).map(Vec::as_slice).unwrap_or_default();
+        Self { code, class: class.as_str(), message, path: path.as_deref(), retryable: *retryable, errors }
+    }
+}

@@ -1,0 +1,125 @@
+//! The report of a run for programs: one shape, whatever the state of the run.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{Sandbox, newest_run, show};
+
+fn fields(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+/// A sub-workflow that does what the input says.
+const FLOW: &str = "
+name: states
+inputs: {what: {type: string, required: true}}
+steps:
+  - {id: a, name: First, type: shell, command: 'true', compensate: {type: shell, command: 'true'}}
+  - {id: gate, event: go, condition: what == 'wait'}
+  - {id: fails, type: shell, command: exit 3, condition: what == 'fail'}
+";
+
+#[test]
+fn run_and_show_have_the_same_shape_in_every_state() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let mut shapes = Vec::new();
+    for (what, code, status) in [("nothing", 0, "completed"), ("wait", 5, "waiting"), ("fail", 1, "compensated")] {
+        let ended = sandbox.run(&["run", "flow.yaml", "--input", &format!("what={what}"), "-o", "json"]);
+        assert_eq!((ended.code, &ended.json()["status"]), (code, &json!(status)), "{}", ended.stdout);
+        let run = ended.json()["run_id"].as_str().unwrap().to_owned();
+        let (ran, mut shown) = (ended.json(), show(&sandbox, &run));
+        // Only the process that drove the run knows what it used.
+        for field in [
+            "resource_utilization",
+            "cost_efficiency_ms",
+            "duration_ms",
+            "execution_time_ms",
+            "throughput",
+            "parallel_efficiency",
+        ] {
+            shown["metrics"][field] = ran["metrics"][field].clone();
+        }
+        assert_eq!(ran, shown, "{what}");
+        shapes.push((fields(&ran), fields(&ran["metrics"]), fields(&ran["steps"][0])));
+    }
+    let memory = sandbox.run(&["run", "flow.yaml", "--input", "what=nothing", "--in-memory", "-o", "json"]).json();
+    shapes.push((fields(&memory), fields(&memory["metrics"]), fields(&memory["steps"][0])));
+    assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "{shapes:?}");
+    assert_eq!(memory["steps"][0]["name"], "First");
+}
+
+#[test]
+fn waiting_is_not_an_error_and_says_what_is_waited_for() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let waiting = sandbox.run(&["run", "flow.yaml", "--input", "what=wait", "-o", "json"]).json();
+    let run = newest_run(&sandbox);
+    let wait = &waiting["waits"][0];
+    assert_eq!((&waiting["error"], &wait["path"], &wait["for"]), (&Value::Null, &json!("/main/gate"), &json!("go")));
+    assert_eq!(wait["command"], format!("spellflow signal {run} go"));
+    let text = sandbox.run(&["run", "flow.yaml", "--input", "what=wait"]).stderr;
+    assert!(!text.contains("error"), "{text}");
+    // An event that nobody waits for is kept, and the answer says so.
+    let sent = sandbox.run(&["signal", &run, "other", "-o", "json"]).json();
+    assert_eq!((&sent["is_awaited"], &sent["waiting_for"]), (&json!(false), &json!(["go"])));
+}
+
+#[test]
+fn undone_step_is_compensated_and_warnings_and_all_errors_of_a_block_are_reported() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let failed = sandbox.run(&["run", "flow.yaml", "--input", "what=fail", "-o", "json"]).json();
+    assert_eq!(
+        (&failed["steps"][0]["path"], &failed["steps"][0]["status"]),
+        (&json!("/main/a"), &json!("compensated"))
+    );
+
+    let flow = "
+name: collects
+steps:
+  - {id: warns, type: set, params: {x: 1}, condition: \"len(state.missing) > 1\"}
+  - id: each
+    type: loop
+    items: [1, 2, 3]
+    on_error: collect
+    steps: [{id: work, type: shell, command: 'test {{ loop.item | shell_quote }} = 2'}]
+";
+    let sandbox = Sandbox::with_flow(flow);
+    let report = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
+    let errors = report["error"]["errors"].as_array().unwrap();
+    assert_eq!(errors.iter().map(|error| error["index"].clone()).collect::<Vec<_>>(), [json!(0), json!(2)]);
+    let warning = &report["warnings"][0];
+    assert_eq!((&warning["path"], &warning["code"]), (&json!("/main/warns"), &json!("condition_unevaluable")));
+    assert!(warning["at"].is_string());
+    let text = sandbox.run(&["runs", "show", "@last"]).stdout;
+    assert!(text.contains("warning[condition_unevaluable]: /main/warns: "), "{text}");
+}
+
+#[test]
+fn list_for_programs_is_one_line_for_each_run() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let lines = |sandbox: &Sandbox| sandbox.run(&["runs", "list", "-o", "jsonl"]).stdout;
+    assert_eq!(lines(&sandbox), "");
+    for _ in 0..2 {
+        sandbox.run(&["run", "flow.yaml", "--input", "what=nothing"]);
+    }
+    let all: Vec<Value> = lines(&sandbox).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(all.len() == 2 && all.iter().all(|run| run["status"] == "completed"), "{all:?}");
+}
+
+/// Suggested commands keep the options that they need.
+#[test]
+fn suggested_commands_work_when_they_are_pasted() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let store = "a store";
+    let arguments = ["--store", store, "run", "flow.yaml", "--input", "what=wait", "--allow-host", "localhost:1"];
+    let text = sandbox.run(&arguments).stderr;
+    for expected in [
+        "next: spellflow --store 'a store' signal ",
+        "then: spellflow --store 'a store' resume --allow-host localhost:1 ",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let pasted = text.lines().find_map(|line| line.strip_prefix("next: spellflow --store 'a store' ")).unwrap();
+    let words: Vec<&str> = ["--store", store].into_iter().chain(pasted.split(' ')).collect();
+    assert_eq!(sandbox.run(&words).code, 0);
+}
