@@ -116,6 +116,28 @@ pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range
     Some(ParseError::new(format!("`{word}` is not an operator"), span).help(*help))
 }
 
+/// Returns whether `source`, which is not an expression, is an expansion of the shell, such as `CI:-no` or `file%.txt`.
+pub(super) fn is_shell(source: &str) -> bool {
+    if let Some(name) = source.strip_prefix(['#', '!']) {
+        return name.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '*'));
+    }
+    let rest = source.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let operators = [":-", ":=", ":?", ":+", "=", "#", "%", "^", ",", "/", "[@]", "[*]"];
+    rest.len() < source.len() && operators.iter().any(|operator| rest.starts_with(operator)) || is_slice(rest)
+}
+
+/// Returns whether `name` is written like an environment variable, such as `HOME`.
+pub(crate) fn is_shell_name(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Returns whether `rest` is the slice of a shell variable, such as `:0:3`.
+fn is_slice(rest: &str) -> bool {
+    rest.strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// Returns the error for template braces inside an expression.
 pub(super) fn braces(span: Range<usize>) -> ParseError {
     ParseError::new("template braces are not allowed inside an expression", span)

@@ -151,13 +151,15 @@ const PARAMS: Field = field("params", Shape::Any, "The input of the activity; st
     "with",
     "config",
     "parameters",
-]);
+])
+.elsewhere(&["args", "arguments", "input", "inputs"]);
 
 /// The input of an activity whose parameters can also be written as fields of the step.
 const PARAM_OBJECT: Field =
     field("params", Shape::Object, "The fields of the step as a nested mapping.").or(&["with", "config", "parameters"]);
 
-const ENV: Field = field("env", Shape::Env, "Environment variables of the process.");
+const ENV: Field = field("env", Shape::Env, "Environment variables of the process.")
+    .elsewhere(&["environment", "variables"]);
 
 #[cfg(test)]
 mod tests {

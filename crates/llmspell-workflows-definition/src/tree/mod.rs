@@ -1,7 +1,11 @@
 //! The syntax tree of a document, with the source span of every node.
 
+mod layout_errors;
 mod parse;
+mod quote_errors;
 mod scalar;
+mod shallow;
+mod syntax;
 
 use std::borrow::Cow;
 
