@@ -32,6 +32,11 @@ impl<'n, 's> Fields<'n, 's> {
         self.known.iter().find(|(known, _)| *known == name).map(|(_, entry)| *entry)
     }
 
+    /// Returns the known fields, each with its canonical name.
+    pub(crate) fn known(&self) -> &[(&'static str, &'n Entry<'s>)] {
+        &self.known
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -93,7 +98,10 @@ impl Reader<'_> {
                 self.error("duplicate_field", fields.at, entry.key_span, message)
                     .help(format!("keep one of the two; the canonical name is `{}`", field.name));
             }
-            None => fields.known.push((field.name, entry)),
+            None => {
+                self.rename(field, entry);
+                fields.known.push((field.name, entry));
+            }
         }
     }
 

@@ -75,6 +75,7 @@ impl Reader<'_> {
             self.unsupported(at, written.span, name, kind.doc);
             return None;
         }
+        self.rename_kind(name, kind.name, written.span);
         Some(StepType::Known(kind))
     }
 

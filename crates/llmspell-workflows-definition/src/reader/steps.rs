@@ -90,6 +90,7 @@ impl Reader<'_> {
         let what = format!("a `{}` step", kind.name());
         let Some(mut fields) = self.fields(item.node, &tables, kind.custom_fields(), what, at) else { return read };
         fields.head = head;
+        self.keep_kind(item.node, &kind, &fields);
         self.mark_id(&item, &fields);
         let mut step = read.step;
         step.name = self.name(&fields, &step.id);

@@ -11,8 +11,9 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use parse::{Parsed, options, parse};
 pub(crate) use scalar::is_plain_text;
+pub(crate) use syntax::scan_error;
 
 /// A byte range in the source, excluding `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap, collections::HashSet, sync::Arc};
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use super::{
     Data, Entry, Node, Span,
@@ -20,13 +20,17 @@ pub(crate) struct Parsed<'s> {
     pub(crate) findings: Findings,
 }
 
-/// Parses the single document in `text`.
-pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
-    let options = granit_parser::options! {
+/// Returns the limits of the parser.
+pub(crate) fn options() -> Options {
+    granit_parser::options! {
         flow_nesting_limit: limits::NODE_NESTING,
         block_nesting_limit: limits::NODE_NESTING,
         simple_key_max_lookahead: limits::KEY_CHARS,
-    };
+    }
+}
+
+/// Parses the single document in `text`.
+pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
     let mut tree = TreeBuilder {
         text,
         open: Vec::new(),
@@ -36,7 +40,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         bytes: 0,
         root: None,
     };
-    for next in Parser::new_from_str_with_options(text, options) {
+    for next in Parser::new_from_str_with_options(text, options()) {
         let (event, span) = next.map_err(|error| scan_error(&error, text))?;
         let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
         tree.event(event, Span { start: offset(&span.start), end: offset(&span.end) })?;

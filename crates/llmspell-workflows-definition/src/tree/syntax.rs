@@ -11,7 +11,7 @@ use super::{
 use crate::{diagnose::Finding, limits};
 
 /// Returns the error of the parser as a finding.
-pub(super) fn scan_error(error: &ScanError, text: &str) -> Finding {
+pub(crate) fn scan_error(error: &ScanError, text: &str) -> Finding {
     let at = error.marker().byte_offset().unwrap_or_default().min(text.len());
     let explained = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Some(too_deep(span(at, at))),
