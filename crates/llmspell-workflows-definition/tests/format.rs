@@ -34,27 +34,49 @@ const LAYOUTS: &[(&str, &str)] = &[
     ("a:   1", "a: 1\n"),
     ("a:\n    b: 1\n    c: 2", "a:\n  b: 1\n  c: 2\n"),
     ("a:\n- 1\n- 2\nb: 3", "a:\n  - 1\n  - 2\nb: 3\n"),
-    ("a:\n-   b: 1\n    c:\n    - - 1\n      - 2\n    -  3", "a:\n  - b: 1\n    c:\n      - - 1\n        - 2\n      - 3\n"),
+    (
+        "a:\n-   b: 1\n    c:\n    - - 1\n      - 2\n    -  3",
+        "a:\n  - b: 1\n    c:\n      - - 1\n        - 2\n      - 3\n",
+    ),
     ("a:\n-\n    b: 1\n    c: 2", "a:\n  -\n    b: 1\n    c: 2\n"),
     // Comments belong to the next entry, or to the end of the block that they are indented like.
-    ("# one\na:\n    # two\n    b: 1   # three\n    # four\n# five\nc: 2", "# one\na:\n  # two\n  b: 1   # three\n  # four\n# five\nc: 2\n"),
+    (
+        "# one\na:\n    # two\n    b: 1   # three\n    # four\n# five\nc: 2",
+        "# one\na:\n  # two\n  b: 1   # three\n  # four\n# five\nc: 2\n",
+    ),
     ("a:\n- 1\n# one\n- 2\n# two\nb: 1", "a:\n  - 1\n  # one\n  - 2\n# two\nb: 1\n"),
     ("a:\n  -   # one\n      b: 1\n  - # two\n    c: 2", "a:\n  -   # one\n    b: 1\n  - # two\n    c: 2\n"),
     ("a: 1\n\n\n\nb: 2\n  # last\n\n", "a: 1\n\nb: 2\n# last\n"),
     // Block scalars.
     ("a: |\n     one\n       two\n\n     three\n\n\nb: 1", "a: |\n  one\n    two\n\n  three\n\nb: 1\n"),
     ("a: |2-\n    one\n   two\nb: 1", "a: |2-\n    one\n   two\nb: 1\n"),
-    ("a:\n    - |+\n      one\n\n\n    - >\n      two\n\n      three\n    # end", "a:\n  - |+\n    one\n\n\n  - >\n    two\n\n    three\n  # end\n"),
+    (
+        "a:\n    - |+\n      one\n\n\n    - >\n      two\n\n      three\n    # end",
+        "a:\n  - |+\n    one\n\n\n  - >\n    two\n\n    three\n  # end\n",
+    ),
     ("a: |\n  # one\n  two\n# three\nb: |-\n\nc: 1", "a: |\n  # one\n  two\n# three\nb: |-\n\nc: 1\n"),
-    ("a:\n    |\n    one\nb:\n     - # why\n       >-\n         two", "a:\n  |\n  one\nb:\n  - # why\n    >-\n    two\n"),
+    (
+        "a:\n    |\n    one\nb:\n     - # why\n       >-\n         two",
+        "a:\n  |\n  one\nb:\n  - # why\n    >-\n    two\n",
+    ),
     // Strings and brackets over several lines.
     ("a:\n      one\n        two\n\n      three\nb: one\n   two", "a:\n  one\n    two\n\n  three\nb: one\n   two\n"),
-    ("a: \"one\n     two \\\n  three\"\nb: 'it''s\n\n  here'", "a: \"one\n     two \\\n  three\"\nb: 'it''s\n\n  here'\n"),
-    ("a:\n    b: [1, # one\n        2,\n        ]\n    c: {d: 1,   e: 2}", "a:\n  b: [1, # one\n      2,\n      ]\n  c: {d: 1,   e: 2}\n"),
+    (
+        "a: \"one\n     two \\\n  three\"\nb: 'it''s\n\n  here'",
+        "a: \"one\n     two \\\n  three\"\nb: 'it''s\n\n  here'\n",
+    ),
+    (
+        "a:\n    b: [1, # one\n        2,\n        ]\n    c: {d: 1,   e: 2}",
+        "a:\n  b: [1, # one\n      2,\n      ]\n  c: {d: 1,   e: 2}\n",
+    ),
     ("a:\n        {b: 1,\n         c: 2}", "a:\n  {b: 1,\n   c: 2}\n"),
     // Anchors, tags and explicit keys.
-    ("a:  &x\n    b: 1\nc: *x\nd:\n- &y\n  e: 1\n- *y\n- &z f: 1\n  g: 2", "a:  &x\n  b: 1\nc: *x\nd:\n  - &y\n    e: 1\n  - *y\n  - &z f: 1\n    g: 2\n"),
+    (
+        "a:  &x\n    b: 1\nc: *x\nd:\n- &y\n  e: 1\n- *y\n- &z f: 1\n  g: 2",
+        "a:  &x\n  b: 1\nc: *x\nd:\n  - &y\n    e: 1\n  - *y\n  - &z f: 1\n    g: 2\n",
+    ),
     ("a: !!str 1\n? b c\n:   d\n? e\n: - 1\n  - 2", "a: !!str 1\n? b c\n: d\n? e\n: - 1\n  - 2\n"),
+    ("a: b\u{a0}\nc: \u{a0}d  \n# \u{a0}e\u{a0}", "a: b\u{a0}\nc: \u{a0}d\n# \u{a0}e\u{a0}\n"),
     ("'a b':   1\n\"c\" : 2", "'a b': 1\n\"c\": 2\n"),
     ("a: yes\nb: [on, 'off', 1:30]\nc: 2020-01-01", "a: \"yes\"\nb: [\"on\", 'off', \"1:30\"]\nc: \"2020-01-01\"\n"),
 ];
@@ -74,12 +96,27 @@ fn fields_and_types_get_their_canonical_names() {
         ("{id: a, type: sleep, duration_ms: 1500}", "{id: a, type: sleep, duration: 1500ms}"),
         ("{id: a, type: sleep, duration_seconds: 2.5}", "{id: a, type: sleep, duration: 2.5}"),
         ("{id: a, type: sleep, duration_ms: '{{ x }}'}", "{id: a, type: sleep, duration_ms: '{{ x }}'}"),
-        ("{id: a, if: b, then: [{id: c, tool: t, with: {needs: 1}}]}", "{id: a, condition: b, then_steps: [{id: c, tool: t, params: {needs: 1}}]}"),
+        (
+            "{id: a, if: b, then: [{id: c, tool: t, with: {needs: 1}}]}",
+            "{id: a, condition: b, then_steps: [{id: c, tool: t, params: {needs: 1}}]}",
+        ),
         ("{id: a, parallel_steps: [{id: c, tool: t}]}", "{id: a, type: parallel, steps: [{id: c, tool: t}]}"),
-        ("{\"id\": \"a\", \"tool\": \"t\", \"retry\": {\"backoff\": \"fixed\"}}", "{\"id\": \"a\", \"tool\": \"t\", \"retries\": {\"strategy\": \"fixed\"}}"),
-        ("{\"id\": \"a\", \"parallel_steps\": [{\"id\": \"c\", \"tool\": \"t\"}]}", "{\"id\": \"a\", \"type\": \"parallel\", \"steps\": [{\"id\": \"c\", \"tool\": \"t\"}]}"),
-        ("{\"id\": \"a\", \"tool\": \"t\", \"timeout_ms\": 10}", "{\"id\": \"a\", \"tool\": \"t\", \"timeout\": \"10ms\"}"),
-        ("{id: a, tool: t, retry: &r {backoff: fixed}, with: [*r]}", "{id: a, tool: t, retries: &r {backoff: fixed}, params: [*r]}"),
+        (
+            "{\"id\": \"a\", \"tool\": \"t\", \"retry\": {\"backoff\": \"fixed\"}}",
+            "{\"id\": \"a\", \"tool\": \"t\", \"retries\": {\"strategy\": \"fixed\"}}",
+        ),
+        (
+            "{\"id\": \"a\", \"parallel_steps\": [{\"id\": \"c\", \"tool\": \"t\"}]}",
+            "{\"id\": \"a\", \"type\": \"parallel\", \"steps\": [{\"id\": \"c\", \"tool\": \"t\"}]}",
+        ),
+        (
+            "{\"id\": \"a\", \"tool\": \"t\", \"timeout_ms\": 10}",
+            "{\"id\": \"a\", \"tool\": \"t\", \"timeout\": \"10ms\"}",
+        ),
+        (
+            "{id: a, tool: t, retry: &r {backoff: fixed}, with: [*r]}",
+            "{id: a, tool: t, retries: &r {backoff: fixed}, params: [*r]}",
+        ),
     ] {
         let document = |step: &str| std::format!("name: x\nsteps:\n  - {step}\n  - {{id: b, tool: t}}\n");
         if text.contains("loop_body: []") {
@@ -107,7 +144,8 @@ fn line_ends_marks_and_documents_are_normalized() {
 
 #[test]
 fn json_stays_json() {
-    let text = "{\n    \"name\": \"x\",\n    \"steps\": [\n        {\"id\": \"a\", \"tool\": \"t\", \"with\": {}}\n    ]\n}\n";
+    let text =
+        "{\n    \"name\": \"x\",\n    \"steps\": [\n        {\"id\": \"a\", \"tool\": \"t\", \"with\": {}}\n    ]\n}\n";
     assert_eq!(checked(text), text.replace("\"with\"", "\"params\""));
 }
 
@@ -120,7 +158,9 @@ fn errors_of_the_file_are_reported() {
 /// Returns the blocks marked as YAML in a page.
 fn blocks(page: &str) -> Vec<String> {
     let parts = page.split("\n```");
-    parts.filter_map(|part| part.strip_prefix("yaml")?.split_once('\n').map(|(_, text)| std::format!("{text}\n"))).collect()
+    parts
+        .filter_map(|part| part.strip_prefix("yaml")?.split_once('\n').map(|(_, text)| std::format!("{text}\n")))
+        .collect()
 }
 
 fn files(folder: &Path, found: &mut Vec<(String, String)>) {
@@ -132,7 +172,9 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
         match extension.as_str() {
             _ if path.is_dir() => files(&path, found),
             "yaml" | "yml" | "json" => found.push((name, fs::read_to_string(&path).unwrap())),
-            "md" => found.extend(blocks(&fs::read_to_string(&path).unwrap()).into_iter().map(|text| (name.clone(), text))),
+            "md" => {
+                found.extend(blocks(&fs::read_to_string(&path).unwrap()).into_iter().map(|text| (name.clone(), text)))
+            }
             _ => {}
         }
     }
@@ -142,7 +184,13 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
 fn every_definition_of_the_repository_keeps_its_meaning_and_comments() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();
-    for folder in ["docs", "examples", "tests", "crates/llmspell-workflows-cli/templates", "crates/llmspell-workflows-definition/tests/fixtures/good"] {
+    for folder in [
+        "docs",
+        "examples",
+        "tests",
+        "crates/llmspell-workflows-cli/templates",
+        "crates/llmspell-workflows-definition/tests/fixtures/good",
+    ] {
         files(&root.join(folder), &mut found);
     }
     let valid: Vec<_> = found.iter().filter(|(_, text)| read(text, "x", &StepTypes::new()).is_ok()).collect();
@@ -158,7 +206,8 @@ fn every_definition_of_the_repository_keeps_its_meaning_and_comments() {
 
 /// Returns the keys of all lines outside of block scalars, in order.
 fn keys(text: &str) -> Vec<String> {
-    let trimmed = lines(text).into_iter().filter(|(_, is_text)| !is_text).map(|(line, _)| line.trim_start_matches([' ', '-']));
+    let trimmed =
+        lines(text).into_iter().filter(|(_, is_text)| !is_text).map(|(line, _)| line.trim_start_matches([' ', '-']));
     trimmed.filter_map(|line| line.split_once(':').map(|(key, _)| key.to_owned())).collect()
 }
 

@@ -67,7 +67,8 @@ fn first_message_marks_the_cause() {
         sandbox.write(&name, &text);
         let ran = sandbox.run(&["validate", &name, "-o", "json"]).json();
         let first = &ran["files"][0]["diagnostics"][0];
-        let (column, end) = (first["column"].as_u64().unwrap() as usize, first["end_column"].as_u64().unwrap() as usize);
+        let (column, end) =
+            (first["column"].as_u64().unwrap() as usize, first["end_column"].as_u64().unwrap() as usize);
         let written: String = text.lines().nth(line - 1).unwrap().chars().skip(column - 1).take(end - column).collect();
         assert_eq!((first["line"].as_u64(), written.as_str()), (Some(*line as u64), *part), "{name}");
     }

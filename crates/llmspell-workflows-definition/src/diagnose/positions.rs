@@ -42,7 +42,11 @@ pub(crate) struct Mark {
 
 impl Positions {
     pub(crate) fn new() -> Self {
-        Self { steps: vec![Entry::default()], by_path: HashMap::from([(String::new(), At::ROOT)]), repeated: Vec::new() }
+        Self {
+            steps: vec![Entry::default()],
+            by_path: HashMap::from([(String::new(), At::ROOT)]),
+            repeated: Vec::new(),
+        }
     }
 
     /// Adds the step at `path`, whose name is at `span`.
@@ -61,7 +65,8 @@ impl Positions {
     /// Returns the span of the name of the step at `path`, unless it is inside of a step whose path is not unique.
     pub(crate) fn first_of(&self, path: &str) -> Option<Span> {
         let first = self.head(*self.by_path.get(path)?)?;
-        let is_repeated = |around: &String| path.strip_prefix(around.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let is_repeated =
+            |around: &String| path.strip_prefix(around.as_str()).is_some_and(|rest| rest.starts_with('/'));
         (!self.repeated.iter().any(is_repeated)).then_some(first)
     }
 

@@ -6,7 +6,8 @@ pub(crate) const COMMON: &[Field] = &[
         .elsewhere(&["key", "step", "step_id"]),
     field("name", Shape::Text, "The display name; may contain references."),
     field("type", Shape::Text, "The step type."),
-    field("dependencies", Shape::Texts, "Steps in the same list that must end first.").or(&["depends_on", "needs"])
+    field("dependencies", Shape::Texts, "Steps in the same list that must end first.")
+        .or(&["depends_on", "needs"])
         .elsewhere(&["after", "requires"]),
     field("condition", Shape::Expression, "The step is skipped if this is false.").or(&["when", "if"]),
     field("trigger_rule", Shape::Word(RULES), "When the step runs, depending on how its dependencies ended."),

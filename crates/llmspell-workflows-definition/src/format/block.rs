@@ -14,7 +14,7 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header at the start of `text`.
     pub(super) fn read(text: &str) -> Self {
-        let signs = text[1..].split(|c: char| c.is_whitespace()).next().unwrap_or_default();
+        let signs = text[1..].split([' ', '\t', '\n']).next().unwrap_or_default();
         let indent = signs.chars().find_map(|c| c.to_digit(10)).map(|digit| digit as usize);
         Self { indent, keeps: signs.contains('+') }
     }

@@ -6,9 +6,19 @@ use super::{
     outline::Outline,
 };
 
+/// What separates tokens of a line; other white space, such as a no-break space, is text.
+const SPACES: [char; 2] = [' ', '\t'];
+
 /// Returns `text` with two spaces of indentation for each level.
 pub(super) fn layout(text: &str, outline: &Outline) -> String {
-    let mut layout = Layout { text, outline, levels: Levels::default(), held: Vec::new(), out: String::new(), shift: Shift::default() };
+    let mut layout = Layout {
+        text,
+        outline,
+        levels: Levels::default(),
+        held: Vec::new(),
+        out: String::new(),
+        shift: Shift::default(),
+    };
     let lines: Vec<&str> = text.split('\n').collect();
     let (mut number, mut start) = (0, 0);
     let mut ends_in_block = false;
@@ -60,20 +70,20 @@ impl<'t> Layout<'t> {
             self.inner_line(line, start);
             return None;
         }
-        let trimmed = content.trim();
+        let trimmed = content.trim_matches(SPACES);
         if trimmed.is_empty() {
             self.held.push(Held::Blank);
             return None;
         }
         if trimmed.starts_with('#') {
-            let column = line.len() - line.trim_start().len();
+            let column = line.len() - line.trim_start_matches(SPACES).len();
             self.held.push(Held::Comment(column, trimmed));
             return None;
         }
         if is_marker(line) {
             let levels = std::mem::take(&mut self.levels);
             self.flush(&levels, 0, 0);
-            self.out.push_str(line.trim_end());
+            self.out.push_str(line.trim_end_matches(SPACES));
             self.out.push('\n');
             return self.header(start, line);
         }
@@ -83,10 +93,10 @@ impl<'t> Layout<'t> {
 
     /// Writes a line inside of a token that began in an earlier line.
     fn inner_line(&mut self, line: &str, start: usize) {
-        let content = line.trim_start_matches([' ', '\t']);
+        let content = line.trim_start_matches(SPACES);
         let column = line.len() - content.len();
         let end = start + line.len();
-        let content = if self.outline.is_in_string(end) { content } else { content.trim_end() };
+        let content = if self.outline.is_in_string(end) { content } else { content.trim_end_matches(SPACES) };
         if !content.is_empty() {
             let new = self.shift.column(column);
             self.out.extend(std::iter::repeat_n(' ', new));
@@ -108,7 +118,7 @@ impl<'t> Layout<'t> {
             first.get_or_insert(new);
             entry.push_str(&line[at..=at]);
             at += 1;
-            let gap = line[at..].len() - line[at..].trim_start_matches([' ', '\t']).len();
+            let gap = line[at..].len() - line[at..].trim_start_matches(SPACES).len();
             at += gap;
             let is_comment = line[at..].starts_with('#');
             entry.push_str(if is_comment { &line[at - gap..at] } else { " " });
@@ -135,7 +145,7 @@ impl<'t> Layout<'t> {
         self.flush(&before, column, first);
         self.out.extend(std::iter::repeat_n(' ', first));
         let is_in_string = self.outline.is_in_string(start + line.len());
-        self.out.push_str(if is_in_string { &entry } else { entry.trim_end() });
+        self.out.push_str(if is_in_string { &entry } else { entry.trim_end_matches(SPACES) });
         self.out.push('\n');
         self.shift = Shift::new(self.levels.last(), is_alone.then_some((column, first)));
     }
@@ -145,8 +155,8 @@ impl<'t> Layout<'t> {
         let (span, value) = self.outline.keys.get(&key)?;
         let (key_end, end) = (span.end as usize, start + rest.len());
         let between = self.text.get(key_end..*value).unwrap_or_default();
-        let gap = between.trim_start().strip_prefix(':');
-        if *value <= end && gap.is_some_and(|gap| !gap.is_empty() && gap.trim().is_empty()) {
+        let gap = between.trim_start_matches(SPACES).strip_prefix(':');
+        if *value <= end && gap.is_some_and(|gap| !gap.is_empty() && gap.trim_matches(SPACES).is_empty()) {
             return Some(format!("{}: {}", &self.text[start..key_end], &self.text[*value..end]));
         }
         Some(rest.to_owned())
@@ -218,23 +228,23 @@ fn indicator(text: &str) -> Option<LevelKind> {
         b'?' | b':' => LevelKind::Map,
         _ => return None,
     };
-    (text.len() == 1 || text[1..].starts_with([' ', '\t'])).then_some(kind)
+    (text.len() == 1 || text[1..].starts_with(SPACES)).then_some(kind)
 }
 
 /// Returns the length of the anchor and the tag at the start of `text`.
 fn properties(text: &str) -> usize {
     let mut rest = text;
     while rest.starts_with(['&', '!']) {
-        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-        rest = rest[end..].trim_start_matches([' ', '\t']);
+        let end = rest.find(SPACES).unwrap_or(rest.len());
+        rest = rest[end..].trim_start_matches(SPACES);
     }
     text.len() - rest.len()
 }
 
 /// Returns whether `line` is a directive, or begins or ends a document.
 fn is_marker(line: &str) -> bool {
-    let is_document = ["---", "..."].iter().any(|sign| {
-        line.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
-    });
+    let is_document = ["---", "..."]
+        .iter()
+        .any(|sign| line.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with(SPACES)));
     is_document || line.starts_with('%')
 }

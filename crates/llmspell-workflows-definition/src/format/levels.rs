@@ -42,7 +42,8 @@ impl Levels {
     /// `new` is the new column of a collection that begins in the middle of a line.
     pub(super) fn enter(&mut self, kind: LevelKind, old: usize, new: Option<usize>) -> usize {
         while let Some(level) = self.last() {
-            let is_ended = level.old > old || (level.old == old && level.kind == LevelKind::Seq && kind == LevelKind::Map);
+            let is_ended =
+                level.old > old || (level.old == old && level.kind == LevelKind::Seq && kind == LevelKind::Map);
             if !is_ended {
                 break;
             }

@@ -176,7 +176,7 @@ fn header(text: &str, from: usize) -> Option<usize> {
         let first = rest.chars().next()?;
         at += match first {
             '|' | '>' => return Some(at),
-            '&' | '!' => rest.find(char::is_whitespace)?,
+            '&' | '!' => rest.find([' ', '\t', '\n'])?,
             '#' => rest.find('\n')?,
             _ => first.len_utf8(),
         };

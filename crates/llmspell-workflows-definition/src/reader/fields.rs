@@ -67,7 +67,8 @@ impl Reader<'_> {
         };
         let id = entries.iter().find(|entry| entry.key == "id").map(|entry| entry.value.span);
         let head = id.or_else(|| entries.first().map(|entry| entry.key_span)).unwrap_or(node.span);
-        let mut fields = Fields { known: Vec::with_capacity(entries.len()), meant: Vec::new(), custom: Vec::new(), what, head, at };
+        let mut fields =
+            Fields { known: Vec::with_capacity(entries.len()), meant: Vec::new(), custom: Vec::new(), what, head, at };
         for entry in entries {
             if custom.iter().any(|name| *name == entry.key) {
                 fields.custom.push(entry);
@@ -134,12 +135,7 @@ impl Reader<'_> {
 }
 
 /// Returns the field that `written` is probably meant to be: one that other programs call so, or one with a similar name.
-fn meant(
-    written: &str,
-    tables: &[&'static [Field]],
-    custom: &[String],
-    fields: &Fields<'_, '_>,
-) -> Option<String> {
+fn meant(written: &str, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) -> Option<String> {
     let is_free = |field: &&&Field| field.shape != Shape::Missing && !fields.has(field.name);
     let known = || tables.iter().flat_map(|table| table.iter()).filter(|field| is_free(&field));
     if let Some(field) = known().find(|field| field.foreign.contains(&written)) {

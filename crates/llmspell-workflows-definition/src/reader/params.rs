@@ -3,7 +3,10 @@
 use llmspell_workflows_basic::model::StepKind;
 use serde_json::{Map, Value};
 
-use super::{Fields, Reader, values::{BOOLEAN, SCALAR}};
+use super::{
+    Fields, Reader,
+    values::{BOOLEAN, SCALAR},
+};
 use crate::{
     CustomType,
     diagnose::At,

@@ -34,7 +34,8 @@ impl Reader<'_> {
             finding.help(format!("add the value, or remove `{name}`"));
         } else if let Some(help) = word_help(name, node, expected) {
             finding.help(help);
-        } else if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && expected.starts_with("a string") {
+        } else if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && expected.starts_with("a string")
+        {
             finding.help("write it in quotes if it is a string");
         } else if is_bare_template(node) {
             finding.help("put a string that starts with `{{` in quotes, such as \"{{ query }}\"");

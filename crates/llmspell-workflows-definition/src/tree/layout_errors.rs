@@ -148,7 +148,8 @@ pub(super) fn foreign_indent(text: &str, at: usize) -> Option<Finding> {
     }
     let message = format!("this line begins with {}, which is the indentation of no line above", spaces(column));
     let fits = |above: &str, outer: usize| is_item(line) == (is_item(above) && indent(above) == outer);
-    let near = open.iter().filter(|(outer, _, above)| fits(above, *outer)).min_by_key(|(outer, ..)| outer.abs_diff(column));
+    let near =
+        open.iter().filter(|(outer, _, above)| fits(above, *outer)).min_by_key(|(outer, ..)| outer.abs_diff(column));
     let help = match near.or(open.first()) {
         Some((outer, number, _)) => format!("maybe {}, as in line {number}", spaces(*outer)),
         None => "indent it like the lines that it belongs to".to_owned(),

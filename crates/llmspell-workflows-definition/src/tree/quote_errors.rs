@@ -32,7 +32,8 @@ pub(super) fn after_quoted(text: &str, at: usize) -> Option<Finding> {
         return Some(unclosed(text, quoted));
     }
     let ended = shown(&text[start..end]);
-    let rest = shown(&text[at..line_end]);
+    let (rest_start, rest) = line_at(text, at);
+    let rest = shown(&rest[(at - rest_start).min(rest.len())..]);
     let message = format!("this `{quote}` ends the string `{ended}`, but `{rest}` follows");
     let (name, escaped) = if quote == '"' { ("double", "\\\"") } else { ("single", "''") };
     let escape = format!("in {name} quotes, write `{escaped}` for `{quote}`");
@@ -62,7 +63,8 @@ pub(super) fn escape(text: &str, at: usize) -> Option<Finding> {
     let start = quoted.start + offset;
     let written = &text[start..start + length];
     let message = format!("`{}` is not an escape in double quotes", shown(written));
-    let help = format!("write `\\{written}` for a backslash, or use single quotes, in which backslashes stay as they are");
+    let help =
+        format!("write `\\{written}` for a backslash, or use single quotes, in which backslashes stay as they are");
     Some(syntax(start, start + length, message).with_help(help))
 }
 
@@ -78,7 +80,7 @@ fn unknown_escape(quoted: &str) -> Option<(usize, usize)> {
             'U' => 8,
             _ => 0,
         };
-        let hex = quoted[at + 2..].chars().take_while(char::is_ascii_hexdigit).count();
+        let hex = quoted[at + 1 + escaped.len_utf8()..].chars().take_while(char::is_ascii_hexdigit).count();
         if !is_escape(escaped) || hex < digits {
             return Some((at, 1 + escaped.len_utf8()));
         }

@@ -151,11 +151,9 @@ mod tests {
 
     #[test]
     fn open_brackets_are_found() {
-        for (text, expected) in [
-            ("a: [b, {c: d}, ", vec![3]),
-            ("a: [b]\nc: {d: [", vec![10, 14]),
-            ("a: b[0]\nc: '['", vec![]),
-        ] {
+        for (text, expected) in
+            [("a: [b, {c: d}, ", vec![3]), ("a: [b]\nc: {d: [", vec![10, 14]), ("a: b[0]\nc: '['", vec![])]
+        {
             assert_eq!(scan(text, text.len()).brackets, expected, "{text}");
         }
     }

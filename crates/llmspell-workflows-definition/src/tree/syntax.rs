@@ -103,7 +103,8 @@ fn special_character(text: &str, at: usize, character: char) -> Finding {
     let (start, line) = line_at(text, at);
     let written = &line[(at - start).min(line.len())..];
     let message = format!("a string without quotes cannot begin with `{character}`");
-    let message = if character == '`' { "a string without quotes cannot begin with a backtick".to_owned() } else { message };
+    let message =
+        if character == '`' { "a string without quotes cannot begin with a backtick".to_owned() } else { message };
     let help = match in_quotes(written).filter(|_| scan(text, at).brackets.is_empty()) {
         Some(quoted) => format!("put the string in quotes: {quoted}"),
         None => "put the string in quotes".to_owned(),
