@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1` updates the golden files beside the workflows in `broken`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
