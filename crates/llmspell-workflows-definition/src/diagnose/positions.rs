@@ -1,6 +1,6 @@
 use std::{
     borrow::Cow,
-    collections::{HashMap, hash_map},
+    collections::{HashMap, HashSet, hash_map},
     ops::Range,
 };
 
@@ -15,7 +15,7 @@ pub(crate) struct Positions {
     steps: Vec<Entry>,
     by_path: HashMap<String, At>,
     /// The paths that several steps have.
-    repeated: Vec<String>,
+    repeated: HashSet<String>,
 }
 
 /// The index of a step in [`Positions`].
@@ -45,7 +45,7 @@ impl Positions {
         Self {
             steps: vec![Entry::default()],
             by_path: HashMap::from([(String::new(), At::ROOT)]),
-            repeated: Vec::new(),
+            repeated: HashSet::new(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Positions {
         self.steps.push(Entry { path: path.clone(), fields });
         match self.by_path.entry(path) {
             // The first step with a path keeps it, so that a third one is compared with the first one too.
-            hash_map::Entry::Occupied(entry) => self.repeated.push(entry.key().clone()),
+            hash_map::Entry::Occupied(entry) => drop(self.repeated.insert(entry.key().clone())),
             hash_map::Entry::Vacant(entry) => drop(entry.insert(at)),
         }
         at
@@ -65,9 +65,8 @@ impl Positions {
     /// Returns the span of the name of the step at `path`, unless it is inside of a step whose path is not unique.
     pub(crate) fn first_of(&self, path: &str) -> Option<Span> {
         let first = self.head(*self.by_path.get(path)?)?;
-        let is_repeated =
-            |around: &String| path.strip_prefix(around.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        (!self.repeated.iter().any(is_repeated)).then_some(first)
+        let is_repeated = path.match_indices('/').any(|(end, _)| self.repeated.contains(&path[..end]));
+        (!is_repeated).then_some(first)
     }
 
     /// Returns the step at `path`, or its nearest known ancestor.

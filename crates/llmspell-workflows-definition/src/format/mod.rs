@@ -55,8 +55,9 @@ pub fn format(text: &str, source_name: &str, types: &StepTypes) -> Result<String
     let text = normalized(text);
     let renames = document::renames(&text, source_name, types)?;
     let outline = |text: &str| Outline::of(text).map_err(|finding| document::fatal(source_name, text, finding));
-    let mut edits = outline(&text)?.independent(renames);
-    edits.extend(quotes::edits(&outline(&text)?, &text));
+    let before = outline(&text)?;
+    let mut edits = before.independent(renames);
+    edits.extend(quotes::edits(&before, &text));
     let text = apply(&text, edits);
     Ok(layout::layout(&text, &outline(&text)?))
 }

@@ -24,7 +24,7 @@ pub(super) struct Outline {
     pub(super) headers: Vec<usize>,
     /// Scalars without quotes that are values, not keys.
     pub(super) plain_values: Vec<Span>,
-    /// Nodes with an anchor to which an alias refers.
+    /// Nodes with an anchor to which an alias refers, in order, without those inside of another one.
     shared: Vec<Span>,
 }
 
@@ -64,14 +64,18 @@ impl Outline {
             builder.event(&event, offset(&span.start), offset(&span.end));
         }
         let Builder { mut outline, anchored, aliased, .. } = builder;
-        outline.shared = anchored.iter().filter(|(id, _)| aliased.contains(id)).map(|(_, span)| *span).collect();
+        let shared = anchored.into_iter().filter(|(id, _)| aliased.contains(id)).map(|(_, span)| span).collect();
+        outline.shared = outermost(shared);
         outline.wide.sort_unstable();
         Ok(outline)
     }
 
     /// Keeps the edits of parts that no alias repeats elsewhere, where their meaning may differ.
     pub(super) fn independent(&self, edits: Vec<Edit>) -> Vec<Edit> {
-        let is_shared = |span: Span| self.shared.iter().any(|one| one.start <= span.start && span.end <= one.end);
+        let is_shared = |span: Span| {
+            let number = self.shared.partition_point(|one| one.start <= span.start);
+            number.checked_sub(1).is_some_and(|last| span.end <= self.shared[last].end)
+        };
         edits.into_iter().filter(|edit| !is_shared(edit.span)).collect()
     }
 
@@ -84,6 +88,18 @@ impl Outline {
     pub(super) fn is_in_string(&self, offset: usize) -> bool {
         around(&self.wide_strings, offset).is_some()
     }
+}
+
+/// Sorts `spans`, of which any two are apart or nested, and removes those inside of another one.
+fn outermost(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+    let mut end = 0;
+    spans.retain(|span| {
+        let is_outer = span.end > end;
+        end = end.max(span.end);
+        is_outer
+    });
+    spans
 }
 
 fn around(spans: &[Span], offset: usize) -> Option<Span> {

@@ -48,7 +48,9 @@ impl Reader<'_> {
             return;
         }
         let Some((name, entry)) = fields.known().iter().find(|(_, entry)| is_marker(&entry.key)) else { return };
-        self.renames.retain(|edit| edit.span != entry.key_span);
+        if let Some(index) = self.renames.iter().rposition(|edit| edit.span == entry.key_span) {
+            self.renames.remove(index);
+        }
         let quote = self.quote(entry.key_span).map(String::from).unwrap_or_default();
         let text = format!("{}{quote}{name}{quote}", self.type_before(entry.key_span, known.name, node));
         self.renames.push(Edit { span: entry.key_span, text });

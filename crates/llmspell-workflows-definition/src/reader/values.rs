@@ -23,7 +23,10 @@ impl Reader<'_> {
     /// Reports a value of the wrong type; `expected` includes an article.
     pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) {
         // `{{ x }}` without quotes has been reported as such.
-        if is_bare_template(node) && self.findings.iter().any(|finding| finding.span == node.span) {
+        if is_bare_template(node)
+            && !self.findings.is_crowded()
+            && self.findings.iter().any(|finding| finding.span == node.span)
+        {
             return;
         }
         let is_absent = matches!(node.data, Data::Null) && node.span.slice(self.source.text()).trim().is_empty();

@@ -223,9 +223,14 @@ impl<'s> TreeBuilder<'s> {
                 if is_new {
                     entries.push(Entry { key, key_span, value: node });
                 } else {
-                    let first = entries.iter().find(|entry| entry.key == key).map_or(0, |first| first.key_span.start);
-                    let line = 1 + self.text[..first as usize].matches('\n').count();
-                    let message = format!("duplicate key `{key}`, which is also in line {line}");
+                    let mut message = format!("duplicate key `{key}`");
+                    // Finding the line takes time, which a file with thousands of duplicates must not multiply.
+                    if !self.findings.is_crowded()
+                        && let Some(first) = entries.iter().find(|entry| entry.key == key)
+                    {
+                        let line = 1 + self.text[..first.key_span.start as usize].matches('\n').count();
+                        message += &format!(", which is also in line {line}");
+                    }
                     let finding = Finding::error("duplicate_key", key_span, message);
                     self.findings.push(finding.with_help("keep one of the two"));
                 }

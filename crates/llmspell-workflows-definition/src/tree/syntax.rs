@@ -56,9 +56,12 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// Returns `text` in quotes, if it can be quoted without escapes.
+/// The maximum length of a string that a help repeats in quotes.
+const QUOTED_BYTES_MAX: usize = 80;
+
+/// Returns `text` in quotes, if it can be quoted without escapes and is not too long to be shown.
 pub(super) fn in_quotes(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = Some(text.trim()).filter(|text| text.len() <= QUOTED_BYTES_MAX)?;
     match (text.contains(['"', '\\']), text.contains('\'')) {
         (false, _) => Some(format!("\"{text}\"")),
         (true, false) => Some(format!("'{text}'")),
