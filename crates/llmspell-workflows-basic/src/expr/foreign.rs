@@ -216,3 +216,29 @@ const FUNCTIONS: &[(&str, &str)] = &[
 pub(super) fn function(name: &str) -> Option<&'static str> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expansions_of_the_shell_are_recognized() {
+        for source in
+            ["CI:-no", "CI:=no", "CI:?", "CI=no", "file%.txt", "file##*/", "a/b/c", "x:0:3", "x[@]", "#x", "!x", "x^^"]
+        {
+            assert!(is_shell(source), "{source}");
+        }
+        for source in ["a +", " a:-b", "a ? b :", "'a", "{a: }", "a.b:", "", "a[0", "(a", "a | ", ":-b"] {
+            assert!(!is_shell(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_are_recognized_by_their_case() {
+        for (name, expected) in
+            [("HOME", true), ("PATH_2", true), ("A", false), ("Home", false), ("_X", false), ("2A", false)]
+        {
+            assert_eq!(is_shell_name(name), expected, "{name}");
+        }
+    }
+}

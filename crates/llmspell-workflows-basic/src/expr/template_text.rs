@@ -160,9 +160,10 @@ impl Opening {
             Err(_) if self.sign == "${" && foreign::is_shell(written) => {
                 let whole = &text[self.start..after];
                 let message = format!("`{whole}` is an expansion of the shell, but `${{` begins an expression");
-                let error = ParseError::new(message, 0..whole.len()).help(format!(
-                    "write `\\{whole}` for the shell; in an expression, a default is written `{{{{ name ?? 'value' }}}}`"
-                ));
+                let default = "; in an expression, a default is written `{{ name ?? 'value' }}`";
+                let default = if written.contains(":-") || written.contains('=') { default } else { "" };
+                let error =
+                    ParseError::new(message, 0..whole.len()).help(format!("write `\\{whole}` for the shell{default}"));
                 Err((self.start, error, after))
             }
             Err(error) => Err((offset, error, after)),

@@ -148,7 +148,8 @@ fn meant(written: &str, tables: &[&'static [Field]], custom: &[String], fields: 
 
 /// Names the step types that have a field `written`.
 fn owners(written: &str, what: &str) -> Option<String> {
-    if !what.contains("step") {
+    let is_root = what == "a definition";
+    if !what.contains("step") && !is_root {
         return None;
     }
     let kinds: Vec<_> = KINDS
@@ -156,7 +157,8 @@ fn owners(written: &str, what: &str) -> Option<String> {
         .filter(|kind| kind.fields.iter().any(|field| field.is_named(written)))
         .map(|kind| format!("`{}`", kind.name))
         .collect();
-    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps", kinds.join(", ")))
+    let indented = if is_root { "; maybe it must be indented like the other fields of a step" } else { "" };
+    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps{indented}", kinds.join(", ")))
 }
 
 /// Converts a sentence to a fragment: without its final period, and in lower case unless it starts with an acronym.

@@ -37,6 +37,12 @@ fn content(line: &str) -> &str {
     rest
 }
 
+/// Returns whether `value` begins a block scalar, as in `|` or `>-`.
+fn is_block_header(value: &str) -> bool {
+    let value = value.trim();
+    value.starts_with(['|', '>']) && value[1..].chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-'))
+}
+
 fn is_item(line: &str) -> bool {
     let line = line.trim_start_matches(' ');
     line.starts_with("- ") || line == "-"
@@ -46,6 +52,9 @@ fn is_item(line: &str) -> bool {
 pub(super) fn deeper_line(text: &str, at: usize) -> Option<Finding> {
     let (start, line) = line_at(text, at);
     let (_, above) = lines_above(text, start).next()?;
+    if let Some(finding) = dash_without_space(text, start, above) {
+        return Some(finding);
+    }
     let key = content(line).split(':').next().unwrap_or_default();
     let column = content_column(above);
     let (from, to) = (start + content_column(line), start + line.len());
@@ -56,12 +65,20 @@ pub(super) fn deeper_line(text: &str, at: usize) -> Option<Finding> {
             let help = format!("maybe indent `{key}` with {}, like `{name}`", spaces(column));
             Some(syntax(from, to, message).with_help(help))
         }
-        _ => {
-            let message = format!("this line continues the string `{}` in the line above", shown(content(above)));
-            let help = "maybe a `:` is missing in the line above; a field is written as `name: value`";
-            Some(syntax(from, to, message).with_help(help))
-        }
+        _ => line_without_colon(text, text[..start].rfind(above)?),
     }
+}
+
+/// Explains a line above the one at `start` that begins with a dash but no space.
+fn dash_without_space(text: &str, start: usize, above: &str) -> Option<Finding> {
+    let item = above.trim_start_matches(' ').strip_prefix('-')?;
+    if !item.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        return None;
+    }
+    let from = text[..start].rfind(above)? + indent(above);
+    let message = format!("a space is needed after the dash of `-{}`", shown(item));
+    let help = format!("maybe `- {}`; indent the other fields of the item like the first one", shown(item));
+    Some(syntax(from, from + 1 + item.len(), message).with_help(help))
 }
 
 /// Explains a line in a mapping that has no `: `.
@@ -72,9 +89,14 @@ pub(super) fn line_without_colon(text: &str, at: usize) -> Option<Finding> {
         return None;
     }
     let from = start + content_column(line);
-    let (_, above) = lines_above(text, start).next()?;
+    let above = lines_above(text, start).next().map_or("", |(_, above)| above);
     let message = format!("expected a field such as `name: value`, got `{}`", shown(written));
     let finding = syntax(from, from + written.len(), message);
+    if let Some((name, sign)) = content(above).split_once(": ").filter(|(_, sign)| is_block_header(sign)) {
+        let help =
+            format!("maybe it belongs to `{name}: {}`, whose text must be indented more than `{name}`", sign.trim());
+        return Some(finding.with_help(help));
+    }
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     if is_item(above) && indent(above) == indent(line) && !is_item(line) && !content(above).contains(": ") {
         return Some(finding.with_help(format!("a list item begins with a dash and a space: maybe `- {written}`")));
@@ -86,6 +108,7 @@ pub(super) fn line_without_colon(text: &str, at: usize) -> Option<Finding> {
         (_, Some((name, value))) if is_name(name) => {
             format!("a colon is needed after the name: maybe `{name}: {}`", value.trim())
         }
+        (None, None) if is_name(written) => format!("a colon is needed after the name: maybe `{written}:`"),
         _ => "write a field as `name: value`, and a list item as `- value`".to_owned(),
     };
     Some(finding.with_help(help))
@@ -102,9 +125,21 @@ pub(super) fn missing_dash(text: &str, at: usize) -> Option<Finding> {
     }
     let from = start + column;
     let message = "this line is in a list, whose items begin with a dash and a space";
-    let fields = "; indent the other fields of the item below it";
-    let fields = if written.contains(": ") || written.ends_with(':') { fields } else { "" };
-    Some(syntax(from, from + written.len(), message).with_help(format!("maybe `- {}`{fields}", shown(written))))
+    let finding = syntax(from, from + written.len(), message);
+    let is_field = written.contains(": ") || written.ends_with(':');
+    let help = match written.split(':').next().filter(|_| is_field) {
+        // The first field of a step is nearly always one of these.
+        Some("id" | "name") => format!("maybe `- {}`; indent the other fields of the item below it", shown(written)),
+        Some(name) => {
+            let inner = spaces(content_column(item));
+            format!(
+                "maybe indent `{name}` with {inner}, if it belongs to the item above, or begin an item: `- {}`",
+                shown(written)
+            )
+        }
+        None => format!("maybe `- {}`", shown(written)),
+    };
+    Some(finding.with_help(help))
 }
 
 /// Explains a list item among the fields of a mapping.
