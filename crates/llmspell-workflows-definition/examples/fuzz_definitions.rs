@@ -1,7 +1,7 @@
 //! Reads mutated documents for a number of seconds: `fuzz_definitions [SECONDS] [SEED]`.
 //!
 //! No document may make the reader panic or take longer than a second. If a document can be read, its definition is
-//! printed, and the printed text must give the same definition. A failure prints the seed and the document.
+//! printed and formatted, and both texts must give the same definition. A failure prints the seed and the document.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llmspell_workflows_definition::{StepTypes, read_bytes, to_yaml};
+use llmspell_workflows_definition::{Document, StepTypes, format, read_bytes, to_yaml};
 
 /// A small random number generator (SplitMix64); a seed gives the same documents on every machine.
 struct Random(u64);
@@ -146,6 +146,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let again = read_bytes(printed.as_bytes(), "printed.yaml", &types).map(|again| again.definition);
                 let is_same = again.is_ok_and(|definition| definition == document.definition);
                 assert!(is_same, "seed {seed} does not survive a round trip:\n{printed}");
+                check_format(&text, &document, &types, seed);
             }
             Err(diagnostics) => assert!(!diagnostics.to_string().is_empty(), "seed {seed} has an empty error message"),
         }
@@ -157,6 +158,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("{runs} documents from seed {first_seed}, {readable} readable, the slowest took {slowest:?}");
     Ok(())
+}
+
+/// Asserts that formatting keeps the meaning, and that formatting again changes nothing.
+fn check_format(text: &[u8], document: &Document, types: &StepTypes, seed: u64) {
+    let text = std::str::from_utf8(text).expect("a document that was read is UTF-8");
+    let formatted = format(text, "fuzz.yaml", types).expect("a document that was read can be formatted");
+    let again = read_bytes(formatted.as_bytes(), "formatted.yaml", types).map(|again| again.definition);
+    let is_same = again.is_ok_and(|definition| definition == document.definition);
+    assert!(is_same, "seed {seed} changes when it is formatted:\n{text}\n---\n{formatted}");
+    let twice = format(&formatted, "formatted.yaml", types).expect("a formatted document can be formatted");
+    assert_eq!(twice, formatted, "seed {seed} changes when it is formatted twice");
 }
 
 /// Prints the document if reading it panics.

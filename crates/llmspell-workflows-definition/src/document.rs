@@ -5,6 +5,7 @@ use llmspell_workflows_basic::{Problem, Severity, model::Definition};
 use crate::{
     StepTypes,
     diagnose::{At, Diagnostics, Finding, Findings, Positions, Source},
+    format::Edit,
     limits, reader, tree,
 };
 
@@ -78,7 +79,7 @@ fn utf8<'b>(bytes: &'b [u8], source_name: &str) -> Result<&'b str, Diagnostics> 
     })
 }
 
-fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
+pub(crate) fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
     Diagnostics::new(Source::new(source_name, text), Findings::from_iter([finding]), &Positions::new())
 }
 
@@ -91,12 +92,22 @@ pub(crate) fn tree_of<'t>(text: &'t str, source_name: &str) -> Result<tree::Pars
     tree::parse(text).map_err(|finding| fatal(source_name, text, finding))
 }
 
+/// Reads a definition and returns the edits that give its fields and step types their canonical names.
+pub(crate) fn renames(text: &str, source_name: &str, types: &StepTypes) -> Result<Vec<Edit>, Diagnostics> {
+    let parsed = tree_of(text, source_name)?;
+    let outcome = reader::lower(&parsed.root, &Source::new(source_name, text), types, parsed.findings);
+    if outcome.findings.has_errors() {
+        return Err(Diagnostics::new(Source::new(source_name, text), outcome.findings, &outcome.positions));
+    }
+    Ok(outcome.renames)
+}
+
 /// Reads as much as possible; also returns whether there were no errors.
 fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, bool), Diagnostics> {
     let parsed = tree_of(text, source_name)?;
     let source = Source::new(source_name, text);
     let outcome = reader::lower(&parsed.root, &source, types, parsed.findings);
-    let reader::ReadResult { definition, positions, findings } = outcome;
+    let reader::ReadResult { definition, positions, findings, .. } = outcome;
     let is_readable = !findings.has_errors();
     match definition {
         Some(definition) => Ok((Document { definition, positions, source, findings }, is_readable)),

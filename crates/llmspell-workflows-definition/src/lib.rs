@@ -35,7 +35,8 @@
 //! - [`check`] also validates the definition, usually with the engine: errors from this crate (syntax, fields, types,
 //!   values) and from the engine (references, expressions, cycles, tools) form one list, in source order.
 //! - [`Diagnostics`] can be displayed as text, with a mark under each error, and serialized for programs.
-//! - [`to_yaml`] prints a definition in its canonical form, and [`schema`] returns the JSON Schema of the dialect.
+//! - [`format`] formats a file and keeps its comments; [`to_yaml`] prints a definition in its canonical form, and
+//!   [`schema`] returns the JSON Schema of the dialect.
 //! - [`StepTypes`] adds the host's own step types.
 //!
 //! # Rules of the dialect
@@ -57,10 +58,10 @@
 //! Positions are stored next to the model, never in it. One table per mapping drives the reader, the schema and the
 //! suggestions in messages, so they cannot diverge.
 
-mod comments;
 mod diagnose;
 mod dialect;
 mod document;
+mod format;
 mod kinds;
 pub mod limits;
 mod plain;
@@ -72,9 +73,9 @@ mod schema;
 mod tree;
 mod types;
 
-pub use comments::has_comments;
 pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use document::{Document, check, read, read_bytes};
+pub use format::format;
 pub use plain::Plain;
 pub use print::{to_yaml, value_to_yaml};
 pub use schema::schema;

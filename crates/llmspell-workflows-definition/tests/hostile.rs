@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use llmspell_workflows_definition::{Diagnostics, StepTypes, limits, read_bytes};
+use llmspell_workflows_definition::{Diagnostics, StepTypes, format, limits, read_bytes};
 
 /// Far more time than an unoptimized build on a busy machine needs; without limits, these documents would take minutes
 /// or exhaust memory.
@@ -26,17 +26,17 @@ fn deep_nesting_is_rejected() {
     assert_eq!(code("flow lists", &"[".repeat(1 << 20)), "too_deep");
     assert_eq!(code("flow mappings", &"{a: ".repeat(1 << 20)), "too_deep");
     assert_eq!(code("dashes", &"- ".repeat(1 << 20)), "too_deep");
-    let keys: String = (0..2_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let keys: String = (0..2_000).map(|depth| std::format!("{}a:\n", " ".repeat(depth))).collect();
     assert_eq!(code("keys", &keys), "too_deep");
-    let json = format!("{{\"name\": \"x\", \"steps\": {}", "[{\"steps\": ".repeat(1 << 18));
+    let json = std::format!("{{\"name\": \"x\", \"steps\": {}", "[{\"steps\": ".repeat(1 << 18));
     assert_eq!(code("json", &json), "too_deep");
 }
 
 #[test]
 fn deeply_nested_steps_are_rejected() {
     let depth = limits::STEP_NESTING + 5;
-    let open: String = (0..depth).map(|at| format!("{{id: s{at}, steps: [")).collect();
-    let text = format!("{{name: x, steps: [{open}{}]}}", "]}".repeat(depth));
+    let open: String = (0..depth).map(|at| std::format!("{{id: s{at}, steps: [")).collect();
+    let text = std::format!("{{name: x, steps: [{open}{}]}}", "]}".repeat(depth));
     assert_eq!(code("steps", &text), "too_deep");
 }
 
@@ -44,15 +44,15 @@ fn deeply_nested_steps_are_rejected() {
 fn exponential_and_recursive_aliases_are_rejected() {
     let mut text = "name: x\nl0: &l0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
     for level in 1..12 {
-        let inner = format!("*l{}, ", level - 1).repeat(10);
-        text.push_str(&format!("l{level}: &l{level} [{inner}]\n"));
+        let inner = std::format!("*l{}, ", level - 1).repeat(10);
+        text.push_str(&std::format!("l{level}: &l{level} [{inner}]\n"));
     }
     assert_eq!(code("a thousand million laughs", &text), "too_large");
-    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
+    let long = std::format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
     assert_eq!(code("a long string aliased many times", &long), "too_large");
-    let nested = format!(
+    let nested = std::format!(
         "a: {}{}{}\n",
-        (0..200).map(|at| format!("&a{at} [")).collect::<String>(),
+        (0..200).map(|at| std::format!("&a{at} [")).collect::<String>(),
         "x, ".repeat(100_000),
         "]".repeat(200)
     );
@@ -63,12 +63,40 @@ fn exponential_and_recursive_aliases_are_rejected() {
 #[test]
 fn oversized_documents_are_rejected() {
     assert_eq!(code("file", &"# nothing\n".repeat(1 << 20)), "too_large");
-    assert_eq!(code("values", &format!("a: [{}]", "1,".repeat(2 << 20))), "too_large");
-    let keys: String = (0..200_000).map(|at| format!("k{at}: 1\n")).collect();
+    assert_eq!(code("values", &std::format!("a: [{}]", "1,".repeat(2 << 20))), "too_large");
+    let keys: String = (0..200_000).map(|at| std::format!("k{at}: 1\n")).collect();
     let diagnostics = rejected("unknown fields", keys.as_bytes());
     assert_eq!(diagnostics.omitted(), 200_000 + 2 - limits::DIAGNOSTICS);
-    assert_eq!(code("a long line", &format!("name: \"{}", "x".repeat(4 << 20))), "syntax");
-    assert_eq!(code("a long key", &format!("{}: 1", "x".repeat(4 << 20))), "syntax");
+    assert_eq!(code("a long line", &std::format!("name: \"{}", "x".repeat(4 << 20))), "syntax");
+    assert_eq!(code("a long key", &std::format!("{}: 1", "x".repeat(4 << 20))), "syntax");
+}
+
+#[test]
+fn thousands_of_duplicates_are_rejected() {
+    let keys = "  k: 1\n".repeat(100_000);
+    assert_eq!(
+        code("duplicate keys", &std::format!("name: x\ncontext:\n{keys}steps: [{{id: a, tool: t}}]\n")),
+        "duplicate_key"
+    );
+    let ids = "  - {id: a, tool: t}\n".repeat(50_000);
+    assert_eq!(code("duplicate ids", &std::format!("name: x\nsteps:\n{ids}")), "duplicate_id");
+    let nested = "  - {id: a, steps: [{id: b, tool: t}]}\n".repeat(30_000);
+    assert_eq!(code("duplicate blocks", &std::format!("name: x\nsteps:\n{nested}")), "duplicate_id");
+    let templates = "  - {id: a, tool: t, timeout: {{ x }}}\n".repeat(20_000);
+    assert_eq!(code("templates without quotes", &std::format!("name: x\nsteps:\n{templates}")), "wrong_type");
+}
+
+#[test]
+fn large_definitions_are_formatted_in_time() {
+    let steps: String = (0..10_000)
+        .map(|at| std::format!("- parallel_steps: &a{at}\n    - {{id: b, tool: t}}\n  id: s{at}\n"))
+        .collect();
+    let uses: String = (0..10_000).map(|at| std::format!("    - *a{at}\n")).collect();
+    let text = std::format!("name: x\nsteps:\n{steps}context:\n  all:\n{uses}");
+    let started = Instant::now();
+    let formatted = format(&text, "x.yaml", &StepTypes::new()).expect("the definition is valid");
+    assert!(started.elapsed() < TIME_MAX, "took {:?}", started.elapsed());
+    assert!(formatted.contains("  - type: parallel\n    steps: &a9999\n      - {id: b, tool: t}\n    id: s9999\n"));
 }
 
 #[test]

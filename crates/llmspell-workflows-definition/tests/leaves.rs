@@ -73,7 +73,7 @@ fn processes_inherit_the_workflow_environment() {
         ],
     );
     assert_eq!(definition(text), expected);
-    assert_eq!(definition("{name: x, env: [HOME], steps: []}").env, ["HOME"]);
+    assert_eq!(definition("{name: x, env: [HOME], steps: [{id: a, tool: t}]}").env, ["HOME"]);
 }
 
 #[test]

@@ -174,7 +174,7 @@ steps:
 
 #[test]
 fn duplicate_defaults_are_rejected_even_under_an_alias() {
-    let text = "{name: x, steps: [], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
+    let text = "{name: x, steps: [{id: a, tool: t}], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
     let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the defaults are duplicated");
     let [one] = diagnostics.list() else { panic!("{diagnostics}") };
     assert_eq!((one.code, &*one.message), ("duplicate_field", "duplicate defaults for `loop`"));

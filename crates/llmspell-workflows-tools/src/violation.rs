@@ -175,7 +175,24 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
                 .collect();
             simple(format!("{shown} matches none of the allowed forms: {}", reasons.join("; or ")))
         }
+        Kind::Type { .. } => vec![Violation {
+            pointer: position.to_owned(),
+            message: format!("{shown}: {}", error.masked_with(excerpt(error.instance()))),
+            help: type_help(error, schema).map(str::to_owned),
+        }],
         _ => simple(format!("{shown}: {}", error.masked_with(excerpt(error.instance())))),
+    }
+}
+
+/// Says what to write instead of a string where a number or a boolean is expected.
+fn type_help(error: &ValidationError<'_>, schema: &Value) -> Option<&'static str> {
+    let text = error.instance().as_str()?;
+    match schema.pointer(error.schema_path().as_str())?.as_str()? {
+        "integer" | "number" if text.starts_with(|c: char| c.is_ascii_digit()) => {
+            Some("write the number alone, without a unit or quotes")
+        }
+        "boolean" => Some("write `true` or `false` without quotes; in YAML 1.2, `yes` and `no` are strings"),
+        _ => None,
     }
 }
 

@@ -116,6 +116,28 @@ pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range
     Some(ParseError::new(format!("`{word}` is not an operator"), span).help(*help))
 }
 
+/// Returns whether `source`, which is not an expression, is an expansion of the shell, such as `CI:-no` or `file%.txt`.
+pub(super) fn is_shell(source: &str) -> bool {
+    if let Some(name) = source.strip_prefix(['#', '!']) {
+        return name.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '*'));
+    }
+    let rest = source.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let operators = [":-", ":=", ":?", ":+", "=", "#", "%", "^", ",", "/", "[@]", "[*]"];
+    rest.len() < source.len() && operators.iter().any(|operator| rest.starts_with(operator)) || is_slice(rest)
+}
+
+/// Returns whether `name` is written like an environment variable, such as `HOME`.
+pub(crate) fn is_shell_name(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Returns whether `rest` is the slice of a shell variable, such as `:0:3`.
+fn is_slice(rest: &str) -> bool {
+    rest.strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// Returns the error for template braces inside an expression.
 pub(super) fn braces(span: Range<usize>) -> ParseError {
     ParseError::new("template braces are not allowed inside an expression", span)
@@ -193,4 +215,30 @@ const FUNCTIONS: &[(&str, &str)] = &[
 /// Returns what to write instead of an unknown function.
 pub(super) fn function(name: &str) -> Option<&'static str> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expansions_of_the_shell_are_recognized() {
+        for source in
+            ["CI:-no", "CI:=no", "CI:?", "CI=no", "file%.txt", "file##*/", "a/b/c", "x:0:3", "x[@]", "#x", "!x", "x^^"]
+        {
+            assert!(is_shell(source), "{source}");
+        }
+        for source in ["a +", " a:-b", "a ? b :", "'a", "{a: }", "a.b:", "", "a[0", "(a", "a | ", ":-b"] {
+            assert!(!is_shell(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_are_recognized_by_their_case() {
+        for (name, expected) in
+            [("HOME", true), ("PATH_2", true), ("A", false), ("Home", false), ("_X", false), ("2A", false)]
+        {
+            assert_eq!(is_shell_name(name), expected, "{name}");
+        }
+    }
 }

@@ -48,6 +48,7 @@ mod value;
 pub use error::{ErrorLocation, EvalError, ParseError};
 use expression::Parsed;
 pub use expression::{Expr, Key, Reference};
+pub(crate) use foreign::is_shell_name;
 pub use functions::{FunctionDoc, function_docs};
 pub use scope::{Scope, Segment};
 pub use template::{Template, TemplateReference};

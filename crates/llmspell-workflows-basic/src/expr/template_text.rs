@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::error::ParseError;
-use super::expression::Expr;
+use super::{expression::Expr, foreign};
 
 /// An error found while parsing an expression of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,15 @@ impl Opening {
         let offset = inside + (written.len() - written.trim_start().len());
         match Expr::parse(source) {
             Ok(expression) => Ok((expression, offset, after)),
+            Err(_) if self.sign == "${" && foreign::is_shell(written) => {
+                let whole = &text[self.start..after];
+                let message = format!("`{whole}` is an expansion of the shell, but `${{` begins an expression");
+                let default = "; in an expression, a default is written `{{ name ?? 'value' }}`";
+                let default = if written.contains(":-") || written.contains('=') { default } else { "" };
+                let error =
+                    ParseError::new(message, 0..whole.len()).help(format!("write `\\{whole}` for the shell{default}"));
+                Err((self.start, error, after))
+            }
             Err(error) => Err((offset, error, after)),
         }
     }

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::Builder;
 use crate::{
     Problem, ProblemLocation,
-    expr::{Expr, Key, Reference, Template},
+    expr::{Expr, Key, Reference, Template, is_shell_name},
     model::{StateKeys, Step, StepKind, Steps},
     nearest,
 };
@@ -254,7 +254,18 @@ impl Builder<'_> {
         let mut names: Vec<String> = definition.inputs.keys().chain(definition.variables.keys()).cloned().collect();
         names.extend(self.names.ids().map(str::to_owned));
         names.extend(self.names.bindings.iter().map(|name| (*name).to_owned()));
-        if !definition.inputs.is_empty() {
+        if is_shell_name(name) && nearest(name, names.iter().map(String::as_str)).is_none() {
+            let place = place.clone();
+            let problem = match definition.inputs.is_empty() {
+                true => {
+                    let message = format!("`{name}` is read as a field of the input");
+                    Problem::warning("unknown_reference", place, message)
+                }
+                false => Problem::error("unknown_reference", place, format!("`{name}` is not known")),
+            };
+            let help = format!("if it is a variable of the shell, write `${name}` or `\\${{{name}}}`");
+            self.problems.push(problem.with_help(help));
+        } else if !definition.inputs.is_empty() {
             self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
             // Without declared inputs, any name may be a field of the input, so a likely typo is only a warning.

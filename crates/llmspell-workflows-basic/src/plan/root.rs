@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde_json::Value;
+
 use super::{Builder, Node, Plan, Role};
 use crate::{
     Problem, ProblemLocation,
-    model::{Definition, OnError, Step},
+    model::{Definition, InputType, OnError, Step},
 };
 
 impl Builder<'_> {
@@ -97,7 +99,12 @@ impl Builder<'_> {
                 && !kind.admits(default)
             {
                 let place = ProblemLocation::new("", format!("inputs/{name}/default"));
-                self.error("wrong_type", place, format!("the default {default} is not of type {}", kind.as_str()));
+                let message = format!("the default {default} is not of type {}", kind.as_str());
+                let problem = Problem::error("wrong_type", place, message);
+                self.problems.push(match default_help(kind, default) {
+                    Some(help) => problem.with_help(help),
+                    None => problem,
+                });
             }
         }
     }
@@ -130,4 +137,18 @@ pub(super) fn main(definition: &Definition) -> Step {
         main.on_error = OnError::Steps(definition.on_error.clone());
     }
     main
+}
+
+/// Says what to write instead of a default of another type.
+fn default_help(kind: InputType, default: &Value) -> Option<&'static str> {
+    match (kind, default) {
+        (InputType::Boolean, Value::String(_)) => {
+            Some("write `true` or `false` without quotes; in YAML 1.2, `yes` and `no` are strings")
+        }
+        (InputType::Integer | InputType::Number, Value::String(_)) => {
+            Some("write the number alone, without a unit or quotes")
+        }
+        (InputType::String, Value::Number(_) | Value::Bool(_)) => Some("write it in quotes if it is a string"),
+        _ => None,
+    }
 }

@@ -1,5 +1,6 @@
 //! Tests for the commands that help write workflows; each test runs `spellflow` in separate processes.
 
+mod broken;
 mod doctor;
 mod drawings;
 mod fmt;

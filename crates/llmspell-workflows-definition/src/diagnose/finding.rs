@@ -3,7 +3,7 @@ use llmspell_workflows_basic::Severity;
 use super::At;
 use crate::{limits, tree::Span};
 
-/// The maximum length of a message in characters; longer messages are truncated.
+/// The maximum length of a message or a help in characters; longer ones are truncated.
 const MESSAGE_CHARS: usize = 400;
 
 /// A problem and its byte range in the source; it becomes a [`super::Diagnostic`].
@@ -20,20 +20,23 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        let mut message: String = message.into();
-        if message.chars().count() > MESSAGE_CHARS {
-            message = message.chars().take(MESSAGE_CHARS).chain(['…']).collect();
-        }
-        Self { code, severity: Severity::Error, span, message, help: None, at: At::ROOT }
+        Self { code, severity: Severity::Error, span, message: cut(message.into()), help: None, at: At::ROOT }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help(help);
         self
     }
 
     pub(crate) fn help(&mut self, help: impl Into<String>) {
-        self.help = Some(help.into());
+        self.help = Some(cut(help.into()));
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -1,4 +1,8 @@
-use std::{borrow::Cow, collections::HashMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, hash_map},
+    ops::Range,
+};
 
 use llmspell_workflows_basic::ProblemLocation;
 
@@ -10,6 +14,8 @@ use crate::tree::Span;
 pub(crate) struct Positions {
     steps: Vec<Entry>,
     by_path: HashMap<String, At>,
+    /// The paths that several steps have.
+    repeated: HashSet<String>,
 }
 
 /// The index of a step in [`Positions`].
@@ -36,7 +42,11 @@ pub(crate) struct Mark {
 
 impl Positions {
     pub(crate) fn new() -> Self {
-        Self { steps: vec![Entry::default()], by_path: HashMap::from([(String::new(), At::ROOT)]) }
+        Self {
+            steps: vec![Entry::default()],
+            by_path: HashMap::from([(String::new(), At::ROOT)]),
+            repeated: HashSet::new(),
+        }
     }
 
     /// Adds the step at `path`, whose name is at `span`.
@@ -44,8 +54,19 @@ impl Positions {
         let at = At(self.steps.len());
         let fields = vec![(Cow::Borrowed(""), Mark { span, inside: Inside::Unknown })];
         self.steps.push(Entry { path: path.clone(), fields });
-        self.by_path.insert(path, at);
+        match self.by_path.entry(path) {
+            // The first step with a path keeps it, so that a third one is compared with the first one too.
+            hash_map::Entry::Occupied(entry) => drop(self.repeated.insert(entry.key().clone())),
+            hash_map::Entry::Vacant(entry) => drop(entry.insert(at)),
+        }
         at
+    }
+
+    /// Returns the span of the name of the step at `path`, unless it is inside of a step whose path is not unique.
+    pub(crate) fn first_of(&self, path: &str) -> Option<Span> {
+        let first = self.head(*self.by_path.get(path)?)?;
+        let is_repeated = path.match_indices('/').any(|(end, _)| self.repeated.contains(&path[..end]));
+        (!is_repeated).then_some(first)
     }
 
     /// Returns the step at `path`, or its nearest known ancestor.

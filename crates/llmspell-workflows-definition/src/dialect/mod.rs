@@ -17,6 +17,8 @@ pub(crate) struct Field {
     pub(crate) name: &'static str,
     /// Alternative names; a mapping may use only one of a field's names.
     pub(crate) aliases: &'static [&'static str],
+    /// Names that other programs use for such a field; they are errors, for which the name here is suggested.
+    pub(crate) foreign: &'static [&'static str],
     /// The allowed values.
     pub(crate) shape: Shape,
     /// The description in the schema and in editors; for an unsupported field, what to do instead.
@@ -116,7 +118,7 @@ pub(crate) enum Shape {
 pub(crate) const COUNT_MAX: u64 = u32::MAX as u64;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field { name, aliases: &[], shape, doc, required: false }
+    Field { name, aliases: &[], foreign: &[], shape, doc, required: false }
 }
 
 /// Declares a field of the specification that this version does not support, with `advice` on what to do instead.
@@ -127,6 +129,11 @@ pub(crate) const fn missing(name: &'static str, advice: &'static str) -> Field {
 impl Field {
     pub(crate) const fn or(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
+        self
+    }
+
+    pub(crate) const fn elsewhere(mut self, foreign: &'static [&'static str]) -> Self {
+        self.foreign = foreign;
         self
     }
 

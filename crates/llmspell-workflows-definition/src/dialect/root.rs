@@ -2,18 +2,23 @@ use super::{COUNT_MAX, Field, Shape, field, missing};
 
 /// The fields of a definition.
 pub(crate) const ROOT: &[Field] = &[
-    field("name", Shape::Text, "The name of the workflow.").or(&["workflow_id"]).required(),
+    field("name", Shape::Text, "The name of the workflow.")
+        .or(&["workflow_id"])
+        .elsewhere(&["id", "title"])
+        .required(),
     field("version", Shape::Version, "The version, by convention MAJOR.MINOR.PATCH."),
     field("description", Shape::Text, "A description of the workflow."),
     field("author", Shape::Text, "The author."),
     field("tags", Shape::Texts, "Keywords."),
     field("required_tools", Shape::Texts, "The tools that the workflow requires."),
-    field("inputs", Shape::Inputs, "The fields of the input, each with type, required, default and description."),
+    field("inputs", Shape::Inputs, "The fields of the input, each with type, required, default and description.")
+        .elsewhere(&["arguments", "parameters", "params"]),
     field(
         "variables",
         Shape::Object,
         "Values that are computed at the start; they may refer to the input and to the variables above them.",
-    ),
+    )
+    .elsewhere(&["vars"]),
     field(
         "environments",
         Shape::Environments,
@@ -50,7 +55,8 @@ pub(crate) const ROOT: &[Field] = &[
         "steps",
         Shape::StepsById,
         "The steps, which run in order, as a graph if any of them has dependencies, or as a route if any has next_step.",
-    ),
+    )
+    .elsewhere(&["jobs", "nodes", "stages", "tasks"]),
     field("body", Shape::Body, "A single block, such as a parallel one, instead of steps."),
     field(
         "migrations",
@@ -58,7 +64,8 @@ pub(crate) const ROOT: &[Field] = &[
         "How to migrate the state of runs of earlier versions, keyed by the version to migrate from.",
     ),
     field("workflows", Shape::Workflows, "The definitions of sub-workflows, by name."),
-    field("outputs", Shape::NonNull, "A template for the output; by default the output of the last step."),
+    field("outputs", Shape::NonNull, "A template for the output; by default the output of the last step.")
+        .elsewhere(&["output", "result", "results"]),
     field("on_error", Shape::RootOnError, "Steps that run if the workflow fails."),
     field("finally", Shape::Steps, "Steps that run last, whether or not the workflow fails."),
     field(

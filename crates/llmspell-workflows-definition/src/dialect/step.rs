@@ -2,20 +2,26 @@ use super::{Field, Shape, field, missing};
 
 /// The fields of any step.
 pub(crate) const COMMON: &[Field] = &[
-    field("id", Shape::Text, "The id, unique among its siblings; derived from the name if omitted."),
+    field("id", Shape::Text, "The id, unique among its siblings; derived from the name if omitted.")
+        .elsewhere(&["key", "step", "step_id"]),
     field("name", Shape::Text, "The display name; may contain references."),
     field("type", Shape::Text, "The step type."),
-    field("dependencies", Shape::Texts, "Steps in the same list that must end first.").or(&["depends_on", "needs"]),
+    field("dependencies", Shape::Texts, "Steps in the same list that must end first.")
+        .or(&["depends_on", "needs"])
+        .elsewhere(&["after", "requires"]),
     field("condition", Shape::Expression, "The step is skipped if this is false.").or(&["when", "if"]),
     field("trigger_rule", Shape::Word(RULES), "When the step runs, depending on how its dependencies ended."),
-    field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.").or(&["retry"]),
+    field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.")
+        .or(&["retry"])
+        .elsewhere(&["attempts", "max_attempts", "max_retries"]),
     field("timeout", Shape::Delay, "The timeout for one attempt."),
     field("total_timeout", Shape::Delay, "The timeout for all attempts together, including the delays between them."),
     field(
         "on_error",
         Shape::OnError,
         "What happens if the step fails: fail, continue, or {steps: [...]} to run instead.",
-    ),
+    )
+    .elsewhere(&["catch", "continue-on-error", "continue_on_error", "ignore_errors", "on_failure"]),
     field("limits", Shape::Texts, "The named concurrency limits that the step must acquire; not allowed on blocks."),
     field("next_step", Shape::Next, "The next step of a route: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),

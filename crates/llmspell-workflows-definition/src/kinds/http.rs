@@ -12,10 +12,10 @@ pub(super) const HTTP: Kind = Kind::new(
     "Sends an HTTP request with the tool http_requester.",
     read,
     &[
-        field("url", Shape::Text, "The URL of the request.").or(&["input"]),
+        field("url", Shape::Text, "The URL of the request.").or(&["input"]).elsewhere(&["endpoint", "uri"]),
         field("method", Shape::Text, "The HTTP method."),
         field("headers", Shape::NonNull, "The request headers."),
-        field("body", Shape::Any, "The request body."),
+        field("body", Shape::Any, "The request body.").elsewhere(&["data", "json", "payload"]),
         field("auth", Shape::NonNull, "The credentials: {type: basic, username, password} or {type: bearer, token}."),
         PARAM_OBJECT,
     ],
@@ -37,7 +37,7 @@ fn read(
         let span = reader.field_span(fields.at, "params/url");
         reader.mark(fields.at, "params/input", span);
     }
-    if !params.contains_key("input") {
+    if !params.contains_key("input") && !fields.is_meant("url") {
         reader
             .error("missing_field", fields.at, fields.head, "missing field `url` in an `http` step")
             .help("add `url`, the URL of the request");

@@ -147,17 +147,16 @@ impl Kind {
 const STEPS: Field = field("steps", Shape::StepsById, "The steps, in order.").required();
 
 /// The input of an activity that accepts any JSON value.
-const PARAMS: Field = field("params", Shape::Any, "The input of the activity; strings may contain references.").or(&[
-    "with",
-    "config",
-    "parameters",
-]);
+const PARAMS: Field = field("params", Shape::Any, "The input of the activity; strings may contain references.")
+    .or(&["with", "config", "parameters"])
+    .elsewhere(&["args", "arguments", "input", "inputs"]);
 
 /// The input of an activity whose parameters can also be written as fields of the step.
 const PARAM_OBJECT: Field =
     field("params", Shape::Object, "The fields of the step as a nested mapping.").or(&["with", "config", "parameters"]);
 
-const ENV: Field = field("env", Shape::Env, "Environment variables of the process.");
+const ENV: Field =
+    field("env", Shape::Env, "Environment variables of the process.").elsewhere(&["environment", "variables"]);
 
 #[cfg(test)]
 mod tests {

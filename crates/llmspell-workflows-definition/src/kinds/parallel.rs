@@ -292,7 +292,7 @@ pub(super) fn print(block: &Parallel, out: &mut YamlMap) {
         }
         out.into()
     };
-    out.put("branches", Yaml::List(block.branches.iter().map(branch).collect()));
+    out.put("steps", Yaml::List(block.branches.iter().map(branch).collect()));
 }
 
 const AGGREGATIONS: &[&str] = &["all", "first", "majority", "weighted", "partial"];

@@ -12,11 +12,14 @@ pub(super) const SHELL: Kind = Kind::new(
     "Runs a command. The output is {stdout, stdout_type, stderr, stderr_type, exit_code}.",
     read,
     &[
-        field("command", Shape::Text, "A command line for `sh -c`."),
-        field("argv", Shape::Items, "A program and its arguments, run without a shell."),
-        field("cwd", Shape::Text, "The working directory."),
+        field("command", Shape::Text, "A command line for `sh -c`.")
+            .elsewhere(&["cmd", "exec", "run", "script", "shell"]),
+        field("argv", Shape::Items, "A program and its arguments, run without a shell.").elsewhere(&["args", "arguments"]),
+        field("cwd", Shape::Text, "The working directory.")
+            .elsewhere(&["dir", "directory", "workdir", "working-directory", "working_directory"]),
         field("stdin", Shape::Any, "The standard input of the process."),
-        field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code."),
+        field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code.")
+            .elsewhere(&["continue-on-error", "continue_on_error", "ignore_errors"]),
         ENV,
         PARAM_OBJECT,
     ],
@@ -53,7 +56,7 @@ impl Reader<'_> {
                 self.error("conflicting_fields", fields.at, fields.head, "`command` and `argv` are mutually exclusive")
                     .help("keep one: `command` is a line for `sh -c`, `argv` is a program and its arguments");
             }
-            (false, false) => {
+            (false, false) if !fields.is_meant("command") && !fields.is_meant("argv") => {
                 let message = "missing field `command` or `argv` in a `shell` step";
                 self.error("missing_field", fields.at, fields.head, message)
                     .help("add `command`, a line for `sh -c`, or `argv`, a program and its arguments");

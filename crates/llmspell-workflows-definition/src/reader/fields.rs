@@ -2,17 +2,22 @@
 
 use std::borrow::Cow;
 
+use llmspell_workflows_basic::nearest;
+
 use super::Reader;
 use crate::{
     diagnose::At,
     dialect::{Field, Shape},
     kinds::KINDS,
+    limits,
     tree::{Data, Entry, Node, Span},
 };
 
 /// The known fields of a mapping, under their canonical names.
 pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
+    /// The fields that unknown ones are probably meant to be.
+    meant: Vec<&'static str>,
     /// The fields of a custom step type.
     pub(crate) custom: Vec<&'n Entry<'s>>,
     /// The description of the mapping in messages, such as "a `tool` step".
@@ -27,8 +32,18 @@ impl<'n, 's> Fields<'n, 's> {
         self.known.iter().find(|(known, _)| *known == name).map(|(_, entry)| *entry)
     }
 
+    /// Returns the known fields, each with its canonical name.
+    pub(crate) fn known(&self) -> &[(&'static str, &'n Entry<'s>)] {
+        &self.known
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Returns whether an unknown field, which has been reported, is probably meant to be the field `name`.
+    pub(crate) fn is_meant(&self, name: &str) -> bool {
+        self.meant.contains(&name)
     }
 }
 
@@ -52,14 +67,15 @@ impl Reader<'_> {
         };
         let id = entries.iter().find(|entry| entry.key == "id").map(|entry| entry.value.span);
         let head = id.or_else(|| entries.first().map(|entry| entry.key_span)).unwrap_or(node.span);
-        let mut fields = Fields { known: Vec::with_capacity(entries.len()), custom: Vec::new(), what, head, at };
+        let mut fields =
+            Fields { known: Vec::with_capacity(entries.len()), meant: Vec::new(), custom: Vec::new(), what, head, at };
         for entry in entries {
             if custom.iter().any(|name| *name == entry.key) {
                 fields.custom.push(entry);
                 continue;
             }
             match tables.iter().flat_map(|table| table.iter()).find(|field| field.is_named(&entry.key)) {
-                None => self.unknown(entry, tables, custom, &fields),
+                None => self.unknown(entry, tables, custom, &mut fields),
                 Some(field) if field.shape == Shape::Missing => {
                     self.unsupported(at, entry.key_span, &entry.key, field.doc)
                 }
@@ -67,7 +83,7 @@ impl Reader<'_> {
             }
         }
         for field in tables.iter().flat_map(|table| table.iter()).filter(|field| field.required) {
-            if !fields.has(field.name) {
+            if !fields.has(field.name) && !fields.is_meant(field.name) {
                 let message = format!("missing field `{}` in {}", field.name, fields.what);
                 let help = format!("add `{}`: {}", field.name, fragment(field.doc));
                 self.error("missing_field", at, fields.head, message).help(help);
@@ -83,7 +99,10 @@ impl Reader<'_> {
                 self.error("duplicate_field", fields.at, entry.key_span, message)
                     .help(format!("keep one of the two; the canonical name is `{}`", field.name));
             }
-            None => fields.known.push((field.name, entry)),
+            None => {
+                self.rename(field, entry);
+                fields.known.push((field.name, entry));
+            }
         }
     }
 
@@ -92,27 +111,45 @@ impl Reader<'_> {
         self.error("unsupported", at, span, format!("`{written}` is not supported in this version")).help(advice);
     }
 
-    fn unknown(&mut self, entry: &Entry<'_>, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) {
-        let help = (!self.findings.is_crowded()).then(|| self.field_hint(&entry.key, tables, custom, &fields.what));
+    fn unknown(
+        &mut self,
+        entry: &Entry<'_>,
+        tables: &[&'static [Field]],
+        custom: &[String],
+        fields: &mut Fields<'_, '_>,
+    ) {
+        let mut help = None;
+        if !self.findings.is_crowded() {
+            let meant = meant(&entry.key, tables, custom, fields);
+            help = match &meant {
+                Some(name) => Some(format!("did you mean `{name}`?")),
+                None => owners(&entry.key, &fields.what),
+            };
+            let field = |name: &str| tables.iter().flat_map(|table| table.iter()).find(|field| field.is_named(name));
+            fields.meant.extend(meant.and_then(|name| field(&name)).map(|field| field.name));
+        }
         let message = format!("`{}` is not a field of {}", entry.key, fields.what);
         let finding = self.error("unknown_field", fields.at, entry.key_span, message);
-        finding.help = help.flatten();
+        finding.help = help;
     }
 }
 
-impl Reader<'_> {
-    /// Suggests a similar field, or else names the step types that have the field `written`.
-    fn field_hint(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
-        let known = tables.iter().flat_map(|table| table.iter()).filter(|field| field.shape != Shape::Missing);
-        let names: Vec<_> = known.flat_map(Field::names).collect();
-        let similar = self.suggest(written, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
-        similar.or_else(|| owners(written, what))
+/// Returns the field that `written` is probably meant to be: one that other programs call so, or one with a similar name.
+fn meant(written: &str, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) -> Option<String> {
+    let is_free = |field: &&&Field| field.shape != Shape::Missing && !fields.has(field.name);
+    let known = || tables.iter().flat_map(|table| table.iter()).filter(|field| is_free(&field));
+    if let Some(field) = known().find(|field| field.foreign.contains(&written)) {
+        return Some(field.name.to_owned());
     }
+    let names: Vec<_> = known().flat_map(Field::names).collect();
+    let names = names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str));
+    nearest(written, names.take(limits::SUGGESTIONS)).map(str::to_owned)
 }
 
 /// Names the step types that have a field `written`.
 fn owners(written: &str, what: &str) -> Option<String> {
-    if !what.contains("step") {
+    let is_root = what == "a definition";
+    if !what.contains("step") && !is_root {
         return None;
     }
     let kinds: Vec<_> = KINDS
@@ -120,7 +157,8 @@ fn owners(written: &str, what: &str) -> Option<String> {
         .filter(|kind| kind.fields.iter().any(|field| field.is_named(written)))
         .map(|kind| format!("`{}`", kind.name))
         .collect();
-    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps", kinds.join(", ")))
+    let indented = if is_root { "; maybe it must be indented like the other fields of a step" } else { "" };
+    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps{indented}", kinds.join(", ")))
 }
 
 /// Converts a sentence to a fragment: without its final period, and in lower case unless it starts with an acronym.

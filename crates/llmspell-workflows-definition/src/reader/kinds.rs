@@ -8,7 +8,7 @@ use crate::{
     diagnose::At,
     dialect::Field,
     kinds::{KINDS, Kind, kind},
-    tree::Node,
+    tree::{Entry, Node},
 };
 
 /// The type of a step.
@@ -75,6 +75,7 @@ impl Reader<'_> {
             self.unsupported(at, written.span, name, kind.doc);
             return None;
         }
+        self.rename_kind(name, kind.name, written.span);
         Some(StepType::Known(kind))
     }
 
@@ -92,6 +93,12 @@ impl Reader<'_> {
             }
             [kind] => Some(StepType::Known(kind)),
             [] if let Some(kind) = fallback_kind(node) => Some(StepType::Known(kind)),
+            [] if let Some((entry, kind, field)) = foreign_marker(node) => {
+                let message = format!("`{}` is not a field of a step", entry.key);
+                self.error("unknown_field", at, entry.key_span, message)
+                    .help(format!("did you mean `{field}`, which makes this a `{}` step?", kind.name));
+                None
+            }
             [] => {
                 let help = "add `type`, or a field that implies it, such as `tool`, `agent`, `persona` or `function`";
                 self.error("missing_field", at, head, "missing field `type` in a step").help(help);
@@ -148,6 +155,17 @@ fn known_names() -> impl Iterator<Item = &'static str> + Clone {
         .iter()
         .filter(|kind| kind.read.is_some())
         .flat_map(|kind| std::iter::once(kind.name).chain(kind.aliases.iter().copied()))
+}
+
+/// Finds a field that other programs use for one that would imply the type of the step.
+fn foreign_marker<'n, 's>(node: &'n Node<'s>) -> Option<(&'n Entry<'s>, &'static Kind, &'static str)> {
+    let supported = KINDS.iter().filter(|kind| kind.read.is_some());
+    let markers = supported.flat_map(|kind| kind.fields.iter().map(move |field| (kind, field)));
+    let mut markers = markers.filter(|(kind, field)| kind.markers.contains(&field.name));
+    markers.find_map(|(kind, field)| {
+        let entry = node.entries().iter().find(|entry| field.foreign.contains(&entry.key.as_ref()))?;
+        Some((entry, kind, field.name))
+    })
 }
 
 /// Infers the type of a step whose fields are not markers of any other type.

@@ -7,7 +7,8 @@ use llmspell_workflows_basic::model::{Route, Step, StepKind, Steps, Transition};
 use super::Reader;
 use crate::{
     diagnose::At,
-    tree::{Data, Node, Span},
+    dialect::COMMON,
+    tree::{Data, Entry, Node, Span},
 };
 
 /// An entry of a list of steps, or of a mapping of ids to steps.
@@ -136,16 +137,42 @@ impl Reader<'_> {
     pub(crate) fn siblings<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Siblings<'n, 's>> {
         let items = match &node.data {
             Data::List(items) => items.iter().map(|node| StepNode { key: None, node }).collect(),
+            Data::Map(entries) if self.is_without_dashes(entries, at) => return None,
             Data::Map(entries) => entries
                 .iter()
                 .map(|entry| StepNode { key: Some((entry.key.as_ref(), entry.key_span)), node: &entry.value })
                 .collect(),
+            Data::Null => {
+                self.error("wrong_type", at, node.span, "`steps` has no value")
+                    .help("write the steps below it, indented, each beginning with a dash and a space");
+                return None;
+            }
             _ => {
                 self.wrong_type(at, "steps", node, "a list of steps");
                 return None;
             }
         };
         Some(Siblings::new(items))
+    }
+
+    /// Reports a mapping that is probably a list of steps whose dashes, or the spaces after them, are missing.
+    fn is_without_dashes(&mut self, entries: &[Entry<'_>], at: At) -> bool {
+        let Some(first) = entries.first() else { return false };
+        let is_field = |entry: &Entry<'_>| COMMON.iter().any(|field| field.is_named(&entry.key));
+        if let Some(name) = first.key.strip_prefix('-').filter(|name| !name.is_empty()) {
+            self.error("syntax", at, first.key_span, format!("a space is needed after the dash of `-{name}`"))
+                .help(format!("maybe `- {name}`; indent the other fields of the step like `{name}`"));
+            return true;
+        }
+        let is_step = is_field(first) && entries.iter().all(|entry| !matches!(entry.value.data, Data::Map(_)));
+        if is_step {
+            let message = "each step of a list begins with a dash and a space, but this one does not";
+            let rest = &self.source.text()[first.key_span.start as usize..];
+            let line = rest.lines().next().unwrap_or_default().trim_end();
+            let help = format!("maybe `- {line}`; indent the other fields of the step like `{}`", first.key);
+            self.error("wrong_type", at, first.key_span, message).help(help);
+        }
+        is_step
     }
 
     fn sequence(&mut self, siblings: Siblings<'_, '_>, parent: &str, at: At) -> Steps {

@@ -6,6 +6,7 @@ mod kinds;
 mod lists;
 mod migrations;
 mod params;
+mod renames;
 mod retry;
 mod root;
 mod settings;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::{
     StepTypes,
     diagnose::{At, Finding, Findings, Inside, Mark, Positions, Source},
+    format::Edit,
     limits,
     tree::{Node, Span},
 };
@@ -34,6 +36,8 @@ pub(crate) struct ReadResult {
     pub(crate) definition: Option<Definition>,
     pub(crate) positions: Positions,
     pub(crate) findings: Findings,
+    /// The edits that give fields and step types their canonical names.
+    pub(crate) renames: Vec<Edit>,
 }
 
 /// Reads the definition in `root`.
@@ -47,9 +51,10 @@ pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, finding
         process_env: BTreeMap::new(),
         personas: None,
         nesting: 0,
+        renames: Vec::new(),
     };
     let definition = reader.definition(root);
-    ReadResult { definition, positions: reader.positions, findings: reader.findings }
+    ReadResult { definition, positions: reader.positions, findings: reader.findings, renames: reader.renames }
 }
 
 pub(crate) struct Reader<'a> {
@@ -65,6 +70,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) personas: Option<Vec<String>>,
     /// The number of steps that enclose the current step.
     pub(crate) nesting: usize,
+    pub(crate) renames: Vec<Edit>,
 }
 
 impl Reader<'_> {

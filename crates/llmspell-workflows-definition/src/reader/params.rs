@@ -3,7 +3,10 @@
 use llmspell_workflows_basic::model::StepKind;
 use serde_json::{Map, Value};
 
-use super::{Fields, Reader, values::SCALAR};
+use super::{
+    Fields, Reader,
+    values::{BOOLEAN, SCALAR},
+};
 use crate::{
     CustomType,
     diagnose::At,
@@ -45,7 +48,7 @@ impl Reader<'_> {
         match (shape, &value.data) {
             (Shape::Text, _) => drop(self.text_of(at, key, value)),
             (Shape::Bool, Data::Bool(_)) | (Shape::Items, Data::List(_) | Data::Text(_)) => {}
-            (Shape::Bool, _) => self.wrong_type(at, key, value, "`true` or `false`"),
+            (Shape::Bool, _) => self.wrong_type(at, key, value, BOOLEAN),
             (Shape::Items, _) => self.wrong_type(at, key, value, "a list"),
             (Shape::NonNull, Data::Null) => self.wrong_type(at, key, value, "a value"),
             (Shape::Env, Data::Map(entries)) => {

@@ -24,6 +24,11 @@ impl Reader<'_> {
             self.unsupported(At::ROOT, entry.key_span, &entry.key, "define the workflow with `steps` instead");
             return None;
         }
+        if matches!(root.data, Data::List(_)) {
+            self.error("wrong_type", At::ROOT, root.span, "a definition has the fields `name` and `steps`, got a list")
+                .help("write `name:` and `steps:` above the list, and indent the list");
+            return None;
+        }
         let fields = self.fields(root, &[ROOT], &[], "a definition", At::ROOT)?;
         self.mark(At::ROOT, "", fields.head);
         if let Some(entry) = fields.get("defaults") {
@@ -31,7 +36,8 @@ impl Reader<'_> {
         }
         self.read_env_and_personas(&fields);
         let body = self.root_body(&fields);
-        let name = self.text(&fields, "name").unwrap_or_default();
+        // An unreadable name has been reported, and must not be reported as missing too.
+        let name = self.text(&fields, "name").unwrap_or_else(|| "_".to_owned());
         let mut definition = Definition::new(name, body.unwrap_or(StepKind::Sequence(Vec::new())));
         self.metadata(&mut definition, &fields);
         self.values(&mut definition, &fields);
@@ -97,6 +103,11 @@ impl Reader<'_> {
             self.error("conflicting_fields", At::ROOT, body.key_span, "`steps` and `body` are mutually exclusive")
                 .help("keep one of the two");
         }
+        let is_empty = matches!(&steps.value.data, Data::List(items) if items.is_empty()) || is_empty_map(&steps.value);
+        if is_empty {
+            self.error("empty_block", At::ROOT, steps.value.span, "`steps` is empty, so the workflow would do nothing")
+                .help("add at least one step, such as `- {id: greet, command: echo hello}`");
+        }
         let at = self.positions.enter("/main".to_owned(), steps.key_span);
         self.mark(at, "steps", steps.value.span);
         self.mark_at(at, fields, "start_step", "start");
@@ -119,6 +130,9 @@ impl Reader<'_> {
             }
         }
         let Some(entry) = fields.get("body") else {
+            if fields.is_meant("steps") || fields.is_meant("body") {
+                return None;
+            }
             self.error("missing_field", At::ROOT, fields.head, "missing field `steps` in a definition")
                 .help("add `steps`, a list of steps");
             return None;
@@ -303,6 +317,10 @@ impl Reader<'_> {
             definition.finally = self.steps(&entry.value, "/main/$finally", At::ROOT);
         }
     }
+}
+
+fn is_empty_map(node: &Node<'_>) -> bool {
+    matches!(&node.data, Data::Map(entries) if entries.is_empty())
 }
 
 const TYPES: &[(&str, Option<InputType>)] = &[

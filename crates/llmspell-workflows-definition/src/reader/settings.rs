@@ -116,7 +116,10 @@ impl Reader<'_> {
         }
         for entry in node.entries() {
             let name = match kind(&entry.key) {
-                Some(kind) => kind.name.to_owned(),
+                Some(kind) => {
+                    self.rename_kind(&entry.key, kind.name, entry.key_span);
+                    kind.name.to_owned()
+                }
                 None if self.types.get(&entry.key).is_some() => entry.key.as_ref().to_owned(),
                 None => {
                     let names = KINDS.iter().map(|kind| kind.name).chain(self.types.names());

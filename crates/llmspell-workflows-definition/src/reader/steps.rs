@@ -76,7 +76,12 @@ impl Reader<'_> {
         siblings: &mut Siblings<'n, 's>,
     ) -> ParsedStep {
         let (id, head) = self.id(&item, parent);
-        let at = self.positions.enter(format!("{parent}/{}", role.unwrap_or(&id)), head);
+        let path = format!("{parent}/{}", role.unwrap_or(&id));
+        let first = self.positions.first_of(&path).filter(|_| id != UNNAMED);
+        let at = self.positions.enter(path, head);
+        if let Some(first) = first {
+            self.duplicate_id(&id, &item, first, at, head);
+        }
         let mut read = ParsedStep { step: placeholder(id), at, has_next: false, required: false };
         let Some(kind) = self.kind_of(item.node, at) else { return read };
         let mut tables = vec![extra];
@@ -85,6 +90,7 @@ impl Reader<'_> {
         let what = format!("a `{}` step", kind.name());
         let Some(mut fields) = self.fields(item.node, &tables, kind.custom_fields(), what, at) else { return read };
         fields.head = head;
+        self.keep_kind(item.node, &kind, &fields);
         self.mark_id(&item, &fields);
         let mut step = read.step;
         step.name = self.name(&fields, &step.id);
@@ -115,7 +121,9 @@ impl Reader<'_> {
             (Some(node), _) => match node.as_text() {
                 Some(text) => (self.checked_id(text, around, node.span), node.span),
                 None => {
-                    self.wrong_type(around, "id", node, "a string");
+                    let message = format!("`id`: expected a string, got {}", node.noun());
+                    self.error("wrong_type", around, node.span, message)
+                        .help("use letters, digits, `_` and `-`, starting with a letter or `_`, such as `step_1`");
                     (UNNAMED.to_owned(), node.span)
                 }
             },
@@ -128,6 +136,18 @@ impl Reader<'_> {
                 (UNNAMED.to_owned(), head)
             }
         }
+    }
+
+    /// Reports the id of a step that an earlier step, whose id is at `first`, has already.
+    fn duplicate_id(&mut self, id: &str, item: &StepNode<'_, '_>, first: Span, at: At, head: Span) {
+        let line = self.source.locate(first.start).line;
+        let is_derived = item.key.is_none() && item.node.get("id").is_none();
+        let message = match is_derived {
+            true => format!("the id `{id}`, derived from the name, is already the id of the step in line {line}"),
+            false => format!("the id `{id}` is already the id of the step in line {line}"),
+        };
+        let help = if is_derived { "give one of the two an `id` of its own" } else { "rename one of the two" };
+        self.error("duplicate_id", at, head, message).help(help);
     }
 
     pub(crate) fn checked_id(&mut self, text: &str, around: At, span: Span) -> String {

@@ -11,15 +11,34 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
+/// The expected type of flags, for messages.
+pub(super) const BOOLEAN: &str = "`true` or `false`";
+
+const INTEGER: &str = "an integer";
+
 /// The expected type of environment variables, for messages.
 pub(super) const SCALAR: &str = "a string, a number or a boolean";
 
 impl Reader<'_> {
     /// Reports a value of the wrong type; `expected` includes an article.
     pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) {
-        let message = format!("`{name}`: expected {expected}, got {}", node.noun());
+        // `{{ x }}` without quotes has been reported as such.
+        if is_bare_template(node)
+            && !self.findings.is_crowded()
+            && self.findings.iter().any(|finding| finding.span == node.span)
+        {
+            return;
+        }
+        let is_absent = matches!(node.data, Data::Null) && node.span.slice(self.source.text()).trim().is_empty();
+        let noun = if is_absent { "no value" } else { node.noun() };
+        let message = format!("`{name}`: expected {expected}, got {noun}");
         let finding = self.error("wrong_type", at, node.span, message);
-        if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && expected.starts_with("a string") {
+        if is_absent {
+            finding.help(format!("add the value, or remove `{name}`"));
+        } else if let Some(help) = word_help(name, node, expected) {
+            finding.help(help);
+        } else if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && expected.starts_with("a string")
+        {
             finding.help("write it in quotes if it is a string");
         } else if is_bare_template(node) {
             finding.help("put a string that starts with `{{` in quotes, such as \"{{ query }}\"");
@@ -168,6 +187,10 @@ impl Reader<'_> {
         } else {
             "use a number of seconds, or a string such as `30s`, `500ms`, `1h30m` or `PT5M`"
         };
+        let help = match short_duration(written).filter(|_| !is_ms) {
+            Some(short) => format!("maybe `{short}`; {help}"),
+            None => help.to_owned(),
+        };
         self.error("bad_value", at, span, message).help(help);
     }
 
@@ -198,7 +221,7 @@ impl Reader<'_> {
 
     pub(crate) fn count_of<T: TryFrom<u64>>(&mut self, at: At, name: &str, node: &Node<'_>, min: u64) -> Option<T> {
         let Data::Number(number) = &node.data else {
-            self.wrong_type(at, name, node, "an integer");
+            self.wrong_type(at, name, node, INTEGER);
             return None;
         };
         let whole = number
@@ -218,7 +241,7 @@ impl Reader<'_> {
         match entry.value.data {
             Data::Bool(value) => Some(value),
             _ => {
-                self.wrong_type(fields.at, &entry.key, &entry.value, "`true` or `false`");
+                self.wrong_type(fields.at, &entry.key, &entry.value, BOOLEAN);
                 None
             }
         }
@@ -286,6 +309,41 @@ impl Reader<'_> {
         }
         self.mark(at, word, node.span);
     }
+}
+
+/// Returns the short form of a duration such as `5 min` or `1 day`.
+fn short_duration(written: &str) -> Option<String> {
+    let written = written.trim_matches(['"', '\'']).trim();
+    let digits = written.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = (&written[..digits], written[digits..].trim().to_ascii_lowercase());
+    let unit = match unit.as_str() {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        _ => return None,
+    };
+    let short = format!("{number}{unit}");
+    matches!(short.parse(), Ok(Delay::Fixed(_))).then_some(short)
+}
+
+/// Says what to write instead of `yes` as a boolean, or instead of a number with a unit.
+fn word_help(name: &str, node: &Node<'_>, expected: &str) -> Option<String> {
+    if name == "command" && matches!(node.data, Data::List(_)) {
+        return Some("use `argv` for a program and its arguments".to_owned());
+    }
+    let text = node.as_text()?;
+    if expected == BOOLEAN {
+        let value = match text.to_ascii_lowercase().as_str() {
+            "y" | "yes" | "on" | "true" => true,
+            "n" | "no" | "off" | "false" => false,
+            _ => return None,
+        };
+        return Some(format!("write `{value}`; this `{text}` is a string"));
+    }
+    let is_amount = text.starts_with(|c: char| c.is_ascii_digit());
+    (is_amount && expected == INTEGER).then(|| "write the number alone, without a unit or quotes".to_owned())
 }
 
 /// Joins words for a message: "`a`, `b`".

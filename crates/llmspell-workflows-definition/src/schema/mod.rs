@@ -28,6 +28,9 @@ pub fn schema(types: &StepTypes) -> Value {
     let names: Vec<_> = open_names(&[ROOT], &[]);
     root["propertyNames"] = json!({ "enum": names });
     root["oneOf"] = json!([{ "required": ["steps"] }, { "required": ["body"] }]);
+    if let Some(constraints) = root["allOf"].as_array_mut() {
+        constraints.push(json!({ "properties": { "steps": { "minItems": 1, "minProperties": 1 } } }));
+    }
     root["definitions"] = steps::definitions(types);
     root
 }

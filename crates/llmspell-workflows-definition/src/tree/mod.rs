@@ -1,14 +1,19 @@
 //! The syntax tree of a document, with the source span of every node.
 
+mod layout_errors;
 mod parse;
+mod quote_errors;
 mod scalar;
+mod shallow;
+mod syntax;
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use parse::{Parsed, options, parse};
 pub(crate) use scalar::is_plain_text;
+pub(crate) use syntax::scan_error;
 
 /// A byte range in the source, excluding `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, collections::HashMap, collections::HashSet, sync::Arc};
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use super::{
     Data, Entry, Node, Span,
     scalar::{InvalidNumber, number, resolve},
+    syntax::{scan_error, too_deep},
 };
 use crate::{
     diagnose::{Finding, Findings},
@@ -19,13 +20,17 @@ pub(crate) struct Parsed<'s> {
     pub(crate) findings: Findings,
 }
 
-/// Parses the single document in `text`.
-pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
-    let options = granit_parser::options! {
+/// Returns the limits of the parser.
+pub(crate) fn options() -> Options {
+    granit_parser::options! {
         flow_nesting_limit: limits::NODE_NESTING,
         block_nesting_limit: limits::NODE_NESTING,
         simple_key_max_lookahead: limits::KEY_CHARS,
-    };
+    }
+}
+
+/// Parses the single document in `text`.
+pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
     let mut tree = TreeBuilder {
         text,
         open: Vec::new(),
@@ -35,8 +40,8 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         bytes: 0,
         root: None,
     };
-    for next in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = next.map_err(|error| scan_error(&error))?;
+    for next in Parser::new_from_str_with_options(text, options()) {
+        let (event, span) = next.map_err(|error| scan_error(&error, text))?;
         let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
         tree.event(event, Span { start: offset(&span.start), end: offset(&span.end) })?;
     }
@@ -46,37 +51,6 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         None => Err(Finding::error("syntax", Span::default(), "the file is empty")
             .with_help("a definition needs at least `name` and `steps`")),
     }
-}
-
-fn scan_error(error: &ScanError) -> Finding {
-    let start = error.marker().byte_offset().unwrap_or_default() as u32;
-    let span = Span { start, end: start };
-    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
-        return too_deep(span);
-    }
-    let message = match error.kind() {
-        ErrorKind::UnknownAnchor => "the alias has no anchor".to_owned(),
-        _ => error.info(),
-    };
-    let finding = Finding::error("syntax", span, message);
-    match error.kind() {
-        ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar
-        | ErrorKind::TabNotAllowed => finding.with_help("indent with spaces"),
-        ErrorKind::UnexpectedCharacter { .. } => {
-            finding.with_help("put a string that starts with a special character in quotes")
-        }
-        ErrorKind::MappingValueNotAllowed => {
-            finding.with_help("put a string that contains `: ` in quotes, and each key on its own line")
-        }
-        ErrorKind::UnknownAnchor => finding.with_help("define the anchor `&name` before the alias `*name`"),
-        _ => finding,
-    }
-}
-
-fn too_deep(span: Span) -> Finding {
-    Finding::error("too_deep", span, format!("the document is nested more than {} levels deep", limits::NODE_NESTING))
 }
 
 struct OpenCollection<'s> {
@@ -165,6 +139,9 @@ impl<'s> TreeBuilder<'s> {
             if style != ScalarStyle::Plain {
                 return Data::Text(value);
             }
+            if let Some(finding) = dashes_without_spaces(span, self.text) {
+                self.findings.push(finding);
+            }
             return resolve(value).unwrap_or_else(|invalid| {
                 let written = span.slice(self.text);
                 let finding = match invalid {
@@ -246,7 +223,14 @@ impl<'s> TreeBuilder<'s> {
                 if is_new {
                     entries.push(Entry { key, key_span, value: node });
                 } else {
-                    let message = format!("duplicate key `{key}`");
+                    let mut message = format!("duplicate key `{key}`");
+                    // Finding the line takes time, which a file with thousands of duplicates must not multiply.
+                    if !self.findings.is_crowded()
+                        && let Some(first) = entries.iter().find(|entry| entry.key == key)
+                    {
+                        let line = 1 + self.text[..first.key_span.start as usize].matches('\n').count();
+                        message += &format!(", which is also in line {line}");
+                    }
                     let finding = Finding::error("duplicate_key", key_span, message);
                     self.findings.push(finding.with_help("keep one of the two"));
                 }
@@ -271,11 +255,39 @@ fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Findings) 
             (key, span)
         }
         Data::List(_) | Data::Map(_) => {
-            let finding = Finding::error("wrong_type", span, "a key must be a string, got a collection");
-            let help = "put a string that starts with `{` or `[` in quotes, such as \"{{ query }}\"";
-            findings.push(finding.with_help(help));
+            findings.push(collection_as_key(span, text));
             (Cow::Borrowed(span.slice(text)), span)
         }
         Data::Null | Data::Bool(_) | Data::Number(_) => (Cow::Borrowed(span.slice(text)), span),
     }
+}
+
+/// Reports a string of several lines that is probably a list without spaces after the dashes.
+fn dashes_without_spaces(span: Span, text: &str) -> Option<Finding> {
+    let written = span.slice(text);
+    let is_item = |line: &str| {
+        line.trim_start().strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()))
+    };
+    if !written.contains('\n') || !written.lines().all(is_item) {
+        return None;
+    }
+    let first = written.lines().next().unwrap_or_default();
+    let item = first.trim_start_matches('-');
+    let span = Span { start: span.start, end: span.start + first.len() as u32 };
+    let message = format!("a space is needed after the dash of `{first}`; without it, this is one string");
+    Some(Finding::error("syntax", span, message).with_help(format!("maybe `- {item}`, or quotes around the string")))
+}
+
+/// Reports a collection as a key, which is what YAML reads in `{{ name }}` without quotes.
+fn collection_as_key(span: Span, text: &str) -> Finding {
+    let (start, end) = (span.start as usize, span.end as usize);
+    let written = span.slice(text);
+    if text[..start].ends_with('{') && text[end..].starts_with('}') && !written.contains(['"', '\n']) {
+        let span = Span { start: span.start - 1, end: span.end + 1 };
+        let message = format!("`{{{written}}}` without quotes is a mapping in YAML, not an expression");
+        return Finding::error("wrong_type", span, message)
+            .with_help(format!("put the whole string in quotes: \"{{{written}}}\""));
+    }
+    Finding::error("wrong_type", span, "a key must be a string, got a collection")
+        .with_help("put a string that starts with `{` or `[` in quotes, such as \"{{ query }}\"")
 }
