@@ -55,8 +55,8 @@ impl Executor {
 impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     ///
-    /// If the last record says that the run has been rewound, it is published too: it was written before the run was
-    /// brought in, so it has not been published yet.
+    /// If the last records say that the run has been rewound or redefined, they are published too: they were written before
+    /// the run was brought in, so they have not been published yet.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
         let masker = self.engine.masker();
         let Some(bus) = &self.services.events else {
@@ -67,7 +67,11 @@ impl Inner {
         let mut last = Vec::new();
         let journal = RunJournal::open_with(shared, run, masker, |record| {
             let events = publisher.next(record);
-            last = if matches!(record, Record::Rewound(_)) { events } else { Vec::new() };
+            if !matches!(record, Record::Rewound(_) | Record::Redefined(_)) {
+                last.clear();
+                return;
+            }
+            last.extend(events);
         })
         .await?;
         last.into_iter().for_each(|event| publisher.publish(event));
