@@ -13,6 +13,11 @@ pub(super) const HTTP: Kind = Kind::new(
     read,
     &[
         field("url", Shape::Text, "The URL of the request.").or(&["input"]),
+        field(
+            "query",
+            Shape::NonNull,
+            "Fields that are encoded and added to the query of the URL; a list repeats its field, null leaves it out.",
+        ),
         field("method", Shape::Text, "The HTTP method."),
         field("headers", Shape::NonNull, "The request headers."),
         field("body", Shape::Any, "The request body."),

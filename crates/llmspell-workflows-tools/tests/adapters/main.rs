@@ -1,6 +1,7 @@
 //! The engine runs steps with the activities of this crate.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod injection;
 mod shell;
 mod tools;
 
