@@ -20,7 +20,7 @@ fn enrichment() -> ParallelWorkflow {
                         "twitter",
                         "api_tester",
                         json!({
-                            "input": "https://api.twitter.com/users/{{user.handle}}",
+                            "input": "https://api.twitter.com/users/{{user.handle | url_encode}}",
                             "method": "GET"
                         }),
                     )
@@ -28,7 +28,7 @@ fn enrichment() -> ParallelWorkflow {
                         "linkedin",
                         "web_scraper",
                         json!({
-                            "input": "https://linkedin.com/in/{{user.linkedin_id}}",
+                            "input": "https://linkedin.com/in/{{user.linkedin_id | url_encode}}",
                             "selectors": {"title": ".pv-top-card__title", "company": ".pv-top-card__subtitle"}
                         }),
                     )

@@ -33,7 +33,8 @@ impl Builder<'_> {
         let dynamic: Vec<String> = template.references().iter().map(|found| found.pointer.to_owned()).collect();
         let is_dynamic = |pointer: &str| dynamic.iter().any(|other| other == pointer);
         for problem in activity.check(params, &is_dynamic) {
-            let place = ProblemLocation { span: problem.span, ..ProblemLocation::new(path, join(field, &problem.pointer)) };
+            let place =
+                ProblemLocation { span: problem.span, ..ProblemLocation::new(path, join(field, &problem.pointer)) };
             let found = Problem::error(problem.code, place, problem.message);
             self.problems.push(match problem.help {
                 Some(help) => found.with_help(help),
@@ -43,11 +44,7 @@ impl Builder<'_> {
     }
 
     /// Returns the activity `name`; an unknown activity is reported as a problem at `place`.
-    pub(crate) fn check_activity(
-        &mut self,
-        name: &ActivityName,
-        place: &ProblemLocation,
-    ) -> Option<Arc<dyn Activity>> {
+    pub(crate) fn check_activity(&mut self, name: &ActivityName, place: &ProblemLocation) -> Option<Arc<dyn Activity>> {
         let activities = self.engine.activities();
         let found = activities.find(name);
         if found.is_none() {

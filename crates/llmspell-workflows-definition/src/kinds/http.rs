@@ -39,8 +39,10 @@ fn read(
         && let Some(url) = params.remove("url")
     {
         params.insert("input".to_owned(), url);
-        let span = reader.field_span(fields.at, "params/url");
-        reader.mark(fields.at, "params/input", span);
+        let within = || fields.get("params").and_then(|entry| entry.value.get("url"));
+        if let Some(node) = fields.get("url").map(|entry| &entry.value).or_else(within) {
+            reader.mark_all(fields.at, "params/input".into(), node);
+        }
     }
     if !params.contains_key("input") {
         reader

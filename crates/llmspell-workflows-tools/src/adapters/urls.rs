@@ -15,8 +15,7 @@ pub(super) fn problems(schema: &Value, params: &Value) -> Vec<ParamProblem> {
     let has_query = schema["properties"].get("query").is_some();
     let mut found = Vec::new();
     collect(schema, params, &mut String::new(), &mut |pointer, text| {
-        let url = Url::parse(text);
-        found.extend(url.parts.iter().enumerate().filter_map(|(at, _)| url.problem(at, pointer, has_query)));
+        found.extend(Url::parse(text).problems(pointer, has_query));
     });
     found
 }
@@ -69,11 +68,27 @@ enum Place {
     Fragment,
 }
 
+impl Place {
+    /// Returns the name of the part, and what a value in it could do.
+    fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Whole => ("text", "change its meaning"),
+            Self::Credentials => ("user name or password", "lead to another server"),
+            Self::Host => ("host", "lead to another server"),
+            Self::Path => ("path", "lead to another resource"),
+            Self::Query => ("query", "set other fields"),
+            Self::Fragment => ("fragment", "change its meaning"),
+        }
+    }
+}
+
 impl Url {
     fn parse(source: &str) -> Self {
         let mut parts = Vec::new();
+        let trimmed = source.trim_start();
+        let start = source.len() - trimmed.len();
         // A syntax error is reported together with those of all other templates.
-        for part in Template::parse_text(source.trim_start()).iter().flat_map(Template::parts) {
+        for part in Template::parse_text(trimmed).iter().flat_map(Template::parts) {
             match part {
                 TemplatePart::Plain(text) => parts.push(Part::Text(text.to_owned())),
                 TemplatePart::Expression { expression, offset } => parts.push(match expression.constant() {
@@ -81,8 +96,8 @@ impl Url {
                     Some(Ok(Value::String(text))) => Part::Text(text),
                     Some(Ok(constant)) => Part::Text(constant.to_string()),
                     Some(Err(_)) | None => {
-                        let start = source.len() - source.trim_start().len() + offset;
-                        Part::Value { expression: expression.clone(), span: start..start + expression.source().len() }
+                        let from = start + offset;
+                        Part::Value { expression: expression.clone(), span: from..from + expression.source().len() }
                     }
                 }),
             }
@@ -90,24 +105,33 @@ impl Url {
         Self { source: source.to_owned(), parts }
     }
 
-    /// Returns the problem of the part with the number `at`, if there is one.
-    fn problem(&self, at: usize, pointer: &str, has_query: bool) -> Option<ParamProblem> {
-        let Part::Value { expression, span } = &self.parts[at] else { return None };
-        if expression.last_calls().first() == Some(&"url_encode") {
-            return None;
-        }
-        let place = self.place(at, expression)?;
-        let source = expression.source();
-        let message = match place {
-            Place::Whole => format!("`{source}` puts a URL together, so a value in it could change its meaning"),
-            Place::Credentials => format!("`{source}` becomes a part of the user name or password of a URL as it is, so its value could lead to another server"),
-            Place::Host => format!("`{source}` becomes a part of the host of a URL as it is, so its value could lead to another server"),
-            Place::Path => format!("`{source}` becomes a part of the path of a URL as it is, so its value could lead to another resource"),
-            Place::Query => format!("`{source}` becomes a part of the query of a URL as it is, so its value could set other fields"),
-            Place::Fragment => format!("`{source}` becomes a part of the fragment of a URL as it is, so its value could change its meaning"),
+    fn problems(&self, pointer: &str, has_query: bool) -> Vec<ParamProblem> {
+        let problem = |at: usize| {
+            let (place, (expression, span)) = (self.problem(at)?, self.value(at)?);
+            let (part, effect) = place.describe();
+            let source = expression.source();
+            let message = match place {
+                Place::Whole => format!("`{source}` puts a URL together, so a value in it could {effect}"),
+                _ => format!("`{source}` becomes a part of the {part} of a URL as it is, so its value could {effect}"),
+            };
+            let problem = ParamProblem::new(pointer, message).with_code("url_injection").with_span(span.clone());
+            Some(problem.with_help(self.help(at, place, has_query)))
         };
-        let problem = ParamProblem::new(pointer, message).with_code("url_injection").with_span(span.clone());
-        Some(problem.with_help(self.help(at, place, has_query)))
+        (0..self.parts.len()).filter_map(problem).collect()
+    }
+
+    fn value(&self, at: usize) -> Option<(&Expr, &Range<usize>)> {
+        match &self.parts[at] {
+            Part::Value { expression, span } => Some((expression, span)),
+            Part::Text(_) => None,
+        }
+    }
+
+    /// Returns the place of a value that has to be encoded and is not.
+    fn problem(&self, at: usize) -> Option<Place> {
+        let (expression, _) = self.value(at)?;
+        let is_encoded = expression.last_calls().first() == Some(&"url_encode");
+        if is_encoded { None } else { self.place(at, expression) }
     }
 
     fn help(&self, at: usize, place: Place, has_query: bool) -> String {
@@ -116,14 +140,30 @@ impl Url {
                     `{{ base }}/items/{{ id | url_encode }}`; a value that is a whole URL may stand alone"
                 .to_owned();
         }
-        let Part::Value { expression, span } = &self.parts[at] else { return String::new() };
-        let (before, after) = (&self.source[..span.start], &self.source[span.end..]);
-        let encoded = format!("{before}{} | url_encode{after}", expression.source());
+        let encoded = format!("write `{}`", self.encoded());
         let field = (place == Place::Query && has_query).then(|| self.field(at)).flatten();
-        match field {
-            Some(name) => format!("use the field `query`, which encodes its values: `query: {{{name}: '{{{{ {} }}}}'}}`; or write `{encoded}`", expression.source()),
-            None => format!("write `{encoded}`"),
+        match (field, self.value(at)) {
+            (Some(name), Some((expression, _))) => {
+                let value = format!("{{{{ {} }}}}", expression.source()).replace('\'', "''");
+                format!("use the field `query`, which encodes its values: `query: {{{name}: '{value}'}}`; or {encoded}")
+            }
+            _ if place == Place::Path => format!("{encoded}, which encodes each `/` of the value as well"),
+            _ => encoded,
         }
+    }
+
+    /// Returns the URL with each value encoded that has to be.
+    fn encoded(&self) -> String {
+        let mut text = String::new();
+        let mut done = 0;
+        for at in 0..self.parts.len() {
+            if let (Some(_), Some((_, span))) = (self.problem(at), self.value(at)) {
+                text.push_str(&self.source[done..span.end]);
+                text.push_str(" | url_encode");
+                done = span.end;
+            }
+        }
+        text + &self.source[done..]
     }
 
     /// Returns the name of the query field whose whole value the part is.

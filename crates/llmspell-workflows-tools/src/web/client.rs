@@ -173,8 +173,13 @@ pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
         .map_err(|error| parameters::invalid(format!("`{text}` is not a valid URL: {error}")))?;
     check_scheme(&url)?;
     if let Some(segment) = encoded_dots(text.trim()) {
-        let message = format!("a segment of the path of `{}` is `{segment}`, which would lead to another path", failure::redacted(&url));
-        return Err(parameters::invalid(message).with_help("no URL can contain such a segment; pass the value in the query"));
+        let message = format!(
+            "a segment of the path of `{}` is `{segment}`, which would lead to another path",
+            failure::redacted(&url)
+        );
+        return Err(
+            parameters::invalid(message).with_help("no URL can contain such a segment; pass the value in the query")
+        );
     }
     Ok(url)
 }

@@ -1,7 +1,6 @@
 //! The engine runs steps with the activities of this crate.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod injection;
 mod shell;
 mod tools;
 

@@ -174,7 +174,7 @@ fn parameters_are_checked_before_a_run() {
     ] {
         assert!(!problems(shell(params.clone())).is_empty(), "{params}");
     }
-    assert_eq!(problems(shell(json!({"command": "echo {{ x }}", "env": "{{ all }}"}))), []);
+    assert_eq!(problems(shell(json!({"command": "echo {{ x | shell_quote }}", "env": {"A": "{{ a }}"}}))), []);
 }
 
 #[tokio::test]
@@ -259,7 +259,9 @@ async fn a_step_cannot_choose_which_file_an_allowed_program_is() {
         // The values are known only during the run, so the checks before the run do not apply.
         let dynamic = Definition::sequence(
             "test",
-            [shell(json!({"argv": "{{ words }}", "env": "{{ given }}", "cwd": "{{ folder }}"}))],
+            [shell(json!({
+                "argv": "{{ words }}", "env": "{{ given }}", "cwd": "{{ folder }}", "unsafe_shell": true,
+            }))],
         );
         let input = json!({
             "words": params.get("argv").cloned().unwrap_or_else(|| json!(["sh", "-c", params["command"]])),

@@ -54,7 +54,8 @@ pub(super) enum FunctionKind {
     Has,
 }
 
-const TABLES: &[&[Function]] = &[text::FUNCTIONS, quoting::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, values::FUNCTIONS];
+const TABLES: &[&[Function]] =
+    &[text::FUNCTIONS, quoting::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, values::FUNCTIONS];
 
 /// The documentation of a function of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::script::{Hole, Script, Token};
 use super::scan::Place;
+use super::script::{Hole, Script, Token};
 use crate::adapters::shell::program::is_dangerous;
 
 /// The longest text that a suggestion repeats as a whole, in bytes.
@@ -141,7 +141,9 @@ impl Advice<'_> {
             let (mut open, mut close) = (String::new(), String::new());
             if let Some(quote) = quote.filter(|_| !keeps_quotes) {
                 // Quotes that would become empty are left out.
-                let before = source[..start].strip_suffix(quote).filter(|before| !before.ends_with('\\') && before.len() >= done);
+                let before = source[..start]
+                    .strip_suffix(quote)
+                    .filter(|before| !before.ends_with('\\') && before.len() >= done);
                 let after = source[end..].strip_prefix(quote);
                 match before {
                     Some(before) => start = before.len(),
@@ -225,9 +227,9 @@ impl Advice<'_> {
 
 /// Commands that exist only within a shell.
 const BUILTIN: &[&str] = &[
-    ".", ":", "alias", "break", "case", "cd", "command", "continue", "eval", "exec", "exit", "export", "for", "if", "let",
-    "local", "read", "readonly", "return", "set", "shift", "source", "trap", "type", "ulimit", "umask", "unset", "until",
-    "wait", "while",
+    ".", ":", "alias", "break", "case", "cd", "command", "continue", "eval", "exec", "exit", "export", "for", "if",
+    "let", "local", "read", "readonly", "return", "set", "shift", "source", "trap", "type", "ulimit", "umask", "unset",
+    "until", "wait", "while",
 ];
 
 enum Insert {
@@ -262,8 +264,10 @@ fn braced(source: &str) -> String {
 
 /// Returns a name for a variable, in the style of shells; never one that changes how programs work.
 fn variable_name(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    let is_taken = is_dangerous(&name) || matches!(name.as_str(), "USER" | "LANG" | "PWD" | "OLDPWD" | "TERM" | "TMPDIR" | "_");
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let is_taken =
+        is_dangerous(&name) || matches!(name.as_str(), "USER" | "LANG" | "PWD" | "OLDPWD" | "TERM" | "TMPDIR" | "_");
     match name.starts_with(|c: char| c.is_ascii_digit()) || is_taken {
         true => format!("VALUE_{name}"),
         false => name,

@@ -89,7 +89,9 @@ const INTERPRETERS: &[Interpreter] = &[
         &["psql"],
         &['c'],
         &["--command"],
-        Language::Other("pass the value with `-v name=VALUE` and the statement as `stdin`, which reads it as `:'name'`"),
+        Language::Other(
+            "pass the value with `-v name=VALUE` and the statement as `stdin`, which reads it as `:'name'`",
+        ),
     ),
     by_option(
         &["mysql", "mariadb"],
@@ -138,7 +140,8 @@ pub(super) fn reading(words: &[String], prefix: &str) -> Reading {
         if name == "ssh" && has_host(arguments) {
             return Reading::Remote(name.to_owned());
         }
-        let runs = |interpreter: &&Interpreter| interpreter.names.contains(&name) && interpreter.runs(arguments, prefix);
+        let runs =
+            |interpreter: &&Interpreter| interpreter.names.contains(&name) && interpreter.runs(arguments, prefix);
         if let Some(interpreter) = INTERPRETERS.iter().find(runs) {
             return match interpreter.language {
                 Language::Shell => Reading::Shell(format!("{name} -c")),

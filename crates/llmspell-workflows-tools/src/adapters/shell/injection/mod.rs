@@ -23,9 +23,12 @@ const CODE: &str = "shell_injection";
 pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
     if dynamic("") {
         return vec![
-            ParamProblem::new("", "the parameters of a `shell` step must be written out, so that the command is known before the run")
-                .with_code(CODE)
-                .with_help("write the fields one by one, such as `argv: [PROGRAM, '{{ argument }}']`"),
+            ParamProblem::new(
+                "",
+                "the parameters of a `shell` step must be written out, so that the command is known before the run",
+            )
+            .with_code(CODE)
+            .with_help("write the fields one by one, such as `argv: [PROGRAM, '{{ argument }}']`"),
         ];
     }
     if dynamic("/unsafe_shell") {
@@ -45,7 +48,8 @@ pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<Pa
     if !found.is_empty() {
         return Vec::new();
     }
-    let message = "`unsafe_shell` has no effect: no value of this step becomes a part of a command without being quoted";
+    let message =
+        "`unsafe_shell` has no effect: no value of this step becomes a part of a command without being quoted";
     vec![ParamProblem::new("/unsafe_shell", message).with_code(CODE).with_help("remove it")]
 }
 
@@ -132,7 +136,9 @@ fn variables(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem
     let is_unknown = params.get("env").is_some() && dynamic("/env");
     let message = "the names of the variables in `env` must be written out: some of them make programs run other code";
     let problem = || {
-        ParamProblem::new("/env", message).with_code(CODE).with_help("write the names one by one, such as `env: {NAME: '{{ value }}'}`")
+        ParamProblem::new("/env", message)
+            .with_code(CODE)
+            .with_help("write the names one by one, such as `env: {NAME: '{{ value }}'}`")
     };
     is_unknown.then(problem).into_iter().collect()
 }
@@ -152,7 +158,10 @@ fn of_shell(params: &Value, site: Site, script: &Script, program: &str) -> Vec<P
     let problem = |at: &usize| {
         let (hole, place) = (&script.holes[*at], &places[*at]);
         let message = message(hole, place, program);
-        let help = special_help(hole, place).unwrap_or_else(|| help(&advice, program));
+        let help = match script.tokens[..] {
+            [Token::Hole(_)] if hole.quotes() == 0 => help_for_whole(hole),
+            _ => special_help(hole, place).unwrap_or_else(|| help(&advice, program)),
+        };
         of_hole(hole, message).with_help(help)
     };
     wrong.iter().map(problem).collect()
@@ -161,7 +170,8 @@ fn of_shell(params: &Value, site: Site, script: &Script, program: &str) -> Vec<P
 fn of_code(script: &Script, program: &str, advice: &str) -> Vec<ParamProblem> {
     let problem = |hole: &Hole| {
         let source = hole.expression.source();
-        let message = format!("`{source}` becomes a part of the code that `{program}` runs, so its value could run other code");
+        let message =
+            format!("`{source}` becomes a part of the code that `{program}` runs, so its value could run other code");
         let help = format!("{advice}; if the value is meant to be code, set `unsafe_shell: true`");
         of_hole(hole, message).with_help(help)
     };
@@ -175,7 +185,9 @@ fn of_hole(hole: &Hole, message: String) -> ParamProblem {
 fn message(hole: &Hole, place: &Place, program: &str) -> String {
     let source = hole.expression.source();
     if let Place::Argument(Reading::Code(program, _)) = place {
-        return format!("`{source}` becomes a part of the code that `{program}` runs, so its value could run other code");
+        return format!(
+            "`{source}` becomes a part of the code that `{program}` runs, so its value could run other code"
+        );
     }
     if hole.quotes() == 0 {
         return format!("`{source}` becomes a part of a command of `{program}`, so its value could run other commands");
@@ -190,10 +202,17 @@ fn message(hole: &Hole, place: &Place, program: &str) -> String {
         Place::Delimiter => "is the delimiter of a here-document".to_owned(),
         Place::Parameter => "is inside `${…}` of the shell, where shells read quotes differently".to_owned(),
         Place::Arithmetic => "is arithmetic of the shell, which evaluates the value once more".to_owned(),
-        Place::Assignment => "is assigned to a variable, and the second element of a list would be a command".to_owned(),
+        Place::Assignment => {
+            "is assigned to a variable, and the second element of a list would be a command".to_owned()
+        }
+        Place::Target => {
+            "is the target of a redirection, and the second element of a list would be a command".to_owned()
+        }
         Place::After('\\') => "follows a backslash, which disables its first quote".to_owned(),
         Place::After(sign) => format!("follows `{sign}`, which changes the meaning of its quotes"),
-        Place::Unclear => "comes after code that not all shells read alike, so its quotes may have no effect".to_owned(),
+        Place::Unclear => {
+            "comes after code that not all shells read alike, so its quotes may have no effect".to_owned()
+        }
         Place::Argument(Reading::Remote(program)) => {
             format!("is quoted once, but `{program}` passes it to a second shell")
         }
@@ -208,7 +227,9 @@ fn message(hole: &Hole, place: &Place, program: &str) -> String {
 fn special_help(hole: &Hole, place: &Place) -> Option<String> {
     let bare = hole.bare().unwrap_or("value");
     match place {
-        Place::Arithmetic => Some(format!("compute the number in the expression, such as `{{{{ ({bare} + 1) | shell_quote }}}}`")),
+        Place::Arithmetic => {
+            Some(format!("compute the number in the expression, such as `{{{{ ({bare} + 1) | shell_quote }}}}`"))
+        }
         Place::Argument(Reading::Remote(_)) => {
             Some(format!("quote it once for each shell: `{{{{ {bare} | shell_quote | shell_quote }}}}`"))
         }
@@ -223,11 +244,21 @@ fn special_help(hole: &Hole, place: &Place) -> Option<String> {
         Place::Argument(Reading::Shell(program)) => {
             Some(format!("`{program}` reads its arguments as commands once more; run the command without it"))
         }
+        Place::Delimiter => Some("write the delimiter in the definition, such as `<<EOF`".to_owned()),
         Place::HereDocument { literal: true } => {
             Some(format!("pass the text as `stdin` instead, such as `stdin: 'Hello {{{{ {bare} }}}}'`"))
         }
         _ => None,
     }
+}
+
+/// Returns the help for a script that is a single value.
+fn help_for_whole(hole: &Hole) -> String {
+    let source = hole.expression.source();
+    format!(
+        "write the command in the definition; if the value is a list of a program and its arguments, write \
+         `argv: '{{{{ {source} }}}}'`; if it is meant to be a command line, set `unsafe_shell: true`"
+    )
 }
 
 fn help(advice: &Advice<'_>, program: &str) -> String {

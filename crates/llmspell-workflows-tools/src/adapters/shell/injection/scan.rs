@@ -23,12 +23,16 @@ pub(super) enum Place {
     Backtick,
     Comment,
     /// A here-document; with a quoted delimiter, the shell does not replace variables in it.
-    HereDocument { literal: bool },
+    HereDocument {
+        literal: bool,
+    },
     /// The word after `<<`.
     Delimiter,
     Parameter,
     Arithmetic,
     Assignment,
+    /// The target of a redirection before the command.
+    Target,
     /// After an unquoted backslash or dollar sign, which changes the meaning of the quote that follows.
     After(char),
     Unclear,
@@ -36,7 +40,8 @@ pub(super) enum Place {
 
 /// Returns the places of all holes of `script`, in order.
 pub(super) fn places(script: &Script) -> Vec<Place> {
-    let mut scanner = Scanner { tokens: &script.tokens, at: 0, frames: vec![Frame::code(0)], unclear: false, places: Vec::new() };
+    let mut scanner =
+        Scanner { tokens: &script.tokens, at: 0, frames: vec![Frame::code(0)], unclear: false, places: Vec::new() };
     while let Some(token) = scanner.next() {
         scanner.step(token);
     }
@@ -60,8 +65,12 @@ enum Frame {
     Dollar,
     Backtick,
     Comment,
-    Parameter { in_double: bool },
-    Arithmetic { depth: usize },
+    Parameter {
+        in_double: bool,
+    },
+    Arithmetic {
+        depth: usize,
+    },
 }
 
 /// The commands of a script, or of a command substitution.
@@ -291,13 +300,15 @@ impl Scanner<'_> {
 impl Code {
     fn place(&self) -> Place {
         let prefix = self.word.as_deref().unwrap_or_default();
+        let command = self.words.iter().find(|word| !precedes_command(word));
         if self.is_target {
-            return Place::Word;
+            let is_data = command.is_some() && reading(&self.words, "") == Reading::Data;
+            return if is_data { Place::Word } else { Place::Target };
         }
         if is_element(prefix) {
             return Place::Arithmetic;
         }
-        match self.words.iter().find(|word| !precedes_command(word)) {
+        match command {
             Some(command) if EVALUATING.contains(&command.as_str()) => {
                 return Place::Argument(Reading::Shell(command.clone()));
             }
@@ -324,8 +335,8 @@ const EVALUATING: &[&str] = &["eval", "let", "trap"];
 
 /// The words that may stand before a command or an assignment.
 const BEFORE: &[&str] = &[
-    "!", "alias", "builtin", "command", "declare", "do", "elif", "else", "env", "exec", "export", "if", "local", "readonly",
-    "sudo", "then", "time", "typeset", "until", "while", "{",
+    "!", "alias", "builtin", "command", "declare", "do", "elif", "else", "env", "exec", "export", "if", "local",
+    "readonly", "sudo", "then", "time", "typeset", "until", "while", "{",
 ];
 
 /// Returns whether the word after this one may still be a command or an assignment.

@@ -90,15 +90,20 @@ impl Scanner<'_> {
         self.end_word();
         if sign == '<' && self.take("<") {
             if self.take("<") {
-                return;
+                return self.target();
             }
             let strips_tabs = self.take("-");
             return self.document(strips_tabs);
         }
-        // `>&`, `>|`, `<>`, `>>`: the next character belongs to the operator. `<(` and `>(` start commands.
+        // `>&`, `>|`, `<>`, `>>`: the next character belongs to the operator.
         if self.peek().is_some_and(|c| matches!(c, '&' | '|' | '>')) {
             self.at += 1;
         }
+        self.target();
+    }
+
+    /// Begins the target of a redirection; `<(` and `>(` begin commands instead.
+    fn target(&mut self) {
         if let Some(Frame::Code(code)) = self.frames.last_mut() {
             code.is_target = self.tokens.get(self.at) != Some(&Token::Char('('));
         }
