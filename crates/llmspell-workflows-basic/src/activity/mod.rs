@@ -108,7 +108,11 @@ pub struct ParamProblem {
 impl ParamProblem {
     /// Creates a problem with the code `wrong_parameters`.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        let code = "wrong_parameters";
+        Self::coded("wrong_parameters", pointer, message)
+    }
+
+    /// Creates a problem with a code of its own.
+    pub fn coded(code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, pointer: pointer.into(), span: None, message: message.into(), help: None }
     }
 
@@ -116,13 +120,6 @@ impl ParamProblem {
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = pointer.into();
-        self
-    }
-
-    /// Replaces the code.
-    #[must_use]
-    pub fn with_code(mut self, code: &'static str) -> Self {
-        self.code = code;
         self
     }
 

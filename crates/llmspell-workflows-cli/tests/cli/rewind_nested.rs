@@ -49,8 +49,8 @@ steps:
               - id: work
                 type: shell
                 command: |
-                  echo work {{ n }}.{{ loop.index }} >> effects
-                  test {{ n }}.{{ loop.index }} = 1.1 || exit 0
+                  echo work {{ n | shell_quote }}.{{ loop.index | shell_quote }} >> effects
+                  test {{ n | shell_quote }}.{{ loop.index | shell_quote }} = 1.1 || exit 0
                   if test -e hold; then echo up > alive; read told < tell; fi
                   test ! -e bad
               - {id: note, type: shell, command: 'echo note {{ n | shell_quote }}.{{ loop.index | shell_quote }} >> effects'}

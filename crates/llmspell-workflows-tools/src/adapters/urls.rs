@@ -114,7 +114,7 @@ impl Url {
                 Place::Whole => format!("`{source}` puts a URL together, so a value in it could {effect}"),
                 _ => format!("`{source}` becomes a part of the {part} of a URL as it is, so its value could {effect}"),
             };
-            let problem = ParamProblem::new(pointer, message).with_code("url_injection").with_span(span.clone());
+            let problem = ParamProblem::coded("url_injection", pointer, message).with_span(span.clone());
             Some(problem.with_help(self.help(at, place, has_query)))
         };
         (0..self.parts.len()).filter_map(problem).collect()

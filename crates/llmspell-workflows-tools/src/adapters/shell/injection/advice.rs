@@ -7,7 +7,7 @@ use super::script::{Hole, Script, Token};
 use crate::adapters::shell::program::is_dangerous;
 
 /// The longest text that a suggestion repeats as a whole, in bytes.
-const SHOWN_BYTES_MAX: usize = 160;
+const SHOWN_BYTES: usize = 160;
 
 /// Where the text of a script is in the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Advice<'_> {
             line.push_str(&close);
             done = end;
         }
-        if source.len() <= SHOWN_BYTES_MAX && !source.contains('\n') {
+        if source.len() <= SHOWN_BYTES && !source.contains('\n') {
             return line + &source[done..];
         }
         format!("… {} …", line[first..].lines().next().unwrap_or_default())
@@ -219,7 +219,7 @@ impl Advice<'_> {
             }
         }
         words.extend(word.take());
-        let is_short = self.source().len() <= SHOWN_BYTES_MAX;
+        let is_short = self.source().len() <= SHOWN_BYTES;
         let is_plain = words.first().is_some_and(|program| !BUILTIN.contains(&program.as_str()));
         (is_short && is_plain).then(|| words.iter().map(|word| flow(word)).collect())
     }

@@ -16,7 +16,7 @@ pub(super) enum Reading {
 /// A program that runs an argument as code.
 struct Interpreter {
     names: &'static [&'static str],
-    code: CodeArgument,
+    argument: CodeArgument,
     language: Language,
 }
 
@@ -29,7 +29,7 @@ enum CodeArgument {
         /// The options that have values, and how many.
         with_values: &'static [(&'static str, usize)],
         /// The options with the code, or with the name of the file that contains it.
-        code: &'static [&'static str],
+        given: &'static [&'static str],
     },
 }
 
@@ -47,7 +47,7 @@ const fn by_option(
     long: &'static [&'static str],
     language: Language,
 ) -> Interpreter {
-    Interpreter { names, code: CodeArgument::Option(letters, long), language }
+    Interpreter { names, argument: CodeArgument::Option(letters, long), language }
 }
 
 const SHELLS: &[&str] = &["sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "rbash", "tcsh", "yash", "zsh"];
@@ -101,12 +101,12 @@ const INTERPRETERS: &[Interpreter] = &[
     ),
     Interpreter {
         names: &["awk", "gawk", "mawk", "nawk"],
-        code: CodeArgument::First { with_values: &[("-F", 1), ("-v", 1)], code: &["-f", "-e"] },
+        argument: CodeArgument::First { with_values: &[("-F", 1), ("-v", 1)], given: &["-f", "-e"] },
         language: Language::Other("pass the value in `env`, where the code reads it as `ENVIRON[\"NAME\"]`"),
     },
     Interpreter {
         names: &["jq"],
-        code: CodeArgument::First {
+        argument: CodeArgument::First {
             with_values: &[
                 ("--arg", 2),
                 ("--argjson", 2),
@@ -115,13 +115,13 @@ const INTERPRETERS: &[Interpreter] = &[
                 ("--indent", 1),
                 ("-L", 1),
             ],
-            code: &["-f", "--from-file"],
+            given: &["-f", "--from-file"],
         },
         language: Language::Other("pass the value with `--arg name VALUE`, and write `$name` in the filter"),
     },
     Interpreter {
         names: &["sed"],
-        code: CodeArgument::First { with_values: &[("-l", 1)], code: &["-f", "--file"] },
+        argument: CodeArgument::First { with_values: &[("-l", 1)], given: &["-f", "--file"] },
         language: Language::Other("change the text in an expression, with `replace`"),
     },
     by_option(&["sed"], &['e'], &["--expression"], Language::Other("change the text in an expression, with `replace`")),
@@ -159,7 +159,7 @@ pub(super) fn reading_of_stdin(words: &[String]) -> Reading {
     let is_option = |word: &String| word.starts_with('-');
     let by_name = |interpreter: &&Interpreter| interpreter.names.contains(&name);
     let Some(interpreter) = INTERPRETERS.iter().find(by_name) else { return Reading::Data };
-    if !matches!(interpreter.code, CodeArgument::Option(..)) {
+    if !matches!(interpreter.argument, CodeArgument::Option(..)) {
         return Reading::Data;
     }
     let is_given = (0..arguments.len()).any(|at| interpreter.runs(&arguments[..at], ""));
@@ -182,9 +182,9 @@ fn program_name(word: &str) -> &str {
 impl Interpreter {
     /// Returns whether the word after `arguments`, of which `prefix` is known, is code.
     fn runs(&self, arguments: &[String], prefix: &str) -> bool {
-        match &self.code {
+        match &self.argument {
             CodeArgument::Option(letters, long) => self.runs_option(letters, long, arguments, prefix),
-            CodeArgument::First { with_values, code } => runs_first(with_values, code, arguments, prefix),
+            CodeArgument::First { with_values, given } => runs_first(with_values, given, arguments, prefix),
         }
     }
 
@@ -209,7 +209,7 @@ impl Interpreter {
     }
 }
 
-fn runs_first(with_values: &[(&str, usize)], code: &[&str], arguments: &[String], prefix: &str) -> bool {
+fn runs_first(with_values: &[(&str, usize)], given: &[&str], arguments: &[String], prefix: &str) -> bool {
     let mut left = arguments.iter();
     while let Some(argument) = left.next() {
         if let Some((_, count)) = with_values.iter().find(|(option, _)| option == argument) {
@@ -217,7 +217,7 @@ fn runs_first(with_values: &[(&str, usize)], code: &[&str], arguments: &[String]
                 return false;
             }
             left.nth(count - 1);
-        } else if code.contains(&argument.as_str()) || !argument.starts_with('-') || argument == "-" {
+        } else if given.contains(&argument.as_str()) || !argument.starts_with('-') || argument == "-" {
             return false;
         }
     }

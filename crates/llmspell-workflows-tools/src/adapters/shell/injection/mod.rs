@@ -17,23 +17,21 @@ use interpreters::{Reading, reading, reading_of_stdin};
 use scan::{Place, places};
 use script::{Hole, Script, Token};
 
-const CODE: &str = "shell_injection";
-
 /// Returns the problems of the parameters of a `shell` step.
 pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
     if dynamic("") {
         return vec![
-            ParamProblem::new(
+            ParamProblem::coded(
+                "shell_injection",
                 "",
                 "the parameters of a `shell` step must be written out, so that the command is known before the run",
             )
-            .with_code(CODE)
             .with_help("write the fields one by one, such as `argv: [PROGRAM, '{{ argument }}']`"),
         ];
     }
     if dynamic("/unsafe_shell") {
         let message = "`unsafe_shell` must be `true` or `false`: a value cannot decide whether values are checked";
-        return vec![ParamProblem::new("/unsafe_shell", message).with_code(CODE)];
+        return vec![ParamProblem::coded("shell_injection", "/unsafe_shell", message)];
     }
     let mut found = variables(params, dynamic);
     for (site, script, language) in scripts(params) {
@@ -50,7 +48,7 @@ pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<Pa
     }
     let message =
         "`unsafe_shell` has no effect: no value of this step becomes a part of a command without being quoted";
-    vec![ParamProblem::new("/unsafe_shell", message).with_code(CODE).with_help("remove it")]
+    vec![ParamProblem::coded("shell_injection", "/unsafe_shell", message).with_help("remove it")]
 }
 
 /// The language of a script.
@@ -136,8 +134,7 @@ fn variables(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem
     let is_unknown = params.get("env").is_some() && dynamic("/env");
     let message = "the names of the variables in `env` must be written out: some of them make programs run other code";
     let problem = || {
-        ParamProblem::new("/env", message)
-            .with_code(CODE)
+        ParamProblem::coded("shell_injection", "/env", message)
             .with_help("write the names one by one, such as `env: {NAME: '{{ value }}'}`")
     };
     is_unknown.then(problem).into_iter().collect()
@@ -179,7 +176,7 @@ fn of_code(script: &Script, program: &str, advice: &str) -> Vec<ParamProblem> {
 }
 
 fn of_hole(hole: &Hole, message: String) -> ParamProblem {
-    ParamProblem::new(hole.pointer.clone(), message).with_code(CODE).with_span(hole.span.clone())
+    ParamProblem::coded("shell_injection", hole.pointer.clone(), message).with_span(hole.span.clone())
 }
 
 fn message(hole: &Hole, place: &Place, program: &str) -> String {
