@@ -179,12 +179,12 @@ impl Scanner<'_> {
 
     /// Adds a character to the word that has begun in the innermost commands.
     fn write(&mut self, c: char) {
-        let code = self.frames.iter_mut().rev().find_map(|frame| match frame {
+        let commands = self.frames.iter_mut().rev().find_map(|frame| match frame {
             Frame::Code(code) => Some(code),
             _ => None,
         });
-        if let Some(code) = code {
-            code.word.get_or_insert_default().push(c);
+        if let Some(commands) = commands {
+            commands.word.get_or_insert_default().push(c);
         }
     }
 
@@ -285,11 +285,11 @@ impl Scanner<'_> {
 
     /// Returns how the value is read at a place in quotes.
     fn quoted_place(&self, place: Place) -> Place {
-        let code = self.frames.iter().rev().find_map(|frame| match frame {
+        let commands = self.frames.iter().rev().find_map(|frame| match frame {
             Frame::Code(code) => Some(code),
             _ => None,
         });
-        match code.map(Code::place) {
+        match commands.map(Code::place) {
             Some(Place::Argument(Reading::Remote(_))) => Place::Sent,
             Some(Place::Argument(reading)) => Place::Argument(reading),
             _ => place,
