@@ -84,6 +84,7 @@ pub(crate) enum Shape {
     Retry,
     Jitter,
     StatusCodes,
+    ExitCodes,
     OnError,
     LoopOnError,
     RootOnError,
