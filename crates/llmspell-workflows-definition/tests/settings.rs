@@ -84,6 +84,7 @@ fn retries_accept_all_spellings() {
                 ..Retry::default()
             },
         ),
+        ("retry: {retry_on_exit_codes: [75, 255]}", Retry::default().with_exit_codes([75, 255])),
         (
             "retries: {max_delay: 2m, max_duration: 90, jitter: 0.5, retry_on_errors: [a, b]}",
             Retry {

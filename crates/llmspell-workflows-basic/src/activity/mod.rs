@@ -6,6 +6,8 @@ mod leftovers;
 mod persona;
 mod registry;
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -89,11 +91,58 @@ impl ActivityOutput {
 
 /// A problem in an activity's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParamProblem {
+    /// A stable code, documented under `docs/errors`.
+    pub code: &'static str,
     /// A JSON pointer to the invalid part; empty for the parameters as a whole.
     pub pointer: String,
+    /// The byte range in the text at `pointer`, if only a part of it is invalid.
+    pub span: Option<Range<usize>>,
     /// A description of the problem.
     pub message: String,
     /// How to fix the problem.
     pub help: Option<String>,
+    /// Whether the step may run nevertheless.
+    pub is_warning: bool,
+}
+
+impl ParamProblem {
+    /// Creates a problem with the code `wrong_parameters`.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::coded("wrong_parameters", pointer, message)
+    }
+
+    /// Creates a problem with a code of its own.
+    pub fn coded(code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, pointer: pointer.into(), span: None, message: message.into(), help: None, is_warning: false }
+    }
+
+    /// Makes the problem a warning.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.is_warning = true;
+        self
+    }
+
+    /// Moves the problem to the part at `pointer`.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = pointer.into();
+        self
+    }
+
+    /// Narrows the problem to a part of the text.
+    #[must_use]
+    pub fn with_span(mut self, span: Range<usize>) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// Adds how to fix the problem.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
 }

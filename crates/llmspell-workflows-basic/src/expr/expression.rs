@@ -77,6 +77,10 @@ impl Expr {
         Ok(Self(Arc::new(Parsed { source: source.into(), root, references })))
     }
 
+    pub(super) fn root(&self) -> &Node {
+        &self.0.root
+    }
+
     /// Returns the source as it was parsed.
     pub fn source(&self) -> &str {
         &self.0.source

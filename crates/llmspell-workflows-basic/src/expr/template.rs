@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::{EvalError, Fault, ParseError};
 use super::expression::{Expr, Reference};
 use super::functions::plain_text;
+use super::inspect::TemplatePart;
 use super::limits::{Budget, VALUE_DEPTH_MAX};
 use super::scope::Scope;
 use super::template_text::{Piece, TemplateError, TemplateErrors, pieces};
@@ -52,7 +53,7 @@ pub struct TemplateReference<'a> {
     pub reference: &'a Reference,
 }
 
-enum Part {
+pub(super) enum Part {
     Static(Arc<Value>),
     /// A string that consists of a single expression.
     Whole(Hole),
@@ -61,12 +62,12 @@ enum Part {
     Object(Vec<(String, Part)>),
 }
 
-enum TextPart {
+pub(super) enum TextPart {
     Plain(String),
     Hole(Hole),
 }
 
-struct Hole {
+pub(super) struct Hole {
     expression: Expr,
     pointer: Arc<str>,
     offset: usize,
@@ -135,6 +136,10 @@ impl Template {
             Part::Whole(hole) => Some(&hole.expression),
             _ => None,
         }
+    }
+
+    pub(super) fn root(&self) -> &Part {
+        &self.root
     }
 
     /// Returns the value of a static template.
@@ -324,6 +329,10 @@ impl Part {
 }
 
 impl Hole {
+    pub(super) fn part(&self) -> TemplatePart<'_> {
+        TemplatePart::Expression { expression: &self.expression, offset: self.offset }
+    }
+
     fn collect<'a>(&'a self, references: &mut Vec<TemplateReference<'a>>) {
         references.extend(self.expression.references().iter().map(|reference| TemplateReference {
             pointer: &self.pointer,

@@ -163,13 +163,15 @@ fn next_attempt_at(
 
 /// Returns whether the policy allows a retry after `error`. Without filters, the error itself decides.
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
-    if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() {
+    if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() && retry.on_exit_codes.is_empty() {
         return error.retryable;
     }
     let named = retry.on_errors.iter().any(|name| *name == error.code || name == error.class.as_str());
-    let status = error.details.as_ref().and_then(|details| details.get("status")?.as_u64());
-    let by_status = status.is_some_and(|status| retry.on_status_codes.iter().any(|code| u64::from(*code) == status));
-    named || by_status
+    let detail = |name: &str| error.details.as_ref().and_then(|details| details.get(name)?.as_u64());
+    let by_status =
+        detail("status").is_some_and(|status| retry.on_status_codes.iter().any(|n| u64::from(*n) == status));
+    let by_exit = detail("exit_code").is_some_and(|exit| retry.on_exit_codes.iter().any(|n| u64::from(*n) == exit));
+    named || by_status || by_exit
 }
 
 /// Returns the delay after `attempt`, with jitter. The jitter differs between runs, but repeated calls return the same

@@ -23,7 +23,8 @@ struct ValidatePlan {
 impl Builder<'_> {
     pub(crate) fn validate(&mut self, validate: &Validate, path: &str) -> Body {
         let Validate { data, schema, validator, assertions, mode, transform } = validate;
-        let data = self.template(data, path, "data");
+        let source = data;
+        let data = self.template(source, path, "data");
         if schema.is_some() && self.engine.schemas().is_none() {
             let message = "this engine cannot check JSON Schemas";
             self.error("no_schema_check", ProblemLocation::new(path, "schema"), message);
@@ -40,6 +41,9 @@ impl Builder<'_> {
         let no_params = ActivityCall { activity: ActivityName::new("", ""), params: Value::Null };
         let validator = validator.as_ref().map(|name| {
             let activity = self.check_activity(name, &ProblemLocation::new(path, "validator"));
+            if let Some(activity) = &activity {
+                self.check_params(&**activity, source, &data, path, "data");
+            }
             let params = self.template(&no_params.params, path, "validator");
             ActivityPlan { name: name.clone(), activity, params }
         });

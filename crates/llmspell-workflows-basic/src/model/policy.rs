@@ -33,6 +33,10 @@ pub struct Retry {
     pub on_errors: Vec<String>,
     /// The HTTP status codes (`details.status` of the error) that are retried. If there are none, they are not checked.
     pub on_status_codes: Vec<u16>,
+    /// The exit codes of processes (`details.exit_code` of the error) that are retried; never 0. If there are none, they
+    /// are not checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_exit_codes: Vec<u8>,
     /// How long after the first attempt further attempts may begin.
     pub duration_max: Option<Duration>,
 }
@@ -48,6 +52,7 @@ impl Default for Retry {
             jitter: 0.1,
             on_errors: Vec::new(),
             on_status_codes: Vec::new(),
+            on_exit_codes: Vec::new(),
             duration_max: None,
         }
     }
@@ -85,6 +90,13 @@ impl Retry {
     #[must_use]
     pub fn with_errors<S: Into<String>>(mut self, errors: impl IntoIterator<Item = S>) -> Self {
         self.on_errors = errors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Retries only processes that ended with these exit codes.
+    #[must_use]
+    pub fn with_exit_codes(mut self, codes: impl IntoIterator<Item = u8>) -> Self {
+        self.on_exit_codes = codes.into_iter().collect();
         self
     }
 

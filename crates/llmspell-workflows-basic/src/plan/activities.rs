@@ -1,6 +1,12 @@
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::{ActivityPlan, Builder, names::join};
 use crate::{
     Problem, ProblemLocation,
+    activity::Activity,
+    expr::Template,
     model::{ActivityCall, ActivityName},
 };
 
@@ -9,27 +15,39 @@ impl Builder<'_> {
         let params = self.template(&call.params, path, "params");
         let activity = self.check_activity(&call.activity, &ProblemLocation::new(path, "activity"));
         if let Some(activity) = &activity {
-            // A part is dynamic if it is a string with references.
-            let dynamic: Vec<String> = params.references().iter().map(|found| found.pointer.to_owned()).collect();
-            let is_dynamic = |pointer: &str| dynamic.iter().any(|other| other == pointer);
-            for problem in activity.check(&call.params, &is_dynamic) {
-                let place = ProblemLocation::new(path, join("params", &problem.pointer));
-                let found = Problem::error("wrong_parameters", place, problem.message);
-                self.problems.push(match problem.help {
-                    Some(help) => found.with_help(help),
-                    None => found,
-                });
-            }
+            self.check_params(&**activity, &call.params, &params, path, "params");
         }
         ActivityPlan { name: call.activity.clone(), activity, params }
     }
 
-    /// Returns the activity `name`; an unknown activity is reported as a problem at `place`.
-    pub(crate) fn check_activity(
+    /// Reports what is wrong with the parameters in `field`; `template` is made of them.
+    pub(crate) fn check_params(
         &mut self,
-        name: &ActivityName,
-        place: &ProblemLocation,
-    ) -> Option<std::sync::Arc<dyn crate::activity::Activity>> {
+        activity: &dyn Activity,
+        params: &Value,
+        template: &Template,
+        path: &str,
+        field: &str,
+    ) {
+        // A part is dynamic if it is a string with references.
+        let dynamic: Vec<String> = template.references().iter().map(|found| found.pointer.to_owned()).collect();
+        let is_dynamic = |pointer: &str| dynamic.iter().any(|other| other == pointer);
+        for problem in activity.check(params, &is_dynamic) {
+            let place =
+                ProblemLocation { span: problem.span, ..ProblemLocation::new(path, join(field, &problem.pointer)) };
+            let found = match problem.is_warning {
+                true => Problem::warning(problem.code, place, problem.message),
+                false => Problem::error(problem.code, place, problem.message),
+            };
+            self.problems.push(match problem.help {
+                Some(help) => found.with_help(help),
+                None => found,
+            });
+        }
+    }
+
+    /// Returns the activity `name`; an unknown activity is reported as a problem at `place`.
+    pub(crate) fn check_activity(&mut self, name: &ActivityName, place: &ProblemLocation) -> Option<Arc<dyn Activity>> {
         let activities = self.engine.activities();
         let found = activities.find(name);
         if found.is_none() {

@@ -236,6 +236,9 @@ impl<'e> Builder<'e> {
                 message,
             ));
         };
+        if let Some(at) = retry.on_exit_codes.iter().position(|exit| *exit == 0) {
+            wrong(&format!("on_exit_codes/{at}"), "a process that ends with exit code 0 has not failed");
+        }
         if retry.attempts_max == 0 {
             wrong("attempts_max", "`attempts_max` must be at least 1");
         }

@@ -74,6 +74,10 @@ async fn retry_filters_match_codes_classes_and_statuses() {
         (json!({"code": "busy"}), retry().with_errors(["validation"]), 1),
         (json!({"details": {"status": 503}}), status(&[429, 503]), 3),
         (json!({"details": {"status": 404}}), status(&[429, 503]), 1),
+        (json!({"details": {"exit_code": 75}}), retry().with_exit_codes([1, 75]), 3),
+        (json!({"details": {"exit_code": 2}}), retry().with_exit_codes([1, 75]), 1),
+        (json!({"code": "busy"}), retry().with_exit_codes([1, 75]), 1),
+        (json!({"details": {"exit_code": 2}}), retry().with_exit_codes([1]).with_errors(["transient"]), 3),
         (
             json!({"details": {"status": 404}, "code": "busy"}),
             Retry { on_errors: vec!["busy".into()], ..status(&[503]) },

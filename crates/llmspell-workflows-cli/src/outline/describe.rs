@@ -102,6 +102,7 @@ pub(super) fn retry_data(retry: &Retry) -> Value {
         "jitter": retry.jitter,
         "on_errors": retry.on_errors,
         "on_status_codes": retry.on_status_codes,
+        "on_exit_codes": retry.on_exit_codes,
         "duration_max": retry.duration_max.map(delay),
     })
 }

@@ -21,7 +21,7 @@ steps:
     type: loop
     range: {start: 0, end: 4}
     steps:
-      - {id: work, type: shell, command: 'echo \"/main/each[{{ loop.index }}]/work\" >> effects'}
+      - {id: work, type: shell, command: 'echo \"/main/each[\"{{ loop.index | shell_quote }}\"]/work\" >> effects'}
   - id: both
     type: parallel
     steps:
@@ -33,7 +33,7 @@ steps:
             type: loop
             range: {start: 0, end: 3}
             steps:
-              - {id: work, type: shell, command: 'echo \"/main/both/left/again[{{ loop.index }}]/work\" >> effects'}
+              - {id: work, type: shell, command: 'echo \"/main/both/left/again[\"{{ loop.index | shell_quote }}\"]/work\" >> effects'}
       - {id: right, type: shell, command: 'echo /main/both/right >> effects'}
   - {id: sub, type: workflow, workflow: child, input: {n: 3}}
   - {id: last, type: shell, command: 'echo /main/last >> effects; cat effects | wc -l'}
@@ -45,7 +45,7 @@ workflows:
         type: loop
         range: {start: 0, end: '{{ n }}'}
         steps:
-          - {id: work, type: shell, command: 'echo \"/main/sub/main/each[{{ loop.index }}]/work\" >> effects'}
+          - {id: work, type: shell, command: 'echo \"/main/sub/main/each[\"{{ loop.index | shell_quote }}\"]/work\" >> effects'}
 ";
 
 const STEPS: [&str; 14] = [

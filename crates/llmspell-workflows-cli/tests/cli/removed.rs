@@ -14,7 +14,7 @@ steps:
     type: loop
     range: {start: 0, end: 30}
     steps:
-      - {id: a, type: shell, command: 'echo x >> effects; head -c 60000 /dev/zero | tr \"\\0\" x; [ {{ loop.index }} -lt 22 ] || kill -9 $PPID'}
+      - {id: a, type: shell, command: 'echo x >> effects; head -c 60000 /dev/zero | tr \"\\0\" x; [ {{ loop.index | shell_quote }} -lt 22 ] || kill -9 $PPID'}
 ";
 
 fn copy_all(from: &Path, to: &Path) {

@@ -11,7 +11,7 @@ const NESTED: &str = "
 name: nested
 inputs: {who: {type: string, default: nobody}}
 steps:
-  - {id: first, type: shell, command: 'echo first {{ who }} >> effects'}
+  - {id: first, type: shell, command: 'echo first {{ who | shell_quote }} >> effects'}
   - id: both
     type: parallel
     steps:
@@ -22,8 +22,8 @@ steps:
             type: loop
             range: {start: 0, end: 3}
             steps:
-              - {id: work, type: shell, command: 'echo work {{ loop.index }} >> effects; test -e ok || test {{ loop.index }} != 1'}
-              - {id: note, type: shell, command: 'echo note {{ loop.index }} >> effects'}
+              - {id: work, type: shell, command: 'echo work {{ loop.index | shell_quote }} >> effects; test -e ok || test {{ loop.index | shell_quote }} != 1'}
+              - {id: note, type: shell, command: 'echo note {{ loop.index | shell_quote }} >> effects'}
       - {id: right, type: shell, command: 'echo right >> effects'}
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";

@@ -23,9 +23,9 @@ steps:
             type: loop
             range: {start: 0, end: 3}
             steps:
-              - {id: before, type: shell, command: 'echo before {{ loop.index }} >> effects'}
+              - {id: before, type: shell, command: 'echo before {{ loop.index | shell_quote }} >> effects'}
               - {id: sub, type: workflow, workflow: inner, input: {n: '{{ loop.index }}'}}
-              - {id: after, type: shell, command: 'echo after {{ loop.index }} >> effects'}
+              - {id: after, type: shell, command: 'echo after {{ loop.index | shell_quote }} >> effects'}
       - {id: right, type: shell, command: 'echo right >> effects'}
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";
@@ -35,7 +35,7 @@ const INNER: &str = "
 name: inner
 inputs: {n: {type: integer}}
 steps:
-  - {id: begin, type: shell, command: 'echo begin {{ n }} >> effects'}
+  - {id: begin, type: shell, command: 'echo begin {{ n | shell_quote }} >> effects'}
   - id: forked
     type: parallel
     steps:
@@ -49,13 +49,13 @@ steps:
               - id: work
                 type: shell
                 command: |
-                  echo work {{ n }}.{{ loop.index }} >> effects
-                  test {{ n }}.{{ loop.index }} = 1.1 || exit 0
+                  echo work {{ n | shell_quote }}.{{ loop.index | shell_quote }} >> effects
+                  test {{ n | shell_quote }}.{{ loop.index | shell_quote }} = 1.1 || exit 0
                   if test -e hold; then echo up > alive; read told < tell; fi
                   test ! -e bad
-              - {id: note, type: shell, command: 'echo note {{ n }}.{{ loop.index }} >> effects'}
-      - {id: two, type: shell, command: 'echo two {{ n }} >> effects'}
-  - {id: end, type: shell, command: 'echo end {{ n }} >> effects'}
+              - {id: note, type: shell, command: 'echo note {{ n | shell_quote }}.{{ loop.index | shell_quote }} >> effects'}
+      - {id: two, type: shell, command: 'echo two {{ n | shell_quote }} >> effects'}
+  - {id: end, type: shell, command: 'echo end {{ n | shell_quote }} >> effects'}
 ";
 
 /// The path of the sub-workflow of the second iteration.

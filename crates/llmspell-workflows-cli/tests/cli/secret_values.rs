@@ -134,7 +134,7 @@ pub(crate) const PLACES: [(&str, &str); 27] = [
     ("an expression", "  - {id: a, type: set, params: {x: '{{ state[secrets.TOKEN].y }}'}}\n"),
     (
         "an address",
-        "  - {id: u, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '.k | @uri'}}\n  - {id: a, tool: http_requester, params: {input: 'http://u:{{ u.result }}@127.0.0.1:1/{{ u.result }}?t={{ u.result }}'}}\n",
+        "  - {id: a, tool: http_requester, params: {input: 'http://u:{{ secrets.TOKEN | url_encode }}@127.0.0.1:1/{{ secrets.TOKEN | url_encode }}?t={{ secrets.TOKEN | url_encode }}'}}\n",
     ),
     (
         "a header",

@@ -44,8 +44,8 @@ const WORKS: &str = "
 name: inner
 inputs: {n: {type: integer, default: 1}}
 steps:
-  - {id: begin, type: shell, command: 'echo begin {{ n }} >> effects'}
-  - {id: work, type: shell, command: 'echo work {{ n }} >> effects; test -e ok'}
+  - {id: begin, type: shell, command: 'echo begin {{ n | shell_quote }} >> effects'}
+  - {id: work, type: shell, command: 'echo work {{ n | shell_quote }} >> effects; test -e ok'}
 ";
 
 /// Each attempt of a `workflow` step is a separate run.

@@ -44,9 +44,9 @@ pub(super) fn diagnostic(out: &mut String, diagnostic: &Diagnostic, source: &Sou
     let place = if path.is_empty() { String::new() } else { format!(" ({path})") };
     let excerpt = Excerpt::new(diagnostic, source);
     let (message, file, place) = (safe(message), safe(file), safe(&place));
-    let help = help.as_deref().map(safe);
     let number = line.to_string();
     let margin = " ".repeat(number.len());
+    let help = help.as_deref().map(|help| safe(help).replace('\n', &format!("\n{margin}    ")));
     let bar = style.paint("34", "|");
     let mark = style.paint(colour, &excerpt.mark);
     let written = writeln!(

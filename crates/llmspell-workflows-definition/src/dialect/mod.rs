@@ -86,6 +86,7 @@ pub(crate) enum Shape {
     Retry,
     Jitter,
     StatusCodes,
+    ExitCodes,
     OnError,
     LoopOnError,
     RootOnError,

@@ -12,6 +12,7 @@ pub(crate) const RETRY: &[Field] = &[
     field("jitter", Shape::Jitter, "The random variation of each delay, as a fraction of the delay; true means 0.1."),
     field("retry_on", Shape::Texts, "Error codes or classes that are retried.").or(&["retry_on_errors"]),
     field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes that are retried."),
+    field("retry_on_exit_codes", Shape::ExitCodes, "Exit codes of processes, from 1 to 255, that are retried."),
     field(
         "max_duration",
         Shape::Duration,

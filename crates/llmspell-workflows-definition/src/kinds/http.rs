@@ -13,6 +13,11 @@ pub(super) const HTTP: Kind = Kind::new(
     read,
     &[
         field("url", Shape::Text, "The URL of the request.").or(&["input"]).elsewhere(&["endpoint", "uri"]),
+        field(
+            "query",
+            Shape::NonNull,
+            "Fields that are encoded and added to the query of the URL; a list repeats its field, null leaves it out.",
+        ),
         field("method", Shape::Text, "The HTTP method."),
         field("headers", Shape::NonNull, "The request headers."),
         field("body", Shape::Any, "The request body.").elsewhere(&["data", "json", "payload"]),
@@ -34,8 +39,10 @@ fn read(
         && let Some(url) = params.remove("url")
     {
         params.insert("input".to_owned(), url);
-        let span = reader.field_span(fields.at, "params/url");
-        reader.mark(fields.at, "params/input", span);
+        let within = || fields.get("params").and_then(|entry| entry.value.get("url"));
+        if let Some(node) = fields.get("url").map(|entry| &entry.value).or_else(within) {
+            reader.mark_all(fields.at, "params/input".into(), node);
+        }
     }
     if !params.contains_key("input") && !fields.is_meant("url") {
         reader

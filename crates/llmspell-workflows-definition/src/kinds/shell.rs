@@ -20,6 +20,7 @@ pub(super) const SHELL: Kind = Kind::new(
         field("stdin", Shape::Any, "The standard input of the process."),
         field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code.")
             .elsewhere(&["continue-on-error", "continue_on_error", "ignore_errors"]),
+        field("unsafe_shell", Shape::Bool, "Whether values may become a part of the command without being quoted."),
         ENV,
         PARAM_OBJECT,
     ],
@@ -27,7 +28,7 @@ pub(super) const SHELL: Kind = Kind::new(
 .inferred_from(&["command", "argv"]);
 
 /// The parameters of a `shell` step.
-const PARAMETERS: &[&str] = &["command", "argv", "cwd", "stdin", "allow_failure", "env"];
+const PARAMETERS: &[&str] = &["command", "argv", "cwd", "stdin", "allow_failure", "unsafe_shell", "env"];
 
 fn read(
     reader: &mut Reader<'_>,

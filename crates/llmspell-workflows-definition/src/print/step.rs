@@ -118,6 +118,9 @@ fn retry(policy: &Retry, out: &mut YamlMap) {
     if !policy.on_status_codes.is_empty() {
         long.put("retry_on_status_codes", Yaml::Value(policy.on_status_codes.clone().into()));
     }
+    if !policy.on_exit_codes.is_empty() {
+        long.put("retry_on_exit_codes", Yaml::Value(policy.on_exit_codes.clone().into()));
+    }
     long.put_some("max_duration", policy.duration_max.map(|duration| Delay::Fixed(duration).to_string()));
     out.put("retries", long);
 }

@@ -26,6 +26,7 @@ const WORDS: &[(&str, &str)] = &[
     ("jitter", "retry/jitter"),
     ("retry_on", "retry/on_errors"),
     ("retry_on_status_codes", "retry/on_status_codes"),
+    ("retry_on_exit_codes", "retry/on_exit_codes"),
     ("max_duration", "retry/duration_max"),
 ];
 
@@ -74,7 +75,8 @@ impl Reader<'_> {
             multiplier: self.number(fields, "multiplier").unwrap_or(default.multiplier),
             jitter: self.jitter(fields).unwrap_or(default.jitter),
             on_errors: self.texts(fields, "retry_on"),
-            on_status_codes: self.status_codes(fields),
+            on_status_codes: self.numbers(fields, "retry_on_status_codes", 100),
+            on_exit_codes: self.numbers(fields, "retry_on_exit_codes", 1),
             duration_max: self.duration(fields, "max_duration"),
         }
     }
@@ -106,12 +108,12 @@ impl Reader<'_> {
         share
     }
 
-    fn status_codes(&mut self, fields: &Fields<'_, '_>) -> Vec<u16> {
-        let Some(entry) = fields.get("retry_on_status_codes") else { return Vec::new() };
+    fn numbers<T: TryFrom<u64>>(&mut self, fields: &Fields<'_, '_>, name: &str, min: u64) -> Vec<T> {
+        let Some(entry) = fields.get(name) else { return Vec::new() };
         let Data::List(items) = &entry.value.data else {
             self.wrong_type(fields.at, &entry.key, &entry.value, "a list of numbers");
             return Vec::new();
         };
-        items.iter().filter_map(|item| self.count_of(fields.at, &entry.key, item, 100)).collect()
+        items.iter().filter_map(|item| self.count_of(fields.at, &entry.key, item, min)).collect()
     }
 }

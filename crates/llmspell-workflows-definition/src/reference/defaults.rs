@@ -52,6 +52,7 @@ const ALL: &[(&str, &str, Default)] = &[
     ("shell", "cwd", Described("the folder that `spellflow` was started in")),
     ("shell", "stdin", Described("empty")),
     ("shell", "allow_failure", Described("`false`")),
+    ("shell", "unsafe_shell", Described("`false`")),
     ("http", "method", Described("`GET`")),
     ("route", "start_step", Described("the first step")),
     ("route", "max_transitions", Limit("transitions_max")),

@@ -109,7 +109,7 @@ fn value(shape: Shape) -> String {
         Shape::Names => "mapping of names to names",
         Shape::Retry => "integer or retry policy",
         Shape::Jitter => "boolean, or number from 0 to 1",
-        Shape::StatusCodes => "list of integers",
+        Shape::StatusCodes | Shape::ExitCodes => "list of integers",
         Shape::OnError => "`fail`, `continue` or steps",
         Shape::LoopOnError => "`stop`, `continue`, `collect`, `fail` or steps",
         Shape::RootOnError => "steps",

@@ -32,6 +32,7 @@ pub(super) fn shape(shape: Shape, name: &str) -> Value {
         Shape::StatusCodes => {
             json!({ "type": "array", "items": { "type": "integer", "minimum": 100, "maximum": 65535 } })
         }
+        Shape::ExitCodes => json!({ "type": "array", "items": { "type": "integer", "minimum": 1, "maximum": 255 } }),
         Shape::Retry => reference("retry"),
         Shape::Range => closed(&[RANGE]),
         Shape::Trigger => json!({ "anyOf": [expression(), closed(&[TRIGGER])] }),

@@ -258,6 +258,7 @@ fn retry() -> impl Strategy<Value = Retry> {
                 jitter,
                 on_errors: if picky { vec!["transient".into(), "timeout".into()] } else { Vec::new() },
                 on_status_codes: if picky { vec![429, 503] } else { Vec::new() },
+                on_exit_codes: if picky { vec![75] } else { Vec::new() },
                 duration_max: picky.then(|| Duration::from_secs(90)),
             });
     prop_oneof![(1_u32..4).prop_map(Retry::attempts), long]

@@ -4,6 +4,7 @@ mod expressions;
 mod schemas;
 mod shell;
 mod tools;
+mod urls;
 
 use std::sync::Arc;
 

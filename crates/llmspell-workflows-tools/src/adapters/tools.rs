@@ -10,6 +10,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
+use super::urls;
 use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 
 /// Provides the tools of a registry as activities, for steps of type `tool`.
@@ -91,10 +92,13 @@ impl Activity for ToolActivity {
     }
 
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
-        match self.registry.check_parameters(self.name, &parameters(params), dynamic) {
+        let mut problems: Vec<_> = match self.registry.check_parameters(self.name, &parameters(params), dynamic) {
             Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
             Err(error) => vec![error.into()],
-        }
+        };
+        let spec = self.registry.get(self.name).map(|tool| tool.spec());
+        problems.extend(spec.into_iter().flat_map(|spec| urls::problems(&spec.parameters, params)));
+        problems
     }
 
     fn output(&self) -> Shape {
@@ -110,13 +114,21 @@ fn parameters(params: &Value) -> Value {
 
 impl From<Violation> for ParamProblem {
     fn from(violation: Violation) -> Self {
-        Self { pointer: violation.pointer, message: violation.message, help: violation.help }
+        let problem = Self::new(violation.pointer, violation.message);
+        match violation.help {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        }
     }
 }
 
 impl From<ToolError> for ParamProblem {
     fn from(error: ToolError) -> Self {
-        Self { pointer: String::new(), message: error.message, help: error.help }
+        let problem = Self::new("", error.message);
+        match error.help {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        }
     }
 }
 

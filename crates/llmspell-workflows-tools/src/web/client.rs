@@ -172,7 +172,29 @@ pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
     let url = Url::parse(text.trim())
         .map_err(|error| parameters::invalid(format!("`{text}` is not a valid URL: {error}")))?;
     check_scheme(&url)?;
+    if let Some(segment) = encoded_dots(text.trim()) {
+        let message = format!(
+            "a segment of the path of `{}` is `{segment}`, which would lead to another path",
+            failure::redacted(&url)
+        );
+        return Err(
+            parameters::invalid(message).with_help("no URL can contain such a segment; pass the value in the query")
+        );
+    }
     Ok(url)
+}
+
+/// Returns a segment of the path that means `.` or `..` although it is encoded, as `url_encode` does with such values.
+fn encoded_dots(text: &str) -> Option<&'static str> {
+    let (_, rest) = text.split_once("//")?;
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).skip(1).filter(|segment| segment.contains('%')).find_map(|segment| {
+        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
+            "." => Some("."),
+            ".." => Some(".."),
+            _ => None,
+        }
+    })
 }
 
 fn check_scheme(url: &Url) -> Result<(), ToolError> {

@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Method;
+use llmspell_workflows_basic::expr::url_encoded;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,8 @@ use crate::{ToolContext, ToolError, parameters};
 #[derive(Deserialize)]
 pub(super) struct RequestParameters {
     pub(super) input: String,
+    #[serde(default)]
+    query: Map<String, Value>,
     #[serde(default)]
     method: Option<String>,
     #[serde(default)]
@@ -45,7 +48,8 @@ enum Auth {
 /// Returns the schemas of the properties of [`RequestParameters`].
 pub(super) fn schema() -> Map<String, Value> {
     let properties = json!({
-        "input": {"type": "string", "minLength": 1, "description": "The URL."},
+        "input": url_schema(),
+        "query": query_schema(),
         "method": {
             "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "default": "GET",
             "description": "The HTTP method.",
@@ -79,6 +83,25 @@ pub(super) fn schema() -> Map<String, Value> {
     }
 }
 
+/// Returns the schema of a URL.
+pub(super) fn url_schema() -> Value {
+    json!({"type": "string", "minLength": 1, "format": "url", "description": "The URL."})
+}
+
+/// Returns the schema of the fields of a query.
+pub(super) fn query_schema() -> Value {
+    let scalar = json!(["string", "number", "boolean"]);
+    json!({
+        "type": "object",
+        "additionalProperties": {
+            "type": ["string", "number", "boolean", "null", "array"],
+            "items": {"type": scalar},
+        },
+        "description": "Fields that are encoded and added to the query of the URL; a list repeats its field, and null \
+            leaves it out.",
+    })
+}
+
 /// Returns the schema of a `timeout` in seconds.
 pub(super) fn timeout_schema() -> Value {
     json!({
@@ -110,7 +133,7 @@ impl RequestParameters {
                 return Err(parameters::invalid("`auth` and the header `Authorization` cannot be used together")
                     .with_help("remove one of them"));
             }
-            let mut value = header_value("Authorization", &auth.header())?;
+            let mut value = header_value("Authorization", &auth.header()?)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -123,7 +146,7 @@ impl RequestParameters {
         }
         Ok(Request {
             method,
-            url: parse_url(&self.input)?,
+            url: url_with(&self.input, &self.query)?,
             headers,
             body,
             timeout: timeout(self.timeout),
@@ -133,12 +156,16 @@ impl RequestParameters {
 }
 
 impl Auth {
-    fn header(&self) -> String {
+    fn header(&self) -> Result<String, ToolError> {
         match self {
-            Self::Basic { username, password } => {
-                format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+            // The server takes everything after the first colon for the password.
+            Self::Basic { username, .. } if username.contains(':') => {
+                Err(parameters::invalid("the user name in `auth` contains `:`").with_help("use another user name"))
             }
-            Self::Bearer { token } => format!("Bearer {token}"),
+            Self::Basic { username, password } => {
+                Ok(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+            }
+            Self::Bearer { token } => Ok(format!("Bearer {token}")),
         }
     }
 }
@@ -151,6 +178,26 @@ fn body_bytes(body: Value, headers: &mut HeaderMap) -> Vec<u8> {
     };
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     bytes
+}
+
+/// Parses a URL and adds the fields of `query`.
+///
+/// Spaces become `%20`, which every server understands, rather than `+`.
+pub(super) fn url_with(input: &str, query: &Map<String, Value>) -> Result<Url, ToolError> {
+    let mut url = parse_url(input)?;
+    let mut fields: Vec<_> = url.query().filter(|query| !query.is_empty()).map(str::to_owned).into_iter().collect();
+    for (name, value) in query {
+        let values = match value {
+            Value::Null => &[],
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        fields.extend(values.iter().map(|value| format!("{}={}", url_encoded(name), url_encoded(&text_of(value)))));
+    }
+    if !query.is_empty() {
+        url.set_query((!fields.is_empty()).then(|| fields.join("&")).as_deref());
+    }
+    Ok(url)
 }
 
 fn text_of(value: &Value) -> String {

@@ -7,7 +7,7 @@ use scraper::Selector;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Request, Response, parse_url};
+use super::client::{Client, Request, Response};
 use super::document::WorkLimit;
 use super::html::{self, Page};
 use super::{body, charset, failure, parameters as request};
@@ -28,6 +28,8 @@ pub(super) struct WebScraper {
 #[derive(Deserialize)]
 struct Parameters {
     input: String,
+    #[serde(default)]
+    query: Map<String, Value>,
     #[serde(default)]
     selectors: BTreeMap<String, String>,
     selector: Option<String>,
@@ -71,7 +73,8 @@ fn parameter_schema() -> Value {
         "additionalProperties": false,
         "required": ["input"],
         "properties": {
-            "input": {"type": "string", "minLength": 1, "description": "The URL."},
+            "input": request::url_schema(),
+            "query": request::query_schema(),
             "selectors": {
                 "type": "object",
                 "propertyNames": {"not": {"enum": RESERVED}},
@@ -134,7 +137,7 @@ impl Tool for WebScraper {
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let parameters: Parameters = parameters::read(parameters)?;
-        let mut request = Request::get(parse_url(&parameters.input)?);
+        let mut request = Request::get(request::url_with(&parameters.input, &parameters.query)?);
         request.timeout = request::timeout(parameters.timeout);
         let extraction = Extraction::new(parameters)?;
         let response = self.client.send(&request, context).await?;

@@ -174,7 +174,7 @@ fn parameters_are_checked_before_a_run() {
     ] {
         assert!(!problems(shell(params.clone())).is_empty(), "{params}");
     }
-    assert_eq!(problems(shell(json!({"command": "echo {{ x }}", "env": "{{ all }}"}))), []);
+    assert_eq!(problems(shell(json!({"command": "echo {{ x | shell_quote }}", "env": {"A": "{{ a }}"}}))), []);
 }
 
 #[tokio::test]
@@ -184,6 +184,33 @@ async fn endless_output_fails_the_step_and_stops_the_process() {
     small.output_bytes_max = 10_000;
     let finished = run_in(small, shell(json!({"command": "yes"}))).await;
     assert_eq!((error(&finished).class, &*error(&finished).code), (ErrorClass::Resource, "output_too_large"));
+}
+
+#[tokio::test]
+async fn only_the_listed_exit_codes_are_retried() {
+    // The first attempt ends with the first code, the second one with the second code.
+    let command = |codes: &str| format!("set -- {codes}; shift $((SPELLFLOW_ATTEMPT - 1)); exit $1");
+    for (codes, listed, attempts, exit_code) in [
+        ("75 0", &[75][..], 2, 0),
+        ("75 75 0", &[75, 100], 3, 0),
+        ("75 100 3 0", &[75, 100], 3, 3),
+        ("1 0", &[75], 1, 1),
+        ("127 0", &[127], 2, 0),
+        ("255 0", &[255], 2, 0),
+        ("1 0", &[], 2, 0),
+    ] {
+        let retry =
+            Retry::attempts(5).with_initial_delay(Duration::from_millis(1)).with_exit_codes(listed.iter().copied());
+        let finished = run(shell(json!({"command": command(codes)})).with_retry(retry)).await;
+        let ended = match &finished.error {
+            Some(error) => error.details.as_ref().unwrap()["exit_code"].clone(),
+            None => finished.output["exit_code"].clone(),
+        };
+        assert_eq!((finished.step("go").unwrap().attempts, ended), (attempts, json!(exit_code)), "{codes}: {listed:?}");
+    }
+    let retry = Retry::default().with_exit_codes([75, 0]);
+    let found = problems(shell(json!({"command": "true"})).with_retry(retry));
+    assert_eq!((found[0].code, &*found[0].place.field), ("invalid_number", "retry/on_exit_codes/1"));
 }
 
 #[tokio::test]
@@ -259,7 +286,9 @@ async fn a_step_cannot_choose_which_file_an_allowed_program_is() {
         // The values are known only during the run, so the checks before the run do not apply.
         let dynamic = Definition::sequence(
             "test",
-            [shell(json!({"argv": "{{ words }}", "env": "{{ given }}", "cwd": "{{ folder }}"}))],
+            [shell(json!({
+                "argv": "{{ words }}", "env": "{{ given }}", "cwd": "{{ folder }}", "unsafe_shell": true,
+            }))],
         );
         let input = json!({
             "words": params.get("argv").cloned().unwrap_or_else(|| json!(["sh", "-c", params["command"]])),

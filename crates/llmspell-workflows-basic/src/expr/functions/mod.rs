@@ -7,12 +7,14 @@
 mod arguments;
 mod lists;
 mod numbers;
+mod quoting;
 mod text;
 mod values;
 mod write;
 
 pub(super) use arguments::Arguments;
 pub(super) use lists::append_all;
+pub use quoting::url_encoded;
 pub(super) use write::plain_text;
 
 use super::error::{Fault, ParseError};
@@ -52,7 +54,8 @@ pub(super) enum FunctionKind {
     Has,
 }
 
-const TABLES: &[&[Function]] = &[text::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, values::FUNCTIONS];
+const TABLES: &[&[Function]] =
+    &[text::FUNCTIONS, quoting::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, values::FUNCTIONS];
 
 /// The documentation of a function of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

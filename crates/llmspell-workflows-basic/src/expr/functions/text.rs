@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::write::plain_text;
 use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
 use crate::expr::limits::Budget;
@@ -57,13 +56,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         returns: "the string with every literal `from` replaced",
         example: ("'a b c'.replace(' ', '-')", r#""a-b-c""#),
         kind: FunctionKind::Call(replace),
-    },
-    Function {
-        names: &["shell_quote"],
-        parameters: &["value"],
-        returns: "the value as a quoted word for a POSIX shell; for a list, its elements as words",
-        example: (r#"["it's", 'a b'] | shell_quote"#, r#""'it'\\''s' 'a b'""#),
-        kind: FunctionKind::Call(shell_quote),
     },
 ];
 
@@ -131,37 +123,4 @@ fn replace<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Exp
     let count = text.matches(from).count();
     budget.produce(text.len().saturating_add(count.saturating_mul(to.len())))?;
     Ok(text.replace(from, to).into())
-}
-
-fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
-    let mut line = String::new();
-    match a.value(0) {
-        Value::Array(items) => {
-            budget.items(items.len())?;
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    line.push(' ');
-                }
-                quote(&mut line, item, budget)?;
-            }
-        }
-        value => quote(&mut line, value, budget)?,
-    }
-    Ok(line.into())
-}
-
-/// Single quotes make everything literal in a shell, except a single quote.
-fn quote(line: &mut String, value: &Value, budget: &mut Budget) -> Result<(), Fault> {
-    if value.is_array() {
-        return Err(Fault::Type("`shell_quote` cannot quote a list within a list".to_owned()));
-    }
-    let word = plain_text(value, budget)?;
-    if word.contains('\0') {
-        return Err(Fault::Type("`shell_quote` cannot quote a string with a NUL character".to_owned()));
-    }
-    budget.produce(3 + word.len() + 3 * word.matches('\'').count())?;
-    line.push('\'');
-    line.push_str(&word.replace('\'', r"'\''"));
-    line.push('\'');
-    Ok(())
 }

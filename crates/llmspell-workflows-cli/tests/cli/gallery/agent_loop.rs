@@ -41,6 +41,6 @@ fn rejected_review_publishes_nothing() {
 fn run_fails_before_the_review_if_tests_never_pass() {
     let sandbox =
         sandbox_with("agent-loop").file("idle.sh", "test \"$1\" = plan || printf 'exit 1' > \"$2/slug.sh\"\n");
-    let ended = sandbox.run(&["run", WORKFLOW, "--input", "agent=sh idle.sh", "-o", "json"]);
+    let ended = sandbox.run(&["run", WORKFLOW, "--input", "agent:=[\"sh\", \"idle.sh\"]", "-o", "json"]);
     assert_eq!((ended.code, &ended.json()["error"]["path"]), (1, &json!("/main/passed")), "{}", ended.stdout);
 }

@@ -41,6 +41,7 @@ pub(super) fn schema() -> Value {
                 "additionalProperties": {"type": scalar},
             },
             "allow_failure": {"type": "boolean"},
+            "unsafe_shell": {"type": "boolean"},
         },
         "oneOf": [{"required": ["command"]}, {"required": ["argv"]}],
     })
@@ -54,14 +55,14 @@ pub(super) fn program_problem(params: &Value, policy: &Policy, dynamic: &dyn Fn(
     };
     let is_dynamic = params.get("argv").is_some() && ["", "/argv", "/argv/0"].into_iter().any(dynamic);
     let error = (!is_dynamic).then(|| check_program(program, policy).err())??;
-    Some(ParamProblem { pointer: pointer.to_owned(), message: error.message, help: error.help })
+    Some(ParamProblem::from(error).at(pointer))
 }
 
 /// Reports variables that the policy does not allow, if their names are known before the run.
 pub(super) fn variable_problem(params: &Value, policy: &Policy) -> Option<ParamProblem> {
     let names = params.get("env")?.as_object()?.keys().map(String::as_str);
     let error = check_variables(names, policy).err()?;
-    Some(ParamProblem { pointer: "/env".to_owned(), message: error.message, help: error.help })
+    Some(ParamProblem::from(error).at("/env"))
 }
 
 impl Command {

@@ -2,6 +2,7 @@
 
 mod command;
 mod group;
+mod injection;
 mod leftovers;
 mod process;
 mod program;
@@ -32,7 +33,9 @@ pub(super) use leftovers::Processes;
 /// - `stdin`, a string that is passed unchanged, or any other value, which is passed as JSON;
 /// - `env`, variables that are added to the environment inherited from this process, which does not include the
 ///   variables that secrets come from ([`Policy::secret_variables`]);
-/// - `allow_failure`.
+/// - `allow_failure`;
+/// - `unsafe_shell`, which permits values that become a part of the command line as they are. Without it, such values are
+///   problems of the definition.
 ///
 /// The output is `{stdout, stdout_type, stderr, stderr_type, exit_code}`. Output that is UTF-8 is a string of type
 /// `text`; any other output is base64, and its type is `base64`, so no byte is lost. If a signal terminated the process,
@@ -88,6 +91,7 @@ impl Activity for Shell {
         };
         problems.extend(command::program_problem(params, &self.policy, dynamic));
         problems.extend(command::variable_problem(params, &self.policy));
+        problems.extend(injection::problems(params, dynamic));
         problems
     }
 

@@ -122,7 +122,7 @@ pub(super) fn check_variables<'n>(names: impl Iterator<Item = &'n str>, policy: 
     }
 }
 
-fn is_dangerous(name: &str) -> bool {
+pub(super) fn is_dangerous(name: &str) -> bool {
     // Some programs also read the same names in lower case.
     let name = name.to_ascii_uppercase();
     DANGEROUS_VARIABLES.iter().any(|pattern| wildcard::matches(pattern, &name))

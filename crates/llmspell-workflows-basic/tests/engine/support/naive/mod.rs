@@ -307,7 +307,7 @@ impl Naive {
 
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     let named = |name: &String| *name == error.code || name == error.class.as_str();
-    let unnamed = retry.on_errors.is_empty() && retry.on_status_codes.is_empty();
+    let unnamed = retry.on_errors.is_empty() && retry.on_status_codes.is_empty() && retry.on_exit_codes.is_empty();
     if unnamed { error.retryable } else { retry.on_errors.iter().any(named) }
 }
 

@@ -1,0 +1,128 @@
+//! What is known about an expression or a text without evaluating it.
+//!
+//! Programs that read a text as something else than text (a shell, a URL parser) must know which parts of it come from
+//! outside, and whether these were escaped.
+
+use serde_json::Value;
+
+use super::expression::Expr;
+use super::template::{Part, Template, TextPart};
+use super::tree::{Node, StepKind};
+
+/// A part of a text: plain text, or an expression that is replaced by its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TemplatePart<'a> {
+    /// Text that stays as it is; escaped braces are already resolved.
+    Plain(&'a str),
+    /// An expression.
+    Expression {
+        /// The expression.
+        expression: &'a Expr,
+        /// The byte offset of the expression in the text.
+        offset: usize,
+    },
+}
+
+impl Template {
+    /// Returns the parts of a text, in order; a value that is not a string has none.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::expr::{Template, TemplatePart};
+    ///
+    /// let template = Template::parse_text("for {{ name }}")?;
+    /// let [TemplatePart::Plain("for "), TemplatePart::Expression { expression, offset: 7 }] = template.parts()[..] else {
+    ///     panic!("two parts");
+    /// };
+    /// assert_eq!(expression.source(), "name");
+    /// # Ok::<(), llmspell_workflows_basic::expr::TemplateErrors>(())
+    /// ```
+    pub fn parts(&self) -> Vec<TemplatePart<'_>> {
+        match self.root() {
+            Part::Static(value) => value.as_str().map(TemplatePart::Plain).into_iter().collect(),
+            Part::Whole(hole) => vec![hole.part()],
+            Part::Text(parts) => parts
+                .iter()
+                .map(|part| match part {
+                    TextPart::Plain(text) => TemplatePart::Plain(text),
+                    TextPart::Hole(hole) => hole.part(),
+                })
+                .collect(),
+            Part::Array(_) | Part::Object(_) => Vec::new(),
+        }
+    }
+}
+
+impl Expr {
+    /// Returns the value of an expression that reads no name; nothing for any other expression.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`evaluate`](Self::evaluate).
+    pub fn constant(&self) -> Option<Result<Value, super::EvalError>> {
+        let evaluated = || self.evaluate_strict(&Value::Null).map(std::borrow::Cow::into_owned);
+        self.references().is_empty().then(evaluated)
+    }
+
+    /// Returns the names of the functions and filters that produce the value, the last one first.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::expr::Expr;
+    ///
+    /// assert_eq!(Expr::parse("title | trim | shell_quote")?.last_calls(), ["shell_quote", "trim"]);
+    /// assert_eq!(Expr::parse("shell_quote(trim(title))")?.last_calls(), ["shell_quote", "trim"]);
+    /// assert!(Expr::parse("(title | shell_quote) + other")?.last_calls().is_empty());
+    /// # Ok::<(), llmspell_workflows_basic::expr::ParseError>(())
+    /// ```
+    pub fn last_calls(&self) -> Vec<&'static str> {
+        let mut calls = Vec::new();
+        let mut node = self.root();
+        loop {
+            match node {
+                Node::Call(call) => {
+                    calls.push(call.function.name());
+                    let Some(first) = call.arguments.first() else { return calls };
+                    node = first;
+                }
+                Node::Access(access) => {
+                    for step in access.steps.iter().rev() {
+                        let StepKind::Call(call) = &step.kind else { return calls };
+                        calls.push(call.function.name());
+                    }
+                    node = &access.base;
+                }
+                _ => return calls,
+            }
+        }
+    }
+
+    /// Returns whether the value is one that the expression finds as it is, instead of one that it puts together or
+    /// converts.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::expr::Expr;
+    ///
+    /// assert!(Expr::parse("local ? 'http://localhost' : page.links[0] ?? home")?.selects_value());
+    /// assert!(!Expr::parse("home + '?q=' + word")?.selects_value());
+    /// # Ok::<(), llmspell_workflows_basic::expr::ParseError>(())
+    /// ```
+    pub fn selects_value(&self) -> bool {
+        selects_value(self.root())
+    }
+}
+
+fn selects_value(node: &Node) -> bool {
+    match node {
+        Node::Literal(_) | Node::Lookup(_) => true,
+        Node::Access(access) => {
+            selects_value(&access.base)
+                && access.steps.iter().all(|step| match &step.kind {
+                    StepKind::Key(..) => true,
+                    StepKind::Call(_) => false,
+                    StepKind::Default(others) => others.iter().all(selects_value),
+                })
+        }
+        Node::Logical { operands, .. } => operands.iter().all(selects_value),
+        Node::Conditional(parts) => parts[1..].iter().all(selects_value),
+        _ => false,
+    }
+}
