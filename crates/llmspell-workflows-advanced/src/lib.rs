@@ -49,6 +49,7 @@ pub use home::{
     Lease, LiveRunSummary, MemoryHome, MovedAside, Prune, RepairReport, RunListing, RunLocation, RunWait, Upkeep,
     WorkflowEvent,
 };
+pub use llmspell_workflows_hooks::event::EventKind;
 pub use llmspell_workflows_state::{
     Cause, History, PastStep, PastWarning, RewindError, RunsAgain,
     foreign::limits::DOCUMENT_BYTES_MAX,

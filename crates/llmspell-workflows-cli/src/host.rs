@@ -78,24 +78,31 @@ pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, "no_runtime", format!("could not start the async runtime: {error}"))
 }
 
-/// Checks that every secret of `definition` has a value that can be masked.
+/// Checks that each secret of `definition` that has a value can be masked, and that each secret has a value which a step
+/// reads that surely runs. Other steps fail when they read a secret without a value.
 ///
 /// # Errors
 /// Returns an error if a secret has no value or is too short; its help says what to do.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
-    let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
     let is_short = |name: &&String| secret(settings, name).is_some_and(|value| is_too_short(&value));
     if let Some(name) = definition.secrets.iter().find(is_short) {
         return Err(Failure::new(Exit::Usage, "secret_too_short", too_short(name))
             .with_help("pass a value that is not secret under `env` or as an input"));
     }
+    let needed = definition.certain_steps().into_iter().flat_map(|step| step.secrets());
+    let missing = needed.into_iter().find(|name| secret(settings, name).is_none());
     missing.map_or(Ok(()), |name| {
         let failure = Failure::new(Exit::Usage, "missing_secret", format!("the secret `{name}` has no value"));
-        Err(match settings.secrets.get(name) {
-            Some(variable) => failure.with_help(format!("set the environment variable `{variable}`")),
-            None => failure.with_help(format!("add `[secrets] {name} = {{ env = \"VARIABLE\" }}` to `spellflow.toml`")),
-        })
+        Err(failure.with_help(where_to_set(settings, &name)))
     })
+}
+
+/// Says how to give the secret `name` a value.
+pub(crate) fn where_to_set(settings: &Settings, name: &str) -> String {
+    match settings.secrets.get(name) {
+        Some(variable) => format!("set the environment variable `{variable}`"),
+        None => format!("add `[secrets] {name} = {{ env = \"VARIABLE\" }}` to `spellflow.toml`"),
+    }
 }
 
 /// Returns what masks the secrets of `settings`.

@@ -103,10 +103,12 @@ impl Executor {
             let far = |wake: Timestamp, after: std::time::Duration| {
                 wake.duration_since(self.inner.engine.clock().now()).unsigned_abs() >= after
             };
-            let leaves = match (*lock(&self.inner.parking), run.next_wake()) {
-                (Parking::Never, _) | (Parking::ForSignals, Some(_)) => false,
-                (Parking::ForSignals | Parking::After(_), None) => true,
-                (Parking::After(after), Some(wake)) => wake > self.inner.engine.clock().now() && far(wake, after),
+            let leaves = match *lock(&self.inner.parking) {
+                Parking::Never => false,
+                Parking::ForSignals => run.next_timer().is_none(),
+                Parking::After(after) => {
+                    run.next_wake().is_none_or(|wake| wake > self.inner.engine.clock().now() && far(wake, after))
+                }
             };
             if leaves {
                 return;

@@ -87,7 +87,7 @@ struct Inner {
 pub enum Parking {
     /// Runs are never parked.
     Never,
-    /// A run is parked when it waits only for signals.
+    /// A run is parked when it waits only for signals, with or without timeouts.
     ForSignals,
     /// A run is parked when it waits only for signals, or for at least this long.
     After(Duration),

@@ -21,6 +21,9 @@ use crate::{
 
 impl From<EvalError> for StepError {
     fn from(error: EvalError) -> Self {
+        if let Some(secret) = error.unresolved_secret() {
+            return Self::configuration("missing_secret", format!("the secret `{secret}` has no value"));
+        }
         Self::validation(error.code(), error.to_string())
     }
 }

@@ -23,7 +23,32 @@ pub(crate) struct Branches {
     one_active: Notify,
     park: CancellationToken,
     /// The number of waits that end at each time.
-    wakes: Mutex<BTreeMap<Timestamp, usize>>,
+    wakes: Mutex<Wakes>,
+}
+
+/// The number of waits that end at each time, for each kind of wait.
+#[derive(Default)]
+struct Wakes {
+    of_time: BTreeMap<Timestamp, usize>,
+    of_deadline: BTreeMap<Timestamp, usize>,
+}
+
+/// What a step waits for until a given time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    /// Only the time.
+    Time,
+    /// Something else, such as a signal, which has to arrive by then.
+    Deadline,
+}
+
+impl Wakes {
+    fn of(&mut self, what: WaitsFor) -> &mut BTreeMap<Timestamp, usize> {
+        match what {
+            WaitsFor::Time => &mut self.of_time,
+            WaitsFor::Deadline => &mut self.of_deadline,
+        }
+    }
 }
 
 impl Branches {
@@ -65,15 +90,16 @@ impl Drop for WaitingBranch<'_> {
 }
 
 /// A guard that registers the end of a wait.
-pub(crate) struct PendingWake<'r>(&'r Run, Timestamp);
+pub(crate) struct PendingWake<'r>(&'r Run, WaitsFor, Timestamp);
 
 impl Drop for PendingWake<'_> {
     fn drop(&mut self) {
         let mut wakes = lock(&self.0.branches.wakes);
-        if let Some(count) = wakes.get_mut(&self.1) {
+        let wakes = wakes.of(self.1);
+        if let Some(count) = wakes.get_mut(&self.2) {
             *count -= 1;
             if *count == 0 {
-                wakes.remove(&self.1);
+                wakes.remove(&self.2);
             }
         }
     }
@@ -118,12 +144,31 @@ impl Run {
     /// Returns the earliest time, on the engine's clock, at which a wait ends on its own.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let first = lock(&self.branches.wakes).keys().next().copied();
+        let of_deadline = self.first_wake(WaitsFor::Deadline);
+        self.next_timer().into_iter().chain(of_deadline).min()
+    }
+
+    /// Returns the earliest time, on the engine's clock, at which a step goes on that waits only for that time.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.first_wake(WaitsFor::Time)
+    }
+
+    fn first_wake(&self, what: WaitsFor) -> Option<Timestamp> {
+        let first = lock(&self.branches.wakes).of(what).keys().next().copied();
         first.map(|time| self.clock().to_engine(time))
     }
 
-    /// Waits until all branches of the run wait only for messages; without an executor, nothing can send any.
-    pub(super) async fn waits_only_for_messages(&self) {
+    /// Registers the waits of `child`, whose earliest ends are now known, until the guards are dropped.
+    pub(super) fn wakes_with(&self, child: &Run) -> [Option<PendingWake<'_>>; 2] {
+        [WaitsFor::Time, WaitsFor::Deadline].map(|what| {
+            let wake = child.first_wake(what)?;
+            Some(self.wakes_at(what, self.clock().to_run(wake)))
+        })
+    }
+
+    /// Waits until all branches of the run wait only for messages, which nobody can send to a run that no executor drives.
+    pub async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {
             std::future::pending::<()>().await;
@@ -131,9 +176,9 @@ impl Run {
     }
 
     /// Registers a wait that ends at `time`, until the guard is dropped.
-    pub(crate) fn wakes_at(&self, time: Timestamp) -> PendingWake<'_> {
-        *lock(&self.branches.wakes).entry(time).or_default() += 1;
-        PendingWake(self, time)
+    pub(crate) fn wakes_at(&self, what: WaitsFor, time: Timestamp) -> PendingWake<'_> {
+        *lock(&self.branches.wakes).of(what).entry(time).or_default() += 1;
+        PendingWake(self, what, time)
     }
 
     pub(crate) async fn park_requested(&self) {

@@ -191,7 +191,7 @@ async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driv
                 child.park();
             }
             () = child.until_waiting(), if waiting.is_none() => {
-                waiting = Some((child.next_wake().map(|wake| run.wakes_at(run.clock().to_run(wake))), run.mark_waiting()));
+                waiting = Some((run.wakes_with(child), run.mark_waiting()));
             }
             () = child.until_active(), if waiting.is_some() => waiting = None,
         }

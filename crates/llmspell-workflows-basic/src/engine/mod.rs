@@ -39,6 +39,7 @@ mod wait;
 pub(crate) use activity::call_activity;
 pub use activity::output_bytes;
 pub use asker::{Asker, Who};
+pub(crate) use branches::WaitsFor;
 pub use call::Call;
 pub(crate) use call::{decide, recall};
 pub(crate) use call_context::CallContext;

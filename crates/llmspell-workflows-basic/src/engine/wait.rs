@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{Call, Outcome, Wait, Wake};
+use super::{Call, Outcome, Wait, WaitsFor, Wake};
 
 /// Waits until `wake_at`; returns an outcome if the step ends or parks instead.
 pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcome> {
     let park = || Some(Outcome::Parked(Wait { wake_at: Some(wake_at), inbox_after: None }));
     let run = call.run();
-    let (_wakes, _waiting) = (run.wakes_at(wake_at), run.mark_waiting());
+    let (_wakes, _waiting) = (run.wakes_at(WaitsFor::Time, wake_at), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),

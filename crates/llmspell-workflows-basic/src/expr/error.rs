@@ -130,6 +130,14 @@ impl EvalError {
         }
     }
 
+    /// Returns the name of the secret without a value that the expression reads, if this is the reason.
+    pub fn unresolved_secret(&self) -> Option<&str> {
+        let Self::Unresolved { reference, .. } = self else { return None };
+        let read = self.expression().get(self.span())?.strip_prefix("secrets.")?;
+        let is_secret = reference == "secrets" || reference.starts_with("secrets.");
+        is_secret.then(|| read.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or(read))
+    }
+
     /// Returns the message without the location.
     pub fn message(&self) -> String {
         match self {

@@ -127,7 +127,8 @@ pub(super) fn is_shell(source: &str) -> bool {
 }
 
 /// Returns whether `name` is written like an environment variable, such as `HOME`.
-pub(crate) fn is_shell_name(name: &str) -> bool {
+#[must_use]
+pub fn is_shell_name(name: &str) -> bool {
     name.len() > 1
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')

@@ -49,7 +49,7 @@ mod value;
 pub use error::{ErrorLocation, EvalError, ParseError};
 use expression::Parsed;
 pub use expression::{Expr, Key, Reference};
-pub(crate) use foreign::is_shell_name;
+pub use foreign::is_shell_name;
 pub use functions::{FunctionDoc, function_docs, url_encoded};
 pub use inspect::TemplatePart;
 pub use scope::{Scope, Segment};

@@ -3,7 +3,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ErrorClass, StepError, clock,
-    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, choice, decide, recall},
+    engine::{
+        Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, WaitsFor, choice, decide, recall,
+    },
     model::Step,
     plan::Length,
 };
@@ -78,7 +80,7 @@ impl Timeout {
             return self.stopped(&call, tasks, length).await;
         }
         tasks.spawn(0, inner, |call| next.run(call));
-        let _wakes = run.wakes_at(deadline);
+        let _wakes = run.wakes_at(WaitsFor::Deadline, deadline);
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {

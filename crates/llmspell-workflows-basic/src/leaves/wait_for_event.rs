@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ErrorClass, ProblemLocation, StepError, clock,
-    engine::{Awaited, Call, Outcome, Received, Scope, Signal, Wait, Wake, choice, decide, recall},
+    engine::{Awaited, Call, Outcome, Received, Scope, Signal, Wait, WaitsFor, Wake, choice, decide, recall},
     expr::{Expr, Template},
     model::{OnTimeout, WaitForEvent},
     plan::{Body, Builder, Leaf, Work},
@@ -96,7 +96,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
             None => pending().await,
         }
     };
-    let (_wakes, _waiting) = (awaited.until.map(|until| run.wakes_at(until)), run.mark_waiting());
+    let (_wakes, _waiting) = (awaited.until.map(|until| run.wakes_at(WaitsFor::Deadline, until)), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Err(call.cancelled()),

@@ -52,6 +52,40 @@ impl Step {
     }
 }
 
+impl Step {
+    /// Returns the secrets that the step itself reads, without those of the steps inside it.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let kind = serde_json::to_value(without_steps(&self.kind)).unwrap_or_default();
+        let mut found = BTreeSet::new();
+        for value in [Value::Object(fields(self)), kind] {
+            visit_references(&value, &mut |reference| {
+                let name = reference.keys.first().filter(|_| reference.name == "secrets");
+                if let Some(Key::Name(name)) = name {
+                    found.insert(name.clone());
+                }
+            });
+        }
+        found
+    }
+}
+
+/// Calls `visit` with each reference of the expressions and templates in `value`. A plain text that happens to be an
+/// expression counts too.
+fn visit_references(value: &Value, visit: &mut impl FnMut(&Reference)) {
+    match value {
+        Value::String(text) => {
+            let expression = Expr::parse(text).ok();
+            let template = Template::parse(value).ok();
+            expression.iter().flat_map(Expr::references).for_each(&mut *visit);
+            template.iter().flat_map(Template::references).for_each(|found| visit(found.reference));
+        }
+        Value::Array(items) => items.iter().for_each(|item| visit_references(item, visit)),
+        Value::Object(fields) => fields.values().for_each(|field| visit_references(field, visit)),
+        _ => {}
+    }
+}
+
 /// Returns the fields of a step except its kind and the steps inside it.
 fn fields(step: &Step) -> Map<String, Value> {
     let on_error = match &step.on_error {
@@ -211,19 +245,9 @@ impl ChangedNames {
         if self.0.is_empty() {
             return None;
         }
-        match value {
-            // A string may be an expression or a template; a plain text that happens to be an expression counts too.
-            Value::String(text) => {
-                let expression = Expr::parse(text).ok();
-                let template = Template::parse(value).ok();
-                let of_expression = expression.iter().flat_map(Expr::references);
-                let of_template = template.iter().flat_map(Template::references).map(|found| found.reference);
-                of_expression.chain(of_template).find_map(|reference| self.named(reference))
-            }
-            Value::Array(items) => items.iter().find_map(|item| self.read_by(item)),
-            Value::Object(fields) => fields.values().find_map(|field| self.read_by(field)),
-            _ => None,
-        }
+        let mut found = None;
+        visit_references(value, &mut |reference| found = found.or_else(|| self.named(reference)));
+        found
     }
 
     fn named(&self, reference: &Reference) -> Option<&str> {

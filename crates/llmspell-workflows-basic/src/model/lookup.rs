@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Definition, OnError, Step, StepKind, Steps};
+use super::{Definition, OnError, Pattern, Step, StepKind, Steps};
 use crate::{Segment, StepPath};
 
 /// A place in a definition: a step, or a list that is not a step.
@@ -23,6 +23,33 @@ impl Definition {
             Place::Step(step) => Some(step),
             Place::Root(_) | Place::List(_) => None,
         }
+    }
+}
+
+impl Definition {
+    /// Returns the steps that run in every run that does not fail before: those without a condition or dependencies whose
+    /// enclosing blocks always run them. Steps of sub-workflows are not included.
+    #[must_use]
+    pub fn certain_steps(&self) -> Vec<&Step> {
+        let mut found = Vec::new();
+        if self.trigger.is_none() {
+            collect_certain(&self.body, &mut found);
+        }
+        collect_list(&self.finally, &mut found);
+        found
+    }
+}
+
+fn collect_certain<'d>(kind: &'d StepKind, found: &mut Vec<&'d Step>) {
+    if matches!(kind.pattern(), Pattern::List | Pattern::Parallel) {
+        kind.groups().into_iter().for_each(|group| collect_list(group.steps, found));
+    }
+}
+
+fn collect_list<'d>(steps: impl IntoIterator<Item = &'d Arc<Step>>, found: &mut Vec<&'d Step>) {
+    for step in steps.into_iter().filter(|step| step.condition.is_none() && step.dependencies.is_empty()) {
+        found.push(step);
+        collect_certain(&step.kind, found);
     }
 }
 
@@ -69,15 +96,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Case, Conditional, Loop, Switch};
+    use crate::model::{Conditional, Loop};
 
     #[test]
     fn step_is_found_in_every_kind_of_list() {
         let leaf = |id: &str| Step::function(id, "f", json!(null));
-        let cases = vec![
-            Case { when: "a".into(), steps: vec![leaf("x").into()] },
-            Case { when: "b".into(), steps: vec![leaf("y").into()] },
-        ];
         let mut undone = leaf("undone");
         undone.compensate = Some(leaf("reverse").into());
         let mut definition = Definition::sequence(
@@ -85,7 +108,6 @@ mod tests {
             [
                 leaf("a"),
                 Conditional::new("c", [leaf("t")], [leaf("e")]).into_step("choice"),
-                Step::new("cases", StepKind::Switch(Switch { cases, default: vec![leaf("z").into()] })),
                 Loop::items(json!([1]), [leaf("work")]).into_step("each"),
                 leaf("fails").with_on_error(OnError::Steps(vec![leaf("handle").into()])),
                 undone,
@@ -97,15 +119,12 @@ mod tests {
             ("/main/a~2", Some("a")),
             ("/main/choice/then/t", Some("t")),
             ("/main/choice/else/e", Some("e")),
-            ("/main/cases/case[1]/y", Some("y")),
-            ("/main/cases/default/z", Some("z")),
             ("/main/each[7]/work", Some("work")),
             ("/main/each", Some("each")),
             ("/main/fails/$on_error/handle", Some("handle")),
             ("/main/undone/$undo", Some("reverse")),
             ("/main/$finally/last", Some("last")),
             ("/main/$on_error/fix", Some("fix")),
-            ("/main/cases/case[0]/y", None),
             ("/main/choice/then", None),
             ("/main", None),
         ] {

@@ -94,3 +94,24 @@ pub(super) fn holds(call: &Call, condition: &Expr) -> bool {
         false
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::model::{Case, Definition, Step, StepKind, Switch};
+
+    #[test]
+    fn step_of_a_case_is_found_by_its_path() {
+        let leaf = |id: &str| vec![Step::function(id, "f", json!(null)).into()];
+        let case = |when: &str, id: &str| Case { when: when.into(), steps: leaf(id) };
+        let choice = Switch { cases: vec![case("a", "x"), case("b", "y")], default: leaf("z") };
+        let definition = Definition::sequence("d", [Step::new("cases", StepKind::Switch(choice))]);
+        for (path, id) in
+            [("case[0]/x", Some("x")), ("case[1]/y", Some("y")), ("default/z", Some("z")), ("case[0]/y", None)]
+        {
+            let path = format!("/main/cases/{path}").parse().unwrap();
+            assert_eq!(definition.step_at(&path).map(|step| step.id.as_str()), id, "{path}");
+        }
+    }
+}

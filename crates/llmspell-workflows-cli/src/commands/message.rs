@@ -1,9 +1,9 @@
 //! Commands that send messages to runs, whichever process is running them.
 
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
 use llmspell_workflows_basic::RunStatus;
-use llmspell_workflows_hooks::event::EventKind;
 use serde_json::{Value, json};
 
 use super::run::{Session, SessionOptions, input};

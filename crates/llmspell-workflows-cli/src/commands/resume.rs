@@ -1,6 +1,6 @@
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{Continuation, RewindOptions};
-use llmspell_workflows_hooks::event::EventKind;
 
 use super::{
     redefine::{Redefine, Step},

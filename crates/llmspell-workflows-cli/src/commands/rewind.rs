@@ -6,9 +6,9 @@ use std::{
 };
 
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{Continuation, RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
-use llmspell_workflows_hooks::event::EventKind;
 use serde_json::Value;
 
 use super::{

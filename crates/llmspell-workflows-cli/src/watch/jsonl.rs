@@ -1,5 +1,5 @@
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_basic::engine::{SkipReason, StepStatus};
-use llmspell_workflows_hooks::event::EventKind;
 use serde::Serialize;
 
 use super::{Event, View};

@@ -52,14 +52,18 @@ fn validate_suggests_the_next_command_for_a_valid_file() {
 }
 
 #[test]
-fn braces_around_a_variable_of_the_shell_cause_a_warning_if_any_input_is_accepted() {
-    let flow = "name: x\nsteps:\n  - {id: a, command: 'echo ${HOME} ${title}'}\n";
+fn braces_around_a_variable_of_the_shell_are_explained_if_any_input_is_accepted() {
+    let flow = "name: x\nsteps:\n  - {id: a, command: 'echo ${HOME}'}\n";
     let sandbox = Sandbox::with("x.yaml", flow);
-    let ran = sandbox.run(&["validate", "x.yaml", "-o", "json"]).ok().json();
-    let diagnostics = ran["files"][0]["diagnostics"].as_array().unwrap();
-    let [one] = diagnostics.as_slice() else { panic!("{ran}") };
-    assert_eq!((one["severity"].as_str(), one["column"].as_u64()), (Some("warning"), Some(30)));
-    assert_eq!(one["help"], "if it is a variable of the shell, write `$HOME` or `\\${HOME}`");
+    let ran = sandbox.run(&["validate", "x.yaml", "-o", "json"]);
+    let report = ran.json();
+    let diagnostics = report["files"][0]["diagnostics"].as_array().unwrap();
+    let codes: Vec<_> = diagnostics.iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!((ran.code, codes.as_slice()), (3, &["shell_injection", "unknown_reference"][..]), "{report}");
+    for one in diagnostics {
+        let help = one["help"].as_str().unwrap();
+        assert!(help.starts_with("if it is a variable of the shell, write `$HOME` or `\\${HOME}`"), "{help}");
+    }
 }
 
 #[test]

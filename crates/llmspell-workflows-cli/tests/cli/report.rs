@@ -64,6 +64,42 @@ fn waiting_is_not_an_error_and_says_what_is_waited_for() {
     assert_eq!((&sent["is_awaited"], &sent["waiting_for"]), (&json!(false), &json!(["go"])));
 }
 
+/// An event with a timeout leaves the terminal like one without; `--wait` stays until the timeout.
+#[test]
+fn wait_with_a_timeout_leaves_the_terminal() {
+    let flow = |timeout: &str| {
+        format!("name: f\nsteps:\n  - {{id: gate, event: go, timeout: {timeout}, on_timeout: continue}}\n")
+    };
+    let sandbox = Sandbox::with_flow(&flow("1h")).file("short.yaml", &flow("20ms"));
+    let waiting = sandbox.run(&["run", "flow.yaml", "-o", "json"]);
+    assert_eq!(waiting.code, 5, "{}", waiting.stderr);
+    assert!(waiting.json()["waits"][0]["until"].is_string());
+    let waited = sandbox.run(&["run", "short.yaml", "--wait", "-o", "json"]);
+    assert_eq!((waited.code, &waited.json()["output"]["timed_out"]), (0, &json!(true)), "{}", waited.stderr);
+}
+
+/// Nobody can send an event to a run in memory.
+#[test]
+fn run_in_memory_refuses_a_wait_without_an_end() {
+    let flow = |more: &str| {
+        format!(
+            "name: f\ninputs: {{go: {{type: boolean, default: true}}}}\nsteps:\n  - {{id: a, type: shell, command: 'echo a >> effects'}}\n  - {{id: gate, event: go{more}}}\n"
+        )
+    };
+    for (more, code, effects) in
+        [("", 2, 0), (", condition: go", 5, 1), (", timeout: 10ms, on_timeout: continue", 0, 1)]
+    {
+        let sandbox = Sandbox::with_flow(&flow(more));
+        let ended = sandbox.run(&["run", "flow.yaml", "--in-memory"]);
+        assert_eq!(
+            (ended.code, crate::support::take_effects(&sandbox).len()),
+            (code, effects),
+            "{more}: {}",
+            ended.stderr
+        );
+    }
+}
+
 #[test]
 fn undone_step_is_compensated_and_warnings_and_all_errors_of_a_block_are_reported() {
     let sandbox = Sandbox::with_flow(FLOW);

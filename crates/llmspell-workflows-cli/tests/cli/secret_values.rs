@@ -229,7 +229,7 @@ fn fields_that_are_called_like_a_secret_keep_their_names() {
 
 #[test]
 fn secret_that_is_empty_or_too_short_is_refused() {
-    let flow = flow("  - {id: a, type: shell, command: 'echo hi'}\n");
+    let flow = flow("  - {id: a, type: shell, command: 'echo hi', env: {T: '{{ secrets.TOKEN }}'}}\n");
     for (token, code) in [("", "missing_secret"), ("a", "secret_too_short"), ("abc\n", "secret_too_short")] {
         for arguments in [&["run", "flow.yaml", "-o", "json"][..], &["run", "flow.yaml", "--in-memory", "-o", "json"]] {
             let ran = run_with(&flow, token, arguments);
@@ -237,6 +237,16 @@ fn secret_that_is_empty_or_too_short_is_refused() {
         }
     }
     assert_eq!(run_with(&flow, "abcd", &["run", "flow.yaml"]).code, 0);
+}
+
+#[test]
+fn secret_is_needed_only_by_a_step_that_runs() {
+    let step = "  - {id: a, type: shell, command: 'true', env: {T: '{{ secrets.TOKEN }}'}, condition: '{{ input.go || false }}'}\n";
+    let flow = flow(step);
+    assert_eq!(run_with(&flow, "", &["run", "flow.yaml"]).code, 0);
+    let ran = run_with(&flow, "", &["run", "flow.yaml", "--input", "go:=true", "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["error"]["code"]), (1, &json!("missing_secret")), "{}", ran.stdout);
+    assert_eq!(ran.json()["error"]["message"], "the secret `TOKEN` has no value");
 }
 
 #[test]

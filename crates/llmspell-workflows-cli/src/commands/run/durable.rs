@@ -7,9 +7,9 @@ use std::{
 };
 
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, KnownRun, Parking};
 use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait};
-use llmspell_workflows_hooks::event::EventKind;
 use serde_json::json;
 use tokio::runtime::Runtime;
 

@@ -14,13 +14,13 @@ use std::{
 };
 
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{ExecutorError, Home, ProcessUsage, RunWait, StartOptions, cpu_time};
 use llmspell_workflows_basic::{
     Driven as EngineDriven, EngineBuilder, Finished, RunOptions, WorkflowInput,
     engine::{Position, Wait},
-    model::Definition,
+    model::{Definition, Step, StepKind},
 };
-use llmspell_workflows_hooks::event::EventKind;
 use tokio::runtime::Runtime;
 
 use super::{inputs::Inputs, runs::describe_wait};
@@ -79,6 +79,7 @@ impl Run {
         input.starting_step = self.start_step.clone();
 
         if self.in_memory {
+            refuse_endless_wait(&document.definition)?;
             let runtime = host::runtime()?;
             let display = RunDisplay::new(output, view, settings.pause_grace).of_file(Some(&self.file));
             let engine = builder.build();
@@ -86,7 +87,16 @@ impl Run {
             let options = RunOptions { environment, timeout: settings.timeout, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
-                match engine.drive(&run).await {
+                let mut driven = std::pin::pin!(engine.drive(&run));
+                let driven = loop {
+                    tokio::select! {
+                        biased;
+                        driven = &mut driven => break driven,
+                        // Nobody can send what it waits for.
+                        () = run.waits_only_for_messages() => run.park(),
+                    }
+                };
+                match driven {
                     EngineDriven::Done(finished) => RunEnd::Finished(finished),
                     EngineDriven::Parked(wait) => RunEnd::Waiting(wait, Vec::new()),
                     EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
@@ -113,6 +123,15 @@ impl Run {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
     }
+}
+
+/// Checks that no step that surely runs waits for an event without a timeout: nobody can send an event to a run in memory.
+fn refuse_endless_wait(definition: &Definition) -> Result<(), Failure> {
+    let is_endless = |step: &&Step| matches!(step.kind, StepKind::WaitForEvent(_)) && step.timeout.is_none();
+    definition.certain_steps().into_iter().find(is_endless).map_or(Ok(()), |step| {
+        let message = format!("the step `{}` waits for an event, and nobody can send one to a run in memory", step.id);
+        Err(Failure::usage(message).with_help("run it without `--in-memory`, or give the step a `timeout`"))
+    })
 }
 
 /// How a run and its result are displayed.

@@ -122,6 +122,7 @@ fn help(error: &StepError) -> Option<&'static str> {
         "program_not_allowed" => "`tools.programs` in `spellflow.toml` lists the programs that may be started",
         "path_outside_roots" => "`--root DIR` lets tools use another folder",
         "host_refused" => "`--allow-host HOST` lets tools connect to the host",
+        "missing_secret" => "`[secrets]` in `spellflow.toml` names the environment variable of each secret",
         "run_timed_out" => "`--timeout` and `timeouts.total` of the definition limit the steps of a run",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
         _ if error.retryable => "another attempt may help: `retries: 2` on the step allows two more",

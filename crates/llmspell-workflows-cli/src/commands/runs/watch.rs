@@ -1,9 +1,9 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use clap::Args;
+use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{KnownRun, ProcessUsage};
 use llmspell_workflows_basic::RunStatus;
-use llmspell_workflows_hooks::event::EventKind;
 use serde::Serialize;
 
 use super::show::describe_wait;

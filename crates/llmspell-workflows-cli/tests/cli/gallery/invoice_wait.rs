@@ -22,7 +22,7 @@ fn waiting_run(sandbox: &Sandbox) -> String {
 #[test]
 fn output_matches_the_readme() {
     let sandbox = sandbox_with("invoice-wait");
-    let first = Terminal::open(&sandbox, &["run", WORKFLOW]);
+    let first = Terminal::open(&sandbox, &["run", WORKFLOW, "--wait"]);
     waiting_run(&sandbox);
     first.kill();
     check_readme(&sandbox, "invoice-wait");
@@ -54,7 +54,7 @@ fn a_kill_does_not_move_the_deadline_or_resend_the_invoice() {
 #[test]
 fn insufficient_payment_does_not_end_the_wait() {
     let sandbox = sandbox_with("invoice-wait");
-    let terminal = Terminal::open(&sandbox, &["run", WORKFLOW, "-o", "json"]);
+    let terminal = Terminal::open(&sandbox, &["run", WORKFLOW, "--wait", "-o", "json"]);
     let run = waiting_run(&sandbox);
     for amount in [1, 120] {
         let data = json!({"amount": amount}).to_string();

@@ -5,26 +5,27 @@ use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of};
 use crate::{ToolError, integers};
 
-/// The source of a target field, as given in the parameters.
+/// Where the value of a source goes, as given in the parameters.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum SourceParameter {
-    /// A path into the item.
+enum TargetParameter {
+    /// The path of a field.
     Path(String),
-    /// A path with settings, or a constant.
-    Object(SourceObject),
+    /// A path with settings.
+    Object(TargetObject),
+    /// Several targets.
+    List(Vec<TargetParameter>),
 }
 
-/// The object form of a source.
+/// The object form of a target.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SourceObject {
-    path: Option<String>,
+struct TargetObject {
+    /// The path of the field; without it, the field has the path of the source.
+    to: Option<String>,
     #[serde(default, deserialize_with = "some_value")]
     default: Option<Value>,
     r#type: Option<Type>,
-    #[serde(default, deserialize_with = "some_value")]
-    constant: Option<Value>,
 }
 
 /// The type to which a value is converted.
@@ -40,17 +41,14 @@ enum Type {
 /// A mapping that can be applied to many items.
 pub(super) struct Mapping {
     fields: Vec<Field>,
+    constants: Vec<(FieldPath, Value)>,
 }
 
 struct Field {
+    source: FieldPath,
     target: FieldPath,
-    source: Source,
+    default: Option<Value>,
     r#type: Option<Type>,
-}
-
-enum Source {
-    Path { path: FieldPath, default: Option<Value> },
-    Constant(Value),
 }
 
 /// Reads an explicit null as a value so that it differs from a missing field.
@@ -60,86 +58,89 @@ fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Optio
 
 /// Returns the schema of a mapping.
 pub(super) fn mapping_schema() -> Value {
+    let target = json!({ "type": "string", "minLength": 1, "description": "The path of the new field, such as `a.b`" });
+    let object = json!({
+        "type": "object",
+        "properties": {
+            "to": { "type": "string", "minLength": 1, "description": "The path of the new field; by default the source" },
+            "default": { "description": "The value to use if the source is missing or null" },
+            "type": { "enum": ["string", "integer", "number", "boolean"] },
+        },
+        "additionalProperties": false,
+    });
     json!({
         "type": "object",
-        "description": "For `map`: {target: source}. For `rename`: {old name: new name}",
+        "description": "For `map`: {source: target}, where a source is a path such as `a.b[0]`. For `rename`: {old name: new name}",
         "additionalProperties": {
             "oneOf": [
-                { "type": "string", "minLength": 1, "description": "A path into the item, such as `a.b[0]`" },
-                {
-                    "type": "object",
-                    "properties": {
-                        "path": { "type": "string", "minLength": 1 },
-                        "default": { "description": "The value to use if the path is missing or null" },
-                        "type": { "enum": ["string", "integer", "number", "boolean"] },
-                        "constant": { "description": "A fixed value, used instead of a path" },
-                    },
-                    "additionalProperties": false,
-                },
+                target,
+                object,
+                { "type": "array", "minItems": 1, "items": { "oneOf": [target, object] }, "description": "Several targets" },
             ],
         },
     })
 }
 
 impl Mapping {
-    /// Parses all paths; the error names the invalid target.
-    pub(super) fn new(parameters: Map<String, Value>) -> Result<Self, ToolError> {
-        let fields = parameters.into_iter().map(|(target, source)| {
-            Field::new(&target, source)
-                .map_err(|why| invalid("invalid_mapping", format!("invalid mapping of `{target}`: {why}")))
-        });
-        let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        if fields.is_empty() {
+    /// Parses all paths; the error names the invalid source.
+    pub(super) fn new(mapping: Map<String, Value>, constants: Map<String, Value>) -> Result<Self, ToolError> {
+        let mut fields = Vec::new();
+        for (source, target) in mapping {
+            let wrong = |why: String| invalid("invalid_mapping", format!("invalid mapping of `{source}`: {why}"));
+            let target = serde_json::from_value(target).map_err(|_| {
+                wrong(
+                    "expected the path of a target, an object with `to`, `default` or `type`, or a list of them".into(),
+                )
+            })?;
+            Field::add(&source, target, &mut fields).map_err(wrong)?;
+        }
+        let constant = |(target, value): (String, Value)| Ok((FieldPath::parse(&target)?, value));
+        let constants = constants.into_iter().map(constant).collect::<Result<Vec<_>, String>>();
+        let constants = constants.map_err(|why| invalid("invalid_mapping", format!("invalid constant: {why}")))?;
+        if fields.is_empty() && constants.is_empty() {
             return Err(invalid("invalid_mapping", "the mapping must not be empty"));
         }
-        Ok(Self { fields })
+        Ok(Self { fields, constants })
     }
 
     /// Applies the mapping to `item`; errors name the item by its `index`.
     pub(super) fn apply(&self, item: &Map<String, Value>, index: usize) -> Result<Map<String, Value>, ToolError> {
         let mut mapped = Map::new();
-        for field in &self.fields {
-            let value = field.value(item, index)?;
-            field.target.set(&mut mapped, value).map_err(|why| invalid("invalid_mapping", why))?;
+        let values = self.fields.iter().map(|field| Ok((&field.target, field.value(item, index)?)));
+        let constants = self.constants.iter().map(|(target, value)| Ok((target, value.clone())));
+        for set in values.chain(constants) {
+            let (target, value) = set?;
+            target.set(&mut mapped, value).map_err(|why| invalid("invalid_mapping", why))?;
         }
         Ok(mapped)
     }
 }
 
 impl Field {
-    fn new(target: &str, source: Value) -> Result<Self, String> {
-        let parameter = serde_json::from_value(source)
-            .map_err(|_| "expected a path, or an object with `path`, `default`, `type` or `constant`".to_owned())?;
-        let object = match parameter {
-            SourceParameter::Path(path) => {
-                SourceObject { path: Some(path), default: None, r#type: None, constant: None }
+    /// Adds the fields to which the value at `source` goes.
+    fn add(source: &str, target: TargetParameter, fields: &mut Vec<Self>) -> Result<(), String> {
+        let object = match target {
+            TargetParameter::List(targets) => {
+                return targets.into_iter().try_for_each(|target| Self::add(source, target, fields));
             }
-            SourceParameter::Object(object) => object,
+            TargetParameter::Path(to) => TargetObject { to: Some(to), default: None, r#type: None },
+            TargetParameter::Object(object) => object,
         };
-        let source = match (object.path, object.constant) {
-            (Some(path), None) => Source::Path { path: FieldPath::parse(&path)?, default: object.default },
-            (None, Some(_)) if object.default.is_some() => {
-                return Err("a `constant` does not take a `default`".to_owned());
-            }
-            (None, Some(constant)) => Source::Constant(constant),
-            _ => return Err("exactly one of `path` and `constant` is required".to_owned()),
-        };
-        Ok(Self { target: FieldPath::parse(target)?, source, r#type: object.r#type })
+        let target = FieldPath::parse(object.to.as_deref().unwrap_or(source))?;
+        fields.push(Self { source: FieldPath::parse(source)?, target, default: object.default, r#type: object.r#type });
+        Ok(())
     }
 
     fn value(&self, item: &Map<String, Value>, index: usize) -> Result<Value, ToolError> {
-        let value = match &self.source {
-            Source::Constant(constant) => constant.clone(),
-            Source::Path { path, default } => match (path.get_in(item), default) {
-                (None | Some(Value::Null), Some(default)) => default.clone(),
-                (Some(value), _) => value.clone(),
-                (None, None) => return Err(missing(path, item, index)),
-            },
+        let value = match (self.source.get_in(item), &self.default) {
+            (None | Some(Value::Null), Some(default)) => default.clone(),
+            (Some(value), _) => value.clone(),
+            (None, None) => return Err(missing(&self.source, item, index)),
         };
         match self.r#type {
             None => Ok(value),
             Some(r#type) => r#type.convert(value).map_err(|why| {
-                let message = format!("cannot convert `{}` of item {index}: {why}", self.target);
+                let message = format!("cannot convert `{}` of item {index}: {why}", self.source);
                 invalid("conversion_failed", message).with_details(json!({ "item": index }))
             }),
         }
@@ -214,7 +215,7 @@ fn missing(path: &FieldPath, item: &Map<String, Value>, index: usize) -> ToolErr
     let names: Vec<String> = item.keys().take(10).map(|name| format!("`{name}`")).collect();
     let existing = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     invalid("missing_value", format!("item {index} has no value at `{path}`; its fields: {existing}"))
-        .with_help("a mapping is {target: source}; set a `default` for a source that may be missing")
+        .with_help("a mapping is {source: target}; `{to: TARGET, default: VALUE}` is for a source that may be missing")
         .with_details(json!({ "item": index }))
 }
 
@@ -223,8 +224,12 @@ mod tests {
     use super::*;
 
     fn map(mapping: Value, item: Value) -> Result<Value, String> {
+        with_constants(mapping, json!({}), item)
+    }
+
+    fn with_constants(mapping: Value, constants: Value, item: Value) -> Result<Value, String> {
         let object = |value: Value| value.as_object().unwrap().clone();
-        let mapping = Mapping::new(object(mapping)).map_err(|error| error.to_string())?;
+        let mapping = Mapping::new(object(mapping), object(constants)).map_err(|error| error.to_string())?;
         let mapped = mapping.apply(&object(item), 3).map_err(|error| error.to_string())?;
         Ok(Value::Object(mapped))
     }
@@ -233,28 +238,25 @@ mod tests {
     fn mapping_reads_converts_and_nests_fields() {
         let item = json!({"user": {"id": "7", "tags": ["a", "b"]}, "score": 2.0, "ok": "true", "none": null});
         let mapping = json!({
-            "id": {"path": "user.id", "type": "integer"},
-            "first.tag": "user.tags[0]",
-            "first.kind": {"constant": "tag"},
-            "nothing": {"constant": null},
-            "score": {"path": "score", "type": "integer"},
-            "text": {"path": "score", "type": "string"},
-            "ok": {"path": "ok", "type": "boolean"},
-            "missing": {"path": "user.age", "default": null},
-            "filled": {"path": "none", "default": 1},
-            "none": "none",
+            "user.id": {"to": "id", "type": "integer"},
+            "user.tags[0]": "first.tag",
+            "score": [{"type": "integer"}, {"to": "text", "type": "string"}],
+            "ok": {"type": "boolean"},
+            "user.age": {"to": "missing", "default": null},
+            "none": ["none", {"to": "filled", "default": 1}],
         });
+        let constants = json!({"first.kind": "tag", "nothing": null});
         let expected = json!({
             "id": 7, "first": {"tag": "a", "kind": "tag"}, "nothing": null, "score": 2, "text": "2.0", "ok": true,
             "missing": null, "filled": 1, "none": null,
         });
-        assert_eq!(map(mapping, item), Ok(expected));
+        assert_eq!(with_constants(mapping, constants, item), Ok(expected));
     }
 
     #[test]
     fn texts_of_integers_become_exact_numbers_or_are_rejected() {
         let convert = |text: &str, to: &str| {
-            map(json!({"n": {"path": "x", "type": to}}), json!({"x": text})).map(|mapped| mapped["n"].to_string())
+            map(json!({"x": {"to": "n", "type": to}}), json!({"x": text})).map(|mapped| mapped["n"].to_string())
         };
         for (text, expected) in [
             ("9007199254740993", Some("9007199254740993")),
@@ -274,31 +276,27 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_invalid_target_or_item() {
+    fn errors_name_the_invalid_source_or_item() {
+        let wrong = "expected the path of a target, an object with `to`, `default` or `type`, or a list of them";
         let table = [
-            (json!({}), "the mapping must not be empty"),
+            (json!({}), "the mapping must not be empty".to_owned()),
+            (json!({"a": 1}), format!("invalid mapping of `a`: {wrong}")),
+            (json!({"a": {"path": "b"}}), format!("invalid mapping of `a`: {wrong}")),
+            (json!({"x": "a[0]"}), "cannot set `a[0]`: a target path must not contain an index".to_owned()),
+            (json!({"x": ["a", "a.b"]}), "cannot set `a.b`: a parent of this path is not an object".to_owned()),
             (
-                json!({"a": 1}),
-                "invalid mapping of `a`: expected a path, or an object with `path`, `default`, `type` or `constant`",
-            ),
-            (json!({"a": {}}), "invalid mapping of `a`: exactly one of `path` and `constant` is required"),
-            (
-                json!({"a": {"constant": 1, "default": 2}}),
-                "invalid mapping of `a`: a `constant` does not take a `default`",
-            ),
-            (json!({"a[0]": "x"}), "cannot set `a[0]`: a target path must not contain an index"),
-            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of this path is not an object"),
-            (
-                json!({"a": "y.z"}),
-                "item 3 has no value at `y.z`; its fields: `x` (a mapping is {target: source}; set a `default` for a source that may be missing)",
+                json!({"y.z": "a"}),
+                "item 3 has no value at `y.z`; its fields: `x` (a mapping is {source: target}; `{to: TARGET, default: \
+                 VALUE}` is for a source that may be missing)"
+                    .to_owned(),
             ),
             (
-                json!({"a": {"path": "x", "type": "integer"}}),
-                "cannot convert `a` of item 3: a string \"one\" is not a valid integer",
+                json!({"x": {"to": "a", "type": "integer"}}),
+                "cannot convert `x` of item 3: a string \"one\" is not a valid integer".to_owned(),
             ),
         ];
         for (mapping, expected) in table {
-            assert_eq!(map(mapping.clone(), json!({"x": "one"})), Err(expected.to_owned()), "{mapping}");
+            assert_eq!(map(mapping.clone(), json!({"x": "one"})), Err(expected), "{mapping}");
         }
     }
 }

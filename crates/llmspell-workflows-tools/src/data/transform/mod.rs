@@ -26,7 +26,7 @@ type Item = Map<String, Value>;
 ///
 /// | operation | parameters | result |
 /// |---|---|---|
-/// | `map` | `mapping` {target: source path, or {path, default, type, constant}} | a new object for each item |
+/// | `map` | `mapping` {source path: target path, {to, default, type} or a list of these}, `constants` {target path: value} | a new object for each item |
 /// | `filter` | `conditions` [{field, op, value}], `match` all or any | the items that pass |
 /// | `select` | `fields` | the items with only these fields |
 /// | `rename` | `mapping` {old name: new name} | the items with renamed fields |
@@ -43,7 +43,7 @@ pub(crate) struct DataTransformer {
 }
 
 const OPERATIONS: [OperationParameters; 9] = [
-    ("map", &["input", "mapping"], &[]),
+    ("map", &["input", "mapping"], &["constants"]),
     ("filter", &["input", "conditions"], &["match"]),
     ("select", &["input", "fields"], &[]),
     ("rename", &["input", "mapping"], &[]),
@@ -60,6 +60,7 @@ struct Parameters {
     operation: Operation,
     input: Value,
     mapping: Option<Map<String, Value>>,
+    constants: Option<Map<String, Value>>,
     conditions: Option<Vec<Condition>>,
     #[serde(default)]
     r#match: Match,
@@ -146,6 +147,7 @@ fn parameters_schema() -> Value {
         ], "description": "The operation" },
         "input": objects,
         "mapping": mapping::mapping_schema(),
+        "constants": { "type": "object", "description": "For `map`: fields with fixed values, {target: value}" },
         "conditions": { "type": "array", "items": condition_schema("field"), "description": "The conditions on an item" },
         "match": { "enum": ["all", "any"], "description": "Whether all conditions must be met, or at least one; `all` by default" },
         "fields": { "type": "array", "items": path, "minItems": 1, "description": "Paths of fields" },
@@ -191,7 +193,10 @@ fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value,
 fn apply(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
     let fields = |operation: &str| paths(require(parameters.fields.as_deref(), "fields", operation)?);
     match parameters.operation {
-        Operation::Map => map(require(parameters.mapping, "mapping", "map")?, &items, token),
+        Operation::Map => {
+            let mapping = require(parameters.mapping, "mapping", "map")?;
+            map(mapping::Mapping::new(mapping, parameters.constants.unwrap_or_default())?, &items, token)
+        }
         Operation::Filter => {
             filter(items, require(parameters.conditions, "conditions", "filter")?, parameters.r#match, token)
         }
@@ -212,8 +217,7 @@ fn apply(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken
     }
 }
 
-fn map(mapping: Map<String, Value>, items: &[Item], token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
-    let mapping = mapping::Mapping::new(mapping)?;
+fn map(mapping: mapping::Mapping, items: &[Item], token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
     let one = |(index, item): (usize, &Item)| {
         if index.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(token)?;

@@ -24,6 +24,9 @@ use crate::{Tool, ToolContext, ToolError, ToolSpec};
 /// of either), and each item is checked. Alternatively, `schema` is a JSON Schema, which uses draft 7 unless `$schema`
 /// names another draft; then `input` may be any value, and a string is not parsed as JSON.
 ///
+/// Invalid data is an error, `invalid_data`, whose details are the result; with `on_invalid: report` it is a result like
+/// any other.
+///
 /// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` is the number of
 /// checks: 1 for a schema; with rules, each rule of each existing field counts as one check. With rules, `path` has the
 /// form `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
@@ -37,6 +40,17 @@ struct Parameters {
     input: Value,
     rules: Option<Map<String, Value>>,
     schema: Option<Value>,
+    #[serde(default)]
+    on_invalid: OnInvalid,
+}
+
+/// What happens if the data is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnInvalid {
+    #[default]
+    Fail,
+    Report,
 }
 
 impl DataValidator {
@@ -44,6 +58,11 @@ impl DataValidator {
         let parameters = json!({
             "input": { "description": "The data to validate" },
             "rules": rule::rules_schema(),
+            "on_invalid": {
+                "enum": ["fail", "report"],
+                "default": "fail",
+                "description": "Whether invalid data is an error, or a result with `valid: false`",
+            },
             "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
         let mut parameters = object_schema(&["input"], parameters);
@@ -60,7 +79,7 @@ impl DataValidator {
         Self {
             spec: data_spec(
                 "data_validator",
-                "Validates data against rules for its fields or a JSON Schema, and reports all errors together.",
+                "Validates data against rules for its fields or a JSON Schema; invalid data is an error that lists all violations.",
                 parameters,
                 object_schema(&["valid", "errors", "checked", "truncated"], result),
             ),
@@ -76,7 +95,8 @@ impl Tool for DataValidator {
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let parameters: Parameters = read(parameters)?;
-        blocking(context, |token| {
+        let fails = parameters.on_invalid == OnInvalid::Fail;
+        blocking(context, move |token| {
             let (violations, checked) = match (parameters.rules, parameters.schema) {
                 (Some(rules), None) => check_rules(rules, parameters.input, token)?,
                 (None, Some(schema)) => (CompiledSchema::compile(&schema)?.check(&parameters.input)?, 1),
@@ -84,10 +104,32 @@ impl Tool for DataValidator {
             };
             let Violations { listed, truncated } = violations;
             let valid = listed.is_empty();
-            Ok(json!({ "valid": valid, "errors": listed, "checked": checked, "truncated": truncated }))
+            let message = listed.first().map(|first| summary(first, listed.len(), truncated));
+            let result = json!({ "valid": valid, "errors": listed, "checked": checked, "truncated": truncated });
+            match message.filter(|_| fails) {
+                Some(message) => Err(invalid("invalid_data", message)
+                    .with_details(result)
+                    .with_help("`on_invalid: report` makes this a result with `valid: false`")),
+                None => Ok(result),
+            }
         })
         .await
     }
+}
+
+/// Describes `count` violations by the first one.
+fn summary(first: &Value, count: usize, truncated: bool) -> String {
+    let text = |name: &str| first[name].as_str().unwrap_or_default();
+    let place = match text("path") {
+        "" => String::new(),
+        path => format!("`{path}` "),
+    };
+    let more = match (count, truncated) {
+        (1, false) => String::new(),
+        (count, false) => format!(" ({} more)", count - 1),
+        (count, true) => format!(" (more than {} more)", count - 1),
+    };
+    format!("the data is invalid: {place}{}{more}", text("message"))
 }
 
 fn check_rules(

@@ -2,7 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-async fn call(parameters: Value) -> Result<Value, String> {
+/// Validates data; invalid data is a result.
+async fn call(mut parameters: Value) -> Result<Value, String> {
+    parameters["on_invalid"] = json!("report");
     let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
     result.map_err(|error| error.to_string())
 }
@@ -110,5 +112,26 @@ async fn invalid_parameters_are_rejected() {
     for (parameters, expected) in table {
         let error = call(parameters.clone()).await.unwrap_err();
         assert!(error.starts_with(expected), "{parameters}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_data_is_an_error_unless_it_is_reported() {
+    let rules = json!({"id": {"required": true}, "age": "integer"});
+    for (input, expected) in [
+        (json!({"id": 1, "age": 7}), Ok(())),
+        (json!({"age": 7}), Err("the data is invalid: `id` is required")),
+        (json!([{"id": 1}, {"age": "x"}]), Err("the data is invalid: `[1].id` is required (1 more)")),
+    ] {
+        let parameters = json!({"input": input, "rules": rules});
+        let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
+        match (result, expected) {
+            (Ok(result), Ok(())) => assert_eq!(result["valid"], true),
+            (Err(error), Err(expected)) => {
+                assert_eq!((&*error.code, &*error.message), ("invalid_data", expected));
+                assert_eq!(error.details.unwrap()["valid"], false);
+            }
+            (result, _) => panic!("{input}: {result:?}"),
+        }
     }
 }

@@ -9,7 +9,7 @@ mod interpreters;
 mod scan;
 mod script;
 
-use llmspell_workflows_basic::activity::ParamProblem;
+use llmspell_workflows_basic::{activity::ParamProblem, expr::is_shell_name};
 use serde_json::Value;
 
 use advice::{Advice, Site};
@@ -157,6 +157,7 @@ fn of_shell(params: &Value, site: Site, script: &Script, program: &str) -> Vec<P
         let message = message(hole, place, program);
         let help = match script.tokens[..] {
             [Token::Hole(_)] if hole.quotes() == 0 => help_for_whole(hole),
+            _ if is_shell_name(hole.expression.source()) => shell_variable_help(hole),
             _ => special_help(hole, place).unwrap_or_else(|| help(&advice, program)),
         };
         of_hole(hole, message).with_help(help)
@@ -255,6 +256,15 @@ fn help_for_whole(hole: &Hole) -> String {
     format!(
         "write the command in the definition; if the value is a list of a program and its arguments, write \
          `argv: '{{{{ {source} }}}}'`; if it is meant to be a command line, set `unsafe_shell: true`"
+    )
+}
+
+/// Returns the help for a value whose name looks like that of a variable of the shell.
+fn shell_variable_help(hole: &Hole) -> String {
+    let name = hole.expression.source();
+    format!(
+        "if it is a variable of the shell, write `${name}` or `\\${{{name}}}`; if it is a value of the workflow, write \
+         `{{{{ {name} | shell_quote }}}}`"
     )
 }
 
