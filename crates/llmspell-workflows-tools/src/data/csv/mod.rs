@@ -38,13 +38,16 @@ const TOP_MAX: usize = 1000;
 ///
 /// - `analyze`: `top` (5), the number of frequent values. Returns `{rows, columns: [{name, type, count, nulls,
 ///   distinct, top, min, max, mean, median, stddev}]}`.
-/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text). Returns `{format, rows, output}`.
+/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text), `bad_rows` (`fail` by default, or
+///   `collect`), and for `json` `line_column`, the name of a field for the line on which a row begins. Returns `{format,
+///   rows, output}`; with `bad_rows: collect` also `rejected`: `[{line, cells, problem}]`.
 /// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000). Returns `{rows, matched,
 ///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if the
 ///   value is a string; an empty cell is null.
 /// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`; the same seed yields the same sample.
 ///
-/// If a row has more or fewer cells than the header, the call fails and the error names the row's line.
+/// If a row has more or fewer cells than the header, the call fails and the error names the row's line, unless bad rows
+/// are collected.
 pub(crate) struct CsvAnalyzer {
     spec: ToolSpec,
     services: Services,
@@ -78,11 +81,21 @@ struct Options {
     infer_types: Option<bool>,
     top: Option<usize>,
     format: Option<Format>,
+    bad_rows: Option<BadRows>,
+    line_column: Option<String>,
     conditions: Option<Vec<Condition>>,
     r#match: Option<Match>,
     max_rows: Option<usize>,
     n: Option<usize>,
     seed: Option<u64>,
+}
+
+/// What happens to rows with more or fewer cells than the header, or with invalid text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BadRows {
+    Fail,
+    Collect,
 }
 
 fn enabled() -> bool {
@@ -98,6 +111,8 @@ impl Default for Options {
             infer_types: None,
             top: None,
             format: None,
+            bad_rows: None,
+            line_column: None,
             conditions: None,
             r#match: None,
             max_rows: None,
@@ -162,7 +177,10 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let infer = options.infer_types.unwrap_or(true);
     match operation {
         Operation::Analyze => analyze::analyze(&mut rows, check_limit("top", options.top.unwrap_or(5), TOP_MAX)?),
-        Operation::Convert => rows::convert(&mut rows, require(options.format, "options.format", "convert")?, infer),
+        Operation::Convert => {
+            let format = require(options.format, "options.format", "convert")?;
+            rows::convert(&mut rows, format, infer, options.line_column.as_deref())
+        }
         Operation::Filter => {
             let conditions = require(options.conditions, "options.conditions", "filter")?;
             let rows_max = check_limit("max_rows", options.max_rows.unwrap_or(ROWS_DEFAULT), ROWS_MAX)?;
@@ -195,6 +213,8 @@ impl Options {
             ("infer_types", self.infer_types.is_some(), returns_values),
             ("top", self.top.is_some(), matches!(operation, Operation::Analyze)),
             ("format", self.format.is_some(), matches!(operation, Operation::Convert)),
+            ("bad_rows", self.bad_rows.is_some(), matches!(operation, Operation::Convert)),
+            ("line_column", self.line_column.is_some(), matches!(self.format, Some(Format::Json))),
             ("conditions", self.conditions.is_some(), matches!(operation, Operation::Filter)),
             ("match", self.r#match.is_some(), matches!(operation, Operation::Filter)),
             ("max_rows", self.max_rows.is_some(), matches!(operation, Operation::Filter)),
@@ -229,6 +249,8 @@ fn options_schema() -> Value {
             "infer_types": { "type": "boolean", "description": "Convert cells to numbers and booleans; true by default" },
             "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: the number of frequent values per column; 5 by default" },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: the output format" },
+            "bad_rows": { "enum": ["fail", "collect"], "description": "convert: whether rows with more or fewer cells than the header are an error, or are listed as `rejected`; `fail` by default" },
+            "line_column": { "type": "string", "minLength": 1, "description": "convert to json: the name of a field for the line on which each row begins" },
             "conditions": { "type": "array", "items": condition_schema("column"), "description": "filter: the conditions on a row" },
             "match": { "enum": ["all", "any"], "description": "filter: whether all conditions must be met, or at least one; `all` by default" },
             "max_rows": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "filter: the maximum number of rows to return; 10,000 by default" },
@@ -248,6 +270,7 @@ fn result_schema() -> Value {
             "columns": { "type": "array", "items": analyze::column_schema() },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"] },
             "output": { "type": ["array", "string"], "items": { "type": "object" } },
+            "rejected": { "type": "array", "items": { "type": "object" } },
             "matched": count,
             "items": { "type": "array", "items": { "type": "object" } },
             "truncated": { "type": "boolean" },

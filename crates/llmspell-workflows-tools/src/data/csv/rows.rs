@@ -39,14 +39,29 @@ fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// Converts all rows to `format`.
-pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Result<Value, ToolError> {
+///
+/// `line_column` names a field of each JSON object that gets the line on which the row begins.
+pub(super) fn convert(
+    rows: &mut Rows<'_>,
+    format: Format,
+    infer: bool,
+    line_column: Option<&str>,
+) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
+    if let Some(name) = line_column.filter(|name| columns.iter().any(|column| column == name)) {
+        let message = format!("`options.line_column` is `{name}`, which is also a column of the table");
+        return Err(invalid("duplicate_column", message));
+    }
     let output = match format {
         Format::Json => {
             let (mut items, mut budget) = (Vec::new(), Budget::default());
             while let Some(row) = rows.next()? {
                 budget.spend(row.as_slice().len() + row.len())?;
-                items.push(object(&columns, row, infer));
+                let mut item = object(&columns, row, infer);
+                if let (Some(name), Some(fields)) = (line_column, item.as_object_mut()) {
+                    fields.insert(name.to_owned(), json!(rows.line()));
+                }
+                items.push(item);
             }
             Value::Array(items)
         }
@@ -68,7 +83,11 @@ pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Resul
         Format::Tsv => "tsv",
         Format::Csv => "csv",
     };
-    Ok(json!({ "format": name, "rows": rows.count(), "output": output }))
+    let mut result = json!({ "format": name, "rows": rows.count(), "output": output });
+    if let Some(rejected) = rows.take_rejected() {
+        result["rejected"] = Value::Array(rejected);
+    }
+    Ok(result)
 }
 
 /// Returns the first `rows_max` rows that pass, and counts all rows that pass.

@@ -2,16 +2,19 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Options;
 use super::quotes::{QuoteChecker, UnclosedQuote};
+use super::{BadRows, Options};
 use crate::data::support::{CANCEL_EVERY, check_cancelled, check_text_size, invalid, too_large};
 use crate::{Access, Services, ToolError};
 
 /// The maximum number of columns in a table.
 const COLUMNS_MAX: usize = 1000;
+
+/// The maximum number of bad rows that are collected.
+const REJECTED_MAX: usize = 100_000;
 
 /// The rows of a string or a file, read on demand.
 pub(super) struct Rows<'c> {
@@ -20,6 +23,8 @@ pub(super) struct Rows<'c> {
     first: Option<StringRecord>,
     record: StringRecord,
     count: usize,
+    /// The bad rows so far, if they are collected.
+    rejected: Option<Vec<Value>>,
     token: &'c CancellationToken,
 }
 
@@ -46,8 +51,12 @@ impl<'c> Rows<'c> {
         };
         let delimiter = options.delimiter()?;
         let source = QuoteChecker::new(source, delimiter);
-        let reader = ReaderBuilder::new().delimiter(delimiter).has_headers(options.has_headers).from_reader(source);
-        let mut rows = Self { reader, columns: Vec::new(), first: None, record: StringRecord::new(), count: 0, token };
+        let collects = options.bad_rows == Some(BadRows::Collect);
+        let mut builder = ReaderBuilder::new();
+        builder.delimiter(delimiter).has_headers(options.has_headers).flexible(collects);
+        let rejected = collects.then(Vec::new);
+        let (reader, record) = (builder.from_reader(source), StringRecord::new());
+        let mut rows = Self { reader, columns: Vec::new(), first: None, record, count: 0, rejected, token };
         rows.read_header(options.has_headers)?;
         Ok(rows)
     }
@@ -62,15 +71,49 @@ impl<'c> Rows<'c> {
         self.count
     }
 
-    /// Returns the next row, which has one cell per column.
+    /// Returns the line on which the row begins that was read last, counted from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.record.position().map_or(1, csv::Position::line)
+    }
+
+    /// Returns the bad rows, if they are collected.
+    pub(super) fn take_rejected(&mut self) -> Option<Vec<Value>> {
+        self.rejected.take()
+    }
+
+    /// Returns the next row, which has one cell per column; bad rows are skipped if they are collected.
     pub(super) fn next(&mut self) -> Result<Option<&StringRecord>, ToolError> {
-        if self.count.is_multiple_of(CANCEL_EVERY) {
-            check_cancelled(self.token)?;
-        }
-        if let Some(first) = self.first.take() {
-            self.record = first;
-        } else if !self.reader.read_record(&mut self.record).map_err(|error| read_error(&error))? {
-            return Ok(None);
+        loop {
+            let read = self.count + self.rejected.as_ref().map_or(0, Vec::len);
+            if read.is_multiple_of(CANCEL_EVERY) {
+                check_cancelled(self.token)?;
+            }
+            if let Some(first) = self.first.take() {
+                self.record = first;
+            } else {
+                match (self.reader.read_record(&mut self.record), &mut self.rejected) {
+                    (Ok(true), _) => {}
+                    (Ok(false), _) => return Ok(None),
+                    (Err(error), Some(rejected)) if matches!(error.kind(), ErrorKind::Utf8 { .. }) => {
+                        let line = error.position().map(csv::Position::line);
+                        rejected.push(json!({"line": line, "cells": [], "problem": "the row is not valid UTF-8"}));
+                        check_count(rejected)?;
+                        continue;
+                    }
+                    (Err(error), _) => return Err(read_error(&error)),
+                }
+            }
+            let (expected, found) = (self.columns.len(), self.record.len());
+            let line = self.line();
+            match &mut self.rejected {
+                Some(rejected) if expected != found => {
+                    let problem = format!("expected {expected} fields, got {found}");
+                    let cells: Vec<&str> = self.record.iter().collect();
+                    rejected.push(json!({"line": line, "cells": cells, "problem": problem}));
+                    check_count(rejected)?;
+                }
+                _ => break,
+            }
         }
         self.count += 1;
         Ok(Some(&self.record))
@@ -96,6 +139,15 @@ impl<'c> Rows<'c> {
             Some(twice) => Err(invalid("duplicate_column", format!("the header contains `{twice}` twice"))),
         }
     }
+}
+
+/// Checks that a table does not consist of bad rows.
+fn check_count(rejected: &[Value]) -> Result<(), ToolError> {
+    if rejected.len() <= REJECTED_MAX {
+        return Ok(());
+    }
+    let message = format!("more than {REJECTED_MAX} rows are bad");
+    Err(too_large("too_many_bad_rows", message).with_help("check `options.delimiter` and the header"))
 }
 
 /// Converts an error of the CSV reader, and adds its line number.

@@ -234,3 +234,24 @@ async fn operations_that_return_text_reject_infer_types() {
         assert_eq!(result.err(), expected, "{operation} {format:?}");
     }
 }
+
+#[tokio::test]
+async fn bad_rows_are_collected_with_their_lines_and_the_others_are_converted() {
+    let table = "id,name\n1,\"two\nlines\"\n2\n3,c,d\n4,d\n";
+    let options = json!({"format": "json", "bad_rows": "collect", "line_column": "line"});
+    let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();
+    let output = json!([{"id": 1, "name": "two\nlines", "line": 2}, {"id": 4, "name": "d", "line": 6}]);
+    let rejected = json!([
+        {"line": 4, "cells": ["2"], "problem": "expected 2 fields, got 1"},
+        {"line": 5, "cells": ["3", "c", "d"], "problem": "expected 2 fields, got 3"},
+    ]);
+    assert_eq!(result, json!({"format": "json", "rows": 2, "output": output, "rejected": rejected}));
+    for (options, expected) in [
+        (json!({"format": "json"}), "line 4: expected 2 fields as in the previous rows, got 1"),
+        (json!({"format": "json", "line_column": "id"}), "`options.line_column` is `id`, which is also a column"),
+        (json!({"format": "csv", "line_column": "line"}), "this operation does not use `options.line_column`"),
+    ] {
+        let error = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
