@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::expression::Expr;
+use super::expression::{Expr, Key, Reference};
 use super::template::{Part, Template, TextPart};
 use super::tree::{Node, StepKind};
 
@@ -61,6 +61,33 @@ impl Expr {
     pub fn constant(&self) -> Option<Result<Value, super::EvalError>> {
         let evaluated = || self.evaluate_strict(&Value::Null).map(std::borrow::Cow::into_owned);
         self.references().is_empty().then(evaluated)
+    }
+
+    /// Returns whether the value is a number or a boolean that only the loops around the step determine, such as
+    /// `loop.index + 1`.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::expr::Expr;
+    ///
+    /// for (source, expected) in
+    ///     [("loop.index", true), ("loop.parent.index + 1", true), ("loop.item", false), ("loop.index + id", false)]
+    /// {
+    ///     assert_eq!(Expr::parse(source)?.is_counter(), expected, "{source}");
+    /// }
+    /// # Ok::<(), llmspell_workflows_basic::expr::ParseError>(())
+    /// ```
+    pub fn is_counter(&self) -> bool {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._ +-*%".contains(c);
+        let is_counter = |reference: &Reference| {
+            let (last, parents) = match reference.keys.split_last() {
+                Some((Key::Name(last), parents)) if reference.name == "loop" => (last.as_str(), parents),
+                _ => return false,
+            };
+            matches!(last, "index" | "is_first" | "is_last")
+                && parents.iter().all(|key| matches!(key, Key::Name(name) if name == "parent"))
+        };
+        let references = self.references();
+        !references.is_empty() && self.source().chars().all(is_plain) && references.iter().all(is_counter)
     }
 
     /// Returns the names of the functions and filters that produce the value, the last one first.

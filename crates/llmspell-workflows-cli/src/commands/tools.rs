@@ -88,7 +88,7 @@ fn list(app: &App, tools: &Registry) {
     app.output().text(&crate::table::table([head].into_iter().chain(rows)));
 }
 
-fn show(app: &App, spec: &ToolSpec) {
+pub(super) fn show(app: &App, spec: &ToolSpec) {
     if !app.output().is_text() {
         let mut shown = data(spec);
         shown["parameters"] = spec.parameters.clone();

@@ -3,6 +3,7 @@
 mod broken;
 mod doctor;
 mod drawings;
+mod explain;
 mod fmt;
 mod help;
 mod outputs;

@@ -95,6 +95,7 @@ impl Url {
                     Some(Ok(Value::Null)) => Part::Text(String::new()),
                     Some(Ok(Value::String(text))) => Part::Text(text),
                     Some(Ok(constant)) => Part::Text(constant.to_string()),
+                    None if expression.is_counter() => Part::Text("0".to_owned()),
                     Some(Err(_)) | None => {
                         let from = start + offset;
                         Part::Value { expression: expression.clone(), span: from..from + expression.source().len() }

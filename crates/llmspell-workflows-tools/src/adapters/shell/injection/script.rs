@@ -38,7 +38,8 @@ impl Script {
         script
     }
 
-    /// Adds the text at `pointer`. Expressions that read no name are replaced by their values.
+    /// Adds the text at `pointer`. Expressions that read no name are replaced by their values, and those that only count
+    /// iterations by a number.
     pub(super) fn add(&mut self, pointer: &str, text: &str) {
         // A syntax error is reported together with those of all other templates.
         let Ok(template) = Template::parse_text(text) else { return };
@@ -49,6 +50,7 @@ impl Script {
                     Some(Ok(Value::Null)) => {}
                     Some(Ok(Value::String(constant))) => self.plain(&constant),
                     Some(Ok(constant)) => self.plain(&constant.to_string()),
+                    None if expression.is_counter() => self.plain("0"),
                     Some(Err(_)) | None => self.hole(pointer, text, expression, offset),
                 },
             }
