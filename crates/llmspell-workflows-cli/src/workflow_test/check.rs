@@ -50,6 +50,16 @@ impl KnownStep {
         }
     }
 
+    /// Returns the path that `key` means if it leaves out `main`, the list of steps of each sub-workflow.
+    fn inside_sub_workflow(&self, key: &str) -> Option<&str> {
+        let mut parts = self.path.split('/').skip(2).filter(|part| *part != "main");
+        let short = format!("/main/{}", parts.by_ref().collect::<Vec<_>>().join("/"));
+        let (first, rest) = key.trim_start_matches('/').split_once('/')?;
+        let is_meant = short != self.path && !rest.is_empty() && Pattern::new(key).may_match(&short);
+        let start = if key.starts_with('/') { 0 } else { self.path.rfind(&format!("/{first}/"))? + 1 };
+        is_meant.then(|| &self.path[start..])
+    }
+
     fn event(&self) -> Option<&str> {
         match &self.role {
             Role::Wait(event) => Some(event),
@@ -102,6 +112,9 @@ fn suggest<'s>(problem: Problem, key: &str, steps: impl Iterator<Item = &'s Know
             let undone = step.path.rsplitn(3, '/').take(2).collect::<Vec<_>>();
             let path = undone.into_iter().rev().collect::<Vec<_>>().join("/");
             return problem.with_help(format!("the step that undoes another has the path `{path}`"));
+        }
+        if let Some(path) = step.inside_sub_workflow(key) {
+            return problem.with_help(format!("did you mean `{path}`?"));
         }
         let path = step.path.as_str();
         let start = path.rmatch_indices('/').nth(parts - 1).map_or(0, |(at, _)| at + 1);

@@ -5,7 +5,7 @@ use llmspell_workflows_basic::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Case, Ended, Mocks, Pattern, explain};
+use super::{Case, Ended, MockEntry, Mocks, Pattern, explain, explain::scalar};
 
 /// A difference between a run and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +40,8 @@ pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Misma
         let note = match &finished.error {
             _ if finished.status == RunStatus::Waiting => Some(explain::waiting(case, ended)),
             _ if expect.status() == RunStatus::Waiting.as_str() => Some(explain::not_waiting(case, ended)),
-            error => error.as_ref().map(ToString::to_string),
+            Some(_) => Some(explain::failed(case, ended)),
+            None => None,
         };
         differences.push(Mismatch { note, ..mismatch });
     }
@@ -61,21 +62,35 @@ pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Misma
             differences.push(Mismatch::new(format!("calls/{key}"), (*expected).into(), got.map(Value::from)));
         }
     }
-    differences.extend(unused(case, mocks));
+    // A run that waits, although it should not, has not had the opportunity to call them.
+    if finished.status != RunStatus::Waiting || expect.status() == finished.status.as_str() {
+        differences.extend(unused(case, mocks));
+    }
     differences
 }
 
-/// Returns the mocks of `case` itself that nothing called, unless the case expects that.
+/// Returns the mocks of `case` itself that have answers which no call got, unless the case states the number of calls.
 fn unused(case: &Case, mocks: &Mocks) -> Vec<Mismatch> {
     let own = format!("{}/", case.at);
-    let unused = mocks.all().filter(|(mock, calls)| *calls == 0 && mock.at.starts_with(&own));
-    let unused = unused.filter(|(mock, _)| case.expect.calls.iter().all(|(key, _)| *key != mock.key));
-    unused.map(|(mock, _)| unused_mock(&mock.key)).collect()
+    let is_counted = |mock: &MockEntry| case.expect.calls.iter().any(|(key, _)| *key == mock.key);
+    let own = mocks.all().filter(|(mock, _)| mock.at.starts_with(&own) && !is_counted(mock));
+    own.filter_map(|(mock, calls)| unused_answers(mock, calls)).collect()
 }
 
-pub(super) fn unused_mock(key: &str) -> Mismatch {
-    let note = format!("nothing called it; remove the mock, or expect that with `calls: {{{key}: 0}}`");
-    Mismatch::new(format!("mocks/{key}"), "at least one call".into(), Some(0.into())).with_note(note)
+/// Returns the difference if `calls` calls of `mock` are fewer than it has answers.
+pub(super) fn unused_answers(mock: &MockEntry, calls: u64) -> Option<Mismatch> {
+    let answers = mock.mock.answers_needed();
+    let key = &mock.key;
+    let note = match calls {
+        _ if calls >= answers => return None,
+        0 => format!("nothing called it; remove the mock, or expect that with `calls: {{{}: 0}}`", scalar(key)),
+        _ => format!(
+            "some answers were not needed; remove them, or expect that with `calls: {{{}: {calls}}}`",
+            scalar(key)
+        ),
+    };
+    let expected = if answers == 1 { "at least one call".into() } else { format!("{answers} calls").into() };
+    Some(Mismatch::new(format!("mocks/{key}"), expected, Some(calls.into())).with_note(note))
 }
 
 /// Compares values: objects must contain at least the expected fields; everything else must be equal.

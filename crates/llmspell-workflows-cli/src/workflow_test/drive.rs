@@ -15,6 +15,8 @@ pub(super) struct Ended {
     pub(super) steps: Vec<StepRecord>,
     /// The steps that still wait, by path.
     pub(super) waits: BTreeMap<String, WaitingStep>,
+    /// The events for which steps have waited, with the paths of the steps.
+    pub(super) awaited: Vec<(String, String)>,
 }
 
 /// Drives `run` to its end. Whenever it can do nothing but wait, the next message is sent; if there is none, the clock
@@ -52,5 +54,5 @@ pub(super) async fn drive(
             None => run.park(),
         }
     };
-    Ended { steps: watch.steps(&finished.steps), waits: watch.waits(), finished }
+    Ended { steps: watch.steps(&finished.steps), waits: watch.waits(), awaited: watch.awaited(), finished }
 }

@@ -1,6 +1,6 @@
-//! Explains why a run waits at the end of a case, or why it does not.
+//! Explains why a run waits at the end of a case, or why it does not, and what to change in the test.
 
-use llmspell_workflows_basic::engine::StepStatus;
+use llmspell_workflows_basic::engine::{StepRecord, StepStatus};
 use serde_json::json;
 
 use super::{Case, Ended, watch::WaitingStep};
@@ -17,6 +17,34 @@ pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     lines.join("\n")
 }
 
+/// Returns the error of the run, its origin in a sub-workflow, and what to write in the test for steps that waited in vain.
+pub(super) fn failed(case: &Case, ended: &Ended) -> String {
+    let error = ended.finished.error.as_ref();
+    let child = error.filter(|error| error.code == "child_failed").and_then(|error| error.path.clone());
+    let is_inside = |step: &&StepRecord| {
+        let path = step.path.to_string();
+        let of_child = child.as_ref().is_some_and(|child| path.starts_with(&format!("{child}/main/")));
+        of_child && step.is_leaf && step.status == StepStatus::Failed
+    };
+    let origins = ended.steps.iter().filter(is_inside).filter_map(|step| {
+        let error = step.error.as_ref()?;
+        Some(format!("{}: {} [{}]", step.path, error.message, error.code))
+    });
+    let error = error.map(ToString::to_string).into_iter().chain(origins);
+    let failed =
+        |path: &str| ended.steps.iter().any(|step| step.status == StepStatus::Failed && step.path.to_string() == path);
+    let in_vain = ended
+        .awaited
+        .iter()
+        .filter(|(event, path)| failed(path) && !case.messages.iter().any(|message| message.is_signal(event)));
+    let in_vain = in_vain.map(|(event, path)| format!("{path} waited for the event `{event}`; {}", to_send(event)));
+    error.chain(in_vain).collect::<Vec<_>>().join("\n")
+}
+
+fn to_send(event: &str) -> String {
+    format!("to send it, add `messages: [{{signal: {}, data: …}}]` to the case", scalar(event))
+}
+
 fn wait_line(path: &str, wait: &WaitingStep, case: &Case) -> String {
     let length = wait.until.map(|until| format!("{:#}", until.duration_since(wait.since)));
     let Some(event) = &wait.event else {
@@ -28,7 +56,7 @@ fn wait_line(path: &str, wait: &WaitingStep, case: &Case) -> String {
             .to_owned()
     } else {
         let time_out = if length.is_some() { "; to let it time out, raise or remove `stop_after`" } else { "" };
-        format!("to send it, add `messages: [{{signal: {}, data: …}}]` to the case{time_out}", scalar(event))
+        format!("{}{time_out}", to_send(event))
     };
     format!("{path} waits for the event `{event}`{time}; {advice}")
 }
@@ -39,15 +67,15 @@ pub(super) fn not_waiting(case: &Case, ended: &Ended) -> String {
     let advice = match case.stop_after {
         Some(_) => "the run ended before `stop_after`",
         None => {
-            "waits for a time, and timeouts of other waits, end at once; to stop before one ends, add `stop_after` to the \
-                 case, such as `stop_after: 1h`"
+            "in a test, time passes until the run ends; to stop it earlier, add `stop_after` to the case, such as \
+                 `stop_after: 1h`"
         }
     };
     format!("{error}{advice}")
 }
 
 /// Returns `text` as it can be written in a YAML mapping in braces.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|char: char| char.is_ascii_alphabetic())
         && text.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
     if is_plain { text.to_owned() } else { json!(text).to_string() }

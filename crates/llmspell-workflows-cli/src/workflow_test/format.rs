@@ -117,6 +117,15 @@ impl Expect {
 }
 
 impl Mock {
+    /// Returns the number of calls that use everything that the mock contains.
+    pub(super) fn answers_needed(&self) -> u64 {
+        match self {
+            Self::Always(_) | Self::Real => 1,
+            Self::Sequence(answers) => answers.len() as u64,
+        }
+    }
+
+    /// Returns the answers that the mock gives.
     pub(super) fn answers(&self) -> &[Answer] {
         match self {
             Self::Always(answer) => std::slice::from_ref(answer),

@@ -158,7 +158,8 @@ impl MockEntry {
 }
 
 fn exhausted(key: &str, answers: usize, call: usize) -> StepError {
-    let message = format!("the mock `{key}` has {answers} answers, but this is call {call}");
+    let answers = if answers == 1 { "1 answer".to_owned() } else { format!("{answers} answers") };
+    let message = format!("the mock `{key}` has {answers}, but this is call {call}");
     StepError::configuration("mock_used_up", message)
 }
 

@@ -26,7 +26,7 @@ pub(crate) use check::problems;
 use children::TestChildren;
 use clock::IdleClock;
 pub(crate) use compare::Mismatch;
-use compare::{mismatches, unused_mock};
+use compare::{mismatches, unused_answers};
 use drive::Ended;
 pub(crate) use format::File;
 use format::{Answer, Case, Content, Expect, Message, Mock, MockEntry};

@@ -20,7 +20,7 @@ use super::{
     mismatches,
     script::after,
     steps::{Role, known_steps},
-    unused_mock,
+    unused_answers,
 };
 use crate::Failure;
 
@@ -80,7 +80,7 @@ pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine
 /// Returns the mocks of `file` that no case used; `reports` are those of all cases.
 pub(crate) fn unused_mocks(file: &File, reports: &[CaseReport]) -> Vec<Mismatch> {
     let is_used = |at: &String| reports.iter().any(|report| report.used_mocks.contains(at));
-    file.mocks.iter().filter(|mock| !is_used(&mock.at)).map(|mock| unused_mock(&mock.key)).collect()
+    file.mocks.iter().filter(|mock| !is_used(&mock.at)).filter_map(|mock| unused_answers(mock, 0)).collect()
 }
 
 /// Runs `case` of `file` in its own engine.

@@ -11,4 +11,6 @@ mod projects;
 mod support;
 mod tools;
 mod validate;
+mod workflow_test_errors;
+mod workflow_test_runs;
 mod workflow_tests;

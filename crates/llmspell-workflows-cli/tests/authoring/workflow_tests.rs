@@ -37,7 +37,7 @@ fn mocks_replace_activities_and_delays_are_skipped() {
     expect: {steps: {brief: {status: skipped, skip_reason: {code: condition_false}}}, calls: {'function:shorten': 0}}
   - name: down
     input: {topic: x}
-    mocks: {search: {error: {class: validation, code: gone, message: it is gone for good}}, 'function:shorten': {output: 1}}
+    mocks: {search: {error: {class: validation, code: gone, message: it is gone for good}}}
     expect: {status: failed, error: {code: gone, message: for good, path: /main/search}}
 ",
     );
