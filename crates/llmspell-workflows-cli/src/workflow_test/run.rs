@@ -193,7 +193,7 @@ impl Runner {
             }
         };
         let mut differences = mismatches(case, &ended, mocks);
-        differences.extend(script.mismatches(watch));
+        differences.extend(script.mismatches(watch, clock.now()));
         let is_used = |key: &str, calls: u64| calls > 0 || case.expect.calls.iter().any(|(counted, _)| counted == key);
         let used = mocks.all().filter(|(mock, calls)| is_used(&mock.key, *calls)).map(|(mock, _)| mock.at.clone());
         Ok((differences, used.collect()))

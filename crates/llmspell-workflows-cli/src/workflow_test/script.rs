@@ -79,39 +79,56 @@ impl Script {
         unsent.map(|(message, _)| self.due_at(message)).filter(|time| *time > now).min()
     }
 
-    /// Returns the messages that were not received although they should have been, and the other way round.
-    pub(super) fn mismatches(&self, watch: &Watch) -> Vec<Mismatch> {
+    /// Returns the messages that were not received although they should have been, and the other way round; the run
+    /// ended at `end`.
+    pub(super) fn mismatches(&self, watch: &Watch, end: Timestamp) -> Vec<Mismatch> {
         let numbered = self.messages.iter().enumerate();
-        numbered.filter_map(|(number, (message, progress))| mismatch(number, message, progress, watch)).collect()
+        numbered
+            .filter_map(|(number, (message, progress))| self.mismatch(number, message, progress, watch, end))
+            .collect()
+    }
+
+    fn mismatch(
+        &self,
+        number: usize,
+        message: &Message,
+        progress: &Progress,
+        watch: &Watch,
+        end: Timestamp,
+    ) -> Option<Mismatch> {
+        let at = format!("messages/{number}");
+        let is_due = self.due_at(message) <= end;
+        let (name, is_received) = match &message.content {
+            Content::Cancel { .. } if progress.is_sent => return None,
+            Content::Cancel { .. } => {
+                let note = match is_due {
+                    true => "the run ended before it did nothing but wait",
+                    false => BEFORE_DUE,
+                };
+                return Some(Mismatch::new(at, "the run is cancelled".into(), None).with_note(note));
+            }
+            Content::Signal { name, is_received, .. } => (name, *is_received),
+        };
+        match (watch.receiver(signal_number(number)), is_received) {
+            (None, true) => {
+                let note = if is_due { why_not_received(name, progress, watch) } else { BEFORE_DUE.to_owned() };
+                Some(Mismatch::new(at, json!(format!("a step receives `{name}`")), None).with_note(note))
+            }
+            (Some(path), false) => {
+                let expected = json!(format!("no step receives `{name}`"));
+                Some(Mismatch::new(at, expected, Some(Value::from(format!("received by {path}")))))
+            }
+            _ => None,
+        }
     }
 }
+
+/// Why a message with `after` was not sent.
+const BEFORE_DUE: &str = "the run ended, or time stopped, before it was due";
 
 /// Returns the number of the signal that is message `number` of a case.
 fn signal_number(number: usize) -> u64 {
     number as u64 + 1
-}
-
-fn mismatch(number: usize, message: &Message, progress: &Progress, watch: &Watch) -> Option<Mismatch> {
-    let at = format!("messages/{number}");
-    let (name, is_received) = match &message.content {
-        Content::Cancel { .. } if progress.is_sent => return None,
-        Content::Cancel { .. } => {
-            let note = "the run ended before this message; it is sent when the run only waits, after its `after`";
-            return Some(Mismatch::new(at, "the run is cancelled".into(), None).with_note(note));
-        }
-        Content::Signal { name, is_received, .. } => (name, *is_received),
-    };
-    match (watch.receiver(signal_number(number)), is_received) {
-        (None, true) => {
-            let note = why_not_received(name, progress, watch);
-            Some(Mismatch::new(at, json!(format!("a step receives `{name}`")), None).with_note(note))
-        }
-        (Some(path), false) => {
-            let expected = json!(format!("no step receives `{name}`"));
-            Some(Mismatch::new(at, expected, Some(Value::from(format!("received by {path}")))))
-        }
-        _ => None,
-    }
 }
 
 fn why_not_received(name: &str, progress: &Progress, watch: &Watch) -> String {

@@ -94,6 +94,10 @@ fn failed_cases_say_what_to_write() {
             format!("{REST}\n{}", BOTH.replace("ok: true}", "ok: true}, received: false")),
         ),
         ("a cancellation after the end", format!("{REST}\n{}", BOTH.replace("}]", "}, {cancel: true, after: 9d}]"))),
+        (
+            "a signal after time has stopped",
+            format!("{REST}\nmessages: [{{signal: approved, data: {{ok: true}}, after: 3h}}]\nstop_after: 1h"),
+        ),
         ("a run that does not wait", format!("{REST}\nexpect: {{status: waiting}}")),
         (
             "an event other than expected",

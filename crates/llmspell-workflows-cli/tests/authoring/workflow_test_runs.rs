@@ -49,6 +49,27 @@ fn loop_without_end_reaches_a_limit() {
 }
 
 #[test]
+fn loop_that_computes_without_end_is_stopped() {
+    let flow = "name: f\nsteps:\n  - id: spin\n    type: loop\n    while: 'true'\n    max_iterations: 1000000000\n    steps: [{id: x, type: set, params: {x: 1}}]\n";
+    let report = case(flow, "timeout: 200ms", &[]);
+    let error = report["error"].as_str().unwrap();
+    assert!(error.starts_with("the case took longer than its `timeout` of 200ms"), "{error}");
+}
+
+#[test]
+fn mocked_sub_workflow_is_retried_and_needs_nothing_inside() {
+    let flow = "name: f\nworkflows: {sub: {name: sub, steps: [{id: w, type: function, function: missing}]}}\nsteps: [{id: a, workflow: sub, retries: {max_attempts: 3, initial_delay: 2h}}]\n";
+    let answers = "mocks: {a: {calls: [{error: down}, {error: down}, {output: up}]}}";
+    let report = case(flow, &format!("{answers}, expect: {{output: up, steps: {{a: {{attempts: 3}}}}}}"), &[]);
+    assert_eq!(report["passed"], true, "{report}");
+    // The last attempt counts.
+    let answers = "mocks: {w: {calls: [{error: down}, {output: up}]}}";
+    let steps = "{a: {attempts: 2}, a/main/w: {status: completed, output: up}}";
+    let report = case(flow, &format!("{answers}, expect: {{steps: {steps}}}"), &[]);
+    assert_eq!(report["passed"], true, "{report}");
+}
+
+#[test]
 fn waits_in_cleanup_and_before_retries_do_not_hang() {
     let finally = "name: f\nsteps: [{id: a, type: set, params: {x: 1}}]\nfinally: [{id: bye, event: bye}]\n";
     assert_eq!(case(finally, "messages: [{signal: bye}]", &[])["passed"], true);

@@ -88,7 +88,7 @@ impl Reader {
             Ok(Delay::Fixed(duration)) => Some(duration),
             Ok(Delay::Expression(_)) => {
                 let message = format!("`{name}` must be a fixed duration, not an expression");
-                self.error_at("invalid_duration", &join(at, name), message);
+                self.error_at("wrong_type", &join(at, name), message);
                 None
             }
             Err(error) => {
