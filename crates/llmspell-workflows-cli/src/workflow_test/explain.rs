@@ -1,6 +1,9 @@
 //! Explains why a run waits at the end of a case, or why it does not, and what to change in the test.
 
-use llmspell_workflows_basic::engine::{StepRecord, StepStatus};
+use llmspell_workflows_basic::{
+    ErrorClass,
+    engine::{StepRecord, StepStatus},
+};
 use serde_json::json;
 
 use super::{Case, Ended, watch::WaitingStep};
@@ -17,28 +20,33 @@ pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     lines.join("\n")
 }
 
-/// Returns the error of the run, its origin in a sub-workflow, and what to write in the test for steps that waited in vain.
+/// Returns the error of the run, its origin in a sub-workflow, and what to write in the test for steps that waited in
+/// vain.
 pub(super) fn failed(case: &Case, ended: &Ended) -> String {
-    let error = ended.finished.error.as_ref();
-    let child = error.filter(|error| error.code == "child_failed").and_then(|error| error.path.clone());
-    let is_inside = |step: &&StepRecord| {
-        let path = step.path.to_string();
-        let of_child = child.as_ref().is_some_and(|child| path.starts_with(&format!("{child}/main/")));
-        of_child && step.is_leaf && step.status == StepStatus::Failed
+    let Some(error) = &ended.finished.error else { return String::new() };
+    let mut lines = vec![error.to_string()];
+    if error.code == "child_failed" {
+        let inside = format!("{}/main/", error.path.as_deref().unwrap_or_default());
+        let failed = |step: &&StepRecord| step.is_leaf && step.status == StepStatus::Failed;
+        for step in ended.steps.iter().filter(failed).filter(|step| step.path.to_string().starts_with(&inside)) {
+            let error = step.error.iter().map(|error| format!("{}: {} [{}]", step.path, error.message, error.code));
+            lines.extend(error);
+        }
+    }
+    // A timeout of the run or of an enclosing step cancels the wait.
+    let is_timeout = error.class == ErrorClass::Timeout;
+    let is_unmet = |step: &StepRecord| match step.status {
+        StepStatus::Failed => true,
+        StepStatus::Cancelled => is_timeout,
+        _ => false,
     };
-    let origins = ended.steps.iter().filter(is_inside).filter_map(|step| {
-        let error = step.error.as_ref()?;
-        Some(format!("{}: {} [{}]", step.path, error.message, error.code))
-    });
-    let error = error.map(ToString::to_string).into_iter().chain(origins);
-    let failed =
-        |path: &str| ended.steps.iter().any(|step| step.status == StepStatus::Failed && step.path.to_string() == path);
-    let in_vain = ended
-        .awaited
-        .iter()
-        .filter(|(event, path)| failed(path) && !case.messages.iter().any(|message| message.is_signal(event)));
-    let in_vain = in_vain.map(|(event, path)| format!("{path} waited for the event `{event}`; {}", to_send(event)));
-    error.chain(in_vain).collect::<Vec<_>>().join("\n")
+    for (event, path) in &ended.awaited {
+        let is_sent = case.messages.iter().any(|message| message.is_signal(event));
+        if !is_sent && ended.steps.iter().any(|step| is_unmet(step) && step.path.to_string() == *path) {
+            lines.push(format!("{path} waited for the event `{event}`; {}", to_send(event)));
+        }
+    }
+    lines.join("\n")
 }
 
 fn to_send(event: &str) -> String {

@@ -84,3 +84,49 @@ impl Walk {
         self.steps.push(KnownStep { id: step.id.clone(), path, role });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use llmspell_workflows_basic::StepPath;
+
+    use super::*;
+
+    const EVERY_BLOCK: &str = "
+name: d
+workflows: {sub: {name: sub, steps: [{id: inner, event: go}]}}
+steps:
+  - {id: a, argv: [a], compensate: {id: undo, argv: [b]}, on_error: [{id: fix, argv: [c]}]}
+  - {id: choice, type: conditional, condition: a, then_steps: [{id: t, argv: [t]}], else_steps: [{id: e, argv: [e]}]}
+  - id: cases
+    type: switch
+    cases: [{when: a, steps: [{id: x, argv: [x]}]}]
+    default: [{id: y, argv: [y]}]
+  - {id: each, type: loop, items: [1], steps: [{id: work, workflow: sub}]}
+  - {id: both, type: parallel, branches: [{id: one, argv: [f]}, {id: two, event: 'go-{{ a }}'}]}
+  - {id: all, type: sequence, steps: [{id: last, type: sleep, duration: 1s}]}
+on_error: [{id: alarm, argv: [g]}]
+finally: [{id: clean, argv: [h]}]
+";
+
+    #[test]
+    fn every_known_path_is_the_path_of_its_step() {
+        let read = llmspell_workflows_definition::read(EVERY_BLOCK, "d.yaml", &Default::default());
+        let definition = read.unwrap_or_else(|error| panic!("{error}")).definition;
+        let steps = known_steps(&definition);
+        let (inside, own): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.path.contains("work/main"));
+        assert_eq!(inside.iter().map(|step| step.path.as_str()).collect::<Vec<_>>(), ["/main/each/work/main/inner"]);
+        for step in &own {
+            let path: StepPath = step.path.parse().unwrap();
+            let found = definition.step_at(&path).map(|found| found.id.as_str());
+            assert_eq!(found, Some(step.id.as_str()), "{}", step.path);
+        }
+        let ids: Vec<_> = own.iter().map(|step| step.id.as_str()).collect();
+        for id in EVERY_BLOCK.split("{id: ").skip(1).filter_map(|text| text.split([',', '}']).next()) {
+            assert!(ids.contains(&id) || id == "inner", "{id} is missing in {ids:?}");
+        }
+        let role = |id: &str| &steps.iter().find(|step| step.id == id).unwrap().role;
+        assert_eq!(role("work"), &Role::Workflow("sub".to_owned()));
+        assert_eq!(role("two"), &Role::Wait("go-{{ a }}".to_owned()));
+        assert_eq!(role("last"), &Role::Other);
+    }
+}

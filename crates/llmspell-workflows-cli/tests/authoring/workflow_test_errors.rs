@@ -39,9 +39,9 @@ fn printed(flow: &str, rows: &[(&str, String)]) -> String {
         sandbox.write("flow.test.yaml", &format!("workflow: flow.yaml\ncases:\n  - name: case\n{body}"));
         let ran = sandbox.run(&["test", "flow.test.yaml"]);
         assert!(!ran.err.contains("flow.yaml:"), "the workflow is valid: {ran:?}");
-        writeln!(text, "# {title}\n{}", ran.all()).unwrap();
+        writeln!(text, "# {title}\n{}", ran.all()).expect("writing to a String cannot fail");
     }
-    let run_id = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
+    let run_id = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("the pattern is valid");
     run_id.replace_all(&text, "RUN").into_owned()
 }
 

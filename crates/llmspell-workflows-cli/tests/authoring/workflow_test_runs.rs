@@ -90,6 +90,14 @@ fn waits_in_cleanup_and_before_retries_do_not_hang() {
 }
 
 #[test]
+fn event_that_is_missing_when_the_run_times_out_is_named() {
+    let flow = "name: f\ntimeouts: {total: 1h}\nsteps: [{id: a, event: go}]\n";
+    let report = case(flow, "expect: {status: completed}", &[]);
+    let note = report["mismatches"][0]["note"].as_str().unwrap();
+    assert!(note.contains("run_timed_out") && note.contains("add `messages: [{signal: go, data: …}]`"), "{note}");
+}
+
+#[test]
 fn each_signal_is_received_by_one_step() {
     let flow = "name: f\nworkflows: {sub: {name: sub, steps: [{id: w, event: go}]}}\nsteps:\n  - id: both\n    type: parallel\n    branches: [{id: here, event: go}, {id: there, workflow: sub}]\n";
     let report = case(flow, "messages: [{signal: go}], expect: {status: waiting}", &[]);
