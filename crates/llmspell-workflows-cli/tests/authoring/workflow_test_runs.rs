@@ -70,6 +70,19 @@ fn mocked_sub_workflow_is_retried_and_needs_nothing_inside() {
 }
 
 #[test]
+fn case_can_run_a_sub_workflow_that_the_file_mocks() {
+    let flow = "name: f\nworkflows: {sub: {name: sub, steps: [{id: w, type: set, params: {x: 1}}]}}\nsteps: [{id: a, workflow: sub}]\n";
+    let sandbox = Sandbox::with("flow.yaml", flow);
+    let cases =
+        "[{name: mocked, expect: {output: 7}}, {name: real, mocks: {a: {real: true}}, expect: {output: {x: 1}}}]";
+    sandbox.write(
+        "flow.test.yaml",
+        &format!("workflow: flow.yaml\nmocks: {{'workflow:sub': {{output: 7}}}}\ncases: {cases}\n"),
+    );
+    sandbox.run(&["test", "flow.test.yaml"]).ok();
+}
+
+#[test]
 fn waits_in_cleanup_and_before_retries_do_not_hang() {
     let finally = "name: f\nsteps: [{id: a, type: set, params: {x: 1}}]\nfinally: [{id: bye, event: bye}]\n";
     assert_eq!(case(finally, "messages: [{signal: bye}]", &[])["passed"], true);
