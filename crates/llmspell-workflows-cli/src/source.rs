@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llmspell_workflows_basic::Engine;
+use llmspell_workflows_basic::{Engine, model::Definition};
 use llmspell_workflows_definition::{Diagnostics, Document, StepTypes, check, limits};
 
 use crate::{Exit, Failure, sub_workflows::embedded};
@@ -61,6 +61,12 @@ impl Source {
                 Err(Failure::invalid(read.expect_err("bytes that are not UTF-8 cannot be a definition")))
             }
         }
+    }
+
+    /// Returns `definition`, which was read from this source, with the definitions that its steps name. Those that cannot
+    /// be read are missing; [`check`](Self::check) reports why.
+    pub(crate) fn embed(&self, definition: &Definition) -> Definition {
+        embedded(definition, &self.folder).0
     }
 
     /// Parses the definition and validates it with `engine`.

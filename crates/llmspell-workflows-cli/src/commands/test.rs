@@ -14,7 +14,7 @@ use crate::{
     config::Settings,
     folders, host,
     source::Source,
-    workflow_test::{self, CaseReport, File, Options, report_text},
+    workflow_test::{self, CaseReport, File, Mismatch, Options, report_text},
 };
 
 /// Runs tests of workflows, with mocks in place of tools.
@@ -44,6 +44,9 @@ struct FileReport {
     file: String,
     workflow: Option<String>,
     cases: Vec<CaseReport>,
+    /// The mocks of the file that no case used; empty if only some cases ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mismatches: Vec<Mismatch>,
     /// The problem with the file or its workflow, if the cases could not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<serde_json::Value>,
@@ -57,29 +60,35 @@ impl Test {
         for path in folders::tests(&self.files)? {
             let file = path.display().to_string();
             match self.run_file(&path, settings) {
-                Ok((workflow, cases)) => {
-                    reports.push(FileReport { file, workflow: Some(workflow), cases, error: None })
-                }
+                Ok(report) => reports.push(report),
                 Err(failure) => {
                     broken = broken.or(Some(failure.exit));
                     if app.output().is_text() {
                         app.output().failure(&failure);
                     }
                     let error = failure.to_json()["error"].take();
-                    reports.push(FileReport { file, workflow: None, cases: Vec::new(), error: Some(error) });
+                    reports.push(FileReport {
+                        file,
+                        workflow: None,
+                        cases: Vec::new(),
+                        mismatches: Vec::new(),
+                        error: Some(error),
+                    });
                 }
             }
         }
         let cases = || reports.iter().flat_map(|report| &report.cases);
         let (passed, failed) =
             (cases().filter(|case| case.passed).count(), cases().filter(|case| !case.passed).count());
+        let unused: usize = reports.iter().map(|report| report.mismatches.len()).sum();
         if passed + failed == 0 && broken.is_none() {
             let message = format!("no case name contains `{}`", self.case.unwrap_or_default());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));
         }
         if app.output().is_text() {
             for report in &reports {
-                app.output().text(&report_text(app.output(), &report.file, report.workflow.as_deref(), &report.cases));
+                let FileReport { file, workflow, cases, mismatches, .. } = report;
+                app.output().text(&report_text(app.output(), file, workflow.as_deref(), cases, mismatches));
             }
             let not_run = reports.iter().filter(|report| report.error.is_some()).count();
             let not_run = match not_run {
@@ -87,11 +96,16 @@ impl Test {
                 1 => ", 1 file not run".to_owned(),
                 count => format!(", {count} files not run"),
             };
-            app.output().text(&format!("{passed} passed, {failed} failed{not_run}\n"));
+            let unused = match unused {
+                0 => String::new(),
+                1 => ", 1 unused mock".to_owned(),
+                count => format!(", {count} unused mocks"),
+            };
+            app.output().text(&format!("{passed} passed, {failed} failed{unused}{not_run}\n"));
         } else {
             app.output().payload(&json!({"passed": passed, "failed": failed, "files": reports}));
         }
-        Ok(match (failed, broken) {
+        Ok(match (failed + unused, broken) {
             (0, None) => Exit::Ok,
             (0, Some(exit)) => exit,
             _ => Exit::Failed,
@@ -99,7 +113,7 @@ impl Test {
     }
 
     /// Runs the selected cases of one file.
-    fn run_file(&self, path: &Path, settings: &Settings) -> Result<(String, Vec<CaseReport>), Failure> {
+    fn run_file(&self, path: &Path, settings: &Settings) -> Result<FileReport, Failure> {
         let source = Source::read(path)?;
         let (file, plain) = File::read(&source.text, &source.name).map_err(invalid_test)?;
         let workflow = path.parent().unwrap_or(Path::new("")).join(&file.workflow);
@@ -107,7 +121,8 @@ impl Test {
         // If the named workflow does not exist, the test is invalid.
         let source = Source::read(&workflow).map_err(|failure| Failure { exit: Exit::Invalid, ..failure })?;
         let readable = llmspell_workflows_definition::read(&source.text, &source.name, &Default::default());
-        let definition = readable.map_err(Failure::invalid)?.definition;
+        // Problems of sub-workflows are reported when the definition is checked.
+        let definition = source.embed(&readable.map_err(Failure::invalid)?.definition);
         let problems = workflow_test::problems(&file, &definition, &tools);
         if !problems.is_empty() {
             return Err(invalid_test(plain.to_diagnostics(&problems)));
@@ -123,8 +138,12 @@ impl Test {
         let options = Options { tools, allows_real: self.allow_real, engine: &engine };
         let is_selected = |name: &str| self.case.as_ref().is_none_or(|part| name.contains(part.as_str()));
         let cases = file.cases.iter().filter(|case| is_selected(&case.name));
-        let reports = cases.map(|case| workflow_test::run(&file, case, &definition, &options)).collect();
-        Ok((definition.name.clone(), reports))
+        let cases: Vec<_> = cases.map(|case| workflow_test::run(&file, case, &definition, &options)).collect();
+        // A mock of the file may be meant for a case that was not selected, or that could not run.
+        let has_all = self.case.is_none() && cases.iter().all(|case| case.error.is_none());
+        let mismatches = if has_all { workflow_test::unused_mocks(&file, &cases) } else { Vec::new() };
+        let (file, workflow) = (path.display().to_string(), Some(definition.name.clone()));
+        Ok(FileReport { file, workflow, cases, mismatches, error: None })
     }
 }
 

@@ -1,11 +1,11 @@
 use llmspell_workflows_basic::{
-    Finished,
+    RunStatus,
     engine::{StepRecord, StepStatus},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Expect, Mocks, Pattern};
+use super::{Case, Ended, MockEntry, Mocks, Pattern, explain, explain::scalar};
 
 /// A difference between a run and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,27 +21,29 @@ pub(crate) struct Mismatch {
 }
 
 impl Mismatch {
-    fn new(at: impl Into<String>, expected: Value, got: Option<Value>) -> Self {
+    pub(super) fn new(at: impl Into<String>, expected: Value, got: Option<Value>) -> Self {
         Self { at: at.into(), expected, got, note: None }
     }
 
-    fn with_note(mut self, note: impl Into<String>) -> Self {
+    pub(super) fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 }
 
-/// Returns all differences between `finished` and `expect`. By default, a run is expected to complete.
-pub(super) fn mismatches(expect: &Expect, finished: &Finished, mocks: &Mocks) -> Vec<Mismatch> {
+/// Returns all differences between how the run of `case` ended and what is expected.
+pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Mismatch> {
     let mut differences = Vec::new();
-    let expects_failure = expect.error.is_some();
-    let status = expect.status.as_deref().unwrap_or(if expects_failure { "failed" } else { "completed" });
-    if status != finished.status.as_str() {
-        let mismatch = Mismatch::new("status", status.into(), Some(finished.status.as_str().into()));
-        differences.push(match &finished.error {
-            Some(error) => mismatch.with_note(error.to_string()),
-            None => mismatch,
-        });
+    let (expect, finished) = (&case.expect, &ended.finished);
+    if expect.status() != finished.status.as_str() {
+        let mismatch = Mismatch::new("status", expect.status().into(), Some(finished.status.as_str().into()));
+        let note = match &finished.error {
+            _ if finished.status == RunStatus::Waiting => Some(explain::waiting(case, ended)),
+            _ if expect.status() == RunStatus::Waiting.as_str() => Some(explain::not_waiting(case, ended)),
+            Some(_) => Some(explain::failed(case, ended)),
+            None => None,
+        };
+        differences.push(Mismatch { note, ..mismatch });
     }
     if let Some(expected) = &expect.output {
         subset(expected, Some(&finished.output), "output", &mut differences);
@@ -51,16 +53,44 @@ pub(super) fn mismatches(expect: &Expect, finished: &Finished, mocks: &Mocks) ->
         error(expected, got.as_ref(), "error", &mut differences);
     }
     for (pattern, expected) in &expect.steps {
-        step(pattern, expected, finished, &mut differences);
+        step(pattern, expected, ended, &mut differences);
     }
-    order(&expect.order, finished, &mut differences);
+    order(&expect.order, ended, &mut differences);
     for (key, expected) in &expect.calls {
         let got = mocks.calls(key);
         if got != Some(*expected) {
             differences.push(Mismatch::new(format!("calls/{key}"), (*expected).into(), got.map(Value::from)));
         }
     }
+    // A run that waits, although it should not, has not had the opportunity to call them.
+    if finished.status != RunStatus::Waiting || expect.status() == finished.status.as_str() {
+        differences.extend(unused(case, mocks));
+    }
     differences
+}
+
+/// Returns the mocks of `case` itself that have answers which no call got, unless the case states the number of calls.
+fn unused(case: &Case, mocks: &Mocks) -> Vec<Mismatch> {
+    let own = format!("{}/", case.at);
+    let is_counted = |mock: &MockEntry| case.expect.calls.iter().any(|(key, _)| *key == mock.key);
+    let own = mocks.all().filter(|(mock, _)| mock.at.starts_with(&own) && !is_counted(mock));
+    own.filter_map(|(mock, calls)| unused_answers(mock, calls)).collect()
+}
+
+/// Returns the difference if `calls` calls of `mock` are fewer than it has answers.
+pub(super) fn unused_answers(mock: &MockEntry, calls: u64) -> Option<Mismatch> {
+    let answers = mock.mock.answers_needed();
+    let key = &mock.key;
+    let note = match calls {
+        _ if calls >= answers => return None,
+        0 => format!("nothing called it; remove the mock, or expect that with `calls: {{{}: 0}}`", scalar(key)),
+        _ => format!(
+            "some answers were not needed; remove them, or expect that with `calls: {{{}: {calls}}}`",
+            scalar(key)
+        ),
+    };
+    let expected = if answers == 1 { "at least one call".into() } else { format!("{answers} calls").into() };
+    Some(Mismatch::new(format!("mocks/{key}"), expected, Some(calls.into())).with_note(note))
 }
 
 /// Compares values: objects must contain at least the expected fields; everything else must be equal.
@@ -98,9 +128,9 @@ fn error(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<
     subset(&expected, got, at, differences);
 }
 
-fn step(pattern: &Pattern, expected: &Value, finished: &Finished, differences: &mut Vec<Mismatch>) {
+fn step(pattern: &Pattern, expected: &Value, ended: &Ended, differences: &mut Vec<Mismatch>) {
     let at = format!("steps/{pattern}");
-    let records: Vec<&StepRecord> = finished.steps.iter().filter(|record| pattern.matches(&record.path)).collect();
+    let records: Vec<&StepRecord> = ended.steps.iter().filter(|record| pattern.matches(&record.path)).collect();
     let record = match records.as_slice() {
         [record] => record,
         [] => {
@@ -120,7 +150,7 @@ fn step(pattern: &Pattern, expected: &Value, finished: &Finished, differences: &
     let mut expected = expected.clone();
     let error_expected = expected.as_object_mut().and_then(|fields| fields.remove("error"));
     let before = differences.len();
-    subset(&expected, Some(&as_json(record)), &at, differences);
+    subset(&expected, Some(&as_json(record, ended)), &at, differences);
     if let Some(expected) = error_expected {
         let got = record.error.as_ref().map(|error| json!(error));
         error(&expected, got.as_ref(), &format!("{at}/error"), differences);
@@ -131,18 +161,20 @@ fn step(pattern: &Pattern, expected: &Value, finished: &Finished, differences: &
     }
 }
 
-fn as_json(record: &StepRecord) -> Value {
+fn as_json(record: &StepRecord, ended: &Ended) -> Value {
+    let wait = ended.waits.get(&record.path.to_string());
     json!({
         "status": record.status.as_str(),
         "attempts": record.attempts,
         "output": record.output,
         "skip_reason": record.skip_reason,
+        "waits_for": wait.and_then(|wait| wait.event.as_deref()),
     })
 }
 
 /// Checks that the expected steps started in this order; other steps may start between them.
-fn order(expected: &[Pattern], finished: &Finished, differences: &mut Vec<Mismatch>) {
-    let ran: Vec<&StepRecord> = finished
+fn order(expected: &[Pattern], ended: &Ended, differences: &mut Vec<Mismatch>) {
+    let ran: Vec<&StepRecord> = ended
         .steps
         .iter()
         .filter(|record| record.status != StepStatus::Skipped && record.path.segments().len() > 1)

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use llmspell_workflows_basic::StepError;
 use serde_json::Value;
@@ -12,11 +12,13 @@ pub(crate) struct File {
     pub(crate) workflow: String,
     pub(super) env: BTreeMap<String, String>,
     pub(super) secrets: BTreeMap<String, String>,
+    /// The mocks for all cases.
+    pub(super) mocks: Vec<MockEntry>,
     pub(crate) cases: Vec<Case>,
 }
 
 /// A test case: one run and its expected result.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
     /// The location of the case in the file, for diagnostics: `cases/0`.
@@ -25,6 +27,11 @@ pub(crate) struct Case {
     pub(super) environment: Option<String>,
     /// The mocks of the case, then those of the file.
     pub(super) mocks: Vec<MockEntry>,
+    pub(super) messages: Vec<Message>,
+    /// Where time stops: this long after the start of the run, by the clock of the test.
+    pub(super) stop_after: Option<Duration>,
+    /// How long the case may take in real time.
+    pub(super) timeout: Duration,
     pub(super) expect: Expect,
 }
 
@@ -42,7 +49,8 @@ pub(super) struct MockEntry {
 /// The steps that a mock applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all activities of a kind.
+    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all activities of a kind. The steps of
+    /// `workflow:NAME` run this sub-workflow.
     Activity { kind: String, name: String },
     /// The steps whose path matches this pattern.
     Step(Pattern),
@@ -66,8 +74,31 @@ pub(super) enum Answer {
     Error(Box<StepError>),
 }
 
+/// A message to the run, sent once the run can do nothing but wait.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    /// The location of the message in the file.
+    pub(super) at: String,
+    /// When the message is sent at the earliest, after the start of the run.
+    pub(super) after: Option<Duration>,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Signal {
+        name: String,
+        data: Value,
+        /// Whether a step is expected to receive the signal.
+        is_received: bool,
+    },
+    Cancel {
+        compensates: bool,
+    },
+}
+
 /// The expected result of a run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Expect {
     pub(super) status: Option<String>,
     pub(super) output: Option<Value>,
@@ -76,4 +107,37 @@ pub(super) struct Expect {
     pub(super) order: Vec<Pattern>,
     /// The expected number of calls of each mock, by its key.
     pub(super) calls: Vec<(String, u64)>,
+}
+
+impl Expect {
+    /// Returns the expected status. By default, a run is expected to complete, or to fail if an error is expected.
+    pub(super) fn status(&self) -> &str {
+        self.status.as_deref().unwrap_or(if self.error.is_some() { "failed" } else { "completed" })
+    }
+}
+
+impl Mock {
+    /// Returns the number of calls that use everything that the mock contains.
+    pub(super) fn answers_needed(&self) -> u64 {
+        match self {
+            Self::Always(_) | Self::Real => 1,
+            Self::Sequence(answers) => answers.len() as u64,
+        }
+    }
+
+    /// Returns the answers that the mock gives.
+    pub(super) fn answers(&self) -> &[Answer] {
+        match self {
+            Self::Always(answer) => std::slice::from_ref(answer),
+            Self::Sequence(answers) => answers,
+            Self::Real => &[],
+        }
+    }
+}
+
+impl Message {
+    /// Returns whether the message is the signal `event`.
+    pub(super) fn is_signal(&self, event: &str) -> bool {
+        matches!(&self.content, Content::Signal { name, .. } if name == event)
+    }
 }

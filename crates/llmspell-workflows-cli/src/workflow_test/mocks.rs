@@ -13,7 +13,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_tools::{Registry, SecurityLevel};
 
-use super::{Answer, IdleClock, Mock, MockEntry, format::Target};
+use super::{Answer, IdleClock, Mock, MockEntry, Pattern, Watch, format::Target};
 
 /// Answers calls with mocks, and passes allowed calls on to the real activities.
 #[derive(Clone)]
@@ -22,17 +22,13 @@ pub(super) struct Mocks {
     tools: Arc<Registry>,
     allows_real: bool,
     clock: IdleClock,
+    watch: Watch,
 }
 
 impl Target {
     /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` returns
     /// whether a pattern matches the path of the step.
-    pub(super) fn matches(
-        &self,
-        name: &ActivityName,
-        tools: &Registry,
-        is_path: impl Fn(&super::Pattern) -> bool,
-    ) -> bool {
+    pub(super) fn matches(&self, name: &ActivityName, tools: &Registry, is_path: impl Fn(&Pattern) -> bool) -> bool {
         match self {
             Self::Step(pattern) => is_path(pattern),
             Self::Activity { kind, name: called } => {
@@ -52,9 +48,20 @@ fn canonical<'n>(tools: &'n Registry, of: &ActivityName, called: &'n str) -> &'n
 }
 
 impl Mocks {
-    pub(super) fn new(mocks: Vec<MockEntry>, tools: Arc<Registry>, allows_real: bool, clock: IdleClock) -> Self {
+    pub(super) fn new(
+        mocks: Vec<MockEntry>,
+        tools: Arc<Registry>,
+        allows_real: bool,
+        clock: IdleClock,
+        watch: Watch,
+    ) -> Self {
         let mocks = mocks.into_iter().map(|mock| (mock, AtomicUsize::new(0))).collect();
-        Self { mocks: Arc::new(mocks), tools, allows_real, clock }
+        Self { mocks: Arc::new(mocks), tools, allows_real, clock, watch }
+    }
+
+    /// Returns all mocks, with the numbers of their calls.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&MockEntry, u64)> {
+        self.mocks.iter().map(|(mock, calls)| (mock, calls.load(Ordering::SeqCst) as u64))
     }
 
     /// Returns the number of calls of the mock `key`, if it exists.
@@ -73,6 +80,13 @@ impl Mocks {
         };
         let (mock, calls) = matching().find(|(mock, _)| of_step(mock)).or_else(|| matching().next())?;
         Some((mock, calls.fetch_add(1, Ordering::SeqCst)))
+    }
+
+    /// Returns the answer of a mock to a call of `name` at `path`, which counts as a call of the mock; `None` if there is
+    /// no mock, or if the mock calls the real thing.
+    pub(super) fn answer(&self, name: &ActivityName, path: &StepPath) -> Option<Answer> {
+        let (mocked, number) = self.find(name, path)?;
+        mocked.answer(number)
     }
 
     fn is_safe(&self, name: &ActivityName) -> bool {
@@ -109,16 +123,9 @@ fn not_mocked(name: &ActivityName, is_requested: bool) -> StepError {
 
 impl Dispatch for Mocks {
     fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
-        let path = call.context.path().to_path();
+        let path = self.watch.path(call.context.run_id(), &call.context.path().to_path());
         let Some((mocked, number)) = self.find(&call.name, &path) else { return self.real(call, false) };
-        let answer = match &mocked.mock {
-            Mock::Real => return self.real(call, true),
-            Mock::Always(answer) => answer.clone(),
-            Mock::Sequence(answers) => match answers.get(number) {
-                Some(answer) => answer.clone(),
-                None => Answer::Error(Box::new(exhausted(&mocked.key, answers.len()))),
-            },
-        };
+        let Some(answer) = mocked.answer(number) else { return self.real(call, true) };
         let LeafCall { name, activity, context } = call;
         Box::pin(async move {
             // A mock checks parameters like the real activity, so it cannot hide an invalid call.
@@ -136,8 +143,23 @@ impl Dispatch for Mocks {
     }
 }
 
-fn exhausted(key: &str, answers: usize) -> StepError {
-    let message = format!("the mock `{key}` has {answers} answers, but this is call {}", answers + 1);
+impl MockEntry {
+    /// Returns the answer to call `number`, counted from 0; `None` if the mock calls the real activity.
+    fn answer(&self, number: usize) -> Option<Answer> {
+        Some(match &self.mock {
+            Mock::Real => return None,
+            Mock::Always(answer) => answer.clone(),
+            Mock::Sequence(answers) => match answers.get(number) {
+                Some(answer) => answer.clone(),
+                None => Answer::Error(Box::new(exhausted(&self.key, answers.len(), number + 1))),
+            },
+        })
+    }
+}
+
+fn exhausted(key: &str, answers: usize, call: usize) -> StepError {
+    let answers = if answers == 1 { "1 answer".to_owned() } else { format!("{answers} answers") };
+    let message = format!("the mock `{key}` has {answers}, but this is call {call}");
     StepError::configuration("mock_used_up", message)
 }
 

@@ -2,9 +2,9 @@ use std::fmt;
 
 use llmspell_workflows_basic::StepPath;
 
-/// A pattern for steps: a path (`/main/review/scan`) or a suffix of one (`scan`, `review/scan`).
+/// A pattern for steps: a path (`/main/review/scan`) or the end of one (`scan`, `review/scan`).
 ///
-/// Without iterations and generations it matches all of them; `/main/each[2]/rate` matches one.
+/// A part without an iteration or a generation matches all of them; `each[2]/rate` matches one iteration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -13,23 +13,31 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// Returns whether the pattern matches the step at `path`.
-    pub(super) fn matches(&self, path: &StepPath) -> bool {
-        self.matches_text(&path.to_string()) || self.matches_text(&ids_only(path))
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
-    /// Returns whether the pattern equals `path` or is a suffix of it.
-    pub(super) fn matches_text(&self, path: &str) -> bool {
-        match self.0.strip_prefix('/') {
-            Some(_) => path == self.0,
-            None => path.strip_suffix(self.0.as_str()).is_some_and(|before| before.ends_with('/')),
-        }
+    /// Returns whether the pattern matches the step at `path`.
+    pub(super) fn matches(&self, path: &StepPath) -> bool {
+        self.matches_parts(&path.to_string(), |pattern, part| {
+            part == pattern || (Part::of(pattern).accepts(&Part::of(part)))
+        })
     }
 
     /// Returns whether the pattern can match the step at `path`, a path in a definition and thus without iterations.
     pub(super) fn may_match(&self, path: &str) -> bool {
         // Iterations and generations are only known in a run.
-        self.matches_text(path) || Self(without_suffixes(&self.0)).matches_text(&without_suffixes(path))
+        self.matches_parts(path, |pattern, part| Part::of(pattern).id == Part::of(part).id)
+    }
+
+    fn matches_parts(&self, path: &str, accepts: impl Fn(&str, &str) -> bool) -> bool {
+        let (whole, pattern) = match self.0.strip_prefix('/') {
+            Some(pattern) => (true, pattern),
+            None => (false, self.0.as_str()),
+        };
+        let mut parts = path.trim_start_matches('/').rsplit('/');
+        let matched = pattern.rsplit('/').all(|pattern| parts.next().is_some_and(|part| accepts(pattern, part)));
+        matched && (!whole || parts.next().is_none())
     }
 }
 
@@ -39,14 +47,31 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Returns the path without iterations and generations.
-fn ids_only(path: &StepPath) -> String {
-    path.segments().iter().map(|segment| format!("/{}", segment.id)).collect()
+/// A part of a path: `each[2]~3`.
+struct Part<'p> {
+    id: &'p str,
+    iteration: Option<&'p str>,
+    generation: Option<&'p str>,
 }
 
-fn without_suffixes(path: &str) -> String {
-    let parts = path.split('/').map(|part| part.split(['[', '~']).next().unwrap_or_default());
-    parts.collect::<Vec<_>>().join("/")
+impl<'p> Part<'p> {
+    fn of(text: &'p str) -> Self {
+        let (text, generation) = match text.split_once('~') {
+            Some((text, generation)) => (text, Some(generation)),
+            None => (text, None),
+        };
+        let (id, iteration) = match text.split_once('[') {
+            Some((id, iteration)) => (id, Some(iteration)),
+            None => (text, None),
+        };
+        Self { id, iteration, generation }
+    }
+
+    fn accepts(&self, other: &Self) -> bool {
+        self.id == other.id
+            && (self.iteration.is_none() || self.iteration == other.iteration)
+            && (self.generation.is_none() || self.generation == other.generation)
+    }
 }
 
 #[cfg(test)]
@@ -54,19 +79,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pattern_matches_a_path_or_its_suffix() {
+    fn pattern_matches_a_path_or_its_end() {
         for (pattern, path, expected) in [
             ("scan", "/main/scan", true),
             ("can", "/main/scan", false),
             ("review/scan", "/main/review/scan", true),
             ("/main/scan", "/main/scan", true),
             ("/scan", "/main/scan", false),
+            ("/main/scan", "/main/sub/main/scan", false),
+            ("sub/main/scan", "/main/sub/main/scan", true),
+            ("scan/main/scan", "/main/scan", false),
             ("rate", "/main/each[2]/rate", true),
             ("/main/each/rate", "/main/each[2]/rate", true),
             ("/main/each[2]/rate", "/main/each[2]/rate", true),
             ("/main/each[1]/rate", "/main/each[2]/rate", false),
+            ("each[2]/sub/main/all/rate", "/main/each[2]/sub/main/all[7]/rate", true),
             ("draft", "/main/draft~2", true),
             ("draft~2", "/main/draft~2", true),
+            ("draft~3", "/main/draft~2", false),
+            ("pay/$undo", "/main/pay/$undo", true),
         ] {
             let path: StepPath = path.parse().unwrap();
             assert_eq!(Pattern::new(pattern).matches(&path), expected, "{pattern} {path}");

@@ -6,8 +6,14 @@ use similar::{ChangeTag, TextDiff};
 use super::{CaseReport, Mismatch};
 use crate::output::{Output, Paint};
 
-/// Renders the results of the cases of `file`, with the differences of failed cases.
-pub(crate) fn report_text(output: &Output, file: &str, workflow: Option<&str>, cases: &[CaseReport]) -> String {
+/// Renders the results of the cases of `file`, with the differences of failed cases and those of the whole file.
+pub(crate) fn report_text(
+    output: &Output,
+    file: &str,
+    workflow: Option<&str>,
+    cases: &[CaseReport],
+    mismatches: &[Mismatch],
+) -> String {
     let about = workflow.map(|name| format!(" ({name})")).unwrap_or_default();
     let mut text = format!("{file}{about}\n");
     for case in cases {
@@ -20,6 +26,10 @@ pub(crate) fn report_text(output: &Output, file: &str, workflow: Option<&str>, c
             line(&mut text, 7, error);
         }
         case.mismatches.iter().for_each(|mismatch| difference(&mut text, output, mismatch));
+    }
+    if !mismatches.is_empty() {
+        line(&mut text, 2, &format!("{} mocks of the file", output.on_out(Paint::Bad, "FAIL")));
+        mismatches.iter().for_each(|mismatch| difference(&mut text, output, mismatch));
     }
     text
 }

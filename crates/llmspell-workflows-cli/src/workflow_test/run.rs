@@ -1,19 +1,34 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use llmspell_workflows_basic::{
-    Driven, Engine, EngineBuilder, Problem, ProblemLocation, RunOptions, StepError, WorkflowInput,
+    Clock, Engine, EngineBuilder, RunOptions, StepError, WorkflowInput,
     activity::{Activities, function},
-    model::{ActivityName, Definition},
+    engine::Position,
+    model::Definition,
 };
 use llmspell_workflows_tools::Registry;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Case, File, IdleClock, Mismatch, Mocks, format::Target, mismatches};
-use crate::{
-    Failure,
-    outline::{self, Block, Entry, Known},
+use super::{
+    Case, File, IdleClock, Mismatch, Mocks, Script, TestChildren, Watch,
+    drive::drive,
+    mismatches,
+    script::after,
+    steps::{Role, known_steps},
+    unused_answers,
 };
+use crate::Failure;
+
+/// How long a case that is over its `timeout` may take to stop its activities.
+const STOP: Duration = Duration::from_secs(6);
+
+/// The stack of the thread of a case, as large as that of the main thread usually is.
+const STACK_BYTES: usize = 8 << 20;
 
 /// The result of a case.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +40,9 @@ pub(crate) struct CaseReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     pub(crate) mismatches: Vec<Mismatch>,
+    /// The locations of the mocks that were called, or whose calls were expected to be counted.
+    #[serde(skip)]
+    used_mocks: Vec<String>,
 }
 
 /// Options that all cases of a file share.
@@ -35,90 +53,34 @@ pub(crate) struct Options<'o> {
     pub(crate) engine: &'o dyn Fn() -> Result<EngineBuilder, Failure>,
 }
 
-/// Checks the mocks and expectations of `file` against the workflow.
-pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -> Vec<Problem> {
-    let leaves = leaves(definition);
-    let mut paths: Vec<&str> = leaves.iter().map(|leaf| leaf.path.as_str()).collect();
-    let all = all_entries(definition);
-    let mut problems = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for mock in file.cases.iter().flat_map(|case| &case.mocks) {
-        if seen.contains(&mock.at.as_str()) {
-            continue;
-        }
-        seen.push(&mock.at);
-        if leaves.iter().any(|leaf| leaf.is_matched_by(&mock.target, tools)) {
-            continue;
-        }
-        let message = format!("`{}` does not match any step that calls an activity", mock.key);
-        let names: Vec<_> = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect();
-        let problem = Problem::error("unknown_step", ProblemLocation::new("", &*mock.at), message);
-        problems.push(problem.with_known(&mock.key, names.iter().map(String::as_str)));
-    }
-    paths.extend(all.iter().map(|entry| entry.path.as_str()));
-    for case in &file.cases {
-        let steps = case.expect.steps.iter().map(|(pattern, _)| (pattern, format!("steps/{pattern}")));
-        let order = case.expect.order.iter().enumerate().map(|(n, pattern)| (pattern, format!("order/{n}")));
-        for (pattern, at) in steps.chain(order) {
-            if !paths.iter().any(|path| pattern.may_match(path)) {
-                let place = ProblemLocation::new("", format!("{}/expect/{at}", case.at));
-                let problem = Problem::error("unknown_step", place, format!("no step matches `{pattern}`"));
-                problems.push(problem.with_known(&pattern.to_string(), all.iter().map(|entry| entry.id.as_str())));
-            }
-        }
-    }
-    problems
-}
-
-/// A step that calls an activity.
-struct Leaf {
-    id: String,
-    path: String,
-    name: ActivityName,
-}
-
-impl Leaf {
-    fn is_matched_by(&self, target: &Target, tools: &Registry) -> bool {
-        target.matches(&self.name, tools, |pattern| pattern.may_match(&self.path))
-    }
-}
-
-fn leaves(definition: &Definition) -> Vec<Leaf> {
-    let leaf = |entry: Entry| Some(Leaf { name: entry.call?, id: entry.id, path: entry.path });
-    all_entries(definition).into_iter().filter_map(leaf).collect()
-}
-
-fn all_entries(definition: &Definition) -> Vec<Entry> {
-    let known = Known { waits: Default::default(), decide: &|_| None };
-    let mut entries = Vec::new();
-    let mut left: Vec<Block> = outline::build(definition, &known);
-    while let Some(block) = left.pop() {
-        for mut entry in block.steps {
-            left.append(&mut entry.blocks);
-            entries.push(entry);
-        }
-    }
-    entries.sort_by(|one, two| one.path.cmp(&two.path));
-    entries
-}
-
-/// Returns placeholders for activities that exist only as mocks, so that the definition can be validated and run.
+/// Returns placeholders for activities that exist only as mocks, so that the definition can be validated and run. A
+/// sub-workflow that is mocked as a whole also mocks the activities inside it.
 pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
+    let steps = known_steps(definition);
+    let mocks = || file.mocks.iter().chain(file.cases.iter().flat_map(|case| &case.mocks));
+    let mocked: Vec<_> =
+        steps.iter().filter(|step| mocks().any(|mock| step.is_mocked_by(&mock.target, tools))).collect();
     let mut activities = Activities::new();
-    for leaf in leaves(definition) {
-        let is_mocked =
-            || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_matched_by(&mock.target, tools));
-        if engine.activities().find(&leaf.name).is_none() && is_mocked() {
-            let name = leaf.name.to_string();
+    for step in &steps {
+        let Role::Call(name) = &step.role else { continue };
+        let is_mocked = || mocked.iter().any(|mocked| mocked.path == step.path || mocked.runs(step));
+        if engine.activities().find(name).is_none() && is_mocked() {
+            let shown = name.to_string();
             // The placeholder is called only with `--allow-real`, by a case that does not mock the activity.
             let missing = function(move |_| {
-                let error = StepError::configuration("unknown_activity", format!("no activity `{name}`"));
+                let error = StepError::configuration("unknown_activity", format!("no activity `{shown}`"));
                 async move { Err::<Value, _>(error) }
             });
-            activities.register(leaf.name.kind, leaf.name.name, missing);
+            activities.register(name.kind.clone(), name.name.clone(), missing);
         }
     }
     activities
+}
+
+/// Returns the mocks of `file` that no case used; `reports` are those of all cases.
+pub(crate) fn unused_mocks(file: &File, reports: &[CaseReport]) -> Vec<Mismatch> {
+    let is_used = |at: &String| reports.iter().any(|report| report.used_mocks.contains(at));
+    file.mocks.iter().filter(|mock| !is_used(&mock.at)).filter_map(|mock| unused_answers(mock, 0)).collect()
 }
 
 /// Runs `case` of `file` in its own engine.
@@ -126,43 +88,114 @@ pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, option
     let began = Instant::now();
     let result = run_case(file, case, definition, options);
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (error, mismatches) = match result {
-        Ok(mismatches) => (None, mismatches),
-        Err(error) => (Some(error), Vec::new()),
+    let (error, mismatches, used_mocks) = match result {
+        Ok((mismatches, used)) => (None, mismatches, used),
+        Err(error) => (Some(error), Vec::new(), Vec::new()),
     };
     let passed = error.is_none() && mismatches.is_empty();
-    CaseReport { name: case.name.clone(), passed, duration_ms, error, mismatches }
+    CaseReport { name: case.name.clone(), passed, duration_ms, error, mismatches, used_mocks }
 }
 
-fn run_case(
-    file: &File,
-    case: &Case,
-    definition: &Arc<Definition>,
-    options: &Options<'_>,
-) -> Result<Vec<Mismatch>, String> {
-    let clock = IdleClock::default();
-    let mocks = Mocks::new(case.mocks.clone(), options.tools.clone(), options.allows_real, clock.clone());
+/// The differences of a case, and the locations of the mocks that it used.
+type CaseResult = Result<(Vec<Mismatch>, Vec<String>), String>;
+
+/// Runs the case in its own thread, so that even an activity that blocks its thread cannot block the test.
+fn run_case(file: &File, case: &Case, definition: &Arc<Definition>, options: &Options<'_>) -> CaseResult {
+    let (clock, watch) = (IdleClock::default(), Watch::default());
+    let (mocks, tools) = (case.mocks.clone(), options.tools.clone());
+    let mocks = Mocks::new(mocks, tools, options.allows_real, clock.clone(), watch.clone());
     let pairs = |entries: &std::collections::BTreeMap<String, String>| entries.clone().into_iter();
     let engine = (options.engine)()
         .map_err(|failure| failure.message)?
         .dispatch(mocks.clone())
+        .children(TestChildren { mocks: mocks.clone(), watch: watch.clone() })
+        .interceptor(Position::Trace, watch.clone())
         .clock(clock.clone())
         .env(pairs(&file.env))
         .secrets(pairs(&file.secrets))
         .build();
     crate::host::check_sockets().map_err(|failure| failure.to_string())?;
-    // The runtime has a single thread, so the clock can detect when the runtime is idle.
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime =
-        builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;
-    let finished = runtime.block_on(async {
+    let (sender, result) = mpsc::channel();
+    let runner =
+        Runner { case: case.clone(), engine, definition: definition.clone(), clock, watch: watch.clone(), mocks };
+    let thread = thread::Builder::new().name("test case".to_owned()).stack_size(STACK_BYTES);
+    let thread = thread.spawn(move || {
+        // The receiver is gone if the case took too long.
+        let _ = sender.send(runner.run());
+    });
+    let thread = thread.map_err(|error| format!("could not start a thread: {error}"))?;
+    match result.recv_timeout(case.timeout.saturating_add(STOP)) {
+        Ok(result) => result,
+        // The thread is abandoned; the process ends without it.
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(timed_out(case, &watch)),
+        Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => Err("the case ended without a result".to_owned()),
+        },
+    }
+}
+
+fn timed_out(case: &Case, watch: &Watch) -> String {
+    let timeout = jiff::SignedDuration::try_from(case.timeout).unwrap_or(jiff::SignedDuration::MAX);
+    let running = watch.running();
+    let running = match running.is_empty() {
+        true => String::new(),
+        false => format!("; still running: {}", running.join(", ")),
+    };
+    format!("the case took longer than its `timeout` of {timeout:#}{running}; mock what takes long, or raise `timeout`")
+}
+
+/// Everything that the thread of a case needs.
+struct Runner {
+    case: Case,
+    engine: Engine,
+    definition: Arc<Definition>,
+    clock: IdleClock,
+    watch: Watch,
+    mocks: Mocks,
+}
+
+impl Runner {
+    fn run(self) -> CaseResult {
+        // The runtime has a single thread, so the clock can detect when the runtime is idle.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let clock = self.clock.clone();
+        let builder = builder.enable_all().on_thread_park(move || clock.runtime_parks());
+        let runtime = builder.build().map_err(|error| error.to_string())?;
+        let result = runtime.block_on(self.run_in_runtime());
+        // An activity may still block a thread of the runtime.
+        runtime.shutdown_background();
+        self.watch.clear();
+        result
+    }
+
+    async fn run_in_runtime(&self) -> CaseResult {
+        let Self { case, engine, definition, clock, watch, mocks } = self;
         let plan = engine.prepare(definition.clone()).map_err(|invalid| invalid.to_string())?;
-        let run_options = RunOptions { environment: case.environment.clone(), ..RunOptions::default() };
-        let started = engine.start(&plan, WorkflowInput::new(case.input.clone()), &run_options);
-        match engine.drive(&started.map_err(|error| error.to_string())?).await {
-            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(finished),
-            Driven::Parked(_) => Err("the run waits for an event, which a test cannot send".to_owned()),
-        }
-    })?;
-    Ok(mismatches(&case.expect, &finished, &mocks))
+        let options = RunOptions { environment: case.environment.clone(), ..RunOptions::default() };
+        let run = engine.start(&plan, WorkflowInput::new(case.input.clone()), &options);
+        let run = run.map_err(|error| error.to_string())?;
+        watch.root_begins(&run);
+        let start = clock.now();
+        let mut script = Script::new(&case.messages, start);
+        let stop_at = case.stop_after.map(|delay| after(start, delay));
+        let ended = {
+            let mut ended = std::pin::pin!(drive(engine, &run, &mut script, (clock, watch), stop_at));
+            match tokio::time::timeout(case.timeout, &mut ended).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let error = timed_out(case, watch);
+                    run.shut_down();
+                    // The activities are stopped in an orderly way if they can be.
+                    let _ = tokio::time::timeout(STOP, ended).await;
+                    return Err(error);
+                }
+            }
+        };
+        let mut differences = mismatches(case, &ended, mocks);
+        differences.extend(script.mismatches(watch, clock.now()));
+        let is_used = |key: &str, calls: u64| calls > 0 || case.expect.calls.iter().any(|(counted, _)| counted == key);
+        let used = mocks.all().filter(|(mock, calls)| is_used(&mock.key, *calls)).map(|(mock, _)| mock.at.clone());
+        Ok((differences, used.collect()))
+    }
 }

@@ -12,4 +12,6 @@ mod projects;
 mod support;
 mod tools;
 mod validate;
+mod workflow_test_errors;
+mod workflow_test_runs;
 mod workflow_tests;

@@ -37,7 +37,7 @@ fn mocks_replace_activities_and_delays_are_skipped() {
     expect: {steps: {brief: {status: skipped, skip_reason: {code: condition_false}}}, calls: {'function:shorten': 0}}
   - name: down
     input: {topic: x}
-    mocks: {search: {error: {class: validation, code: gone, message: it is gone for good}}, 'function:shorten': {output: 1}}
+    mocks: {search: {error: {class: validation, code: gone, message: it is gone for good}}}
     expect: {status: failed, error: {code: gone, message: for good, path: /main/search}}
 ",
     );
@@ -172,15 +172,30 @@ fn examples_in_the_guide_pass() {
         let (name, text) = block.split_once('\n').unwrap_or_default();
         sandbox.write(name, text.split("```").next().unwrap_or_default());
     }
-    let ran = sandbox.run(&["test", "research.test.yaml", "-o", "json"]).ok().json();
-    assert_eq!(ran["passed"], 4);
-    // The guide shows this output.
-    sandbox.write(
-        "research.test.yaml",
-        &sandbox.read("research.test.yaml").replacen("output: They hold hands.", "output: They float.", 1),
-    );
-    let shown = sandbox.run(&["test", "research.test.yaml", "--case", "summarizes"]).out;
-    assert!(guide.contains(&shown), "{shown}");
+    let ran = sandbox.run(&["test", ".", "-o", "json"]).ok().json();
+    assert_eq!((ran["passed"].as_u64(), ran["files"].as_array().map(Vec::len)), (Some(11), Some(3)));
+    // The guide shows the output of cases that fail.
+    for (file, original, changed, case) in [
+        ("research.test.yaml", "output: They hold hands.", "output: They float.", "summarizes"),
+        (
+            "release.test.yaml",
+            "messages: [{signal: approved, data: {ok: true, by: ada}, after: 6d}]\n",
+            "\n",
+            "publishes",
+        ),
+    ] {
+        let text = sandbox.read(file);
+        assert!(text.contains(original), "{file}");
+        // Only the first case is changed; what it does not reach is left out.
+        let text = text.replacen(original, changed, 1).replacen(
+            "mocks: {push: {output: {exit_code: 0}}}",
+            "mocks: {notify/$undo: {output: {exit_code: 0}}}",
+            1,
+        );
+        sandbox.write(file, &text.replacen("expect: {order: [notify, approval, push]}", "", 1));
+        let shown = sandbox.run(&["test", file, "--case", case]).out;
+        assert!(guide.contains(&shown), "{shown}");
+    }
 }
 
 #[test]
