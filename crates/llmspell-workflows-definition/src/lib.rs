@@ -35,7 +35,7 @@
 //! - [`check`] also validates the definition, usually with the engine: errors from this crate (syntax, fields, types,
 //!   values) and from the engine (references, expressions, cycles, tools) form one list, in source order.
 //! - [`Diagnostics`] can be displayed as text, with a mark under each error, and serialized for programs.
-//! - [`format`] formats a file and keeps its comments; [`to_yaml`] prints a definition in its canonical form, and
+//! - [`format`](fn@format) formats a file and keeps its comments; [`to_yaml`] prints a definition in its canonical form, and
 //!   [`schema`] returns the JSON Schema of the dialect.
 //! - [`StepTypes`] adds the host's own step types.
 //!

@@ -128,7 +128,7 @@ async fn invalid_data_is_an_error_unless_it_is_reported() {
         match (result, expected) {
             (Ok(result), Ok(())) => assert_eq!(result["valid"], true),
             (Err(error), Err(expected)) => {
-                assert_eq!((&*error.code, &*error.message), ("invalid_data", expected));
+                assert_eq!((error.code, error.message.as_str()), ("invalid_data", expected));
                 assert_eq!(error.details.unwrap()["valid"], false);
             }
             (result, _) => panic!("{input}: {result:?}"),
