@@ -19,8 +19,11 @@ pub const ITEMS_PER_OPERATION: u64 = 100;
 pub const TEXT_BYTES_PER_OPERATION: u64 = 16 * 1024;
 /// The maximum number of bytes of text, lists and objects that one evaluation creates, including temporary values.
 pub const PRODUCED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The maximum size in bytes of the value that a template produces.
+/// The maximum number of bytes of text, lists and objects that a template creates.
 pub const RENDERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The maximum number of bytes of existing values that a template passes on as they are, such as the whole output of a
+/// step.
+pub const PASSED_ON_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The maximum nesting of a value that is compared, copied or converted to text.
 pub const VALUE_DEPTH_MAX: usize = 256;
 
@@ -33,6 +36,7 @@ pub(super) struct Budget {
     work_left: u64,
     bytes_left: usize,
     bytes_max: usize,
+    passed_on_left: usize,
 }
 
 impl Budget {
@@ -45,7 +49,8 @@ impl Budget {
     }
 
     fn with_bytes(bytes_max: usize) -> Self {
-        Self { work_left: OPERATIONS_MAX * ITEMS_PER_OPERATION, bytes_left: bytes_max, bytes_max }
+        let work_left = OPERATIONS_MAX * ITEMS_PER_OPERATION;
+        Self { work_left, bytes_left: bytes_max, bytes_max, passed_on_left: PASSED_ON_BYTES_MAX }
     }
 
     /// Charges for one node of the tree.
@@ -100,26 +105,41 @@ impl Budget {
 
     /// Charges for a copy of a value.
     pub(super) fn copy(&mut self, value: &Value) -> Result<(), Fault> {
-        self.copy_within(value, VALUE_DEPTH_MAX)
+        visit(value, VALUE_DEPTH_MAX, &mut |bytes| self.produce(bytes))
     }
 
-    fn copy_within(&mut self, value: &Value, depth_left: usize) -> Result<(), Fault> {
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
-            Value::String(text) => self.produce(text.len()),
-            Value::Array(items) => {
-                let depth_left = descend(depth_left)?;
-                self.produce(items.len().saturating_mul(ITEM_BYTES))?;
-                items.iter().try_for_each(|item| self.copy_within(item, depth_left))
+    /// Charges for an existing value that is passed on as it is.
+    pub(super) fn pass_on(&mut self, value: &Value) -> Result<(), Fault> {
+        visit(value, VALUE_DEPTH_MAX, &mut |bytes| match self.passed_on_left.checked_sub(bytes) {
+            Some(left) => {
+                self.passed_on_left = left;
+                Ok(())
             }
-            Value::Object(fields) => {
-                let depth_left = descend(depth_left)?;
-                self.produce(fields.len().saturating_mul(2 * ITEM_BYTES))?;
-                fields.iter().try_for_each(|(name, field)| {
-                    self.produce(name.len())?;
-                    self.copy_within(field, depth_left)
-                })
-            }
+            None => Err(Fault::Limit(format!(
+                "more than {PASSED_ON_BYTES_MAX} bytes of existing values would be passed on; pass on a part of them, or \
+                 the path of a file"
+            ))),
+        })
+    }
+}
+
+/// Calls `charge` with the bytes of each part of a value.
+fn visit(value: &Value, depth_left: usize, charge: &mut impl FnMut(usize) -> Result<(), Fault>) -> Result<(), Fault> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(text) => charge(text.len()),
+        Value::Array(items) => {
+            let depth_left = descend(depth_left)?;
+            charge(items.len().saturating_mul(ITEM_BYTES))?;
+            items.iter().try_for_each(|item| visit(item, depth_left, charge))
+        }
+        Value::Object(fields) => {
+            let depth_left = descend(depth_left)?;
+            charge(fields.len().saturating_mul(2 * ITEM_BYTES))?;
+            fields.iter().try_for_each(|(name, field)| {
+                charge(name.len())?;
+                visit(field, depth_left, charge)
+            })
         }
     }
 }
@@ -129,4 +149,18 @@ pub(super) fn descend(depth_left: usize) -> Result<usize, Fault> {
     depth_left
         .checked_sub(1)
         .ok_or_else(|| Fault::Limit(format!("a value is nested more than {VALUE_DEPTH_MAX} levels deep")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_are_passed_on_have_a_limit_of_their_own() {
+        let mut budget = Budget::for_rendering();
+        let value = Value::String("x".repeat(1 << 20));
+        let passed_on = (0..300).take_while(|_| budget.pass_on(&value).is_ok()).count();
+        assert_eq!(passed_on, 256);
+        assert!(budget.copy(&value).is_ok());
+    }
 }

@@ -1,5 +1,6 @@
 //! Templates: JSON values with expressions in their strings.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -344,7 +345,11 @@ impl Hole {
 
     fn value(&self, scope: &dyn Scope, budget: &mut Budget) -> Result<Value, EvalError> {
         let value = self.expression.evaluate_strict(scope).map_err(|error| error.within(&self.pointer))?;
-        budget.copy(&value).map_err(|fault| self.failure(fault))?;
+        let charged = match &value {
+            Cow::Borrowed(existing) => budget.pass_on(existing),
+            Cow::Owned(new) => budget.copy(new),
+        };
+        charged.map_err(|fault| self.failure(fault))?;
         Ok(value.into_owned())
     }
 

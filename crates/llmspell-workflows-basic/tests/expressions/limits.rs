@@ -131,10 +131,12 @@ fn bytes_created_by_an_expression_are_limited() {
 #[test]
 fn bytes_rendered_by_a_template_are_limited() {
     let scope = json!({"big": "x".repeat(10_000_000)});
-    for source in [json!("-{{ big }}".repeat(7)), json!(vec!["{{ big }}"; 7])] {
-        let error = Template::parse(&source).unwrap().render(&scope).unwrap_err();
-        assert_eq!(error.message(), "more than 67108864 bytes of text, lists and objects would be created");
-    }
+    let template = Template::parse(&json!("-{{ big }}".repeat(7))).unwrap();
+    let message = template.render(&scope).err().map(|error| error.message());
+    assert_eq!(message.as_deref(), Some("more than 67108864 bytes of text, lists and objects would be created"));
+    // A value that is passed on as it is has not been created.
+    let template = Template::parse(&json!(vec!["{{ big }}"; 7])).unwrap();
+    assert!(template.render(&scope).is_ok());
 }
 
 #[test]

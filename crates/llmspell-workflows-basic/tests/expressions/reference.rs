@@ -53,7 +53,16 @@ fn limits() -> String {
             limits::PRODUCED_BYTES_MAX as u64,
             "bytes of text, lists and objects that an evaluation creates",
         ),
-        ("RENDERED_BYTES_MAX", limits::RENDERED_BYTES_MAX as u64, "bytes of the value that a template produces"),
+        (
+            "RENDERED_BYTES_MAX",
+            limits::RENDERED_BYTES_MAX as u64,
+            "bytes of text, lists and objects that a template creates",
+        ),
+        (
+            "PASSED_ON_BYTES_MAX",
+            limits::PASSED_ON_BYTES_MAX as u64,
+            "bytes of existing values that a template passes on as they are",
+        ),
         (
             "VALUE_DEPTH_MAX",
             limits::VALUE_DEPTH_MAX as u64,
