@@ -14,12 +14,21 @@ pub(super) const SHELL: Kind = Kind::new(
     &[
         field("command", Shape::Text, "A command line for `sh -c`.")
             .elsewhere(&["cmd", "exec", "run", "script", "shell"]),
-        field("argv", Shape::Items, "A program and its arguments, run without a shell.").elsewhere(&["args", "arguments"]),
-        field("cwd", Shape::Text, "The working directory.")
-            .elsewhere(&["dir", "directory", "workdir", "working-directory", "working_directory"]),
+        field("argv", Shape::Items, "A program and its arguments, run without a shell.")
+            .elsewhere(&["args", "arguments"]),
+        field("cwd", Shape::Text, "The working directory.").elsewhere(&[
+            "dir",
+            "directory",
+            "workdir",
+            "working-directory",
+            "working_directory",
+        ]),
         field("stdin", Shape::Any, "The standard input of the process."),
-        field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code.")
-            .elsewhere(&["continue-on-error", "continue_on_error", "ignore_errors"]),
+        field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code.").elsewhere(&[
+            "continue-on-error",
+            "continue_on_error",
+            "ignore_errors",
+        ]),
         field("unsafe_shell", Shape::Bool, "Whether values may become a part of the command without being quoted."),
         ENV,
         PARAM_OBJECT,
