@@ -250,6 +250,12 @@ async fn waiting_run_resumes_under_a_corrected_definition() {
             vec!["/main/a changed"],
             vec!["/main/a~2", "/main/z"],
         ),
+        (
+            "the wait",
+            list([echo("a", "1"), wait("gate").with_timeout(std::time::Duration::from_secs(3600)), echo("z", "26")]),
+            vec!["/main/gate changed"],
+            vec!["/main/z"],
+        ),
         ("the wait is gone", list([echo("a", "1"), echo("z", "26")]), vec![], vec!["/main/z"]),
     ] {
         let lab = Lab::new();

@@ -154,7 +154,8 @@ impl Rewinding<'_> {
     /// Returns the steps that have run and run again in the corrected definition, with the causes.
     #[must_use]
     pub fn runs_again(&self, old: Option<&Plan>) -> Vec<RunsAgain> {
-        let in_plan = self.again.leaves.keys().filter_map(|text| {
+        let all = self.again.leaves.keys().chain(&self.again.restarted);
+        let in_plan = all.filter_map(|text| {
             let path: StepPath = text.parse().ok()?;
             let step = self.plan.step(&path)?;
             let was_at_most_once = old.and_then(|old| old.step(&path)).is_some_and(|step| step.at_most_once);
@@ -225,6 +226,8 @@ impl Rewinding<'_> {
         // A signal that the step has received belongs to it.
         if !self.state.step(&text).is_some_and(has_received) {
             self.undecide(&text, |_, _| true);
+            self.again.causes.insert(text.clone(), self.again.cause.clone());
+            self.again.restarted.insert(text);
         }
     }
 

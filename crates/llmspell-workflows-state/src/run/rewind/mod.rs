@@ -94,6 +94,8 @@ struct Again {
     undecided: BTreeSet<ChoiceRef>,
     /// The path at which each leaf is entered and its next generation, by the path of the leaf.
     leaves: BTreeMap<String, (String, u32)>,
+    /// The leaves that have begun and not ended, and begin anew where they are.
+    restarted: BTreeSet<String>,
     /// The steps that never run again.
     kept: HashSet<StepPath>,
     /// Why each leaf runs again, by its path.
