@@ -56,13 +56,12 @@ const STEPS: &[&str] = &[
     // URLs.
     "{id: a, type: http, url: 'https://example.com/search?q={{ word }}'}",
     "{id: a, type: http, url: 'https://example.com/search?a=1&q=x{{ word }}&b=2'}",
-    "{id: a, type: http, url: '{{ base }}/items/{{ id }}?fields={{ fields | url_encode }}'}",
     "{id: a, type: http, url: 'https://example.com/#{{ part }}'}",
     "{id: a, type: http, url: 'https://{{ team }}.example.com/'}",
     "{id: a, type: http, url: 'https://{{ name }}:{{ password }}@example.com/'}",
     "{id: a, type: http, url: \"{{ base + '/search?q=' + word }}\"}",
     "{id: a, type: http, url: '{{ base }}{{ path }}'}",
-    "{id: a, tool: web_scraper, params: {input: 'https://example.com/{{ page }}'}}",
+    "{id: a, tool: web_scraper, params: {input: 'https://example.com/?page={{ page }}'}}",
     "{id: a, tool: api_tester, params: {input: 'https://example.com/?p={{ page }}'}}",
 ];
 
@@ -82,6 +81,7 @@ const ACCEPTED: &[&str] = &[
     "{id: a, argv: '{{ words }}'}",
     "{id: a, argv: [sh, -c, 'echo \"$1\"', sh, '{{ title }}']}",
     "{id: a, argv: [sh, script.sh], stdin: '{{ text }}'}",
+    "{id: a, type: http, url: '{{ base }}/items/{{ id }}?fields={{ fields | url_encode }}'}",
     "{id: a, type: http, url: '{{ url }}'}",
     "{id: a, type: http, url: '{{ page.links[0] ?? home }}'}",
     "{id: a, type: http, url: '{{ base }}/items/{{ id | url_encode }}?q={{ word | url_encode }}'}",
@@ -98,7 +98,7 @@ fn messages_match_the_golden_file() {
     let (_folder, engine) = in_folder();
     let mut got = String::new();
     for step in STEPS {
-        let text = validate(&definition(step), &engine).map(|_| ()).unwrap_err();
+        let text = validate(&definition(step), &engine).map(|_| step).expect_err("it is refused");
         assert!(text.contains("_injection]"), "{step}: {text}");
         got.push_str(&text);
         got.push('\n');
@@ -119,13 +119,24 @@ fn right_ways_are_accepted() {
     }
 }
 
+/// A value in the path of a URL may be several segments.
+#[test]
+fn value_in_a_path_is_a_warning() {
+    let (_folder, engine) = in_folder();
+    for url in ["{{ base }}/items/{{ id }}", "https://example.com/{{ id }}"] {
+        let document = validate(&definition(&format!("{{id: a, type: http, url: '{url}'}}")), &engine).unwrap();
+        let warnings = document.diagnostics().render(llmspell_workflows_definition::Style::Plain);
+        assert!(warnings.contains("warning[url_injection]: `id` becomes a part of the path"), "{url}: {warnings}");
+    }
+}
+
 /// Each line of the help after "write one of these" is the step as it should be.
 #[test]
 fn suggestions_are_accepted() {
     let (_folder, engine) = in_folder();
     let mut count = 0;
     for step in STEPS {
-        let text = validate(&definition(step), &engine).map(|_| ()).unwrap_err();
+        let text = validate(&definition(step), &engine).map(|_| step).expect_err("it is refused");
         let ways = text.lines().filter_map(|line| {
             line.trim_start()
                 .split_once(": ")

@@ -174,9 +174,11 @@ impl Executor {
             let inner = format!("{around}{path}");
             if rewinding.loses_child(&path) {
                 lost.push(inner);
-            } else if let Some(definition) = basis.inner(&path) {
-                Box::pin(self.resume_in_place(&child, &inner, Some(&definition), bringing, report)).await?;
+                continue;
             }
+            // Even an unchanged sub-workflow has to be where its parent is.
+            let definition = basis.inner(&path);
+            Box::pin(self.resume_in_place(&child, &inner, definition.as_ref(), bringing, report)).await?;
         }
         if !lost.is_empty() {
             let why = "these steps have started sub-workflows that have not ended, and would start them again";

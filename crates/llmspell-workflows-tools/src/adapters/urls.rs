@@ -117,8 +117,10 @@ impl Url {
             };
             let problem = ParamProblem::coded("url_injection", pointer, message).with_span(span.clone());
             let problem = problem.with_help(self.help(at, place, has_query));
-            // A value may be several segments of a path.
-            Some(if place == Place::Path { problem.as_warning() } else { problem })
+            // A value may be several segments of a path; right after a host, it could also change the host.
+            let is_after_slash =
+                self.parts[..at].iter().any(|part| matches!(part, Part::Text(text) if text.contains('/')));
+            Some(if place == Place::Path && is_after_slash { problem.as_warning() } else { problem })
         };
         (0..self.parts.len()).filter_map(problem).collect()
     }

@@ -34,7 +34,7 @@ fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
         (
             "data_transformer",
             vec![
-                json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}),
+                json!({"operation": "map", "input": {"a": 1}, "mapping": {"a": "b"}}),
                 json!({"operation": "rename", "input": [{"a": 1}], "mapping": {"a": "b"}}),
                 json!({"operation": "group_by", "input": [{"a": 1}], "fields": ["a"], "aggregates": {"n": {"op": "count"}}}),
             ],
@@ -44,7 +44,7 @@ fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
         (
             "data_validator",
             vec![
-                json!({"input": {"contact_email": "x"}, "rules": {"contact_email": {"type": "email"}}}),
+                json!({"input": {"contact_email": "x"}, "on_invalid": "report", "rules": {"contact_email": {"type": "email"}}}),
                 json!({"input": [], "schema": {"type": "object"}}),
             ],
             "rulse",

@@ -122,7 +122,7 @@ fn summary(first: &Value, count: usize, truncated: bool) -> String {
     let text = |name: &str| first[name].as_str().unwrap_or_default();
     let place = match text("path") {
         "" => String::new(),
-        path => format!("`{path}` "),
+        path => format!("`{path}`: "),
     };
     let more = match (count, truncated) {
         (1, false) => String::new(),

@@ -120,8 +120,8 @@ async fn invalid_data_is_an_error_unless_it_is_reported() {
     let rules = json!({"id": {"required": true}, "age": "integer"});
     for (input, expected) in [
         (json!({"id": 1, "age": 7}), Ok(())),
-        (json!({"age": 7}), Err("the data is invalid: `id` is required")),
-        (json!([{"id": 1}, {"age": "x"}]), Err("the data is invalid: `[1].id` is required (1 more)")),
+        (json!({"age": 7}), Err("the data is invalid: `id`: required field is missing")),
+        (json!([{"id": 1}, {"age": "x"}]), Err("the data is invalid: `[1].age`: must be an integer (1 more)")),
     ] {
         let parameters = json!({"input": input, "rules": rules});
         let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
