@@ -45,7 +45,7 @@ fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
             "data_validator",
             vec![
                 json!({"input": {"contact_email": "x"}, "on_invalid": "report", "rules": {"contact_email": {"type": "email"}}}),
-                json!({"input": [], "schema": {"type": "object"}}),
+                json!({"input": [], "on_invalid": "report", "schema": {"type": "object"}}),
             ],
             "rulse",
             "rules",
