@@ -11,7 +11,7 @@ use llmspell_workflows_basic::{
     engine::{StepRecord, StepStatus},
     model::{Definition, Effect, Step},
 };
-use llmspell_workflows_state::{End, History, PastStep, Record, RunState};
+use llmspell_workflows_state::{End, History, PastStep, RunState};
 use serde::Serialize;
 
 /// The metrics of a run.
@@ -136,21 +136,19 @@ impl AdvancedMetrics {
         Self::from_leaves(leaves.map(leaf), execution_time, errors(state), ProcessUsage::since(cpu))
     }
 
-    /// Computes the metrics of a run from its records, as of `until`. The usage of former processes is not known.
-    ///
-    /// # Errors
-    /// Returns an error if the records are inconsistent; the string says why.
+    /// Computes the metrics of a run from its records, as of `until`. Without its definition, nothing is known of its
+    /// leaves. The usage of former processes is not known either.
+    #[must_use]
     pub fn recorded(
-        records: &[Record],
-        definition: &Definition,
+        (history, state): (&History, &RunState),
+        definition: Option<&Definition>,
         until: Timestamp,
         usage: ProcessUsage,
-    ) -> Result<Self, String> {
-        let Some((history, state)) = History::with_state(records)? else { return Ok(Self::default()) };
+    ) -> Self {
         let leaf = |step: &PastStep| {
             let path = step.path.parse().ok()?;
             // Steps that code calls are in no definition.
-            let known = definition.step_at(&path);
+            let known = definition?.step_at(&path);
             let is_leaf = known.is_some_and(|known| known.kind.is_leaf());
             (is_leaf && step.status != StepStatus::Skipped).then(|| Leaf {
                 path: step.path.clone(),
@@ -161,7 +159,7 @@ impl AdvancedMetrics {
             })
         };
         let execution_time = until.duration_since(history.started.at).unsigned_abs();
-        Ok(Self::from_leaves(history.steps.iter().filter_map(leaf), execution_time, errors(&state), usage))
+        Self::from_leaves(history.steps.iter().filter_map(leaf), execution_time, errors(state), usage)
     }
 
     /// Computes the metrics of a run that was not recorded. Of an attempt that was retried, only the number is known.

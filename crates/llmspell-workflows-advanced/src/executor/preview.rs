@@ -71,8 +71,8 @@ impl Report {
         }
     }
 
-    /// Notes that the sub-workflow of the step at `path` goes on, so the step does not run again.
-    pub(super) fn goes_on(&mut self, path: &str) {
+    /// Notes that the sub-workflow of the step at `path` continues, so the step does not run again.
+    pub(super) fn continues(&mut self, path: &str) {
         self.runs_again.retain(|step| step.path != path);
     }
 

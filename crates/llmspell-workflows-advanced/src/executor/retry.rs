@@ -124,7 +124,7 @@ impl Executor {
                     let inner = format!("{around}{path}");
                     if self.retry_child(&child, &inner, definition.as_ref(), bringing, report).await? {
                         rewinding.continue_in_place(&path);
-                        report.goes_on(&inner);
+                        report.continues(&inner);
                     }
                 }
             }

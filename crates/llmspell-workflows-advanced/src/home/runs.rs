@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use llmspell_workflows_basic::{RunStatus, model::Definition};
 use llmspell_workflows_state::{
-    Epoch, History, JournalError, JournaledRun, Record,
+    Epoch, History, JournalError, JournaledRun, Record, RunState,
     store::{RunQuery, RunSummary},
 };
 use uuid::Uuid;
@@ -174,8 +174,16 @@ impl dyn Home {
     /// # Errors
     /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
+        self.history_and_state(run).await.map(|(history, _)| history)
+    }
+
+    /// Returns the history of `run` and the state of its steps according to its current records.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read or the run no longer exists.
+    pub async fn history_and_state(&self, run: &KnownRun) -> Result<(History, RunState), ExecutorError> {
         let damaged = |message| JournalError::Damaged { run: run.id(), message };
-        let history = History::read(&self.records(run).await?).map_err(damaged)?;
+        let history = History::with_state(&self.records(run).await?).map_err(damaged)?;
         history.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
     }
 

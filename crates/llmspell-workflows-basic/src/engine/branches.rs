@@ -148,7 +148,7 @@ impl Run {
         self.next_timer().into_iter().chain(of_deadline).min()
     }
 
-    /// Returns the earliest time, on the engine's clock, at which a step goes on that waits only for that time.
+    /// Returns the earliest time, on the engine's clock, at which a step continues that waits only for that time.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.first_wake(WaitsFor::Time)
@@ -168,7 +168,7 @@ impl Run {
     }
 
     /// Waits until all branches of the run wait only for messages, which nobody can send to a run that no executor drives.
-    pub async fn waits_only_for_messages(&self) {
+    pub(super) async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {
             std::future::pending::<()>().await;

@@ -318,17 +318,21 @@ impl Engine {
     /// error.
     pub async fn run_plan(&self, plan: &Arc<Plan>, input: WorkflowInput) -> Result<Finished, crate::WorkflowError> {
         let run = self.start(plan, input, &RunOptions::default())?;
-        let mut driven = std::pin::pin!(self.drive(&run));
-        let driven = loop {
-            tokio::select! {
-                biased;
-                driven = &mut driven => break driven,
-                () = run.waits_only_for_messages() => run.park(),
-            }
-        };
-        match driven {
+        match self.drive_alone(&run).await {
             Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(*finished),
             Driven::Parked(wait) => Err(crate::WorkflowError::Parked(wait)),
+        }
+    }
+
+    /// Drives a run that no executor knows, so nobody can send it a message: it parks once it waits only for messages.
+    pub async fn drive_alone(&self, run: &Arc<Run>) -> Driven {
+        let mut driven = std::pin::pin!(self.drive(run));
+        loop {
+            tokio::select! {
+                biased;
+                driven = &mut driven => return driven,
+                () = run.waits_only_for_messages() => run.park(),
+            }
         }
     }
 

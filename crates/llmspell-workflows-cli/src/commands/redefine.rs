@@ -26,8 +26,8 @@ pub(crate) struct Redefine {
     dry_run: bool,
 }
 
-/// What a command does with a run.
-pub(crate) struct Step<'s> {
+/// A run, and how a command continues it.
+pub(crate) struct Continued<'s> {
     pub(crate) settings: &'s Settings,
     pub(crate) known: &'s KnownRun,
     pub(crate) continuation: Continuation,
@@ -47,28 +47,28 @@ impl Redefine {
     pub(crate) fn prepare(
         &self,
         session: &Session,
-        step: &Step<'_>,
+        continued: &Continued<'_>,
         options: &mut RewindOptions,
     ) -> Result<bool, Failure> {
         match &self.definition {
             Some(file) => {
                 let definition = Arc::new(Source::read(file)?.check(session.executor().engine())?.definition);
                 if !self.dry_run {
-                    host::check_secrets(step.settings, &definition)?;
+                    host::check_secrets(continued.settings, &definition)?;
                 }
                 options.definition = Some(Redefinition { definition, keep: self.keep.clone() });
             }
             None if !self.dry_run => {
-                check_secrets(session, step.settings, step.known)?;
+                check_secrets(session, continued.settings, continued.known)?;
                 return Ok(true);
             }
             None => {}
         }
-        let preview = session.wait(session.executor().preview(step.known, step.continuation, options))?;
+        let preview = session.wait(session.executor().preview(continued.known, continued.continuation, options))?;
         let output = session.output();
         match self.dry_run {
             true if output.is_text() => output.text(&text(&preview, options)),
-            true => output.payload(&Shown::new(step.known, &preview)),
+            true => output.payload(&Shown::new(continued.known, &preview)),
             false => output.note(text(&preview, options).trim_end()),
         }
         Ok(!self.dry_run)

@@ -3,7 +3,7 @@ use llmspell_workflows_advanced::EventKind;
 use llmspell_workflows_advanced::{Continuation, RewindOptions};
 
 use super::{
-    redefine::{Redefine, Step},
+    redefine::{Continued, Redefine},
     run::{SessionOptions, prepare},
 };
 use crate::{App, Exit, Failure};
@@ -25,8 +25,8 @@ impl Resume {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (known, settings, session) = prepare(app, &self.run, &self.session_options)?;
         let mut options = RewindOptions::default();
-        let step = Step { settings: &settings, known: &known, continuation: Continuation::Resume };
-        if !self.redefine.prepare(&session, &step, &mut options)? {
+        let continued = Continued { settings: &settings, known: &known, continuation: Continuation::Resume };
+        if !self.redefine.prepare(&session, &continued, &mut options)? {
             return Ok(Exit::Ok);
         }
         let executor = session.executor();

@@ -12,7 +12,7 @@ use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
 use super::{
-    redefine::{Redefine, Step},
+    redefine::{Continued, Redefine},
     run::{Session, SessionOptions, check_secrets, input, prepare},
 };
 use crate::{App, Exit, Failure, config::Settings, host, source::Source};
@@ -94,8 +94,8 @@ impl Retry {
         let (known, settings, session) = prepare(app, run, &self.session_options)?;
         check_step_input(&settings, self.step_input.as_ref())?;
         let mut again = RewindOptions { from: self.from, step_input: self.step_input, definition: None };
-        let step = Step { settings: &settings, known: &known, continuation: Continuation::Retry };
-        if !self.redefine.prepare(&session, &step, &mut again)? {
+        let continued = Continued { settings: &settings, known: &known, continuation: Continuation::Retry };
+        if !self.redefine.prepare(&session, &continued, &mut again)? {
             return Ok(Exit::Ok);
         }
         let run = session.wait(session.executor().retry(&known, &again))?;
@@ -147,8 +147,8 @@ impl Fork {
         let (known, settings, session) = prepare(app, &self.run, &self.session_options)?;
         check_step_input(&settings, self.step_input.as_ref())?;
         let mut again = RewindOptions { from: Some(self.from), step_input: self.step_input, definition: None };
-        let step = Step { settings: &settings, known: &known, continuation: Continuation::Fork };
-        if !self.redefine.prepare(&session, &step, &mut again)? {
+        let continued = Continued { settings: &settings, known: &known, continuation: Continuation::Fork };
+        if !self.redefine.prepare(&session, &continued, &mut again)? {
             return Ok(Exit::Ok);
         }
         let run = session.wait(session.executor().fork(&known, &again))?;

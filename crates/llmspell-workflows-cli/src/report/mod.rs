@@ -47,6 +47,14 @@ pub(crate) struct Report<'f> {
     metrics: Metrics,
 }
 
+/// The last event of a run: its status, with its report.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunEvent<'f> {
+    event: String,
+    #[serde(flatten)]
+    report: Report<'f>,
+}
+
 /// What the records of a run say about it.
 pub(crate) struct Recorded {
     pub(crate) known: KnownRun,
@@ -60,23 +68,19 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// Reads the records of `known`; `usage` is what this process used to drive the run.
     pub(crate) async fn read(home: &dyn Home, known: KnownRun, usage: ProcessUsage) -> Result<Self, ExecutorError> {
-        let history = home.history(&known).await?;
+        let (history, state) = home.history_and_state(&known).await?;
         let waits = home.waits(&known).await?;
         let definition = home.definition(&known.summary.definition).await.ok();
         let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
-        let metrics = match &definition {
-            // The records have just been read without an error.
-            Some(definition) => AdvancedMetrics::recorded(&home.records(&known).await?, definition, until, usage),
-            None => Ok(AdvancedMetrics::default()),
-        };
-        Ok(Self { known, history, waits, definition, metrics: metrics.unwrap_or_default() })
+        let metrics = AdvancedMetrics::recorded((&history, &state), definition.as_ref(), until, usage);
+        Ok(Self { known, history, waits, definition, metrics })
     }
 }
 
 impl<'f> Report<'f> {
-    /// Returns the status of the run.
-    pub(crate) fn status(&self) -> &'static str {
-        self.status
+    /// Converts the report to the last event of a run in the `jsonl` format.
+    pub(crate) fn into_event(self) -> RunEvent<'f> {
+        RunEvent { event: format!("run.{}", self.status), report: self }
     }
 
     /// Creates the report of a run in memory. The root step is the run itself and is not listed.

@@ -87,16 +87,7 @@ impl Run {
             let options = RunOptions { environment, timeout: settings.timeout, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
-                let mut driven = std::pin::pin!(engine.drive(&run));
-                let driven = loop {
-                    tokio::select! {
-                        biased;
-                        driven = &mut driven => break driven,
-                        // Nobody can send what it waits for.
-                        () = run.waits_only_for_messages() => run.park(),
-                    }
-                };
-                match driven {
+                match engine.drive_alone(&run).await {
                     EngineDriven::Done(finished) => RunEnd::Finished(finished),
                     EngineDriven::Parked(wait) => RunEnd::Waiting(wait, Vec::new()),
                     EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
@@ -217,7 +208,7 @@ impl<'f> RunDisplay<'f> {
         recorded.map(Some).map_err(durable_failure)
     }
 
-    /// Shows how the run ended, or why it does not go on now.
+    /// Shows how the run ended, or why it does not continue now.
     fn show(&self, run: &ActiveRun, end: RunEnd, recorded: Option<&Recorded>) -> Exit {
         let output = self.output;
         let exit = match &end {
@@ -259,7 +250,7 @@ impl<'f> RunDisplay<'f> {
 
     fn report(&self, report: Report<'_>) {
         match self.output.format() {
-            Format::Jsonl => self.output.payload(&RunEnds { event: format!("run.{}", report.status()), report }),
+            Format::Jsonl => self.output.payload(&report.into_event()),
             _ => self.output.payload(&report),
         }
     }
@@ -293,14 +284,6 @@ struct RunBegins<'p> {
     event: &'static str,
     run_id: String,
     workflow: &'p str,
-}
-
-/// The last line of a run in the `jsonl` format.
-#[derive(serde::Serialize)]
-struct RunEnds<'f> {
-    event: String,
-    #[serde(flatten)]
-    report: Report<'f>,
 }
 
 /// Adds an interceptor that shows the steps in `view`.

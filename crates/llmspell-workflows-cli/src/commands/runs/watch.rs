@@ -32,14 +32,6 @@ struct StepEvent<'s> {
     error: Option<&'s Error<'s>>,
 }
 
-/// The last line in the `jsonl` format.
-#[derive(Serialize)]
-struct RunEnds<'f> {
-    event: String,
-    #[serde(flatten)]
-    report: Report<'f>,
-}
-
 impl Watch {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), *app.output());
@@ -60,7 +52,7 @@ impl Watch {
             let recorded = app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?;
             let report = Report::past(&recorded);
             match output.format() {
-                Format::Jsonl => output.payload(&RunEnds { event: format!("run.{status}"), report }),
+                Format::Jsonl => output.payload(&report.into_event()),
                 _ => output.payload(&report),
             }
         }

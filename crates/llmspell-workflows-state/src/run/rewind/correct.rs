@@ -202,7 +202,7 @@ impl Rewinding<'_> {
         }
         let step = self.state.step(&text);
         let is_kept = self.again.kept.contains(path)
-            // A sub-workflow that has started goes on with its input; it may itself be corrected.
+            // A sub-workflow that has started keeps its input; its own definition may be corrected.
             || (self.end(&text).is_none() && step.is_some_and(|step| step.child().is_some()))
             // Whether a step took effect that was interrupted and must not run twice, only people know.
             || step.is_some_and(|step| step.stuck().is_some())
@@ -231,7 +231,8 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Makes the block at `path` conclude again from the results of the steps inside it; a loop may go on.
+    /// Computes the result of the block at `path` again from the results of the steps inside it; a loop may run further
+    /// iterations.
     fn conclude_again(&mut self, path: &StepPath) {
         let text = path.to_string();
         let is_test = |key: &DecisionKey| matches!(key, DecisionKey::Until(_) | DecisionKey::While(_));
