@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Run;
+use super::{Driven, Engine, Run};
 use crate::sync::lock;
 
 /// Counts the active branches of a run, and records whether the run is parking.
@@ -168,7 +168,7 @@ impl Run {
     }
 
     /// Waits until all branches of the run wait only for messages, which nobody can send to a run that no executor drives.
-    pub(super) async fn waits_only_for_messages(&self) {
+    async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {
             std::future::pending::<()>().await;
@@ -195,5 +195,19 @@ impl Run {
     pub(crate) fn mark_waiting(&self) -> WaitingBranch<'_> {
         self.branches.decrement();
         WaitingBranch(self)
+    }
+}
+
+impl Engine {
+    /// Drives a run that no executor knows, so nobody can send it a message: it parks once it waits only for messages.
+    pub async fn drive_alone(&self, run: &Arc<Run>) -> Driven {
+        let mut driven = std::pin::pin!(self.drive(run));
+        loop {
+            tokio::select! {
+                biased;
+                driven = &mut driven => return driven,
+                () = run.waits_only_for_messages() => run.park(),
+            }
+        }
     }
 }

@@ -324,18 +324,6 @@ impl Engine {
         }
     }
 
-    /// Drives a run that no executor knows, so nobody can send it a message: it parks once it waits only for messages.
-    pub async fn drive_alone(&self, run: &Arc<Run>) -> Driven {
-        let mut driven = std::pin::pin!(self.drive(run));
-        loop {
-            tokio::select! {
-                biased;
-                driven = &mut driven => return driven,
-                () = run.waits_only_for_messages() => run.park(),
-            }
-        }
-    }
-
     /// Returns the engine's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
