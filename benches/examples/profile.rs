@@ -1,5 +1,6 @@
-//! Repeatedly runs a thousand steps, a thousand branches, or a thousand durable runs of 100 steps, for a profiler:
-//! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`.
+//! Repeatedly runs a thousand steps, a thousand branches, or concurrent durable runs, for a profiler:
+//! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`, or
+//! `… -- durable TIMES RUNS STEPS`; without these numbers, 1,000 runs of 100 steps.
 
 use std::sync::Arc;
 
@@ -10,7 +11,12 @@ use llmspell_workflows_basic::{
     activity::{Activities, Activity, ActivityContext, ActivityOutput},
     model::{Definition, Parallel, Step},
 };
+use mimalloc::MiMalloc;
 use serde_json::json;
+
+// As in the benchmarks and in `spellflow`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 struct NoOp;
 
@@ -30,7 +36,8 @@ fn main() {
     let engine = Engine::builder().activities(activities).build();
     let steps = || (0..1_000).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
     if shape == "durable" {
-        return durable(times);
+        let mut number = |default| arguments.next().and_then(|count| count.parse().ok()).unwrap_or(default);
+        return durable(times, number(1_000), number(100));
     }
     let (definition, mut runtime) = match shape.as_str() {
         "steps" => (Definition::sequence("steps", steps()), tokio::runtime::Builder::new_current_thread()),
@@ -50,26 +57,28 @@ fn main() {
     runtime.block_on(async { tokio::spawn(run).await.expect("the task does not panic") });
 }
 
-/// Runs a thousand concurrent durable runs of 100 steps.
-fn durable(times: usize) {
+/// Drives `runs` concurrent durable runs of `steps` steps each, and prints the time per step.
+fn durable(times: usize, runs: usize, steps: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let mut activities = Activities::new();
     activities.register("function", "noop", NoOp);
     let executor = Executor::new(FolderHome::new(folder.path()), Engine::builder().activities(activities));
-    let steps = (0..100).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
-    let definition = Arc::new(Definition::sequence("steps", steps));
+    let list = (0..steps).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
+    let definition = Arc::new(Definition::sequence("steps", list));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("the runtime starts").block_on(async {
+        let begin = std::time::Instant::now();
         for _ in 0..times {
-            let mut runs = tokio::task::JoinSet::new();
-            for _ in 0..1_000 {
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..runs {
                 let (executor, definition) = (executor.clone(), definition.clone());
-                runs.spawn(async move {
+                tasks.spawn(async move {
                     let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
                     executor.drive(run.expect("the definition is valid")).await.expect("the journal can be written");
                 });
             }
-            while runs.join_next().await.is_some() {}
+            while tasks.join_next().await.is_some() {}
         }
+        println!("{:?} per step", begin.elapsed() / u32::try_from(times * runs * steps).unwrap_or(u32::MAX));
     });
 }

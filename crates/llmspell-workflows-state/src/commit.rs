@@ -11,7 +11,7 @@ use std::{
     io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
@@ -53,6 +53,9 @@ const GATHERINGS_MAX: usize = 4;
 /// The maximum duration of each such wait.
 const GATHERING_MAX: Duration = Duration::from_micros(250);
 
+/// A write waits for other ready tasks to append if at least this many callers shared the last sync.
+const SHARING_MIN: usize = 8;
+
 /// The threads and the queues of waiters.
 pub(crate) struct Committer<C: Commit> {
     shared: Arc<Shared<C>>,
@@ -66,6 +69,8 @@ struct Shared<C: Commit> {
     sync_wanted: Condvar,
     written: AtomicU64,
     synced: AtomicU64,
+    /// How many callers shared the last sync.
+    sharing: AtomicUsize,
 }
 
 struct Queues<E> {
@@ -103,6 +108,7 @@ impl<C: Commit> Committer<C> {
             sync_wanted: Condvar::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            sharing: AtomicUsize::new(0),
         });
         // If the second thread cannot be spawned, dropping the committer ends the first.
         let mut committer = Self { shared, threads: Vec::new() };
@@ -120,8 +126,14 @@ impl<C: Commit> Committer<C> {
 
     /// Waits until the first `position` bytes or records survive this process.
     pub(crate) async fn written(&self, position: u64) -> Result<(), C::Error> {
-        if position <= self.shared.written.load(Ordering::Acquire) {
+        if self.shared.is_written(position) {
             return Ok(());
+        }
+        if self.shared.sharing.load(Ordering::Relaxed) >= SHARING_MIN {
+            tokio::task::yield_now().await;
+            if self.shared.is_written(position) {
+                return Ok(());
+            }
         }
         if let Some(result) = self.shared.below.write_now() {
             return result.map(|written| self.shared.note_written(written));
@@ -197,6 +209,10 @@ impl<C: Commit> Shared<C> {
         queues
     }
 
+    fn is_written(&self, position: u64) -> bool {
+        position <= self.written.load(Ordering::Acquire)
+    }
+
     fn note_written(&self, position: u64) {
         self.written.fetch_max(position, Ordering::Release);
     }
@@ -214,6 +230,7 @@ impl<C: Commit> Shared<C> {
                 let begin = Instant::now();
                 let outcome = self.below.sync();
                 self.queues().last_sync = begin.elapsed();
+                self.sharing.store(waiters.len(), Ordering::Relaxed);
                 outcome
             }
         };

@@ -27,12 +27,12 @@ pub use journal::FjallJournal;
 pub use journal::SledJournal;
 pub use journal::{
     Arrival, Epoch, Journal, JournalContents, JournalError, JournalWrapper, JournaledRun, MemoryJournal, Opened,
-    Receipt, WalJournal,
+    OpenedLines, Receipt, WalJournal,
 };
 pub use log::{LogError, LogOptions};
 pub use record::{
-    ChoiceRef, End, FormatError, Migrated, Origin, Parent, Record, Redefined, Request, Resumption, Rewound, Started,
-    Suspension,
+    ChoiceRef, End, FormatError, Migrated, Origin, Parent, Record, RecordLines, Redefined, Request, Resumption,
+    Rewound, Started, Suspension,
 };
 pub use run::{
     AttemptJournaling, Cause, Corrected, Correction, History, IllegalRecord, Journaling, Listener, PastStep,

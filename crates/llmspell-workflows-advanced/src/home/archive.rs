@@ -2,10 +2,7 @@
 
 use std::collections::HashSet;
 
-use llmspell_workflows_state::{
-    JournalError, Opened, Record, RunState,
-    store::{RunSummary, StoreError, Stores},
-};
+use llmspell_workflows_state::{JournalError, OpenedLines, Record, RecordLines, store::Stores};
 use uuid::Uuid;
 
 use super::{Home, Lease};
@@ -26,14 +23,15 @@ impl dyn Home {
         let here: HashSet<Uuid> = lease.journal.runs().into_iter().collect();
         for batch in runs.chunks(BATCH) {
             let (mut epochs, mut all, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+            let mut summaries = Vec::new();
             let mut next: Vec<Uuid> = batch.to_vec();
             while !next.is_empty() {
                 // An earlier move that failed later on has already stored and forgotten some runs.
                 next.retain(|run| here.contains(run) && !taken.contains(run));
-                let opened = lease.journal.open_all(&next).await?;
+                let opened = lease.journal.open_lines(&next).await?;
                 let of_each = std::mem::take(&mut next).into_iter().zip(opened);
-                for (run, Opened { epoch, records }) in of_each.filter(|(_, opened)| !opened.records.is_empty()) {
-                    let state = RunState::read_outline(&records);
+                for (run, OpenedLines { epoch, records }) in of_each.filter(|(_, opened)| !opened.records.is_empty()) {
+                    let state = records.outline().map_err(|error| JournalError::unreadable(run, error))?;
                     let parent = state.started().and_then(|started| started.parent.as_ref()).map(|parent| parent.run);
                     if parent.is_some_and(|parent| here.contains(&parent) && !taken.contains(&parent)) {
                         continue;
@@ -41,11 +39,10 @@ impl dyn Home {
                     next.extend(state.children());
                     taken.insert(run);
                     epochs.push((run, epoch));
+                    summaries.extend(state.summary(run, None));
                     all.push((run, records));
                 }
             }
-            let summaries = all.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
-            let summaries: Vec<RunSummary> = summaries.collect();
             let stores = self.stores().await?;
             stores.runs.put_all(&summaries).await?;
             put_all(stores, all).await?;
@@ -57,16 +54,14 @@ impl dyn Home {
 }
 
 /// Stores the records of ended runs, after their large values so that no record refers to a missing value.
-pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
+async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, RecordLines)>) -> Result<(), ExecutorError> {
     for (run, records) in &mut runs {
-        for record in records {
-            for (hash, bytes) in record.extract_large() {
-                let kept = stores.blobs.put(*run, bytes).await?;
-                debug_assert_eq!(kept, hash, "records and blobs use the same hash");
-            }
+        for (hash, bytes) in records.extract_large().map_err(|error| JournalError::unreadable(*run, error))? {
+            let kept = stores.blobs.put(*run, bytes).await?;
+            debug_assert_eq!(kept, hash, "records and blobs use the same hash");
         }
     }
-    stores.archive.put_all(runs).await
+    Ok(stores.archive.put_all(runs).await?)
 }
 
 /// Returns the records of an ended run, including their large values.
@@ -93,6 +88,7 @@ mod tests {
         Engine, WorkflowInput,
         model::{Definition, Step},
     };
+    use llmspell_workflows_state::{Opened, store::RunSummary};
 
     use super::*;
     use crate::{Contact, Executor, MemoryHome, StartOptions};
@@ -116,7 +112,7 @@ mod tests {
         home.archive(&lease, &[id]).await.unwrap();
         assert_eq!(get(stores, id).await.unwrap().unwrap(), records);
         assert!(home.verify().await.unwrap().damage.is_empty());
-        stores.archive.put_all(vec![(id, Vec::new())]).await.unwrap();
+        stores.archive.put(id, Vec::new()).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage, [format!("the run {id} has no records in the archive")]);
     }
 

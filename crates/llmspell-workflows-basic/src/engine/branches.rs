@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -22,6 +22,8 @@ pub(crate) struct Branches {
     all_waiting: Notify,
     one_active: Notify,
     park: CancellationToken,
+    /// Whether `park` is cancelled, readable without its lock.
+    is_parking: AtomicBool,
     /// The number of waits that end at each time.
     wakes: Mutex<Wakes>,
 }
@@ -54,8 +56,14 @@ impl Wakes {
 impl Branches {
     /// Creates the counts of a run whose only active branch is the root.
     pub(super) fn new() -> Self {
-        let (park, wakes) = (CancellationToken::new(), Mutex::default());
-        Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), park, wakes }
+        Self {
+            active: AtomicUsize::new(1),
+            all_waiting: Notify::new(),
+            one_active: Notify::new(),
+            park: CancellationToken::new(),
+            is_parking: AtomicBool::new(false),
+            wakes: Mutex::default(),
+        }
     }
 
     fn increment(&self) {
@@ -110,13 +118,14 @@ impl Run {
     ///
     /// Nothing is cancelled. Park a run only if it can be driven again from its journal.
     pub fn park(&self) {
+        self.branches.is_parking.store(true, Ordering::Release);
         self.branches.park.cancel();
     }
 
     /// Returns whether [`park`](Self::park) was called.
     #[must_use]
     pub fn is_parking(&self) -> bool {
-        self.branches.park.is_cancelled()
+        self.branches.is_parking.load(Ordering::Acquire)
     }
 
     /// Waits until all branches of the run wait for a time or a message.

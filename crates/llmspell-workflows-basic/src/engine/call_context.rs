@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicI32, AtomicI64, Ordering},
 };
 
 use jiff::Timestamp;
@@ -21,9 +21,33 @@ pub(crate) struct CallContext {
     /// The time by which the enclosing steps must have ended.
     pub(crate) deadline: Option<Timestamp>,
     /// When the previous sibling ended, if siblings run one after the other; the next sibling begins at that time.
-    pub(crate) ended_at_ns: AtomicI64,
+    pub(crate) ended_at: EndTime,
     /// Whether children run one after the other.
     pub(crate) in_order: bool,
+}
+
+/// The time at which a step ended, as seconds and nanoseconds; zero if there is none.
+///
+/// Only one task at a time uses it.
+#[derive(Default)]
+pub(crate) struct EndTime(AtomicI64, AtomicI32);
+
+impl EndTime {
+    fn set(&self, time: Timestamp) {
+        self.0.store(time.as_second(), Ordering::Relaxed);
+        self.1.store(time.subsec_nanosecond(), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = (self.0.load(Ordering::Relaxed), self.1.load(Ordering::Relaxed));
+        Timestamp::new(seconds, nanoseconds).ok().filter(|_| seconds != 0)
+    }
+
+    fn take(&self) -> Option<Timestamp> {
+        let time = self.get();
+        self.0.store(0, Ordering::Relaxed);
+        time
+    }
 }
 
 impl CallContext {
@@ -34,7 +58,7 @@ impl CallContext {
         state: Arc<WorkflowState>,
         cancel: Cancel,
     ) -> Self {
-        Self { run, parent, scope, state, cancel, deadline: None, ended_at_ns: AtomicI64::new(0), in_order: false }
+        Self { run, parent, scope, state, cancel, deadline: None, ended_at: EndTime::default(), in_order: false }
     }
 
     /// Marks the children as running one after the other.
@@ -44,26 +68,22 @@ impl CallContext {
 
     /// Returns when a step begins: the time at which the previous step ended, or the current time.
     pub(super) fn begins_at(&self) -> Timestamp {
-        let ended_at = self.ended_at_ns.load(Ordering::Relaxed);
-        if ended_at == 0 {
-            return self.run.now();
-        }
-        // Siblings run one after the other, so there is no concurrent access.
-        self.ended_at_ns.store(0, Ordering::Relaxed);
-        Timestamp::from_nanosecond(ended_at.into()).unwrap_or(Timestamp::UNIX_EPOCH)
+        self.ended_at.take().unwrap_or_else(|| self.run.now())
     }
 
     /// Records the end of a step whose next sibling begins immediately.
     pub(super) fn record_end(&self, ended_at: Timestamp) {
-        self.ended_at_ns.store(i64::try_from(ended_at.as_nanosecond()).unwrap_or(0), Ordering::Relaxed);
+        self.ended_at.set(ended_at);
     }
 }
 
 impl Clone for CallContext {
     fn clone(&self) -> Self {
-        let Self { run, parent, scope, state, cancel, deadline, ended_at_ns, in_order } = self;
-        let ended_at_ns = AtomicI64::new(ended_at_ns.load(Ordering::Relaxed));
+        let Self { run, parent, scope, state, cancel, deadline, ended_at, in_order } = self;
         let new = Self::new(run.clone(), parent.clone(), scope.clone(), state.clone(), cancel.clone());
-        Self { deadline: *deadline, ended_at_ns, in_order: *in_order, ..new }
+        if let Some(time) = ended_at.get() {
+            new.ended_at.set(time);
+        }
+        Self { deadline: *deadline, in_order: *in_order, ..new }
     }
 }

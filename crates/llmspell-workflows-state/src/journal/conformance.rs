@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::{runtime::Runtime, task::JoinSet};
 use uuid::Uuid;
 
-use super::{Epoch, Journal, JournalError, Opened};
-use crate::record::Record;
+use super::{Epoch, Journal, JournalError, Opened, OpenedLines};
+use crate::record::{Record, RecordLines};
 
 /// A check that is run on an empty journal.
 type Check = fn(&Runtime, &Arc<dyn Journal>);
@@ -124,16 +124,19 @@ fn opening_several_runs_takes_over_each(runtime: &Runtime, journal: &Arc<dyn Jou
     }
     let unknown = run(9);
     let wanted = [runs[2], unknown, runs[0], runs[1]];
-    let opened = runtime.block_on(journal.open_all(&wanted)).expect("the runs open");
+    let opened = runtime.block_on(journal.open_lines(&wanted)).expect("the runs open");
     let records_of = |times: u64| (0..50).flat_map(|number| records(number..number + times)).collect::<Vec<_>>();
     let expected = [(2, records_of(2)), (1, Vec::new()), (2, records_of(0)), (2, records_of(1))];
-    let expected = expected.map(|(epoch, records)| Opened { epoch: Epoch(epoch), records });
+    let expected = expected.map(|(epoch, records)| OpenedLines {
+        epoch: Epoch(epoch),
+        records: RecordLines::of(&records).expect("records are encoded"),
+    });
     assert_eq!(opened, expected);
     for (run, epoch) in runs.into_iter().zip(epochs) {
         assert_eq!(journal.append(run, epoch, &record(0)), Err(JournalError::Fenced { run }));
     }
     append(journal, unknown, opened[1].epoch, 0..1);
-    assert_eq!(runtime.block_on(journal.open_all(&[])), Ok(Vec::new()));
+    assert_eq!(runtime.block_on(journal.open_lines(&[])), Ok(Vec::new()));
 }
 
 fn take_over_fences_the_previous_owner(runtime: &Runtime, journal: &Arc<dyn Journal>) {

@@ -34,7 +34,7 @@ pub use wal::WalJournal;
 
 use crate::{
     log::LogError,
-    record::{FormatError, Record},
+    record::{FormatError, Record, RecordLines},
     store::StoreError,
 };
 
@@ -50,14 +50,17 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns an error if the records of the run cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
-    /// Takes over several runs, as [`Self::open`] does, and returns them in the given order.
+    /// Takes over several runs, as [`Self::open`] does, and returns them in the given order, with their records as they
+    /// are stored.
     ///
     /// # Errors
     /// Returns an error if the records of one of the runs cannot be read. Some of the runs may have been taken over.
-    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
+    async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
         let mut opened = Vec::with_capacity(runs.len());
         for run in runs {
-            opened.push(self.open(*run).await?);
+            let Opened { epoch, records } = self.open(*run).await?;
+            let records = RecordLines::of(&records).map_err(|error| JournalError::unreadable(*run, error))?;
+            opened.push(OpenedLines { epoch, records });
         }
         Ok(opened)
     }
@@ -152,8 +155,8 @@ impl<J: JournalWrapper> Journal for J {
         self.inner().open(run).await
     }
 
-    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
-        self.inner().open_all(runs).await
+    async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
+        self.inner().open_lines(runs).await
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
@@ -219,6 +222,15 @@ pub struct Opened {
     pub epoch: Epoch,
     /// The run's records, in order.
     pub records: Vec<Record>,
+}
+
+/// A run that was taken over, with its records as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedLines {
+    /// The epoch of the new owner.
+    pub epoch: Epoch,
+    /// The run's records, in order.
+    pub records: RecordLines,
 }
 
 /// The runs in a journal, as read from outside.
@@ -322,7 +334,8 @@ impl JournalError {
     }
 
     /// Creates the error for an unreadable record of `run`.
-    pub(crate) fn unreadable(run: Uuid, error: FormatError) -> Self {
+    #[must_use]
+    pub fn unreadable(run: Uuid, error: FormatError) -> Self {
         match error {
             FormatError::Unreadable(message) => {
                 Self::Damaged { run, message: format!("a record cannot be read: {message}") }

@@ -19,6 +19,9 @@ use crate::{commit::Commit, disk::DiskFile};
 /// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
 const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 
+/// The maximum size of a buffer that is kept for the next write.
+const SPARE_MAX: usize = 1 << 20;
+
 /// Unused space at the end of a log is freed if it has at least this many bytes.
 const FREED_MIN: u64 = 1 << 20;
 
@@ -40,9 +43,9 @@ impl Commit for Shared {
             if tail.fault.is_some() || files.current.as_ref().is_none_or(|(number, _)| *number != tail.segment) {
                 return None;
             }
-            tail.take()
+            tail.take(&mut files)
         };
-        Some(self.write_chunks(&mut files, &chunks).map(|()| written.position.0))
+        Some(self.write_chunks(&mut files, chunks).map(|()| written.position.0))
     }
 
     fn sync(&self) -> Result<u64, LogError> {
@@ -131,12 +134,12 @@ impl Shared {
             if let Some(fault) = &tail.fault {
                 return Err(fault.clone());
             }
-            tail.take()
+            tail.take(&mut files)
         };
-        self.write_chunks(&mut files, &chunks).map(|()| written)
+        self.write_chunks(&mut files, chunks).map(|()| written)
     }
 
-    fn write_chunks(&self, files: &mut Files, chunks: &[Chunk]) -> Result<(), LogError> {
+    fn write_chunks(&self, files: &mut Files, mut chunks: Vec<Chunk>) -> Result<(), LogError> {
         if chunks.is_empty() {
             return Ok(());
         }
@@ -144,6 +147,10 @@ impl Shared {
         let result =
             self.check_lock().and_then(|()| chunks.iter().try_for_each(|chunk| self.write_chunk(files, chunk)));
         self.is_slow.store(begin.elapsed() > FAST_WRITE_MAX, Ordering::Relaxed);
+        if let Some(Chunk { mut bytes, .. }) = chunks.pop().filter(|chunk| chunk.bytes.capacity() <= SPARE_MAX) {
+            bytes.clear();
+            files.spare = bytes;
+        }
         result.map_err(|fault| lock(&self.tail).fault.get_or_insert(fault).clone())
     }
 
@@ -234,7 +241,11 @@ impl Shared {
 
 impl Tail {
     /// Takes what has been appended but not written, and returns how far the log is written once that is.
-    fn take(&mut self) -> (Vec<Chunk>, WriteProgress) {
+    fn take(&mut self, files: &mut Files) -> (Vec<Chunk>, WriteProgress) {
+        // A new buffer for each write would be filled with zeros by the system first.
+        if self.spare.capacity() == 0 || !self.pending.is_empty() {
+            self.spare = std::mem::take(&mut files.spare);
+        }
         let written = WriteProgress { position: Position(self.appended), segment: self.segment, offset: self.offset };
         (std::mem::take(&mut self.pending), written)
     }

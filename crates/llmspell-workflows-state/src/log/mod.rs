@@ -116,6 +116,8 @@ struct Shared {
 /// The end of the log, where frames are appended.
 struct Tail {
     pending: Vec<Chunk>,
+    /// The buffer for the next chunk.
+    spare: Vec<u8>,
     segment: u64,
     offset: u64,
     /// The length of the segment.
@@ -146,6 +148,8 @@ struct Files {
     current: Option<(u64, Arc<dyn DiskFile>)>,
     /// The next segment, created before it is needed.
     prepared: Option<(u64, SegmentCreation)>,
+    /// The buffer of the last write, to be filled again.
+    spare: Vec<u8>,
     /// The segment that was read last.
     read: Option<(u64, Arc<dyn DiskFile>)>,
 }
@@ -165,6 +169,7 @@ impl Log {
         let segment = recovery.next;
         let mut tail = Tail {
             pending: Vec::new(),
+            spare: Vec::new(),
             segment,
             offset: 0,
             length: options.segment_min,
@@ -321,7 +326,7 @@ impl Tail {
     fn extend(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         if self.pending.last().is_none_or(|chunk| chunk.segment != self.segment) {
             let (segment, length, offset) = (self.segment, self.length, self.offset);
-            self.pending.push(Chunk { segment, length, offset, bytes: Vec::new() });
+            self.pending.push(Chunk { segment, length, offset, bytes: std::mem::take(&mut self.spare) });
         }
         let Some(chunk) = self.pending.last_mut() else { unreachable!("a chunk was pushed above") };
         let before = chunk.bytes.len();

@@ -4,8 +4,8 @@
 
 mod change;
 mod decode;
-
 mod large;
+mod lines;
 mod masked;
 mod outline;
 mod rewound;
@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{ChangeRef, StoredChange, StoredEdit};
 pub use decode::{FORMAT, FormatError};
-
 pub use large::INLINE_MAX;
+pub use lines::RecordLines;
 pub use masked::MaskedValue;
 pub(crate) use outline::EncodedRecord;
 pub use rewound::{ChoiceRef, Migrated, Redefined, Rewound};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{StoreError, seal};
-use crate::Record;
+use crate::{Record, record::RecordLines};
 
 /// The records of runs that have ended.
 ///
@@ -16,14 +16,15 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
-    async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError>;
+    async fn put_all(&self, runs: Vec<(Uuid, RecordLines)>) -> Result<(), StoreError>;
 
     /// Stores the records of a run, replacing earlier ones.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
     async fn put(&self, run: Uuid, records: Vec<Record>) -> Result<(), StoreError> {
-        self.put_all(vec![(run, records)]).await
+        let lines = RecordLines::of(&records).map_err(|error| StoreError::unreadable(location(run), error))?;
+        self.put_all(vec![(run, lines)]).await
     }
 
     /// Returns the records of a run, in order.
@@ -40,19 +41,18 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
 }
 
 /// Encodes the records of `run` for the archive: one line of JSON per record, and a seal.
-pub(crate) fn encode(run: Uuid, records: &[Record]) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut lines, record).expect("a record can always be encoded as JSON");
-        lines.push(b'\n');
-    }
-    seal::seal(run.as_bytes(), &lines)
+pub(crate) fn encode(run: Uuid, records: &RecordLines) -> Vec<u8> {
+    seal::seal(run.as_bytes(), records.as_bytes())
+}
+
+/// Returns what the records of `run` are called in errors.
+fn location(run: Uuid) -> String {
+    format!("the archive of the run {run}")
 }
 
 /// Decodes the records of `run` from the archive.
-pub(crate) fn decode(location: &str, run: Uuid, bytes: &[u8]) -> Result<Vec<Record>, StoreError> {
-    let location = format!("the archive of the run {run} in {location}");
+pub(crate) fn decode(store: &str, run: Uuid, bytes: &[u8]) -> Result<Vec<Record>, StoreError> {
+    let location = format!("{} in {store}", location(run));
     let lines = seal::open(&location, run.as_bytes(), bytes)?;
-    let record = |line: &[u8]| Record::decode(line).map_err(|error| StoreError::unreadable(&*location, error));
-    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(record).collect()
+    RecordLines::decode_bytes(lines).map_err(|error| StoreError::unreadable(&*location, error))
 }

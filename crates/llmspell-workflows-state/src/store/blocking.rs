@@ -8,7 +8,7 @@ use std::{fmt, path::Path};
 use uuid::Uuid;
 
 use super::{Message, RunPage, RunQuery, RunSummary, Snapshot, StoreError, Verified};
-use crate::Record;
+use crate::{Record, RecordLines};
 
 /// The blocking form of [`RunStore`](super::RunStore).
 #[expect(missing_docs, reason = "each method is documented on the async trait")]
@@ -22,7 +22,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
 /// The blocking form of [`ArchiveStore`](super::ArchiveStore).
 #[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
-    fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError>;
+    fn put_all(&self, runs: &[(Uuid, RecordLines)]) -> Result<(), StoreError>;
     fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
     fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }

@@ -19,7 +19,7 @@ use super::{
     Snapshot, SnapshotStore, StoreError, Verified,
     blocking::{self, AllStores},
 };
-use crate::Record;
+use crate::{Record, RecordLines};
 
 type Job<S> = Box<dyn FnOnce(&S) + Send>;
 
@@ -113,7 +113,7 @@ impl<S: AllStores> RunStore for Worker<S> {
 
 #[async_trait]
 impl<S: AllStores> ArchiveStore for Worker<S> {
-    async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
+    async fn put_all(&self, runs: Vec<(Uuid, RecordLines)>) -> Result<(), StoreError> {
         self.call(move |store| blocking::ArchiveStore::put_all(store, &runs)).await
     }
 

@@ -95,3 +95,28 @@ fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
     let writers = log.writers.lock().unwrap();
     assert!(!writers.contains(&thread::current().id()), "a caller creates a segment");
 }
+
+#[test]
+fn many_callers_that_shared_a_sync_share_their_next_writes() {
+    const CALLERS: usize = 600;
+    let Log { journal, epoch, writers, .. } = Log::new(4 << 20);
+    let journal = Arc::new(journal);
+    // Each caller appends, waits until its record is durable, appends again, and waits for the write.
+    let caller = |number: usize| {
+        let (journal, writers) = (journal.clone(), writers.clone());
+        async move {
+            let receipt = journal.append(run(1), epoch, &record(number)).unwrap();
+            journal.sync(receipt).await.unwrap();
+            let before = writers.lock().unwrap().len();
+            let receipt = journal.append(run(1), epoch, &record(number)).unwrap();
+            journal.write(receipt).await.unwrap();
+            before
+        }
+    };
+    let writes = runtime().block_on(async {
+        let callers: tokio::task::JoinSet<usize> = (0..CALLERS).map(caller).collect();
+        let before = callers.join_all().await.into_iter().min().unwrap();
+        writers.lock().unwrap().len() - before
+    });
+    assert!(writes < CALLERS / 10, "{CALLERS} callers made {writes} writes");
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use llmspell_workflows_state::{
-    End, Record,
+    End, Record, RecordLines,
     record::StoredValue,
     store::{
         RunQuery, RunStatus, RunSummary, Stores,
@@ -99,7 +99,8 @@ fn measure(name: &str, stores: &Stores) {
     let records = records();
     let put = |number: u64| wait(stores.archive.put(Uuid::from_u128(number.into()), records.clone())).unwrap();
     print(name, "archive put of 100 records", median(101, put));
-    let ended: Vec<_> = (1_000..1_100_u128).map(|run| (Uuid::from_u128(run), records.clone())).collect();
+    let ended: Vec<_> =
+        (1_000..1_100_u128).map(|run| (Uuid::from_u128(run), RecordLines::of(&records).unwrap())).collect();
     print(
         name,
         "archive put of 100 records, 100 runs at once",

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{
-    Record,
+    Record, RecordLines,
     store::{
         Adapter, ArchiveStore, BlobStore, DefinitionStore, InboxStore, Message, RunPage, RunQuery, RunStore,
         RunSummary, Snapshot, SnapshotStore, StoreError, Verified,
@@ -53,7 +53,7 @@ mock! {
 
     #[async_trait]
     impl ArchiveStore for ArchiveStore {
-        async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError>;
+        async fn put_all(&self, runs: Vec<(Uuid, RecordLines)>) -> Result<(), StoreError>;
         async fn put(&self, run: Uuid, records: Vec<Record>) -> Result<(), StoreError>;
         async fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
         async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;

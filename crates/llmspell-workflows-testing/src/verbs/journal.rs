@@ -5,7 +5,9 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
-use llmspell_workflows_state::{Arrival, End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
+use llmspell_workflows_state::{
+    Arrival, End, Epoch, Journal, JournalError, LogError, Opened, OpenedLines, Receipt, Record,
+};
 use uuid::Uuid;
 
 use super::{gate::Gate, ledger::SharedLedger};
@@ -37,8 +39,8 @@ impl Journal for CrashingJournal {
         self.gate.around("open", self.inner.open(run)).await
     }
 
-    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
-        self.gate.around("open_all", self.inner.open_all(runs)).await
+    async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
+        self.gate.around("open_lines", self.inner.open_lines(runs)).await
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {

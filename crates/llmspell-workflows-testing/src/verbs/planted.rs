@@ -12,7 +12,7 @@ use llmspell_workflows_basic::{
     sync::lock,
 };
 use llmspell_workflows_state::{
-    Arrival, End, Epoch, Journal, JournalError, Opened, Receipt, Record,
+    Arrival, End, Epoch, Journal, JournalError, Opened, OpenedLines, Receipt, Record,
     store::{InboxStore, Message, RunPage, RunQuery, RunStore, RunSummary, StoreError, Stores},
 };
 use serde_json::json;
@@ -66,8 +66,8 @@ impl Journal for FaultyJournal {
         self.inner.open(run).await
     }
 
-    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
-        let opened = self.inner.open_all(runs).await?;
+    async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
+        let opened = self.inner.open_lines(runs).await?;
         if self.has(Fault::ForgetsEarly) {
             let epochs: Vec<(Uuid, Epoch)> =
                 runs.iter().zip(&opened).map(|(run, opened)| (*run, opened.epoch)).collect();

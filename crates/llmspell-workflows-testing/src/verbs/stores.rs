@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use llmspell_workflows_advanced::Home;
 use llmspell_workflows_state::{
-    Record,
+    Record, RecordLines,
     store::{
         Adapter, ArchiveStore, BlobStore, DefinitionStore, InboxStore, Message, RunPage, RunQuery, RunStore,
         RunSummary, Snapshot, SnapshotStore, StoreError, Stores, Verified,
@@ -46,7 +46,7 @@ impl RunStore for CrashingStores {
 
 #[async_trait]
 impl ArchiveStore for CrashingStores {
-    async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
+    async fn put_all(&self, runs: Vec<(Uuid, RecordLines)>) -> Result<(), StoreError> {
         self.gate.around("put into the archive", self.inner.archive.put_all(runs)).await
     }
 

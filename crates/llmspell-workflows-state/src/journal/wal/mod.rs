@@ -17,11 +17,11 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::{sync::lock, targets};
 use uuid::Uuid;
 
-use super::{Arrival, Epoch, Journal, JournalError, Opened, Receipt};
+use super::{Arrival, Epoch, Journal, JournalError, Opened, OpenedLines, Receipt};
 use crate::{
     disk::{Disk, SystemDisk, blocking},
     log::{FrameLocation, Log, LogDamage, LogError, LogOptions, Position, frame::Frame, segment},
-    record::{EncodedRecord, Record},
+    record::{EncodedRecord, Record, RecordLines},
 };
 use reader::{LogReader, ReadLog, needed_body};
 use runs::{Runs, kind, opened_body};
@@ -139,7 +139,12 @@ impl OpenLog {
         Ok((epoch, runs.records(run)))
     }
 
-    fn read(&self, frames: &[(Uuid, Vec<FrameLocation>)]) -> Result<Vec<Vec<Record>>, JournalError> {
+    /// Reads frames of runs; `add` adds the body of a frame to what is returned of its run.
+    fn read<R: Default>(
+        &self,
+        frames: &[(Uuid, Vec<FrameLocation>)],
+        add: impl Fn(&mut R, Uuid, &[u8]) -> Result<(), JournalError>,
+    ) -> Result<Vec<R>, JournalError> {
         // The latest records may still be only in memory.
         self.log.write_all()?;
         // Frames of different runs often lie next to each other, so they are read in the order of the log.
@@ -150,13 +155,12 @@ impl OpenLog {
         in_order.sort_unstable();
         let (locations, mut owners): (Vec<_>, Vec<_>) = in_order.into_iter().unzip();
         owners.reverse();
-        let mut records: Vec<_> = frames.iter().map(|(_, locations)| Vec::with_capacity(locations.len())).collect();
+        let mut read: Vec<R> = frames.iter().map(|_| R::default()).collect();
         self.log.read(&locations, |body| {
             let at = owners.pop().expect("each location has an owner");
-            records[at].push(record(frames[at].0, body)?);
-            Ok::<_, JournalError>(())
+            add(&mut read[at], frames[at].0, body)
         })?;
-        Ok(records)
+        Ok(read)
     }
 
     fn runs(&self) -> MutexGuard<'_, Runs> {
@@ -201,30 +205,33 @@ fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
 impl Journal for WalJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         let (epoch, locations) = self.open.take_over(run)?;
-        let records = self.read(vec![(run, locations)]).await?;
-        Ok(Opened { epoch, records: records.into_iter().flatten().collect() })
+        Ok(Opened { epoch, records: self.read_records(run, locations).await? })
     }
 
-    async fn open_all(&self, runs: &[Uuid]) -> Result<Vec<Opened>, JournalError> {
+    async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
         let (mut epochs, mut frames) = (Vec::with_capacity(runs.len()), Vec::with_capacity(runs.len()));
         for run in runs {
             let (epoch, locations) = self.open.take_over(*run)?;
             epochs.push(epoch);
             frames.push((*run, locations));
         }
-        let records = self.read(frames).await?;
-        Ok(epochs.into_iter().zip(records).map(|(epoch, records)| Opened { epoch, records }).collect())
+        let add = |lines: &mut RecordLines, _, body: &[u8]| {
+            lines.push(body);
+            Ok(())
+        };
+        let all = self.read(frames, add).await?;
+        Ok(epochs.into_iter().zip(all).map(|(epoch, records)| OpenedLines { epoch, records }).collect())
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let EncodedRecord { body, bulk } =
             record.encode_with_outline().map_err(|error| JournalError::unreadable(run, error))?;
         let mut runs = self.open.runs();
-        let live = runs.in_epoch(run, epoch)?;
-        let (number, frame) =
-            (live.number, Frame { kind: kind::RECORD, run: live.number, record: live.count, body: &body, bulk: &bulk });
+        let (live, needed) = runs.in_epoch(run, epoch)?;
+        let (number, record) = (live.number, live.count);
+        let frame = Frame { kind: kind::RECORD, run: number, record, body: &body, bulk: &bulk };
         let (position, location) = self.open.log.append(frame)?;
-        runs.push_record(run, reader::is_closing(&body), location);
+        live.push_record(reader::is_closing(&body), location, needed);
         self.open.index(&mut runs, location, number, kind::RECORD, &[]);
         Ok(Receipt(position.number()))
     }
@@ -243,7 +250,7 @@ impl Journal for WalJournal {
             runs.check(run)?;
             runs.records(run)
         };
-        Ok(self.read(vec![(run, locations)]).await?.into_iter().flatten().collect())
+        self.read_records(run, locations).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
@@ -281,7 +288,7 @@ impl Journal for WalJournal {
                 runs.in_epoch(*run, *epoch)?;
             }
             for (run, epoch) in known {
-                let number = runs.in_epoch(*run, *epoch)?.number;
+                let number = runs.in_epoch(*run, *epoch)?.0.number;
                 let frame = Frame { kind: kind::FORGOTTEN, run: number, body: run.as_bytes(), ..Frame::default() };
                 let (position, location) = self.open.log.append(frame)?;
                 freed.extend(runs.forget(*run, location.segment));
@@ -306,12 +313,24 @@ impl WalJournal {
     }
 
     /// Reads the records at `frames`, the frames of some runs; returns the records of each run.
-    async fn read(&self, frames: Vec<(Uuid, Vec<FrameLocation>)>) -> Result<Vec<Vec<Record>>, JournalError> {
+    async fn read_records(&self, run: Uuid, locations: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
+        let add = |records: &mut Vec<Record>, run, body: &[u8]| {
+            records.push(record(run, body)?);
+            Ok(())
+        };
+        Ok(self.read(vec![(run, locations)], add).await?.into_iter().flatten().collect())
+    }
+
+    async fn read<R: Default + Send + 'static>(
+        &self,
+        frames: Vec<(Uuid, Vec<FrameLocation>)>,
+        add: impl Fn(&mut R, Uuid, &[u8]) -> Result<(), JournalError> + Send + 'static,
+    ) -> Result<Vec<R>, JournalError> {
         if frames.iter().all(|(_, locations)| locations.is_empty()) {
-            return Ok(vec![Vec::new(); frames.len()]);
+            return Ok(frames.iter().map(|_| R::default()).collect());
         }
         let open = self.open.clone();
-        blocking(move || open.read(&frames)).await
+        blocking(move || open.read(&frames, add)).await
     }
 }
 

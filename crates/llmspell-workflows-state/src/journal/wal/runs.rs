@@ -143,10 +143,14 @@ impl Runs {
         self.by_id.get(&run).map(LiveRun::records).unwrap_or_default()
     }
 
-    /// Returns the run, which must be in `epoch`.
-    pub(super) fn in_epoch(&mut self, run: Uuid, epoch: Epoch) -> Result<&mut LiveRun, JournalError> {
+    /// Returns the run, which must be in `epoch`, and the number of needed frames in each segment.
+    pub(super) fn in_epoch(
+        &mut self,
+        run: Uuid,
+        epoch: Epoch,
+    ) -> Result<(&mut LiveRun, &mut BTreeMap<u64, u64>), JournalError> {
         match self.by_id.get_mut(&run) {
-            Some(live) if live.epoch == epoch => Ok(live),
+            Some(live) if live.epoch == epoch => Ok((live, &mut self.needed)),
             _ => Err(JournalError::Fenced { run }),
         }
     }

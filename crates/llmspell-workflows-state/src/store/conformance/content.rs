@@ -8,7 +8,7 @@ use super::{
     super::{INBOX_PAGE, Message, Snapshot, StoreError, Stores, blob_hash},
     wait,
 };
-use crate::{End, Record, Started, record::StoredValue};
+use crate::{End, Record, RecordLines, Started, record::StoredValue};
 
 fn run(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -53,7 +53,8 @@ pub fn archives(stores: &Stores) {
     wait(archive.put(run(2), Vec::new())).expect("no records are put");
     assert_eq!(wait(archive.get(run(2))), Ok(Some(Vec::new())), "a run without records differs from an unknown run");
     let (a, b) = (records(1), records(2));
-    wait(archive.put_all(vec![(run(3), a.clone()), (run(4), b.clone())])).expect("records are put");
+    let lines = |records: &[Record]| RecordLines::of(records).expect("records are encoded");
+    wait(archive.put_all(vec![(run(3), lines(&a)), (run(4), lines(&b))])).expect("records are put");
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(Some(a)), Ok(Some(b.clone()))));
     assert_eq!(wait(archive.remove(run(3))), Ok(true));
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(None), Ok(Some(b))));

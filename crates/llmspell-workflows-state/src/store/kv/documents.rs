@@ -6,14 +6,14 @@ use super::{
     super::{Snapshot, StoreError, archive, seal, snapshots},
     KeyValue, KeyValueStores, keys,
 };
-use crate::Record;
 use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
+use crate::{Record, record::RecordLines};
 
 impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
-    fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
+    fn put_all(&self, runs: &[(Uuid, RecordLines)]) -> Result<(), StoreError> {
         self.change(|changes| {
             let entry =
-                |(run, records): &(Uuid, Vec<Record>)| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
+                |(run, records): &(Uuid, RecordLines)| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
             changes.extend(runs.iter().map(entry));
             Ok(())
         })

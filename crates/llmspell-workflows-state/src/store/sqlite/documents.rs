@@ -7,11 +7,11 @@ use super::{
     super::{Snapshot, StoreError, archive, seal, snapshots},
     Sqlite, Sync, execute,
 };
-use crate::Record;
 use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
+use crate::{Record, record::RecordLines};
 
 impl ArchiveStore for Sqlite {
-    fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
+    fn put_all(&self, runs: &[(Uuid, RecordLines)]) -> Result<(), StoreError> {
         let sealed: Vec<_> = runs.iter().map(|(run, records)| (run, archive::encode(*run, records))).collect();
         self.write(Sync::Yes, |transaction| {
             sealed.iter().try_for_each(|(run, body)| {
