@@ -4,12 +4,14 @@
 //!
 //! - `memory`, `around`, `durable` or `past` prints that part of the table.
 //! - `journals` compares the adapters of the journal.
+//! - `beside` compares commands beside runs with large outputs, in a built program.
 //! - `processes` measures whole `spellflow` processes; build the program with `cargo build --profile dist` first.
 //!
 //! Each figure is the median of several rounds. Rounds of the engine and of the limit alternate, so changes in the
 //! machine's speed cancel out.
 
 mod around;
+mod beside;
 mod durable;
 mod engine;
 mod figures;
@@ -31,6 +33,9 @@ fn main() {
     let only = std::env::args().nth(1);
     if only.as_deref() == Some("journals") {
         return journals::measure();
+    }
+    if only.as_deref() == Some("beside") {
+        return beside::measure();
     }
     if only.as_deref() == Some("processes") {
         return processes::measure();

@@ -26,12 +26,18 @@ const FINISHED: usize = 100_000;
 /// The program that measures peak memory, if it is installed.
 const TIME: &str = "/usr/bin/time";
 
-pub(crate) fn measure() {
+/// Returns the program beside this one; if it is missing, says so.
+pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("spellflow")));
-    let Some(program) = program.filter(|program| program.is_file()) else {
+    let program = program.filter(|program| program.is_file());
+    if program.is_none() {
         eprintln!("skipped: `spellflow` is missing; build it with `cargo build --profile dist`");
-        return;
-    };
+    }
+    program
+}
+
+pub(crate) fn measure() {
+    let Some(program) = program() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let ten = folder.path().join("ten.yaml");
     std::fs::write(&ten, flow("ten", 10)).expect("the disk has space");
@@ -53,9 +59,9 @@ fn flow(name: &str, steps: usize) -> String {
 }
 
 /// A folder in which the benchmark runs `spellflow`.
-struct Workspace {
-    program: PathBuf,
-    folder: PathBuf,
+pub(crate) struct Workspace {
+    pub(crate) program: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Workspace {
@@ -64,6 +70,29 @@ impl Workspace {
         let mut command = Command::new(program);
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
+    }
+
+    /// Runs a command, which succeeds or ends with a run that waits.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = self.command(&self.program);
+        let output = command.args(arguments).stdout(Stdio::piped()).output().expect("the program starts");
+        assert!(
+            matches!(output.status.code(), Some(0 | 5)),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
+
+    /// Returns the peak memory of a process in MiB; `None` if it cannot be measured here.
+    pub(crate) fn peak_memory(&self, arguments: &[&str]) -> Option<f64> {
+        let is_installed = Path::new(TIME).is_file();
+        is_installed.then(|| {
+            let output = self.command(Path::new(TIME)).args(["-f", "%M"]).arg(&self.program).args(arguments).output();
+            let text = String::from_utf8(output.expect("the program starts").stderr).unwrap_or_default();
+            let kib = text.lines().last().and_then(|line| line.trim().parse::<f64>().ok());
+            kib.unwrap_or_default() / 1024.0
+        })
     }
 
     /// Measures a process, and prints its run time and peak memory.
@@ -77,12 +106,7 @@ impl Workspace {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         self.clear(is_fresh);
-        let memory = Path::new(TIME).is_file().then(|| {
-            let output = self.command(Path::new(TIME)).args(["-f", "%M"]).arg(&self.program).args(arguments).output();
-            let text = String::from_utf8(output.expect("the program starts").stderr).unwrap_or_default();
-            text.lines().last().and_then(|line| line.trim().parse::<f64>().ok()).unwrap_or_default()
-        });
-        let memory = memory.map_or("unknown".to_owned(), |kib| format!("{:.1} MiB", kib / 1024.0));
+        let memory = self.peak_memory(arguments).map_or("unknown".to_owned(), |memory| format!("{memory:.1} MiB"));
         println!("| {what} | {:.1} ms | {memory} |", median(&times).as_secs_f64() * 1e3);
     }
 

@@ -129,3 +129,62 @@ async fn in_store(lab: &Lab) -> usize {
     let runs = lab.home().runs(&RunQuery { limit: 1_000, ..RunQuery::default() }).await.unwrap();
     runs.iter().filter(|run| run.journal().is_none()).count()
 }
+
+#[tokio::test]
+async fn rest_of_a_journal_whose_removal_was_interrupted_is_ignored_and_then_removed() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, Definition::sequence("one", [Step::function("a", "echo", json!(1))])).await;
+    let id = run.id();
+    finished(&executor, run).await;
+    let journals = lab.folder.path().join("log");
+    let journal = std::fs::read_dir(&journals).unwrap().next().unwrap().unwrap().path();
+    // The process died when it had renamed the folder, and removed a part of it.
+    let rest = journals.join(format!(".removed-{}", uuid::Uuid::from_u128(7)));
+    std::fs::create_dir(&rest).unwrap();
+    for entry in std::fs::read_dir(&journal).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "lock") {
+        std::fs::copy(entry.path(), rest.join(entry.file_name())).unwrap();
+    }
+    drop(executor);
+    let home = lab.home();
+    assert_eq!(home.journals().await.unwrap().len(), 1, "only the journal is listed");
+    assert_eq!(home.verify().await.unwrap().damage, Vec::<String>::new());
+    assert_eq!(home.list(&RunQuery::default()).await.unwrap().runs.len(), 1);
+    assert_eq!(home.compact().await.unwrap().journals_removed, 1);
+    assert_eq!(std::fs::read_dir(&journals).unwrap().count(), 0, "the rest is removed with the next journal");
+    assert_eq!(home.find(&id.to_string()).await.unwrap().status(), RunStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compacting_beside_working_processes_succeeds_and_loses_no_run() {
+    let lab = Arc::new(Lab::new());
+    let work = {
+        let lab = lab.clone();
+        tokio::spawn(async move {
+            let mut ids = Vec::new();
+            for _ in 0..40 {
+                // Each has a journal of its own, as another process would have.
+                let executor = lab.executor();
+                let definition = Definition::sequence("one", [Step::function("a", "echo", json!(1))]);
+                let run = start(&executor, definition).await;
+                ids.push(run.id());
+                finished(&executor, run).await;
+            }
+            ids
+        })
+    };
+    let mut compactions = 0;
+    while !work.is_finished() {
+        lab.home().compact().await.unwrap();
+        compactions += 1;
+        tokio::task::yield_now().await;
+    }
+    let ids = work.await.unwrap();
+    assert!(compactions > 0);
+    lab.home().compact().await.unwrap();
+    for id in ids {
+        assert_eq!(lab.home().find(&id.to_string()).await.unwrap().status(), RunStatus::Completed);
+    }
+    assert_eq!(lab.home().journals().await.unwrap().len(), 0);
+    assert_eq!(lab.home().verify().await.unwrap().damage, Vec::<String>::new());
+}

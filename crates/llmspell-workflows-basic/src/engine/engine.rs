@@ -206,6 +206,7 @@ impl Engine {
         let run = Run {
             id: resume.run_id,
             started_at: resume.started_at,
+            is_new: resume.last_record <= resume.started_at,
             clock: RunClock::new(self.0.clock.clone(), resume.last_record, resume.clock_ahead),
             engine: self.clone(),
             plan: plan.clone(),
@@ -283,6 +284,7 @@ impl Engine {
         self.stack().observe(run, Happening::Begins);
         run.warn_about_clock();
         run.warn_about_differing_limits();
+        run.warn_about_missing_fields();
         let outcome = run.execute_root().await;
         let outcome = match run.stuck_if_undo_failed(outcome) {
             Outcome::Parked(wait) => Outcome::Parked(run.clock().wait_to_engine(wait)),

@@ -36,6 +36,8 @@ const CLOCK_BEHIND_MIN: SignedDuration = SignedDuration::from_secs(1);
 pub struct Run {
     pub(crate) id: Uuid,
     pub(crate) started_at: Timestamp,
+    /// Whether the run has no records except for its start.
+    pub(super) is_new: bool,
     pub(crate) engine: Engine,
     pub(super) clock: RunClock,
     pub(crate) plan: Arc<Plan>,
@@ -246,6 +248,25 @@ impl Run {
                 self.definition().name
             );
             self.warn("limit_differs", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
+        }
+    }
+
+    /// Warns about each field of the input that an expression reads without a default, and that the input does not have.
+    ///
+    /// If a definition declares no inputs, any unknown name may be a field of the input; a condition that reads a missing
+    /// one sees null.
+    pub(super) fn warn_about_missing_fields(&self) {
+        let given = &self.input.initial_data;
+        if !self.is_new || given.get("task").is_some() {
+            return;
+        }
+        let read = self.plan.input_fields().iter().filter(|(_, required)| **required).map(|(name, _)| name);
+        for name in read.filter(|name| given.get(name.as_str()).is_none() && self.parameter(name).is_none()) {
+            let message = format!(
+                "the workflow reads `{name}`, which is neither a step nor a variable, and which the input does not have \
+                 either; it is null in conditions"
+            );
+            self.warn("input_field_missing", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
     }
 

@@ -316,8 +316,8 @@ impl StepKind {
             Self::Set(values) => StateKeys::Known(values.keys().cloned().collect()),
             Self::Activity(call) => match call.activity.kind.as_str() {
                 "persona-request" => StateKeys::Known(vec![format!("{id}_result"), format!("{id}_status")]),
-                // Tools cannot change the state; other activities may.
-                "tool" => StateKeys::Known(Vec::new()),
+                // Tools, commands and requests cannot change the state; other activities may.
+                "tool" | "shell" | "http" => StateKeys::Known(Vec::new()),
                 _ => StateKeys::Any,
             },
             kind if kind.traits().sets_state => StateKeys::Any,

@@ -19,6 +19,7 @@ mod growing_lists;
 mod handlers;
 mod join_table;
 mod joins;
+mod missing_fields;
 mod named_limits;
 mod names;
 mod observing;
