@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 use llmspell_workflows_advanced::{Cause, Continuation, KnownRun, Preview, Redefinition, RewindOptions, RunsAgain};
+use llmspell_workflows_basic::model::Definition;
 use serde::Serialize;
 
 use super::run::{Session, check_secrets};
@@ -39,6 +40,15 @@ impl Redefine {
         self.definition.as_deref()
     }
 
+    /// Reads the definition, if one was given.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read or the definition is not valid.
+    pub(crate) fn definition(&self, session: &Session) -> Result<Option<Arc<Definition>>, Failure> {
+        let Some(file) = &self.definition else { return Ok(None) };
+        Ok(Some(Arc::new(Source::read(file)?.check(session.executor().engine())?.definition)))
+    }
+
     /// Adds the definition to `options`, after its secrets have been checked, and shows what it changes. Returns whether
     /// the run continues; after a dry run it does not.
     ///
@@ -50,9 +60,8 @@ impl Redefine {
         continued: &Continued<'_>,
         options: &mut RewindOptions,
     ) -> Result<bool, Failure> {
-        match &self.definition {
-            Some(file) => {
-                let definition = Arc::new(Source::read(file)?.check(session.executor().engine())?.definition);
+        match self.definition(session)? {
+            Some(definition) => {
                 if !self.dry_run {
                     host::check_secrets(continued.settings, &definition)?;
                 }

@@ -24,13 +24,14 @@ const ALL_MAX: usize = 10_000;
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow retry @last\n  spellflow retry @last --definition flow.yaml\n  \
     spellflow retry --failed --workflow nightly\n  \
+    spellflow retry --failed --definition flow.yaml\n  \
     spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
 pub(crate) struct Retry {
     /// The run: its id, a unique prefix of it, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
-    /// Retry all failed runs, one after the other, oldest first.
-    #[arg(long, conflicts_with_all = ["from", "step_input", "definition", "dry_run"])]
+    /// Retry all failed runs, one after the other, oldest first; with a definition, those of its workflow.
+    #[arg(long, conflicts_with_all = ["from", "step_input", "dry_run"])]
     failed: bool,
     /// Retry only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
@@ -104,9 +105,11 @@ impl Retry {
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
         let settings = self.session_options.settings(app.config()?.settings());
+        let session = Session::new(app, &settings, &self.session_options)?;
+        let definition = self.redefine.definition(&session)?;
         let query = RunQuery {
             statuses: vec![RunStatus::Failed],
-            workflow: self.workflow,
+            workflow: self.workflow.or_else(|| definition.map(|definition| definition.name.clone())),
             limit: ALL_MAX,
             ..RunQuery::default()
         };
@@ -114,10 +117,11 @@ impl Retry {
         // Runs of sub-workflows are retried with their parents.
         runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
-        let session = Session::new(app, &settings, &self.session_options)?;
         Ok(session.drive_each(&runs, |executor, known| {
-            check_secrets(&session, &settings, known)?;
-            session.wait(executor.retry(known, &RewindOptions::default()))
+            let mut again = RewindOptions::default();
+            let continued = Continued { settings: &settings, known, continuation: Continuation::Retry };
+            self.redefine.prepare(&session, &continued, &mut again)?;
+            session.wait(executor.retry(known, &again))
         }))
     }
 }

@@ -163,3 +163,26 @@ fn every_command_that_continues_a_run_accepts_its_folders() {
         assert_eq!(allowed.code, 0, "{arguments:?}: {}", allowed.stderr);
     }
 }
+
+#[test]
+fn all_failed_runs_of_a_workflow_continue_under_its_corrected_definition() {
+    let (sandbox, first) = failed();
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    let second = newest_run(&sandbox);
+    let other = "name: other\nsteps:\n  - {id: a, type: shell, command: 'echo other >> effects; exit 1'}\n";
+    fs::write(sandbox.path("other.yaml"), other).unwrap();
+    assert_eq!(sandbox.run(&["run", "other.yaml"]).code, 1);
+    take_effects(&sandbox);
+    fs::write(sandbox.path("flow.yaml"), FAILS.replace("; exit 3", "")).unwrap();
+    let retried = sandbox.run(&["retry", "--failed", "--definition", "flow.yaml", "-o", "json"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    let retried = retried.json();
+    let ended: Vec<_> = retried.as_array().unwrap().iter().map(|run| (&run["run_id"], &run["status"])).collect();
+    assert_eq!(ended, [(&json!(first), &json!("completed")), (&json!(second), &json!("completed"))]);
+    assert_eq!(take_effects(&sandbox), ["deploy", "deploy", "test", "test"]);
+    // The run of the other workflow is not selected; if it is named, it cannot continue under this definition.
+    let refused = sandbox.run(&["retry", "--failed", "--workflow", "other", "--definition", "flow.yaml", "-o", "json"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.json()[0]["error"].as_str().unwrap().contains("other"), "{}", refused.stdout);
+    assert!(take_effects(&sandbox).is_empty());
+}
