@@ -123,7 +123,8 @@ pub(super) fn is_shell(source: &str) -> bool {
     }
     let rest = source.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
     let operators = [":-", ":=", ":?", ":+", "=", "#", "%", "^", ",", "/", "[@]", "[*]"];
-    rest.len() < source.len() && operators.iter().any(|operator| rest.starts_with(operator)) || is_slice(rest)
+    let is_operator = operators.iter().any(|operator| rest.starts_with(operator)) || matches!(rest, "-" | "+" | "?");
+    rest.len() < source.len() && is_operator || is_slice(rest)
 }
 
 /// Returns whether `name` is written like an environment variable, such as `HOME`.
@@ -224,9 +225,21 @@ mod tests {
 
     #[test]
     fn expansions_of_the_shell_are_recognized() {
-        for source in
-            ["CI:-no", "CI:=no", "CI:?", "CI=no", "file%.txt", "file##*/", "a/b/c", "x:0:3", "x[@]", "#x", "!x", "x^^"]
-        {
+        for source in [
+            "CI:-no",
+            "CI:=no",
+            "CI:?",
+            "CI=no",
+            "file%.txt",
+            "file##*/",
+            "a/b/c",
+            "x:0:3",
+            "x[@]",
+            "#x",
+            "!x",
+            "x^^",
+            "CI-",
+        ] {
             assert!(is_shell(source), "{source}");
         }
         for source in ["a +", " a:-b", "a ? b :", "'a", "{a: }", "a.b:", "", "a[0", "(a", "a | ", ":-b"] {

@@ -77,7 +77,8 @@ impl Cancel {
 impl Signal {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let payload = input::json(&self.data).map_err(|error| {
-            Failure::usage(format!("invalid data: {error}")).with_help("write a string as '\"text\"'")
+            Failure::usage(format!("invalid data: {error}"))
+                .with_help("write a string as '\"text\"' and an object as '{\"name\": \"text\"}'")
         })?;
         let settings = app.config()?.settings();
         host::check_recorded(settings, "the data", &payload)?;

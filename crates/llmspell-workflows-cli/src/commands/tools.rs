@@ -23,7 +23,7 @@ pub(crate) struct Tools {
 enum Command {
     /// Lists every tool with its category, security level and required permissions.
     List,
-    /// Shows what a tool does and its parameters.
+    /// Shows what a tool does, its parameters and its result.
     Show {
         /// The name or an alias of the tool.
         name: String,
@@ -107,24 +107,30 @@ pub(super) fn show(app: &App, spec: &ToolSpec) {
         text += &format!("  {label:<12} {value}\n");
     }
     text += "\nParameters\n";
-    text += &crate::table::table(parameters(spec));
+    text += &crate::table::table(fields(&spec.parameters, "", true));
+    text += "\nResult\n";
+    text += &crate::table::table(fields(&spec.result, "", false));
     text += &format!("\nAs a step\n{}", example(spec));
     output.text(&text);
 }
 
-/// Returns a row for each parameter: name, type and description.
-fn parameters(spec: &ToolSpec) -> Vec<[String; 3]> {
-    let required = spec.parameters["required"].as_array().cloned().unwrap_or_default();
-    let properties = spec.parameters["properties"].as_object().cloned().unwrap_or_default();
-    let row = |(name, schema): (&String, &Value)| {
-        let is_required = required.iter().any(|other| other == name);
+/// Returns a row for each field of `schema` and of the objects in it: path, type and description.
+fn fields(schema: &Value, path: &str, are_parameters: bool) -> Vec<[String; 3]> {
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    let rows = |(name, schema): (&String, &Value)| {
+        let is_required = are_parameters && required.iter().any(|other| other == name);
         let mut about = vec![schema["description"].as_str().unwrap_or_default().to_owned()];
         about.extend(is_required.then(|| "(required)".to_owned()));
         about.extend(schema.get("default").map(|default| format!("(default {default})")));
         let about = about.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-        [format!("  {name}"), kind(schema), about]
+        let path = format!("{path}{name}");
+        let row = [format!("  {path}"), kind(schema), about];
+        let inner = fields(schema, &format!("{path}."), are_parameters);
+        let items = fields(&schema["items"], &format!("{path}[]."), are_parameters);
+        [vec![row], inner, items].concat()
     };
-    properties.iter().map(row).collect()
+    properties.iter().flat_map(rows).collect()
 }
 
 fn kind(schema: &Value) -> String {

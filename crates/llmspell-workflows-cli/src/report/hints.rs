@@ -56,6 +56,11 @@ pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
     with_options(&format!("spellflow signal {run} {separator}{}", shell_word(name))).into_owned()
 }
 
+/// Returns the command that resolves the stuck step at `path` of `run`, without the kept options.
+pub(crate) fn resolution(run: impl std::fmt::Display, path: &str) -> String {
+    format!("spellflow resolve {run} {} --completed JSON", shell_word(path))
+}
+
 /// Returns `word` as one word of a shell command.
 pub(crate) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);

@@ -18,10 +18,10 @@ use llmspell_workflows_basic::{
 };
 use serde::Serialize;
 
-pub(crate) use hints::{answer, keep_global, keep_session, shell_word, with_options};
+pub(crate) use hints::{answer, keep_global, keep_session, resolution, shell_word, with_options};
 pub(crate) use metrics::{Counts, milliseconds};
 use metrics::{Metrics, between};
-pub(crate) use parts::{Error, Step};
+pub(crate) use parts::{Error, Step, causes};
 use parts::{ReportedWait, ReportedWarning};
 
 /// The output of `run -o json` and `runs show -o json`; its shape is stable.

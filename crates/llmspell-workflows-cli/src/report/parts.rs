@@ -132,3 +132,31 @@ impl<'f> Error<'f> {
         Self { code, class: class.as_str(), message, path: path.as_deref(), retryable: *retryable, errors }
     }
 }
+
+/// Returns a line for each cause of `error`, outermost first. The path of a step of a sub-workflow begins with that of
+/// the step that runs it.
+pub(crate) fn causes(error: &StepError) -> Vec<String> {
+    let (mut lines, mut prefix, mut error) = (Vec::new(), String::new(), error);
+    while let Some(cause) = error.cause.as_deref() {
+        if error.code == "child_failed" {
+            prefix += error.path.as_deref().unwrap_or_default();
+        }
+        let path = cause.path.as_ref().map(|path| format!("{prefix}{path}: ")).unwrap_or_default();
+        lines.push(format!("caused by {path}{} [{}]", cause.message, cause.code));
+        error = cause;
+    }
+    lines
+}
+
+#[test]
+fn causes_inside_of_sub_workflows_have_full_paths() {
+    let error = |code: &'static str, path: &str| StepError::configuration(code, "failed").at(path);
+    let inner = error("child_failed", "/main/b").with_cause(error("process_failed", "/main/c"));
+    let outer = error("branches_failed", "/main").with_cause(error("child_failed", "/main/a").with_cause(inner));
+    let expected = [
+        "caused by /main/a: failed [child_failed]",
+        "caused by /main/a/main/b: failed [child_failed]",
+        "caused by /main/a/main/b/main/c: failed [process_failed]",
+    ];
+    assert_eq!(causes(&outer), expected);
+}

@@ -18,6 +18,15 @@ fn tools_are_listed_with_their_permissions() {
 fn tools_show_accepts_names_and_aliases() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(sandbox.run(&["tools", "show", "text-summarizer"]).ok().out);
+    let shown = sandbox.run(&["tools", "show", "csv_analyzer"]).ok().out;
+    let (parameters, result) = shown.split_once("\nResult\n").unwrap_or_else(|| panic!("{shown}"));
+    for (fields, expected) in [
+        (parameters, vec!["operation", "options", "options.format", "options.conditions[].column"]),
+        (result, vec!["rows", "output", "columns[].top[].count"]),
+    ] {
+        let listed: Vec<_> = fields.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(expected.iter().all(|name| listed.contains(name)), "{shown}");
+    }
     let shown = sandbox.run(&["tools", "show", "web_search", "-o", "json"]).ok().json();
     assert_eq!(shown["name"], "web_searcher");
     assert_eq!(shown["parameters"]["required"][0], "input");

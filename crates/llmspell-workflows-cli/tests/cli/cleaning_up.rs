@@ -109,6 +109,28 @@ fn a_step_that_a_kill_cut_off_is_undone_as_uncertain() {
     assert_eq!(show(&sandbox, &run)["status"], "compensated");
 }
 
+/// The shell must not expand the path in the command that resolves the step.
+#[test]
+fn a_step_that_cannot_be_undone_is_shown_with_the_command_that_resolves_it() {
+    let flow = "\
+name: stuck
+steps:
+  - {id: a, type: shell, command: 'true', compensate: {type: shell, command: exit 4}}
+  - {id: b, type: shell, command: exit 3}
+";
+    let sandbox = Sandbox::with_flow(flow);
+    let ended = sandbox.run(&["run", "flow.yaml"]);
+    let run = newest_run(&sandbox);
+    let command = format!("spellflow resolve {run} '/main/a/$undo' --completed JSON");
+    assert!(ended.code == 8 && ended.stderr.contains(&command), "{}", ended.stderr);
+    let shown = sandbox.run(&["runs", "show", &run]).stdout;
+    assert!(shown.contains("error[process_failed]: /main/a/$undo: the process ended with exit code 4"), "{shown}");
+    assert!(shown.contains(&format!("next: {command}")), "{shown}");
+    assert_eq!(sandbox.run(&["resolve", &run, "/main/a/$undo", "--failed"]).code, 1);
+    let shown = sandbox.run(&["runs", "show", &run]).stdout;
+    assert!(!shown.contains("next:"), "{shown}");
+}
+
 #[test]
 fn a_failed_step_of_finally_does_not_keep_the_others_from_running() {
     let flow = "\

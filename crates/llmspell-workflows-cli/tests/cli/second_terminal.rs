@@ -73,6 +73,10 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
 
     // Another run completes in the meantime.
     assert_eq!(sandbox.run(&["run", "other.yaml"]).code, 0);
+    let refused = sandbox.run(&["signal", &run[..20], "open", "--data", "{by: Ada}", "-o", "json"]);
+    assert_eq!(refused.code, 2);
+    let help = "write a string as '\"text\"' and an object as '{\"name\": \"text\"}'";
+    assert_eq!(refused.json()["error"]["help"], help);
     let sent = sandbox.run(&["signal", &run[..20], "open", "--data", "{\"by\": \"Ada\"}", "-o", "json"]);
     assert_eq!(sent.json(), json!({"run_id": run, "delivery": "told", "is_awaited": true, "waiting_for": ["open"]}));
 

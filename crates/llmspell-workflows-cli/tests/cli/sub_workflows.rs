@@ -56,6 +56,8 @@ fn retry_resumes_the_last_run_of_a_retried_sub_workflow() {
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     assert_eq!(take_effects(&sandbox), ["begin 1", "begin 1", "work 1", "work 1"]);
     let run = newest_run(&sandbox);
+    let shown = sandbox.run(&["runs", "show", &run]).stdout;
+    assert!(shown.contains("\n  caused by /main/sub/main/work: the process ended with exit code 1"), "{shown}");
     fs::write(sandbox.path("ok"), "").unwrap();
     let retried = sandbox.run(&["retry", &run]);
     assert_eq!((retried.code, take_effects(&sandbox)), (0, effects(&["work 1"])), "{}", retried.stderr);

@@ -53,6 +53,21 @@ fn repaired(written: &str, quote: char) -> Option<String> {
     in_quotes(inner)
 }
 
+/// Explains a bracket in a string without quotes that is itself inside of brackets, as in `{command: echo ${A}}`.
+pub(super) fn bracket_in_string(text: &str, start: usize, bracket: usize) -> Finding {
+    let sign = &text[bracket..=bracket];
+    let message = format!("inside of brackets, a string without quotes cannot contain `{sign}`");
+    let (line_start, line) = line_at(text, start);
+    let written = &text[start..line_start + line.len()];
+    // The string may be the last value of its line, so the bracket around it follows.
+    let quoted = written.strip_suffix('}').filter(|value| !value.contains(": ")).and_then(in_quotes);
+    let help = match quoted {
+        Some(quoted) => format!("put the whole string in quotes, maybe {quoted}"),
+        None => "put the whole string in quotes".to_owned(),
+    };
+    syntax(bracket, bracket + 1, message).with_help(help)
+}
+
 /// Explains an unknown escape in the string in double quotes at or before `at`.
 pub(super) fn escape(text: &str, at: usize) -> Option<Finding> {
     let found = scan(text, at + 1).quoted;

@@ -18,11 +18,14 @@ pub(super) struct Shallow {
     pub(super) quoted: Vec<Quoted>,
     /// The offsets of the open brackets, outermost first.
     pub(super) brackets: Vec<usize>,
+    /// The first string without quotes that contains an opening bracket although it is inside of brackets itself, which
+    /// YAML does not allow: the offsets of the string and of the bracket in it.
+    pub(super) stray: Option<(usize, usize)>,
 }
 
 /// Scans `text` up to `until`; a quoted string that begins before `until` is scanned to its end.
 pub(super) fn scan(text: &str, until: usize) -> Shallow {
-    let mut scan = Scan { text, at: 0, found: Shallow::default(), may_start: true };
+    let mut scan = Scan { text, at: 0, found: Shallow::default(), may_start: true, plain: None };
     while scan.at < until.min(text.len()) {
         scan.step();
     }
@@ -48,6 +51,8 @@ struct Scan<'t> {
     found: Shallow,
     /// Whether a value can start here: after an indicator, or at the start of a line.
     may_start: bool,
+    /// The offset of the string without quotes that has begun.
+    plain: Option<usize>,
 }
 
 impl Scan<'_> {
@@ -55,6 +60,9 @@ impl Scan<'_> {
         let rest = &self.text[self.at..];
         let Some(first) = rest.chars().next() else { return };
         let in_brackets = !self.found.brackets.is_empty();
+        if self.may_start {
+            self.plain = None;
+        }
         let is_separated = rest[first.len_utf8()..].starts_with([' ', '\t', '\n', '\r']) || rest.len() == 1;
         match first {
             '\n' => self.may_start = true,
@@ -63,8 +71,12 @@ impl Scan<'_> {
             '"' | '\'' if self.may_start => return self.quoted(first),
             '|' | '>' if self.may_start && !in_brackets => return self.block(),
             '[' | '{' if self.may_start => self.found.brackets.push(self.at),
+            '[' | '{' if in_brackets && self.plain.is_some() => {
+                self.found.stray = self.found.stray.or(self.plain.map(|start| (start, self.at)));
+            }
             ']' | '}' if in_brackets => {
                 self.found.brackets.pop();
+                self.plain = None;
                 self.may_start = false;
             }
             ',' if in_brackets => self.may_start = true,
@@ -75,7 +87,12 @@ impl Scan<'_> {
                 self.at += rest.find(char::is_whitespace).unwrap_or(rest.len());
                 return;
             }
-            _ => self.may_start = false,
+            _ => {
+                if self.may_start {
+                    self.plain = Some(self.at);
+                }
+                self.may_start = false;
+            }
         }
         self.at += first.len_utf8();
     }
@@ -146,6 +163,20 @@ mod tests {
             let found = scan(text, text.len()).quoted;
             let texts: Vec<_> = found.iter().map(|one| &text[one.start..one.end.unwrap_or(text.len())]).collect();
             assert_eq!(texts, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_without_quotes_are_found_inside_of_brackets() {
+        for (text, expected) in [
+            ("{a: echo \"${A}\" b}", Some((4, 11))),
+            ("{a: [b, c[0]]}", Some((8, 9))),
+            ("- {a: steps['b'], c: d}", Some((6, 11))),
+            ("a: echo ${A} b[0]", None),
+            ("{a: 'b[0]', c: \"${A}\", d: {e: [f]}} # g[0]", None),
+            ("{a: {{ b }}, \"c\": [d]}", None),
+        ] {
+            assert_eq!(scan(text, text.len()).stray, expected, "{text}");
         }
     }
 

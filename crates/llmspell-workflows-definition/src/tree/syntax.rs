@@ -5,7 +5,7 @@ use granit_parser::{ErrorKind, ScanError};
 use super::{
     Span,
     layout_errors::{deeper_line, foreign_indent, line_without_colon, missing_dash, unexpected_item},
-    quote_errors::{after_quoted, escape, open_quote},
+    quote_errors::{after_quoted, bracket_in_string, escape, open_quote},
     shallow::{line_at, scan},
 };
 use crate::{diagnose::Finding, limits};
@@ -13,6 +13,9 @@ use crate::{diagnose::Finding, limits};
 /// Returns the error of the parser as a finding.
 pub(crate) fn scan_error(error: &ScanError, text: &str) -> Finding {
     let at = error.marker().byte_offset().unwrap_or_default().min(text.len());
+    if let Some((start, bracket)) = scan(text, at + 1).stray {
+        return bracket_in_string(text, start, bracket);
+    }
     let explained = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Some(too_deep(span(at, at))),
         ErrorKind::UnclosedQuotedScalar

@@ -19,7 +19,7 @@ use crate::{
     config::{Settings, parse_duration},
     host,
     output::Output,
-    report::keep_session,
+    report::{keep_session, resolution},
     watch::View,
 };
 
@@ -221,8 +221,8 @@ pub(super) fn stuck(run: impl std::fmt::Display, steps: &[(String, StepError)]) 
     let why: Vec<String> = steps.iter().map(|(path, error)| format!("{path}: {}", error.message)).collect();
     let path = steps.first().map(|(path, _)| path.as_str()).unwrap_or_default();
     Failure::new(Exit::Stuck, "stuck", format!("run {run} is stuck: {}", why.join("; "))).with_help(format!(
-        "check what happened, then run `spellflow resolve {run} {path} --completed JSON`, or use `--failed` or \
-         `--run-again`"
+        "check what happened, then run `{}`, or use `--failed` or `--run-again`",
+        resolution(run, path)
     ))
 }
 
@@ -231,5 +231,17 @@ pub(super) fn waits_for(wait: &Wait) -> String {
     match wait.wake_at {
         Some(at) => format!("for an event, or until {at}"),
         None => "for an event".to_owned(),
+    }
+}
+
+#[test]
+fn help_for_a_stuck_run_can_be_pasted_into_a_shell() {
+    for (path, expected) in [
+        ("/main/pay", "spellflow resolve r1 /main/pay --completed JSON"),
+        ("/main/each[0]/pay/$undo", "spellflow resolve r1 '/main/each[0]/pay/$undo' --completed JSON"),
+    ] {
+        let failure = stuck("r1", &[(path.to_owned(), StepError::configuration("stuck", "unknown outcome"))]);
+        let help = failure.help.unwrap_or_default();
+        assert!(help.contains(expected), "{help}");
     }
 }

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 
 use crate::{
     output::{Output, Paint},
-    report::Counts,
+    report::{Counts, causes},
     show,
     watch::{elapsed, sign},
 };
@@ -99,11 +99,7 @@ fn failure(output: Output, error: &StepError, path: &str) {
     if lines.len() > 1 {
         lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| output.note(&format!("   | {line}")));
     }
-    let mut cause = error.cause.as_deref();
-    while let Some(error) = cause {
-        output.note(&format!("  caused by {error}"));
-        cause = error.cause.as_deref();
-    }
+    causes(error).iter().for_each(|cause| output.note(&format!("  {cause}")));
     if let Some(help) = help(error) {
         output.note(&format!("  help: {help}"));
     }
@@ -123,6 +119,7 @@ fn help(error: &StepError) -> Option<&'static str> {
         "path_outside_roots" => "`--root DIR` lets tools use another folder",
         "host_refused" => "`--allow-host HOST` lets tools connect to the host",
         "missing_secret" => "`[secrets]` in `spellflow.toml` names the environment variable of each secret",
+        "event_timeout" => "send an event that the step's `filter` accepts, or raise the step's `timeout`",
         "run_timed_out" => "`--timeout` and `timeouts.total` of the definition limit the steps of a run",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
         _ if error.retryable => "another attempt may help: `retries: 2` on the step allows two more",

@@ -4,7 +4,7 @@ use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
 
 use crate::{
     App, Exit, Failure,
-    report::{Recorded, Report, answer, past_steps},
+    report::{Recorded, Report, answer, causes, past_steps, resolution, with_options},
     show,
     table::table,
 };
@@ -57,6 +57,13 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
     }
     if let Some(error) = end.and_then(Outcome::error) {
         text += &format!("error[{}]: {}\n", error.code, error.message);
+        causes(error).iter().for_each(|cause| text += &format!("  {cause}\n"));
+    }
+    for step in history.steps.iter().filter(|_| end.is_none()) {
+        let Some(error) = &step.stuck else { continue };
+        let command = resolution(known.id(), &step.path);
+        text += &format!("error[{}]: {}: {}\n", error.code, step.path, error.message);
+        text += &format!("next: {}   (or `--failed`, or `--run-again`)\n", with_options(&command));
     }
     for error in end.map(Outcome::later_errors).unwrap_or_default() {
         text += &format!("later error[{}]: {}\n", error.code, error.message);

@@ -262,19 +262,23 @@ fn options_schema() -> Value {
 }
 
 fn result_schema() -> Value {
-    let count = json!({ "type": "integer", "minimum": 0 });
+    let rows = |about| json!({ "type": "array", "items": { "type": "object" }, "description": about });
     object_schema(
         &["rows"],
         json!({
-            "rows": count,
+            "rows": { "type": "integer", "minimum": 0, "description": "The number of rows in the table" },
             "columns": { "type": "array", "items": analyze::column_schema() },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"] },
-            "output": { "type": ["array", "string"], "items": { "type": "object" } },
-            "rejected": { "type": "array", "items": { "type": "object" } },
-            "matched": count,
-            "items": { "type": "array", "items": { "type": "object" } },
-            "truncated": { "type": "boolean" },
-            "seed": count,
+            "output": {
+                "type": ["array", "string"],
+                "items": { "type": "object" },
+                "description": "convert: the rows as objects, for every other format than `json` as text",
+            },
+            "rejected": rows("convert: the bad rows, if they are collected"),
+            "matched": { "type": "integer", "minimum": 0, "description": "filter: the number of rows that match" },
+            "items": rows("filter, sample: the rows as objects"),
+            "truncated": { "type": "boolean", "description": "filter: whether more rows match than are returned" },
+            "seed": { "type": "integer", "minimum": 0 },
         }),
     )
 }
