@@ -31,6 +31,7 @@ mod run_clock;
 mod scope;
 mod seams;
 mod secrets;
+mod slots;
 mod stack;
 mod tasks;
 mod undo;
@@ -57,10 +58,11 @@ pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, StuckStep, Wa
 pub use record::{StepRecord, StepStatus};
 pub use resume::{Resume, UndoableStep};
 pub use run::{Run, Warning};
-pub(crate) use scope::{Scope, Slots, View, VisibleResult};
+pub(crate) use scope::{Scope, View};
 pub use seams::{
     Dispatch, InProcess, LeafCall, LimitName, SchemaCheck, SharedLimits, SharedPermit, Timers, Violation, Wake,
 };
+pub(crate) use slots::{Slots, VisibleResult};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
 pub(crate) use undo::{IncompleteUndo, UndoStatus};

@@ -1,14 +1,10 @@
-use std::{
-    borrow::Cow,
-    fmt::Write as _,
-    sync::{Arc, OnceLock},
-};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Outcome, StepStatus};
+use super::{Call, Slots, StepStatus, VisibleResult};
 use crate::{
-    Limits, StepError,
+    Limits,
     expr::{self, Segment},
     plan::List,
     state::{Parts, SharedValue},
@@ -29,63 +25,6 @@ enum Frame {
     Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
     /// Names that a pattern defines, such as `error`.
     Names(Vec<(&'static str, Arc<Value>)>),
-}
-
-/// The results of the steps of a list, by the number of the step; each is set once.
-#[derive(Debug)]
-pub(crate) struct Slots(Box<[OnceLock<VisibleResult>]>);
-
-/// The result of a step, as other steps see it.
-#[derive(Debug, Clone)]
-pub(crate) struct VisibleResult {
-    pub(crate) status: StepStatus,
-    pub(crate) value: SharedValue,
-    pub(crate) error: Option<Arc<StepError>>,
-}
-
-impl VisibleResult {
-    /// Returns the result of a step that ended with `outcome`; `None` if it has not ended by itself.
-    pub(crate) fn of(outcome: Outcome) -> Option<Self> {
-        let (status, value, error) = match outcome {
-            Outcome::Completed(output) => (StepStatus::Completed, output.value, None),
-            Outcome::Skipped(_) => (StepStatus::Skipped, SharedValue::default(), None),
-            Outcome::Failed(failure) => (StepStatus::Failed, SharedValue::default(), Some(Arc::new(*failure.error))),
-            Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_) => return None,
-        };
-        Some(Self { status, value, error })
-    }
-}
-
-impl Slots {
-    pub(crate) fn new(count: usize) -> Self {
-        Self((0..count).map(|_| OnceLock::new()).collect())
-    }
-
-    /// Sets the result of step `number`.
-    pub(crate) fn set(&self, number: usize, ended: VisibleResult) {
-        let first = self.0[number].set(ended);
-        debug_assert!(first.is_ok(), "each step of a list ends only once");
-    }
-
-    pub(crate) fn get(&self, number: usize) -> Option<&VisibleResult> {
-        self.0[number].get()
-    }
-
-    /// Returns a copy with a new result of step `number`.
-    pub(crate) fn with(&self, number: usize, ended: VisibleResult) -> Self {
-        let slots = Self(self.0.clone());
-        let slots = Self(
-            slots
-                .0
-                .into_vec()
-                .into_iter()
-                .enumerate()
-                .map(|(at, slot)| if at == number { OnceLock::new() } else { slot })
-                .collect(),
-        );
-        slots.set(number, ended);
-        slots
-    }
 }
 
 impl Scope {
@@ -165,12 +104,12 @@ impl<'a> View<'a> {
         })
     }
 
-    fn ended(&self, id: &str) -> Option<&'a VisibleResult> {
+    /// Returns the visible step `id`: its result if it has one, or else `None`.
+    fn visible(&self, id: &str) -> Option<Option<&'a VisibleResult>> {
         self.frames().find_map(|frame| match frame {
             Frame::List { list, slots, visible } => {
                 let number = list.number(id)?;
-                let seen = visible.is_none_or(|by| list.sees(by, number));
-                if seen { slots.get(number) } else { None }
+                visible.is_none_or(|by| list.sees(by, number)).then(|| slots.get(number))
             }
             _ => None,
         })
@@ -178,7 +117,16 @@ impl<'a> View<'a> {
 
     /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
     fn step(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let ended = self.ended(name_at(keys, 0)?)?;
+        let Some(ended) = self.visible(name_at(keys, 0)?)? else {
+            // It has not run, as in a route or in the cleanup after a failure.
+            let pending = StepStatus::Pending.as_str();
+            return match name_at(keys, 1) {
+                Some("status") => Some((Cow::Owned(pending.into()), 2)),
+                Some("error") => Some((Cow::Owned(Value::Null), 2)),
+                Some(_) => None,
+                None => Some((Cow::Owned(json!({"output": null, "status": pending, "error": null})), 1)),
+            };
+        };
         match name_at(keys, 1) {
             Some("output" | "result" | "results") => Some(within(&ended.value, keys, 2)),
             Some("status") => Some((Cow::Owned(ended.status.as_str().into()), 2)),
@@ -195,7 +143,7 @@ impl<'a> View<'a> {
     /// Resolves `ID…`, first to a field of the output; `result`, `results` and `output` mean the whole output if it has
     /// no such field.
     fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let ended = self.ended(id)?;
+        let ended = self.visible(id)??;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
         let consumed = alias.is_some_and(|name| !has_field(&ended.value, name));
         Some(within(&ended.value, keys, usize::from(consumed)))

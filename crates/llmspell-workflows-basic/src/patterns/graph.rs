@@ -243,7 +243,12 @@ impl<'a> Walk<'a> {
                 }
                 VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
-            other @ (Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_)) => return self.stop(other, tasks),
+            other @ (Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_)) => {
+                if let Some(ended) = VisibleResult::of_last(&other) {
+                    self.slots.set(number, ended);
+                }
+                return self.stop(other, tasks);
+            }
         };
         self.slots.set(number, ended);
         for follower in self.followers[number].clone() {

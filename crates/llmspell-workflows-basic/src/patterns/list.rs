@@ -8,7 +8,6 @@ use crate::{
     engine::{Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, execute_in},
     model::TriggerRule,
     plan::{Child, Composite, List},
-    state::SharedValue,
 };
 
 /// Steps that run in order or as a graph, prepared to run.
@@ -86,16 +85,14 @@ async fn in_order(call: Call, list: Arc<List>, slots: Arc<Slots>) -> Outcome {
                 }
                 slots.set(number, ended);
             }
-            Err(Outcome::Failed(failure)) => {
-                let error = Arc::new((*failure.error).clone());
-                slots.set(
-                    number,
-                    VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
-                );
+            Err(outcome) => {
+                if let Some(ended) = VisibleResult::of_last(&outcome) {
+                    slots.set(number, ended);
+                }
+                let Outcome::Failed(failure) = outcome else { return outcome };
                 // The first failure is kept; later steps with the trigger rule `always` or `all_done` still run.
                 failed = Some(list.failed(failed, failure));
             }
-            Err(outcome) => return outcome,
         }
     }
     match failed {

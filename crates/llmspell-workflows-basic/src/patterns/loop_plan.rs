@@ -8,7 +8,7 @@ use crate::{
     engine::{Call, Outcome},
     expr::{Expr, Template},
     model::{IterationMode, Loop, LoopSource, OnConflict, Step, StepKind},
-    plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
+    plan::{Body, Builder, Child, ChildAt, Composite, List, ListKind, Node, Role},
 };
 
 /// A list that runs once for each iteration, prepared to run.
@@ -82,7 +82,7 @@ impl Builder<'_> {
         let id = StepId::new(&step.id).unwrap_or_else(|_| StepId::from_name(&step.id));
         let body = self.in_loop(|builder| builder.synthetic(id, body, path, depth, Role::Iteration));
         let until = settings.until.as_ref().map(|text| {
-            self.enter_list(&settings.steps);
+            self.enter_list(&settings.steps, ListKind::Ordered);
             self.at_step(settings.steps.len());
             let until = self.in_loop(|builder| {
                 builder.with_binding("output", |b| b.expression(text, &ProblemLocation::new(path, "until")))

@@ -5,10 +5,10 @@ use futures_util::future::BoxFuture;
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
     ErrorClass, Order, Problem, ProblemLocation, StepError, StepId,
-    engine::{Call, Outcome, Scope, Slots, StepStatus, choice, decide, execute},
+    engine::{Call, Outcome, Scope, Slots, StepStatus, VisibleResult, choice, decide, execute},
     expr::Expr,
     model::{Route, Step, Transition},
-    plan::{Body, Builder, Child, Composite, List},
+    plan::{Body, Builder, Child, Composite, List, ListKind},
     state::SharedValue,
 };
 
@@ -25,7 +25,7 @@ impl Builder<'_> {
     pub(crate) fn route(&mut self, route: &Route, path: &str, depth: usize) -> Body {
         self.unique(&route.steps, path);
         self.shadowing(&route.steps, path);
-        self.enter_list(&route.steps);
+        self.enter_list(&route.steps, ListKind::Route);
         let (mut nodes, mut transitions) = (Vec::new(), Vec::new());
         for (number, step) in route.steps.iter().enumerate() {
             self.at_step(number);
@@ -121,7 +121,13 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
                 slots = Arc::new(slots.with(current, ended));
                 output
             }
-            Err(outcome) => return outcome,
+            Err(outcome) => {
+                if let (true, Some(ended)) = (call.node().is_root, VisibleResult::of_last(&outcome)) {
+                    let slots = Arc::new(slots.with(current, ended));
+                    call.run().set_root_scope(&Scope::list(call.context.scope.clone(), &plan.list, &slots));
+                }
+                return outcome;
+            }
         };
         let scope = Scope::list(call.context.scope.clone(), &plan.list, &slots);
         if call.node().is_root {

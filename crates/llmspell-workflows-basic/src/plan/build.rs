@@ -7,7 +7,8 @@ use super::{
     Body, Length, List, Node, Plan, Recovery, Role,
     cleanup::needs_limit,
     graph::Graph,
-    names::{Names, SiblingReference, survey},
+    in_scope::{ListKind, Names, SiblingReference},
+    names::survey,
 };
 use crate::{
     Problem, ProblemLocation, Severity, StepId,
@@ -122,6 +123,7 @@ impl<'e> Builder<'e> {
 
     pub(crate) fn node(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Node {
         self.count(path, depth);
+        self.names.enclosing.push(step.clone());
         let is_bounded = std::mem::take(&mut self.is_cleanup_step) && needs_limit(step);
         let outer = std::mem::take(&mut self.names.reads_start);
         let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
@@ -149,12 +151,13 @@ impl<'e> Builder<'e> {
             OnError::Steps(steps) => Recovery::Steps(self.with_binding("error", |builder| {
                 let block =
                     |builder: &mut Self| builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1);
-                if depth == 0 { builder.after_root(block) } else { block(builder) }
+                if depth == 0 { builder.after_root(ListKind::Ended, block) } else { block(builder) }
             })),
         };
         let undo = step.compensate.as_ref().map(|undo| self.undo(step, undo, path, depth));
         let slice = if is_bounded { self.bounded_slice(step) } else { self.engine.stack().slice(step) };
         let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
+        self.names.enclosing.pop();
         self.task_depth = task_depth;
         let bare = Node::bare(id, step.clone(), body);
         let is_plain = name.is_none() && condition.is_none() && !reads_start;
@@ -255,7 +258,7 @@ impl<'e> Builder<'e> {
         let cleans_up = std::mem::take(&mut self.is_cleanup_list);
         self.unique(steps, path);
         self.shadowing(steps, path);
-        self.enter_list(steps);
+        self.enter_list(steps, ListKind::Ordered);
         let mut nodes = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {
             self.at_step(number);

@@ -1,40 +1,12 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use super::Builder;
+use super::{Builder, in_scope::SiblingReference};
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference, Template, is_shell_name},
-    model::{StateKeys, Step, StepKind, Steps},
+    model::{StateKeys, Step, StepKind},
     nearest,
 };
-
-/// The names in scope at the step that is being built.
-#[derive(Default)]
-pub(super) struct Names {
-    lists: Vec<ListNames>,
-    pub(super) loops: usize,
-    pub(super) bindings: Vec<&'static str>,
-    /// The steps of the loop whose `while` is being checked, which have not run when it is tested.
-    pub(super) later: Option<Steps>,
-    /// The step that is undone, in a step that undoes another.
-    undone: Option<Arc<Step>>,
-    /// Whether the step that is being built reads its own start time.
-    pub(super) reads_start: bool,
-}
-
-struct ListNames {
-    steps: Steps,
-    /// The number of the step that is being built.
-    current: usize,
-    uses: Vec<SiblingReference>,
-}
-
-/// A reference from a step, or from a step inside it, to the output of a sibling.
-pub(crate) struct SiblingReference {
-    pub(super) by: usize,
-    pub(super) of: usize,
-    pub(super) place: ProblemLocation,
-}
 
 /// The names with a fixed meaning, regardless of the input.
 pub(super) const ROOTS: [&str; 14] = [
@@ -54,54 +26,7 @@ pub(super) const ROOTS: [&str; 14] = [
     "event",
 ];
 
-/// The names that a step sees that undoes another.
-const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
-
-impl Names {
-    /// Returns the ids of the steps of the enclosing lists, outermost first.
-    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.lists.iter().flat_map(|list| list.steps.iter().map(|step| step.id.as_str()))
-    }
-}
-
 impl Builder<'_> {
-    pub(crate) fn enter_list(&mut self, steps: &Steps) {
-        self.names.lists.push(ListNames { steps: steps.clone(), current: 0, uses: Vec::new() });
-    }
-
-    pub(crate) fn at_step(&mut self, number: usize) {
-        if let Some(list) = self.names.lists.last_mut() {
-            list.current = number;
-        }
-    }
-
-    pub(crate) fn leave_list(&mut self) -> Vec<SiblingReference> {
-        self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
-    }
-
-    pub(crate) fn in_loop<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
-        self.names.loops += 1;
-        let built = build(self);
-        self.names.loops -= 1;
-        built
-    }
-
-    pub(crate) fn with_binding<T>(&mut self, name: &'static str, build: impl FnOnce(&mut Self) -> T) -> T {
-        self.names.bindings.push(name);
-        let built = build(self);
-        self.names.bindings.pop();
-        built
-    }
-
-    /// Calls `build` for a step that undoes `undone`; it does not see the names of the enclosing lists and loops.
-    pub(crate) fn undoing<T>(&mut self, undone: &Arc<Step>, build: impl FnOnce(&mut Self) -> T) -> T {
-        let names = Names { bindings: COMPENSATION.to_vec(), undone: Some(undone.clone()), ..Names::default() };
-        let outer = std::mem::replace(&mut self.names, names);
-        let built = build(self);
-        self.names = outer;
-        built
-    }
-
     /// Parses an expression and checks its references; an invalid expression is reported and becomes null.
     pub(crate) fn expression(&mut self, source: &str, place: &ProblemLocation) -> Expr {
         match Expr::parse(source) {
@@ -126,6 +51,7 @@ impl Builder<'_> {
     pub(crate) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
+                let outer = std::mem::replace(&mut self.names.in_template, true);
                 for found in template.references() {
                     let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
                     self.reference(
@@ -133,6 +59,7 @@ impl Builder<'_> {
                         &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
                     );
                 }
+                self.names.in_template = outer;
                 template
             }
             Err(errors) => {
@@ -276,14 +203,17 @@ impl Builder<'_> {
     }
 
     fn step_reference(&mut self, id: &str, reference: &Reference, place: &ProblemLocation, explicit: bool) {
-        let found = self.names.lists.iter_mut().rev().find_map(|list| {
+        let found = self.names.lists.iter_mut().enumerate().rev().find_map(|(at, list)| {
             let of = list.steps.iter().position(|step| step.id == id)?;
-            Some((list, of))
+            Some((at, list, of))
         });
-        if let Some((list, of)) = found {
+        if let Some((at, list, of)) = found {
             list.uses.push(SiblingReference { by: list.current, of, place: place.clone() });
             let step = list.steps[of].clone();
             self.check_step_keys(&step, !explicit, reference, place);
+            if self.names.in_template && !reference.optional {
+                self.check_presence([at, of], explicit, reference, place);
+            }
             return;
         }
         if self.is_later(id) {

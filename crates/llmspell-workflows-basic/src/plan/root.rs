@@ -4,10 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Builder, Node, Plan, Role};
+use super::{Builder, ListKind, Node, Plan, Role};
 use crate::{
     Problem, ProblemLocation,
-    model::{Definition, InputType, OnError, Step},
+    model::{Definition, InputType, OnError, Step, StepKind},
 };
 
 impl Builder<'_> {
@@ -42,7 +42,9 @@ impl Builder<'_> {
         let migrations = self.migrations(&definition);
         let root = self.root_node(&main);
         let finally = (!definition.finally.is_empty()).then(|| {
-            self.with_binding("error", |builder| builder.after_root(|builder| builder.finally(&definition.finally)))
+            self.with_binding("error", |builder| {
+                builder.after_root(ListKind::Ended, |builder| builder.finally(&definition.finally))
+            })
         });
         let fields_read = std::mem::take(&mut self.fields_read);
         let (nodes, warnings) = (std::mem::take(&mut self.nodes), Vec::new());
@@ -112,7 +114,10 @@ impl Builder<'_> {
     fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
         let definition = self.definition.clone();
         let outputs = definition.outputs.as_ref();
-        let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
+        // Of a route, the steps that no transition led to have not run.
+        let is_route = matches!(self.definition.body, StepKind::Route(_));
+        let kind = if is_route { ListKind::Ended } else { ListKind::Ordered };
+        let outputs = outputs.map(|outputs| self.after_root(kind, |builder| builder.template(outputs, "", "outputs")));
         let node = self.node(main, "/main", 0);
         // A run can be started with a time limit of its own.
         let slice = self.bounded_slice(main);
@@ -120,9 +125,12 @@ impl Builder<'_> {
     }
 
     /// Calls `build` with the names that are visible after the root list has ended: all steps of the list.
-    pub(super) fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn after_root<T>(&mut self, kind: ListKind, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
-        self.enter_list(definition.body.list().unwrap_or(&Vec::new()));
+        let none = Vec::new();
+        let steps = definition.body.list().unwrap_or(&none);
+        self.enter_list(steps, kind);
+        self.at_step(steps.len());
         let built = build(self);
         self.leave_list();
         built

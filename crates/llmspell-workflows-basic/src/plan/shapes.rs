@@ -1,9 +1,6 @@
 //! What is known of the names in scope before a run.
 
-use super::{
-    Builder,
-    names::{Names, ROOTS},
-};
+use super::{Builder, in_scope::Names, names::ROOTS};
 use crate::{
     Problem, ProblemLocation,
     expr::{Key, Reference},

@@ -24,6 +24,7 @@ mod named_limits;
 mod names;
 mod observing;
 mod positions;
+mod presence;
 mod races;
 mod reference;
 mod resume;

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
-    model::{Definition, InputSpec, InputType, Loop, LoopSource, OnConflict, Parallel, ParallelOutput, Step, StepKind},
+    model::{
+        Definition, InputSpec, InputType, Loop, LoopSource, OnConflict, OnError, Parallel, ParallelOutput, Step,
+        StepKind, Validate,
+    },
 };
 use proptest::{
     prelude::*,
@@ -66,8 +69,10 @@ const REFERENCES: [&str; 43] = [
 
 #[derive(Debug, Clone)]
 enum Plan {
-    /// A `set` step with these references.
-    Set(Vec<(usize, usize)>),
+    /// A `set` step with these references, and the number of its condition.
+    Set(Vec<(usize, usize)>, usize),
+    /// A step that fails; the run continues.
+    Fails,
     Sleep,
     Sequence(Vec<Plan>),
     /// A loop with the reference of its `until`.
@@ -78,7 +83,8 @@ enum Plan {
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let reference = || (0..REFERENCES.len(), 0..6usize);
     let leaf = prop_oneof![
-        5 => proptest::collection::vec(reference(), 1..3).prop_map(Plan::Set),
+        5 => (proptest::collection::vec(reference(), 1..3), 0..8usize).prop_map(|(fields, when)| Plan::Set(fields, when)),
+        1 => Just(Plan::Fails),
         1 => Just(Plan::Sleep),
     ];
     let step = leaf.prop_recursive(3, 12, 3, move |inner| {
@@ -112,12 +118,17 @@ impl Writer {
         self.ids += 1;
         let id = format!("s{}", self.ids);
         match plan {
-            Plan::Set(references) => {
+            Plan::Set(references, condition) => {
+                // Some hold and some do not; one is about another step.
+                let another = format!("s{}", self.ids.saturating_sub(1).max(1));
+                let condition =
+                    ["n > 9", "n > 3", "is_big", another.as_str()].get(*condition).map(|text| (*text).to_owned());
                 let fields = references.iter().enumerate().map(|(number, reference)| {
                     (["f", "x"][number % 2].to_owned(), json!(format!("{{{{ {} }}}}", self.reference(*reference))))
                 });
-                Step::new(id, StepKind::Set(fields.collect::<Map<_, _>>()))
+                Step { condition, ..Step::new(id, StepKind::Set(fields.collect::<Map<_, _>>())) }
             }
+            Plan::Fails => Step { on_error: OnError::Continue, ..bad(id) },
             Plan::Sleep => Step::new(id, StepKind::Sleep(std::time::Duration::ZERO.into())),
             Plan::Sequence(steps) => {
                 let steps = self.steps(steps);
@@ -138,8 +149,24 @@ impl Writer {
     }
 }
 
-fn definition(plans: &[Plan]) -> Definition {
-    let mut definition = Definition::sequence("names", Writer::default().steps(plans));
+/// A step that fails.
+fn bad(id: impl Into<String>) -> Step {
+    let check = Validate { data: json!(1), assertions: vec!["data > 1".to_owned()], ..Validate::default() };
+    Step::new(id, StepKind::Validate(check))
+}
+
+/// The steps, the position at which the run fails, if it does, and the references of the cleanup.
+type Whole = (Vec<Plan>, usize, Vec<(usize, usize)>);
+
+fn definition((plans, fails_at, cleanup): &Whole) -> Definition {
+    let mut writer = Writer::default();
+    let mut steps = writer.steps(plans);
+    let cleanup = writer.step(&Plan::Set(cleanup.clone(), usize::MAX));
+    if *fails_at < steps.len() {
+        steps.insert(*fails_at, bad("bad"));
+    }
+    let mut definition = Definition::sequence("names", steps);
+    definition.finally = vec![cleanup.into()];
     let input = |kind| InputSpec { kind: Some(kind), required: true, ..InputSpec::default() };
     definition.inputs.insert("n".to_owned(), input(InputType::Integer));
     definition.inputs.insert("s".to_owned(), input(InputType::String));
@@ -163,7 +190,8 @@ fn valid_definitions_never_fail_because_of_a_name() {
     let input: Value = json!({"n": 5, "s": "text", "o": {}});
     let (mut accepted, mut refused) = (0, BTreeMap::<String, u32>::new());
     while accepted < number("DEFINITIONS", 300) {
-        let definition = Arc::new(definition(&plans().new_tree(&mut runner).unwrap().current()));
+        let whole = (plans(), 0..6usize, proptest::collection::vec((0..REFERENCES.len(), 0..6usize), 1..3));
+        let definition = Arc::new(definition(&whole.new_tree(&mut runner).unwrap().current()));
         let problems = engine.validate((*definition).clone());
         if let Some(problem) = problems.first() {
             *refused.entry(problem.code.to_string()).or_default() += 1;
@@ -171,7 +199,11 @@ fn valid_definitions_never_fail_because_of_a_name() {
         }
         accepted += 1;
         let finished = runtime.block_on(engine.run((*definition).clone(), WorkflowInput::new(input.clone()))).unwrap();
-        assert_eq!(finished.error, None, "{}", definition.to_json());
+        let failed = finished.steps.iter().filter(|step| step.is_leaf && step.error.is_some());
+        let names = failed.filter(|step| step.error.as_ref().is_some_and(|error| error.code != "validation_failed"));
+        assert_eq!(names.count(), 0, "{:?} {}", finished.steps, definition.to_json());
+        let is_bad = definition.body.list().unwrap().iter().any(|step| step.id == "bad");
+        assert_eq!(finished.error.is_some(), is_bad, "{:?} {}", finished.error, definition.to_json());
         let unevaluable: Vec<_> = finished.warnings.iter().filter(|one| one.code == "condition_unevaluable").collect();
         assert!(unevaluable.is_empty(), "{unevaluable:?} {}", definition.to_json());
     }

@@ -1,0 +1,102 @@
+//! The names in scope while a definition is prepared.
+
+use std::sync::Arc;
+
+use super::Builder;
+use crate::{
+    ProblemLocation,
+    model::{Step, Steps},
+};
+
+/// The names in scope at the step that is being built.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) lists: Vec<ListNames>,
+    /// The step that is being built and the steps around it, outermost first.
+    pub(super) enclosing: Vec<Arc<Step>>,
+    /// Whether a template is being checked, in which a missing field is an error.
+    pub(super) in_template: bool,
+    pub(super) loops: usize,
+    pub(super) bindings: Vec<&'static str>,
+    /// The steps of the loop whose `while` is being checked, which have not run when it is tested.
+    pub(super) later: Option<Steps>,
+    /// The step that is undone, in a step that undoes another.
+    pub(super) undone: Option<Arc<Step>>,
+    /// Whether the step that is being built reads its own start time.
+    pub(super) reads_start: bool,
+}
+
+pub(super) struct ListNames {
+    pub(super) steps: Steps,
+    pub(super) kind: ListKind,
+    /// The number of the step that is being built.
+    pub(super) current: usize,
+    pub(super) uses: Vec<SiblingReference>,
+}
+
+/// Which steps of a list have ended when one of them, or a step after the list, runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    /// Those before it, in the order of the list or of their dependencies.
+    Ordered,
+    /// Any, since each step chooses the next.
+    Route,
+    /// Any: the list has failed, was cancelled, or has completed.
+    Ended,
+}
+
+/// A reference from a step, or from a step inside it, to the output of a sibling.
+pub(crate) struct SiblingReference {
+    pub(super) by: usize,
+    pub(super) of: usize,
+    pub(super) place: ProblemLocation,
+}
+
+/// The names that a step sees that undoes another.
+const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
+
+impl Names {
+    /// Returns the ids of the steps of the enclosing lists, outermost first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.lists.iter().flat_map(|list| list.steps.iter().map(|step| step.id.as_str()))
+    }
+}
+
+impl Builder<'_> {
+    pub(crate) fn enter_list(&mut self, steps: &Steps, kind: ListKind) {
+        self.names.lists.push(ListNames { steps: steps.clone(), kind, current: 0, uses: Vec::new() });
+    }
+
+    pub(crate) fn at_step(&mut self, number: usize) {
+        if let Some(list) = self.names.lists.last_mut() {
+            list.current = number;
+        }
+    }
+
+    pub(crate) fn leave_list(&mut self) -> Vec<SiblingReference> {
+        self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
+    }
+
+    pub(crate) fn in_loop<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.names.loops += 1;
+        let built = build(self);
+        self.names.loops -= 1;
+        built
+    }
+
+    pub(crate) fn with_binding<T>(&mut self, name: &'static str, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.names.bindings.push(name);
+        let built = build(self);
+        self.names.bindings.pop();
+        built
+    }
+
+    /// Calls `build` for a step that undoes `undone`; it does not see the names of the enclosing lists and loops.
+    pub(crate) fn undoing<T>(&mut self, undone: &Arc<Step>, build: impl FnOnce(&mut Self) -> T) -> T {
+        let names = Names { bindings: COMPENSATION.to_vec(), undone: Some(undone.clone()), ..Names::default() };
+        let outer = std::mem::replace(&mut self.names, names);
+        let built = build(self);
+        self.names = outer;
+        built
+    }
+}

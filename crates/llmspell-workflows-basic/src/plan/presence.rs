@@ -1,0 +1,138 @@
+//! Templates that read the output of a step that may have none when the template is rendered.
+
+use super::{Builder, ListKind};
+use crate::{
+    Problem, ProblemLocation,
+    expr::{Expr, Key, Reference},
+    model::{OnError, ParallelOutput, Step, StepKind, Steps, TriggerRule},
+};
+
+impl Builder<'_> {
+    /// Warns of a reference in a template to step `of` of list `at` if it fails because the step has no output.
+    ///
+    /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The reference is fine if
+    /// the step that reads it, or one around it, has a condition about that step.
+    pub(super) fn check_presence(
+        &mut self,
+        [at, of]: [usize; 2],
+        is_explicit: bool,
+        reference: &Reference,
+        place: &ProblemLocation,
+    ) {
+        let list = &self.names.lists[at];
+        let step = &list.steps[of];
+        let keys = &reference.keys[usize::from(is_explicit).min(reference.keys.len())..];
+        if is_explicit && matches!(keys.first(), None | Some(Key::Name(_))) && !reads_output(keys) {
+            // The status and the error of a step are always there.
+            return;
+        }
+        let fields = &keys[usize::from(reads_output(keys))..];
+        let reason = match list.kind {
+            ListKind::Ended => "the run may not have reached it",
+            // A step of a route that comes earlier in the file is assumed to come earlier in the run.
+            ListKind::Route if of >= list.current => "it may not have run yet",
+            _ => match reason(step, fields, self.runs_only_if_succeeded(at, of)) {
+                Some(reason) => reason,
+                None => return,
+            },
+        };
+        let id = step.id.clone();
+        let condition = step.condition.clone();
+        let is_guard = |text: &str| Some(text) == condition.as_deref() || self.reads_step(text, &id);
+        if self.names.enclosing.iter().any(|around| conditions(around).into_iter().any(is_guard)) {
+            return;
+        }
+        let (name, rest) = (written(reference, 0), written(reference, usize::from(is_explicit)));
+        let optional = if rest == name { format!("{name} ?? ''") } else { format!("{rest}?{}", &name[rest.len()..]) };
+        let message = format!("the step `{id}` may have no output here, because {reason}; the template then fails");
+        let help = format!("write `{optional}`, or give the step that reads it the condition `{id}`");
+        self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
+    }
+
+    /// Returns whether the current step of list `at` runs only if step `of` of the list has succeeded.
+    fn runs_only_if_succeeded(&self, at: usize, of: usize) -> bool {
+        let list = &self.names.lists[at];
+        let Some(reader) = list.steps.get(list.current) else { return false };
+        let depends = reader.dependencies.iter().any(|id| *id == list.steps[of].id);
+        let needs_it = match reader.trigger_rule {
+            TriggerRule::AllSuccess => true,
+            TriggerRule::NoneFailedMinOneSuccess | TriggerRule::OneSuccess => reader.dependencies.len() == 1,
+            TriggerRule::AllDone | TriggerRule::Always => false,
+        };
+        depends && needs_it
+    }
+
+    /// Returns whether the expression `text` reads the step `id`, itself or in a named condition.
+    fn reads_step(&self, text: &str, id: &str) -> bool {
+        let Ok(expression) = Expr::parse(text) else { return true };
+        expression.references().iter().any(|reference| match (reference.name.as_str(), reference.keys.first()) {
+            ("steps" | "step", Some(Key::Name(name))) => name == id,
+            ("conditions", Some(Key::Name(name))) => self.condition_reads(name, id),
+            (name, _) => name == id || self.condition_reads(name, id),
+        })
+    }
+
+    fn condition_reads(&self, name: &str, id: &str) -> bool {
+        let text = self.definition.conditions.get(name);
+        let expression = text.and_then(|text| Expr::parse(text).ok());
+        expression.is_some_and(|expression| expression.references().iter().any(|reference| reference.name == id))
+    }
+}
+
+/// Returns why `fields` of the output of `step` may not exist although its turn has passed; `has_succeeded` says that it
+/// has neither been skipped nor failed.
+fn reason(step: &Step, fields: &[Key], has_succeeded: bool) -> Option<&'static str> {
+    let (first, rest) = fields.split_first()?;
+    if step.condition.is_some() && !has_succeeded {
+        return Some("its condition may be false");
+    }
+    if step.on_error == OnError::Continue && !has_succeeded {
+        return Some("it may fail, and the run continues");
+    }
+    let of_last = |steps: &Steps| match steps.last() {
+        Some(last) if !last.dependencies.is_empty() => Some("its last step may be skipped"),
+        Some(last) => reason(last, fields, false).map(|_| "its last step may be skipped or fail"),
+        None => Some("no step of it may run"),
+    };
+    match &step.kind {
+        StepKind::Sequence(steps) => of_last(steps),
+        StepKind::Conditional(conditional) => of_last(&conditional.then).or_else(|| of_last(&conditional.otherwise)),
+        StepKind::Switch(switch) => {
+            switch.cases.iter().find_map(|case| of_last(&case.steps)).or_else(|| of_last(&switch.default))
+        }
+        StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
+            let branch =
+                parallel.branches.iter().find(|branch| matches!(first, Key::Name(id) if *id == branch.step.id));
+            branch.and_then(|branch| reason(&branch.step, rest, false)).map(|_| "the branch may be skipped or fail")
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether the first key is a name of the whole output.
+fn reads_output(keys: &[Key]) -> bool {
+    matches!(keys.first(), Some(Key::Name(name)) if super::shapes::OUTPUT_ALIASES.contains(&&**name))
+}
+
+/// Returns the conditions under which `step`, and the steps inside it, run.
+fn conditions(step: &Step) -> Vec<&str> {
+    let of_kind: Vec<&str> = match &step.kind {
+        StepKind::Conditional(conditional) => vec![&conditional.condition],
+        StepKind::Switch(switch) => switch.cases.iter().map(|case| case.when.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    step.condition.as_deref().into_iter().chain(of_kind).collect()
+}
+
+/// Returns the reference up to the key with the number `until`, or all of it for 0, as it is written.
+fn written(reference: &Reference, until: usize) -> String {
+    let keys = if until == 0 { &reference.keys[..] } else { &reference.keys[..until.min(reference.keys.len())] };
+    let mut text = reference.name.clone();
+    for key in keys {
+        match key {
+            Key::Name(name) => text += &format!(".{name}"),
+            Key::Index(index) => text += &format!("[{index}]"),
+        }
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! Templates that read a step that may have no output: a warning where they would fail, and none where they cannot.
+
+use std::time::Duration;
+
+use llmspell_workflows_basic::{
+    Engine, WorkflowInput,
+    model::{Conditional, Definition, OnError, Route, Step, Transition, TriggerRule},
+};
+use serde_json::{Map, Value, json};
+
+use crate::support::{Lab, fail, hang};
+
+fn set(id: &str, value: &str) -> Step {
+    Step::set(id, Map::from_iter([("x".to_owned(), json!(value))]))
+}
+
+fn needs(step: Step, ids: &[&str]) -> Step {
+    Step { dependencies: ids.iter().map(|id| (*id).to_owned()).collect(), ..step }
+}
+
+fn warns(definition: Definition) -> bool {
+    let problems = Engine::builder().build().validate(definition);
+    assert!(problems.iter().all(|problem| problem.code == "may_be_absent"), "{problems:?}");
+    !problems.is_empty()
+}
+
+#[test]
+fn reading_a_step_that_may_be_skipped_or_fail_is_warned_of() {
+    let skipped = || set("a", "1").when("input.go");
+    let continues = || Step { on_error: OnError::Continue, ..set("a", "1") };
+    let table: [(&str, Vec<Step>, bool); 16] = [
+        ("a field", vec![skipped(), set("b", "{{ a.x }}")], true),
+        ("a field under `steps`", vec![skipped(), set("b", "{{ steps.a.output.x }}")], true),
+        ("a field of the result", vec![skipped(), set("b", "{{ a.result.x }}")], true),
+        ("the whole output", vec![skipped(), set("b", "{{ a }}")], false),
+        ("the status", vec![skipped(), set("b", "{{ steps.a.status }}")], false),
+        ("an optional field", vec![skipped(), set("b", "{{ a?.x }}")], false),
+        ("a default", vec![skipped(), set("b", "{{ a.x ?? 'none' }}")], false),
+        ("in a condition", vec![skipped(), set("b", "1").when("a.x == 1")], false),
+        ("under a condition about the step", vec![skipped(), set("b", "{{ a.x }}").when("a")], false),
+        ("under the same condition", vec![skipped(), set("b", "{{ a.x }}").when("input.go")], false),
+        ("under another condition", vec![skipped(), set("b", "{{ a.x }}").when("input.stop")], true),
+        (
+            "in a branch that depends on the step",
+            vec![
+                skipped(),
+                Conditional::new("steps.a.status == 'completed'", [set("b", "{{ a.x }}")], []).into_step("c"),
+            ],
+            false,
+        ),
+        ("failed", vec![continues(), set("b", "{{ a.x }}")], true),
+        ("a step that cannot be skipped", vec![set("a", "1"), set("b", "{{ a.x }}")], false),
+        ("depends on it alone", vec![skipped(), needs(set("b", "{{ a.x }}"), &["a"])], false),
+        ("depends on more", vec![skipped(), set("o", "1"), needs(set("b", "{{ a.x }}"), &["a", "o"])], true),
+    ];
+    for (what, steps, expected) in table {
+        assert_eq!(warns(Definition::sequence("w", steps)), expected, "{what}");
+    }
+    let all = Step { trigger_rule: TriggerRule::AllSuccess, ..needs(set("b", "{{ a.x }}"), &["a", "o"]) };
+    assert!(!warns(Definition::sequence("w", [skipped(), set("o", "1"), all])), "all must have succeeded");
+}
+
+#[test]
+fn reading_a_step_that_may_not_have_run_is_warned_of_in_cleanup_and_in_routes() {
+    let table = [
+        ("{{ a.x }}", true),
+        ("{{ a }}", true),
+        ("{{ steps.a.output.x }}", true),
+        ("{{ a?.x }}", false),
+        ("{{ steps.a.status }}", false),
+        ("{{ steps.a.error }}", false),
+        ("{{ steps.a }}", false),
+    ];
+    for (template, expected) in table {
+        let steps = [set("first", "1"), set("a", "1")];
+        let cleanup = || vec![set("f", template).into()];
+        let finally = Definition { finally: cleanup(), ..Definition::sequence("w", steps.clone()) };
+        let handled = Definition { on_error: cleanup(), ..Definition::sequence("w", steps) };
+        assert_eq!((warns(finally), warns(handled)), (expected, expected), "{template}");
+        let to = |id: &str| vec![Transition { target: Some(id.to_owned()), condition: None }];
+        let route = Route::new("first", [Step { next: to("a"), ..set("first", template) }, set("a", "1")]);
+        assert_eq!(warns(Definition::sequence("w", [route.into_step("r")])), expected, "route: {template}");
+    }
+    let ends = |steps: [Step; 1]| Definition { outputs: Some(json!("{{ a.x }}")), ..Definition::sequence("w", steps) };
+    assert_eq!((warns(ends([set("a", "1")])), warns(ends([set("a", "1").when("input.go")]))), (false, true), "outputs");
+    let guarded = vec![set("f", "{{ a.x }}").when("a").into()];
+    assert!(!warns(Definition { finally: guarded, ..Definition::sequence("w", [set("a", "1")]) }));
+}
+
+/// Returns what `finally` sees of the steps `a`, `b` and `c`.
+async fn seen(steps: Vec<Step>, limit: Option<Duration>) -> Value {
+    let template = "{{ steps.a.status }} {{ steps.b.status }} {{ steps.c.status }} {{ steps.c.error ?? 'none' }}";
+    let definition = Definition {
+        finally: vec![set("f", template).into()],
+        total_timeout: limit.map(Into::into),
+        ..Definition::sequence("w", steps)
+    };
+    let lab = Lab::new();
+    let engine = lab.engine().build();
+    let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
+    let step = finished.steps.iter().find(|step| step.path.to_string() == "/main/$finally/f");
+    step.unwrap_or_else(|| panic!("`finally` ran: {:?}", finished.steps)).output.as_ref().unwrap()["x"].clone()
+}
+
+#[tokio::test]
+async fn cleanup_sees_the_status_of_every_step() {
+    let ok = |id: &str| set(id, "1");
+    let table: [(&str, Vec<Step>, Option<Duration>, &str); 5] = [
+        ("all completed", vec![ok("a"), ok("b"), ok("c")], None, "completed completed completed none"),
+        ("the second failed", vec![ok("a"), fail("b"), ok("c")], None, "completed failed pending none"),
+        (
+            "the second timed out",
+            vec![ok("a"), hang("b"), ok("c")],
+            Some(Duration::from_millis(20)),
+            "completed cancelled pending none",
+        ),
+        (
+            "a step of a graph failed",
+            vec![ok("a"), needs(fail("b"), &["a"]), needs(ok("c"), &["b"])],
+            None,
+            "completed failed skipped none",
+        ),
+        (
+            "a step of a graph timed out",
+            vec![ok("a"), needs(hang("b"), &["a"]), needs(ok("c"), &["b"])],
+            Some(Duration::from_millis(20)),
+            "completed cancelled pending none",
+        ),
+    ];
+    for (what, steps, limit, expected) in table {
+        assert_eq!(seen(steps, limit).await, json!(expected), "{what}");
+    }
+}
