@@ -6,6 +6,7 @@
 mod jsonl;
 mod lines;
 mod live;
+mod streamed;
 mod tree;
 
 use std::{
@@ -29,7 +30,12 @@ use llmspell_workflows_basic::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
+pub(crate) use {
+    jsonl::Jsonl,
+    lines::Lines,
+    live::Live,
+    streamed::{LineEvent, Streamed, line_after_path},
+};
 
 /// Something that happened in a run.
 #[derive(Debug)]
@@ -80,24 +86,41 @@ pub(crate) trait View: Send + Sync {
     fn finish(&self) {}
 }
 
+/// The `workflow` steps whose runs are active, by run id.
+#[derive(Default)]
+pub(crate) struct Places(Mutex<HashMap<Uuid, Place>>);
+
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the step that the run is a part of.
+    fn around(&self, run: Uuid) -> Option<Place> {
+        self.lock().get(&run).cloned()
+    }
+}
+
+/// Shows nothing.
+pub(crate) struct Hidden;
+
+impl View for Hidden {
+    fn event(&self, _: &Event<'_>) {}
+}
+
 /// Reports every step below the root step to a view; the root step is the run itself.
 pub(crate) struct Watch {
     view: Arc<dyn View>,
-    /// The `workflow` steps whose runs are active, by run id.
-    around: Mutex<HashMap<Uuid, Place>>,
+    places: Arc<Places>,
 }
 
 impl Watch {
-    pub(crate) fn new(view: Arc<dyn View>) -> Self {
-        Self { view, around: Mutex::default() }
-    }
-
-    fn around(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
-        self.around.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(view: Arc<dyn View>, places: Arc<Places>) -> Self {
+        Self { view, places }
     }
 
     fn place(&self, call: &Call) -> Place {
-        let around = self.around().get(&call.run().id()).cloned();
+        let around = self.places.around(call.run().id());
         let paths = around.into_iter().flat_map(|place| place.0).chain([call.path().to_path()]);
         Place(paths.collect())
     }
@@ -109,7 +132,7 @@ impl Watch {
 
     /// Forgets the run of the `workflow` step at `place`.
     fn leave(&self, place: &Place) {
-        self.around().retain(|_, around| around != place);
+        self.places.lock().retain(|_, around| around != place);
     }
 }
 
@@ -176,7 +199,7 @@ impl Watch {
             }
             Decision::Child(_, child) => {
                 let place = path();
-                self.around().insert(child.run, place);
+                self.places.lock().insert(child.run, place);
             }
             _ => {}
         }

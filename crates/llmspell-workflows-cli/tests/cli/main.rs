@@ -36,6 +36,7 @@ mod secret_values;
 mod secrets;
 #[cfg(unix)]
 mod sequences;
+mod step_logs;
 #[cfg(unix)]
 mod stopped;
 mod store;
