@@ -28,7 +28,8 @@ pub struct SubRun {
 }
 
 impl dyn Home {
-    /// Returns the runs of the sub-workflows of a run, at any depth, parents first.
+    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they were started. Of a
+    /// `workflow` step that was retried, this is the last one.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.
@@ -46,6 +47,10 @@ impl dyn Home {
                 }
             }
         }
+        found.sort_by(|one, other| {
+            let key = |sub: &SubRun| (sub.run.summary.started_at, sub.path.len());
+            key(one).cmp(&key(other)).then_with(|| one.path.cmp(&other.path))
+        });
         Ok(found)
     }
 

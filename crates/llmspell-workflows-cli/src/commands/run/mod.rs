@@ -161,6 +161,14 @@ impl<'f> RunDisplay<'f> {
         Self { home: Some(home.clone()), ..self }
     }
 
+    /// Says what a signal has caused, and keeps it visible.
+    pub(crate) fn notice(&self, text: &str) {
+        match &self.view {
+            Some(view) => view.notice(text),
+            None => self.output.note(text),
+        }
+    }
+
     /// Waits for the end of `run`, shows the result, and performs `after` unless a signal stops it or has stopped the
     /// run immediately. `begins` is the event with which the run begins in this process.
     pub(crate) fn drive(
