@@ -147,6 +147,8 @@ fn every_failure_names_the_command_that_shows_the_output() {
     assert_eq!(shown.stdout, "/main/sub/main/it, attempt 1: exit code 1\n  inside\n", "{}", shown.stderr);
     let show = sandbox.run(&["runs", "show", "@last", "--store", "my store"]).stdout;
     assert!(show.contains(&format!("logs: {line}")), "{show}");
+    let watch = sandbox.run(&["runs", "watch", "@last", "--store", "my store"]);
+    assert!(watch.stderr.contains(&format!("logs: {line}")), "{}", watch.stderr);
     let silent = sandbox.run(&["run", "silent.yaml"]);
     assert!(!silent.stderr.contains("logs:"), "{}", silent.stderr);
 }
