@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{OpenLogs, OutputStream, OutputWriter};
+use super::{OpenLogs, OutputSource, OutputStream, OutputWriter};
 use crate::{PathLink, engine::Call, secrets::Masker};
 
 /// The context of a call to an activity: the input, the position in the run, and a cancellation token.
@@ -51,7 +51,8 @@ impl ActivityContext {
         let (attempt, with_cuts) = (self.attempt(), self.attempt_with_cuts());
         let sinks = self.call.run().engine().output_sinks();
         let cuts = with_cuts.saturating_sub(attempt);
-        let logs = (!sinks.is_empty()).then(|| OpenLogs::new(sinks, self.run_id(), self.path(), attempt, cuts));
+        let source = || OutputSource { run: self.run_id(), path: self.path().to_string(), attempt, cuts };
+        let logs = (!sinks.is_empty()).then(|| OpenLogs::open(sinks, &source()));
         [OutputStream::Stdout, OutputStream::Stderr]
             .map(|stream| OutputWriter::new(logs.clone(), self.masker().clone(), stream))
     }

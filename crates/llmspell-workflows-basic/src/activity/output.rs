@@ -3,13 +3,19 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
-use crate::{PathLink, secrets::Masker};
+use crate::secrets::Masker;
 
 /// The maximum number of bytes of a line; the rest of a longer line is left out.
 pub const OUTPUT_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// The maximum number of batches of lines that are written at once.
+const BATCHES_MAX: usize = 64;
 
 /// Receives what the processes of steps write, while they run.
 ///
@@ -22,7 +28,7 @@ pub trait OutputSink: Send + Sync {
 /// Receives the output of one attempt of a step. It is dropped when the attempt has ended.
 #[async_trait]
 pub trait OutputLog: Send {
-    /// Takes lines in the order in which they were written. The process is read again once this returns.
+    /// Takes lines in the order in which they were written.
     async fn write(&mut self, lines: &[OutputLine]);
 }
 
@@ -69,13 +75,43 @@ impl OutputStream {
 }
 
 /// The open logs of one attempt, shared by its streams.
+///
+/// A task writes them, so that a slow log never delays the process, nor the end of a step whose output is complete. What
+/// waits to be written is bounded by what the step may write at all.
 #[derive(Clone)]
-pub(crate) struct OpenLogs(Arc<Mutex<Vec<Box<dyn OutputLog>>>>);
+pub(crate) struct OpenLogs(Arc<LogTask>);
+
+struct LogTask {
+    lines: UnboundedSender<Vec<OutputLine>>,
+    task: JoinHandle<()>,
+}
 
 impl OpenLogs {
-    pub(crate) fn new(sinks: &[Arc<dyn OutputSink>], run: Uuid, path: &PathLink, attempt: u32, cuts: u32) -> Self {
-        let open = |sink: &Arc<dyn OutputSink>| sink.open(&OutputSource { run, path: path.to_string(), attempt, cuts });
-        Self(Arc::new(Mutex::new(sinks.iter().map(open).collect())))
+    pub(crate) fn open(sinks: &[Arc<dyn OutputSink>], source: &OutputSource) -> Self {
+        Self::new(sinks.iter().map(|sink| sink.open(source)).collect())
+    }
+
+    fn new(mut logs: Vec<Box<dyn OutputLog>>) -> Self {
+        let (lines, mut receiver) = unbounded_channel::<Vec<OutputLine>>();
+        let task = tokio::spawn(async move {
+            let mut batches = Vec::new();
+            while receiver.recv_many(&mut batches, BATCHES_MAX).await > 0 {
+                let lines: Vec<OutputLine> = batches.drain(..).flatten().collect();
+                for log in &mut logs {
+                    log.write(&lines).await;
+                }
+            }
+        });
+        Self(Arc::new(LogTask { lines, task }))
+    }
+
+    /// Waits until everything is written, if no other stream is open.
+    async fn close(self) {
+        if let Some(LogTask { lines, task }) = Arc::into_inner(self.0) {
+            drop(lines);
+            // A log that panics loses its lines; the step has its result.
+            let _ = task.await;
+        }
     }
 }
 
@@ -85,8 +121,8 @@ impl OpenLogs {
 /// # use llmspell_workflows_basic::{activity::{ActivityContext, OutputStream}, StepError};
 /// # async fn copied(context: &ActivityContext) {
 /// let [mut stdout, _] = context.output();
-/// stdout.write(b"compiling\nlin").await;
-/// stdout.write(b"king\n").await;
+/// stdout.write(b"compiling\nlin");
+/// stdout.write(b"king\n");
 /// stdout.finish().await;
 /// # }
 /// ```
@@ -108,7 +144,7 @@ impl OutputWriter {
     /// Takes the next bytes of the stream, and passes on the lines that they finish.
     ///
     /// Lines are held back while they end with the beginning of a secret, which may continue on the next line.
-    pub async fn write(&mut self, bytes: &[u8]) {
+    pub fn write(&mut self, bytes: &[u8]) {
         if self.logs.is_none() {
             return;
         }
@@ -123,17 +159,19 @@ impl OutputWriter {
         if self.masker.may_continue(&text) {
             return;
         }
-        let lines = self.lines(&text);
+        self.pass(self.lines(&text));
         self.pending.drain(..end);
         self.searched = self.pending.len();
-        self.pass(lines).await;
     }
 
-    /// Passes on the rest of the stream, which has ended.
+    /// Passes on the rest of the stream, which has ended. The last stream of an attempt waits until everything is
+    /// written.
     pub async fn finish(mut self) {
         if !self.pending.is_empty() {
-            let lines = self.lines(&String::from_utf8_lossy(&self.pending));
-            self.pass(lines).await;
+            self.pass(self.lines(&String::from_utf8_lossy(&self.pending)));
+        }
+        if let Some(logs) = self.logs.take() {
+            logs.close().await;
         }
     }
 
@@ -142,11 +180,10 @@ impl OutputWriter {
         masked.lines().map(|line| OutputLine { stream: self.stream, text: bounded(line) }).collect()
     }
 
-    async fn pass(&mut self, lines: Vec<OutputLine>) {
+    fn pass(&self, lines: Vec<OutputLine>) {
         if let Some(OpenLogs(logs)) = &self.logs {
-            for log in &mut *logs.lock().await {
-                log.write(&lines).await;
-            }
+            // The task ends early only if a log panics.
+            let _ = logs.lines.send(lines);
         }
     }
 }
@@ -168,11 +205,11 @@ fn bounded(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as SyncMutex;
+    use std::sync::Mutex;
 
     use super::*;
 
-    struct Recorder(Arc<SyncMutex<Vec<String>>>);
+    struct Recorder(Arc<Mutex<Vec<String>>>);
 
     #[async_trait]
     impl OutputLog for Recorder {
@@ -184,18 +221,22 @@ mod tests {
     /// Writes `parts`, and returns the lines that were passed on after each part and at the end.
     fn written(secret: &str, parts: &[&[u8]]) -> Vec<Vec<String>> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let lines = Arc::default();
-        let logs = OpenLogs(Arc::new(Mutex::new(vec![Box::new(Recorder(Arc::clone(&lines))) as Box<dyn OutputLog>])));
-        let mut writer = OutputWriter::new(Some(logs), Masker::new([("key", secret)]), OutputStream::Stdout);
-        let take = || std::mem::take(&mut *lines.lock().unwrap());
-        let mut all = Vec::new();
-        for part in parts {
-            runtime.block_on(writer.write(part));
+        runtime.block_on(async {
+            let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+            let take = || std::mem::take(&mut *lines.lock().unwrap());
+            let logs = OpenLogs::new(vec![Box::new(Recorder(Arc::clone(&lines)))]);
+            let mut writer = OutputWriter::new(Some(logs), Masker::new([("key", secret)]), OutputStream::Stdout);
+            let mut all = Vec::new();
+            for part in parts {
+                writer.write(part);
+                // The task of the logs writes.
+                tokio::task::yield_now().await;
+                all.push(take());
+            }
+            writer.finish().await;
             all.push(take());
-        }
-        runtime.block_on(writer.finish());
-        all.push(take());
-        all
+            all
+        })
     }
 
     #[test]

@@ -144,6 +144,22 @@ fn wait() {
     check("wait.txt", &(text + "=== without `--wait`\n" + &parked + &in_ci(&waits(), &["run", "flow.yaml"], 5)));
 }
 
+/// A run that is resumed before its event has arrived says again what it waits for.
+#[test]
+fn wait_of_a_resumed_run_is_shown_in_ci() {
+    let sandbox = waits();
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let resumed = Terminal::open(&sandbox, &["resume", "@last", "--wait"]);
+    let mut lines = Vec::new();
+    while !lines.iter().any(|line: &String| line.starts_with("  next: spellflow signal")) {
+        lines.push(resumed.stderr.recv_timeout(TIMEOUT).unwrap());
+    }
+    let wait = lines.iter().find(|line| line.starts_with("… waiting   /main/approve  for the event `approved`"));
+    assert!(wait.is_some(), "{lines:#?}");
+    assert_eq!(sandbox.run(&["signal", "@last", "approved"]).code, 0);
+    assert_eq!(resumed.end().0, Some(0));
+}
+
 #[test]
 fn ctrl_c() {
     let flow = "name: long\nsteps:\n  - {id: one, type: shell, command: 'echo up > alive; read told < tell'}\n  \

@@ -187,7 +187,7 @@ async fn read(
         // A read error is treated as the end of the pipe.
         match pipe.read_buf(into).await {
             Ok(0) | Err(_) => break,
-            Ok(_) => log.write(&into[from..]).await,
+            Ok(_) => log.write(&into[from..]),
         }
     }
     if into.len() > bytes_max {
