@@ -51,6 +51,10 @@ fn output_of_a_running_step_is_shown_and_followed_from_a_second_terminal() {
     assert_eq!(lines, ["/main/one ! err", "/main/one | end", "/main/two | two"]);
     assert_eq!((code, stderr), (Some(0), format!("completed {run}")));
     assert_eq!(json.end().1.len(), 2);
+    let before = |lines: &str| sandbox.run(&["runs", "logs", &run, "-f", "--lines", lines, "--step", "one"]).stdout;
+    assert_eq!(before("0"), "");
+    let last = before("1");
+    assert!(last.starts_with("/main/one | (2 lines not shown)\n/main/one ") && last.lines().count() == 2, "{last}");
     let refused = sandbox.run(&["runs", "logs", &run, "-f", "-o", "json"]);
     assert_eq!((refused.code, refused.stdout.contains("-o jsonl")), (2, true), "{}", refused.stdout);
 }

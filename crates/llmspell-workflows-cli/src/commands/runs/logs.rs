@@ -110,13 +110,16 @@ fn family(app: &App, known: &KnownRun) -> Result<Vec<SubRun>, Failure> {
 #[derive(Default)]
 struct Follower {
     cursor: OutputCursor,
+    /// Whether the lines that were there at the beginning have been read.
+    has_begun: bool,
     /// The number of the next line of each attempt.
     next: BTreeMap<u64, u64>,
 }
 
 impl Follower {
-    /// Shows the lines that were read; of the first ones of each attempt, at most `lines_max`.
+    /// Shows the lines that were read; of those that each attempt wrote before, at most `lines_max`.
     fn show(&mut self, output: Output, around: &str, lines: Vec<LoggedLine>, lines_max: usize) {
+        let has_begun = std::mem::replace(&mut self.has_begun, true);
         let mut left = HashMap::<u64, usize>::new();
         lines.iter().for_each(|line| *left.entry(line.attempt.id).or_default() += 1);
         for LoggedLine { attempt, number, line } in lines {
@@ -124,7 +127,7 @@ impl Follower {
             *remaining -= 1;
             let next = match self.next.get(&attempt.id) {
                 Some(next) => *next,
-                None if *remaining >= lines_max => continue,
+                None if !has_begun && *remaining >= lines_max => continue,
                 None => 0,
             };
             let (path, tries) =
@@ -135,11 +138,15 @@ impl Follower {
                 continue;
             }
             if number > next {
-                output.text(&format!("{path} | ({} lines not shown)\n", number - next));
+                output.text(&format!("{path} | ({} not shown)\n", counted(number - next)));
             }
             output.text(&line_after_path(&path, tries, &line, |head| output.on_out(Paint::Dim, head)));
         }
     }
+}
+
+fn counted(lines: u64) -> String {
+    format!("{lines} {}", if lines == 1 { "line" } else { "lines" })
 }
 
 /// Describes how an attempt ended.
@@ -182,7 +189,7 @@ fn logged(all: &[LoggedLine], lines: usize) -> String {
     let mut next = all.get(from).map_or(0, |line| line.number);
     for LoggedLine { number, line, .. } in &all[from..] {
         if *number > next {
-            text += &format!("  ({} lines not kept)\n", number - next);
+            text += &format!("  ({} not kept)\n", counted(number - next));
         }
         next = number + 1;
         let sign = if line.stream == OutputStream::Stderr { "! " } else { "  " };
