@@ -40,14 +40,14 @@ mod workflow;
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
 pub use executor::{
-    Continuation, Difference, DurableEnd, DurableRun, Executor, Parking, Preview, ProcessOutput, RecoveryReport,
-    Redefinition, Resolution, RewindOptions, RunControl, RunHandle, StartOptions,
+    AttemptStatus, Continuation, Difference, DurableEnd, DurableRun, Executor, Parking, Preview, ProcessOutput,
+    RecoveryReport, Redefinition, Resolution, RewindOptions, RunControl, RunHandle, StartOptions,
 };
 pub use home::{
     BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
     HomeCheck, HomeStats, HomeUsage, JournalId, JournalKind, JournalStats, JournalSummaries, JournalUsage, KnownRun,
-    Lease, LiveRunSummary, MemoryHome, MovedAside, Prune, RepairReport, RunListing, RunLocation, RunWait, Upkeep,
-    WorkflowEvent,
+    Lease, LiveRunSummary, LoggedAttempt, LoggedLine, MemoryHome, MovedAside, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES,
+    OutputCursor, Prune, RepairReport, RunListing, RunLocation, RunWait, StepOutputs, SubRun, Upkeep, WorkflowEvent,
 };
 pub use llmspell_workflows_hooks::event::EventKind;
 pub use llmspell_workflows_state::{

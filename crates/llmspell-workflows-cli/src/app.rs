@@ -7,10 +7,15 @@ use crate::{
     Failure,
     cli::Global,
     commands::run::durable_failure,
-    config::Config,
+    config::{Config, Settings},
     logs,
     output::{Color, Format, Output, Paint},
 };
+
+/// Returns the store that the settings name.
+pub(crate) fn home(settings: &Settings) -> Arc<dyn Home> {
+    FolderHome::new(&settings.store).with_journal(settings.journal).into()
+}
 
 /// The state that all commands share: the output, the store and the configuration.
 pub(crate) struct App {
@@ -28,8 +33,8 @@ impl App {
         crate::report::keep_global(global.store.as_deref(), global.config.as_deref());
         let config = Config::load(&global);
         let home = match &config {
-            Ok(config) => FolderHome::new(&config.settings().store).with_journal(config.settings().journal),
-            Err(_) => FolderHome::new(global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"))),
+            Ok(config) => home(config.settings()),
+            Err(_) => FolderHome::new(global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"))).into(),
         };
         let (format, color) = match &config {
             Ok(config) => (config.settings().output, config.settings().color),
@@ -44,7 +49,7 @@ impl App {
             output.note(&format!("{}: {file}", output.on_err(Paint::Warn, "warning")));
         }
         logs::start(filter.as_deref(), log_format, &output);
-        Self { output, home: home.into(), runtime: std::cell::OnceCell::new(), config }
+        Self { output, home, runtime: std::cell::OnceCell::new(), config }
     }
 
     pub(crate) fn output(&self) -> &Output {

@@ -119,6 +119,7 @@ impl Command {
 
 /// Parses the arguments, executes the command and reports a failure.
 pub(crate) fn main() -> Exit {
+    crate::completion::complete_if_asked();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,

@@ -7,6 +7,7 @@
 mod app;
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod difference;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod sub_workflows;
 mod table;
 mod templates;
 mod watch;
+mod width;
 mod workflow_test;
 
 use std::process::ExitCode;

@@ -142,6 +142,12 @@ impl Output {
         let _ = screen().write(&format!("{}\n", with_options(line)));
     }
 
+    /// Writes `text`, whose lines end with a line break, to standard error, with its control characters escaped.
+    pub(crate) fn lines(&self, text: &str) {
+        // If standard error is closed, nothing can be reported.
+        let _ = screen().write(text);
+    }
+
     /// Reports a failure and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         match self.format {

@@ -8,6 +8,7 @@ mod handle;
 mod inbox;
 mod leases;
 mod limits;
+mod outputs;
 mod owned;
 mod parked;
 mod past;
@@ -35,7 +36,7 @@ use llmspell_workflows_basic::{Engine, EngineBuilder, sync::lock};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher};
 
 pub use handle::RunHandle;
-pub use past::ProcessOutput;
+pub use outputs::{AttemptStatus, ProcessOutput};
 pub use preview::{Continuation, Difference, Preview};
 pub(crate) use recipe::Recipe;
 pub use recover::RecoveryReport;
@@ -123,6 +124,10 @@ impl Executor {
 
     pub(crate) fn with_services(home: Arc<dyn Home>, plain: &Engine, services: Services) -> Self {
         let inner = Arc::new_cyclic(|inner| {
+            let plain = match home.outputs() {
+                Some(outputs) => plain.with_output_sink(outputs),
+                None => plain.clone(),
+            };
             let plain =
                 plain.with_children(DurableChildren(inner.clone())).with_shared_limits(HomeLimits(home.clone()));
             Inner {

@@ -18,7 +18,42 @@ pub struct RunWait {
     pub awaited: Awaited,
 }
 
+/// The run of a sub-workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubRun {
+    /// The path of its `workflow` step, prefixed with the paths of the enclosing sub-workflow steps.
+    pub path: String,
+    /// The run.
+    pub run: KnownRun,
+}
+
 impl dyn Home {
+    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they were started. Of a
+    /// `workflow` step that was retried, this is the last one.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read.
+    pub async fn sub_runs(&self, run: &KnownRun) -> Result<Vec<SubRun>, ExecutorError> {
+        let mut found: Vec<SubRun> = Vec::new();
+        let mut next = vec![SubRun { path: String::new(), run: run.clone() }];
+        while let Some(SubRun { path: around, run }) = next.pop() {
+            let state = RunState::read_outline(&self.records(&run).await?);
+            for (path, step) in state.steps() {
+                let Some(child) = StepState::child(step) else { continue };
+                if let Some(run) = self.get(child).await? {
+                    let sub = SubRun { path: format!("{around}{path}"), run };
+                    next.push(sub.clone());
+                    found.push(sub);
+                }
+            }
+        }
+        found.sort_by(|one, other| {
+            let key = |sub: &SubRun| (sub.run.summary.started_at, sub.path.len());
+            key(one).cmp(&key(other)).then_with(|| one.path.cmp(&other.path))
+        });
+        Ok(found)
+    }
+
     /// Returns what the steps of a run and of its sub-workflows wait for, ordered by path.
     ///
     /// # Errors

@@ -74,6 +74,9 @@ impl dyn Home {
         for (lease, deleted) in leases.values() {
             lease.journal.forget(deleted).await?;
         }
+        if let Some(outputs) = self.outputs() {
+            outputs.remove(&runs.iter().map(KnownRun::id).collect::<Vec<_>>()).await?;
+        }
         let Some(stores) = stores else { return Ok(()) };
         // Remove all summaries at once, and before anything else: records of an unlisted run do no harm, but a listed run
         // without records would, and so would a sub-workflow without its parent.

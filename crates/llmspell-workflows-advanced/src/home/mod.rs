@@ -10,6 +10,7 @@ mod forget;
 mod lease;
 mod memory;
 mod notify;
+mod outputs;
 mod post;
 mod repair;
 mod run;
@@ -21,6 +22,7 @@ mod upkeep;
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -35,12 +37,13 @@ pub use claim::Claim;
 pub use contents::{DamagedRun, JournalSummaries, LiveRunSummary, RunListing};
 pub use events::WorkflowEvent;
 pub(crate) use events::{EventBuilder, events};
-pub use family::RunWait;
+pub use family::{RunWait, SubRun};
 pub use folder::{FolderHome, JournalKind};
 pub use forget::Prune;
 pub use lease::Lease;
 pub use memory::MemoryHome;
 pub(crate) use notify::{ListenerGuard, MessageListener};
+pub use outputs::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, StepOutputs};
 pub use post::Delivery;
 pub use repair::{MovedAside, RepairReport};
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
@@ -88,6 +91,12 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Returns an error if the stores cannot be opened.
     async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError>;
+
+    /// Returns where the output of steps is kept while they run; `None` if the home does not keep it. The output of a
+    /// completed step is recorded in any case.
+    fn outputs(&self) -> Option<Arc<dyn StepOutputs>> {
+        None
+    }
 
     /// Returns all journals.
     ///

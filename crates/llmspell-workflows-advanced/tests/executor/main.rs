@@ -12,6 +12,7 @@ mod lab;
 mod large;
 mod messages;
 mod named_limits;
+mod outputs;
 mod owned;
 mod parked;
 mod prepared;

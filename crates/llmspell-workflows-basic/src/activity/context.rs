@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::{OpenLogs, OutputSource, OutputStream, OutputWriter};
 use crate::{PathLink, engine::Call, secrets::Masker};
 
 /// The context of a call to an activity: the input, the position in the run, and a cancellation token.
@@ -41,6 +42,19 @@ impl ActivityContext {
     #[must_use]
     pub fn masker(&self) -> &Masker {
         self.call.run().masker()
+    }
+
+    /// Returns writers for the standard output and the standard error of this attempt's work, which pass them to the
+    /// engine's [sinks](super::OutputSink).
+    #[must_use]
+    pub fn output(&self) -> [OutputWriter; 2] {
+        let (attempt, with_cuts) = (self.attempt(), self.attempt_with_cuts());
+        let sinks = self.call.run().engine().output_sinks();
+        let cuts = with_cuts.saturating_sub(attempt);
+        let source = || OutputSource { run: self.run_id(), path: self.path().to_string(), attempt, cuts };
+        let logs = (!sinks.is_empty()).then(|| OpenLogs::open(sinks, &source()));
+        [OutputStream::Stdout, OutputStream::Stderr]
+            .map(|stream| OutputWriter::new(logs.clone(), self.masker().clone(), stream))
     }
 
     /// Returns the id of the run.

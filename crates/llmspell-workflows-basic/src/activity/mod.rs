@@ -3,6 +3,7 @@
 mod context;
 mod function;
 mod leftovers;
+mod output;
 mod persona;
 mod registry;
 
@@ -15,6 +16,8 @@ pub use context::ActivityContext;
 pub(crate) use context::Input;
 pub use function::function;
 pub use leftovers::Leftovers;
+pub(crate) use output::OpenLogs;
+pub use output::{OUTPUT_LINE_BYTES_MAX, OutputLine, OutputLog, OutputSink, OutputSource, OutputStream, OutputWriter};
 pub use persona::Persona;
 pub use registry::{Activities, Provider};
 

@@ -1,7 +1,14 @@
 use std::sync::Arc;
 
 use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, SchemaCheck, Timers, permits::Permits};
-use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition, secrets::Masker};
+use crate::{
+    Clock, Limits,
+    activity::{Activities, OutputSink},
+    functions::Functions,
+    layers,
+    model::Definition,
+    secrets::Masker,
+};
 
 impl EngineBuilder {
     /// Adds activities.
@@ -68,6 +75,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Adds a sink for the output of steps.
+    #[must_use]
+    pub fn output_sink(mut self, sink: impl OutputSink + 'static) -> Self {
+        self.0.output_sinks.push(Arc::new(sink));
+        self
+    }
+
     /// Sets the limits of runs.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -110,5 +124,20 @@ impl EngineBuilder {
         self.0.masker = Masker::new(self.0.secrets.iter().map(|(name, value)| (&**name, &**value)));
         self.0.permits = Arc::new(Permits::new(&self.0.concurrency));
         Engine(Arc::new(self.0))
+    }
+}
+
+impl Engine {
+    /// Returns the same engine with an additional sink for the output of steps.
+    #[must_use]
+    pub fn with_output_sink(&self, sink: Arc<dyn OutputSink>) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.output_sinks.push(sink);
+        Self(Arc::new(inner))
+    }
+
+    /// Returns the sinks for the output of steps.
+    pub(crate) fn output_sinks(&self) -> &[Arc<dyn OutputSink>] {
+        &self.0.output_sinks
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
-    activity::Activities,
+    activity::{Activities, OutputSink},
     functions::Functions,
     model::Definition,
     plan::{Builder, Invalid, Plan},
@@ -65,6 +65,8 @@ pub(super) struct Inner {
     pub(super) workflows: BTreeMap<String, Arc<Definition>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) schemas: Option<Arc<dyn SchemaCheck>>,
+    /// Receive the output of steps while they run.
+    pub(super) output_sinks: Vec<Arc<dyn OutputSink>>,
     pub(super) limits: Limits,
     pub(super) env: HashMap<String, String>,
     pub(super) secrets: HashMap<String, String>,
@@ -125,6 +127,7 @@ impl Engine {
             workflows: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             schemas: None,
+            output_sinks: Vec::new(),
             limits: Limits::default(),
             env: HashMap::new(),
             secrets: HashMap::new(),

@@ -65,6 +65,19 @@ impl CutEnds {
         found
     }
 
+    /// Returns whether `text` ends with the beginning of a form that has more text, also if line breaks are left out.
+    pub(super) fn is_begun(&self, text: &str, forms: &[(String, Form)]) -> bool {
+        let near = text.floor_char_boundary(text.len().saturating_sub(SEARCHED_BYTES));
+        let joined: String = text[near..].lines().collect();
+        [&text[near..], &*joined].into_iter().any(|text| {
+            let mut begins = self.heads.find(text);
+            begins.any(|(bytes, form)| {
+                let form = &*forms[form].1.text;
+                form.len() > text.len() - bytes.start && form.starts_with(&text[bytes.start..])
+            })
+        })
+    }
+
     fn before(&self, text: &str, forms: &[(String, Form)]) -> Option<Occurrence> {
         let near = text.floor_char_boundary(text.len().saturating_sub(SEARCHED_BYTES));
         let begins = self.heads.find(&text[near..]).map(|(bytes, form)| (near + bytes.start, form));

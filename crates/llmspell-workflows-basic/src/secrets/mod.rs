@@ -168,6 +168,13 @@ impl Masker {
         }
     }
 
+    /// Returns whether `text` ends with the beginning of a secret in some form, so that more text may complete it. Line
+    /// breaks within base64 do not count.
+    #[must_use]
+    pub fn may_continue(&self, text: &str) -> bool {
+        self.search.as_ref().is_some_and(|search| search.cut.is_begun(text, &search.found))
+    }
+
     /// Masks all secrets in `text`.
     pub fn mask_text(&self, text: &mut String) {
         if let Cow::Owned(masked) = self.masked(text) {

@@ -1,9 +1,8 @@
-use clap::Args;
-use clap_complete::Shell;
+use clap::{Args, builder::PossibleValuesParser};
 
-use crate::{App, Exit, Failure};
+use crate::{App, Exit, Failure, completion};
 
-/// Prints a shell completion script.
+/// Prints a shell completion script, which completes runs, steps, tools and workflow files too.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow completions bash > ~/.local/share/bash-completion/completions/spellflow\n  \
@@ -11,15 +10,14 @@ use crate::{App, Exit, Failure};
         spellflow completions zsh > ~/.zfunc/_spellflow")]
 pub(crate) struct Completions {
     /// The shell.
-    #[arg(value_enum)]
-    shell: Shell,
+    #[arg(value_parser = PossibleValuesParser::new(completion::shells()))]
+    shell: String,
 }
 
 impl Completions {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::cli::command(), "spellflow", &mut text);
-        app.output().text(&String::from_utf8_lossy(&text));
+        let unknown = || Failure::usage(format!("there is no completion script for `{}`", self.shell));
+        app.output().text(&completion::script(&self.shell).ok_or_else(unknown)?);
         Ok(Exit::Ok)
     }
 }

@@ -19,7 +19,13 @@ impl Jsonl {
 
 impl View for Jsonl {
     fn event(&self, event: &Event<'_>) {
-        self.0.payload(&Line { event: kind(event).as_str(), data: Data::new(event) });
+        if let (Some(kind), Some(data)) = (kind(event), Data::new(event)) {
+            self.0.payload(&Line { event: kind.as_str(), data });
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        self.0.note(text);
     }
 }
 
@@ -60,12 +66,14 @@ enum Data<'e> {
     },
 }
 
-fn kind(event: &Event<'_>) -> EventKind {
-    match event {
+/// Returns the kind of an event; the events of a wait are those of the step's status.
+fn kind(event: &Event<'_>) -> Option<EventKind> {
+    Some(match event {
         Event::Began { .. } => EventKind::StepStarted,
         Event::Skipped { .. } => EventKind::StepSkipped,
         Event::Retried { .. } => EventKind::StepRetrying,
         Event::Counted { .. } => EventKind::LoopItems,
+        Event::Awaits { .. } | Event::Received { .. } => return None,
         Event::Ended { status, .. } => match status {
             StepStatus::Completed | StepStatus::Compensated => EventKind::StepCompleted,
             StepStatus::Cancelled => EventKind::StepCancelled,
@@ -74,13 +82,13 @@ fn kind(event: &Event<'_>) -> EventKind {
             StepStatus::Failed => EventKind::StepFailed,
             _ => EventKind::StepWaiting,
         },
-    }
+    })
 }
 
 impl<'e> Data<'e> {
-    fn new(event: &Event<'e>) -> Self {
-        match event {
-            Event::Began { path, kind } => Self::Started { path: path.to_string(), kind },
+    fn new(event: &Event<'e>) -> Option<Self> {
+        Some(match event {
+            Event::Began { path, kind, .. } => Self::Started { path: path.to_string(), kind },
             Event::Ended { path, elapsed, error, .. } => Self::Ended {
                 path: path.to_string(),
                 duration_ms: milliseconds(*elapsed),
@@ -94,6 +102,7 @@ impl<'e> Data<'e> {
                 error: Error::new(error),
             },
             Event::Counted { path, total } => Self::Items { path: path.to_string(), iterations: *total },
-        }
+            Event::Awaits { .. } | Event::Received { .. } => return None,
+        })
     }
 }

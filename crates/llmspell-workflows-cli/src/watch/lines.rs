@@ -1,23 +1,40 @@
 use std::{
     collections::HashSet,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use llmspell_workflows_basic::engine::StepStatus;
+use indexmap::IndexSet;
+use llmspell_workflows_basic::engine::{Awaited, StepStatus};
 
-use super::{Event, Place, View, elapsed, sign};
-use crate::output::{Output, Paint};
+use uuid::Uuid;
+
+use super::{Event, Place, View, elapsed, render::shortened, sign};
+use crate::{
+    output::{Output, Paint},
+    report::answer,
+};
 
 /// Writes one line per event to standard error; used when standard error is not a terminal.
 pub(crate) struct Lines {
     output: Output,
     /// How many steps ended earlier, according to the journal, and have not been reported yet.
     recorded: AtomicUsize,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
     /// The steps whose end was reported or counted; a run that wakes up visits them again.
-    known: Mutex<HashSet<String>>,
+    ended: HashSet<String>,
+    /// The steps without others inside them that are running.
+    running: IndexSet<String>,
+    /// The steps whose wait was reported.
+    waiting: HashSet<String>,
+    /// The steps that began to wait in an earlier process, whose wait may be over at once.
+    resumed: Vec<(Place, Uuid, Awaited)>,
 }
 
 impl Lines {
@@ -25,10 +42,34 @@ impl Lines {
         Self { output, recorded: AtomicUsize::new(0), known: Mutex::default() }
     }
 
-    /// Returns whether this is the end of a step that was neither reported nor counted.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an event. Returns whether this is the end of a step that was neither reported nor counted.
     fn is_new(&self, event: &Event<'_>) -> bool {
-        let (Event::Ended { path, .. } | Event::Skipped { path, .. }) = event else { return false };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string())
+        let mut known = self.known();
+        match event {
+            Event::Received { path } => {
+                known.resumed.retain(|(waiting, ..)| waiting != *path);
+                known.running.insert(path.to_string());
+                false
+            }
+            Event::Began { path, is_leaf: true, .. } => {
+                known.running.insert(path.to_string());
+                false
+            }
+            Event::Awaits { path, .. } => {
+                known.running.shift_remove(&path.to_string());
+                false
+            }
+            Event::Ended { path, .. } | Event::Skipped { path, .. } => {
+                known.resumed.retain(|(waiting, ..)| waiting != *path);
+                known.running.shift_remove(&path.to_string());
+                known.ended.insert(path.to_string())
+            }
+            _ => false,
+        }
     }
 
     /// Reports the number of recorded steps once, before the first new event.
@@ -47,15 +88,32 @@ impl Lines {
         let head = self.output.on_err(paint, &format!("{sign} {word:<9}"));
         self.output.note(format!("{head} {path}  {rest}").trim_end());
     }
+
+    /// Reports a wait, once, with the command that ends it.
+    fn awaits(&self, path: &Place, run: Uuid, awaited: &Awaited) {
+        if !self.known().waiting.insert(path.to_string()) {
+            return;
+        }
+        let waiting = StepStatus::Waiting;
+        self.line(sign(waiting), waiting.as_str(), paint(waiting), path, &waits_for(awaited));
+        if let Some(name) = &awaited.signal {
+            self.output.note(&format!("  next: {}", answer(run, name)));
+        }
+    }
 }
 
 impl View for Lines {
     fn event(&self, event: &Event<'_>) {
         self.is_new(event);
         match event {
-            Event::Began { path, kind } => {
-                self.line(sign(StepStatus::Running), "started", Paint::Dim, path, &format!("({kind})"));
+            Event::Began { path, kind, item, .. } => {
+                let item = item.map(|item| format!(": {item}")).unwrap_or_default();
+                self.line(sign(StepStatus::Running), "started", Paint::Dim, path, &format!("({kind}){item}"));
             }
+            Event::Awaits { path, run, awaited } => self.awaits(path, *run, awaited),
+            // The wait itself was reported.
+            Event::Ended { path, status: StepStatus::Waiting, .. }
+                if self.known().waiting.contains(&path.to_string()) => {}
             Event::Ended { path, status, elapsed: took, error } => {
                 let why = error.map(|error| format!("  {} [{}]", error.message, error.code)).unwrap_or_default();
                 let rest = format!("{}{why}", elapsed(*took));
@@ -73,7 +131,7 @@ impl View for Lines {
                 );
                 self.line("↻", "retrying", Paint::Warn, path, &rest);
             }
-            Event::Counted { .. } => {}
+            Event::Counted { .. } | Event::Received { .. } => {}
         }
     }
 
@@ -81,6 +139,34 @@ impl View for Lines {
         if self.is_new(event) {
             self.recorded.fetch_add(1, Ordering::Relaxed);
         }
+        if let Event::Awaits { path, run, awaited } = event {
+            self.known().resumed.push(((*path).clone(), *run, (*awaited).clone()));
+        }
+    }
+
+    // What a resumed run still waits for.
+    fn tick(&self) {
+        let resumed = std::mem::take(&mut self.known().resumed);
+        resumed.iter().for_each(|(path, run, awaited)| self.awaits(path, *run, awaited));
+    }
+
+    fn notice(&self, text: &str) {
+        self.output.note(text);
+        let running: Vec<String> = self.known().running.iter().cloned().collect();
+        if !running.is_empty() {
+            self.output.note(&format!("  still running: {}", shortened(&running)));
+        }
+    }
+}
+
+/// Describes what a step waits for, in a few words.
+pub(super) fn waits_for(awaited: &Awaited) -> String {
+    let until = awaited.until.map(|until| format!("until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    match (&awaited.signal, until) {
+        (Some(name), Some(until)) => format!("for the event `{name}`, {until}"),
+        (Some(name), None) => format!("for the event `{name}`"),
+        (None, Some(until)) => until,
+        (None, None) => String::new(),
     }
 }
 

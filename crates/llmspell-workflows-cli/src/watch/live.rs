@@ -1,13 +1,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{
-    Event, View,
-    tree::{Detail, Tree},
-};
+use super::{Event, View, render::Drawing, tree::Tree};
 use crate::{output::Output, screen::screen};
 
-/// The maximum number of lines that stay on the screen after the run has ended.
-const LINES_MAX: usize = 200;
+/// The number of rows that stay free below the tree after the run has ended, for its result.
+const RESULT_ROWS: usize = 10;
+
+/// The maximum and minimum numbers of lines that stay on the screen after the run has ended.
+const LINES_MAX: usize = 30;
+const LINES_MIN: usize = 6;
 
 /// Draws the tree of steps on a terminal, redrawn in place.
 pub(crate) struct Live {
@@ -19,6 +20,8 @@ pub(crate) struct Live {
 struct State {
     tree: Tree,
     frame: usize,
+    /// What a signal has caused.
+    notice: Option<String>,
 }
 
 impl Live {
@@ -30,20 +33,20 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renders as much of the tree as fits into `lines_max` lines.
-    fn fitting(&self, state: &State, lines_max: usize, frame: Option<usize>) -> Vec<String> {
-        let render = |detail| state.tree.render(&self.output, detail, frame);
-        let full = render(Detail::Full);
-        if full.len() <= lines_max {
-            return full;
-        }
-        let folded = render(Detail::Folded);
-        let mut lines = if folded.len() <= lines_max { folded } else { render(Detail::Active) };
-        if lines.len() > lines_max {
-            let hidden = lines.len() + 1 - lines_max;
-            lines.truncate(lines_max - 1);
-            lines.push(format!("… and {hidden} more"));
-        }
+    fn draw(&self, state: &State) {
+        let mut screen = screen();
+        let (rows, columns) = screen.size();
+        let drawing = Drawing { output: self.output, columns, frame: Some(state.frame) };
+        screen.draw(&state.lines(&drawing, rows - 1));
+    }
+}
+
+impl State {
+    /// Renders the tree, and below it the notice.
+    fn lines(&self, drawing: &Drawing, lines_max: usize) -> Vec<String> {
+        let notice = self.notice.as_ref().map(|text| drawing.notice(text, &self.tree.running())).unwrap_or_default();
+        let mut lines = drawing.fitted(&self.tree, lines_max.saturating_sub(notice.len()).max(2));
+        lines.extend(notice);
         lines
     }
 }
@@ -58,21 +61,28 @@ impl View for Live {
         self.event(event);
     }
 
+    fn notice(&self, text: &str) {
+        let mut state = self.state();
+        state.notice = Some(text.to_owned());
+        self.draw(&state);
+    }
+
     fn tick(&self) {
         let mut state = self.state();
         state.frame += 1;
-        let mut screen = screen();
-        let (rows, columns) = screen.size();
-        let lines = self.fitting(&state, usize::from(rows).saturating_sub(1).max(2), Some(state.frame));
-        screen.draw(&lines, columns.into());
+        self.draw(&state);
     }
 
     fn finish(&self) {
         // The next run starts with an empty tree.
         let state = std::mem::take(&mut *self.state());
-        let lines = self.fitting(&state, LINES_MAX, None);
         let mut screen = screen();
-        screen.draw(&lines, usize::MAX);
+        let (rows, columns) = screen.size();
+        let lines_max = rows.saturating_sub(RESULT_ROWS).clamp(LINES_MIN, LINES_MAX);
+        screen.draw(&state.lines(&Drawing { output: self.output, columns, frame: None }, lines_max));
         screen.keep();
     }
 }
+
+#[cfg(test)]
+mod tests;

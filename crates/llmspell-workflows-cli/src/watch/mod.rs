@@ -3,9 +3,12 @@
 //! [`Watch`] is an interceptor that turns the engine's calls into [`Event`]s, and a [`View`] shows them: [`Lines`]
 //! prints one line per event, [`Jsonl`] prints JSON for programs, and [`Live`] redraws a tree in place.
 
+mod items;
 mod jsonl;
 mod lines;
 mod live;
+mod render;
+mod streamed;
 mod tree;
 
 use std::{
@@ -21,21 +24,32 @@ use llmspell_workflows_advanced::{is_choice_recorded, is_recorded};
 use llmspell_workflows_basic::{
     StepError, StepPath,
     engine::{
-        Attempt, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, NextRecall, Outcome, SkipReason,
-        StepStatus,
+        Attempt, Awaited, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, NextRecall, Outcome,
+        Received, SkipReason, StepStatus,
     },
-    model::StepKind,
+    model::{Pattern, StepKind},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
+use items::Items;
+pub(crate) use {
+    jsonl::Jsonl,
+    lines::Lines,
+    live::Live,
+    streamed::{LineEvent, Streamed, line_after_path},
+};
 
 /// Something that happened in a run.
 #[derive(Debug)]
 pub(crate) enum Event<'e> {
-    /// A step started.
-    Began { path: &'e Place, kind: &'e str },
+    /// A step started. `parts` is the number of steps inside it, if each of them runs once; `item` describes the item of
+    /// an iteration.
+    Began { path: &'e Place, kind: &'e str, is_leaf: bool, parts: Option<usize>, item: Option<&'e str> },
+    /// A step began to wait for an event or a time. `run` is the run that the step belongs to.
+    Awaits { path: &'e Place, run: Uuid, awaited: &'e Awaited },
+    /// The wait of a step has ended.
+    Received { path: &'e Place },
     /// A step ended.
     Ended { path: &'e Place, status: StepStatus, elapsed: Duration, error: Option<&'e StepError> },
     /// A step was skipped.
@@ -73,6 +87,9 @@ pub(crate) trait View: Send + Sync {
         let _ = event;
     }
 
+    /// Shows at once what a signal has caused; the text stays visible while the run ends.
+    fn notice(&self, text: &str);
+
     /// Called periodically, to redraw.
     fn tick(&self) {}
 
@@ -80,24 +97,44 @@ pub(crate) trait View: Send + Sync {
     fn finish(&self) {}
 }
 
+/// The `workflow` steps whose runs are active, by run id.
+#[derive(Default)]
+pub(crate) struct Places(Mutex<HashMap<Uuid, Place>>);
+
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the step that the run is a part of.
+    fn around(&self, run: Uuid) -> Option<Place> {
+        self.lock().get(&run).cloned()
+    }
+}
+
+/// Shows nothing.
+pub(crate) struct Hidden;
+
+impl View for Hidden {
+    fn event(&self, _: &Event<'_>) {}
+
+    fn notice(&self, _: &str) {}
+}
+
 /// Reports every step below the root step to a view; the root step is the run itself.
 pub(crate) struct Watch {
     view: Arc<dyn View>,
-    /// The `workflow` steps whose runs are active, by run id.
-    around: Mutex<HashMap<Uuid, Place>>,
+    places: Arc<Places>,
+    items: Items,
 }
 
 impl Watch {
-    pub(crate) fn new(view: Arc<dyn View>) -> Self {
-        Self { view, around: Mutex::default() }
-    }
-
-    fn around(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
-        self.around.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(view: Arc<dyn View>, places: Arc<Places>) -> Self {
+        Self { view, places, items: Items::default() }
     }
 
     fn place(&self, call: &Call) -> Place {
-        let around = self.around().get(&call.run().id()).cloned();
+        let around = self.places.around(call.run().id());
         let paths = around.into_iter().flat_map(|place| place.0).chain([call.path().to_path()]);
         Place(paths.collect())
     }
@@ -109,7 +146,7 @@ impl Watch {
 
     /// Forgets the run of the `workflow` step at `place`.
     fn leave(&self, place: &Place) {
-        self.around().retain(|_, around| around != place);
+        self.places.lock().retain(|_, around| around != place);
     }
 }
 
@@ -122,11 +159,19 @@ impl Interceptor for Watch {
         let path = self.place(&call);
         let is_run = matches!(call.step().kind, StepKind::Workflow(_));
         let is_recorded = is_recorded(&call);
-        self.tell(&Event::Began { path: &path, kind: call.step().kind.as_str() }, is_recorded);
+        let kind = &call.step().kind;
+        let pattern = kind.traits().pattern;
+        let parts = matches!(pattern, Pattern::List | Pattern::Parallel).then(|| call.step().children().len());
+        let item = self.items.label(&path, call.run().masker());
+        let (is_leaf, item, is_loop) = (pattern == Pattern::Leaf, item.as_deref(), pattern == Pattern::Loop);
+        self.tell(&Event::Began { path: &path, kind: kind.as_str(), is_leaf, parts, item }, is_recorded);
         let began = Instant::now();
         let outcome = next.run(call).await;
         if is_run {
             self.leave(&path);
+        }
+        if is_loop {
+            self.items.remove(&path);
         }
         let (status, error) = match &outcome {
             Outcome::Completed(_) => (StepStatus::Completed, None),
@@ -168,7 +213,19 @@ impl Watch {
         let path = || self.place(call);
         match decision {
             Decision::Enter(Some(reason)) => self.tell(&Event::Skipped { path: &path(), reason }, is_recorded),
-            Decision::Items(items) => self.tell(&Event::Counted { path: &path(), total: items.len() }, is_recorded),
+            Decision::Items(items) => {
+                let path = path();
+                self.items.insert(&path, items);
+                self.tell(&Event::Counted { path: &path, total: items.len() }, is_recorded);
+            }
+            Decision::Awaits(_, awaited) => {
+                let signal = awaited.signal.as_ref().map(|name| call.run().masker().masked(name).into_owned());
+                let awaited = Awaited { signal, ..awaited.clone() };
+                self.tell(&Event::Awaits { path: &path(), run: call.run().id(), awaited: &awaited }, is_recorded);
+            }
+            Decision::Received(_, received) if *received != Received::Refused => {
+                self.tell(&Event::Received { path: &path() }, is_recorded);
+            }
             Decision::Attempt(attempt, Attempt::Failed { error, wake_at }) => {
                 let delay = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
                 let (path, attempt) = (path(), u64::from(*attempt));
@@ -176,7 +233,7 @@ impl Watch {
             }
             Decision::Child(_, child) => {
                 let place = path();
-                self.around().insert(child.run, place);
+                self.places.lock().insert(child.run, place);
             }
             _ => {}
         }

@@ -2,51 +2,100 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use llmspell_workflows_basic::engine::StepStatus;
 use tokio::time::Instant;
 
-use super::{Event, Place, elapsed, lines::paint, sign};
-use crate::output::Output;
+use super::{Event, Place, lines::waits_for};
+use crate::report::answer;
 
 /// Steps in start order, each below its parent.
 ///
 /// Completed iterations are only counted, so the tree stays small for long loops.
 #[derive(Default)]
 pub(super) struct Tree {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
-/// How much of a tree to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Detail {
-    /// Running and failed steps, with their parents.
-    Active,
-    /// Everything except the children of completed steps.
-    Folded,
-    /// Everything.
-    Full,
-}
-
-struct Step {
-    label: String,
-    status: StepStatus,
-    began: Instant,
-    took: Option<Duration>,
-    /// A skip reason, an error or a failed attempt.
-    note: String,
+pub(super) struct Step {
+    pub(super) label: String,
+    pub(super) status: StepStatus,
+    pub(super) began: Instant,
+    pub(super) took: Option<Duration>,
+    /// The item of an iteration.
+    pub(super) item: Option<String>,
+    /// A skip reason, an error, a failed attempt, or what the step waits for.
+    pub(super) note: String,
+    pub(super) wait: Option<Wait>,
+    /// Whether steps of this kind do not run other steps.
+    pub(super) is_leaf: bool,
     /// The number of ended iterations, and the total if known.
-    iterations: Option<(u64, Option<usize>)>,
-    children: Vec<Step>,
+    pub(super) iterations: Option<(u64, Option<usize>)>,
+    /// The number of steps inside, if each runs once.
+    pub(super) parts: Option<usize>,
+    pub(super) children: Vec<Step>,
+    /// The steps in iterations that have completed.
+    pub(super) folded: Counts,
+}
+
+/// The wait of a step for an event or a time.
+pub(super) struct Wait {
+    pub(super) until: Option<Timestamp>,
+    /// The command that ends the wait.
+    pub(super) command: Option<String>,
+}
+
+/// Numbers of steps that do not run other steps, by status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts([u64; Counts::ORDER.len()]);
+
+impl Counts {
+    /// The statuses that are counted, in the order in which they are shown.
+    const ORDER: [StepStatus; 7] = [
+        StepStatus::Completed,
+        StepStatus::Failed,
+        StepStatus::Stuck,
+        StepStatus::Waiting,
+        StepStatus::Running,
+        StepStatus::Skipped,
+        StepStatus::Cancelled,
+    ];
+
+    fn add(&mut self, status: StepStatus) {
+        let at = Self::ORDER.iter().position(|known| *known == status);
+        at.into_iter().for_each(|at| self.0[at] += 1);
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+
+    /// Returns the statuses that some steps have, with their numbers.
+    pub(super) fn present(self) -> impl Iterator<Item = (StepStatus, u64)> {
+        Self::ORDER.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
 }
 
 impl Tree {
     pub(super) fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Began { path, .. } => {
+            Event::Began { path, is_leaf, parts, item, .. } => {
                 let step = self.at(path);
                 (step.status, step.began, step.took) = (StepStatus::Running, Instant::now(), None);
+                (step.is_leaf, step.parts, step.wait) = (*is_leaf, *parts, None);
+                step.item = item.map(str::to_owned);
                 // A loop that resumes after a wait reports all its iterations again.
-                step.iterations = None;
+                (step.iterations, step.folded) = (None, Counts::default());
+            }
+            Event::Awaits { path, run, awaited } => {
+                let step = self.at(path);
+                (step.status, step.note) = (StepStatus::Waiting, waits_for(awaited));
+                let command = awaited.signal.as_ref().map(|name| answer(*run, name));
+                step.wait = Some(Wait { until: awaited.until, command });
+            }
+            Event::Received { path } => {
+                let step = self.at(path);
+                (step.status, step.note, step.wait) = (StepStatus::Running, String::new(), None);
             }
             Event::Ended { path, status, elapsed, error } => {
                 let note = error.map(|error| format!("{} [{}]", error.message, error.code)).unwrap_or_default();
@@ -61,19 +110,24 @@ impl Tree {
         }
     }
 
-    fn end(&mut self, path: &Place, status: StepStatus, took: Option<Duration>, note: String) {
+    pub(super) fn end(&mut self, path: &Place, status: StepStatus, took: Option<Duration>, note: String) {
         let step = self.at(path);
-        (step.status, step.took, step.note) = (status, took, note);
+        (step.status, step.took) = (status, took);
         if status == StepStatus::Waiting {
+            // The step still waits for what was reported.
             return;
         }
+        (step.note, step.wait) = (note, None);
         let keys = keys(path);
         let Some((last, above)) = keys.split_last().filter(|(last, _)| last.starts_with('[')) else { return };
         let Some(parent) = self.find(above) else { return };
         let (ended, total) = parent.iterations.unwrap_or_default();
         parent.iterations = Some((ended + 1, total));
-        if status == StepStatus::Completed {
-            parent.children.retain(|step| step.label != *last);
+        if status == StepStatus::Completed
+            && let Some(at) = parent.children.iter().position(|step| step.label == *last)
+        {
+            let counts = parent.children.remove(at).counts();
+            parent.folded.add_all(counts);
         }
     }
 
@@ -88,11 +142,18 @@ impl Tree {
         Some(rest.iter().fold(child(&mut self.steps, first), |step, key| child(&mut step.children, key)))
     }
 
-    /// Renders the tree as lines; `frame` animates running steps.
-    pub(super) fn render(&self, output: &Output, detail: Detail, frame: Option<usize>) -> Vec<String> {
-        let mut lines = Vec::new();
-        self.steps.iter().for_each(|step| step.render(&mut lines, output, detail, frame, 0));
-        lines
+    /// Returns the number of steps by status, without blocks and loops.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.steps.iter().for_each(|step| counts.add_all(step.counts()));
+        counts
+    }
+
+    /// Returns the labels of the steps that are running, without blocks and loops.
+    pub(super) fn running(&self) -> Vec<String> {
+        let mut labels = Vec::new();
+        self.steps.iter().for_each(|step| step.collect_running("", &mut labels));
+        labels
     }
 }
 
@@ -108,7 +169,8 @@ fn keys(path: &Place) -> Vec<String> {
 }
 
 fn child<'s>(steps: &'s mut Vec<Step>, label: &str) -> &'s mut Step {
-    let position = steps.iter().position(|step| step.label == label).unwrap_or_else(|| {
+    // A step that is looked for is usually one of the last.
+    let position = steps.iter().rposition(|step| step.label == label).unwrap_or_else(|| {
         steps.push(Step::new(label));
         steps.len() - 1
     });
@@ -122,114 +184,41 @@ impl Step {
             status: StepStatus::Running,
             began: Instant::now(),
             took: None,
+            item: None,
             note: String::new(),
+            wait: None,
+            is_leaf: false,
             iterations: None,
+            parts: None,
             children: Vec::new(),
+            folded: Counts::default(),
         }
     }
 
-    fn render(&self, lines: &mut Vec<String>, output: &Output, detail: Detail, frame: Option<usize>, depth: usize) {
-        let is_quiet = matches!(self.status, StepStatus::Completed | StepStatus::Skipped);
-        if is_quiet && detail == Detail::Active {
+    fn counts(&self) -> Counts {
+        let mut counts = self.folded;
+        if self.is_leaf && self.children.is_empty() {
+            counts.add(self.status);
+        }
+        self.children.iter().for_each(|step| counts.add_all(step.counts()));
+        counts
+    }
+
+    /// Returns how many of its steps have ended, and how many there are, if each of them runs once.
+    pub(super) fn progress(&self) -> Option<(usize, usize)> {
+        let total = self.parts?;
+        let has_ended = |step: &&Step| !matches!(step.status, StepStatus::Running | StepStatus::Waiting);
+        // A step that runs again has another generation.
+        Some((self.children.iter().filter(has_ended).count().min(total), total))
+    }
+
+    fn collect_running(&self, around: &str, into: &mut Vec<String>) {
+        let separator = if around.is_empty() || self.label.starts_with('[') { "" } else { "/" };
+        let path = format!("{around}{separator}{}", self.label);
+        if self.is_leaf && self.children.is_empty() && self.status == StepStatus::Running {
+            into.push(path);
             return;
         }
-        lines.push(self.line(output, frame, depth));
-        if !is_quiet || detail == Detail::Full {
-            self.children.iter().for_each(|step| step.render(lines, output, detail, frame, depth + 1));
-        }
-    }
-
-    fn line(&self, output: &Output, frame: Option<usize>, depth: usize) -> String {
-        const FRAMES: [&str; 8] = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠧", "⠇", "⠏"];
-        let sign = match frame.filter(|_| self.status == StepStatus::Running) {
-            Some(frame) => FRAMES[frame % FRAMES.len()],
-            None => sign(self.status),
-        };
-        let head = output.on_err(paint(self.status), &format!("{sign} {:<9}", self.status.as_str()));
-        let mut line = format!("{head} {}{}", "  ".repeat(depth), self.label);
-        match self.iterations {
-            Some((ended, Some(total))) => line += &format!("  {ended}/{total}"),
-            Some((ended, None)) => line += &format!("  {ended}"),
-            None => {}
-        }
-        match self.took {
-            Some(took) => line += &format!("  {}", elapsed(took)),
-            None if self.status == StepStatus::Running => line += &format!("  {}", elapsed(self.began.elapsed())),
-            None => {}
-        }
-        let note = self.note.lines().next().unwrap_or_default();
-        if note.is_empty() { line } else { format!("{line}  {note}") }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::output::Format;
-
-    fn path(text: &str) -> Place {
-        Place(vec![text.parse().unwrap()])
-    }
-
-    fn ended(tree: &mut Tree, text: &str) {
-        let (path, elapsed) = (path(text), Duration::from_millis(5));
-        tree.take(&Event::Ended { path: &path, status: StepStatus::Completed, elapsed, error: None });
-    }
-
-    #[test]
-    fn completed_iterations_are_only_counted() {
-        let mut tree = Tree::default();
-        for text in ["/main/each", "/main/each[0]", "/main/each[0]/check"] {
-            tree.take(&Event::Began { path: &path(text), kind: "loop" });
-        }
-        tree.take(&Event::Counted { path: &path("/main/each"), total: 2 });
-        ended(&mut tree, "/main/each[0]/check");
-        ended(&mut tree, "/main/each[0]");
-        ended(&mut tree, "/main/each");
-        let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
-        assert_eq!(lines, ["✓ completed each  1/2  5ms"]);
-    }
-
-    #[test]
-    fn waiting_iteration_is_counted_once_after_it_resumes() {
-        let mut tree = Tree::default();
-        let mut pass = |last: StepStatus| {
-            for text in ["/main/each", "/main/each[0]", "/main/each[1]"] {
-                tree.take(&Event::Began { path: &path(text), kind: "loop" });
-            }
-            tree.end(&path("/main/each[0]"), StepStatus::Completed, None, String::new());
-            tree.end(&path("/main/each[1]"), last, None, String::new());
-            tree.end(&path("/main/each"), last, None, String::new());
-            tree.render(&Output::plain(Format::Text), Detail::Full, None)
-        };
-        assert_eq!(pass(StepStatus::Waiting), ["… waiting   each  1", "… waiting     [1]"]);
-        assert_eq!(pass(StepStatus::Completed), ["✓ completed each  2"]);
-    }
-
-    #[test]
-    fn steps_of_a_sub_workflow_are_below_its_workflow_step() {
-        let mut tree = Tree::default();
-        let [sub, inner]: [llmspell_workflows_basic::StepPath; 2] =
-            ["/main/each[1]/sub", "/main/work"].map(|text| text.parse().unwrap());
-        for path in [Place(vec![sub.clone()]), Place(vec![sub, inner])] {
-            tree.take(&Event::Began { path: &path, kind: "workflow" });
-            tree.end(&path, StepStatus::Completed, None, String::new());
-        }
-        let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
-        assert_eq!(lines[2..], ["✓ completed     sub", "✓ completed       work"]);
-    }
-
-    #[test]
-    fn children_of_completed_steps_are_folded() {
-        let mut tree = Tree::default();
-        for text in ["/main/block", "/main/block/inner"] {
-            tree.take(&Event::Began { path: &path(text), kind: "sequence" });
-        }
-        ended(&mut tree, "/main/block/inner");
-        ended(&mut tree, "/main/block");
-        let lines = |detail| tree.render(&Output::plain(Format::Text), detail, None);
-        assert_eq!(lines(Detail::Full), ["✓ completed block  5ms", "✓ completed   inner  5ms"]);
-        assert_eq!(lines(Detail::Folded), ["✓ completed block  5ms"]);
-        assert!(lines(Detail::Active).is_empty());
+        self.children.iter().for_each(|step| step.collect_running(&path, into));
     }
 }

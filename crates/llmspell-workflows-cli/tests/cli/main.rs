@@ -4,6 +4,7 @@
 mod cleaning_up;
 #[cfg(unix)]
 mod clients;
+mod completing;
 mod configuration;
 mod durable;
 mod exact;
@@ -22,6 +23,8 @@ mod moving;
 mod named_limits;
 #[cfg(unix)]
 mod policy;
+#[cfg(unix)]
+mod pty;
 mod random;
 mod random_secrets;
 mod recorded_runs;
@@ -31,11 +34,14 @@ mod report;
 mod rewind;
 mod rewind_nested;
 mod run;
+#[cfg(unix)]
+mod screens;
 mod second_terminal;
 mod secret_values;
 mod secrets;
 #[cfg(unix)]
 mod sequences;
+mod step_logs;
 #[cfg(unix)]
 mod stopped;
 mod store;

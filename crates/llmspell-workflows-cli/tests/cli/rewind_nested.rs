@@ -188,7 +188,7 @@ fn fork_reruns_the_chosen_and_later_steps_and_leaves_old_runs_unchanged() {
     // A fork can be forked.
     assert_eq!(sandbox.run(&["fork", "@last", "--from", "end", "--step-input", INSTEAD]).code, 0);
     assert_eq!(take_effects(&sandbox), ["instead"]);
-    assert!(snapshots(&sandbox, &old) == before);
+    assert_eq!(snapshots(&sandbox, &old), before);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn rerun_executes_all_steps_and_leaves_old_runs_unchanged() {
         let inner = "begin N, work N.0, note N.0, work N.1, note N.1, two N, end N".replace('N', &n.to_string());
         assert_eq!(take_effects(&sandbox), effects(&[&inner]));
     }
-    assert!(snapshots(&sandbox, &old) == before);
+    assert_eq!(snapshots(&sandbox, &old), before);
 }
 
 /// Kills the command while only work 1.1 is running, and lets the orphaned shell end.
@@ -309,12 +309,12 @@ fn killed_run_resumes_at_the_nested_step_that_was_running() {
     kill_during_work(&sandbox, &["fork", &run, "--from", &from, "--step-input", INSTEAD]);
     assert_eq!(take_effects(&sandbox), ["instead", "note 1.0", "work 1.1"]);
     resumed(&sandbox, &newest_run(&sandbox));
-    assert!(snapshots(&sandbox, &old) == before);
+    assert_eq!(snapshots(&sandbox, &old), before);
     // Kill and resume a rerun of the run.
     kill_during_work(&sandbox, &["rerun", &run]);
     take_effects(&sandbox);
     resumed(&sandbox, &newest_run(&sandbox));
-    assert!(snapshots(&sandbox, &old) == before);
+    assert_eq!(snapshots(&sandbox, &old), before);
 }
 
 #[test]

@@ -219,6 +219,7 @@ error[process_failed]: the process ended with exit code 3: two
    | one
    | two
   help: `allow_failure: true` accepts any exit code as a result
+  logs: spellflow runs logs RUN --step /main/b
   next: spellflow retry RUN
 "
     );

@@ -8,6 +8,7 @@
 //! HOME/claims/                 locks on runs that are being moved
 //! HOME/limits/HASH/            locks of the steps that hold a named limit
 //! HOME/damaged/                journals that were damaged and have been moved aside
+//! HOME/output/RUN/             what the processes of steps wrote
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
 
@@ -16,6 +17,7 @@ mod holder;
 mod lease;
 mod limits;
 mod logs;
+mod outputs;
 mod single;
 mod upkeep;
 
@@ -38,7 +40,7 @@ use uuid::Uuid;
 use self::definitions::Definitions;
 pub use self::single::JournalKind;
 use super::{
-    BackupReport, Claim, Contact, Holder, Home, HomeUsage, JournalId, JournalSummaries, Lease, Upkeep,
+    BackupReport, Claim, Contact, Holder, Home, HomeUsage, JournalId, JournalSummaries, Lease, StepOutputs, Upkeep,
     notify::notify_holder,
 };
 use crate::ExecutorError;
@@ -118,6 +120,10 @@ impl FolderHome {
 }
 
 impl Folder {
+    fn outputs(&self) -> outputs::FolderOutputs {
+        outputs::FolderOutputs::new(self.path.clone())
+    }
+
     fn store_path(&self) -> PathBuf {
         self.path.join(self.store)
     }
@@ -154,6 +160,10 @@ impl Home for FolderHome {
             return Ok(None);
         }
         self.stores().await.map(Some)
+    }
+
+    fn outputs(&self) -> Option<Arc<dyn StepOutputs>> {
+        Some(Arc::new(self.0.outputs()))
     }
 
     fn has_journals(&self) -> bool {

@@ -156,6 +156,8 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
         let definition = own.definition(hash).await?;
         all.keep(&definition).await?;
     }
+    let (from, target) = (home.0.outputs().folder(), copy.0.outputs().folder());
+    home.run_blocking(move |_| copy_files(&from, &target).map_err(|error| ExecutorError::file(&from, &error))).await?;
     Ok(BackupReport { live: count, definitions: hashes.len() })
 }
 
@@ -165,6 +167,28 @@ impl FolderHome {
         let kind = self.journal();
         Self::with(path.to_owned(), self.0.store, self.0.open).with_journal(kind)
     }
+}
+
+/// Copies the files under the folder `from`, if it exists; those that are removed in the meantime are left out.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(from) {
+        Err(error) if gone(&error) => return Ok(()),
+        entries => entries?,
+    };
+    create_private_folders(to)?;
+    for entry in entries {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_files(&entry.path(), &target)?,
+            false => match fs::copy(entry.path(), &target) {
+                Err(error) if gone(&error) => {}
+                copied => drop(copied?),
+            },
+        }
+    }
+    Ok(())
 }
 
 /// Returns the total size in bytes of the files under `path`; files that are removed in the meantime do not count.

@@ -76,7 +76,6 @@ pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
 
 /// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, the second stops it immediately.
 pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun, display: &RunDisplay<'_>) -> RunEnd {
-    let output = display.output;
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -92,11 +91,13 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 }
                 if let Some(control) = &run.control {
                     let grace = crate::watch::elapsed(display.pause_grace);
-                    output.note(&format!("pausing the run: running steps have {grace} to finish; press Ctrl-C again to stop immediately"));
+                    display.notice(&format!(
+                        "pausing the run: running steps have {grace} to finish; press Ctrl-C again to stop immediately"
+                    ));
                     control.pause();
                     stop_at = Some(Instant::now() + display.pause_grace);
                 } else {
-                    output.note(
+                    display.notice(
                         "stopping the run, which is in memory and cannot be resumed; press Ctrl-C again to stop immediately",
                     );
                     run.run.cancel();
@@ -104,7 +105,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 }
             }
             () = until(stop_at), if give_up.is_none() => {
-                // The steps that are still running will run again when the run is resumed.
+                display.notice("stopping the steps that are still running; they run again when the run is resumed");
                 run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }

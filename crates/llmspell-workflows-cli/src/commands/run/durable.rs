@@ -29,6 +29,9 @@ pub(crate) struct SessionOptions {
     /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Show what the processes of steps write, each line after the path of its step.
+    #[arg(long)]
+    pub(crate) logs: bool,
     /// The time limit of the steps of the run, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
@@ -72,7 +75,7 @@ impl Session {
     /// Returns an error if a folder that tools may use cannot be opened or the async runtime cannot be started.
     pub(crate) fn new(app: &App, settings: &Settings, session_options: &SessionOptions) -> Result<Self, Failure> {
         let view = view(*app.output());
-        let builder = watched(host::engine(settings)?, view.as_ref());
+        let builder = watched(host::engine(settings)?, *app.output(), view.as_ref(), session_options.logs);
         Self::with(app, settings, session_options, builder, view)
     }
 
@@ -163,6 +166,12 @@ impl Session {
             };
             let detail = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             output.note(&format!("{} {status}{detail}", known.id()));
+            if let RunEnd::Finished(finished) = &end
+                && let Some(error) = finished.error.as_ref().filter(|_| output.is_text())
+            {
+                let written = self.runtime.block_on(super::written(output, &**self.executor.home(), known.id()));
+                super::summary::logs(output, error, written.as_ref());
+            }
             results.push(json!({"run_id": known.id(), "status": status, "error": error}));
             match end {
                 RunEnd::Finished(finished) if finished.status == RunStatus::Completed => {}

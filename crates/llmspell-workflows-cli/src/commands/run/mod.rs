@@ -22,8 +22,12 @@ use llmspell_workflows_basic::{
     model::{Definition, Step, StepKind},
 };
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
-use super::{inputs::Inputs, runs::describe_wait};
+use super::{
+    inputs::Inputs,
+    runs::{WrittenPaths, describe_wait},
+};
 pub(crate) use crate::failure::durable_failure;
 use crate::{
     App, Exit, Failure,
@@ -32,7 +36,7 @@ use crate::{
     output::{Format, Output},
     report::{Recorded, Report, answer},
     source::Source,
-    watch::{Jsonl, Lines, Live, View, Watch},
+    watch::{Hidden, Jsonl, Lines, Live, Places, Streamed, View, Watch},
 };
 pub(crate) use drive::{ActiveRun, RunEnd, drive, unless_stopped};
 pub(crate) use durable::{Session, SessionOptions};
@@ -67,7 +71,7 @@ impl Run {
         let settings = self.session_options.settings(app.config()?.settings());
         let output = *app.output();
         let view = view(output);
-        let builder = watched(host::engine(&settings)?, view.as_ref());
+        let builder = watched(host::engine(&settings)?, output, view.as_ref(), self.session_options.logs);
         let document = Source::read(&self.file)?.check(&builder.clone().build())?;
         let warnings = document.diagnostics();
         if !warnings.is_empty() {
@@ -157,6 +161,14 @@ impl<'f> RunDisplay<'f> {
         Self { home: Some(home.clone()), ..self }
     }
 
+    /// Says what a signal has caused, and keeps it visible.
+    pub(crate) fn notice(&self, text: &str) {
+        match &self.view {
+            Some(view) => view.notice(text),
+            None => self.output.note(text),
+        }
+    }
+
     /// Waits for the end of `run`, shows the result, and performs `after` unless a signal stops it or has stopped the
     /// run immediately. `begins` is the event with which the run begins in this process.
     pub(crate) fn drive(
@@ -178,12 +190,13 @@ impl<'f> RunDisplay<'f> {
         let end = runtime.block_on(drive(driven, run, &self));
         if matches!(end, RunEnd::Killed) {
             stop(runtime);
-            return self.show(run, end, None);
+            return self.show(run, end, None, None);
         }
         let recorded = runtime.block_on(self.recorded(run, &end));
+        let written = runtime.block_on(self.written(run, &end));
         let is_finished = matches!(end, RunEnd::Finished(_));
         let exit = match recorded {
-            Ok(recorded) => self.show(run, end, recorded.as_ref()),
+            Ok(recorded) => self.show(run, end, recorded.as_ref(), written.as_ref()),
             Err(failure) => output.failure(&failure),
         };
         runtime.block_on(unless_stopped(after));
@@ -208,8 +221,19 @@ impl<'f> RunDisplay<'f> {
         recorded.map(Some).map_err(durable_failure)
     }
 
+    /// Returns which steps of a durable run that failed or is stuck wrote something, for the text format.
+    async fn written(&self, run: &ActiveRun, end: &RunEnd) -> Option<WrittenPaths> {
+        let has_failed = match end {
+            RunEnd::Finished(finished) => finished.error.is_some(),
+            RunEnd::Stuck(_) => true,
+            _ => false,
+        };
+        let home = self.home.as_ref().filter(|_| has_failed && self.output.is_text())?;
+        written(self.output, &**home, run.run().id()).await
+    }
+
     /// Shows how the run ended, or why it does not continue now.
-    fn show(&self, run: &ActiveRun, end: RunEnd, recorded: Option<&Recorded>) -> Exit {
+    fn show(&self, run: &ActiveRun, end: RunEnd, recorded: Option<&Recorded>, written: Option<&WrittenPaths>) -> Exit {
         let output = self.output;
         let exit = match &end {
             RunEnd::Finished(finished) => exit(finished),
@@ -231,9 +255,13 @@ impl<'f> RunDisplay<'f> {
                 self.report(Report::new(definition, &finished, ProcessUsage::since(self.cpu)));
             }
             (None, RunEnd::Finished(finished)) => {
-                summary::show(output, run.run().definition(), &finished, self.file, run.is_durable());
+                summary::show(output, run.run().definition(), &finished, self.file, written, run.is_durable());
             }
-            (None, RunEnd::Stuck(steps)) => return output.failure(&durable::stuck(run.run().id(), &steps)),
+            (None, RunEnd::Stuck(steps)) => {
+                let exit = output.failure(&durable::stuck(run.run().id(), &steps));
+                steps.iter().for_each(|(_, error)| summary::logs(output, error, written));
+                return exit;
+            }
             (None, RunEnd::Waiting(wait, waits)) if run.is_durable() => self.note_wait(run, &wait, &waits),
             (None, RunEnd::Stopped) if run.is_durable() => {
                 let id = run.run().id();
@@ -268,6 +296,15 @@ impl<'f> RunDisplay<'f> {
     }
 }
 
+/// Returns which steps of `run` wrote something. If this cannot be read, says why.
+async fn written(output: Output, home: &dyn Home, run: Uuid) -> Option<WrittenPaths> {
+    let read = async {
+        let known = home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        WrittenPaths::read(home, &known).await
+    };
+    read.await.inspect_err(|error| output.note(&format!("warning: cannot read the run's logs: {error}"))).ok()
+}
+
 fn killed(run: &ActiveRun) -> Failure {
     if run.is_durable() {
         let id = run.run().id();
@@ -286,10 +323,22 @@ struct RunBegins<'p> {
     workflow: &'p str,
 }
 
-/// Adds an interceptor that shows the steps in `view`.
-pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> EngineBuilder {
+/// Adds what shows the steps in `view`, and their output if `logs` is set.
+pub(crate) fn watched(
+    builder: EngineBuilder,
+    output: Output,
+    view: Option<&Arc<dyn View>>,
+    logs: bool,
+) -> EngineBuilder {
+    let places = Arc::<Places>::default();
+    let builder = match logs {
+        true => builder.output_sink(Streamed::new(output, places.clone())),
+        false => builder,
+    };
     match view {
-        Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone())),
+        Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone(), places)),
+        // The paths of sub-workflows are needed nevertheless.
+        None if logs => builder.interceptor(Position::Trace, Watch::new(Arc::new(Hidden), places)),
         None => builder,
     }
 }

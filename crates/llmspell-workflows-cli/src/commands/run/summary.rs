@@ -9,6 +9,7 @@ use llmspell_workflows_basic::{
 };
 
 use crate::{
+    commands::runs::WrittenPaths,
     output::{Output, Paint},
     report::{Counts, causes},
     show,
@@ -23,6 +24,7 @@ pub(super) fn show(
     definition: &Definition,
     finished: &Finished,
     file: Option<&Path>,
+    written: Option<&WrittenPaths>,
     is_durable: bool,
 ) {
     warnings(output, finished);
@@ -33,7 +35,11 @@ pub(super) fn show(
         let path = error.path.as_deref().unwrap_or("/main");
         let next = if is_durable { retry() } else { next_command(definition, path, file) };
         failure(output, error, path);
-        finished.later_errors.iter().for_each(|error| later_failure(output, error));
+        logs(output, error, written);
+        for error in &finished.later_errors {
+            later_failure(output, error);
+            logs(output, error, written);
+        }
         if let Some(next) = next {
             output.note(&format!("  next: {next}"));
         }
@@ -102,6 +108,13 @@ fn failure(output: Output, error: &StepError, path: &str) {
     causes(error).iter().for_each(|cause| output.note(&format!("  {cause}")));
     if let Some(help) = help(error) {
         output.note(&format!("  help: {help}"));
+    }
+}
+
+/// Names the command that shows what the failed step wrote, if it wrote something.
+pub(super) fn logs(output: Output, error: &StepError, written: Option<&WrittenPaths>) {
+    if let Some(command) = written.and_then(|written| written.command(error)) {
+        output.note(&format!("  logs: {command}"));
     }
 }
 

@@ -4,12 +4,14 @@ mod delete;
 mod events;
 mod export;
 mod list;
+mod logs;
 mod prune;
 mod show;
 mod state;
 mod watch;
+mod written;
 
-pub(crate) use show::describe_wait;
+pub(crate) use {show::describe_wait, written::WrittenPaths};
 
 use clap::{Args, Subcommand};
 
@@ -30,7 +32,7 @@ enum RunsCommand {
     Show(show::Show),
     Watch(watch::Watch),
     Events(events::Events),
-    Logs(events::Logs),
+    Logs(logs::Logs),
     State(state::State),
     Diff(state::Diff),
     Export(export::Export),

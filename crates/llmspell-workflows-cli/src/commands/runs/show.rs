@@ -2,6 +2,7 @@ use clap::Args;
 use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait};
 use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
 
+use super::WrittenPaths;
 use crate::{
     App, Exit, Failure,
     report::{Recorded, Report, answer, causes, past_steps, resolution, with_options},
@@ -24,7 +25,11 @@ impl Show {
         if output.is_text() {
             let history = app.wait(home.history(&known))?;
             let waits = app.wait(home.waits(&known))?;
-            output.text(&text(&known, &history, &waits));
+            let written = match history.end.as_ref().and_then(|(outcome, _)| outcome.error()) {
+                Some(_) => Some(app.wait(WrittenPaths::read(&*home, &known))?),
+                None => None,
+            };
+            output.text(&text(&known, &history, &waits, written.as_ref()));
         } else {
             output.payload(&Report::past(&app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?));
         }
@@ -32,7 +37,7 @@ impl Show {
     }
 }
 
-fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
+fn text(known: &KnownRun, history: &History, waits: &[RunWait], written: Option<&WrittenPaths>) -> String {
     let end = history.end.as_ref().map(|(outcome, _)| outcome);
     let mut text = format!("{} {} {}\n", known.status(), known.summary.workflow, known.id());
     if let Some(origin) = &history.started.origin {
@@ -58,6 +63,9 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait]) -> String {
     if let Some(error) = end.and_then(Outcome::error) {
         text += &format!("error[{}]: {}\n", error.code, error.message);
         causes(error).iter().for_each(|cause| text += &format!("  {cause}\n"));
+        if let Some(command) = written.and_then(|written| written.command(error)) {
+            text += &format!("  logs: {}\n", with_options(&command));
+        }
     }
     for step in history.steps.iter().filter(|_| end.is_none()) {
         let Some(error) = &step.stuck else { continue };

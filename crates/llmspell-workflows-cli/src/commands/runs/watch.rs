@@ -6,7 +6,7 @@ use llmspell_workflows_advanced::{KnownRun, ProcessUsage};
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
-use super::show::describe_wait;
+use super::{WrittenPaths, show::describe_wait};
 use crate::{
     App, Exit, Failure,
     output::Format,
@@ -48,6 +48,11 @@ impl Watch {
         let status = known.status();
         if output.is_text() {
             output.note(&format!("{status} {}", known.id()));
+            let history = app.wait(home.history(&known))?;
+            if let Some(error) = history.end.as_ref().and_then(|(outcome, _)| outcome.error()) {
+                let written = app.wait(WrittenPaths::read(&*home, &known))?;
+                written.command(error).iter().for_each(|command| output.note(&format!("  logs: {command}")));
+            }
         } else {
             let recorded = app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?;
             let report = Report::past(&recorded);

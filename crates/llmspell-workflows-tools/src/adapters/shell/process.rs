@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{BytesForm, ErrorClass, StepError, activity::ActivityContext, secrets::Masker};
+use llmspell_workflows_basic::{
+    BytesForm, ErrorClass, StepError,
+    activity::{ActivityContext, OutputWriter},
+    secrets::Masker,
+};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use tokio::{
@@ -27,8 +31,14 @@ const TERM_WAIT: Duration = Duration::from_secs(2);
 /// hold the pipe open.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
+/// How long to keep reading the output of a process that is being stopped.
+const STOPPED_WAIT: Duration = TERM_WAIT;
+
 /// The maximum number of bytes that a failed command's error includes from the end of `stdout`, and of `stderr`.
 const ERROR_OUTPUT_BYTES: usize = 4096;
+
+/// The free space that each read of a pipe has at least.
+const READ_BYTES: usize = 8 * 1024;
 
 /// The fields of the output.
 pub(super) const OUTPUT_FIELDS: [&str; 5] = ["stdout", "stdout_type", "stderr", "stderr_type", "exit_code"];
@@ -38,16 +48,21 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
     let mut child = spawn(&command, context)?;
     let group = ProcessGroup::of(child.id());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let [mut out_log, mut err_log] = context.output();
     let exit = {
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let piped = async {
             let (stdin, out, err) = streams;
-            let read = async { tokio::try_join!(read(out, &mut stdout, bytes_max), read(err, &mut stderr, bytes_max)) };
+            let out = read(out, &mut stdout, bytes_max, &mut out_log);
+            let err = read(err, &mut stderr, bytes_max, &mut err_log);
+            let read = async { tokio::try_join!(out, err) };
             tokio::join!(write(stdin, command.stdin.as_deref().unwrap_or_default()), read).1
         };
         tokio::pin!(piped);
         follow(&mut child, group, context, piped).await
     };
+    out_log.finish().await;
+    err_log.finish().await;
     let status = exit?;
     if !status.success() && !command.allow_failure {
         return Err(failed(status, stdout, stderr, context.masker()));
@@ -119,7 +134,12 @@ async fn follow(
                 }
             },
             () = context.cancelled() => {
-                stop(child, group).await;
+                // What the process writes while it stops is logged too.
+                let stopped = stop(child, group);
+                match drained {
+                    Some(()) => stopped.await,
+                    None => drop(tokio::join!(stopped, timeout(STOPPED_WAIT, piped))),
+                }
                 return Err(StepError::new(ErrorClass::Cancelled, "cancelled", "the process was stopped"));
             }
         }
@@ -152,12 +172,24 @@ async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
     }
 }
 
-/// Reads a pipe to its end; fails if the process wrote more than `bytes_max` bytes.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, bytes_max: usize) -> Result<(), StepError> {
+/// Reads a pipe to its end, and passes what it reads to `log`; fails if the process wrote more than `bytes_max` bytes.
+async fn read(
+    pipe: Option<impl AsyncRead + Unpin>,
+    into: &mut Vec<u8>,
+    bytes_max: usize,
+    log: &mut OutputWriter,
+) -> Result<(), StepError> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut pipe = pipe.take(bytes_max as u64 + 1);
-    // A read error is treated as the end of the pipe.
-    let _ = pipe.read_to_end(into).await;
+    loop {
+        let from = into.len();
+        into.reserve(READ_BYTES);
+        // A read error is treated as the end of the pipe.
+        match pipe.read_buf(into).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => log.write(&into[from..]),
+        }
+    }
     if into.len() > bytes_max {
         let message = format!("the process wrote more than {bytes_max} bytes");
         return Err(StepError::new(ErrorClass::Resource, "output_too_large", message).retryable(false));

@@ -1,0 +1,252 @@
+//! What the processes of a run's steps wrote, from the journal and from the log that is written while steps run.
+
+use std::collections::BTreeMap;
+
+use llmspell_workflows_basic::{
+    BytesForm, ErrorClass, StepError, StepPath, activity::OutputStream, engine::Outcome, model::Effect,
+};
+use llmspell_workflows_state::{RewindError, RunState};
+use serde_json::Value;
+
+use super::Executor;
+use crate::{
+    ExecutorError, KnownRun,
+    home::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor},
+};
+
+/// The output of the processes of one attempt of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessOutput {
+    /// The path of the step.
+    pub path: String,
+    /// The attempt of the step, counted from 1.
+    pub attempt: u32,
+    /// How the attempt ended.
+    pub status: AttemptStatus,
+    /// Why the attempt failed.
+    pub error: Option<StepError>,
+    /// The exit code; `None` if the process did not exit on its own, or if this is not recorded.
+    pub exit_code: Option<i64>,
+    /// The standard output of the process, without the lines that were left out.
+    pub stdout: String,
+    /// Whether `stdout` is the output itself or its base64.
+    pub stdout_form: BytesForm,
+    /// The standard error of the process, without the lines that were left out.
+    pub stderr: String,
+    /// Whether `stderr` is the output itself or its base64.
+    pub stderr_form: BytesForm,
+    /// The lines of both streams in the order in which they were written; empty if the journal has the whole output, and
+    /// thus not the order.
+    pub lines: Vec<LoggedLine>,
+    /// The number of lines that were not kept, between the first and the last ones.
+    pub lines_left_out: u64,
+}
+
+/// How an attempt of a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptStatus {
+    /// It is running.
+    Running,
+    /// It completed.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It did not end in time.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+    /// Its result is not recorded: the process that ran it ended, or the run was paused.
+    Interrupted,
+}
+
+impl AttemptStatus {
+    /// Returns the name of the status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What the journal says about an attempt.
+struct RecordedAttempt {
+    /// The number of its record.
+    number: u64,
+    status: AttemptStatus,
+    error: Option<StepError>,
+    output: Option<ProcessOutput>,
+}
+
+/// What one execution of a step wrote.
+type Logged = (LoggedAttempt, Vec<LoggedLine>);
+
+impl Executor {
+    /// Returns the outputs of the processes that a run's steps executed, in the order in which they ended; those that
+    /// are running come last. The outputs of sub-workflows are those of their own runs.
+    ///
+    /// # Errors
+    /// Returns an error if this executor cannot run the definition, or the journal or the log cannot be read.
+    pub async fn process_outputs(&self, known: &KnownRun) -> Result<Vec<ProcessOutput>, ExecutorError> {
+        // The log is read first: what it contains of an attempt that has ended in the journal is then complete.
+        let mut logged = self.logged(known).await?;
+        let records = self.inner.home.records(known).await?;
+        let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
+        let state = RunState::read(&records).map_err(|error| RewindError::Damaged(error.to_string()))?;
+        let is_activity = |path: &str| {
+            let path = path.parse::<StepPath>().ok();
+            path.and_then(|path| plan.step(&path)).is_some_and(|step| step.kind.traits().effect == Effect::Activity)
+        };
+        let mut outputs = Vec::new();
+        for (path, _) in state.steps().filter(|(path, _)| is_activity(path)) {
+            let attempts = recorded(&state, path)?;
+            outputs.extend(merged(path, attempts, logged.remove(path).unwrap_or_default(), known));
+        }
+        for (path, logs) in logged {
+            outputs.extend(merged(&path, Vec::new(), logs, known));
+        }
+        outputs.sort_by_key(|(order, _)| *order);
+        Ok(outputs.into_iter().map(|(_, one)| one).collect())
+    }
+
+    /// Returns the logged executions of each step, in order.
+    async fn logged(&self, known: &KnownRun) -> Result<BTreeMap<String, Vec<Logged>>, ExecutorError> {
+        let lines = match self.inner.home.outputs() {
+            Some(outputs) => outputs.read(known.id(), &mut OutputCursor::default()).await?,
+            None => Vec::new(),
+        };
+        let mut by_id = BTreeMap::<u64, Logged>::new();
+        for line in lines {
+            let attempt = line.attempt.clone();
+            by_id.entry(attempt.id).or_insert_with(|| ((*attempt).clone(), Vec::new())).1.push(line);
+        }
+        let mut by_path = BTreeMap::<String, Vec<Logged>>::new();
+        for (attempt, lines) in by_id.into_values() {
+            by_path.entry(attempt.source.path.clone()).or_default().push((attempt, lines));
+        }
+        Ok(by_path)
+    }
+}
+
+/// Returns the attempts of the step `path` that have ended, in order.
+fn recorded(state: &RunState, path: &str) -> Result<Vec<RecordedAttempt>, RewindError> {
+    let Some(step) = state.step(path) else { return Ok(Vec::new()) };
+    let failed = |number: u64, error: &StepError| RecordedAttempt {
+        number,
+        status: if error.class == ErrorClass::Timeout { AttemptStatus::TimedOut } else { AttemptStatus::Failed },
+        error: Some(error.clone()),
+        output: error.details.as_ref().and_then(output_of_value),
+    };
+    let mut attempts: Vec<_> =
+        step.failed_attempts().into_iter().map(|(number, error)| failed(number, error)).collect();
+    if let (Some(number), Some(end)) = (step.end_number(), step.end()) {
+        let ended = |status, output| RecordedAttempt { number, status, error: None, output };
+        attempts.extend(match state.outcome(path, end).map_err(RewindError::Damaged)? {
+            Outcome::Completed(output) => Some(ended(AttemptStatus::Completed, output_of_value(&output.value))),
+            Outcome::Failed(failure) => Some(failed(number, &failure.error)),
+            Outcome::Cancelled(_) => Some(ended(AttemptStatus::Cancelled, None)),
+            Outcome::Skipped(_) | Outcome::Parked(_) | Outcome::Stuck(_) => None,
+        });
+    }
+    Ok(attempts)
+}
+
+/// Combines the journal's and the log's view of a step. Returns the outputs with their position in the run.
+fn merged(
+    path: &str,
+    attempts: Vec<RecordedAttempt>,
+    mut logs: Vec<Logged>,
+    known: &KnownRun,
+) -> Vec<((u64, u64), ProcessOutput)> {
+    let mut outputs = Vec::new();
+    for (attempt, recorded) in (1..).zip(attempts) {
+        let (own, others): (Vec<Logged>, _) = logs.into_iter().partition(|(log, _)| log.source.attempt == attempt);
+        logs = others;
+        let mut own = own.into_iter().rev();
+        let last = own.next();
+        let id = last.as_ref().map_or(u64::MAX, |(log, _)| log.id);
+        for log in own {
+            outputs.push(((recorded.number, log.0.id), of_log(log, AttemptStatus::Interrupted)));
+        }
+        let number = recorded.number;
+        outputs.extend(one(path, attempt, recorded, last).map(|output| ((number, id), output)));
+    }
+    let last = logs.len();
+    for (at, log) in (1..).zip(logs) {
+        let is_running = at == last && known.holder.is_some() && !known.status().has_ended();
+        let status = if is_running { AttemptStatus::Running } else { AttemptStatus::Interrupted };
+        outputs.push(((u64::MAX, log.0.id), of_log(log, status)));
+    }
+    outputs
+}
+
+/// Returns the output of an attempt that has ended, if there is any.
+fn one(path: &str, attempt: u32, recorded: RecordedAttempt, log: Option<Logged>) -> Option<ProcessOutput> {
+    let RecordedAttempt { status, error, output, .. } = recorded;
+    let Some(log) = log else {
+        return output.map(|output| ProcessOutput { path: path.to_owned(), attempt, status, error, ..output });
+    };
+    let logged = of_log(log, status);
+    let exit_code = output.as_ref().and_then(|output| output.exit_code);
+    let attempt = logged.attempt;
+    // Of a failed process, only the end of the output is recorded.
+    match output.filter(|output| status == AttemptStatus::Completed || line_count(output) >= logged_count(&logged)) {
+        Some(output) => Some(ProcessOutput { path: path.to_owned(), attempt, status, error, ..output }),
+        None => Some(ProcessOutput { error, exit_code, ..logged }),
+    }
+}
+
+fn line_count(output: &ProcessOutput) -> u64 {
+    let count = |form: BytesForm, text: &str| form.shown(text).lines().count() as u64;
+    count(output.stdout_form, &output.stdout) + count(output.stderr_form, &output.stderr)
+}
+
+fn logged_count(output: &ProcessOutput) -> u64 {
+    output.lines.len() as u64 + output.lines_left_out
+}
+
+/// Returns a logged output, of which at most the promised numbers of lines are kept.
+fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput {
+    let total = lines.last().map_or(0, |line| line.number + 1);
+    lines.retain(|line| line.number < OUTPUT_HEAD_LINES as u64 || line.number + OUTPUT_TAIL_LINES as u64 >= total);
+    let text = |stream: OutputStream| -> String {
+        lines.iter().filter(|one| one.line.stream == stream).map(|one| format!("{}\n", one.line.text)).collect()
+    };
+    ProcessOutput {
+        attempt: attempt.source.attempt + attempt.source.cuts,
+        path: attempt.source.path,
+        status,
+        error: None,
+        exit_code: None,
+        stdout: text(OutputStream::Stdout),
+        stdout_form: BytesForm::Text,
+        stderr: text(OutputStream::Stderr),
+        stderr_form: BytesForm::Text,
+        lines_left_out: total - lines.len() as u64,
+        lines,
+    }
+}
+
+/// Returns the process output that a step's output or the details of an error contain; the caller sets the rest.
+fn output_of_value(value: &Value) -> Option<ProcessOutput> {
+    let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+    let form = |name: &str| value.get(name).and_then(Value::as_str).and_then(BytesForm::from_name);
+    Some(ProcessOutput {
+        path: String::new(),
+        attempt: 0,
+        status: AttemptStatus::Completed,
+        error: None,
+        exit_code: value["exit_code"].as_i64(),
+        stdout: text("stdout")?,
+        stdout_form: form("stdout_type").unwrap_or(BytesForm::Text),
+        stderr: text("stderr")?,
+        stderr_form: form("stderr_type").unwrap_or(BytesForm::Text),
+        lines: Vec::new(),
+        lines_left_out: 0,
+    })
+}

@@ -1,0 +1,76 @@
+//! The output of steps, which a home keeps while they run.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use llmspell_workflows_basic::activity::{OutputLine, OutputSink, OutputSource};
+use uuid::Uuid;
+
+use crate::ExecutorError;
+
+/// The number of lines that are kept from the beginning of an attempt's output.
+pub const OUTPUT_HEAD_LINES: usize = 500;
+
+/// The number of lines that are kept from the end of an attempt's output, if it has more than the first lines.
+pub const OUTPUT_TAIL_LINES: usize = 500;
+
+/// Keeps the output of steps, line by line while they run, so that another process can follow it.
+///
+/// Of each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`] lines are kept, or fewer
+/// if they are long. Lines are not synced: the journal, not this log, decides what has happened.
+#[async_trait]
+pub trait StepOutputs: OutputSink {
+    /// Returns the lines of a run that were written after the last call with the same cursor, in the order in which they
+    /// were written.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read.
+    async fn read(&self, run: Uuid, cursor: &mut OutputCursor) -> Result<Vec<LoggedLine>, ExecutorError>;
+
+    /// Removes the output of these runs.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be removed.
+    async fn remove(&self, runs: &[Uuid]) -> Result<(), ExecutorError>;
+}
+
+/// One execution of a step's work that has written at least one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedAttempt {
+    /// Distinguishes the executions of a run; a later execution has a greater id.
+    pub id: u64,
+    /// When it wrote its first line.
+    pub at: Timestamp,
+    /// The run, the step and the attempt.
+    pub source: OutputSource,
+}
+
+/// A line of an attempt's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedLine {
+    /// The attempt that wrote it.
+    pub attempt: Arc<LoggedAttempt>,
+    /// The number of lines that the attempt wrote before; a gap between two lines is what was not kept.
+    pub number: u64,
+    /// The line.
+    pub line: OutputLine,
+}
+
+/// How far a reader has read the output of a run.
+#[derive(Debug, Default)]
+pub struct OutputCursor {
+    /// The number of bytes that were read from the log of the run.
+    pub(super) position: u64,
+    pub(super) attempts: HashMap<u64, AttemptCursor>,
+}
+
+/// How far a reader has read the output of an attempt.
+#[derive(Debug)]
+pub(super) struct AttemptCursor {
+    pub(super) attempt: Arc<LoggedAttempt>,
+    /// The number of the first line that was not read.
+    pub(super) next: u64,
+    /// Whether the last lines are in files of their own.
+    pub(super) has_tail: bool,
+}
