@@ -8,7 +8,7 @@ use crate::{App, Exit, Failure};
 
 /// Resolves a stuck step by stating its outcome, and resumes the run.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow resolve @last charge --completed '{\"receipt\": 7}'\n  \
+#[command(before_help = "Examples:\n  spellflow resolve @last charge --completed '{\"stdout\": \"receipt 7\"}'\n  \
     spellflow resolve 0199c1 /main/charge --run-again")]
 pub(crate) struct Resolve {
     /// The run: its id, a unique prefix of it, or `@last`.

@@ -62,10 +62,12 @@ pub(crate) struct Error<'f> {
     pub(crate) code: &'f str,
     class: &'static str,
     pub(crate) message: &'f str,
-    path: Option<&'f str>,
+    /// The path of the step; of a step of a sub-workflow, it begins with that of the step that runs it.
+    path: Option<Cow<'f, str>>,
     retryable: bool,
     /// The errors of the steps inside a block that failed because of several.
     errors: &'f [Value],
+    cause: Option<Box<Self>>,
 }
 
 impl<'f> Step<'f> {
@@ -127,25 +129,33 @@ impl<'f> ReportedWarning<'f> {
 
 impl<'f> Error<'f> {
     pub(crate) fn new(error: &'f StepError) -> Self {
-        let StepError { class, code, message, path, retryable, .. } = error;
+        Self::inside(error, "")
+    }
+
+    /// Creates the description of an error in a sub-workflow whose step is at `around`.
+    fn inside(error: &'f StepError, around: &str) -> Self {
+        let StepError { class, code, message, path, retryable, cause, .. } = error;
         let errors = errors_inside(error).map(Vec::as_slice).unwrap_or_default();
-        Self { code, class: class.as_str(), message, path: path.as_deref(), retryable: *retryable, errors }
+        let path = path.as_deref().map(|path| match around {
+            "" => Cow::Borrowed(path),
+            around => Cow::Owned(format!("{around}{path}")),
+        });
+        let inner = if *code == "child_failed" { path.as_deref().unwrap_or(around) } else { around };
+        let cause = cause.as_deref().map(|cause| Box::new(Self::inside(cause, inner)));
+        Self { code, class: class.as_str(), message, path, retryable: *retryable, errors, cause }
     }
 }
 
 /// Returns a line for each cause of `error`, outermost first. The path of a step of a sub-workflow begins with that of
 /// the step that runs it.
 pub(crate) fn causes(error: &StepError) -> Vec<String> {
-    let (mut lines, mut prefix, mut error) = (Vec::new(), String::new(), error);
-    while let Some(cause) = error.cause.as_deref() {
-        if error.code == "child_failed" {
-            prefix += error.path.as_deref().unwrap_or_default();
-        }
-        let path = cause.path.as_ref().map(|path| format!("{prefix}{path}: ")).unwrap_or_default();
-        lines.push(format!("caused by {path}{} [{}]", cause.message, cause.code));
-        error = cause;
-    }
-    lines
+    let error = Error::new(error);
+    std::iter::successors(error.cause.as_deref(), |error| error.cause.as_deref())
+        .map(|cause| {
+            let path = cause.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+            format!("caused by {path}{} [{}]", cause.message, cause.code)
+        })
+        .collect()
 }
 
 #[test]

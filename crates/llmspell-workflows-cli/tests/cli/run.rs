@@ -226,7 +226,7 @@ error[process_failed]: the process ended with exit code 3: two
     let report = Sandbox::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]).json();
     let error = json!({
         "code": "process_failed", "class": "transient", "path": "/main/b", "retryable": true,
-        "message": "the process ended with exit code 3: two", "errors": [],
+        "message": "the process ended with exit code 3: two", "errors": [], "cause": null,
     });
     assert_eq!((&report["status"], &report["error"]), (&json!("failed"), &error));
 }
