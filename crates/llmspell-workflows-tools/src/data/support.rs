@@ -153,8 +153,9 @@ pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
 
 /// Returns the items of an array of objects, or a single object as one item.
 ///
-/// The flag is true if the input was an array; callers use it to give the result the same form.
-pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
+/// `name` is the parameter, for errors. The flag is true if the input was an array; callers use it to give the result the
+/// same form.
+pub(crate) fn objects(input: Value, name: &str) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),
         Value::Array(items) => {
@@ -166,7 +167,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
                         let kind = kind_of(&other);
                         return Err(invalid(
                             "invalid_input",
-                            format!("item {index} of `input` must be an object, got {kind}"),
+                            format!("item {index} of `{name}` must be an object, got {kind}"),
                         ));
                     }
                 }
@@ -175,7 +176,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
         }
         other => Err(invalid(
             "invalid_input",
-            format!("`input` must be an object or an array of objects, got {}", kind_of(&other)),
+            format!("`{name}` must be an object or an array of objects, got {}", kind_of(&other)),
         )),
     }
 }

@@ -6,5 +6,6 @@ mod every_tool;
 #[cfg(unix)]
 mod forbidden;
 mod operations;
+mod row_files;
 mod search;
 mod writer;
