@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::jq::{self, Query};
 use super::row_files::{
-    self, Files, RowOutput, RowReader, input_path_schema, one_input, path_schema, rows_spec, with_conditions,
+    self, Files, InputPaths, RowOutput, input_path_schema, one_input, path_schema, rows_spec, with_conditions,
 };
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
@@ -25,7 +25,7 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 ///
 /// `input` is a JSON value, or a string that is parsed as JSON.
 ///
-/// Instead, `input_path` names a file of rows. Then `query` and `stream` are the same: the query is applied to each row,
+/// Instead, `input_path` names a file of rows, or several files that are read one after the other. Then `query` and `stream` are the same: the query is applied to each row,
 /// with its limits for each row, and the result is `{results, items}`. With `output_path`, each output becomes a row of
 /// a file in JSON Lines, and `{path, rows}` replaces the outputs. Rows are read and written one at a time.
 pub(crate) struct JsonProcessor {
@@ -47,7 +47,7 @@ const OPERATIONS: [OperationParameters; 3] = [
 struct Parameters {
     operation: Operation,
     input: Option<Value>,
-    input_path: Option<String>,
+    input_path: Option<InputPaths>,
     output_path: Option<String>,
     query: Option<String>,
     schema: Option<Value>,
@@ -136,10 +136,9 @@ impl JsonProcessor {
         };
         let services = self.services.clone();
         let work = move |query: &Query<'_>, token: &CancellationToken| {
-            let (read, written) = (("input_path", input_path.as_deref()), ("output_path", output_path.as_deref()));
-            let files = Files::locate(&services, &[read], &[written])?;
-            let source =
-                files.get("input_path").map(|path| RowReader::open(path, files.policy(), token)).transpose()?;
+            let read = [("input_path", InputPaths::of(&input_path))];
+            let files = Files::locate(&services, &read, &[("output_path", &output_path)])?;
+            let source = files.rows("input_path", token)?;
             let mut outputs = RowOutput::create(&files)?;
             let items = match source {
                 Some(mut source) => {

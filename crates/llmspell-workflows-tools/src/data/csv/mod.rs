@@ -153,8 +153,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let Parameters { operation, input, options } = parameters;
     options.check(operation)?;
     let written = [("options.output_path", &options.output_path), ("options.bad_rows_path", &options.bad_rows_path)];
-    let written = written.map(|(name, path)| (name, path.as_deref()));
-    let files = Files::locate(services, &[("options.path", options.path.as_deref())], &written)?;
+    let files = Files::locate(services, &[("options.path", options.path.as_slice())], &written)?;
     let mut rows = open(input, &options, &files, token)?;
     let infer = options.infer_types.unwrap_or(true);
     match operation {

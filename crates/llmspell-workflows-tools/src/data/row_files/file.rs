@@ -4,6 +4,7 @@ use std::path::Path;
 use cap_std::fs::File;
 use tokio_util::sync::CancellationToken;
 
+use super::RowReader;
 use crate::data::support::{check_cancelled, invalid, too_large};
 use crate::files::NewVersion;
 use crate::{Access, Policy, SandboxPath, Services, ToolError};
@@ -123,14 +124,13 @@ impl<'s> Files<'s> {
     /// Resolves the paths in `read` and `write`, which are pairs of a parameter's name and its value.
     pub(crate) fn locate(
         services: &'s Services,
-        read: &[(&'static str, Option<&str>)],
-        write: &[(&'static str, Option<&str>)],
+        read: &[(&'static str, &[String])],
+        write: &[(&'static str, &Option<String>)],
     ) -> Result<Self, ToolError> {
         let mut located: Vec<(&'static str, SandboxPath)> = Vec::new();
-        let read = read.iter().map(|file| (file, Access::Read));
-        let all = read.chain(write.iter().map(|file| (file, Access::Write)));
-        for ((name, path), access) in all {
-            let Some(path) = path else { continue };
+        let read = read.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path, Access::Read)));
+        let written = write.iter().filter_map(|(name, path)| Some((name, path.as_ref()?, Access::Write)));
+        for (name, path, access) in read.chain(written) {
             let path = services.sandbox.locate(path, access)?;
             let same = located.iter().find(|(_, other)| access == Access::Write && is_same(other, &path));
             if let Some((other, _)) = same {
@@ -145,7 +145,17 @@ impl<'s> Files<'s> {
         Ok(Self { services, located })
     }
 
-    /// Returns the path that the parameter `name` gives, if it gives one.
+    /// Reads the rows of all files that the parameter `name` gives, one file after the other, if it gives any.
+    pub(crate) fn rows<'r>(
+        &'r self,
+        name: &str,
+        token: &'r CancellationToken,
+    ) -> Result<Option<RowReader<'r>>, ToolError> {
+        let paths = self.located.iter().filter(|(other, _)| *other == name).map(|(_, path)| path);
+        RowReader::open(paths.collect(), &self.services.policy, token)
+    }
+
+    /// Returns the first path that the parameter `name` gives, if it gives one.
     pub(crate) fn get(&self, name: &str) -> Option<&SandboxPath> {
         self.located.iter().find(|(other, _)| *other == name).map(|(_, path)| path)
     }

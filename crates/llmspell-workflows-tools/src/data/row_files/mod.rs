@@ -16,6 +16,9 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::slice;
+
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub(crate) use file::{Files, InputFile, OutputFile, tool_error};
@@ -55,9 +58,34 @@ pub(crate) fn path_schema(description: &str) -> Value {
     json!({ "type": "string", "minLength": 1, "description": description })
 }
 
+/// The parameter `input_path`: a file, or several files that are read one after the other.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum InputPaths {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl InputPaths {
+    /// Returns all paths of a parameter that may be missing.
+    pub(crate) fn of(parameter: &Option<Self>) -> &[String] {
+        match parameter {
+            None => &[],
+            Some(Self::One(path)) => slice::from_ref(path),
+            Some(Self::Several(paths)) => paths,
+        }
+    }
+}
+
 /// Returns the schema of the parameter `input_path`.
 pub(crate) fn input_path_schema() -> Value {
-    path_schema("A file of rows instead of `input`: `.jsonl`, `.ndjson`, `.csv`, or a `.json` array")
+    json!({
+        "type": ["string", "array"],
+        "minLength": 1,
+        "items": { "type": "string", "minLength": 1 },
+        "minItems": 1,
+        "description": "A file of rows instead of `input`, or a list of files: `.jsonl`, `.ndjson`, `.csv`, or a `.json` array",
+    })
 }
 
 /// Returns the condition that a call sets exactly one of `input` and `input_path`, for the `allOf` of a schema.

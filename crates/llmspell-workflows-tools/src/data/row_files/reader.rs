@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -31,6 +32,10 @@ type Source = BufReader<InputFile>;
 ///
 /// A row that cannot be read is an error with the file and the line.
 pub(crate) struct RowReader<'c> {
+    /// The files that follow the current one.
+    waiting: VecDeque<&'c SandboxPath>,
+    is_one_of_several: bool,
+    policy: &'c Policy,
     path: String,
     rows: Rows<'c>,
     /// The text of the last row; of CSV, the text of the object.
@@ -54,38 +59,34 @@ pub(crate) struct Row {
 }
 
 impl<'c> RowReader<'c> {
-    /// Opens a file within the policy's `read_roots`.
-    pub(crate) fn open(path: &SandboxPath, policy: &Policy, token: &'c CancellationToken) -> Result<Self, ToolError> {
-        let shown = path.path().to_owned();
-        let extension = Path::new(&shown).extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let format = extension.as_deref().unwrap_or_default();
-        if !matches!(format, "jsonl" | "ndjson" | "json" | "csv") {
-            let message = format!("the name `{shown}` does not say how its rows are written");
-            return Err(invalid("invalid_path", message)
-                .with_help("rows are read from `.jsonl`, `.ndjson`, `.csv`, and `.json` with an array"));
-        }
-        let file = InputFile::open(path, policy)?;
-        let rows = if format == "csv" {
-            Rows::Csv(Box::new(CsvRows::of_file(file, &shown, token).map_err(|error| in_file(error, &shown))?))
-        } else {
-            let mut source = BufReader::with_capacity(BUFFER_BYTES, file);
-            skip_mark(&mut source).map_err(|error| tool_error(error, "read", &shown))?;
-            if format == "json" { Rows::Elements(Elements::new(source)) } else { Rows::Lines { source, line: 0 } }
-        };
-        Ok(Self { path: shown, rows, text: Vec::new(), line: 0, count: 0, token })
+    /// Opens the first of several files within the policy's `read_roots`, whose rows are read one file after the other;
+    /// returns `None` without files.
+    pub(crate) fn open(
+        paths: Vec<&'c SandboxPath>,
+        policy: &'c Policy,
+        token: &'c CancellationToken,
+    ) -> Result<Option<Self>, ToolError> {
+        let is_one_of_several = paths.len() > 1;
+        let mut waiting = VecDeque::from(paths);
+        let Some(first) = waiting.pop_front() else { return Ok(None) };
+        let rows = Rows::open(first, policy, token)?;
+        let path = first.path().to_owned();
+        Ok(Some(Self { waiting, is_one_of_several, policy, path, rows, text: Vec::new(), line: 0, count: 0, token }))
     }
 
     /// Returns the next row.
     pub(crate) fn next(&mut self) -> Result<Option<Row>, ToolError> {
         check_at_row(self.count, self.token)?;
-        let line = match &mut self.rows {
-            Rows::Lines { source, line } => next_line(source, line, &mut self.text, &self.path)?,
-            Rows::Elements(elements) => {
-                elements.next(&mut self.text, ROW_BYTES_MAX).map_err(|error| array_error(error, &self.path))?
+        let line = loop {
+            match self.rows.next(&mut self.text, &self.path)? {
+                Some(line) => break line,
+                None => {
+                    let Some(path) = self.waiting.pop_front() else { return Ok(None) };
+                    self.rows = Rows::open(path, self.policy, self.token)?;
+                    path.path().clone_into(&mut self.path);
+                }
             }
-            Rows::Csv(rows) => rows.next_object(&mut self.text).map_err(|error| in_file(error, &self.path))?,
         };
-        let Some(line) = line else { return Ok(None) };
         (self.line, self.count) = (line, self.count + 1);
         let value = llmspell_workflows_basic::parse_json_bytes(&self.text).map_err(|error| self.not_json(&error))?;
         Ok(Some(Row { value, line }))
@@ -118,6 +119,11 @@ impl<'c> RowReader<'c> {
         self.count
     }
 
+    /// Returns the path of the file of the last row, if there are several files.
+    pub(crate) fn path_among_several(&self) -> Option<&str> {
+        self.is_one_of_several.then_some(&self.path)
+    }
+
     /// Describes the place of the last row, for messages.
     pub(crate) fn place(&self) -> String {
         match self.rows {
@@ -148,6 +154,36 @@ impl<'c> RowReader<'c> {
             failed = failed.with_help("write one JSON value per line");
         }
         self.at_line(failed)
+    }
+}
+
+impl<'c> Rows<'c> {
+    fn open(path: &SandboxPath, policy: &Policy, token: &'c CancellationToken) -> Result<Self, ToolError> {
+        let shown = path.path();
+        let extension = Path::new(shown).extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let format = extension.as_deref().unwrap_or_default();
+        if !matches!(format, "jsonl" | "ndjson" | "json" | "csv") {
+            let message = format!("the name `{shown}` does not say how its rows are written");
+            return Err(invalid("invalid_path", message)
+                .with_help("rows are read from `.jsonl`, `.ndjson`, `.csv`, and `.json` with an array"));
+        }
+        let file = InputFile::open(path, policy)?;
+        Ok(if format == "csv" {
+            Rows::Csv(Box::new(CsvRows::of_file(file, shown, token).map_err(|error| in_file(error, shown))?))
+        } else {
+            let mut source = BufReader::with_capacity(BUFFER_BYTES, file);
+            skip_mark(&mut source).map_err(|error| tool_error(error, "read", shown))?;
+            if format == "json" { Rows::Elements(Elements::new(source)) } else { Rows::Lines { source, line: 0 } }
+        })
+    }
+
+    /// Puts the text of the next row into `text`, and returns the line on which it begins.
+    fn next(&mut self, text: &mut Vec<u8>, path: &str) -> Result<Option<u64>, ToolError> {
+        match self {
+            Self::Lines { source, line } => next_line(source, line, text, path),
+            Self::Elements(elements) => elements.next(text, ROW_BYTES_MAX).map_err(|error| array_error(error, path)),
+            Self::Csv(rows) => rows.next_object(text).map_err(|error| in_file(error, path)),
+        }
     }
 }
 

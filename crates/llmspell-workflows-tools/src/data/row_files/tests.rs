@@ -18,7 +18,7 @@ fn rows(name: &str, content: &[u8]) -> Result<Vec<(Value, u64)>, String> {
     let path = services.sandbox.locate(name, Access::Read).unwrap();
     let token = CancellationToken::new();
     let read = || {
-        let mut source = RowReader::open(&path, &services.policy, &token)?;
+        let mut source = RowReader::open(vec![&path], &services.policy, &token)?.unwrap();
         let mut all = Vec::new();
         while let Some(row) = source.next()? {
             all.push((row.value, row.line));
@@ -81,8 +81,9 @@ fn files_that_are_the_same_are_rejected_before_anything_is_written() {
     std::os::unix::fs::symlink("a.jsonl", folder.path().join("link.jsonl")).unwrap();
     let services = services(&folder, |_| ());
     let locate = |read: Option<&str>, first: &str, second: Option<&str>| {
-        let written = [("output_path", Some(first)), ("dropped_path", second)];
-        Files::locate(&services, &[("input_path", read)], &written).map(|_| ()).map_err(|error| error.code)
+        let [read, first, second] = [read, Some(first), second].map(|path| path.map(str::to_owned));
+        let written = [("output_path", &first), ("dropped_path", &second)];
+        Files::locate(&services, &[("input_path", read.as_slice())], &written).map(|_| ()).map_err(|error| error.code)
     };
     assert_eq!(locate(Some("a.jsonl"), "b.jsonl", Some("c.jsonl")), Ok(()));
     assert_eq!(locate(Some("a.jsonl"), "./a.jsonl", None), Err("same_file"));
@@ -98,7 +99,7 @@ fn an_incomplete_file_is_discarded() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.jsonl"), "old\n").unwrap();
     let services = services(&folder, |policy| policy.file_bytes_max = 20);
-    let files = Files::locate(&services, &[], &[("output_path", Some("a.jsonl"))]).unwrap();
+    let files = Files::locate(&services, &[], &[("output_path", &Some("a.jsonl".to_owned()))]).unwrap();
     let content = || std::fs::read_to_string(folder.path().join("a.jsonl")).unwrap();
     let token = CancellationToken::new();
 

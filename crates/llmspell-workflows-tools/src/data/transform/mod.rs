@@ -16,7 +16,9 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::condition::{Match, Operator, condition_schema};
-use super::row_files::{self, Files, RowReader, input_path_schema, one_input, path_schema, rows_spec, with_conditions};
+use super::row_files::{
+    self, Files, InputPaths, input_path_schema, one_input, path_schema, rows_spec, with_conditions,
+};
 use super::support::{
     CANCEL_EVERY, OperationParameters, blocking, check_cancelled, check_operation, invalid, object_schema, objects,
     per_operation, read,
@@ -71,7 +73,7 @@ const OPERATIONS: [OperationParameters; 9] = [
 struct Parameters {
     operation: Operation,
     input: Option<Value>,
-    input_path: Option<String>,
+    input_path: Option<InputPaths>,
     output_path: Option<String>,
     dropped_path: Option<String>,
     mapping: Option<Map<String, Value>>,
@@ -219,9 +221,8 @@ fn parameters_schema() -> Value {
 
 fn transform(mut parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
     let operation = parameters.operation;
-    let read = [("input_path", parameters.input_path.as_deref()), ("with_path", parameters.with_path.as_deref())];
-    let written =
-        [("output_path", parameters.output_path.as_deref()), ("dropped_path", parameters.dropped_path.as_deref())];
+    let read = [("input_path", InputPaths::of(&parameters.input_path)), ("with_path", parameters.with_path.as_slice())];
+    let written = [("output_path", &parameters.output_path), ("dropped_path", &parameters.dropped_path)];
     let files = Files::locate(services, &read, &written)?;
     let (items, is_array) = match (parameters.input.take(), files.get("input_path")) {
         (Some(input), None) => objects(input, "input")?,
@@ -229,7 +230,7 @@ fn transform(mut parameters: Parameters, services: &Services, token: &Cancellati
         _ => return Err(invalid("missing_parameter", "exactly one of `input` and `input_path` is required")),
     };
     let mut stage = Stage::new(parameters, &files, token)?;
-    let mut source = files.get("input_path").map(|path| RowReader::open(path, files.policy(), token)).transpose()?;
+    let mut source = files.rows("input_path", token)?;
     let mut output = Output::create(&files)?;
     let mut items_in = 0_usize;
     for item in items {

@@ -8,7 +8,7 @@ use super::{Condition, Item, Operation, Parameters};
 use crate::ToolError;
 use crate::data::condition::{Match, Test};
 use crate::data::path::FieldPath;
-use crate::data::row_files::{Files, Held, RowOutput, RowReader, RowWriter};
+use crate::data::row_files::{Files, Held, RowOutput, RowWriter};
 use crate::data::support::{invalid, objects, require, too_large};
 
 /// An operation that takes one item after the other.
@@ -159,11 +159,10 @@ fn add_right_side(
     files: &Files<'_>,
     token: &CancellationToken,
 ) -> Result<(), ToolError> {
-    match (with, files.get("with_path")) {
+    match (with, files.rows("with_path", token)?) {
         (Some(with), None) => objects(with, "with")?.0.into_iter().for_each(|item| join.add_right(item)),
-        (None, Some(path)) => {
+        (None, Some(mut source)) => {
             let mut held = Held::new("join", files.policy());
-            let mut source = RowReader::open(path, files.policy(), token)?;
             while let Some(item) = source.next_object()? {
                 held.add(source.text().len())?;
                 join.add_right(item);

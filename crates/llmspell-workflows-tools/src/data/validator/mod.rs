@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::row_files::{self, Files, input_path_schema, needs, one_input, path_schema, rows_spec, with_conditions};
+use super::row_files::{
+    self, Files, InputPaths, input_path_schema, needs, one_input, path_schema, rows_spec, with_conditions,
+};
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, json_or_text, kind_of, object_schema, read};
 use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
@@ -33,7 +35,8 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 ///
 /// With `input_path` instead of `input`, the rules or the schema apply to each row of a file, one at a time. Each error
 /// has the `line` of its row, and the result also contains `rows`, `valid_rows` and `invalid_rows`. Valid rows go to the
-/// file `valid_path`, and invalid ones to `invalid_path` as `{line, row, errors}`. Both files are complete even if
+/// file `valid_path`, and invalid ones to `invalid_path` as `{line, row, errors}`, with their `path` if there are several
+/// files. Both files are complete even if
 /// invalid data then is an error.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
@@ -44,7 +47,7 @@ pub(crate) struct DataValidator {
 #[serde(deny_unknown_fields)]
 struct Parameters {
     input: Option<Value>,
-    input_path: Option<String>,
+    input_path: Option<InputPaths>,
     valid_path: Option<String>,
     invalid_path: Option<String>,
     rules: Option<Map<String, Value>>,
@@ -141,9 +144,9 @@ fn validate(parameters: Parameters, services: &Services, token: &CancellationTok
             let (Violations { listed, truncated }, checked) = checker.check_all(input, token)?;
             json!({ "valid": listed.is_empty(), "errors": listed, "checked": checked, "truncated": truncated })
         }
-        (None, Some(path)) => {
-            let written = [("valid_path", valid_path.as_deref()), ("invalid_path", invalid_path.as_deref())];
-            let files = Files::locate(services, &[("input_path", Some(&path))], &written)?;
+        (None, paths @ Some(_)) => {
+            let written = [("valid_path", &valid_path), ("invalid_path", &invalid_path)];
+            let files = Files::locate(services, &[("input_path", InputPaths::of(&paths))], &written)?;
             rows::validate(&checker, &files, token)?
         }
         _ => return Err(invalid("missing_parameter", "exactly one of `input` and `input_path` is required")),

@@ -3,14 +3,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Checker;
 use crate::ToolError;
-use crate::data::row_files::{Files, RowReader, RowWriter};
+use crate::data::row_files::{Files, RowWriter};
 use crate::data::schema_check::{VIOLATIONS_MAX, Violations};
 use crate::data::support::invalid;
 
 /// Checks each row of the file `input_path`, and writes the valid and the invalid ones to the files that the call names.
 pub(super) fn validate(checker: &Checker, files: &Files<'_>, token: &CancellationToken) -> Result<Value, ToolError> {
-    let path = files.get("input_path").ok_or_else(|| invalid("missing_parameter", "`input_path` is required"))?;
-    let mut source = RowReader::open(path, files.policy(), token)?;
+    let source = files.rows("input_path", token)?;
+    let mut source = source.ok_or_else(|| invalid("missing_parameter", "`input_path` names no file"))?;
     let mut valid_rows = RowWriter::create(files, "valid_path")?;
     let mut invalid_rows = RowWriter::create(files, "invalid_path")?;
     let (mut all, mut checked, mut valid) = (Violations::default(), 0, 0_u64);
@@ -25,7 +25,11 @@ pub(super) fn validate(checker: &Checker, files: &Files<'_>, token: &Cancellatio
             continue;
         }
         if let Some(writer) = &mut invalid_rows {
-            writer.write(&json!({ "line": row.line, "row": row.value, "errors": violations.listed }))?;
+            let mut rejected = json!({ "line": row.line, "row": row.value, "errors": violations.listed });
+            if let Some(path) = source.path_among_several() {
+                rejected["path"] = json!(path);
+            }
+            writer.write(&rejected)?;
         }
         add(&mut all, violations, row.line);
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::file_spec;
-use crate::data::row_files::{Files, RowReader, input_path_schema, one_input, tool_error, with_conditions};
+use crate::data::row_files::{Files, InputPaths, input_path_schema, one_input, tool_error, with_conditions};
 use crate::data::support::{blocking, invalid, object_schema, read, too_large};
 use crate::{Services, Tool, ToolContext, ToolError, ToolSpec};
 
@@ -39,7 +39,7 @@ struct Parameters {
     path: String,
     format: Option<Format>,
     input: Option<Value>,
-    input_path: Option<String>,
+    input_path: Option<InputPaths>,
     columns: Option<Vec<String>>,
 }
 
@@ -106,8 +106,9 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
         return Err(invalid("unused_parameter", message));
     }
     let columns = columns.as_deref();
-    let files = Files::locate(services, &[("input_path", input_path.as_deref())], &[("path", Some(&path))])?;
-    match (input, files.get("input_path")) {
+    let written = Some(path.clone());
+    let files = Files::locate(services, &[("input_path", InputPaths::of(&input_path))], &[("path", &written)])?;
+    match (input, files.rows("input_path", token)?) {
         (Some(input), None) => {
             let data = memory::Data { format, input: &input, columns, token };
             // A rejected write creates neither the file nor its directory, so the content is checked first.
@@ -120,10 +121,15 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
             let (bytes, created) = (written.bytes, written.is_new);
             Ok(json!({ "path": path, "format": format.name(), "bytes": bytes, "items": items, "created": created }))
         }
-        (None, Some(source)) => {
-            let open = || RowReader::open(source, files.policy(), token);
-            let columns = rows::Columns::of(format, columns, open)?;
-            let mut source = open()?;
+        (None, Some(mut source)) => {
+            let columns = match (format, columns) {
+                (Format::Csv, None) => {
+                    let all = rows::Columns::find(source)?;
+                    source = files.rows("input_path", token)?.ok_or_else(missing_input)?;
+                    all
+                }
+                (_, columns) => rows::Columns::given(columns),
+            };
             let mut file = files.output("path")?;
             rows::write(&mut source, format, columns, &mut file).map_err(|error| tool_error(error, "write", &path))?;
             let (rows, written) = (source.count(), file.finish(token)?);
@@ -132,8 +138,12 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
                 "created": written.is_new,
             }))
         }
-        _ => Err(invalid("missing_parameter", "exactly one of `input` and `input_path` is required")),
+        _ => Err(missing_input()),
     }
+}
+
+fn missing_input() -> ToolError {
+    invalid("missing_parameter", "exactly one of `input` and `input_path` is required")
 }
 
 fn check_size(path: &str, bytes: u64, bytes_max: u64) -> Result<(), ToolError> {

@@ -21,20 +21,13 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Returns the given columns; without them, reads all rows for the names of their fields.
-    pub(super) fn of<'c>(
-        format: Format,
-        columns: Option<&[String]>,
-        open: impl FnOnce() -> Result<RowReader<'c>, ToolError>,
-    ) -> Result<Self, ToolError> {
-        if let (Format::Csv, None) = (format, columns) {
-            return Self::find(&mut open()?);
-        }
-        Ok(Self { names: columns.unwrap_or_default().to_vec(), are_all: false })
+    /// Returns the given columns.
+    pub(super) fn given(columns: Option<&[String]>) -> Self {
+        Self { names: columns.unwrap_or_default().to_vec(), are_all: false }
     }
 
     /// Finds the names of all fields, in order of first appearance in the file.
-    fn find(rows: &mut RowReader<'_>) -> Result<Self, ToolError> {
+    pub(super) fn find(mut rows: RowReader<'_>) -> Result<Self, ToolError> {
         let (mut names, mut seen) = (Vec::new(), HashSet::new());
         while let Some(row) = rows.next()? {
             if !row.value.is_object() {
