@@ -1,3 +1,5 @@
+//! Writes values and rows to files.
+
 mod memory;
 mod rows;
 mod table;
