@@ -11,7 +11,7 @@ use super::row_files::{
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
     OperationParameters, blocking, check_operation, check_text_size, invalid, json_error, json_or_text, object_schema,
-    per_operation, read, require,
+    per_operation, read, require, some_value,
 };
 use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 
@@ -46,6 +46,7 @@ const OPERATIONS: [OperationParameters; 3] = [
 #[serde(deny_unknown_fields)]
 struct Parameters {
     operation: Operation,
+    #[serde(default, deserialize_with = "some_value")]
     input: Option<Value>,
     input_path: Option<InputPaths>,
     output_path: Option<String>,

@@ -1,5 +1,5 @@
 use llmspell_workflows_basic::JsonError;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,11 @@ fn accepts(name: &str, required: &[&str], optional: &[&str]) -> bool {
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
     serde_json::from_value(parameters)
         .map_err(|error| invalid("invalid_parameters", format!("invalid parameters: {error}")))
+}
+
+/// Reads an explicit null as a value so that it differs from a missing field.
+pub(crate) fn some_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Creates a validation error.

@@ -238,3 +238,18 @@ async fn file_writer_converts_rows() {
     directory.call("file_writer", chosen).await.unwrap();
     assert_eq!(directory.text("a.csv"), "b\n2\n");
 }
+
+#[tokio::test]
+async fn null_is_an_input_like_any_other() {
+    let directory = directory();
+    for (tool, parameters) in [
+        ("json_processor", json!({"operation": "query", "input": null, "query": "."})),
+        ("json_processor", json!({"operation": "stream", "input": null})),
+        ("json_processor", json!({"operation": "validate", "input": null, "schema": true})),
+        ("data_validator", json!({"input": null, "schema": true})),
+        ("file_writer", json!({"path": "null.json", "input": null})),
+    ] {
+        directory.call(tool, parameters.clone()).await.unwrap_or_else(|error| panic!("{tool} {parameters}: {error}"));
+    }
+    assert_eq!(directory.text("null.json"), "null\n");
+}

@@ -7,7 +7,7 @@ use super::cell;
 use super::source::Rows;
 use crate::ToolError;
 use crate::data::condition::{Match, Operator, Test};
-use crate::data::support::{TEXT_BYTES_MAX, invalid, too_large};
+use crate::data::support::{TEXT_BYTES_MAX, invalid, some_value, too_large};
 
 /// A condition on a column, as given in the parameters.
 #[derive(Debug, Deserialize)]
@@ -17,11 +17,6 @@ pub(super) struct Condition {
     op: Operator,
     #[serde(default, deserialize_with = "some_value")]
     value: Option<Value>,
-}
-
-/// Reads an explicit null as a value so that it differs from a missing field.
-fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// Returns the first `rows_max` rows that pass, and counts all rows that pass.

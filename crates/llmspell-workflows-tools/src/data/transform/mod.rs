@@ -21,7 +21,7 @@ use super::row_files::{
 };
 use super::support::{
     CANCEL_EVERY, OperationParameters, blocking, check_cancelled, check_operation, invalid, object_schema, objects,
-    per_operation, read,
+    per_operation, read, some_value,
 };
 use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 use reshape::{JoinOn, SortKey};
@@ -114,11 +114,6 @@ struct Condition {
     op: Operator,
     #[serde(default, deserialize_with = "some_value")]
     value: Option<Value>,
-}
-
-/// Reads an explicit null as a value so that it differs from a missing field.
-fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 impl DataTransformer {

@@ -15,7 +15,9 @@ use super::row_files::{
     self, Files, InputPaths, input_path_schema, needs, one_input, path_schema, rows_spec, with_conditions,
 };
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
-use super::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, json_or_text, kind_of, object_schema, read};
+use super::support::{
+    CANCEL_EVERY, blocking, check_cancelled, invalid, json_or_text, kind_of, object_schema, read, some_value,
+};
 use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Validates data and reports all errors together.
@@ -46,6 +48,7 @@ pub(crate) struct DataValidator {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[serde(default, deserialize_with = "some_value")]
     input: Option<Value>,
     input_path: Option<InputPaths>,
     valid_path: Option<String>,

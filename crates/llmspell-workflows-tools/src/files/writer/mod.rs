@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file_spec;
 use crate::data::row_files::{Files, InputPaths, input_path_schema, one_input, tool_error, with_conditions};
-use crate::data::support::{blocking, invalid, object_schema, read, too_large};
+use crate::data::support::{blocking, invalid, object_schema, read, some_value, too_large};
 use crate::{Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Writes data to a file atomically, creating missing parent directories.
@@ -40,6 +40,7 @@ pub(crate) struct FileWriter {
 struct Parameters {
     path: String,
     format: Option<Format>,
+    #[serde(default, deserialize_with = "some_value")]
     input: Option<Value>,
     input_path: Option<InputPaths>,
     columns: Option<Vec<String>>,
