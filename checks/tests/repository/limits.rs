@@ -55,6 +55,7 @@ fn policy() -> Vec<[String; 3]> {
     let policy = Policy::default();
     let values = [
         ("file_bytes_max", policy.file_bytes_max),
+        ("rows_held_bytes_max", policy.rows_held_bytes_max as u64),
         ("response_bytes_max", policy.response_bytes_max as u64),
         ("request_timeout_ms", policy.request_timeout_ms),
         ("redirects_max", policy.redirects_max as u64),

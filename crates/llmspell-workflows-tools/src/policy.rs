@@ -42,6 +42,9 @@ pub struct Policy {
     pub forbidden: Vec<PathBuf>,
     /// The maximum size of a file that is read or written, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
+    /// The maximum size of the rows that a tool holds in memory because it needs all rows of a file at once, such as to
+    /// sort them, in bytes of text; 128 MiB by default.
+    pub rows_held_bytes_max: usize,
     /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
     /// every host with a public address.
     pub hosts: Vec<String>,
@@ -75,6 +78,7 @@ impl Default for Policy {
             write_roots: vec![PathBuf::from(".")],
             forbidden: Vec::new(),
             file_bytes_max: 64 * 1024 * 1024,
+            rows_held_bytes_max: 128 * 1024 * 1024,
             hosts: vec!["*".to_owned()],
             response_bytes_max: 10 * 1024 * 1024,
             request_timeout_ms: 30_000,

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ToolError, ToolSpec};
+use crate::{Permission, ToolError, ToolSpec};
 
 /// The context that a call receives in addition to its parameters.
 ///
@@ -20,6 +20,12 @@ pub struct ToolContext {
 pub trait Tool: Send + Sync {
     /// Returns the tool's spec, which never changes.
     fn spec(&self) -> &ToolSpec;
+
+    /// Returns the permissions that a call with these parameters needs: all of [`ToolSpec::permissions`], unless the tool
+    /// needs some only for certain parameters, such as the path of a file.
+    fn permissions(&self, _parameters: &Value) -> &'static [Permission] {
+        self.spec().permissions
+    }
 
     /// Performs a call.
     ///

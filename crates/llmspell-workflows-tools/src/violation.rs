@@ -167,7 +167,11 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
                 help: reason.map(str::to_owned),
             }]
         }
-        Kind::FalseSchema => simple(format!("{shown} is not allowed here")),
+        Kind::FalseSchema => vec![Violation {
+            pointer: position.to_owned(),
+            message: format!("{shown} is not allowed here"),
+            help: condition_help(error, schema),
+        }],
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
             let reasons: Vec<String> = context
                 .iter()
@@ -182,6 +186,13 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
         }],
         _ => simple(format!("{shown}: {}", error.masked_with(excerpt(error.instance())))),
     }
+}
+
+/// Returns the description of the conditional branch that does not allow a property.
+fn condition_help(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
+    let (branch, _) = error.schema_path().as_str().rsplit_once("/properties/")?;
+    let branch = schema.pointer(branch).filter(|_| branch.ends_with("/then"))?;
+    branch.get("description").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Says what to write instead of a string where a number or a boolean is expected.

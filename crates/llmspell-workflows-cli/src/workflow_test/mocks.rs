@@ -12,6 +12,7 @@ use llmspell_workflows_basic::{
     model::ActivityName,
 };
 use llmspell_workflows_tools::{Registry, SecurityLevel};
+use serde_json::Value;
 
 use super::{Answer, IdleClock, Mock, MockEntry, Pattern, Watch, format::Target};
 
@@ -89,15 +90,20 @@ impl Mocks {
         mocked.answer(number)
     }
 
-    fn is_safe(&self, name: &ActivityName) -> bool {
-        let spec = (name.kind == "tool").then(|| self.tools.get(&name.name)).flatten().map(|tool| tool.spec());
-        spec.is_some_and(|spec| spec.security_level == SecurityLevel::Safe && spec.permissions.is_empty())
+    /// Returns whether a call has no effects: the tool needs no permissions for these parameters.
+    fn is_safe(&self, name: &ActivityName, parameters: &Value) -> bool {
+        let tool = (name.kind == "tool").then(|| self.tools.get(&name.name)).flatten();
+        tool.is_some_and(|tool| {
+            let spec = tool.spec();
+            let needs_none_here = !spec.permissions.is_empty() && spec.security_level != SecurityLevel::Privileged;
+            (spec.security_level == SecurityLevel::Safe || needs_none_here) && tool.permissions(parameters).is_empty()
+        })
     }
 
     /// Calls the real activity, if allowed.
     fn real(&self, call: LeafCall, is_requested: bool) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
         let LeafCall { name, activity, context } = call;
-        let is_allowed = self.allows_real || (is_requested && self.is_safe(&name));
+        let is_allowed = self.allows_real || (is_requested && self.is_safe(&name, context.input()));
         if !is_allowed {
             return Box::pin(async move { Err(not_mocked(&name, is_requested)) });
         }

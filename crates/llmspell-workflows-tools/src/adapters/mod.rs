@@ -1,6 +1,7 @@
 //! Connects this crate to the engine: steps that call tools or start processes, schema checks, and expressions.
 
 mod expressions;
+mod paths;
 mod schemas;
 mod shell;
 mod tools;

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use super::urls;
+use super::{paths, urls};
 use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 
 /// Provides the tools of a registry as activities, for steps of type `tool`.
@@ -98,6 +98,7 @@ impl Activity for ToolActivity {
         };
         let spec = self.registry.get(self.name).map(|tool| tool.spec());
         problems.extend(spec.into_iter().flat_map(|spec| urls::problems(&spec.parameters, params)));
+        problems.extend(paths::problems(params));
         problems
     }
 

@@ -2,14 +2,18 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::JsonError;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::jq;
+use super::jq::{self, Query};
+use super::row_files::{
+    self, Files, InputPaths, RowOutput, input_path_schema, one_input, path_schema, rows_spec, with_conditions,
+};
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
-    OperationParameters, blocking, check_operation, check_text_size, data_spec, json_error, json_or_text,
-    object_schema, per_operation, read, require,
+    OperationParameters, blocking, check_operation, check_text_size, invalid, json_error, json_or_text, object_schema,
+    per_operation, read, require, some_value,
 };
-use crate::{Tool, ToolContext, ToolError, ToolSpec};
+use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Queries JSON with jq, validates it against a JSON Schema, and processes newline-delimited JSON.
 ///
@@ -20,24 +24,37 @@ use crate::{Tool, ToolContext, ToolError, ToolSpec};
 ///   `{results, items}` with the outputs of all items in order.
 ///
 /// `input` is a JSON value, or a string that is parsed as JSON.
+///
+/// Instead, `input_path` names a file of rows, or several files that are read one after the other. Then `query` and `stream` are the same: the query is applied to each row,
+/// with its limits for each row, and the result is `{results, items}`. With `output_path`, each output becomes a row of
+/// a file in JSON Lines, and `{path, rows}` replaces the outputs. Rows are read and written one at a time.
 pub(crate) struct JsonProcessor {
     spec: ToolSpec,
+    services: Services,
     limits: jq::Limits,
 }
 
-const OPERATIONS: [OperationParameters; 3] =
-    [("query", &["input", "query"], &[]), ("validate", &["input", "schema"], &[]), ("stream", &["input"], &["query"])];
+const FILES: &[&str] = &["input", "input_path", "output_path"];
+
+const OPERATIONS: [OperationParameters; 3] = [
+    ("query", &["query"], FILES),
+    ("validate", &["input", "schema"], &[]),
+    ("stream", &[], &["query", "input", "input_path", "output_path"]),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     operation: Operation,
-    input: Value,
+    #[serde(default, deserialize_with = "some_value")]
+    input: Option<Value>,
+    input_path: Option<InputPaths>,
+    output_path: Option<String>,
     query: Option<String>,
     schema: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Operation {
     Query,
@@ -46,17 +63,21 @@ enum Operation {
 }
 
 impl JsonProcessor {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
             "operation": { "enum": ["query", "validate", "stream"], "description": "The operation" },
             "input": { "description": "A JSON value or JSON text; for `stream`, one JSON value per line, or an array" },
-            "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`" },
+            "input_path": input_path_schema(),
+            "output_path": path_schema("A `.jsonl` file for the outputs of the query, one per line, which are then not part of the result"),
+            "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`. With `input_path`, it is applied to each row" },
             "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
         let result = json!({
             "result": { "description": "The output, or an array of all outputs if there are several" },
             "results": { "type": "array", "description": "All outputs in order" },
-            "items": { "type": "integer", "minimum": 0, "description": "The number of items read from the stream" },
+            "items": { "type": "integer", "minimum": 0, "description": "The number of items read from the stream or the file" },
+            "path": { "type": "string", "description": "The file with the outputs" },
+            "rows": { "type": "integer", "minimum": 0, "description": "The number of outputs in the file" },
             "valid": { "type": "boolean" },
             "errors": {
                 "type": "array",
@@ -64,20 +85,22 @@ impl JsonProcessor {
             },
             "truncated": { "type": "boolean", "description": "Whether there are more errors than listed" },
         });
+        let parameters = per_operation(object_schema(&["operation"], parameters), &OPERATIONS);
         Self {
-            spec: data_spec(
+            spec: rows_spec(
                 "json_processor",
                 "Queries JSON with jq, validates it against a JSON Schema, or processes newline-delimited JSON.",
-                per_operation(object_schema(&["operation", "input"], parameters), &OPERATIONS),
+                with_conditions(parameters, one_input()),
                 object_schema(&[], result),
             ),
+            services,
             limits: jq::Limits::default(),
         }
     }
 
     async fn query(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
         let query = require(parameters.query, "query", "query")?;
-        let input = json_or_text(parameters.input)?;
+        let input = json_or_text(require(parameters.input, "input", "query")?)?;
         let mut outputs = jq::run(query, vec![input], self.limits.clone(), &context.cancellation).await?;
         let results = outputs.pop().unwrap_or_default();
         let result = match results.as_slice() {
@@ -90,11 +113,52 @@ impl JsonProcessor {
 
     async fn stream(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
         let query = parameters.query.unwrap_or_else(|| ".".to_owned());
-        let items = items(parameters.input)?;
+        let items = items(require(parameters.input, "input", "stream")?)?;
         let count = items.len();
         let outputs = jq::run(query, items, self.limits.clone(), &context.cancellation).await?;
         let results: Vec<Value> = outputs.into_iter().flatten().collect();
         Ok(json!({ "results": results, "items": count }))
+    }
+
+    /// Applies the query to each row of a file, or writes its outputs to a file, or both.
+    async fn rows(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
+        let Parameters { operation, input, input_path, output_path, query, .. } = parameters;
+        let query = match operation {
+            Operation::Query => require(query, "query", "query")?,
+            _ => query.unwrap_or_else(|| ".".to_owned()),
+        };
+        let inputs = match (input, operation) {
+            (None, _) => Vec::new(),
+            (Some(_), _) if input_path.is_some() => {
+                return Err(invalid("unused_parameter", "set either `input` or `input_path`"));
+            }
+            (Some(input), Operation::Stream) => items(input)?,
+            (Some(input), _) => vec![json_or_text(input)?],
+        };
+        let services = self.services.clone();
+        let work = move |query: &Query<'_>, token: &CancellationToken| {
+            let read = [("input_path", InputPaths::of(&input_path))];
+            let files = Files::locate(&services, &read, &[("output_path", &output_path)])?;
+            let source = files.rows("input_path", token)?;
+            let mut outputs = RowOutput::create(&files)?;
+            let items = match source {
+                Some(mut source) => {
+                    while let Some(row) = source.next()? {
+                        query.run(row.value, |output| outputs.add(output)).map_err(|error| source.error(error))?;
+                    }
+                    source.count()
+                }
+                None => {
+                    let count = inputs.len() as u64;
+                    inputs.into_iter().try_for_each(|input| query.run(input, |output| outputs.add(output)))?;
+                    count
+                }
+            };
+            let mut result = outputs.finish("results", token)?;
+            result["items"] = json!(items);
+            Ok(result)
+        };
+        jq::with_query(query, self.limits.clone(), &context.cancellation, work).await
     }
 }
 
@@ -104,10 +168,16 @@ impl Tool for JsonProcessor {
         &self.spec
     }
 
+    fn permissions(&self, parameters: &Value) -> &'static [Permission] {
+        row_files::permissions(parameters)
+    }
+
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
+        let has_files = parameters.input_path.is_some() || parameters.output_path.is_some();
         match parameters.operation {
+            Operation::Query | Operation::Stream if has_files => self.rows(parameters, context).await,
             Operation::Query => self.query(parameters, context).await,
             Operation::Stream => self.stream(parameters, context).await,
             Operation::Validate => blocking(context, |_| validate(parameters)).await,
@@ -117,7 +187,8 @@ impl Tool for JsonProcessor {
 
 fn validate(parameters: Parameters) -> Result<Value, ToolError> {
     let schema = CompiledSchema::compile(&require(parameters.schema, "schema", "validate")?)?;
-    let Violations { listed, truncated } = schema.check(&json_or_text(parameters.input)?)?;
+    let Violations { listed, truncated } =
+        schema.check(&json_or_text(require(parameters.input, "input", "validate")?)?)?;
     Ok(json!({ "valid": listed.is_empty(), "errors": listed, "truncated": truncated }))
 }
 
@@ -147,9 +218,10 @@ fn items(input: Value) -> Result<Vec<Value>, ToolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Policy;
 
     async fn call(parameters: Value) -> Result<Value, String> {
-        let tool = JsonProcessor::new();
+        let tool = JsonProcessor::new(Services::for_tests(Policy::default()));
         let result = tool.call(parameters, &ToolContext::default()).await;
         result.map_err(|error| error.to_string())
     }
@@ -221,7 +293,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_names_the_failing_item_of_a_stream() {
         let parameters = json!({"operation": "stream", "input": "[1]\n2", "query": ".[0]"});
-        let error = JsonProcessor::new().call(parameters, &ToolContext::default()).await.unwrap_err();
+        let error = JsonProcessor::new(Services::for_tests(Policy::default()))
+            .call(parameters, &ToolContext::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.details, Some(json!({"item": 1})));
     }
 }

@@ -1,12 +1,13 @@
 //! Tools that process data.
 
 mod condition;
-mod csv;
+pub(crate) mod csv;
 mod hash;
 mod jq;
 mod json_processor;
 mod order;
 mod path;
+pub(crate) mod row_files;
 mod rules;
 mod schema_check;
 mod schema_graph;
@@ -25,9 +26,9 @@ use crate::{Registry, Services, ToolError};
 pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(), ToolError> {
     registry.register(Arc::new(csv::CsvAnalyzer::new(services.clone())))?;
     registry.register(Arc::new(hash::HashCalculator::new(services.clone())))?;
-    registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
-    registry.register(Arc::new(transform::DataTransformer::new()))?;
-    registry.register(Arc::new(validator::DataValidator::new()))?;
+    registry.register(Arc::new(json_processor::JsonProcessor::new(services.clone())))?;
+    registry.register(Arc::new(transform::DataTransformer::new(services.clone())))?;
+    registry.register(Arc::new(validator::DataValidator::new(services.clone())))?;
     registry.register(Arc::new(rules::RuleEngine::new(services.extensions.expressions.clone())))?;
     Ok(())
 }

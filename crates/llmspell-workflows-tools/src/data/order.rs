@@ -1,6 +1,6 @@
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// Compares JSON values in a total order: null, false, true, numbers, strings, arrays, objects.
 ///
@@ -31,6 +31,13 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
 pub(crate) fn identity(value: &Value) -> String {
     let mut text = String::new();
     write_identity(value, &mut text);
+    text
+}
+
+/// Returns the [`identity`] of an object.
+pub(crate) fn identity_of(object: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    write_object_identity(object, &mut text);
     text
 }
 
@@ -91,20 +98,22 @@ fn write_identity(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        Value::Object(object) => {
-            let mut entries: Vec<_> = object.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            text.push('{');
-            for (key, item) in entries {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write_identity(item, text);
-                text.push(',');
-            }
-            text.push('}');
-        }
+        Value::Object(object) => write_object_identity(object, text),
         plain => text.push_str(&plain.to_string()),
     }
+}
+
+fn write_object_identity(object: &Map<String, Value>, text: &mut String) {
+    let mut entries: Vec<_> = object.iter().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    text.push('{');
+    for (key, item) in entries {
+        text.push_str(&Value::from(key.as_str()).to_string());
+        text.push(':');
+        write_identity(item, text);
+        text.push(',');
+    }
+    text.push('}');
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use llmspell_workflows_basic::JsonError;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,11 @@ pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolErro
         .map_err(|error| invalid("invalid_parameters", format!("invalid parameters: {error}")))
 }
 
+/// Reads an explicit null as a value so that it differs from a missing field.
+pub(crate) fn some_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// Creates a validation error.
 pub(crate) fn invalid(code: &'static str, message: impl Into<String>) -> ToolError {
     ToolError::new(ToolErrorClass::Validation, code, message)
@@ -153,8 +158,9 @@ pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
 
 /// Returns the items of an array of objects, or a single object as one item.
 ///
-/// The flag is true if the input was an array; callers use it to give the result the same form.
-pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
+/// `name` is the parameter, for errors. The flag is true if the input was an array; callers use it to give the result the
+/// same form.
+pub(crate) fn objects(input: Value, name: &str) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),
         Value::Array(items) => {
@@ -166,7 +172,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
                         let kind = kind_of(&other);
                         return Err(invalid(
                             "invalid_input",
-                            format!("item {index} of `input` must be an object, got {kind}"),
+                            format!("item {index} of `{name}` must be an object, got {kind}"),
                         ));
                     }
                 }
@@ -175,7 +181,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
         }
         other => Err(invalid(
             "invalid_input",
-            format!("`input` must be an object or an array of objects, got {}", kind_of(&other)),
+            format!("`{name}` must be an object or an array of objects, got {}", kind_of(&other)),
         )),
     }
 }

@@ -1,42 +1,75 @@
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, File, OpenOptions, Permissions};
 use uuid::Uuid;
 
 use super::entry::{exists, not_a_file};
 use crate::sandbox::{Entry, Links};
 use crate::{SandboxPath, ToolError};
 
-/// Writes a file atomically and returns whether the file is new.
-///
-/// The content goes to a temporary file in the same directory, which is synced and then renamed over the old file. A
-/// reader sees either the old or the new content, even after a crash. The old file's permissions are kept, and links
-/// are followed.
+/// Writes a file atomically and returns whether the file is new; see [`NewVersion`].
 pub(super) fn replace(
     target: &SandboxPath,
     write: impl FnOnce(&mut File) -> Result<(), ToolError>,
 ) -> Result<bool, ToolError> {
-    let failed = |error: io::Error| target.error("write", &error);
-    let Entry { dir, name } = target.entry(Links::Follow, "write")?;
-    let old = match dir.symlink_metadata(&name) {
-        Ok(metadata) if metadata.is_symlink() => None,
-        Ok(metadata) if !metadata.is_file() => return Err(not_a_file(target)),
-        Ok(metadata) => Some(metadata),
-        Err(_) => None,
-    };
-    let shown = name.file_name().ok_or_else(|| not_a_file(target))?.to_string_lossy();
-    let temporary = PathBuf::from(format!(".{shown}.{}.tmp", Uuid::now_v7().simple()));
-    let guard = TemporaryFile { dir: &dir, path: &temporary };
-    let mut file = dir.open_with(&temporary, OpenOptions::new().write(true).create_new(true)).map_err(failed)?;
+    let (version, mut file) = NewVersion::create(target)?;
     write(&mut file)?;
-    if let Some(old) = &old {
-        file.set_permissions(old.permissions()).map_err(failed)?;
+    version.commit(&file)
+}
+
+/// A new version of a file, which replaces the old one when it is committed.
+///
+/// The content goes to a temporary file in the same directory, which is synced and then renamed over the old file. A
+/// reader sees either the old or the new content, even after a crash. The old file's permissions are kept, and links
+/// are followed. A version that is dropped before it is committed is deleted.
+pub(crate) struct NewVersion {
+    target: SandboxPath,
+    entry: Entry,
+    temporary: PathBuf,
+    old: Option<Permissions>,
+}
+
+impl NewVersion {
+    /// Creates the temporary file; fails if the target is a directory or a special file.
+    pub(crate) fn create(target: &SandboxPath) -> Result<(Self, File), ToolError> {
+        let entry = target.entry(Links::Follow, "write")?;
+        let old = match entry.dir.symlink_metadata(&entry.name) {
+            Ok(metadata) if metadata.is_symlink() => None,
+            Ok(metadata) if !metadata.is_file() => return Err(not_a_file(target)),
+            Ok(metadata) => Some(metadata.permissions()),
+            Err(_) => None,
+        };
+        let shown = entry.name.file_name().ok_or_else(|| not_a_file(target))?.to_string_lossy();
+        let temporary = PathBuf::from(format!(".{shown}.{}.tmp", Uuid::now_v7().simple()));
+        let version = Self { target: target.clone(), entry, temporary, old };
+        let file = version.dir().open_with(&version.temporary, OpenOptions::new().write(true).create_new(true));
+        let file = file.map_err(|error| target.error("write", &error))?;
+        Ok((version, file))
     }
-    file.sync_all().map_err(failed)?;
-    dir.rename(&temporary, &dir, &name).map_err(failed)?;
-    std::mem::forget(guard);
-    Ok(old.is_none())
+
+    /// Replaces the old version with the content of `file`, and returns whether the file is new.
+    pub(crate) fn commit(self, file: &File) -> Result<bool, ToolError> {
+        let failed = |error: io::Error| self.target.error("write", &error);
+        if let Some(permissions) = &self.old {
+            file.set_permissions(permissions.clone()).map_err(failed)?;
+        }
+        file.sync_all().map_err(failed)?;
+        self.dir().rename(&self.temporary, self.dir(), &self.entry.name).map_err(failed)?;
+        Ok(self.old.is_none())
+    }
+
+    fn dir(&self) -> &Dir {
+        &self.entry.dir
+    }
+}
+
+impl Drop for NewVersion {
+    fn drop(&mut self) {
+        // The file no longer exists under this name if it was committed. If it cannot be removed, its name shows that it
+        // is temporary.
+        let _ = self.dir().remove_file(&self.temporary);
+    }
 }
 
 /// Fails if the parent directory does not exist, with a more helpful hint than the system's error.
@@ -47,18 +80,5 @@ pub(super) fn check_parent(target: &SandboxPath) -> Result<(), ToolError> {
             Err(target.error("write", &error).with_help("its directory does not exist; `recursive: true` creates it"))
         }
         _ => Ok(()),
-    }
-}
-
-/// A file that is deleted on drop unless it was renamed to its final name.
-struct TemporaryFile<'d> {
-    dir: &'d Dir,
-    path: &'d Path,
-}
-
-impl Drop for TemporaryFile<'_> {
-    fn drop(&mut self) {
-        // The file may not exist yet. If it cannot be removed, its name shows that it is temporary.
-        let _ = self.dir.remove_file(self.path);
     }
 }

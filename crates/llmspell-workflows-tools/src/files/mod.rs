@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use atomic::NewVersion;
+
 use crate::data::support::data_spec;
 use crate::{Category, Permission, Registry, SecurityLevel, Services, ToolError, ToolSpec};
 

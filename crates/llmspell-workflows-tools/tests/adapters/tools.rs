@@ -55,6 +55,22 @@ fn names_and_parameters_are_checked_before_a_run() {
             "did you mean `pattern`?",
         ),
         (
+            Step::tool("a", "file_writer", json!({"path": "{{ a }}.csv", "input_path": ["b.csv", "{{ a }}.csv"]})),
+            "params/path",
+            "write to another file",
+        ),
+        (
+            Step::tool(
+                "a",
+                "data_transformer",
+                json!({
+                    "operation": "unique", "input_path": "a.jsonl", "output_path": "b.jsonl", "dropped_path": "b.jsonl",
+                }),
+            ),
+            "params/dropped_path",
+            "write to another file",
+        ),
+        (
             Step::tool("a", "file_search", json!({"pattern": "x", "path": ".", "recursive": "yes"})),
             "params/recursive",
             "",

@@ -129,6 +129,14 @@ async fn forbidden_files_cannot_be_read() {
                 ("file_search", json!({"pattern": "secret", "path": path})),
                 ("hash_calculator", json!({"operation": "hash", "input_type": "file", "file": path})),
                 ("csv_analyzer", json!({"operation": "analyze", "options": {"path": path}})),
+                ("json_processor", json!({"operation": "query", "query": ".", "input_path": ["open/a.jsonl", path]})),
+                ("data_validator", json!({"rules": {"a": "string"}, "input_path": path})),
+                ("data_transformer", json!({"operation": "unique", "input_path": path})),
+                (
+                    "data_transformer",
+                    json!({"operation": "join", "input": [], "with_path": path, "on": {"left": "a", "right": "a"}}),
+                ),
+                ("file_writer", json!({"path": "stolen.csv", "input_path": path})),
             ],
         )
         .await;
@@ -165,6 +173,21 @@ async fn forbidden_files_cannot_be_changed_or_created() {
                 ("file_operations", json!({"operation": "create_dir", "path": path, "recursive": true})),
                 ("file_writer", json!({"path": path, "format": "text", "input": "x"})),
                 ("file_writer", json!({"path": path, "format": "csv", "input": [{"a": 1}]})),
+                ("json_processor", json!({"operation": "query", "query": ".", "input": 1, "output_path": path})),
+                ("data_transformer", json!({"operation": "unique", "input": [{}], "output_path": path})),
+                ("data_transformer", json!({"operation": "unique", "input": [{}], "dropped_path": path})),
+                (
+                    "data_validator",
+                    json!({"rules": {"a": "string"}, "input_path": "open/a.jsonl", "valid_path": "new.jsonl", "invalid_path": path}),
+                ),
+                (
+                    "csv_analyzer",
+                    json!({"operation": "convert", "input": "a\n1\n", "options": {"format": "jsonl", "output_path": path}}),
+                ),
+                (
+                    "csv_analyzer",
+                    json!({"operation": "convert", "input": "a\n1\n", "options": {"format": "json", "bad_rows_path": path}}),
+                ),
             ],
         )
         .await;

@@ -6,5 +6,7 @@ mod every_tool;
 #[cfg(unix)]
 mod forbidden;
 mod operations;
+mod row_file_errors;
+mod row_files;
 mod search;
 mod writer;

@@ -2,22 +2,28 @@
 
 mod analyze;
 mod cell;
-mod quotes;
+mod convert;
+mod options;
+mod records;
 mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
+
+use std::io::{self, Read};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::condition::{Match, condition_schema};
-use super::support::{blocking, file_reader_spec, invalid, object_schema, read, require, too_large};
-use crate::{Services, Tool, ToolContext, ToolError, ToolSpec};
-use rows::{Condition, Format};
-use source::Rows;
+use super::row_files::{FILE_PERMISSIONS, Files, InputFile, RowWriter};
+use super::support::{blocking, check_text_size, data_spec, invalid, object_schema, read, require, too_large};
+use crate::{Permission, SecurityLevel, Services, Tool, ToolContext, ToolError, ToolSpec};
+use convert::{Conversion, Format};
+use options::{OnBadRow, Options, options_schema};
+pub(crate) use source::COLUMNS_MAX;
+use source::{BadRows, Rows, Table};
 
 /// The maximum number of rows that `filter` and `sample` return.
 const ROWS_MAX: usize = 100_000;
@@ -39,15 +45,19 @@ const TOP_MAX: usize = 1000;
 /// - `analyze`: `top` (5), the number of frequent values. Returns `{rows, columns: [{name, type, count, nulls,
 ///   distinct, top, min, max, mean, median, stddev}]}`.
 /// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text), `bad_rows` (`fail` by default, or
-///   `collect`), and for `json` `line_column`, the name of a field for the line on which a row begins. Returns `{format,
-///   rows, output}`; with `bad_rows: collect` also `rejected`: `[{line, cells, problem}]`.
+///   `collect`), and for `json` and `jsonl` `line_column` and `text_column`, the names of fields for the line on which a
+///   row begins and for its text. Returns `{format, rows, output}`; with `bad_rows: collect` also `rejected`: `[{line,
+///   text, cells, problem}]`. With `output_path`, the rows go to a file, and `path` replaces `output`; with
+///   `bad_rows_path`, bad rows go to a file, and `{bad_rows_path, bad_rows}` replaces `rejected`.
 /// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000). Returns `{rows, matched,
 ///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if the
 ///   value is a string; an empty cell is null.
 /// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`; the same seed yields the same sample.
 ///
-/// If a row has more or fewer cells than the header, the call fails and the error names the row's line, unless bad rows
-/// are collected.
+/// If a row has more or fewer cells than the header, or a quote is never closed, the call fails and the error names the
+/// row's line, unless bad rows are collected. Then a line with an unclosed quote is a bad row, and reading continues with
+/// the next line. A quote counts as unclosed if the text after it is not a cell that ends within 1,000 lines, or if the
+/// row would have the wrong number of cells while a line within its quotes is a row by itself.
 pub(crate) struct CsvAnalyzer {
     spec: ToolSpec,
     services: Services,
@@ -71,57 +81,6 @@ enum Operation {
     Sample,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    path: Option<String>,
-    delimiter: Option<String>,
-    #[serde(default = "enabled")]
-    has_headers: bool,
-    infer_types: Option<bool>,
-    top: Option<usize>,
-    format: Option<Format>,
-    bad_rows: Option<BadRows>,
-    line_column: Option<String>,
-    conditions: Option<Vec<Condition>>,
-    r#match: Option<Match>,
-    max_rows: Option<usize>,
-    n: Option<usize>,
-    seed: Option<u64>,
-}
-
-/// What happens to rows with more or fewer cells than the header, or with invalid text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum BadRows {
-    Fail,
-    Collect,
-}
-
-fn enabled() -> bool {
-    true
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            path: None,
-            delimiter: None,
-            has_headers: true,
-            infer_types: None,
-            top: None,
-            format: None,
-            bad_rows: None,
-            line_column: None,
-            conditions: None,
-            r#match: None,
-            max_rows: None,
-            n: None,
-            seed: None,
-        }
-    }
-}
-
 impl CsvAnalyzer {
     pub(crate) fn new(services: Services) -> Self {
         let mut parameters = object_schema(
@@ -141,17 +100,28 @@ impl CsvAnalyzer {
         };
         parameters["allOf"] = json!([
             { "if": { "not": { "required": ["input"] } }, "then": has_path },
-            operation("convert", "format"),
+            {
+                "if": {
+                    "properties": { "operation": { "const": "convert" } },
+                    "required": ["operation"],
+                    "not": { "required": ["options"], "properties": { "options": { "required": ["output_path"] } } },
+                },
+                "then": { "required": ["options"], "properties": { "options": { "required": ["format"] } } },
+            },
             operation("filter", "conditions"),
             operation("sample", "n"),
         ]);
         Self {
-            spec: file_reader_spec(
-                "csv_analyzer",
-                "Analyzes the columns of CSV, converts it, filters its rows or takes a sample.",
-                parameters,
-                result_schema(),
-            ),
+            spec: ToolSpec {
+                security_level: SecurityLevel::Restricted,
+                permissions: FILE_PERMISSIONS,
+                ..data_spec(
+                    "csv_analyzer",
+                    "Analyzes the columns of CSV, converts it, filters its rows or takes a sample.",
+                    parameters,
+                    result_schema(),
+                )
+            },
             services,
         }
     }
@@ -161,6 +131,15 @@ impl CsvAnalyzer {
 impl Tool for CsvAnalyzer {
     fn spec(&self) -> &ToolSpec {
         &self.spec
+    }
+
+    fn permissions(&self, parameters: &Value) -> &'static [Permission] {
+        let options = &parameters["options"];
+        match ["output_path", "bad_rows_path"].iter().any(|name| options.get(name).is_some()) {
+            true => FILE_PERMISSIONS,
+            false if options.get("path").is_some() => &[Permission::FilesRead],
+            false => &[],
+        }
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
@@ -173,13 +152,15 @@ impl Tool for CsvAnalyzer {
 fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
     let Parameters { operation, input, options } = parameters;
     options.check(operation)?;
-    let mut rows = Rows::open(input, &options, services, token)?;
+    let written = [("options.output_path", &options.output_path), ("options.bad_rows_path", &options.bad_rows_path)];
+    let files = Files::locate(services, &[("options.path", options.path.as_slice())], &written)?;
+    let mut rows = open(input, &options, &files, token)?;
     let infer = options.infer_types.unwrap_or(true);
     match operation {
         Operation::Analyze => analyze::analyze(&mut rows, check_limit("top", options.top.unwrap_or(5), TOP_MAX)?),
         Operation::Convert => {
-            let format = require(options.format, "options.format", "convert")?;
-            rows::convert(&mut rows, format, infer, options.line_column.as_deref())
+            let conversion = Conversion::new(Format::of(&options)?, &options, rows.columns())?;
+            convert::convert(rows, &conversion, files.create("options.output_path")?, token)
         }
         Operation::Filter => {
             let conditions = require(options.conditions, "options.conditions", "filter")?;
@@ -193,6 +174,53 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     }
 }
 
+/// Opens the table of a call, and starts the file for its bad rows.
+fn open<'c>(
+    input: Option<String>,
+    options: &Options,
+    files: &Files<'_>,
+    token: &'c CancellationToken,
+) -> Result<Rows<'c>, ToolError> {
+    let (source, name): (Box<dyn Read>, _) = match (input, files.get("options.path")) {
+        (Some(text), None) => {
+            check_text_size(text.len())?;
+            (Box::new(io::Cursor::new(text)), "input".to_owned())
+        }
+        (None, Some(path)) => (Box::new(files.open(path)?), path.path().to_owned()),
+        _ => return Err(invalid("missing_parameter", "exactly one of `input` and `options.path` is required")),
+    };
+    let bad = match RowWriter::create(files, "options.bad_rows_path")? {
+        Some(writer) => BadRows::Write(Box::new(writer)),
+        None if options.bad_rows == Some(OnBadRow::Collect) => BadRows::Collect(Vec::new()),
+        None => BadRows::Fail,
+    };
+    let table = Table { source, name, delimiter: options.delimiter()?, has_headers: options.has_headers, bad };
+    Rows::open(table, token)
+}
+
+/// Reads the rows of a CSV file for other tools, with the default options.
+pub(crate) struct CsvRows<'c>(Rows<'c>);
+
+impl<'c> CsvRows<'c> {
+    /// Reads the header.
+    pub(crate) fn of_file(file: InputFile, name: &str, token: &'c CancellationToken) -> Result<Self, ToolError> {
+        let source = Box::new(file);
+        let table = Table { source, name: name.to_owned(), delimiter: b',', has_headers: true, bad: BadRows::Fail };
+        Rows::open(table, token).map(Self)
+    }
+
+    /// Puts the JSON text of the next row into `text`, and returns the line on which the row begins.
+    pub(crate) fn next_object(&mut self, text: &mut Vec<u8>) -> Result<Option<u64>, ToolError> {
+        if self.0.next()?.is_none() {
+            return Ok(None);
+        }
+        text.clear();
+        convert::ordered_object(text, self.0.columns(), self.0.row(), true)
+            .expect("writing JSON to memory cannot fail");
+        Ok(Some(self.0.line()))
+    }
+}
+
 fn check_limit(name: &str, value: usize, max: usize) -> Result<usize, ToolError> {
     if value <= max {
         return Ok(value);
@@ -200,73 +228,13 @@ fn check_limit(name: &str, value: usize, max: usize) -> Result<usize, ToolError>
     Err(too_large("option_too_large", format!("`options.{name}` must be at most {max}, got {value}")))
 }
 
-impl Options {
-    /// Rejects options that belong to other operations.
-    fn check(&self, operation: Operation) -> Result<(), ToolError> {
-        // Statistics and text formats do not convert cells.
-        let returns_values = match operation {
-            Operation::Analyze => false,
-            Operation::Convert => matches!(self.format, Some(Format::Json | Format::Jsonl)),
-            Operation::Filter | Operation::Sample => true,
-        };
-        let given = [
-            ("infer_types", self.infer_types.is_some(), returns_values),
-            ("top", self.top.is_some(), matches!(operation, Operation::Analyze)),
-            ("format", self.format.is_some(), matches!(operation, Operation::Convert)),
-            ("bad_rows", self.bad_rows.is_some(), matches!(operation, Operation::Convert)),
-            ("line_column", self.line_column.is_some(), matches!(self.format, Some(Format::Json))),
-            ("conditions", self.conditions.is_some(), matches!(operation, Operation::Filter)),
-            ("match", self.r#match.is_some(), matches!(operation, Operation::Filter)),
-            ("max_rows", self.max_rows.is_some(), matches!(operation, Operation::Filter)),
-            ("n", self.n.is_some(), matches!(operation, Operation::Sample)),
-            ("seed", self.seed.is_some(), matches!(operation, Operation::Sample)),
-        ];
-        match given.iter().find(|(_, is_given, is_accepted)| *is_given && !is_accepted) {
-            None => Ok(()),
-            Some((name, ..)) => Err(invalid("unused_option", format!("this operation does not use `options.{name}`"))),
-        }
-    }
-
-    fn delimiter(&self) -> Result<u8, ToolError> {
-        match self.delimiter.as_deref().map(str::as_bytes) {
-            None => Ok(b','),
-            Some([delimiter]) if delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\n' | b'\r') => Ok(*delimiter),
-            Some(_) => {
-                Err(invalid("invalid_delimiter", "`options.delimiter` must be a single ASCII character such as `;`"))
-            }
-        }
-    }
-}
-
-fn options_schema() -> Value {
-    json!({
-        "type": "object",
-        "description": "The format of the table, and options of the operation",
-        "properties": {
-            "path": { "type": "string", "minLength": 1, "description": "The path of a CSV file, instead of `input`" },
-            "delimiter": { "type": "string", "minLength": 1, "maxLength": 1, "description": "The delimiter; `,` by default" },
-            "has_headers": { "type": "boolean", "description": "Whether the first row contains the column names; true by default" },
-            "infer_types": { "type": "boolean", "description": "Convert cells to numbers and booleans; true by default" },
-            "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: the number of frequent values per column; 5 by default" },
-            "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: the output format" },
-            "bad_rows": { "enum": ["fail", "collect"], "description": "convert: whether rows with more or fewer cells than the header are an error, or are listed as `rejected`; `fail` by default" },
-            "line_column": { "type": "string", "minLength": 1, "description": "convert to json: the name of a field for the line on which each row begins" },
-            "conditions": { "type": "array", "items": condition_schema("column"), "description": "filter: the conditions on a row" },
-            "match": { "enum": ["all", "any"], "description": "filter: whether all conditions must be met, or at least one; `all` by default" },
-            "max_rows": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "filter: the maximum number of rows to return; 10,000 by default" },
-            "n": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "sample: the number of rows" },
-            "seed": { "type": "integer", "minimum": 0, "description": "sample: the seed; 0 by default" },
-        },
-        "additionalProperties": false,
-    })
-}
-
 fn result_schema() -> Value {
     let rows = |about| json!({ "type": "array", "items": { "type": "object" }, "description": about });
+    let count = |about| json!({ "type": "integer", "minimum": 0, "description": about });
     object_schema(
         &["rows"],
         json!({
-            "rows": { "type": "integer", "minimum": 0, "description": "The number of rows in the table" },
+            "rows": count("The number of rows in the table"),
             "columns": { "type": "array", "items": analyze::column_schema() },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"] },
             "output": {
@@ -274,8 +242,11 @@ fn result_schema() -> Value {
                 "items": { "type": "object" },
                 "description": "convert: the rows as objects, for every other format than `json` as text",
             },
+            "path": { "type": "string", "description": "convert: the file with the converted rows" },
             "rejected": rows("convert: the bad rows, if they are collected"),
-            "matched": { "type": "integer", "minimum": 0, "description": "filter: the number of rows that match" },
+            "bad_rows_path": { "type": "string", "description": "convert: the file with the bad rows" },
+            "bad_rows": count("convert: the number of bad rows"),
+            "matched": count("filter: the number of rows that match"),
             "items": rows("filter, sample: the rows as objects"),
             "truncated": { "type": "boolean", "description": "filter: whether more rows match than are returned" },
             "seed": { "type": "integer", "minimum": 0 },

@@ -1,4 +1,4 @@
-use csv::{StringRecord, WriterBuilder};
+use csv::StringRecord;
 use llmspell_workflows_basic::nearest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -7,21 +7,7 @@ use super::cell;
 use super::source::Rows;
 use crate::ToolError;
 use crate::data::condition::{Match, Operator, Test};
-use crate::data::support::{TEXT_BYTES_MAX, invalid, too_large};
-
-/// The output format of a conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Format {
-    /// An array of objects.
-    Json,
-    /// Text with one object per line.
-    Jsonl,
-    /// Text with tab-separated cells.
-    Tsv,
-    /// Text with comma-separated cells.
-    Csv,
-}
+use crate::data::support::{TEXT_BYTES_MAX, invalid, some_value, too_large};
 
 /// A condition on a column, as given in the parameters.
 #[derive(Debug, Deserialize)]
@@ -31,63 +17,6 @@ pub(super) struct Condition {
     op: Operator,
     #[serde(default, deserialize_with = "some_value")]
     value: Option<Value>,
-}
-
-/// Reads an explicit null as a value so that it differs from a missing field.
-fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-/// Converts all rows to `format`.
-///
-/// `line_column` names a field of each JSON object that gets the line on which the row begins.
-pub(super) fn convert(
-    rows: &mut Rows<'_>,
-    format: Format,
-    infer: bool,
-    line_column: Option<&str>,
-) -> Result<Value, ToolError> {
-    let columns = rows.columns().to_vec();
-    if let Some(name) = line_column.filter(|name| columns.iter().any(|column| column == name)) {
-        let message = format!("`options.line_column` is `{name}`, which is also a column of the table");
-        return Err(invalid("duplicate_column", message));
-    }
-    let output = match format {
-        Format::Json => {
-            let (mut items, mut budget) = (Vec::new(), Budget::default());
-            while let Some(row) = rows.next()? {
-                budget.spend(row.as_slice().len() + row.len())?;
-                let mut item = object(&columns, row, infer);
-                if let (Some(name), Some(fields)) = (line_column, item.as_object_mut()) {
-                    fields.insert(name.to_owned(), json!(rows.line()));
-                }
-                items.push(item);
-            }
-            Value::Array(items)
-        }
-        Format::Jsonl => {
-            let mut text = String::new();
-            while let Some(row) = rows.next()? {
-                text.push_str(&ordered_line(&columns, row, infer));
-                text.push('\n');
-                Budget::default().spend(text.len())?;
-            }
-            Value::String(text)
-        }
-        Format::Tsv => Value::String(delimited(rows, &columns, b'\t')?),
-        Format::Csv => Value::String(delimited(rows, &columns, b',')?),
-    };
-    let name = match format {
-        Format::Json => "json",
-        Format::Jsonl => "jsonl",
-        Format::Tsv => "tsv",
-        Format::Csv => "csv",
-    };
-    let mut result = json!({ "format": name, "rows": rows.count(), "output": output });
-    if let Some(rejected) = rows.take_rejected() {
-        result["rejected"] = Value::Array(rejected);
-    }
-    Ok(result)
 }
 
 /// Returns the first `rows_max` rows that pass, and counts all rows that pass.
@@ -154,43 +83,24 @@ fn test(columns: &[String], condition: Condition) -> Result<(usize, Operator, Te
     Ok((at, condition.op, test))
 }
 
-fn object(columns: &[String], row: &StringRecord, infer: bool) -> Value {
+pub(super) fn object(columns: &[String], row: &StringRecord, infer: bool) -> Value {
     let cells = columns.iter().zip(row).map(|(column, cell)| (column.clone(), cell::to_value(cell, infer)));
     Value::Object(cells.collect::<Map<_, _>>())
 }
 
-/// Renders a row as a line of JSON with its fields in the order of the columns.
-fn ordered_line(columns: &[String], row: &StringRecord, infer: bool) -> String {
-    let cells =
-        columns.iter().zip(row).map(|(column, cell)| format!("{}:{}", json!(column), cell::to_value(cell, infer)));
-    format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
-}
-
-fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<String, ToolError> {
-    let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
-    let failed = |error: csv::Error| invalid("conversion_failed", format!("cannot write a row: {error}"));
-    writer.write_record(columns).map_err(failed)?;
-    let mut budget = Budget::default();
-    while let Some(row) = rows.next()? {
-        budget.spend(row.as_slice().len() + row.len())?;
-        writer.write_record(row).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| invalid("conversion_failed", error.to_string()))?;
-    Ok(String::from_utf8(bytes).expect("the rows are UTF-8"))
-}
-
 /// Counts the bytes of a result against the size limit.
 #[derive(Default)]
-struct Budget(usize);
+pub(super) struct Budget(usize);
 
 impl Budget {
-    fn spend(&mut self, bytes: usize) -> Result<(), ToolError> {
+    /// Counts `bytes`; fails if the result becomes too large.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), ToolError> {
         self.0 += bytes;
         if self.0 <= TEXT_BYTES_MAX {
             return Ok(());
         }
         Err(too_large("output_too_large", format!("the result is larger than {TEXT_BYTES_MAX} bytes"))
-            .with_help("filter the rows first"))
+            .with_help("filter the rows first, or write them to `options.output_path`"))
     }
 }
 

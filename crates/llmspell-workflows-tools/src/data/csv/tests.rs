@@ -242,8 +242,8 @@ async fn bad_rows_are_collected_with_their_lines_and_the_others_are_converted() 
     let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();
     let output = json!([{"id": 1, "name": "two\nlines", "line": 2}, {"id": 4, "name": "d", "line": 6}]);
     let rejected = json!([
-        {"line": 4, "cells": ["2"], "problem": "expected 2 fields, got 1"},
-        {"line": 5, "cells": ["3", "c", "d"], "problem": "expected 2 fields, got 3"},
+        {"line": 4, "text": "2", "cells": ["2"], "problem": "expected 2 fields, got 1"},
+        {"line": 5, "text": "3,c,d", "cells": ["3", "c", "d"], "problem": "expected 2 fields, got 3"},
     ]);
     assert_eq!(result, json!({"format": "json", "rows": 2, "output": output, "rejected": rejected}));
     for (options, expected) in [
@@ -253,5 +253,76 @@ async fn bad_rows_are_collected_with_their_lines_and_the_others_are_converted() 
     ] {
         let error = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+/// Collects the bad rows of `table`, and returns the first cells of the good rows, and the lines and problems of the bad
+/// ones.
+async fn collected(table: &str) -> (Vec<Value>, Vec<(u64, String)>) {
+    let options = json!({"format": "json", "bad_rows": "collect"});
+    let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();
+    let rows = result["output"].as_array().unwrap().iter().map(|row| row["a"].clone()).collect();
+    let bad = result["rejected"].as_array().unwrap().iter();
+    let bad = bad.map(|row| (row["line"].as_u64().unwrap(), row["problem"].as_str().unwrap().to_owned()));
+    (rows, bad.collect())
+}
+
+#[tokio::test]
+async fn reading_continues_after_an_unclosed_quote() {
+    let unclosed = |line: u64| (line, "unclosed quote".to_owned());
+    let wrong = |line: u64, given: u64| (line, format!("expected 2 fields, got {given}"));
+    for (table, rows, bad) in [
+        // Up to the end of the table.
+        ("a,b\n1,\"x\n2,y\n3,z\n", vec![2, 3], vec![unclosed(2)]),
+        ("a,b\n1,x\n2,\"y", vec![1], vec![unclosed(3)]),
+        // The next quote opens a cell, so it cannot close one.
+        ("a,b\n1,\"x\n2,y\n3,\"z\"\n4,w\n", vec![2, 3, 4], vec![unclosed(2)]),
+        ("a,b\n1,\"x\r\n2,\"y\"\r\n3,z\r\n", vec![2, 3], vec![unclosed(2)]),
+        // The next quote seems to close the cell, but the row would have too many cells.
+        ("a,b\n1,\"x\n2,y\n3,\", z\"\n4,w\n", vec![2, 3, 4], vec![unclosed(2)]),
+        // Two in a row, and a row of several lines behind them.
+        ("a,b\n1,\"x\n2,\"y\n3,\"z\nz\"\n4,w\n", vec![3, 4], vec![unclosed(2), unclosed(3)]),
+        // A row of several lines is a single bad row unless one of its lines is a row.
+        ("a,b\n1,\"x\ny\",2\n3,z\n", vec![3], vec![wrong(2, 3)]),
+        ("a,b\n1,\"x\n\n\"\n3,z\n", vec![1, 3], vec![]),
+        ("a,b\n1,x\"y\n2,\"\"\n", vec![1, 2], vec![]),
+    ] {
+        let rows: Vec<Value> = rows.into_iter().map(Value::from).collect();
+        assert_eq!(collected(table).await, (rows, bad), "{table:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_quoted_cell_that_is_too_long_is_unclosed() {
+    let table = |lines: usize| format!("a,b\n1,\"x{}\"\n2,z\n", "\nx".repeat(lines));
+    assert_eq!(collected(&table(1000)).await, (vec![json!(1), json!(2)], vec![]));
+    let (rows, bad) = collected(&table(1001)).await;
+    assert_eq!((rows, bad.len(), &bad[0].1[..]), (vec![json!(2)], 1002, "unclosed quote"));
+}
+
+/// The `csv` crate reads a table as one stream; the result must be the same.
+#[test]
+fn records_are_split_like_the_csv_crate_does() {
+    let parts = ["a", ",", ",", "\"", "\"", "\"\"", "\n", "\n", "\r\n", "\r", " ", "é", "b,c", ",\"d,\n\","];
+    let mut state = 7_u64;
+    for _ in 0..5000 {
+        let mut text = String::new();
+        for _ in 0..1 + state % 12 {
+            // The constants of Knuth's MMIX generator.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(parts[usize::try_from(state >> 33).unwrap() % parts.len()]);
+        }
+        let mut expected = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let expected: Vec<csv::StringRecord> = expected.records().map(Result::unwrap).collect();
+        let mut records = records::Records::new(text.as_bytes(), "text".to_owned(), b',');
+        let (mut all, mut record) = (Vec::new(), csv::StringRecord::new());
+        let mut is_closed = true;
+        while let Some(found) = records.read(&mut record).unwrap() {
+            is_closed &= found == records::Found::Record;
+            all.push(record.clone());
+        }
+        if is_closed {
+            assert_eq!(all, expected, "{text:?}");
+        }
     }
 }

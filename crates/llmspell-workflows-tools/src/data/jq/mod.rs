@@ -20,7 +20,8 @@ mod program;
 mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,77 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The outputs of a query for one input.
 pub(crate) type Outputs = Vec<Value>;
 
+/// A compiled query, to be run on inputs one after the other.
+pub(crate) struct Query<'q> {
+    program: &'q Program,
+    limits: &'q Limits,
+    token: &'q CancellationToken,
+    /// When the current input was started.
+    started: &'q Mutex<Instant>,
+}
+
+impl Query<'_> {
+    /// Runs the query on an input, and passes each output to `emit`. The limits apply to this input alone.
+    pub(crate) fn run(
+        &self,
+        input: Value,
+        mut emit: impl FnMut(Value) -> Result<(), ToolError>,
+    ) -> Result<(), ToolError> {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let meter = Meter::start(self.program, self.limits, self.token);
+        catch_stop(|| self.program.run(&meter, input, &mut emit))
+    }
+}
+
+/// Compiles `query`, and calls `work` with it on a thread with a large stack.
+///
+/// `work` must not do anything that takes long except to run the query. If the call is abandoned, the token that `work`
+/// gets is cancelled.
+pub(crate) async fn with_query<T: Send + 'static>(
+    query: String,
+    limits: Limits,
+    token: &CancellationToken,
+    work: impl FnOnce(&Query<'_>, &CancellationToken) -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let started = Arc::new(Mutex::new(Instant::now()));
+    let own_token = token.child_token();
+    let _abandoned = own_token.clone().drop_guard();
+    let on_thread = {
+        let (limits, started) = (limits.clone(), started.clone());
+        move || {
+            let result = catch_stop(|| {
+                check_query(&query, &limits)?;
+                let program = Program::compile(&query)?;
+                let query = Query { program: &program, limits: &limits, token: &own_token, started: &started };
+                work(&query, &own_token)
+            });
+            // The receiver is gone if the call was abandoned.
+            let _ = sender.send(result);
+        }
+    };
+    std::thread::Builder::new().name("jq".to_owned()).stack_size(STACK_BYTES).spawn(on_thread).map_err(|error| {
+        let message = format!("cannot start a thread for the query: {error}");
+        ToolError::new(ToolErrorClass::Transient, "no_thread", message)
+    })?;
+    tokio::select! {
+        result = receiver => result.unwrap_or_else(|_| Err(internal("the query's thread ended without a result"))),
+        () = token.cancelled() => Err(ToolError::cancelled()),
+        () = stuck(&started, limits.time + GRACE) => Err(limits.error(Stop::Time)),
+    }
+}
+
+/// Waits until one input has taken longer than `longest`.
+async fn stuck(started: &Mutex<Instant>, longest: Duration) {
+    loop {
+        let elapsed = started.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        match longest.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+            _ => return,
+        }
+    }
+}
+
 /// Runs `query` on each input and returns the outputs for each input.
 ///
 /// The limits on time, evaluated terms and outputs apply to all inputs together.
@@ -50,45 +122,29 @@ pub(crate) async fn run(
     limits: Limits,
     token: &CancellationToken,
 ) -> Result<Vec<Outputs>, ToolError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let work = {
-        let (limits, token) = (limits.clone(), token.clone());
-        move || {
-            let result = catch_stop(|| run_here(&query, inputs, &limits, &token));
-            // The receiver is gone if the call was abandoned.
-            let _ = sender.send(result);
+    with_query(query, limits, token, |query, token| {
+        let meter = Meter::start(query.program, query.limits, token);
+        let mut all = Vec::with_capacity(inputs.len());
+        for (index, input) in inputs.into_iter().enumerate() {
+            let mut outputs = Vec::new();
+            let push = |output| {
+                outputs.push(output);
+                Ok(())
+            };
+            query.program.run(&meter, input, push).map_err(|error| at_input(error, index))?;
+            all.push(outputs);
         }
-    };
-    std::thread::Builder::new().name("jq".to_owned()).stack_size(STACK_BYTES).spawn(work).map_err(|error| {
-        let message = format!("cannot start a thread for the query: {error}");
-        ToolError::new(ToolErrorClass::Transient, "no_thread", message)
-    })?;
-    tokio::select! {
-        result = receiver => result.unwrap_or_else(|_| Err(internal("the query's thread ended without a result"))),
-        () = token.cancelled() => Err(ToolError::cancelled()),
-        () = tokio::time::sleep(limits.time + GRACE) => Err(limits.error(Stop::Time)),
-    }
+        Ok(all)
+    })
+    .await
 }
 
-/// Compiles and runs the query on the current thread, which should have a large stack.
-fn run_here(
-    query: &str,
-    inputs: Vec<Value>,
-    limits: &Limits,
-    token: &CancellationToken,
-) -> Result<Vec<Outputs>, ToolError> {
-    if query.len() > limits.query_bytes {
-        let message = format!("the query is {} bytes long; the limit is {}", query.len(), limits.query_bytes);
-        return Err(invalid("query_too_long", message));
+fn check_query(query: &str, limits: &Limits) -> Result<(), ToolError> {
+    if query.len() <= limits.query_bytes {
+        return Ok(());
     }
-    let program = Program::compile(query)?;
-    let meter = Meter::start(&program, limits, token);
-    let mut all = Vec::with_capacity(inputs.len());
-    for (index, input) in inputs.into_iter().enumerate() {
-        let outputs = program.run(&meter, input).map_err(|error| at_input(error, index))?;
-        all.push(outputs);
-    }
-    Ok(all)
+    let message = format!("the query is {} bytes long; the limit is {}", query.len(), limits.query_bytes);
+    Err(invalid("query_too_long", message))
 }
 
 fn at_input(error: ToolError, index: usize) -> ToolError {

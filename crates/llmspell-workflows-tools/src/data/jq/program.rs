@@ -51,19 +51,22 @@ impl Program {
         &self.filter.lut
     }
 
-    /// Returns all outputs for one input.
-    pub(super) fn run<'a>(&'a self, meter: &'a Meter<'a>, input: Value) -> Result<Vec<Value>, ToolError> {
+    /// Passes all outputs for one input to `emit`, until it fails.
+    pub(super) fn run<'a>(
+        &'a self,
+        meter: &'a Meter<'a>,
+        input: Value,
+        mut emit: impl FnMut(Value) -> Result<(), ToolError>,
+    ) -> Result<(), ToolError> {
         let context = Ctx::<MeteredData>::new(meter, Vars::new([]));
-        let outputs = self.filter.id.run((context, from_json(input))).map(unwrap_valr);
-        outputs
-            .map(|output| {
-                meter.output();
-                match output {
-                    Ok(value) => to_json(&value, meter),
-                    Err(error) => Err(invalid("query_error", format!("the query failed: {error}"))),
-                }
-            })
-            .collect()
+        for output in self.filter.id.run((context, from_json(input))).map(unwrap_valr) {
+            meter.output();
+            match output {
+                Ok(value) => emit(to_json(&value, meter)?)?,
+                Err(error) => return Err(invalid("query_error", format!("the query failed: {error}"))),
+            }
+        }
+        Ok(())
     }
 }
 

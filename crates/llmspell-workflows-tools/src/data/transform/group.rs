@@ -1,12 +1,14 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::data::order::{compare, identity};
+use super::accumulator::Accumulator;
+use crate::ToolError;
+use crate::data::order::identity;
 use crate::data::path::FieldPath;
+use crate::data::row_files::Held;
 use crate::data::support::{invalid, kind_of};
-use crate::{ToolError, integers};
 
 type Item = Map<String, Value>;
 
@@ -61,50 +63,68 @@ pub(super) fn aggregates_schema() -> Value {
     })
 }
 
-/// Returns an object per group, in the order in which the groups first appear: the grouping fields, then the
-/// aggregates.
+/// Groups items, and returns an object per group in the order in which the groups first appear: the grouping fields,
+/// then the aggregates.
 ///
-/// If an item lacks a grouping field, the field becomes null.
-pub(super) fn group_by(
-    items: &[Item],
-    fields: &[FieldPath],
-    aggregates: Map<String, Value>,
-) -> Result<Vec<Item>, ToolError> {
-    let aggregates = aggregates
-        .into_iter()
-        .map(|(target, parameters)| Aggregate::new(target, parameters))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut groups: Vec<(Vec<Value>, Vec<&Item>)> = Vec::new();
-    let mut indices: HashMap<String, usize> = HashMap::new();
-    for item in items {
-        let key: Vec<Value> = fields.iter().map(|field| field.get_in(item).cloned().unwrap_or(Value::Null)).collect();
-        let index = *indices.entry(identity(&json!(key))).or_insert_with(|| {
-            groups.push((key, Vec::new()));
-            groups.len() - 1
-        });
-        groups[index].1.push(item);
-    }
-    groups.into_iter().map(|(key, items)| aggregate_group(fields, key, &aggregates, &items)).collect()
+/// If an item lacks a grouping field, the field becomes null. Only the aggregates are held in memory, not the items.
+pub(super) struct Grouping {
+    fields: Vec<FieldPath>,
+    aggregates: Vec<Aggregate>,
+    groups: Vec<(Vec<Value>, Vec<Accumulator>)>,
+    indices: HashMap<String, usize>,
+    held: Held,
 }
 
-fn aggregate_group(
-    fields: &[FieldPath],
-    key: Vec<Value>,
-    aggregates: &[Aggregate],
-    items: &[&Item],
-) -> Result<Item, ToolError> {
-    let mut group = Map::new();
-    let values = aggregates.iter().map(|aggregate| Ok((&aggregate.target, aggregate.compute(items)?)));
-    let values = values.collect::<Result<Vec<_>, ToolError>>()?;
-    for (path, value) in fields.iter().zip(key).chain(values) {
-        path.set(&mut group, value).map_err(|why| invalid("invalid_fields", why))?;
+impl Grouping {
+    pub(super) fn new(fields: Vec<FieldPath>, aggregates: Map<String, Value>, held: Held) -> Result<Self, ToolError> {
+        let aggregates = aggregates.into_iter().map(|(target, parameters)| Aggregate::new(target, parameters));
+        let aggregates = aggregates.collect::<Result<_, _>>()?;
+        Ok(Self { fields, aggregates, groups: Vec::new(), indices: HashMap::new(), held })
     }
-    Ok(group)
+
+    /// Adds an item to its group.
+    pub(super) fn add(&mut self, item: &Item) -> Result<(), ToolError> {
+        let key: Vec<Value> =
+            self.fields.iter().map(|field| field.get_in(item).cloned().unwrap_or(Value::Null)).collect();
+        let key = Value::Array(key);
+        let identity = identity(&key);
+        let index = match self.indices.get(&identity) {
+            Some(index) => *index,
+            None => {
+                let Value::Array(key) = key else { unreachable!("the value above is an array") };
+                self.held.add(2 * identity.len())?;
+                self.indices.insert(identity, self.groups.len());
+                let accumulators = self.aggregates.iter().map(|aggregate| Accumulator::new(aggregate.function));
+                self.groups.push((key, accumulators.collect()));
+                self.groups.len() - 1
+            }
+        };
+        for (aggregate, accumulator) in self.aggregates.iter().zip(&mut self.groups[index].1) {
+            aggregate.add(item, accumulator, &mut self.held)?;
+        }
+        Ok(())
+    }
+
+    /// Passes the object of each group to `emit`.
+    pub(super) fn finish(self, mut emit: impl FnMut(Item) -> Result<(), ToolError>) -> Result<(), ToolError> {
+        for (key, accumulators) in self.groups {
+            let mut group = Map::new();
+            let values = self.aggregates.iter().zip(accumulators);
+            let values = values.map(|(aggregate, values)| Ok((&aggregate.target, aggregate.result(values)?)));
+            let values = values.collect::<Result<Vec<_>, ToolError>>()?;
+            for (path, value) in self.fields.iter().zip(key).chain(values) {
+                path.set(&mut group, value).map_err(|why| invalid("invalid_fields", why))?;
+            }
+            emit(group)?;
+        }
+        Ok(())
+    }
 }
 
 struct Aggregate {
     target: FieldPath,
     function: AggregateFunction,
+    /// Only `count` may have none.
     field: Option<FieldPath>,
 }
 
@@ -121,64 +141,28 @@ impl Aggregate {
         Ok(Self { target, function: parameters.op, field })
     }
 
-    fn compute(&self, items: &[&Item]) -> Result<Value, ToolError> {
-        let Some(field) = &self.field else {
-            return Ok(json!(items.len()));
-        };
-        let values: Vec<&Value> =
-            items.iter().filter_map(|item| field.get_in(item)).filter(|value| !value.is_null()).collect();
-        let one = |value: Option<&&Value>| value.map_or(Value::Null, |value| (*value).clone());
-        Ok(match self.function {
-            AggregateFunction::Count => json!(values.len()),
-            AggregateFunction::CountDistinct => {
-                json!(values.iter().map(|value| identity(value)).collect::<HashSet<_>>().len())
-            }
-            AggregateFunction::Sum => sum(&values, field)?,
-            AggregateFunction::Mean => mean(&values, field)?,
-            AggregateFunction::Min => one(values.iter().min_by(|left, right| compare(left, right))),
-            AggregateFunction::Max => one(values.iter().max_by(|left, right| compare(left, right))),
-            AggregateFunction::First => one(values.first()),
-            AggregateFunction::Last => one(values.last()),
-            AggregateFunction::Collect => values.into_iter().cloned().collect(),
-        })
+    fn add(&self, item: &Item, accumulator: &mut Accumulator, held: &mut Held) -> Result<(), ToolError> {
+        match &self.field {
+            None => accumulator.add(&Value::Null, held).map(|_| ()),
+            Some(field) => match field.get_in(item).filter(|value| !value.is_null()) {
+                None => Ok(()),
+                Some(value) => accumulator.add(value, held)?.then_some(()).ok_or_else(|| self.not_a_number(value)),
+            },
+        }
     }
-}
 
-/// Returns the sum; the sum of integers is an integer unless it is out of range.
-fn sum(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
-    let whole = values.iter().try_fold(0_i128, |sum, value| sum.checked_add(integers::of(value)?));
-    match whole.and_then(integers::to_value) {
-        Some(sum) => Ok(sum),
-        None => to_value(numbers(values, field)?.iter().sum(), field),
+    fn result(&self, accumulator: Accumulator) -> Result<Value, ToolError> {
+        accumulator
+            .result()
+            .ok_or_else(|| invalid("not_a_number", format!("the sum of `{}` is too large to represent", self.name())))
     }
-}
 
-fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
-    let numbers = numbers(values, field)?;
-    if numbers.is_empty() {
-        return Ok(Value::Null);
+    fn not_a_number(&self, value: &Value) -> ToolError {
+        let message = format!("cannot aggregate `{}`: expected numbers, got {}", self.name(), kind_of(value));
+        invalid("not_a_number", message)
     }
-    #[expect(clippy::cast_precision_loss, reason = "a count of items in memory is far below 2^52")]
-    let count = numbers.len() as f64;
-    // The sum of finite numbers may overflow, but their mean never does.
-    let sum: f64 = numbers.iter().sum();
-    let mean = if sum.is_finite() { sum / count } else { numbers.iter().map(|number| number / count).sum() };
-    to_value(mean, field)
-}
 
-fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> {
-    let number = |value: &&Value| {
-        value.as_f64().ok_or_else(|| {
-            let message = format!("cannot aggregate `{field}`: expected numbers, got {}", kind_of(value));
-            invalid("not_a_number", message)
-        })
-    };
-    values.iter().map(number).collect()
-}
-
-/// Converts a float to JSON; fails if the float is not finite.
-fn to_value(float: f64, field: &FieldPath) -> Result<Value, ToolError> {
-    let number = Number::from_f64(float);
-    let too_large = || invalid("not_a_number", format!("the sum of `{field}` is too large to represent"));
-    number.map(Value::Number).ok_or_else(too_large)
+    fn name(&self) -> String {
+        self.field.as_ref().map_or_else(String::new, ToString::to_string)
+    }
 }

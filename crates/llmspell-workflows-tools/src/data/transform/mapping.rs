@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::data::path::FieldPath;
-use crate::data::support::{invalid, kind_of};
+use crate::data::support::{invalid, kind_of, some_value};
 use crate::{ToolError, integers};
 
 /// Where the value of a source goes, as given in the parameters.
@@ -49,11 +49,6 @@ struct Field {
     target: FieldPath,
     default: Option<Value>,
     r#type: Option<Type>,
-}
-
-/// Reads an explicit null as a value so that it differs from a missing field.
-fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// Returns the schema of a mapping.

@@ -1,24 +1,31 @@
 //! Transforms objects: map, filter, select, rename, sort, group, flatten, unique, join.
 
+mod accumulator;
 mod group;
 mod mapping;
 mod reshape;
+mod stage;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::condition::{Match, Operator, Test, condition_schema};
-use super::path::FieldPath;
-use super::support::{
-    CANCEL_EVERY, OperationParameters, blocking, check_cancelled, check_operation, data_spec, invalid, object_schema,
-    objects, per_operation, read, require,
+use super::condition::{Match, Operator, condition_schema};
+use super::row_files::{
+    self, Files, InputPaths, input_path_schema, one_input, path_schema, rows_spec, with_conditions,
 };
-use crate::{Tool, ToolContext, ToolError, ToolSpec};
+use super::support::{
+    CANCEL_EVERY, OperationParameters, blocking, check_cancelled, check_operation, invalid, object_schema, objects,
+    per_operation, read, some_value,
+};
+use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 use reshape::{JoinOn, SortKey};
+use stage::{Output, Stage};
 
 type Item = Map<String, Value>;
 
@@ -34,31 +41,41 @@ type Item = Map<String, Value>;
 /// | `group_by` | `fields`, `aggregates` {target: {op, field}} | an object for each group |
 /// | `flatten` | `separator` | the items without nesting |
 /// | `unique` | `fields`; all fields by default | the first item of each group of equal items |
-/// | `join` | `with`, `on` {left, right}, `kind` inner or left, `prefix` | an object for each pair |
+/// | `join` | `with` or `with_path`, `on` {left, right}, `kind` inner or left, `prefix` | an object for each pair |
 ///
 /// If `input` is an object, it is treated as a single item, and `map`, `select`, `rename` and `flatten` return an
 /// object. A missing source is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
+///
+/// With `input_path` instead of `input`, the items are the rows of a file, which are read one at a time. With
+/// `output_path`, the resulting items are written to a file, and `{path, rows}` replaces `result`. `filter` and `unique`
+/// can write the items that they leave out to a file `dropped_path`. `sort` holds the text of all rows in memory, `unique`
+/// and `group_by` what distinguishes the items or groups, and `join` the right side, up to `rows_held_bytes_max` in the
+/// policy; all other operations hold one row.
 pub(crate) struct DataTransformer {
     spec: ToolSpec,
+    services: Services,
 }
 
 const OPERATIONS: [OperationParameters; 9] = [
-    ("map", &["input", "mapping"], &["constants"]),
-    ("filter", &["input", "conditions"], &["match"]),
-    ("select", &["input", "fields"], &[]),
-    ("rename", &["input", "mapping"], &[]),
-    ("sort", &["input", "by"], &[]),
-    ("group_by", &["input", "fields"], &["aggregates"]),
-    ("flatten", &["input"], &["separator"]),
-    ("unique", &["input"], &["fields"]),
-    ("join", &["input", "with", "on"], &["kind", "prefix"]),
+    ("map", &["mapping"], &["input", "input_path", "output_path", "constants"]),
+    ("filter", &["conditions"], &["input", "input_path", "output_path", "dropped_path", "match"]),
+    ("select", &["fields"], &["input", "input_path", "output_path"]),
+    ("rename", &["mapping"], &["input", "input_path", "output_path"]),
+    ("sort", &["by"], &["input", "input_path", "output_path"]),
+    ("group_by", &["fields"], &["input", "input_path", "output_path", "aggregates"]),
+    ("flatten", &[], &["input", "input_path", "output_path", "separator"]),
+    ("unique", &[], &["input", "input_path", "output_path", "dropped_path", "fields"]),
+    ("join", &["on"], &["input", "input_path", "output_path", "with", "with_path", "kind", "prefix"]),
 ];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     operation: Operation,
-    input: Value,
+    input: Option<Value>,
+    input_path: Option<InputPaths>,
+    output_path: Option<String>,
+    dropped_path: Option<String>,
     mapping: Option<Map<String, Value>>,
     constants: Option<Map<String, Value>>,
     conditions: Option<Vec<Condition>>,
@@ -69,6 +86,7 @@ struct Parameters {
     aggregates: Option<Map<String, Value>>,
     separator: Option<String>,
     with: Option<Value>,
+    with_path: Option<String>,
     on: Option<JoinOn>,
     #[serde(default)]
     kind: reshape::Kind,
@@ -98,25 +116,37 @@ struct Condition {
     value: Option<Value>,
 }
 
-/// Reads an explicit null as a value so that it differs from a missing field.
-fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
 impl DataTransformer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(services: Services) -> Self {
         let result = json!({
             "result": { "type": ["object", "array"], "items": { "type": "object" } },
             "items_in": { "type": "integer", "minimum": 0 },
             "items_out": { "type": "integer", "minimum": 0 },
+            "path": { "type": "string", "description": "The file with the resulting items" },
+            "rows": { "type": "integer", "minimum": 0, "description": "The number of items in the file" },
+            "dropped_path": { "type": "string" },
+            "dropped": { "type": "integer", "minimum": 0, "description": "The number of items in `dropped_path`" },
         });
+        let parameters = per_operation(object_schema(&["operation"], parameters_schema()), &OPERATIONS);
+        let with_path = json!({ "required": ["with_path"] });
+        let one_right_side = [
+            json!({
+                "if": { "properties": { "operation": { "const": "join" } }, "required": ["operation"], "not": with_path },
+                "then": { "required": ["with"] },
+            }),
+            json!({
+                "if": with_path,
+                "then": { "description": "set either `with` or `with_path`", "properties": { "with": false } },
+            }),
+        ];
         Self {
-            spec: data_spec(
+            spec: rows_spec(
                 "data_transformer",
                 "Maps, filters, selects, renames, sorts, groups, flattens and joins objects.",
-                per_operation(object_schema(&["operation", "input"], parameters_schema()), &OPERATIONS),
-                object_schema(&["result", "items_in", "items_out"], result),
+                with_conditions(parameters, one_input().into_iter().chain(one_right_side)),
+                object_schema(&["items_in", "items_out"], result),
             ),
+            services,
         }
     }
 }
@@ -127,10 +157,15 @@ impl Tool for DataTransformer {
         &self.spec
     }
 
+    fn permissions(&self, parameters: &Value) -> &'static [Permission] {
+        row_files::permissions(parameters)
+    }
+
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
-        blocking(context, |token| transform(parameters, token)).await
+        let services = self.services.clone();
+        blocking(context, move |token| transform(parameters, &services, token)).await
     }
 }
 
@@ -146,6 +181,9 @@ fn parameters_schema() -> Value {
             "map", "filter", "select", "rename", "sort", "group_by", "flatten", "unique", "join",
         ], "description": "The operation" },
         "input": objects,
+        "input_path": input_path_schema(),
+        "output_path": path_schema("A `.jsonl` file for the resulting items, which are then not part of the result"),
+        "dropped_path": path_schema("filter, unique: a `.jsonl` file for the items that are left out"),
         "mapping": mapping::mapping_schema(),
         "constants": { "type": "object", "description": "For `map`: fields with fixed values, {target: value}" },
         "conditions": { "type": "array", "items": condition_schema("field"), "description": "The conditions on an item" },
@@ -163,6 +201,7 @@ fn parameters_schema() -> Value {
         "aggregates": group::aggregates_schema(),
         "separator": { "type": "string", "minLength": 1, "description": "The separator between names; `.` by default" },
         "with": objects,
+        "with_path": path_schema("A file with the right side of a join instead of `with`"),
         "on": {
             "type": "object",
             "description": "The paths of the join keys, whose values must be equal",
@@ -175,85 +214,40 @@ fn parameters_schema() -> Value {
     })
 }
 
-fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value, ToolError> {
+fn transform(mut parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
     let operation = parameters.operation;
-    let (items, is_array) = objects(parameters.input.clone())?;
-    let items_in = items.len();
-    let output = apply(parameters, items, token)?;
-    let items_out = output.len();
+    let read = [("input_path", InputPaths::of(&parameters.input_path)), ("with_path", parameters.with_path.as_slice())];
+    let written = [("output_path", &parameters.output_path), ("dropped_path", &parameters.dropped_path)];
+    let files = Files::locate(services, &read, &written)?;
+    let (items, is_array) = match (parameters.input.take(), files.get("input_path")) {
+        (Some(input), None) => objects(input, "input")?,
+        (None, Some(_)) => (Vec::new(), true),
+        _ => return Err(invalid("missing_parameter", "exactly one of `input` and `input_path` is required")),
+    };
+    let mut stage = Stage::new(parameters, &files, token)?;
+    let mut source = files.rows("input_path", token)?;
+    let mut output = Output::create(&files)?;
+    let mut items_in = 0_usize;
+    for item in items {
+        if items_in.is_multiple_of(CANCEL_EVERY) {
+            check_cancelled(token)?;
+        }
+        stage.take(item, items_in, None, &mut output)?;
+        items_in += 1;
+    }
+    if let Some(source) = &mut source {
+        while let Some(item) = source.next_object()? {
+            let text = source.line_text().map_or_else(|| json!(item).to_string().into_bytes().into(), Cow::Borrowed);
+            stage.take(item, items_in, Some(&text), &mut output).map_err(|error| source.error(error))?;
+            items_in += 1;
+        }
+    }
+    stage.finish(&mut output)?;
     let one_to_one = matches!(operation, Operation::Map | Operation::Select | Operation::Rename | Operation::Flatten);
-    let mut output = output.into_iter().map(Value::Object);
-    let result = match output.next() {
-        Some(one) if one_to_one && !is_array => one,
-        first => first.into_iter().chain(output).collect(),
-    };
-    Ok(json!({ "result": result, "items_in": items_in, "items_out": items_out }))
-}
-
-fn apply(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
-    let fields = |operation: &str| paths(require(parameters.fields.as_deref(), "fields", operation)?);
-    match parameters.operation {
-        Operation::Map => {
-            let mapping = require(parameters.mapping, "mapping", "map")?;
-            map(mapping::Mapping::new(mapping, parameters.constants.unwrap_or_default())?, &items, token)
-        }
-        Operation::Filter => {
-            filter(items, require(parameters.conditions, "conditions", "filter")?, parameters.r#match, token)
-        }
-        Operation::Select => reshape::select(items, &fields("select")?),
-        Operation::Rename => reshape::rename(items, &require(parameters.mapping, "mapping", "rename")?),
-        Operation::Sort => {
-            reshape::sort(&mut items, require(parameters.by, "by", "sort")?)?;
-            Ok(items)
-        }
-        Operation::GroupBy => group::group_by(&items, &fields("group_by")?, parameters.aggregates.unwrap_or_default()),
-        Operation::Flatten => reshape::flatten(items, parameters.separator.as_deref().unwrap_or(".")),
-        Operation::Unique => Ok(reshape::unique(items, &paths(parameters.fields.as_deref().unwrap_or_default())?)),
-        Operation::Join => {
-            let (with, _) = objects(require(parameters.with, "with", "join")?)?;
-            let on = require(parameters.on, "on", "join")?;
-            reshape::join(items, &with, &on, parameters.kind, parameters.prefix.as_deref().unwrap_or_default())
-        }
+    let mut result = output.finish(token)?;
+    if let (true, false, Some(items)) = (one_to_one, is_array, result.get_mut("result").and_then(Value::as_array_mut)) {
+        result["result"] = items.pop().unwrap_or_default();
     }
-}
-
-fn map(mapping: mapping::Mapping, items: &[Item], token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
-    let one = |(index, item): (usize, &Item)| {
-        if index.is_multiple_of(CANCEL_EVERY) {
-            check_cancelled(token)?;
-        }
-        mapping.apply(item, index)
-    };
-    items.iter().enumerate().map(one).collect()
-}
-
-fn filter(
-    items: Vec<Item>,
-    conditions: Vec<Condition>,
-    matching: Match,
-    token: &CancellationToken,
-) -> Result<Vec<Item>, ToolError> {
-    let tests = conditions
-        .into_iter()
-        .map(|condition| Ok((reshape::path(&condition.field)?, test(condition)?)))
-        .collect::<Result<Vec<_>, ToolError>>()?;
-    let mut kept = Vec::new();
-    for (index, item) in items.into_iter().enumerate() {
-        if index.is_multiple_of(CANCEL_EVERY) {
-            check_cancelled(token)?;
-        }
-        if matching.combine(tests.iter().map(|(path, test)| test.passes(path.get_in(&item)))) {
-            kept.push(item);
-        }
-    }
-    Ok(kept)
-}
-
-fn test(condition: Condition) -> Result<Test, ToolError> {
-    Test::new(condition.op, condition.value)
-        .map_err(|why| invalid("invalid_condition", format!("invalid condition on `{}`: {why}", condition.field)))
-}
-
-fn paths(fields: &[String]) -> Result<Vec<FieldPath>, ToolError> {
-    fields.iter().map(|field| reshape::path(field)).collect()
+    result["items_in"] = json!(items_in);
+    Ok(result)
 }

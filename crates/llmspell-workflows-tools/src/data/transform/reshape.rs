@@ -2,16 +2,17 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::ToolError;
-use crate::data::order::{compare, identity};
+use crate::data::order::{compare, identity, identity_of};
 use crate::data::path::FieldPath;
-use crate::data::support::{invalid, too_large};
+use crate::data::row_files::{Held, text_bytes};
+use crate::data::support::invalid;
 
 type Item = Map<String, Value>;
 
-/// The maximum number of items that a join may return.
+/// The maximum number of items that a join may return, unless they go to a file.
 pub(super) const ITEMS_MAX: usize = 1_000_000;
 
 /// A sort key of `by`.
@@ -41,25 +42,73 @@ enum Direction {
     Desc,
 }
 
-/// Sorts by the keys, most significant first. The sort is stable, and items that lack a key come last in both
+/// Sorts rows by the keys, most significant first. The sort is stable, and rows that lack a key come last in both
 /// directions.
-pub(super) fn sort(items: &mut [Item], keys: Vec<SortKey>) -> Result<(), ToolError> {
-    let keys = keys
-        .into_iter()
-        .map(|key| {
-            let key = match key {
-                SortKey::Field(field) => SortKeyObject { field, order: Direction::Asc },
-                SortKey::Object(object) => object,
+pub(super) struct Sort {
+    keys: Vec<(FieldPath, Direction)>,
+    rows: Vec<SortedRow>,
+    held: Held,
+}
+
+/// A row that waits for its place.
+pub(super) enum SortedRow {
+    Item(Item),
+    /// A row of a file: its text takes less memory than its value.
+    Text {
+        keys: Vec<Option<Value>>,
+        text: Box<[u8]>,
+    },
+}
+
+impl Sort {
+    pub(super) fn new(keys: Vec<SortKey>, held: Held) -> Result<Self, ToolError> {
+        let keys = keys
+            .into_iter()
+            .map(|key| {
+                let key = match key {
+                    SortKey::Field(field) => SortKeyObject { field, order: Direction::Asc },
+                    SortKey::Object(object) => object,
+                };
+                Ok((path(&key.field)?, key.order))
+            })
+            .collect::<Result<Vec<_>, ToolError>>()?;
+        Ok(Self { keys, rows: Vec::new(), held })
+    }
+
+    /// Holds a row; `text` is its JSON text if it comes from a file.
+    pub(super) fn add(&mut self, item: Item, text: Option<&[u8]>) -> Result<(), ToolError> {
+        let row = match text {
+            None => SortedRow::Item(item),
+            Some(text) => {
+                let keys: Vec<_> = self.keys.iter().map(|(path, _)| path.get_in(&item).cloned()).collect();
+                self.held.add(text.len() + keys.iter().flatten().map(text_bytes).sum::<usize>())?;
+                SortedRow::Text { keys, text: text.into() }
+            }
+        };
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Returns the rows in their order.
+    pub(super) fn into_sorted(self) -> Vec<SortedRow> {
+        let Self { keys, mut rows, .. } = self;
+        rows.sort_by(|left, right| {
+            let by_key = |(at, (path, order)): (usize, &(FieldPath, Direction))| {
+                compare_keys(left.key(at, path), right.key(at, path), *order)
             };
-            Ok((path(&key.field)?, key.order))
-        })
-        .collect::<Result<Vec<_>, ToolError>>()?;
-    items.sort_by(|left, right| {
-        let by_key =
-            |(path, order): &(FieldPath, Direction)| compare_keys(path.get_in(left), path.get_in(right), *order);
-        keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    });
-    Ok(())
+            keys.iter().enumerate().map(by_key).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        rows
+    }
+}
+
+impl SortedRow {
+    fn key(&self, at: usize, path: &FieldPath) -> Option<&Value> {
+        match self {
+            Self::Item(item) => path.get_in(item),
+            Self::Text { keys, .. } => keys[at].as_ref(),
+        }
+    }
 }
 
 fn compare_keys(left: Option<&Value>, right: Option<&Value>, order: Direction) -> Ordering {
@@ -72,52 +121,43 @@ fn compare_keys(left: Option<&Value>, right: Option<&Value>, order: Direction) -
     }
 }
 
-/// Keeps only `fields` of each item, at the same paths; missing fields are not added.
-pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>, ToolError> {
-    let one = |item: Item| {
-        let mut kept = Map::new();
-        for field in fields {
-            if let Some(value) = field.get_in(&item) {
-                field.set(&mut kept, value.clone()).map_err(|why| invalid("invalid_fields", why))?;
-            }
+/// Keeps only `fields` of an item, at the same paths; missing fields are not added.
+pub(super) fn select(item: &Item, fields: &[FieldPath]) -> Result<Item, ToolError> {
+    let mut kept = Map::new();
+    for field in fields {
+        if let Some(value) = field.get_in(item) {
+            field.set(&mut kept, value.clone()).map_err(|why| invalid("invalid_fields", why))?;
         }
-        Ok(kept)
-    };
-    items.into_iter().map(one).collect()
+    }
+    Ok(kept)
 }
 
 /// Renames top-level fields; fails if two fields would get the same name.
-pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec<Item>, ToolError> {
-    let one = |(index, item): (usize, Item)| {
-        let mut renamed = Map::new();
-        for (name, value) in item {
-            let new = match names.get(&name) {
-                None => name,
-                Some(Value::String(new)) => new.clone(),
-                Some(_) => {
-                    return Err(invalid("invalid_mapping", format!("the new name of `{name}` must be a string")));
-                }
-            };
-            if renamed.insert(new.clone(), value).is_some() {
-                return Err(invalid("name_taken", format!("item {index} would have two fields named `{new}`")));
+pub(super) fn rename(item: Item, index: usize, names: &Map<String, Value>) -> Result<Item, ToolError> {
+    let mut renamed = Map::new();
+    for (name, value) in item {
+        let new = match names.get(&name) {
+            None => name,
+            Some(Value::String(new)) => new.clone(),
+            Some(_) => {
+                return Err(invalid("invalid_mapping", format!("the new name of `{name}` must be a string")));
             }
+        };
+        if renamed.insert(new.clone(), value).is_some() {
+            return Err(invalid("name_taken", format!("item {index} would have two fields named `{new}`")));
         }
-        Ok(renamed)
-    };
-    items.into_iter().enumerate().map(one).collect()
+    }
+    Ok(renamed)
 }
 
 /// Flattens nested objects and arrays: `{"a": {"b": [1]}}` becomes `{"a.b[0]": 1}`; empty objects and arrays are kept.
-pub(super) fn flatten(items: Vec<Item>, separator: &str) -> Result<Vec<Item>, ToolError> {
-    let one = |(index, item): (usize, Item)| {
-        let mut flat = Map::new();
-        for (name, value) in item {
-            flatten_into(&mut flat, name, value, separator)
-                .map_err(|name| invalid("name_taken", format!("item {index} would have two fields named `{name}`")))?;
-        }
-        Ok(flat)
-    };
-    items.into_iter().enumerate().map(one).collect()
+pub(super) fn flatten(item: Item, index: usize, separator: &str) -> Result<Item, ToolError> {
+    let mut flat = Map::new();
+    for (name, value) in item {
+        flatten_into(&mut flat, name, value, separator)
+            .map_err(|name| invalid("name_taken", format!("item {index} would have two fields named `{name}`")))?;
+    }
+    Ok(flat)
 }
 
 fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) -> Result<(), String> {
@@ -136,19 +176,37 @@ fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) ->
     }
 }
 
-/// Keeps only the first of several items that are equal; with `fields`, only these fields are compared.
-pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
-    let mut seen = HashSet::new();
-    let key = |item: &Item| {
-        if fields.is_empty() {
-            return identity(&Value::Object(item.clone()));
+/// Finds items that are equal to an earlier one; with `fields`, only these fields are compared.
+pub(super) struct Unique {
+    fields: Vec<FieldPath>,
+    seen: HashSet<String>,
+    held: Held,
+}
+
+impl Unique {
+    pub(super) fn new(fields: Vec<FieldPath>, held: Held) -> Self {
+        Self { fields, seen: HashSet::new(), held }
+    }
+
+    /// Returns whether the item differs from all earlier ones.
+    pub(super) fn is_new(&mut self, item: &Item) -> Result<bool, ToolError> {
+        let key = if self.fields.is_empty() {
+            identity_of(item)
+        } else {
+            // A missing field differs from a null field.
+            let values = self.fields.iter().map(|field| match field.get_in(item) {
+                Some(value) => format!("{},", identity(value)),
+                None => "-,".to_owned(),
+            });
+            values.collect()
+        };
+        if self.seen.contains(&key) {
+            return Ok(false);
         }
-        // A missing field differs from a null field.
-        let values: Vec<Value> =
-            fields.iter().map(|field| json!([field.get_in(item), field.get_in(item).is_some()])).collect();
-        identity(&json!(values))
-    };
-    items.into_iter().filter(|item| seen.insert(key(item))).collect()
+        self.held.add(key.len())?;
+        self.seen.insert(key);
+        Ok(true)
+    }
 }
 
 /// The path of the join key on each side; two items match if their keys are equal.
@@ -175,38 +233,44 @@ pub(super) enum Kind {
 ///
 /// Missing and null keys never match. The right key is omitted if it has the same path as the left key. Any other field
 /// that occurs on both sides is an error; a prefix avoids it.
-pub(super) fn join(
-    items: Vec<Item>,
-    with: &[Item],
-    on: &JoinOn,
+pub(super) struct Join {
+    on: JoinOn,
+    left_key: FieldPath,
+    right_key: FieldPath,
     kind: Kind,
-    prefix: &str,
-) -> Result<Vec<Item>, ToolError> {
-    let (left_key, right_key) = (path(&on.left)?, path(&on.right)?);
-    let key = |item: &Item, path: &FieldPath| path.get_in(item).filter(|key| !key.is_null()).map(identity);
-    let mut right_items: HashMap<String, Vec<&Item>> = HashMap::new();
-    for right in with {
-        if let Some(key) = key(right, &right_key) {
-            right_items.entry(key).or_default().push(right);
+    prefix: String,
+    right: HashMap<String, Vec<Item>>,
+}
+
+impl Join {
+    pub(super) fn new(on: JoinOn, kind: Kind, prefix: String) -> Result<Self, ToolError> {
+        let (left_key, right_key) = (path(&on.left)?, path(&on.right)?);
+        Ok(Self { on, left_key, right_key, kind, prefix, right: HashMap::new() })
+    }
+
+    /// Adds an item of the right side.
+    pub(super) fn add_right(&mut self, item: Item) {
+        if let Some(key) = key(&item, &self.right_key) {
+            self.right.entry(key).or_default().push(item);
         }
     }
-    let mut joined = Vec::new();
-    for left in items {
-        let found = key(&left, &left_key).and_then(|key| right_items.get(&key));
-        match found {
-            None if kind == Kind::Left => joined.push(left),
-            None => {}
-            Some(found) => {
-                for right in found {
-                    joined.push(merged(&left, right, on, prefix)?);
-                }
-            }
-        }
-        if joined.len() > ITEMS_MAX {
-            return Err(too_large("too_many_items", format!("the join produces more than {ITEMS_MAX} items")));
+
+    /// Passes the items for an item of the left side to `emit`.
+    pub(super) fn take(
+        &self,
+        left: Item,
+        mut emit: impl FnMut(Item) -> Result<(), ToolError>,
+    ) -> Result<(), ToolError> {
+        match key(&left, &self.left_key).and_then(|key| self.right.get(&key)) {
+            None if self.kind == Kind::Left => emit(left),
+            None => Ok(()),
+            Some(found) => found.iter().try_for_each(|right| emit(merged(&left, right, &self.on, &self.prefix)?)),
         }
     }
-    Ok(joined)
+}
+
+fn key(item: &Item, path: &FieldPath) -> Option<String> {
+    path.get_in(item).filter(|key| !key.is_null()).map(identity)
 }
 
 fn merged(left: &Item, right: &Item, on: &JoinOn, prefix: &str) -> Result<Item, ToolError> {

@@ -1,9 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Policy;
 
 async fn call(parameters: &Value) -> Result<Value, String> {
-    let result = DataTransformer::new().call(parameters.clone(), &ToolContext::default()).await;
+    let result = DataTransformer::new(Services::for_tests(Policy::default()))
+        .call(parameters.clone(), &ToolContext::default())
+        .await;
     result.map_err(|error| error.to_string())
 }
 
@@ -112,7 +115,7 @@ async fn invalid_parameters_and_items_are_rejected() {
         (json!({"operation": "map", "input": {}}), "`map` requires the parameter `mapping`"),
         (
             json!({"operation": "map", "input": {}, "mapping": {}, "prefix": "x"}),
-            "`map` does not accept the parameter `prefix` (it accepts `input`, `mapping`, `constants`)",
+            "`map` does not accept the parameter `prefix` (it accepts `mapping`, `input`, `input_path`, `output_path`, `constants`)",
         ),
         (json!({"operation": "sort", "input": {}}), "`sort` requires the parameter `by`"),
         (json!({"operation": "join", "input": {}, "with": []}), "`join` requires the parameter `on`"),
@@ -169,7 +172,10 @@ async fn the_size_of_a_join_is_limited() {
     let parameters = json!({
         "operation": "join", "input": same(1001, "a"), "with": same(1000, "b"), "on": {"left": "k", "right": "k"},
     });
-    assert_eq!(call(&parameters).await, Err("the join produces more than 1000000 items".to_owned()));
+    assert_eq!(
+        call(&parameters).await,
+        Err("the join produces more than 1000000 items (write them to `output_path`)".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -177,7 +183,8 @@ async fn a_cancelled_call_stops_with_an_error() {
     let context = ToolContext::default();
     context.cancellation.cancel();
     let parameters = json!({"operation": "unique", "input": []});
-    let error = DataTransformer::new().call(parameters, &context).await.unwrap_err();
+    let error =
+        DataTransformer::new(Services::for_tests(Policy::default())).call(parameters, &context).await.unwrap_err();
     assert_eq!(error.code, "cancelled");
 }
 

@@ -1,6 +1,7 @@
 //! Validates data against rules for its fields or against a JSON Schema.
 
 mod format;
+mod rows;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -10,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::row_files::{
+    self, Files, InputPaths, input_path_schema, needs, one_input, path_schema, rows_spec, with_conditions,
+};
 use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
-    CANCEL_EVERY, blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of, object_schema, read,
+    CANCEL_EVERY, blocking, check_cancelled, invalid, json_or_text, kind_of, object_schema, read, some_value,
 };
-use crate::{Tool, ToolContext, ToolError, ToolSpec};
+use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Validates data and reports all errors together.
 ///
@@ -30,14 +34,25 @@ use crate::{Tool, ToolContext, ToolError, ToolSpec};
 /// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` is the number of
 /// checks: 1 for a schema; with rules, each rule of each existing field counts as one check. With rules, `path` has the
 /// form `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
+///
+/// With `input_path` instead of `input`, the rules or the schema apply to each row of a file, one at a time. Each error
+/// has the `line` of its row, and the result also contains `rows`, `valid_rows` and `invalid_rows`. Valid rows go to the
+/// file `valid_path`, and invalid ones to `invalid_path` as `{line, row, errors}`, with their `path` if there are several
+/// files. Both files are complete even if
+/// invalid data then is an error.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
+    services: Services,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    input: Value,
+    #[serde(default, deserialize_with = "some_value")]
+    input: Option<Value>,
+    input_path: Option<InputPaths>,
+    valid_path: Option<String>,
+    invalid_path: Option<String>,
     rules: Option<Map<String, Value>>,
     schema: Option<Value>,
     #[serde(default)]
@@ -54,9 +69,12 @@ enum OnInvalid {
 }
 
 impl DataValidator {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
             "input": { "description": "The data to validate" },
+            "input_path": input_path_schema(),
+            "valid_path": path_schema("A `.jsonl` file for the valid rows of `input_path`"),
+            "invalid_path": path_schema("A `.jsonl` file for the invalid rows of `input_path`, `{line, row, errors}`"),
             "rules": rule::rules_schema(),
             "on_invalid": {
                 "enum": ["fail", "report"],
@@ -65,24 +83,34 @@ impl DataValidator {
             },
             "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
-        let mut parameters = object_schema(&["input"], parameters);
+        let conditions = [needs("valid_path", "input_path"), needs("invalid_path", "input_path")];
+        let mut parameters = with_conditions(object_schema(&[], parameters), one_input().into_iter().chain(conditions));
         parameters["oneOf"] = json!([{ "required": ["rules"] }, { "required": ["schema"] }]);
         let result = json!({
             "valid": { "type": "boolean" },
             "errors": {
                 "type": "array",
-                "items": violation_schema(&json!({ "schema_path": { "type": "string" } })),
+                "items": violation_schema(&json!({
+                    "schema_path": { "type": "string" },
+                    "line": { "type": "integer", "minimum": 1, "description": "The line of the row in the file" },
+                })),
             },
             "checked": { "type": "integer", "minimum": 0, "description": "The number of checks made" },
             "truncated": { "type": "boolean", "description": "Whether there are more errors than listed" },
+            "rows": { "type": "integer", "minimum": 0, "description": "The number of rows of the file" },
+            "valid_rows": { "type": "integer", "minimum": 0 },
+            "invalid_rows": { "type": "integer", "minimum": 0 },
+            "valid_path": { "type": "string" },
+            "invalid_path": { "type": "string" },
         });
         Self {
-            spec: data_spec(
+            spec: rows_spec(
                 "data_validator",
                 "Validates data against rules for its fields or a JSON Schema; invalid data is an error that lists all violations.",
                 parameters,
                 object_schema(&["valid", "errors", "checked", "truncated"], result),
             ),
+            services,
         }
     }
 }
@@ -93,36 +121,86 @@ impl Tool for DataValidator {
         &self.spec
     }
 
+    fn permissions(&self, parameters: &Value) -> &'static [Permission] {
+        row_files::permissions(parameters)
+    }
+
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let parameters: Parameters = read(parameters)?;
-        let fails = parameters.on_invalid == OnInvalid::Fail;
-        blocking(context, move |token| {
-            let (violations, checked) = match (parameters.rules, parameters.schema) {
-                (Some(rules), None) => check_rules(rules, parameters.input, token)?,
-                (None, Some(schema)) => (CompiledSchema::compile(&schema)?.check(&parameters.input)?, 1),
-                _ => return Err(invalid("missing_parameter", "exactly one of `rules` and `schema` is required")),
-            };
-            let Violations { listed, truncated } = violations;
-            let valid = listed.is_empty();
-            let message = listed.first().map(|first| summary(first, listed.len(), truncated));
-            let result = json!({ "valid": valid, "errors": listed, "checked": checked, "truncated": truncated });
-            match message.filter(|_| fails) {
-                Some(message) => Err(invalid("invalid_data", message)
-                    .with_details(result)
-                    .with_help("`on_invalid: report` makes this a result with `valid: false`")),
-                None => Ok(result),
+        let services = self.services.clone();
+        blocking(context, move |token| validate(parameters, &services, token)).await
+    }
+}
+
+fn validate(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
+    let Parameters { input, input_path, valid_path, invalid_path, rules, schema, on_invalid } = parameters;
+    let checker = match (rules, schema) {
+        (Some(rules), None) => Checker::Rules(rule::rules(rules)?),
+        (None, Some(schema)) => Checker::Schema(Box::new(CompiledSchema::compile(&schema)?)),
+        _ => return Err(invalid("missing_parameter", "exactly one of `rules` and `schema` is required")),
+    };
+    let result = match (input, input_path) {
+        (Some(input), None) => {
+            if valid_path.is_some() || invalid_path.is_some() {
+                return Err(invalid("unused_parameter", "`valid_path` and `invalid_path` require `input_path`"));
             }
-        })
-        .await
+            let (Violations { listed, truncated }, checked) = checker.check_all(input, token)?;
+            json!({ "valid": listed.is_empty(), "errors": listed, "checked": checked, "truncated": truncated })
+        }
+        (None, paths @ Some(_)) => {
+            let written = [("valid_path", &valid_path), ("invalid_path", &invalid_path)];
+            let files = Files::locate(services, &[("input_path", InputPaths::of(&paths))], &written)?;
+            rows::validate(&checker, &files, token)?
+        }
+        _ => return Err(invalid("missing_parameter", "exactly one of `input` and `input_path` is required")),
+    };
+    let errors = result["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    match errors.first().filter(|_| on_invalid == OnInvalid::Fail) {
+        None => Ok(result),
+        Some(first) => {
+            let message = summary(first, errors.len(), result["truncated"] == true);
+            Err(invalid("invalid_data", message)
+                .with_details(result)
+                .with_help("`on_invalid: report` makes this a result with `valid: false`"))
+        }
+    }
+}
+
+/// What data is checked against.
+enum Checker {
+    Rules(Vec<rule::Rule>),
+    Schema(Box<CompiledSchema>),
+}
+
+impl Checker {
+    /// Checks an object, each object of an array, or with a schema any value, and returns the number of checks.
+    fn check_all(&self, input: Value, token: &CancellationToken) -> Result<(Violations, u64), ToolError> {
+        match self {
+            Self::Rules(rules) => check_rules(rules, input, token),
+            Self::Schema(schema) => Ok((schema.check(&input)?, 1)),
+        }
+    }
+
+    /// Checks a single value, and returns the number of checks.
+    fn check(&self, value: &Value) -> Result<(Violations, u64), ToolError> {
+        match self {
+            Self::Rules(rules) => {
+                let mut violations = Violations::default();
+                let checked = check_item(rules, value, String::new(), &mut violations);
+                Ok((violations, checked))
+            }
+            Self::Schema(schema) => Ok((schema.check(value)?, 1)),
+        }
     }
 }
 
 /// Describes `count` violations by the first one.
 fn summary(first: &Value, count: usize, truncated: bool) -> String {
     let text = |name: &str| first[name].as_str().unwrap_or_default();
+    let line = first["line"].as_u64().map_or(String::new(), |line| format!("line {line}: "));
     let place = match text("path") {
-        "" => String::new(),
-        path => format!("`{path}`: "),
+        "" => line,
+        path => format!("{line}`{path}`: "),
     };
     let more = match (count, truncated) {
         (1, false) => String::new(),
@@ -132,12 +210,7 @@ fn summary(first: &Value, count: usize, truncated: bool) -> String {
     format!("the data is invalid: {place}{}{more}", text("message"))
 }
 
-fn check_rules(
-    rules: Map<String, Value>,
-    input: Value,
-    token: &CancellationToken,
-) -> Result<(Violations, u64), ToolError> {
-    let rules = rule::rules(rules)?;
+fn check_rules(rules: &[rule::Rule], input: Value, token: &CancellationToken) -> Result<(Violations, u64), ToolError> {
     let mut violations = Violations::default();
     let mut checked = 0;
     let input = json_or_text(input)?;
@@ -155,15 +228,19 @@ fn check_rules(
             check_cancelled(token)?;
         }
         let path = if input.is_array() { format!("[{index}]") } else { String::new() };
-        if item.is_object() {
-            checked += rules.iter().map(|rule| rule.check(item, &path, &mut violations)).sum::<u64>();
-        } else {
-            checked += 1;
-            let message = format!("expected an object, got {}", kind_of(item));
-            let entry = [("path", path), ("rule", "object".to_owned()), ("message", message)];
-            let entry = entry.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text)));
-            violations.push(entry.collect(), Some(item));
-        }
+        checked += check_item(rules, item, path, &mut violations);
     }
     Ok((violations, checked))
+}
+
+/// Checks the item at `path`, and returns the number of checks.
+fn check_item(rules: &[rule::Rule], item: &Value, path: String, violations: &mut Violations) -> u64 {
+    if item.is_object() {
+        return rules.iter().map(|rule| rule.check(item, &path, violations)).sum();
+    }
+    let message = format!("expected an object, got {}", kind_of(item));
+    let entry = [("path", path), ("rule", "object".to_owned()), ("message", message)];
+    let entry = entry.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text)));
+    violations.push(entry.collect(), Some(item));
+    1
 }

@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Policy;
 
 /// Validates data; invalid data is a result.
 async fn call(mut parameters: Value) -> Result<Value, String> {
     parameters["on_invalid"] = json!("report");
-    let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
+    let result =
+        DataValidator::new(Services::for_tests(Policy::default())).call(parameters, &ToolContext::default()).await;
     result.map_err(|error| error.to_string())
 }
 
@@ -124,7 +126,8 @@ async fn invalid_data_is_an_error_unless_it_is_reported() {
         (json!([{"id": 1}, {"age": "x"}]), Err("the data is invalid: `[1].age`: must be an integer (1 more)")),
     ] {
         let parameters = json!({"input": input, "rules": rules});
-        let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
+        let result =
+            DataValidator::new(Services::for_tests(Policy::default())).call(parameters, &ToolContext::default()).await;
         match (result, expected) {
             (Ok(result), Ok(())) => assert_eq!(result["valid"], true),
             (Err(error), Err(expected)) => {
