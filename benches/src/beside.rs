@@ -10,7 +10,7 @@ use llmspell_workflows_advanced::{Executor, FolderHome, StartOptions};
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
     activity::{Activities, function},
-    model::{Definition, Step, WaitForEvent},
+    model::{Definition, Step, StepKind, WaitForEvent},
 };
 use serde_json::json;
 

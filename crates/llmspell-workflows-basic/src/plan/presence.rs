@@ -4,7 +4,7 @@ use super::{Builder, ListKind};
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference},
-    model::{OnError, ParallelOutput, Step, StepKind, Steps, TriggerRule},
+    model::{OnError, Pattern, Step, TriggerRule},
 };
 
 impl Builder<'_> {
@@ -89,23 +89,21 @@ fn reason(step: &Step, fields: &[Key], has_succeeded: bool) -> Option<&'static s
     if step.on_error == OnError::Continue && !has_succeeded {
         return Some("it may fail, and the run continues");
     }
-    let of_last = |steps: &Steps| match steps.last() {
-        Some(last) if !last.dependencies.is_empty() => Some("its last step may be skipped"),
-        Some(last) => reason(last, fields, false).map(|_| "its last step may be skipped or fail"),
-        None => Some("no step of it may run"),
-    };
-    match &step.kind {
-        StepKind::Sequence(steps) => of_last(steps),
-        StepKind::Conditional(conditional) => of_last(&conditional.then).or_else(|| of_last(&conditional.otherwise)),
-        StepKind::Switch(switch) => {
-            switch.cases.iter().find_map(|case| of_last(&case.steps)).or_else(|| of_last(&switch.default))
+    match step.kind.pattern() {
+        // The output is that of the last step of the list that runs.
+        Pattern::List | Pattern::Choice => step.kind.groups().iter().find_map(|group| match group.steps.last() {
+            Some(last) if !last.dependencies.is_empty() => Some("its last step may be skipped"),
+            Some(last) => reason(last, fields, false).map(|_| "its last step may be skipped or fail"),
+            None => Some("it may have no steps to run"),
+        }),
+        // The output has a field for each branch, unless the fastest one alone counts.
+        Pattern::Parallel => {
+            let groups = step.kind.groups();
+            let mut branches = groups.iter().flat_map(|group| &group.steps);
+            let branch = branches.find(|branch| matches!(first, Key::Name(id) if *id == branch.id));
+            branch.and_then(|branch| reason(branch, rest, false)).map(|_| "the branch may be skipped or fail")
         }
-        StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
-            let branch =
-                parallel.branches.iter().find(|branch| matches!(first, Key::Name(id) if *id == branch.step.id));
-            branch.and_then(|branch| reason(&branch.step, rest, false)).map(|_| "the branch may be skipped or fail")
-        }
-        _ => None,
+        Pattern::Leaf | Pattern::Route | Pattern::Loop => None,
     }
 }
 
@@ -116,12 +114,8 @@ fn reads_output(keys: &[Key]) -> bool {
 
 /// Returns the conditions under which `step`, and the steps inside it, run.
 fn conditions(step: &Step) -> Vec<&str> {
-    let of_kind: Vec<&str> = match &step.kind {
-        StepKind::Conditional(conditional) => vec![&conditional.condition],
-        StepKind::Switch(switch) => switch.cases.iter().map(|case| case.when.as_str()).collect(),
-        _ => Vec::new(),
-    };
-    step.condition.as_deref().into_iter().chain(of_kind).collect()
+    let groups = step.kind.groups();
+    step.condition.as_deref().into_iter().chain(groups.into_iter().filter_map(|group| group.when)).collect()
 }
 
 /// Returns the reference up to the key with the number `until`, or all of it for 0, as it is written.
