@@ -36,17 +36,16 @@ const SHORT: &str =
     "name: short\nsteps:\n  - {id: a, type: set, params: {n: 1}}\n  - {id: b, type: set, params: {n: 2}}\n";
 
 /// Compares commands in a store with 1 GB of outputs of waiting runs and 300 MB of outputs of finished runs with the same
-/// commands in a store without these.
+/// commands in a store in which these outputs are small, and in an empty store.
 pub(crate) fn measure() {
     let Some(program) = program() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let workspace = |name: &str| Workspace { program: program.clone(), folder: folder.path().join(name) };
-    let (empty, full) = (workspace("empty"), workspace("full"));
-    fill(&full.folder.join(".spellflow"));
-    let ids = [&empty, &full].map(begin_small);
-    println!(
-        "| command | without | beside 1.3 GB | time | memory without | beside | memory |\n|---|---|---|---|---|---|---|"
-    );
+    let workspaces = ["empty", "small", "large"].map(workspace);
+    fill(&workspaces[1].folder.join(".spellflow"), 1);
+    fill(&workspaces[2].folder.join(".spellflow"), OUTPUT_BYTES);
+    let ids = workspaces.each_ref().map(begin_small);
+    println!("| command | empty store | small outputs | 1.3 GB | time | memory |\n|---|---|---|---|---|---|");
     let commands: [&[&str]; 13] = [
         &["runs", "list", "-o", "json"],
         &["runs", "list", "--status", "waiting"],
@@ -63,16 +62,16 @@ pub(crate) fn measure() {
         &["signal", "RUN", "go"],
     ];
     for command in commands {
-        let [without, beside] = both([&empty, &full], &ids, command);
+        let [empty, small, large] = each(&workspaces, &ids, command);
+        let shown = |(time, memory): (Duration, f64)| format!("{:.1} ms, {memory:.1} MiB", time.as_secs_f64() * 1e3);
         println!(
-            "| `{}` | {:.1} ms | {:.1} ms | {:.2} × | {:.1} MiB | {:.1} MiB | {:.2} × |",
+            "| `{}` | {} | {} | {} | {:.2} × | {:.2} × |",
             command.join(" "),
-            without.0.as_secs_f64() * 1e3,
-            beside.0.as_secs_f64() * 1e3,
-            beside.0.as_secs_f64() / without.0.as_secs_f64(),
-            without.1,
-            beside.1,
-            beside.1 / without.1,
+            shown(empty),
+            shown(small),
+            shown(large),
+            large.0.as_secs_f64() / small.0.as_secs_f64(),
+            large.1 / small.1,
         );
     }
 }
@@ -88,27 +87,27 @@ fn begin_small(workspace: &Workspace) -> String {
     report["run_id"].as_str().expect("the report names the run").to_owned()
 }
 
-/// Runs `command` in both stores by turns; returns the median time and the peak memory in MiB in each.
-fn both(workspaces: [&Workspace; 2], ids: &[String; 2], command: &[&str]) -> [(Duration, f64); 2] {
+/// Runs `command` in all stores by turns; returns the median time and the peak memory in MiB in each.
+fn each(workspaces: &[Workspace; 3], ids: &[String; 3], command: &[&str]) -> [(Duration, f64); 3] {
     let arguments = |at: usize| -> Vec<&str> {
         command.iter().map(|word| if *word == "RUN" { ids[at].as_str() } else { word }).collect()
     };
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = [const { Vec::new() }; 3];
     for _ in 0..TIMES {
-        for at in 0..2 {
+        for (at, workspace) in workspaces.iter().enumerate() {
             let begin = Instant::now();
-            workspaces[at].run(&arguments(at));
+            workspace.run(&arguments(at));
             times[at].push(begin.elapsed());
         }
     }
     let memory = |at: usize| workspaces[at].peak_memory(&arguments(at)).unwrap_or_default();
-    [(median(&times[0]), memory(0)), (median(&times[1]), memory(1))]
+    [0, 1, 2].map(|at| (median(&times[at]), memory(at)))
 }
 
-/// Fills the home at `path` with runs whose outputs are large.
-fn fill(path: &Path) {
+/// Fills the home at `path` with runs whose outputs have `bytes` bytes.
+fn fill(path: &Path, bytes: usize) {
     let mut activities = Activities::new();
-    activities.register("function", "large", function(|_| async { Ok(json!({"text": "x".repeat(OUTPUT_BYTES)})) }));
+    activities.register("function", "large", function(move |_| async move { Ok(json!({"text": "x".repeat(bytes)})) }));
     let large = || Step::function("large", "large", json!({}));
     let waits =
         Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "go".to_owned(), ..Default::default() }));

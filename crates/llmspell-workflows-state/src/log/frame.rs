@@ -99,6 +99,15 @@ pub(crate) fn read(bytes: &[u8]) -> ParsedFrame<'_> {
     }
 }
 
+/// Returns how many bytes [`read_head`] needs of the frame that begins with `bytes`; at most `max` if the frame is not of
+/// this version.
+pub(crate) fn needed(bytes: &[u8], max: usize) -> usize {
+    match Header::read(bytes) {
+        Some(header) => header.head,
+        None => u32_at(bytes, 0).map_or(0, |length| (PREFIX + length as usize).min(max)),
+    }
+}
+
 /// Reads the frame at the beginning of `bytes` without its bulk, which need not be in `bytes`.
 pub(crate) fn read_head(bytes: &[u8]) -> ParsedFrame<'_> {
     let Some(length) = u32_at(bytes, 0) else {

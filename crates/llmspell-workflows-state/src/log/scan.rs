@@ -6,13 +6,15 @@ use smallvec::SmallVec;
 
 use super::{
     FREED, FrameLocation, LogError, MARK,
-    frame::{self, Header, ParsedFrame},
+    frame::{self, ParsedFrame},
     parse_mark, segment,
 };
 use crate::disk::{Disk, DiskFile};
 
-/// The number of bytes that are read at once.
-const WINDOW: usize = 64 << 10;
+/// The number of bytes that are read at once. Each read that continues the one before it is twice as long, since frames
+/// with a bulk are far apart and others close together.
+const WINDOW_MIN: usize = 4 << 10;
+const WINDOW_MAX: usize = 64 << 10;
 
 /// How much of a segment is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl ScannedSegment {
         known: &KnownMarks,
     ) -> Result<Self, ScanError> {
         let file = disk.open_to_read(path)?;
-        let mut window = Window { length: file.length()?, file, start: 0, bytes: Vec::new() };
+        let mut window = Window { length: file.length()?, file, start: 0, bytes: Vec::new(), step: WINDOW_MIN };
         let mut scanned = Self { length: window.length, ..Self::default() };
         let Some(length) = segment::length(number, window.at(0, segment::HEADER as usize)?) else {
             // No part of the segment was ever synced, unless a mark says something else.
@@ -118,8 +120,7 @@ impl ScannedSegment {
         let file_length = window.length;
         loop {
             let at = self.end;
-            let header = Header::read(window.at(at, frame::HEAD)?);
-            let wanted = header.map_or(WINDOW, |header| header.head);
+            let wanted = frame::needed(window.at(at, frame::HEAD)?, WINDOW_MAX);
             match frame::read_head(window.at(at, wanted)?) {
                 ParsedFrame::Frame(frame, length) => {
                     let next = at + length as u64;
@@ -263,6 +264,8 @@ struct Window {
     length: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// The number of bytes of the next read.
+    step: usize,
 }
 
 impl Window {
@@ -277,7 +280,10 @@ impl Window {
         let skip = match has(self) {
             Some(skip) => skip,
             None => {
-                (self.start, self.bytes) = (offset, self.file.read_at(offset, wanted.max(WINDOW).min(left))?);
+                let continues = offset <= self.start + self.bytes.len() as u64;
+                let bytes = self.file.read_at(offset, wanted.max(self.step).min(left))?;
+                self.step = if continues { (self.step * 2).min(WINDOW_MAX) } else { WINDOW_MIN };
+                (self.start, self.bytes) = (offset, bytes);
                 0
             }
         };
