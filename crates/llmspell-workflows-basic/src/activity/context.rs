@@ -36,6 +36,15 @@ impl ActivityContext {
         }
     }
 
+    /// Returns the input as an owned value, without copying it if nothing else in the run refers to it.
+    #[must_use]
+    pub fn into_input(self) -> Value {
+        match self.input {
+            Input::Given(input) => Arc::unwrap_or_clone(input),
+            Input::Fixed => self.input().clone(),
+        }
+    }
+
     /// Returns the masker of the run, for a text that is cut before it becomes a part of an error.
     ///
     /// Secrets are masked before a text is cut; otherwise a part of a secret could remain.

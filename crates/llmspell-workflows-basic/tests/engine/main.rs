@@ -17,6 +17,7 @@ mod features_validate;
 mod graphs;
 mod growing_lists;
 mod handlers;
+mod inputs;
 mod join_table;
 mod joins;
 mod missing_fields;

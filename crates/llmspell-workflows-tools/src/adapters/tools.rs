@@ -87,12 +87,13 @@ impl Activity for ToolActivity {
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
         let call =
             ToolContext { cancellation: context.cancellation(), idempotency_key: Some(context.idempotency_key()) };
-        let result = self.registry.call(self.name, parameters(context.input()), &call).await;
+        let result = self.registry.call(self.name, parameters(context.into_input()), &call).await;
         Ok(result?.into())
     }
 
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
-        let mut problems: Vec<_> = match self.registry.check_parameters(self.name, &parameters(params), dynamic) {
+        let mut problems: Vec<_> = match self.registry.check_parameters(self.name, &parameters(params.clone()), dynamic)
+        {
             Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
             Err(error) => vec![error.into()],
         };
@@ -109,8 +110,8 @@ impl Activity for ToolActivity {
 }
 
 /// Returns the parameters to pass to a tool: an empty object if the step has none.
-fn parameters(params: &Value) -> Value {
-    if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() }
+fn parameters(params: Value) -> Value {
+    if params.is_null() { Value::Object(serde_json::Map::new()) } else { params }
 }
 
 impl From<Violation> for ParamProblem {
