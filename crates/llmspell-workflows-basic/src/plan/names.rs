@@ -319,3 +319,17 @@ fn null() -> Expr {
 pub(super) fn join(field: &str, pointer: &str) -> String {
     if field.is_empty() { pointer.trim_start_matches('/').to_owned() } else { format!("{field}{pointer}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_fixed_meaning_are_listed_in_the_docs() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors/shadowed_name.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let list = page.lines().find(|line| line.starts_with("The names with a fixed meaning are")).unwrap();
+        let listed: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert_eq!(listed, ROOTS);
+    }
+}
