@@ -235,8 +235,32 @@ pub enum OnConflict {
     Last,
     /// Objects are merged recursively and arrays are concatenated in definition order; other values are an error.
     Merge,
+    /// What each branch appended to the list that was there before is appended, in definition order. If there was none
+    /// before, arrays are concatenated, and other values become the items of a new list.
+    Append,
+    /// What each branch added to the number that was there before, or to 0, is added; in objects, for each field. Other
+    /// values are an error.
+    Sum,
     /// The function registered under this name chooses the value.
     Custom(String),
+}
+
+impl OnConflict {
+    /// The policies that have a word of their own in YAML.
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("error", Self::Error),
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("merge", Self::Merge),
+        ("append", Self::Append),
+        ("sum", Self::Sum),
+    ];
+
+    /// Returns whether equal values of two branches count twice, because they are combined instead of chosen from.
+    #[must_use]
+    pub fn combines(&self) -> bool {
+        matches!(self, Self::Append | Self::Sum)
+    }
 }
 
 impl Loop {

@@ -55,7 +55,7 @@ pub(super) fn check_resolver(builder: &mut Builder<'_>, on_conflict: &OnConflict
     {
         let place = ProblemLocation::new(path, "on_conflict");
         let problem = Problem::error("unknown_function", place, format!("unknown conflict resolver `{name}`"));
-        builder.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));
+        builder.problems.push(problem.with_known(name, OnConflict::WORDS.map(|(word, _)| word)));
     }
 }
 

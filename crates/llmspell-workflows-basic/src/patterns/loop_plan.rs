@@ -4,9 +4,9 @@ use futures_util::future::BoxFuture;
 
 use super::{iterate::iterate, join::check_resolver};
 use crate::{
-    Order, ProblemLocation, StepId,
+    Order, Problem, ProblemLocation, StepId,
     engine::{Call, Outcome},
-    expr::{Expr, Template},
+    expr::{Expr, Key, Template},
     model::{IterationMode, Loop, LoopSource, OnConflict, Step, StepKind},
     plan::{Body, Builder, Child, ChildAt, Composite, List, ListKind, Node, Role},
 };
@@ -93,6 +93,26 @@ impl Builder<'_> {
         Body::Composite(Box::new(LoopPlan { over, body, until, settings: settings.clone() }))
     }
 
+    /// Warns of each `set` step that gives the same key a different value in each of the concurrent iterations.
+    fn conflicting_sets(&mut self, steps: &[Arc<Step>], path: &str) {
+        for step in steps.iter().filter(|step| step.condition.is_none()) {
+            let inner = format!("{path}/{}", step.id);
+            let StepKind::Set(values) = &step.kind else {
+                if let StepKind::Sequence(steps) = &step.kind {
+                    self.conflicting_sets(steps, &inner);
+                }
+                continue;
+            };
+            for (key, _) in values.iter().filter(|(_, value)| is_different_in_each_iteration(value)) {
+                let place = ProblemLocation::new(&*inner, format!("set/{key}"));
+                let message = format!("the iterations run at the same time, and each sets `{key}` to another value");
+                let help = "set `on_conflict` of the loop, such as `append` or `sum`, or use a step that does not \
+                            change the state";
+                self.problems.push(Problem::warning("state_conflict", place, message).with_help(help));
+            }
+        }
+    }
+
     fn loop_settings(&mut self, settings: &Loop, path: &str) {
         if settings.steps.is_empty() {
             self.error("empty_block", ProblemLocation::new(path, ""), "a loop needs steps");
@@ -104,6 +124,9 @@ impl Builder<'_> {
             self.error("on_conflict_in_sequence", ProblemLocation::new(path, "on_conflict"), message);
         }
         if settings.mode == IterationMode::Parallel {
+            if settings.on_conflict == OnConflict::default() {
+                self.conflicting_sets(&settings.steps, path);
+            }
             if settings.until.is_some() {
                 let message = "`until` is tested after each iteration and needs `mode: sequential`";
                 self.error("until_in_parallel", ProblemLocation::new(path, "until"), message);
@@ -125,4 +148,13 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Returns whether a template contains the item or the index of the iteration.
+fn is_different_in_each_iteration(value: &serde_json::Value) -> bool {
+    let Ok(template) = Template::parse(value) else { return false };
+    template.references().iter().any(|found| {
+        let key = found.reference.keys.first();
+        found.reference.name == "loop" && matches!(key, Some(Key::Name(name)) if name == "item" || name == "index")
+    })
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Change, StateError, StatePath, WorkflowState};
+use super::{Change, StateError, StatePath, WorkflowState, combine};
 use crate::model::OnConflict;
 
 /// The changes of one branch.
@@ -57,12 +57,13 @@ pub fn join(
     let mut joined = Joined::default();
     for (path, involved) in roots {
         let values: Vec<_> = involved.iter().map(|side| after[*side].at(&path).cloned().unwrap_or_default()).collect();
-        if values.windows(2).all(|pair| pair[0] == pair[1]) {
+        if !policy.combines() && values.windows(2).all(|pair| pair[0] == pair[1]) {
             joined.changes.push(Change::set(path, values.into_iter().next().unwrap_or_default()));
             continue;
         }
         let named = involved.iter().map(|side| sides[*side].name.clone()).zip(values).collect();
         let conflict = Conflict { path, values: named };
+        let before = base.at(&conflict.path);
         let value = match policy {
             OnConflict::Error => None,
             OnConflict::Last => conflict.values.last().map(|(_, value)| value.clone()),
@@ -72,10 +73,14 @@ pub fn join(
             }
             OnConflict::Merge => merged(conflict.values.iter().map(|(_, value)| value)),
             OnConflict::Custom(name) => resolve(name, &conflict),
+            OnConflict::Append => combine::appended(before, &conflict.values),
+            OnConflict::Sum => combine::added(before, &conflict.values),
         };
         match value {
             Some(value) => {
-                joined.resolved.push(joined.changes.len());
+                if !policy.combines() {
+                    joined.resolved.push(joined.changes.len());
+                }
                 joined.changes.push(Change::set(conflict.path, value));
             }
             None => return Err(conflict),
@@ -173,6 +178,27 @@ mod tests {
         assert_eq!(k(OnConflict::Last), Ok(json!([2])));
         assert_eq!(k(OnConflict::Merge), Ok(json!([1, 2])));
         assert_eq!(k(OnConflict::Custom("count".into())), Ok(json!(2)));
+    }
+
+    #[test]
+    fn append_and_sum_combine_what_branches_changed_and_count_equal_values() {
+        let sides = |one: Value, two: Value| [side("a", 1, &[("base.n", one)]), side("b", 0, &[("base.n", two)])];
+        let n = |policy, sides: &[Side]| joined(&policy, sides).map(|state| state["base"]["n"].clone());
+        assert_eq!(n(OnConflict::Sum, &sides(json!(2), json!(2))), Ok(json!(4)));
+        assert_eq!(n(OnConflict::Sum, &sides(json!(2), json!(5))), Ok(json!(7)));
+        assert_eq!(n(OnConflict::Sum, &sides(json!(2), json!("5"))), Err("base.n".into()));
+        assert_eq!(n(OnConflict::Append, &sides(json!([1]), json!([2]))), Err("base.n".into()), "it was a number");
+        let lists = [side("a", 1, &[("k", json!(["x"]))]), side("b", 0, &[("k", json!(["x"]))])];
+        assert_eq!(joined(&OnConflict::Append, &lists).unwrap()["k"], json!(["x", "x"]));
+        assert_eq!(joined(&OnConflict::Merge, &lists).unwrap()["k"], json!(["x"]), "equal values do not conflict");
+        let one = [side("a", 1, &[("k", json!(["x"]))]), side("b", 0, &[])];
+        assert_eq!(joined(&OnConflict::Append, &one).unwrap()["k"], json!(["x"]));
+        let whole = [side("a", 0, &[("base", json!({"n": 1, "m": 9}))]), side("b", 1, &[("base.m", json!(2))])];
+        assert_eq!(joined(&OnConflict::Sum, &whole).unwrap()["base"], json!({"n": 1, "m": 11}));
+        let mut resolved = |_: &str, _: &Conflict| None;
+        let sides = sides(json!(2), json!(5));
+        let joined = join(&WorkflowState::default(), &sides, &OnConflict::Sum, &mut resolved).unwrap();
+        assert!(joined.resolved.is_empty(), "nothing was chosen, so there is nothing to warn of");
     }
 
     #[test]

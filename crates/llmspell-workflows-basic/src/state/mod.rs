@@ -5,7 +5,9 @@
 //! other values; a list that grows step by step is a [`List`], which is stored and recorded as its additions.
 
 mod change;
+mod combine;
 mod difference;
+mod exact_sum;
 mod join;
 mod list;
 mod shared;

@@ -1,6 +1,6 @@
 //! Loops: sources, order, concurrency, errors and limits.
 
-use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, model::*};
+use llmspell_workflows_basic::{Engine, Finished, Limits, RunStatus, WorkflowInput, model::*};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, crash_everywhere, echo, put, slow};
@@ -195,4 +195,40 @@ fn resolved_conflicts_of_iterations_stay_resolved_after_a_crash() {
     let each = Loop { on_conflict: OnConflict::Last, ..in_parallel(Loop::items(json!([1, 2, 3]), body)) };
     let steps = [each.into_step("each"), echo("after", json!("{{ state.k }}"))];
     crash_everywhere("conflicts", &Definition::sequence("conflicts", steps));
+}
+
+#[tokio::test]
+async fn concurrent_iterations_can_append_to_a_list_and_add_to_a_number() {
+    let over = || LoopSource::Items(json!([1, 2, 2]));
+    let collect = |on_conflict, key: &str, value: &str| {
+        let body = [put("add", key, json!(value))];
+        Loop { mode: IterationMode::Parallel, on_conflict, ..Loop::new(over(), body) }
+    };
+    let steps = [
+        put("list", "list", json!([0])),
+        put("number", "number", json!(10)),
+        collect(OnConflict::Append, "list", "{{ state.list.concat([loop.item]) }}").into_step("lists"),
+        collect(OnConflict::Sum, "number", "{{ state.number + loop.item }}").into_step("numbers"),
+        collect(OnConflict::Append, "new", "{{ loop.item }}").into_step("items"),
+        echo("seen", json!(["{{ state.list }}", "{{ state.number }}", "{{ state.new }}"])),
+    ];
+    let finished = Lab::new().steps(steps).await;
+    assert_eq!(*finished.output, json!([[0, 1, 2, 2], 15, [1, 2, 2]]), "{:?}", finished.error);
+    assert!(finished.warnings.is_empty(), "{:?}", finished.warnings);
+}
+
+#[test]
+fn setting_a_key_to_the_item_in_concurrent_iterations_is_warned_of() {
+    let codes = |change: fn(Loop) -> Loop, value: &str| {
+        let over = LoopSource::Items(json!([1, 2]));
+        let set = Step::set("set", serde_json::Map::from_iter([("k".to_owned(), json!(value))]));
+        let each = change(Loop { mode: IterationMode::Parallel, ..Loop::new(over, [set]) });
+        let problems = Engine::builder().build().validate(Definition::sequence("w", [each.into_step("each")]));
+        problems.iter().map(|problem| problem.code.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(|each| each, "{{ loop.item }}"), ["state_conflict"]);
+    assert_eq!(codes(|each| each, "n{{ loop.index }}"), ["state_conflict"]);
+    assert_eq!(codes(|each| each, "fixed"), [""; 0]);
+    assert_eq!(codes(|each| Loop { mode: IterationMode::Sequential, ..each }, "{{ loop.item }}"), [""; 0]);
+    assert_eq!(codes(|each| Loop { on_conflict: OnConflict::Last, ..each }, "{{ loop.item }}"), [""; 0]);
 }

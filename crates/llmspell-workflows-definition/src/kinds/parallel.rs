@@ -259,11 +259,11 @@ impl Reader<'_> {
             return self.custom_name(entry, fields.at).map(OnConflict::Custom).unwrap_or_default();
         }
         match self.text_of(fields.at, &entry.key, &entry.value).as_deref() {
-            None | Some("error") => OnConflict::Error,
-            Some("first") => OnConflict::First,
-            Some("last") => OnConflict::Last,
-            Some("merge") => OnConflict::Merge,
-            Some(name) => OnConflict::Custom(name.to_owned()),
+            None => OnConflict::default(),
+            Some(name) => match OnConflict::WORDS.into_iter().find(|(word, _)| *word == name) {
+                Some((_, policy)) => policy,
+                None => OnConflict::Custom(name.to_owned()),
+            },
         }
     }
 }
@@ -308,11 +308,13 @@ fn custom(name: &str, words: &[&str]) -> Yaml {
 }
 
 pub(super) fn print_on_conflict(on_conflict: &OnConflict, out: &mut YamlMap) {
+    let words = OnConflict::WORDS;
     match on_conflict {
         OnConflict::Error => {}
-        OnConflict::First => out.put("on_conflict", "first"),
-        OnConflict::Last => out.put("on_conflict", "last"),
-        OnConflict::Merge => out.put("on_conflict", "merge"),
-        OnConflict::Custom(name) => out.put("on_conflict", custom(name, &["error", "first", "last", "merge"])),
+        OnConflict::Custom(name) => out.put("on_conflict", custom(name, &words.map(|(word, _)| word))),
+        policy => {
+            let word = words.iter().find(|(_, other)| other == policy).map(|(word, _)| Yaml::from(*word));
+            out.put_some("on_conflict", word);
+        }
     }
 }

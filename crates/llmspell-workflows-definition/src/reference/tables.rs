@@ -118,7 +118,7 @@ fn value(shape: Shape) -> String {
         Shape::Range => "range",
         Shape::Target => "string or null",
         Shape::Aggregation => "`all`, `first`, `majority`, `partial:N`, or a function",
-        Shape::OnConflict => "`error`, `first`, `last`, `merge`, or a function",
+        Shape::OnConflict => "`error`, `first`, `last`, `merge`, `append`, `sum`, or a function",
         Shape::Validator => "string or mapping",
         Shape::Inputs => "mapping of names to inputs",
         Shape::Environments => "mapping of environments to variables",

@@ -286,8 +286,7 @@ fn join() -> impl Strategy<Value = Join> {
         Aggregation::AtLeast(1),
         Aggregation::Majority,
     ]);
-    let on_conflict =
-        prop::sample::select(vec![OnConflict::Error, OnConflict::First, OnConflict::Last, OnConflict::Merge]);
+    let on_conflict = prop::sample::select(OnConflict::WORDS.map(|(_, policy)| policy).to_vec());
     let output = prop::sample::select(vec![ParallelOutput::Values, ParallelOutput::ByBranch]);
     (prop::option::of(1_u32..4), error_mode, aggregation, output, on_conflict, prop::option::weighted(0.2, delay()))
         .prop_map(|(max_parallelism, error_mode, aggregation, output, on_conflict, branch_timeout)| Join {

@@ -1,0 +1,14 @@
+use serde_json::Number;
+
+/// Returns `before` plus the difference between each of `after` and `before`; `None` if that is not a number of JSON, or
+/// a whole number outside of -2^63 to 2^64 - 1. Whole numbers are added exactly.
+pub(super) fn of_changes(before: &Number, after: &[&Number]) -> Option<Number> {
+    let whole: Option<Vec<i128>> = std::iter::once(&before).chain(after).map(|number| number.as_i128()).collect();
+    if let Some([before, after @ ..]) = whole.as_deref() {
+        let sum = before + after.iter().map(|number| number - before).sum::<i128>();
+        return u64::try_from(sum).map(Number::from).or_else(|_| i64::try_from(sum).map(Number::from)).ok();
+    }
+    let before = before.as_f64()?;
+    let added: Option<f64> = after.iter().map(|number| Some(number.as_f64()? - before)).sum();
+    Number::from_f64(before + added?)
+}
