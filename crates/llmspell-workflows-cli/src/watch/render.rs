@@ -150,7 +150,7 @@ impl Drawing {
             line += &format!("  {item}");
         }
         match (step.took, step.status) {
-            // How long its process has waited says nothing.
+            // The time for which this process has waited says little: earlier processes may have waited too.
             (_, StepStatus::Waiting) => {}
             (Some(took), _) => line += &format!("  {}", elapsed(took)),
             (None, StepStatus::Running) => line += &format!("  {}", elapsed(step.began.elapsed())),
