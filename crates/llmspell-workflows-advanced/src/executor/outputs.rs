@@ -36,8 +36,8 @@ pub struct ProcessOutput {
     pub stderr: String,
     /// Whether `stderr` is the output itself or its base64.
     pub stderr_form: BytesForm,
-    /// The lines of both streams in the order in which they were written; empty if the journal has the whole output, and
-    /// thus not the order.
+    /// The lines of both streams in the order in which they were written; empty if the whole output is in the journal,
+    /// which does not record the order.
     pub lines: Vec<LoggedLine>,
     /// The number of lines that were not kept, between the first and the last ones.
     pub lines_left_out: u64,
@@ -211,7 +211,7 @@ fn logged_count(output: &ProcessOutput) -> u64 {
     output.lines.len() as u64 + output.lines_left_out
 }
 
-/// Returns a logged output, of which at most the promised numbers of lines are kept.
+/// Returns a logged output, cut to the first and last lines that a log guarantees.
 fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput {
     let total = lines.last().map_or(0, |line| line.number + 1);
     lines.retain(|line| line.number < OUTPUT_HEAD_LINES as u64 || line.number + OUTPUT_TAIL_LINES as u64 >= total);

@@ -71,6 +71,6 @@ pub(super) struct AttemptCursor {
     pub(super) attempt: Arc<LoggedAttempt>,
     /// The number of the first line that was not read.
     pub(super) next: u64,
-    /// Whether the last lines are in files of their own.
+    /// Whether the last lines are in separate files.
     pub(super) has_tail: bool,
 }

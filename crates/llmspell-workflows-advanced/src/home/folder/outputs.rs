@@ -52,7 +52,7 @@ enum Entry<'e> {
         #[serde(borrow)]
         text: std::borrow::Cow<'e, str>,
     },
-    /// The further lines of an attempt are in files of their own.
+    /// The remaining lines of an attempt are in separate files.
     Tail { id: u64 },
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct RowReader<'c> {
     policy: &'c Policy,
     path: String,
     rows: Rows<'c>,
-    /// The text of the last row; of CSV, the text of the object.
+    /// The JSON text of the last row; for CSV, that of the object.
     text: Vec<u8>,
     /// The line on which the last row begins, counted from 1.
     line: u64,
