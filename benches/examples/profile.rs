@@ -14,7 +14,7 @@ use llmspell_workflows_basic::{
 use mimalloc::MiMalloc;
 use serde_json::json;
 
-// As in the benchmarks and in `spellflow`.
+// The same allocator as in the benchmarks and in `spellflow`.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

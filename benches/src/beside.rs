@@ -87,7 +87,7 @@ fn begin_small(workspace: &Workspace) -> String {
     report["run_id"].as_str().expect("the report names the run").to_owned()
 }
 
-/// Runs `command` in all stores by turns; returns the median time and the peak memory in MiB in each.
+/// Runs `command` in each store in turn; returns the median time and the peak memory in MiB in each.
 fn each(workspaces: &[Workspace; 3], ids: &[String; 3], command: &[&str]) -> [(Duration, f64); 3] {
     let arguments = |at: usize| -> Vec<&str> {
         command.iter().map(|word| if *word == "RUN" { ids[at].as_str() } else { word }).collect()

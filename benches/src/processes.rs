@@ -26,7 +26,7 @@ const FINISHED: usize = 100_000;
 /// The program that measures peak memory, if it is installed.
 const TIME: &str = "/usr/bin/time";
 
-/// Returns the program beside this one; if it is missing, says so.
+/// Returns the program beside this one; prints a message if it is missing.
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("spellflow")));
     let program = program.filter(|program| program.is_file());

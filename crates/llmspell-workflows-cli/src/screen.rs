@@ -12,7 +12,7 @@ use crate::{
     width::{cut, width},
 };
 
-/// The terminal shows all changes until [`END`] at once, if it knows synchronized output. Lines are not wrapped, so that
+/// The terminal shows all changes until [`END`] at once, if it supports synchronized output. Lines are not wrapped, so that
 /// a character that is wider than expected cannot begin a line of its own.
 const BEGIN: &str = "\u{1b}[?2026h\u{1b}[?7l";
 const END: &str = "\u{1b}[?7h\u{1b}[?2026l";

@@ -42,8 +42,8 @@ pub struct Policy {
     pub forbidden: Vec<PathBuf>,
     /// The maximum size of a file that is read or written, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
-    /// The maximum size of the rows that a tool holds in memory because it needs all rows of a file at once, such as to
-    /// sort them, in bytes of text; 128 MiB by default.
+    /// The maximum size of the rows that a tool holds in memory when it needs all rows of a file, for example to sort
+    /// them, in bytes of text; 128 MiB by default.
     pub rows_held_bytes_max: usize,
     /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
     /// every host with a public address.

@@ -1,4 +1,5 @@
-//! What the processes of a run's steps wrote, from the journal and from the log that is written while steps run.
+//! The output of the processes that a run's steps started, from the journal and from the log that is written while steps
+//! run.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +36,8 @@ pub struct ProcessOutput {
     pub stderr: String,
     /// Whether `stderr` is the output itself or its base64.
     pub stderr_form: BytesForm,
-    /// The lines of both streams in the order in which they were written; empty if the journal has the whole output, and
-    /// thus not the order.
+    /// The lines of both streams in the order in which they were written; empty if the whole output is in the journal,
+    /// which does not record the order.
     pub lines: Vec<LoggedLine>,
     /// The number of lines that were not kept, between the first and the last ones.
     pub lines_left_out: u64,
@@ -51,7 +52,7 @@ pub enum AttemptStatus {
     Completed,
     /// It failed.
     Failed,
-    /// It did not end in time.
+    /// It timed out.
     TimedOut,
     /// It was cancelled.
     Cancelled,
@@ -93,7 +94,7 @@ impl Executor {
     /// # Errors
     /// Returns an error if this executor cannot run the definition, or the journal or the log cannot be read.
     pub async fn process_outputs(&self, known: &KnownRun) -> Result<Vec<ProcessOutput>, ExecutorError> {
-        // The log is read first: what it contains of an attempt that has ended in the journal is then complete.
+        // The log is read first, so it is complete for each attempt that has ended in the journal.
         let mut logged = self.logged(known).await?;
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.prepared_by_hash(&known.summary.definition).await?.plan;
@@ -194,7 +195,7 @@ fn one(path: &str, attempt: u32, recorded: RecordedAttempt, log: Option<Logged>)
     let logged = of_log(log, status);
     let exit_code = output.as_ref().and_then(|output| output.exit_code);
     let attempt = logged.attempt;
-    // Of a failed process, only the end of the output is recorded.
+    // For a failed process, only the end of the output is recorded.
     match output.filter(|output| status == AttemptStatus::Completed || line_count(output) >= logged_count(&logged)) {
         Some(output) => Some(ProcessOutput { path: path.to_owned(), attempt, status, error, ..output }),
         None => Some(ProcessOutput { error, exit_code, ..logged }),
@@ -210,7 +211,7 @@ fn logged_count(output: &ProcessOutput) -> u64 {
     output.lines.len() as u64 + output.lines_left_out
 }
 
-/// Returns a logged output, of which at most the promised numbers of lines are kept.
+/// Returns a logged output, cut to the first and last lines that a log guarantees.
 fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput {
     let total = lines.last().map_or(0, |line| line.number + 1);
     lines.retain(|line| line.number < OUTPUT_HEAD_LINES as u64 || line.number + OUTPUT_TAIL_LINES as u64 >= total);

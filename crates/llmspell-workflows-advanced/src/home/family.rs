@@ -28,8 +28,8 @@ pub struct SubRun {
 }
 
 impl dyn Home {
-    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they were started. Of a
-    /// `workflow` step that was retried, this is the last one.
+    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they were started. For a
+    /// `workflow` step that was retried, this is the last run.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.

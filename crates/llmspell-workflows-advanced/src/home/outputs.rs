@@ -17,7 +17,7 @@ pub const OUTPUT_TAIL_LINES: usize = 500;
 
 /// Keeps the output of steps, line by line while they run, so that another process can follow it.
 ///
-/// Of each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`] lines are kept, or fewer
+/// For each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`] lines are kept, or fewer
 /// if they are long. Lines are not synced: the journal, not this log, decides what has happened.
 #[async_trait]
 pub trait StepOutputs: OutputSink {
@@ -51,7 +51,7 @@ pub struct LoggedAttempt {
 pub struct LoggedLine {
     /// The attempt that wrote it.
     pub attempt: Arc<LoggedAttempt>,
-    /// The number of lines that the attempt wrote before; a gap between two lines is what was not kept.
+    /// The number of lines that the attempt wrote before; a gap between two numbers means that lines were not kept.
     pub number: u64,
     /// The line.
     pub line: OutputLine,
@@ -71,6 +71,6 @@ pub(super) struct AttemptCursor {
     pub(super) attempt: Arc<LoggedAttempt>,
     /// The number of the first line that was not read.
     pub(super) next: u64,
-    /// Whether the last lines are in files of their own.
+    /// Whether the last lines are in separate files.
     pub(super) has_tail: bool,
 }

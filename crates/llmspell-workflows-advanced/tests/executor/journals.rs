@@ -139,7 +139,7 @@ async fn rest_of_a_journal_whose_removal_was_interrupted_is_ignored_and_then_rem
     finished(&executor, run).await;
     let journals = lab.folder.path().join("log");
     let journal = std::fs::read_dir(&journals).unwrap().next().unwrap().unwrap().path();
-    // The process died when it had renamed the folder, and removed a part of it.
+    // The process died after it had renamed the folder and removed a part of it.
     let rest = journals.join(format!(".removed-{}", uuid::Uuid::from_u128(7)));
     std::fs::create_dir(&rest).unwrap();
     for entry in std::fs::read_dir(&journal).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "lock") {

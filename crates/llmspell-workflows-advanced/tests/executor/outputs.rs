@@ -57,7 +57,7 @@ async fn reader_gets_each_line_once_in_order() {
     assert!(read(&outputs, &mut OutputCursor::default()).await.is_empty());
 }
 
-/// Of a long output, the first and the last lines are kept, in bounded space, however it is divided into writes.
+/// The first and the last lines of a long output are kept, in bounded space, however it is divided into writes.
 #[tokio::test]
 async fn long_output_keeps_its_first_and_last_lines() {
     const LINES: u64 = 50_000;

@@ -32,7 +32,7 @@ pub trait OutputLog: Send {
     async fn write(&mut self, lines: &[OutputLine]);
 }
 
-/// The attempt of a step that writes.
+/// The attempt of a step that writes output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSource {
     /// The run.
@@ -41,7 +41,7 @@ pub struct OutputSource {
     pub path: String,
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
-    /// The number of earlier attempts that the end of a process cut off.
+    /// The number of earlier attempts that were interrupted because their process ended.
     pub cuts: u32,
 }
 
@@ -229,7 +229,7 @@ mod tests {
             let mut all = Vec::new();
             for part in parts {
                 writer.write(part);
-                // The task of the logs writes.
+                // Lets the task of the logs write.
                 tokio::task::yield_now().await;
                 all.push(take());
             }

@@ -263,8 +263,8 @@ impl Run {
         let read = self.plan.input_fields().iter().filter(|(_, required)| **required).map(|(name, _)| name);
         for name in read.filter(|name| given.get(name.as_str()).is_none() && self.parameter(name).is_none()) {
             let message = format!(
-                "the workflow reads `{name}`, which is neither a step nor a variable, and which the input does not have \
-                 either; it is null in conditions"
+                "the workflow reads `{name}`, which is not a step, a variable or a field of the input; in conditions, \
+                 it is null"
             );
             self.warn("input_field_missing", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }

@@ -52,7 +52,7 @@ pub(crate) struct SiblingReference {
     pub(super) place: ProblemLocation,
 }
 
-/// The names that a step sees that undoes another.
+/// The names that a step that undoes another one sees.
 const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
 
 impl Names {

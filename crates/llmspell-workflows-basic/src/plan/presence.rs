@@ -8,10 +8,10 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Warns of a reference in a template to step `of` of list `at` if it fails because the step has no output.
+    /// Warns about a reference in a template to step `of` of list `at` if it fails because the step has no output.
     ///
     /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The reference is fine if
-    /// the step that reads it, or one around it, has a condition about that step.
+    /// the step that reads it, or an enclosing one, has a condition on that step.
     pub(super) fn check_presence(
         &mut self,
         [at, of]: [usize; 2],
@@ -23,7 +23,7 @@ impl Builder<'_> {
         let step = &list.steps[of];
         let keys = &reference.keys[usize::from(is_explicit).min(reference.keys.len())..];
         if is_explicit && matches!(keys.first(), None | Some(Key::Name(_))) && !reads_output(keys) {
-            // The status and the error of a step are always there.
+            // The status and the error of a step always exist.
             return;
         }
         let fields = &keys[usize::from(reads_output(keys))..];
@@ -79,7 +79,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns why `fields` of the output of `step` may not exist although its turn has passed; `has_succeeded` says that it
+/// Returns why `fields` of the output of `step` may not exist after the run has passed it; `has_succeeded` says that it
 /// has neither been skipped nor failed.
 fn reason(step: &Step, fields: &[Key], has_succeeded: bool) -> Option<&'static str> {
     let (first, rest) = fields.split_first()?;
@@ -87,7 +87,7 @@ fn reason(step: &Step, fields: &[Key], has_succeeded: bool) -> Option<&'static s
         return Some("its condition may be false");
     }
     if step.on_error == OnError::Continue && !has_succeeded {
-        return Some("it may fail, and the run continues");
+        return Some("it may fail without failing the run");
     }
     match step.kind.pattern() {
         // The output is that of the last step of the list that runs.

@@ -114,7 +114,7 @@ impl Builder<'_> {
     fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
         let definition = self.definition.clone();
         let outputs = definition.outputs.as_ref();
-        // Of a route, the steps that no transition led to have not run.
+        // In a route, the steps that no transition led to have not run.
         let is_route = matches!(self.definition.body, StepKind::Route(_));
         let kind = if is_route { ListKind::Ended } else { ListKind::Ordered };
         let outputs = outputs.map(|outputs| self.after_root(kind, |builder| builder.template(outputs, "", "outputs")));

@@ -65,7 +65,7 @@ impl CutEnds {
         found
     }
 
-    /// Returns whether `text` ends with the beginning of a form that has more text, also if line breaks are left out.
+    /// Returns whether `text` ends with the beginning of a form that has more text, even if line breaks are left out.
     pub(super) fn is_begun(&self, text: &str, forms: &[(String, Form)]) -> bool {
         let near = text.floor_char_boundary(text.len().saturating_sub(SEARCHED_BYTES));
         let joined: String = text[near..].lines().collect();

@@ -1,4 +1,4 @@
-//! A workflow without declared inputs warns once of each name that is read and that nobody provides.
+//! A workflow without declared inputs warns once about each name that is read and that nothing provides.
 
 use llmspell_workflows_basic::{
     Driven, Engine, RunOptions, WorkflowInput,
@@ -21,7 +21,7 @@ async fn warnings(definition: Definition, input: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_provides_is_warned_of_once() {
+async fn a_name_that_nothing_provides_causes_one_warning() {
     let read = |condition: &str| Definition::sequence("w", [set("a"), set("b").when(condition)]);
     let table: [(&str, Value, bool); 11] = [
         ("staus == 'ready'", json!({}), true),
@@ -44,7 +44,7 @@ async fn a_name_that_nobody_provides_is_warned_of_once() {
 }
 
 #[tokio::test]
-async fn names_in_loops_are_warned_of_once_and_declared_or_set_names_never() {
+async fn names_in_loops_cause_one_warning_and_declared_or_set_names_none() {
     let over = LoopSource::Range { start: json!(0), end: json!(3), step: json!(1) };
     let body = [set("x").when("staus == loop.index")];
     let looped = Definition::sequence("w", [Loop::new(over, body).into_step("each")]);

@@ -25,7 +25,7 @@ fn warns(definition: Definition) -> bool {
 }
 
 #[test]
-fn reading_a_step_that_may_be_skipped_or_fail_is_warned_of() {
+fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
     let skipped = || set("a", "1").when("input.go");
     let continues = || Step { on_error: OnError::Continue, ..set("a", "1") };
     let table: [(&str, Vec<Step>, bool); 16] = [
@@ -61,7 +61,7 @@ fn reading_a_step_that_may_be_skipped_or_fail_is_warned_of() {
 }
 
 #[test]
-fn reading_a_step_that_may_not_have_run_is_warned_of_in_cleanup_and_in_routes() {
+fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_routes() {
     let table = [
         ("{{ a.x }}", true),
         ("{{ a }}", true),

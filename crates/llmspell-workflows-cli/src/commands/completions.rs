@@ -2,7 +2,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{App, Exit, Failure, completion};
 
-/// Prints a shell completion script, which completes runs, steps, tools and workflow files too.
+/// Prints a shell completion script, which also completes runs, steps, tools and workflow files.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow completions bash > ~/.local/share/bash-completion/completions/spellflow\n  \

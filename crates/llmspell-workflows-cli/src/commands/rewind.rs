@@ -30,7 +30,7 @@ pub(crate) struct Retry {
     /// The run: its id, a unique prefix of it, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
-    /// Retry all failed runs, one after the other, oldest first; with a definition, those of its workflow.
+    /// Retry all failed runs, one after the other, oldest first; with `--definition`, only those of its workflow.
     #[arg(long, conflicts_with_all = ["from", "step_input", "dry_run"])]
     failed: bool,
     /// Retry only runs of this workflow.

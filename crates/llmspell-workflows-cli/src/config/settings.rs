@@ -98,7 +98,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("tools.read_roots", Kind::Paths, "Directories that tools may read").with_default(r#"["."]"#),
     setting("tools.write_roots", Kind::Paths, "Directories that tools may change").with_default(r#"["."]"#),
     setting("tools.file_bytes_max", Kind::Number, "The largest file that tools read or write, in bytes").with_default("67108864"),
-    setting("tools.rows_held_bytes_max", Kind::Number, "How much of the rows of a file a tool holds at once, in bytes")
+    setting("tools.rows_held_bytes_max", Kind::Number, "The maximum size of the rows that a tool holds at once, in bytes")
         .with_default("134217728"),
     setting("tools.hosts", Kind::List, "Hosts that tools may connect to; `*` allows every host with a public address")
         .with_default(r#"["*"]"#),

@@ -62,7 +62,7 @@ pub(crate) struct Error<'f> {
     pub(crate) code: &'f str,
     class: &'static str,
     pub(crate) message: &'f str,
-    /// The path of the step; of a step of a sub-workflow, it begins with that of the step that runs it.
+    /// The path of the step; in a sub-workflow, it begins with the path of the step that runs the sub-workflow.
     path: Option<Cow<'f, str>>,
     retryable: bool,
     /// The errors of the steps inside a block that failed because of several.

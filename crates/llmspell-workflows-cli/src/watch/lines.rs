@@ -29,7 +29,7 @@ pub(crate) struct Lines {
 struct Known {
     /// The steps whose end was reported or counted; a run that wakes up visits them again.
     ended: HashSet<String>,
-    /// The steps without others inside them that are running.
+    /// The running steps that contain no other steps.
     running: IndexSet<String>,
     /// The steps whose wait was reported.
     waiting: HashSet<String>,

@@ -20,7 +20,7 @@ pub(crate) struct Live {
 struct State {
     tree: Tree,
     frame: usize,
-    /// What a signal has caused.
+    /// The effect of the last operating system signal.
     notice: Option<String>,
 }
 

@@ -87,7 +87,7 @@ pub(crate) trait View: Send + Sync {
         let _ = event;
     }
 
-    /// Shows at once what a signal has caused; the text stays visible while the run ends.
+    /// Shows the effect of an operating system signal at once; the text stays visible while the run ends.
     fn notice(&self, text: &str);
 
     /// Called periodically, to redraw.

@@ -69,7 +69,7 @@ impl Drawing {
         let mut last = Vec::new();
         for detail in [Detail::Full, Detail::Folded, Detail::Active] {
             let lines = self.lines(tree, detail);
-            // The numbers take the place of what is not shown.
+            // A line with the counts replaces the steps that are not shown.
             let room = if detail == Detail::Full { lines_max } else { lines_max.saturating_sub(1) };
             last = lines;
             if last.len() <= room {
@@ -150,7 +150,7 @@ impl Drawing {
             line += &format!("  {item}");
         }
         match (step.took, step.status) {
-            // How long its process has waited says nothing.
+            // The time for which this process has waited says little: earlier processes may have waited too.
             (_, StepStatus::Waiting) => {}
             (Some(took), _) => line += &format!("  {}", elapsed(took)),
             (None, StepStatus::Running) => line += &format!("  {}", elapsed(step.began.elapsed())),

@@ -10,7 +10,7 @@ use crate::{
     output::{Format, Output, Paint},
 };
 
-/// Shows the output of steps as it is written, each line after the path of its step.
+/// Shows the output of steps as it is written, each line prefixed with the path of its step.
 pub(crate) struct Streamed {
     output: Output,
     places: Arc<Places>,

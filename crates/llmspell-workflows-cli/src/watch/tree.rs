@@ -114,7 +114,7 @@ impl Tree {
         let step = self.at(path);
         (step.status, step.took) = (status, took);
         if status == StepStatus::Waiting {
-            // The step still waits for what was reported.
+            // The step is still waiting, so its reported wait is kept.
             return;
         }
         (step.note, step.wait) = (note, None);

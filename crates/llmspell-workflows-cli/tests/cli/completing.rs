@@ -1,4 +1,4 @@
-//! The completions of the command line, asked for as shells do.
+//! The completions of the command line, requested as shells request them.
 
 use std::{fs, path::Path, process::Stdio};
 

@@ -108,7 +108,7 @@ fn summary_of_200_parallel_steps_does_not_scroll_away() {
 }
 
 #[test]
-fn failure() {
+fn failure_is_shown_with_the_command_for_its_output() {
     let sandbox = || {
         Sandbox::with_flow(
             "name: deploy\nsteps:\n  - {id: build, type: shell, command: 'echo built'}\n  \
@@ -128,7 +128,7 @@ fn waits() -> Sandbox {
 }
 
 #[test]
-fn wait() {
+fn wait_is_shown_until_its_event_arrives() {
     let mut text = String::new();
     for columns in WIDTHS {
         let sandbox = waits();
@@ -161,7 +161,7 @@ fn wait_of_a_resumed_run_is_shown_in_ci() {
 }
 
 #[test]
-fn ctrl_c() {
+fn ctrl_c_lists_the_steps_that_are_still_running() {
     let flow = "name: long\nsteps:\n  - {id: one, type: shell, command: 'echo up > alive; read told < tell'}\n  \
                 - {id: two, type: shell, command: 'true'}\n";
     let sandbox = || Sandbox::with_flow(flow).file("spellflow.toml", "pause_grace = '1h'\n");
@@ -199,7 +199,7 @@ fn ctrl_c() {
 }
 
 #[test]
-fn runs_list() {
+fn runs_list_fits_narrow_terminals() {
     let sandbox = waits().file("ok.yaml", "name: nightly-report\nsteps: [{id: a, type: set, params: {x: 1}}]").file(
         "fails.yaml",
         "name: deploy\nsteps: [{id: upload, type: shell, command: 'echo no route to host; exit 3'}]",

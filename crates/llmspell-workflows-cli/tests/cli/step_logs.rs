@@ -74,7 +74,7 @@ fn output_of_a_step_that_timed_out_is_kept() {
 }
 
 #[test]
-fn output_of_a_cancelled_step_is_kept_also_what_it_writes_while_it_stops() {
+fn output_of_a_cancelled_step_is_kept_with_what_it_writes_while_it_stops() {
     let sandbox = Sandbox::with_flow(
         "name: long\nsteps: [{id: a, type: shell, command: 'trap \"echo stopping; exit 1\" TERM; echo begin; echo up > alive; sleep 1000 & wait'}]",
     );

@@ -53,10 +53,10 @@ fn repaired(written: &str, quote: char) -> Option<String> {
     in_quotes(inner)
 }
 
-/// Explains a bracket in a string without quotes that is itself inside of brackets, as in `{command: echo ${A}}`.
+/// Explains a bracket in a string without quotes that is itself inside brackets, as in `{command: echo ${A}}`.
 pub(super) fn bracket_in_string(text: &str, start: usize, bracket: usize) -> Finding {
     let sign = &text[bracket..=bracket];
-    let message = format!("inside of brackets, a string without quotes cannot contain `{sign}`");
+    let message = format!("inside brackets, a string without quotes cannot contain `{sign}`");
     let (line_start, line) = line_at(text, start);
     let written = &text[start..line_start + line.len()];
     // The string may be the last value of its line, so the bracket around it follows.

@@ -18,7 +18,7 @@ pub(super) struct Shallow {
     pub(super) quoted: Vec<Quoted>,
     /// The offsets of the open brackets, outermost first.
     pub(super) brackets: Vec<usize>,
-    /// The first string without quotes that contains an opening bracket although it is inside of brackets itself, which
+    /// The first string without quotes that contains an opening bracket although it is itself inside brackets, which
     /// YAML does not allow: the offsets of the string and of the bracket in it.
     pub(super) stray: Option<(usize, usize)>,
 }

@@ -3,15 +3,15 @@
 use super::{FormatError, INLINE_MAX, Record};
 use crate::run::RunState;
 
-/// How records begin that only say how a single step went.
+/// The first bytes of records that concern only a single step.
 const OF_STEPS: [&[u8]; 3] = [b"{\"began\"", b"{\"ended\"", b"{\"stopped\""];
 
-/// How records begin that refer to what earlier records say about steps.
+/// The first bytes of records that refer to earlier records of steps.
 const ABOUT_STEPS: [&[u8]; 2] = [b"{\"rewound\"", b"{\"redefined\""];
 
 /// The records of a run, one line of JSON each, as journals and archives store them.
 ///
-/// A run that moves from one to the other is not decoded, except where something has to be known about it.
+/// A run that moves from a journal to an archive is decoded only where its content is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordLines(Vec<u8>);
 
@@ -64,7 +64,7 @@ impl RecordLines {
         lines(bytes).map(Record::decode).collect()
     }
 
-    /// Returns the state of the run as far as it is not about single steps: how the run was started and ended, and its
+    /// Returns the state of the run without its single steps: how the run was started and ended, and its
     /// sub-workflows.
     ///
     /// # Errors

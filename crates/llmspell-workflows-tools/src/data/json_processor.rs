@@ -25,9 +25,10 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 ///
 /// `input` is a JSON value, or a string that is parsed as JSON.
 ///
-/// Instead, `input_path` names a file of rows, or several files that are read one after the other. Then `query` and `stream` are the same: the query is applied to each row,
-/// with its limits for each row, and the result is `{results, items}`. With `output_path`, each output becomes a row of
-/// a file in JSON Lines, and `{path, rows}` replaces the outputs. Rows are read and written one at a time.
+/// With `input_path` instead of `input`, the rows come from a file, or from several files that are read one after the
+/// other. `query` and `stream` then do the same: the query is applied to each row, its limits apply to each row
+/// separately, and the result is `{results, items}`. With `output_path`, each output becomes a row of a file in JSON
+/// Lines, and `{path, rows}` replaces the outputs. Rows are read and written one at a time.
 pub(crate) struct JsonProcessor {
     spec: ToolSpec,
     services: Services,

@@ -1,4 +1,4 @@
-//! Calls with files of rows that fail leave all files as they were, and calls that make no sense are refused.
+//! Failed calls with files of rows leave all files as they were, and contradictory parameters are refused.
 
 use llmspell_workflows_tools::Permission;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn an_error_names_the_row_and_leaves_the_files_as_they_were() {
             "line 1 of `rows.jsonl`: a row must be a string".to_owned(),
         ),
     ] {
-        // A row with a comma is no JSON and a bad row of CSV.
+        // A row with a comma is not JSON, and a bad row of CSV.
         if tool == "csv_analyzer" {
             directory.file("rows.jsonl", "{\"a\": 1}\n1,2\n");
         }
@@ -107,7 +107,7 @@ async fn an_error_names_the_row_and_leaves_the_files_as_they_were() {
 }
 
 #[tokio::test]
-async fn combinations_that_make_no_sense_are_refused_before_a_run() {
+async fn contradictory_parameters_are_refused_before_a_run() {
     let directory = directory();
     for (tool, parameters, expected) in [
         (

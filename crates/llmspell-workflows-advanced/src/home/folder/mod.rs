@@ -8,7 +8,7 @@
 //! HOME/claims/                 locks on runs that are being moved
 //! HOME/limits/HASH/            locks of the steps that hold a named limit
 //! HOME/damaged/                journals that were damaged and have been moved aside
-//! HOME/output/RUN/             what the processes of steps wrote
+//! HOME/output/RUN/             the output of the processes that steps start
 //! HOME/store.db                ended runs, and messages to runs
 //! ```
 

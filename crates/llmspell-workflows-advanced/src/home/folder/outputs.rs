@@ -52,7 +52,7 @@ enum Entry<'e> {
         #[serde(borrow)]
         text: std::borrow::Cow<'e, str>,
     },
-    /// The further lines of an attempt are in files of their own.
+    /// The remaining lines of an attempt are in separate files.
     Tail { id: u64 },
 }
 
@@ -102,7 +102,7 @@ impl OutputLog for FolderLog {
         .await;
         match written {
             (writer, Ok(())) => self.writer = Some(writer),
-            // The output is kept for people only, so the step continues.
+            // Only people read the log, so the step continues without it.
             (writer, Err(error)) => tracing::warn!(
                 target: targets::STEP,
                 run = %writer.source.run,
@@ -157,7 +157,7 @@ impl Writer {
             open.tail = Some(Tail::new(&self.folder, open.id)?);
         }
         open.lines.write_all(&text)?;
-        // Of many lines, only the last ones would remain.
+        // If there are many lines, all but the last ones would be overwritten.
         let skipped = rest.len().saturating_sub(OUTPUT_TAIL_LINES);
         open.number += skipped as u64;
         rest[skipped..].iter().try_for_each(|line| open.add_to_tail(line))

@@ -29,7 +29,7 @@ pub(crate) struct SessionOptions {
     /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Show what the processes of steps write, each line after the path of its step.
+    /// Show the output of the processes that steps start, each line prefixed with the path of its step.
     #[arg(long)]
     pub(crate) logs: bool,
     /// The time limit of the steps of the run, such as `90s` or `5m`.

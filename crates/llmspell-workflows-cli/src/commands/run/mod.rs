@@ -161,7 +161,7 @@ impl<'f> RunDisplay<'f> {
         Self { home: Some(home.clone()), ..self }
     }
 
-    /// Says what a signal has caused, and keeps it visible.
+    /// Shows the effect of an operating system signal, and keeps it visible.
     pub(crate) fn notice(&self, text: &str) {
         match &self.view {
             Some(view) => view.notice(text),
@@ -221,7 +221,7 @@ impl<'f> RunDisplay<'f> {
         recorded.map(Some).map_err(durable_failure)
     }
 
-    /// Returns which steps of a durable run that failed or is stuck wrote something, for the text format.
+    /// Returns which steps wrote something if a durable run failed or is stuck, for the text format.
     async fn written(&self, run: &ActiveRun, end: &RunEnd) -> Option<WrittenPaths> {
         let has_failed = match end {
             RunEnd::Finished(finished) => finished.error.is_some(),
@@ -296,7 +296,7 @@ impl<'f> RunDisplay<'f> {
     }
 }
 
-/// Returns which steps of `run` wrote something. If this cannot be read, says why.
+/// Returns which steps of `run` wrote something. If this cannot be read, prints a warning.
 async fn written(output: Output, home: &dyn Home, run: Uuid) -> Option<WrittenPaths> {
     let read = async {
         let known = home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
@@ -323,7 +323,7 @@ struct RunBegins<'p> {
     workflow: &'p str,
 }
 
-/// Adds what shows the steps in `view`, and their output if `logs` is set.
+/// Shows the steps in `view`, and their output if `logs` is set.
 pub(crate) fn watched(
     builder: EngineBuilder,
     output: Output,
@@ -337,7 +337,7 @@ pub(crate) fn watched(
     };
     match view {
         Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone(), places)),
-        // The paths of sub-workflows are needed nevertheless.
+        // The streamed lines still need the paths of sub-workflows.
         None if logs => builder.interceptor(Position::Trace, Watch::new(Arc::new(Hidden), places)),
         None => builder,
     }

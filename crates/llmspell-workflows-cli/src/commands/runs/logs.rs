@@ -17,9 +17,9 @@ use crate::{
 /// How often the log is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows the output of the processes that a run's steps started, also while they run.
+/// Shows the output of the processes that a run's steps started, even while they run.
 ///
-/// Of an attempt that writes a lot and does not complete, the first and the last lines are kept.
+/// If an attempt writes a lot and does not complete, only its first and last lines are kept.
 #[derive(Debug, Args)]
 #[command(
     before_help = "Examples:\n  spellflow runs logs @last\n  spellflow runs logs 0199c1 --step build --lines 20\n  \
@@ -76,7 +76,7 @@ impl Logs {
         };
         let mut followers = HashMap::<Uuid, Follower>::new();
         loop {
-            // What is read after the run has ended is complete.
+            // A read that begins after the run has ended gets all lines.
             let is_last = known.holder.is_none() || known.status().has_ended();
             for SubRun { path, run } in family(app, &known)? {
                 let follower = followers.entry(run.id()).or_default();
@@ -117,7 +117,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Shows the lines that were read; of those that each attempt wrote before, at most `lines_max`.
+    /// Shows the lines that were read; for each attempt, at most `lines_max` of those that were there at the beginning.
     fn show(&mut self, output: Output, around: &str, lines: Vec<LoggedLine>, lines_max: usize) {
         let has_begun = std::mem::replace(&mut self.has_begun, true);
         let mut left = HashMap::<u64, usize>::new();

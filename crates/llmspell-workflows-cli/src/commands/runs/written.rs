@@ -41,7 +41,7 @@ impl WrittenPaths {
     }
 }
 
-/// Returns whether `path` is the step that `step`, the end of a path, selects, or inside it.
+/// Returns whether `path` is the step that `step`, the end of a path, selects, or is inside that step.
 pub(super) fn is_selected(path: &str, step: &str) -> bool {
     let step = format!("/{}", step.trim_matches('/'));
     path.match_indices(&step).any(|(at, _)| {

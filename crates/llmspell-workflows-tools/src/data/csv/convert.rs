@@ -128,7 +128,7 @@ fn objects(rows: &mut Rows<'_>, conversion: &Conversion) -> Result<Vec<Value>, T
     Ok(items)
 }
 
-/// Writes the rows as text; tool errors are inside of the I/O errors.
+/// Writes the rows as text; tool errors are wrapped in I/O errors.
 fn write(rows: &mut Rows<'_>, conversion: &Conversion, out: &mut impl Write) -> io::Result<()> {
     let columns = rows.columns().to_vec();
     let delimiter = match conversion.format {

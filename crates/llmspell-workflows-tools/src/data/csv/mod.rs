@@ -240,7 +240,7 @@ fn result_schema() -> Value {
             "output": {
                 "type": ["array", "string"],
                 "items": { "type": "object" },
-                "description": "convert: the rows as objects, for every other format than `json` as text",
+                "description": "convert: the rows, as objects for format `json` and as text for the other formats",
             },
             "path": { "type": "string", "description": "convert: the file with the converted rows" },
             "rejected": rows("convert: the bad rows, if they are collected"),

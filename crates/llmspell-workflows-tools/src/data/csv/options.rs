@@ -137,7 +137,7 @@ pub(super) fn options_schema() -> Value {
         "additionalProperties": false,
         "allOf": [{
             "if": { "properties": { "bad_rows": { "const": "fail" } }, "required": ["bad_rows"] },
-            "then": { "description": "`bad_rows: fail` has no bad rows to write", "properties": { "bad_rows_path": false } },
+            "then": { "description": "`bad_rows_path` cannot be used with `bad_rows: fail`", "properties": { "bad_rows_path": false } },
         }],
     })
 }

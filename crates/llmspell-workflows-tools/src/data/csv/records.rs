@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits CSV into records as the `csv` crate does, and can continue after a quote that is never closed.
 ///
-/// A quote that is never closed swallows the lines after it, up to some other quote. With
+/// A quote that is never closed swallows the lines after it, up to another quote. With
 /// [`recovers`](Self::recovers_from), a record of several lines is therefore accepted only if its quotes are closed
 /// where a cell ends, within [`QUOTED_LINES_MAX`] lines, and if it has the right number of cells, or none of its later
 /// lines is a record by itself. Otherwise its first line alone is bad, and reading continues with its second line.
@@ -26,7 +26,7 @@ pub(super) struct Records<R> {
     /// What the source is called in errors.
     name: String,
     delimiter: u8,
-    /// The expected number of cells if unclosed quotes are survived.
+    /// The expected number of cells if reading continues after unclosed quotes.
     recovers: Option<usize>,
     /// The part of the source that was read and is still needed.
     window: Vec<u8>,
@@ -175,7 +175,7 @@ impl<R: Read> Records<R> {
         self.next = next;
     }
 
-    /// Returns whether a record of several lines is one, and not the beginning of an unclosed quote.
+    /// Returns whether a record of several lines is a whole record, and not the beginning of an unclosed quote.
     fn is_whole(&mut self) -> Result<bool, ToolError> {
         let expected = self.recovers;
         if self.scan.is_torn {

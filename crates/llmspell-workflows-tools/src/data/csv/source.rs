@@ -38,7 +38,7 @@ pub(super) struct Table {
     pub(super) bad: BadRows,
 }
 
-/// Where rows go that have more or fewer cells than the header, invalid text, or an unclosed quote.
+/// The destination of rows with more or fewer cells than the header, invalid text, or an unclosed quote.
 pub(super) enum BadRows {
     /// A bad row is an error.
     Fail,
@@ -111,7 +111,7 @@ impl<'c> Rows<'c> {
         Ok(Some(&self.record))
     }
 
-    /// Puts the current record aside.
+    /// Sets the current record aside as a bad row.
     fn add_bad(&mut self, found: Found) -> Result<(), ToolError> {
         if matches!(self.bad, BadRows::Fail) {
             return Err(self.failure(found));

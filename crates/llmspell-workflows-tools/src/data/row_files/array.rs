@@ -20,7 +20,7 @@ pub(super) struct Elements<R> {
 /// Why the text cannot be split.
 #[derive(Debug)]
 pub(super) enum ArrayError {
-    /// The text is not an array; the text says what is wrong on which line.
+    /// The text is not an array: the line, and what is wrong there.
     NotAnArray(u64, &'static str),
     /// An element is longer than the limit.
     TooLong(u64),

@@ -38,7 +38,7 @@ pub(crate) struct RowReader<'c> {
     policy: &'c Policy,
     path: String,
     rows: Rows<'c>,
-    /// The text of the last row; of CSV, the text of the object.
+    /// The JSON text of the last row; for CSV, that of the object.
     text: Vec<u8>,
     /// The line on which the last row begins, counted from 1.
     line: u64,
@@ -163,7 +163,7 @@ impl<'c> Rows<'c> {
         let extension = Path::new(shown).extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let format = extension.as_deref().unwrap_or_default();
         if !matches!(format, "jsonl" | "ndjson" | "json" | "csv") {
-            let message = format!("the name `{shown}` does not say how its rows are written");
+            let message = format!("the name `{shown}` does not imply a format of rows");
             return Err(invalid("invalid_path", message)
                 .with_help("rows are read from `.jsonl`, `.ndjson`, `.csv`, and `.json` with an array"));
         }

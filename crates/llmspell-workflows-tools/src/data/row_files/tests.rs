@@ -67,7 +67,7 @@ fn errors_name_the_file_and_the_line() {
         ("x.json", b"[[1]x, 2]", "the row at line 1 of `x.json` is not valid JSON"),
         ("x.csv", b"a,b\n1,2\n3\n", "`x.csv`, line 3: expected 2 fields as in the previous rows, got 1"),
         ("x.csv", b"a,b\n1,\"2\n", "`x.csv`, line 2: unclosed quote"),
-        ("x.txt", b"1", "the name `x.txt` does not say how its rows are written"),
+        ("x.txt", b"1", "the name `x.txt` does not imply a format of rows"),
     ] {
         let error = rows(name, content).unwrap_err();
         assert!(error.starts_with(expected), "{name}: {error}");

@@ -50,7 +50,7 @@ pub(super) struct Sort {
     held: Held,
 }
 
-/// A row that waits for its place.
+/// A row that is held until all rows can be sorted.
 pub(super) enum SortedRow {
     Item(Item),
     /// A row of a file: its text takes less memory than its value.

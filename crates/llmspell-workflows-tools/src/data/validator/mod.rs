@@ -38,8 +38,7 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 /// With `input_path` instead of `input`, the rules or the schema apply to each row of a file, one at a time. Each error
 /// has the `line` of its row, and the result also contains `rows`, `valid_rows` and `invalid_rows`. Valid rows go to the
 /// file `valid_path`, and invalid ones to `invalid_path` as `{line, row, errors}`, with their `path` if there are several
-/// files. Both files are complete even if
-/// invalid data then is an error.
+/// files. Both files are complete even if the call then fails because of invalid data.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
     services: Services,

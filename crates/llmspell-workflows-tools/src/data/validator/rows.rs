@@ -10,7 +10,7 @@ use crate::data::support::invalid;
 /// Checks each row of the file `input_path`, and writes the valid and the invalid ones to the files that the call names.
 pub(super) fn validate(checker: &Checker, files: &Files<'_>, token: &CancellationToken) -> Result<Value, ToolError> {
     let source = files.rows("input_path", token)?;
-    let mut source = source.ok_or_else(|| invalid("missing_parameter", "`input_path` names no file"))?;
+    let mut source = source.ok_or_else(|| invalid("missing_parameter", "`input_path` must name at least one file"))?;
     let mut valid_rows = RowWriter::create(files, "valid_path")?;
     let mut invalid_rows = RowWriter::create(files, "invalid_path")?;
     let (mut all, mut checked, mut valid) = (Violations::default(), 0, 0_u64);

@@ -17,8 +17,7 @@ pub(super) struct Data<'d> {
 }
 
 impl Data<'_> {
-    /// Writes the content piece by piece, and returns the number of items in it; tool errors are inside of the I/O
-    /// errors.
+    /// Writes the content piece by piece, and returns the number of items in it; tool errors are wrapped in I/O errors.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<usize> {
         match (self.format, self.input) {
             (Format::Jsonl, input) => {

@@ -46,7 +46,7 @@ impl Columns {
     }
 }
 
-/// Writes all rows; tool errors are inside of the I/O errors.
+/// Writes all rows; tool errors are wrapped in I/O errors.
 pub(super) fn write(
     rows: &mut RowReader<'_>,
     format: Format,
