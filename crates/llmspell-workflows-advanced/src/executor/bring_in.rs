@@ -101,7 +101,8 @@ impl Bringing<'_> {
     }
 
     /// Brings the added runs into the journal of `target`.
-    pub(super) async fn finish_in(self, target: &Lease) -> Result<(), ExecutorError> {
+    pub(super) async fn finish_in(mut self, target: &Lease) -> Result<(), ExecutorError> {
+        self.add_families(&target.id).await?;
         let Self { inner, sources, mut read, arrivals, .. } = self;
         let runs: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.run).collect();
         if let Some(ended) = inner.registry.runs().ended.get_mut(&target.id) {
@@ -114,6 +115,33 @@ impl Bringing<'_> {
                 source.journal.forget(&[(run, epoch)]).await?;
             }
             inner.drop_copies(run, &copies).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the other sub-workflows of the added runs, as they are, if they would be left behind in another journal than
+    /// `target`: whatever moves a run, its sub-workflows have to be where it is.
+    async fn add_families(&mut self, target: &JournalId) -> Result<(), ExecutorError> {
+        if !self.inner.home.has_journals() {
+            return Ok(());
+        }
+        let mut moved: BTreeMap<JournalId, Vec<Uuid>> = BTreeMap::new();
+        for arrival in &self.arrivals {
+            let journal = self.read.get(&arrival.run).and_then(|origin| origin.journal.clone());
+            journal.filter(|journal| journal != target).into_iter().for_each(|journal| {
+                moved.entry(journal).or_default().push(arrival.run);
+            });
+        }
+        for (journal, runs) in moved {
+            let summaries = self.inner.home.summaries(&journal).await?;
+            for run in runs.into_iter().flat_map(|run| family_of(run, &summaries.runs)) {
+                if self.arrivals.iter().any(|arrival| arrival.run == run) {
+                    continue;
+                }
+                let here = KnownRun { location: RunLocation::Journal(journal.clone()), ..self.look_again(run).await? };
+                let records = self.records(&here).await?;
+                self.add(run, records);
+            }
         }
         Ok(())
     }

@@ -25,7 +25,8 @@ impl Builder<'_> {
     pub(crate) fn route(&mut self, route: &Route, path: &str, depth: usize) -> Body {
         self.unique(&route.steps, path);
         self.shadowing(&route.steps, path);
-        self.enter_list(&route.steps, ListKind::Route);
+        let start = route.steps.iter().position(|step| step.id == route.start).unwrap_or(0);
+        self.enter_list(&route.steps, ListKind::Route { start });
         let (mut nodes, mut transitions) = (Vec::new(), Vec::new());
         for (number, step) in route.steps.iter().enumerate() {
             self.at_step(number);

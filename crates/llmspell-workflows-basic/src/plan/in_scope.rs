@@ -16,6 +16,11 @@ pub(super) struct Names {
     pub(super) enclosing: Vec<Arc<Step>>,
     /// Whether a template is being checked, in which a missing field is an error.
     pub(super) in_template: bool,
+    /// The steps about which the expression that is being checked asks, as in `a ? a.x : 0`, and whether it asks for the
+    /// status.
+    pub(super) asked: Vec<(String, bool)>,
+    /// Whether `finally` is being built, in which `error` may be null.
+    pub(super) in_finally: bool,
     pub(super) loops: usize,
     pub(super) bindings: Vec<&'static str>,
     /// The steps of the loop whose `while` is being checked, which have not run when it is tested.
@@ -39,8 +44,8 @@ pub(super) struct ListNames {
 pub(crate) enum ListKind {
     /// Those before it, in the order of the list or of their dependencies.
     Ordered,
-    /// Any, since each step chooses the next.
-    Route,
+    /// Any, since each step chooses the next; the step with the number `start` is the first.
+    Route { start: usize },
     /// Any: the list has failed, was cancelled, or has completed.
     Ended,
 }

@@ -52,13 +52,20 @@ impl Builder<'_> {
         match Template::parse(value) {
             Ok(template) => {
                 let outer = std::mem::replace(&mut self.names.in_template, true);
-                for found in template.references() {
+                let references = template.references();
+                for found in &references {
+                    let same = references
+                        .iter()
+                        .filter(|other| (other.offset, &other.pointer) == (found.offset, &found.pointer));
+                    self.names.asked = same.filter_map(|other| super::presence::asks_about(other.reference)).collect();
                     let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
                     self.reference(
                         found.reference,
-                        &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
+                        &ProblemLocation::new(path, join(field, &found.pointer)).with_span(span),
                     );
                 }
+                drop(references);
+                self.names.asked.clear();
                 self.names.in_template = outer;
                 template
             }
@@ -127,14 +134,20 @@ impl Builder<'_> {
                 }
             }
             (name, _) if ROOTS.contains(&name) => self.check_keys(&self.root_shape(name), 0, reference, place),
-            (name, _) => self.bare(name, reference, place),
+            (name, _) => {
+                if name == "error" && self.names.in_template && !reference.optional {
+                    self.check_error_presence(reference, place);
+                }
+                self.bare(name, reference, place);
+            }
         }
     }
 
     /// Records that a field of the input is read, if no inputs are declared.
     fn record_field_read(&mut self, name: &str, reference: &Reference) {
         if self.definition.inputs.is_empty() {
-            let is_needed = !reference.optional && !self.sets_any_state;
+            // A named condition may read steps, which are known only where it is used.
+            let is_needed = !reference.optional && !self.sets_any_state && !self.all_ids.contains(name);
             *self.fields_read.entry(name.to_owned()).or_default() |= is_needed;
         }
     }
@@ -177,6 +190,14 @@ impl Builder<'_> {
         }
         if reference.optional || self.sets_state(name) {
             return;
+        }
+        // A named condition may read steps, which are known only where it is used.
+        let in_condition = self.names.enclosing.is_empty() && !self.names.in_template;
+        if definition.inputs.is_empty() && self.all_ids.contains(name) && !in_condition {
+            let message = format!("the step `{name}` is not visible here, so `{name}` is read as a field of the input");
+            let problem = Problem::warning("unknown_reference", place.clone(), message);
+            let help = "a step sees only earlier steps of its own and enclosing lists; of a block, read its output";
+            return self.problems.push(problem.with_help(help));
         }
         let mut names: Vec<String> = definition.inputs.keys().chain(definition.variables.keys()).cloned().collect();
         names.extend(self.names.ids().map(str::to_owned));

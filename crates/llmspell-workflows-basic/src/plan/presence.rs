@@ -4,7 +4,7 @@ use super::{Builder, ListKind};
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference},
-    model::{OnError, Pattern, Step, TriggerRule},
+    model::{OnError, Pattern, Step, Steps, TriggerRule},
 };
 
 impl Builder<'_> {
@@ -21,6 +21,11 @@ impl Builder<'_> {
     ) {
         let list = &self.names.lists[at];
         let step = &list.steps[of];
+        // The output of a step that has not run cannot even be asked for; its status can.
+        let is_ordered = list.kind == ListKind::Ordered;
+        if self.names.asked.iter().any(|(id, is_status)| *id == step.id && (*is_status || is_ordered)) {
+            return;
+        }
         let keys = &reference.keys[usize::from(is_explicit).min(reference.keys.len())..];
         if is_explicit && matches!(keys.first(), None | Some(Key::Name(_))) && !reads_output(keys) {
             // The status and the error of a step always exist.
@@ -29,8 +34,13 @@ impl Builder<'_> {
         let fields = &keys[usize::from(reads_output(keys))..];
         let reason = match list.kind {
             ListKind::Ended => "the run may not have reached it",
-            // A step of a route that comes earlier in the file is assumed to come earlier in the run.
-            ListKind::Route if of >= list.current => "it may not have run yet",
+            // The first step of a route always runs before the others.
+            ListKind::Route { start } if of != start || of == list.current => "it may not have run yet",
+            _ if self.runs_after_failures(at, of) => "it may have failed",
+            _ if fields.is_empty() => return,
+            _ if !self.runs_only_if_succeeded(at, of) && may_be_skipped(&list.steps, of) => {
+                "a step that it depends on may be skipped"
+            }
             _ => match reason(step, fields, self.runs_only_if_succeeded(at, of)) {
                 Some(reason) => reason,
                 None => return,
@@ -47,6 +57,33 @@ impl Builder<'_> {
         let message = format!("the step `{id}` may have no output here, because {reason}; the template then fails");
         let help = format!("write `{optional}`, or give the step that reads it the condition `{id}`");
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
+    }
+
+    /// Warns of a field of `error` in a template of `finally`, where it is null if the run has completed.
+    pub(super) fn check_error_presence(&mut self, reference: &Reference, place: &ProblemLocation) {
+        if !self.names.in_finally || reference.keys.is_empty() {
+            return;
+        }
+        let is_guard = |text: &str| {
+            Expr::parse(text).is_ok_and(|guard| guard.references().iter().any(|reference| reference.name == "error"))
+        };
+        if self.names.enclosing.iter().any(|around| conditions(around).into_iter().any(is_guard)) {
+            return;
+        }
+        let path = written(reference, 0);
+        let optional = path.replacen("error", "error?", 1);
+        let message = "`error` is null here if the run has completed; the template then fails";
+        let help = format!("write `{optional}`, or give the step the condition `error != null`");
+        self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
+    }
+
+    /// Returns whether the current step of list `at` runs even if step `of` of the list has failed.
+    fn runs_after_failures(&self, at: usize, of: usize) -> bool {
+        let list = &self.names.lists[at];
+        let Some(reader) = list.steps.get(list.current) else { return false };
+        let runs_always = matches!(reader.trigger_rule, TriggerRule::Always | TriggerRule::AllDone);
+        let one_is_enough = reader.trigger_rule == TriggerRule::OneSuccess && reader.dependencies.len() > 1;
+        of != list.current && (runs_always || one_is_enough)
     }
 
     /// Returns whether the current step of list `at` runs only if step `of` of the list has succeeded.
@@ -77,6 +114,34 @@ impl Builder<'_> {
         let expression = text.and_then(|text| Expr::parse(text).ok());
         expression.is_some_and(|expression| expression.references().iter().any(|reference| reference.name == id))
     }
+}
+
+/// Returns the step about which a reference is a question, and whether the question is what its status is, or else
+/// whether it has an output.
+pub(super) fn asks_about(reference: &Reference) -> Option<(String, bool)> {
+    let is_status = |key: &Key| matches!(key, Key::Name(name) if name == "status");
+    match (reference.name.as_str(), reference.keys.as_slice()) {
+        ("steps" | "step", [Key::Name(id), status]) if is_status(status) => Some((id.clone(), true)),
+        (name, []) => Some((name.to_owned(), false)),
+        _ => None,
+    }
+}
+
+/// Returns whether a step of a graph may be skipped because of a step that it depends on, directly or indirectly.
+fn may_be_skipped(steps: &Steps, of: usize) -> bool {
+    let (mut left, mut seen) = (vec![of], vec![false; steps.len()]);
+    while let Some(number) = left.pop() {
+        let on = steps[number].dependencies.iter();
+        for before in on.filter_map(|id| steps.iter().position(|step| step.id == *id)) {
+            if steps[before].condition.is_some() || steps[before].on_error == OnError::Continue {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[before], true) {
+                left.push(before);
+            }
+        }
+    }
+    false
 }
 
 /// Returns why `fields` of the output of `step` may not exist after the run has passed it; `has_succeeded` says that it

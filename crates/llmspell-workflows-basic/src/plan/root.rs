@@ -42,9 +42,12 @@ impl Builder<'_> {
         let migrations = self.migrations(&definition);
         let root = self.root_node(&main);
         let finally = (!definition.finally.is_empty()).then(|| {
-            self.with_binding("error", |builder| {
+            self.names.in_finally = true;
+            let finally = self.with_binding("error", |builder| {
                 builder.after_root(ListKind::Ended, |builder| builder.finally(&definition.finally))
-            })
+            });
+            self.names.in_finally = false;
+            finally
         });
         let fields_read = std::mem::take(&mut self.fields_read);
         let (nodes, warnings) = (std::mem::take(&mut self.nodes), Vec::new());

@@ -73,3 +73,32 @@ async fn a_run_that_is_resumed_does_not_warn_again() {
         assert_eq!(missing, expected, "{later} µs after the start");
     }
 }
+
+#[test]
+fn a_step_that_is_not_visible_is_not_silently_a_field_of_the_input() {
+    let reads = |id: &str, name: &str| {
+        Step::set(id, serde_json::Map::from_iter([("x".to_owned(), json!(format!("{{{{ {name}.x }}}}")))]))
+    };
+    let codes = |definition: Definition| {
+        let problems = Engine::builder().build().validate(definition);
+        problems.into_iter().map(|problem| (problem.code.to_string(), problem.message)).collect::<Vec<_>>()
+    };
+    let inner = [Step::sequence("block", [set("q")]), reads("b", "q")];
+    let variable = Definition {
+        variables: [("v".to_owned(), json!("{{ a.x }}"))].into_iter().collect(),
+        ..Definition::sequence("w", [set("a")])
+    };
+    for definition in [Definition::sequence("w", inner), variable] {
+        let found = codes(definition);
+        let [(code, message)] = found.as_slice() else { panic!("{found:?}") };
+        assert!(code == "unknown_reference" && message.contains("is not visible here"), "{message}");
+    }
+    // Where a named condition is used, it sees the step.
+    let named = Definition {
+        conditions: [("has_a".to_owned(), "steps.a.status == 'completed' && a.x == 1".to_owned())]
+            .into_iter()
+            .collect(),
+        ..Definition::sequence("w", [set("a"), set("b").when("has_a")])
+    };
+    assert!(!codes(named).iter().any(|(_, message)| message.contains("field of the input")));
+}

@@ -28,7 +28,7 @@ fn warns(definition: Definition) -> bool {
 fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
     let skipped = || set("a", "1").when("input.go");
     let continues = || Step { on_error: OnError::Continue, ..set("a", "1") };
-    let table: [(&str, Vec<Step>, bool); 16] = [
+    let table: [(&str, Vec<Step>, bool); 19] = [
         ("a field", vec![skipped(), set("b", "{{ a.x }}")], true),
         ("a field under `steps`", vec![skipped(), set("b", "{{ steps.a.output.x }}")], true),
         ("a field of the result", vec![skipped(), set("b", "{{ a.result.x }}")], true),
@@ -36,6 +36,9 @@ fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
         ("the status", vec![skipped(), set("b", "{{ steps.a.status }}")], false),
         ("an optional field", vec![skipped(), set("b", "{{ a?.x }}")], false),
         ("a default", vec![skipped(), set("b", "{{ a.x ?? 'none' }}")], false),
+        ("after a question", vec![skipped(), set("b", "{{ a ? a.x : 0 }}")], false),
+        ("after its status", vec![skipped(), set("b", "{{ steps.a.status == 'completed' ? a.x : 0 }}")], false),
+        ("after a question elsewhere", vec![skipped(), set("b", "{{ a }} {{ a.x }}")], true),
         ("in a condition", vec![skipped(), set("b", "1").when("a.x == 1")], false),
         ("under a condition about the step", vec![skipped(), set("b", "{{ a.x }}").when("a")], false),
         ("under the same condition", vec![skipped(), set("b", "{{ a.x }}").when("input.go")], false),
@@ -61,6 +64,54 @@ fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
 }
 
 #[test]
+fn reading_a_step_that_may_have_failed_or_depends_on_a_skipped_one_is_warned_of() {
+    let rule = |trigger_rule, ids: &[&str]| Step { trigger_rule, ..needs(set("b", "{{ a.x }}"), ids) };
+    let table: [(&str, Vec<Step>, bool); 7] = [
+        ("always", vec![set("a", "1"), rule(TriggerRule::Always, &[])], true),
+        ("all_done", vec![set("a", "1"), rule(TriggerRule::AllDone, &["a"])], true),
+        ("one of two", vec![set("a", "1"), set("o", "1"), rule(TriggerRule::OneSuccess, &["a", "o"])], true),
+        ("the only one", vec![set("a", "1"), rule(TriggerRule::OneSuccess, &["a"])], false),
+        ("by default", vec![set("a", "1"), rule(TriggerRule::default(), &["a"])], false),
+        (
+            "depends on a skipped step",
+            vec![
+                set("s", "1").when("input.go"),
+                needs(set("a", "1"), &["s"]),
+                set("o", "1"),
+                rule(TriggerRule::default(), &["o"]),
+            ],
+            true,
+        ),
+        (
+            "depends on a step that runs",
+            vec![set("s", "1"), needs(set("a", "1"), &["s"]), rule(TriggerRule::default(), &["a"])],
+            false,
+        ),
+    ];
+    for (what, steps, expected) in table {
+        let problems = Engine::builder().build().validate(Definition::sequence("w", steps));
+        let found = problems.iter().any(|problem| problem.code == "may_be_absent");
+        assert_eq!(found, expected, "{what}: {problems:?}");
+    }
+}
+
+#[test]
+fn reading_the_error_in_finally_is_warned_of() {
+    let finally = |step: Step| Definition { finally: vec![step.into()], ..Definition::sequence("w", [set("a", "1")]) };
+    let handler = |step: Step| Definition { on_error: vec![step.into()], ..Definition::sequence("w", [set("a", "1")]) };
+    for (template, expected) in [
+        ("{{ error.code }}", true),
+        ("{{ error?.code }}", false),
+        ("{{ error.code ?? 'none' }}", false),
+        ("{{ error }}", false),
+    ] {
+        assert_eq!(warns(finally(set("f", template))), expected, "{template}");
+        assert!(!warns(handler(set("f", template))), "`on_error` runs only if there is an error: {template}");
+    }
+    assert!(!warns(finally(set("f", "{{ error.code }}").when("error != null"))));
+}
+
+#[test]
 fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_routes() {
     let table = [
         ("{{ a.x }}", true),
@@ -78,8 +129,13 @@ fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_route
         let handled = Definition { on_error: cleanup(), ..Definition::sequence("w", steps) };
         assert_eq!((warns(finally), warns(handled)), (expected, expected), "{template}");
         let to = |id: &str| vec![Transition { target: Some(id.to_owned()), condition: None }];
-        let route = Route::new("first", [Step { next: to("a"), ..set("first", template) }, set("a", "1")]);
-        assert_eq!(warns(Definition::sequence("w", [route.into_step("r")])), expected, "route: {template}");
+        let first = || Step { next: to("a"), ..set("first", template) };
+        for steps in [[first(), set("a", "1")], [set("a", "1"), first()]] {
+            let route = Route::new("first", steps);
+            assert_eq!(warns(Definition::sequence("w", [route.into_step("r")])), expected, "route: {template}");
+        }
+        let after = Route::new("a", [Step { next: to("first"), ..set("a", "1") }, set("first", template)]);
+        assert!(!warns(Definition::sequence("w", [after.into_step("r")])), "the first step has run: {template}");
     }
     let ends = |steps: [Step; 1]| Definition { outputs: Some(json!("{{ a.x }}")), ..Definition::sequence("w", steps) };
     assert_eq!((warns(ends([set("a", "1")])), warns(ends([set("a", "1").when("input.go")]))), (false, true), "outputs");

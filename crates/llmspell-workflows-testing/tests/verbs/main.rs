@@ -1,6 +1,7 @@
 //! No crash of a verb harms a run.
 //!
-//! `STRIDE=1` tries every boundary of every verb in every situation, `SEQUENCES` and `SEED` choose random sequences.
+//! `STRIDE=1` tries every boundary of every verb in every situation, of the workflow `WORKFLOW` alone if it is set;
+//! `SEQUENCES` and `SEED` choose random sequences.
 
 mod plots;
 
@@ -16,7 +17,8 @@ fn no_crash_of_a_verb_in_any_situation_harms_a_run() {
         0 => vec![plots::failing_child()],
         _ => plots::all(),
     };
-    for definition in all {
+    let only = std::env::var("WORKFLOW").ok();
+    for definition in all.into_iter().filter(|definition| only.as_ref().is_none_or(|only| definition.name == *only)) {
         let name = definition.name.clone();
         let began = std::time::Instant::now();
         let report = plots::test([definition]).verbs_at(if stride == 0 { 500 } else { stride }, seed);

@@ -1,6 +1,7 @@
 //! The files that tools may access.
 
 mod forbidden;
+mod links;
 mod path;
 
 use std::io;

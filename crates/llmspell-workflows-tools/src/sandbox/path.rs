@@ -237,6 +237,12 @@ impl SandboxPath {
         Ok(content)
     }
 
+    /// Returns whether this path and `other` lead to the same file, also if the file does not exist yet.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let target = |path: &Self| super::links::target(&path.root.join(&path.relative));
+        target(self) == target(other)
+    }
+
     /// Returns the path in the file system, for libraries that accept only a path.
     ///
     /// Access through this path is not protected by the handle, so prefer [`dir`](Self::dir). The last component does

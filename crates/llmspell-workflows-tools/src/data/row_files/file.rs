@@ -1,5 +1,4 @@
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
 
 use cap_std::fs::File;
 use tokio_util::sync::CancellationToken;
@@ -132,7 +131,7 @@ impl<'s> Files<'s> {
         let written = write.iter().filter_map(|(name, path)| Some((name, path.as_ref()?, Access::Write)));
         for (name, path, access) in read.chain(written) {
             let path = services.sandbox.locate(path, access)?;
-            let same = located.iter().find(|(_, other)| access == Access::Write && is_same(other, &path));
+            let same = located.iter().find(|(_, other)| access == Access::Write && path.is_same(other));
             if let Some((other, _)) = same {
                 return Err(invalid(
                     "same_file",
@@ -178,14 +177,5 @@ impl<'s> Files<'s> {
     /// Starts the file that the parameter `name` gives, which is required.
     pub(crate) fn output(&self, name: &'static str) -> Result<OutputFile, ToolError> {
         self.create(name)?.ok_or_else(|| invalid("missing_parameter", format!("`{name}` is required")))
-    }
-}
-
-/// Returns whether two paths lead to the same file, which does not have to exist.
-fn is_same(left: &SandboxPath, right: &SandboxPath) -> bool {
-    match (left.real_path(), right.real_path()) {
-        (Ok(left), Ok(right)) => left == right,
-        // A parent directory is missing, so no link leads elsewhere.
-        _ => Path::new(left.path()).components().eq(Path::new(right.path()).components()),
     }
 }

@@ -90,6 +90,13 @@ fn files_that_are_the_same_are_rejected_before_anything_is_written() {
     assert_eq!(locate(Some("link.jsonl"), "a.jsonl", None), Err("same_file"));
     assert_eq!(locate(Some("a.jsonl"), "link.jsonl", None), Err("same_file"));
     assert_eq!(locate(None, "new/x.jsonl", Some("new/./x.jsonl")), Err("same_file"));
+    for (link, to) in [("x.jsonl", "new.jsonl"), ("y.jsonl", "new.jsonl"), ("d", "nd")] {
+        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+    }
+    assert_eq!(locate(None, "x.jsonl", Some("y.jsonl")), Err("same_file"), "both lead to a new file");
+    assert_eq!(locate(None, "x.jsonl", Some("new.jsonl")), Err("same_file"));
+    assert_eq!(locate(None, "d/a.jsonl", Some("nd/a.jsonl")), Err("same_file"));
+    assert_eq!(locate(None, "x.jsonl", Some("b.jsonl")), Ok(()));
     assert_eq!(locate(Some("../a.jsonl"), "b.jsonl", None), Err("path_outside_roots"));
     assert_eq!(locate(Some("a.jsonl"), "../b.jsonl", None), Err("path_outside_roots"));
 }

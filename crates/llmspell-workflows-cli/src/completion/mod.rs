@@ -2,6 +2,8 @@
 //!
 //! A shell's script calls this program with the variable [`VARIABLE`] set and the words of the command line after `--`.
 
+mod quoting;
+
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
@@ -11,12 +13,21 @@ use std::{
 use clap::{ArgMatches, Command};
 use clap_complete::{
     engine::{ArgValueCompleter, CompletionCandidate, PathCompleter},
-    env::{CompleteEnv, EnvCompleter, Shells},
+    env::{Bash, CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh},
 };
 use llmspell_workflows_advanced::{Home, KnownRun, RunQuery};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{app, cli::Global, config::Config, host};
+use quoting::{Quoting, for_bash, for_powershell};
+
+const SHELLS: Shells<'static> = Shells(&[
+    &Quoting { shell: Bash, quote: for_bash },
+    &Elvish,
+    &Fish,
+    &Quoting { shell: Powershell, quote: for_powershell },
+    &Zsh,
+]);
 
 /// The variable that holds the name of the shell while a command line is completed.
 const VARIABLE: &str = "_SPELLFLOW_COMPLETE";
@@ -29,19 +40,22 @@ const FILE_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Completes a command line and exits, if this process was started for that.
 pub(crate) fn complete_if_asked() {
-    CompleteEnv::with_factory(|| with_values(crate::cli::command())).var(VARIABLE).bin("spellflow").complete();
+    CompleteEnv::with_factory(|| with_values(crate::cli::command()))
+        .shells(SHELLS)
+        .var(VARIABLE)
+        .bin("spellflow")
+        .complete();
 }
 
 /// Returns the names of the shells that have a script.
 pub(crate) fn shells() -> Vec<&'static str> {
-    Shells::builtins().names().collect()
+    SHELLS.names().collect()
 }
 
 /// Returns the script that connects `shell` with this program; `None` if the shell is unknown.
 pub(crate) fn script(shell: &str) -> Option<String> {
-    let shells = Shells::builtins();
     let mut text = Vec::new();
-    let completer: &dyn EnvCompleter = shells.completer(shell)?;
+    let completer: &dyn EnvCompleter = SHELLS.completer(shell)?;
     completer.write_registration(VARIABLE, "spellflow", "spellflow", "spellflow", &mut text).ok()?;
     String::from_utf8(text).ok()
 }

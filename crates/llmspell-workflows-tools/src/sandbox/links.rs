@@ -1,0 +1,75 @@
+use std::{
+    ffi::OsString,
+    path::{Component, Path, PathBuf},
+};
+
+/// The maximum number of links that are followed, as on Linux.
+const LINKS_MAX: usize = 40;
+
+/// Returns the path to which the absolute `path` leads, with every link followed, also where nothing exists.
+pub(super) fn target(path: &Path) -> PathBuf {
+    let mut left: Vec<OsString> = reversed(path);
+    let (mut reached, mut links) = (PathBuf::new(), 0);
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            reached.pop();
+            continue;
+        }
+        let next = reached.join(&name);
+        match next.read_link() {
+            Ok(target) if links < LINKS_MAX => {
+                links += 1;
+                if target.is_absolute() {
+                    reached = PathBuf::new();
+                }
+                left.extend(reversed(&target));
+            }
+            _ => reached = next,
+        }
+    }
+    reached
+}
+
+/// Returns the components of `path`, last first, without those that change nothing.
+fn reversed(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.rev().map(|part| part.as_os_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_also_where_nothing_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("dir")).unwrap();
+        for (link, to) in [
+            ("dangling", "new"),
+            ("folder", "absent"),
+            ("up", "dir/../new"),
+            ("twice", "dangling"),
+            ("circle", "circle"),
+        ] {
+            symlink(to, root.join(link)).unwrap();
+        }
+        symlink(root.join("new"), root.join("dir/absolute")).unwrap();
+        for (path, expected) in [
+            ("new", "new"),
+            ("./dir/../new", "new"),
+            ("dangling", "new"),
+            ("twice", "new"),
+            ("up", "new"),
+            ("dir/absolute", "new"),
+            ("folder/a", "absent/a"),
+            ("folder/../dir/x", "dir/x"),
+        ] {
+            assert_eq!(target(&root.join(path)), root.join(expected), "{path}");
+        }
+        // A circle is left as it is.
+        assert!(target(&root.join("circle")).starts_with(&root));
+    }
+}
