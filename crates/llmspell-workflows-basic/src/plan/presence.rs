@@ -34,8 +34,9 @@ impl Builder<'_> {
         let fields = &keys[usize::from(reads_output(keys))..];
         let reason = match list.kind {
             ListKind::Ended => "the run may not have reached it",
-            // The first step of a route always runs before the others.
-            ListKind::Route { start } if of != start || of == list.current => "it may not have run yet",
+            ListKind::Route { start } if is_reached_without(&list.steps, start, of, list.current) => {
+                "it may not have run yet"
+            }
             _ if self.runs_after_failures(at, of) => "it may have failed",
             _ if fields.is_empty() => return,
             _ if !self.runs_only_if_succeeded(at, of) && may_be_skipped(&list.steps, of) => {
@@ -125,6 +126,25 @@ pub(super) fn asks_about(reference: &Reference) -> Option<(String, bool)> {
         (name, []) => Some((name.to_owned(), false)),
         _ => None,
     }
+}
+
+/// Returns whether the steps of a route can lead from the first one to step `reader` without step `of`.
+fn is_reached_without(steps: &Steps, start: usize, of: usize, reader: usize) -> bool {
+    if of == reader {
+        return true;
+    }
+    let (mut left, mut seen) = (vec![start], vec![false; steps.len()]);
+    while let Some(number) = left.pop() {
+        if number == of || std::mem::replace(&mut seen[number], true) {
+            continue;
+        }
+        if number == reader {
+            return true;
+        }
+        let next = steps[number].next.iter().filter_map(|transition| transition.target.as_ref());
+        left.extend(next.filter_map(|id| steps.iter().position(|step| step.id == *id)));
+    }
+    false
 }
 
 /// Returns whether a step of a graph may be skipped because of a step that it depends on, directly or indirectly.

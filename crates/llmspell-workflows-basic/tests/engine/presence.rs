@@ -129,6 +129,18 @@ fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_route
         let handled = Definition { on_error: cleanup(), ..Definition::sequence("w", steps) };
         assert_eq!((warns(finally), warns(handled)), (expected, expected), "{template}");
         let to = |id: &str| vec![Transition { target: Some(id.to_owned()), condition: None }];
+        let to_either = ["a", "other"].map(|id| to(id)).concat();
+        let by = |next: Vec<Transition>, template| {
+            let steps = [
+                Step { next, ..set("start", "1") },
+                Step { next: to("last"), ..set("other", "1") },
+                Step { next: to("last"), ..set("a", "1") },
+                set("last", template),
+            ];
+            Definition::sequence("w", [Route::new("start", steps).into_step("r")])
+        };
+        assert_eq!(warns(by(to_either, template)), expected, "another way leads here: {template}");
+        assert!(!warns(by(to("a"), template)), "every way here leads over the step: {template}");
         let first = || Step { next: to("a"), ..set("first", template) };
         for steps in [[first(), set("a", "1")], [set("a", "1"), first()]] {
             let route = Route::new("first", steps);

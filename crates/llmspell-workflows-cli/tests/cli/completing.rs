@@ -38,9 +38,12 @@ fn runs_steps_tools_and_files_are_completed() {
     assert!(others.len() == 2 && !others.contains(&first), "{others:?}");
 
     assert_eq!(completed(&sandbox, &["fork", "@last", "--from", "bu"]), ["build"]);
-    assert_eq!(completed(&sandbox, &["runs", "state", &first, "--at", "/main/each[1]/"]), ["/main/each[1]/work"]);
+    assert_eq!(completed(&sandbox, &["runs", "state", &first, "--at", "/main/each[1]/"]), [r"/main/each\[1\]/work"]);
     let steps = completed(&sandbox, &["runs", "logs", "@last", "--step", ""]);
-    assert!(steps.contains(&"main/each[0]/work".to_owned()) && steps.contains(&"each[0]".to_owned()), "{steps:?}");
+    assert!(
+        steps.contains(&r"main/each\[0\]/work".to_owned()) && steps.contains(&r"each\[0\]".to_owned()),
+        "{steps:?}"
+    );
 
     assert_eq!(completed(&sandbox, &["tools", "show", "csv"]), ["csv_analyzer"]);
     assert_eq!(completed(&sandbox, &["run", "f"]), ["flow.yaml", "flows/"]);
@@ -66,6 +69,14 @@ fn bash_completes_with_the_printed_script() {
     let Ok(output) = bash.output() else { return };
     let shown = CommandOutput::new(output);
     assert_eq!(shown.stdout, "build\n", "{}", shown.stderr);
+}
+
+#[test]
+fn the_name_of_a_file_cannot_become_a_command() {
+    let sandbox = Sandbox::new().file("flows/$(touch pwned).yaml", FLOW).file("flows/with space.yaml", FLOW);
+    let expected = [r"flows/\$\(touch\ pwned\).yaml", r"flows/with\ space.yaml"];
+    assert_eq!(completed(&sandbox, &["run", "flows/"]), expected);
+    assert_eq!(completed(&sandbox, &["validate", "flows/"]), expected);
 }
 
 #[test]
