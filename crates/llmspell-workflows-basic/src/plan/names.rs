@@ -61,7 +61,7 @@ impl Builder<'_> {
                     let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
                     self.reference(
                         found.reference,
-                        &ProblemLocation::new(path, join(field, &found.pointer)).with_span(span),
+                        &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
                     );
                 }
                 drop(references);

@@ -129,7 +129,7 @@ fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_route
         let handled = Definition { on_error: cleanup(), ..Definition::sequence("w", steps) };
         assert_eq!((warns(finally), warns(handled)), (expected, expected), "{template}");
         let to = |id: &str| vec![Transition { target: Some(id.to_owned()), condition: None }];
-        let to_either = ["a", "other"].map(|id| to(id)).concat();
+        let to_either = ["a", "other"].map(to).concat();
         let by = |next: Vec<Transition>, template| {
             let steps = [
                 Step { next, ..set("start", "1") },
