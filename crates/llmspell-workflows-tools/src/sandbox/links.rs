@@ -3,8 +3,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// The maximum number of links that are followed, as on Linux.
-const LINKS_MAX: usize = 40;
+use super::LINKS_MAX;
 
 /// Returns the path to which the absolute `path` leads, with every link followed, also where nothing exists.
 pub(super) fn target(path: &Path) -> PathBuf {
