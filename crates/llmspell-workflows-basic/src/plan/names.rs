@@ -53,16 +53,16 @@ impl Builder<'_> {
             Ok(template) => {
                 let outer = std::mem::replace(&mut self.names.in_template, true);
                 let references = template.references();
-                for found in &references {
-                    let same = references
-                        .iter()
-                        .filter(|other| (other.offset, &other.pointer) == (found.offset, &found.pointer));
-                    self.names.asked = same.filter_map(|other| super::presence::asks_about(other.reference)).collect();
-                    let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
-                    self.reference(
-                        found.reference,
-                        &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
-                    );
+                for same in references.chunk_by(|one, other| std::ptr::eq(one.expression, other.expression)) {
+                    let asked = same.iter().filter_map(|found| super::presence::asks_about(found.reference));
+                    self.names.asked = asked.collect();
+                    for found in same {
+                        let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
+                        self.reference(
+                            found.reference,
+                            &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
+                        );
+                    }
                 }
                 drop(references);
                 self.names.asked.clear();
