@@ -16,6 +16,8 @@ pub enum Shape {
     Scalar,
     /// A list of items of one shape.
     List(Box<Shape>),
+    /// A list with one item of each of these shapes.
+    Tuple(Vec<Shape>),
     /// An object that has no other fields than these.
     Object(BTreeMap<Cow<'static, str>, Shape>),
 }
@@ -28,6 +30,8 @@ pub(crate) struct MissingField {
     pub(crate) name: String,
     /// The fields that the value has; none if it is not an object.
     pub(crate) known: Vec<String>,
+    /// Whether the value is a list.
+    pub(crate) is_list: bool,
 }
 
 impl Shape {
@@ -56,21 +60,51 @@ impl Shape {
         }
     }
 
+    /// Returns what is known of a value that has one of the two shapes. An object may then have the fields of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Scalar, Self::Scalar) => Self::Scalar,
+            (Self::List(one), Self::List(other)) => Self::List(Box::new(one.or(*other))),
+            (Self::Object(mut fields), Self::Object(others)) => {
+                for (name, other) in others {
+                    let field = match fields.remove(&name) {
+                        Some(field) => field.or(other),
+                        None => other,
+                    };
+                    fields.insert(name, field);
+                }
+                Self::Object(fields)
+            }
+            _ => Self::Any,
+        }
+    }
+
     /// Checks that a value of this shape can have the parts that `keys` select one inside the other.
     pub(crate) fn check(&self, keys: &[Key]) -> Result<(), MissingField> {
         let mut shape = self;
         for (position, key) in keys.iter().enumerate() {
-            let missing = |name: &dyn ToString, known| Err(MissingField { position, name: name.to_string(), known });
+            let is_list = matches!(shape, Self::List(_) | Self::Tuple(_));
+            let missing =
+                |name: &dyn ToString, known| Err(MissingField { position, name: name.to_string(), known, is_list });
             shape = match (shape, key) {
                 (Self::Any, _) => return Ok(()),
                 // Every text, list and object has a length.
                 (_, Key::Name(name)) if name == "length" => &Self::Scalar,
                 (Self::List(item), Key::Index(_)) => item,
+                (Self::Tuple(items), Key::Index(index)) => {
+                    let from_start =
+                        if *index < 0 { index.saturating_add_unsigned(items.len() as u64) } else { *index };
+                    match usize::try_from(from_start).ok().and_then(|at| items.get(at)) {
+                        Some(item) => item,
+                        None => return missing(index, Vec::new()),
+                    }
+                }
                 (Self::Object(fields), Key::Name(name)) => match fields.get(&**name) {
                     Some(field) => field,
                     None => return missing(name, fields.keys().map(|name| name.to_string()).collect()),
                 },
-                (Self::Scalar | Self::List(_), Key::Name(name)) => return missing(name, Vec::new()),
+                (Self::Scalar | Self::List(_) | Self::Tuple(_), Key::Name(name)) => return missing(name, Vec::new()),
                 (Self::Object(fields), Key::Index(index)) => {
                     return missing(index, fields.keys().map(|name| name.to_string()).collect());
                 }
@@ -122,5 +156,31 @@ mod tests {
             assert_eq!(missing(&shape, unknown), Some((position, name.to_owned())), "{unknown}");
         }
         assert_eq!(missing(&Shape::Any, "x.a.b"), None);
+    }
+
+    #[test]
+    fn value_of_one_of_two_shapes_may_have_the_fields_of_either() {
+        let either = Shape::flat(["a", "b"]).or(Shape::object([("b", Shape::flat(["c"])), ("d", Shape::Scalar)]));
+        for known in ["x.a", "x.b", "x.b.c", "x.d"] {
+            assert_eq!(missing(&either, known), None, "{known}");
+        }
+        for (unknown, position) in [("x.c", 0), ("x.a.b", 1)] {
+            assert_eq!(missing(&either, unknown).map(|(at, _)| at), Some(position), "{unknown}");
+        }
+        assert_eq!(Shape::Scalar.or(Shape::flat(["a"])), Shape::Any);
+        let lists = [Shape::flat(["a"]), Shape::flat(["b"])].map(|item| Shape::List(Box::new(item)));
+        let [one, other] = lists;
+        assert_eq!(one.or(other), Shape::List(Box::new(Shape::flat(["a", "b"]))));
+    }
+
+    #[test]
+    fn items_of_a_tuple_have_their_own_shapes() {
+        let tuple = Shape::Tuple(vec![Shape::flat(["a"]), Shape::flat(["b"])]);
+        for known in ["x[0].a", "x[1].b", "x[-1].b", "x[-2].a", "x.length"] {
+            assert_eq!(missing(&tuple, known), None, "{known}");
+        }
+        for (unknown, position) in [("x[0].b", 1), ("x[2]", 0), ("x[-3]", 0), ("x.a", 0)] {
+            assert_eq!(missing(&tuple, unknown).map(|(at, _)| at), Some(position), "{unknown}");
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{
     any::Any,
-    future::{poll_fn, ready},
+    future::ready,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -31,33 +31,51 @@ impl From<EvalError> for StepError {
 /// Calls an activity through the configured dispatch.
 pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityPlan) -> Outcome {
     let other = call.other_activity().cloned();
-    let plan = other.as_deref().unwrap_or(plan);
+    match start(call, context, other.as_deref().unwrap_or(plan)) {
+        Ok(outcome) => outcome,
+        Err(rest) => rest.finish().await,
+    }
+}
+
+/// Calls an activity; returns the rest of the call if the activity does not end immediately.
+///
+/// Most quick leaves end here, before cancellation is set up. This is not an `async` function because moving a call
+/// from one future to the next takes longer than all the rest of such a leaf.
+pub(super) fn start<'a>(
+    call: Call,
+    context: &'a CallContext,
+    plan: &'a ActivityPlan,
+) -> Result<Outcome, UnfinishedCall<'a>> {
     if context.cancel.is_cancelled() {
-        return call.cancelled();
+        return Ok(call.cancelled());
     }
     let input = match call.input() {
         Some(input) => Input::Given(input.clone()),
         None if plan.params.fixed().is_some() => Input::Fixed,
         None => match plan.params.render(&call.view()) {
             Ok(input) => Input::Given(input),
-            Err(error) => return call.failed(error.into()),
+            Err(error) => return Ok(call.failed(error.into())),
         },
     };
     let origin = Origin { context, record: call.record(), attempt: call.attempt() };
-    let ended = match begin(&origin, plan, call, input).await {
-        Ok(ended) => ended,
-        Err(rest) => match Box::pin(finish_or_stop(&origin, rest)).await {
-            Ok(ended) => ended,
-            Err(cancelled) => return Outcome::cancelled(cancelled),
-        },
-    };
-    match finish_attempt(&context.run, ended) {
-        Ok(ActivityOutput { output, state_changes }) => {
-            let mut output = Output::new(output);
-            output.state_changes = state_changes.into_iter().map(|change| context.state.shortened(change)).collect();
-            Outcome::Completed(output)
+    match begin(&origin, plan, call, input) {
+        Ok(ended) => Ok(origin.outcome(ended)),
+        Err(work) => Err(UnfinishedCall { origin, work }),
+    }
+}
+
+/// A call to an activity that has not ended.
+pub(crate) struct UnfinishedCall<'a> {
+    origin: Origin<'a>,
+    work: AttemptFuture<'a>,
+}
+
+impl UnfinishedCall<'_> {
+    pub(super) async fn finish(self) -> Outcome {
+        match Box::pin(finish_or_stop(&self.origin, self.work)).await {
+            Ok(ended) => self.origin.outcome(ended),
+            Err(cancelled) => Outcome::cancelled(cancelled),
         }
-        Err(error) => origin.failed(*error),
     }
 }
 
@@ -69,6 +87,21 @@ struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    #[inline]
+    fn outcome(&self, ended: AttemptResult) -> Outcome {
+        match finish_attempt(&self.context.run, ended) {
+            Ok(ActivityOutput { output, state_changes }) => {
+                let mut output = Output::new(output);
+                if !state_changes.is_empty() {
+                    let shortened = state_changes.into_iter().map(|change| self.context.state.shortened(change));
+                    output.state_changes = shortened.collect();
+                }
+                Outcome::Completed(output)
+            }
+            Err(error) => self.failed(*error),
+        }
+    }
+
     fn failed(&self, mut error: StepError) -> Outcome {
         if error.path.is_none() {
             error.attempt = self.attempt;
@@ -95,10 +128,10 @@ fn dispatch_leaf<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext
     }
 }
 
-/// Begins one attempt of an activity; returns the result if the attempt ends immediately, or else the remaining future.
-///
-/// Most quick leaves end here, before cancellation is set up.
-async fn begin<'a>(
+/// Begins one attempt of an activity; returns the result if the attempt ends immediately, or else the remaining future,
+/// which has been polled once with a waker that does nothing.
+#[inline]
+fn begin<'a>(
     origin: &Origin<'_>,
     plan: &'a ActivityPlan,
     call: Call,
@@ -108,19 +141,22 @@ async fn begin<'a>(
         call.run().records().attempts(call.record(), call.attempt_with_cuts());
     }
     let context = ActivityContext::new(call, input);
-    let mut work = match catch_unwind(AssertUnwindSafe(|| dispatch_leaf(plan, &origin.context.run, context))) {
-        Ok(work) => work,
-        Err(panic) => return Ok(Err(panic)),
-    };
-    let polled = poll_fn(|context| Poll::Ready(catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))))).await;
-    match polled {
-        Ok(Poll::Ready(ended)) => Ok(Ok(ended)),
-        Ok(Poll::Pending) => Err(work),
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        let mut work = dispatch_leaf(plan, &origin.context.run, context);
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => Ok(ended),
+            Poll::Pending => Err(work),
+        }
+    }));
+    match begun {
+        Ok(Ok(ended)) => Ok(Ok(ended)),
+        Ok(Err(work)) => Err(work),
         Err(panic) => Ok(Err(panic)),
     }
 }
 
 /// Masks the secrets in the error of an attempt, and rejects an output that is too large.
+#[inline]
 fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
         Ok(Ok(output)) => match run.count_output(&output.output).and_then(|()| run.checked_changes(output)) {
@@ -198,28 +234,27 @@ impl Run {
 
 /// Returns whether `value` takes at most about `left` bytes as JSON; subtracts its size from `left`.
 fn fits(value: &Value, left: &mut usize) -> bool {
-    let own = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.len() + 2,
-        Value::Object(map) => map.keys().map(|key| key.len() + 4).sum::<usize>() + 2,
-    };
-    if own > *left {
-        return false;
-    }
-    *left -= own;
     match value {
-        Value::Array(items) => items.iter().all(|item| fits(item, left)),
-        Value::Object(map) => map.values().all(|item| fits(item, left)),
-        _ => true,
+        Value::Null | Value::Bool(_) | Value::Number(_) => take(left, 4),
+        Value::String(text) => take(left, text.len() + 2),
+        Value::Array(items) => take(left, items.len() + 2) && items.iter().all(|item| fits(item, left)),
+        Value::Object(map) => {
+            take(left, 2) && map.iter().all(|(key, item)| take(left, key.len() + 4) && fits(item, left))
+        }
     }
+}
+
+fn take(left: &mut usize, bytes: usize) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(*left);
+    rest.is_some()
 }
 
 /// Calls the activity `plan` with `input` for the step of `call`; returns the step's outcome as an error if the step
 /// ends instead.
 pub(crate) async fn call_activity(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
     let origin = Origin { context: &call.context, record: call.record(), attempt: call.attempt() };
-    let ended = match begin(&origin, plan, call.clone(), Input::Given(input)).await {
+    let ended = match begin(&origin, plan, call.clone(), Input::Given(input)) {
         Ok(ended) => ended,
         Err(rest) => finish_or_stop(&origin, rest).await.map_err(Outcome::cancelled)?,
     };

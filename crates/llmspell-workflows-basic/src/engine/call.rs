@@ -66,6 +66,14 @@ impl Call {
         self.node.in_plan(&self.context.run.plan)
     }
 
+    /// Returns the number of the step in the plan; `None` for a step that code calls.
+    pub(super) fn node_number(&self) -> Option<usize> {
+        match self.node {
+            NodeRef::Planned(number) => Some(number as usize),
+            NodeRef::Own(_) => None,
+        }
+    }
+
     pub(super) fn node_ref(&self) -> NodeRef {
         self.node.clone()
     }
@@ -93,10 +101,13 @@ impl Call {
 
     /// Returns the number of the attempt, counted from 1, with the attempts that the end of a process cut off.
     #[must_use]
+    #[inline]
     pub fn attempt_with_cuts(&self) -> u32 {
         let cuts = &self.run().cuts;
-        let cut = if cuts.is_empty() { None } else { cuts.get(&self.path().to_string()) };
-        self.attempt + cut.copied().unwrap_or(0)
+        if cuts.is_empty() {
+            return self.attempt;
+        }
+        self.attempt + cuts.get(&self.path().to_string()).copied().unwrap_or(0)
     }
 
     /// Returns the number of the attempt, counted from 1.

@@ -4,12 +4,14 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    Call, CallContext, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, activity, call::decide, child, choice,
-    undo,
+    Call, CallContext, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks,
+    activity::{self, UnfinishedCall},
+    call::decide,
+    child, choice, undo,
 };
 use crate::{
     patterns,
-    plan::{Body, Node, Recovery, Work},
+    plan::{ActivityPlan, Body, Node, Recovery, Work},
 };
 
 /// The number of steps after which a run yields its thread, so that a run that never waits can still be stopped.
@@ -20,13 +22,33 @@ const STEPS_AT_A_TIME: usize = 512;
 /// Decides whether the step runs, runs its interceptors and the step itself, and handles its failure.
 pub(crate) async fn execute(call: Call) -> Outcome {
     let context = call.context.clone();
-    execute_in(call, &context).await
+    match begin(call, &context) {
+        Begun::Ended(outcome) => outcome,
+        Begun::Rest(rest) => rest.finish(&context).await,
+    }
 }
 
-/// Like [`execute`], for a caller that already has the context of the step.
-pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome {
+/// A step that has begun.
+pub(crate) enum Begun<'a> {
+    Ended(Outcome),
+    Rest(Rest<'a>),
+}
+
+/// What is left of a step that has begun.
+pub(crate) enum Rest<'a> {
+    /// The step runs in a task of its own.
+    InTask(Call),
+    /// The activity of a step without settings has not ended. The number is that of the step's record.
+    Activity(usize, UnfinishedCall<'a>),
+    /// The step has a record; nothing else has happened.
+    All(Call, Result<(), Outcome>),
+}
+
+/// Begins a step, and ends it at once if that is possible: a step without settings whose activity ends immediately
+/// needs no future.
+pub(crate) fn begin(mut call: Call, context: &CallContext) -> Begun<'_> {
     if call.needs_task() {
-        return Box::pin(Tasks::run(call, in_task)).await;
+        return Begun::Rest(Rest::InTask(call));
     }
     if !(context.run.reentered.is_empty() && context.run.inputs.is_empty()) {
         call = with_overrides(call, &context.run);
@@ -34,30 +56,74 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
     let begins_at = context.begins_at();
     let number = context.run.records().begin(&call, begins_at);
     call.set_record(number);
-    // Rare paths are boxed to keep a step's future small.
-    let entered = match may_begin(&call, number) {
+    let may_begin = may_begin(&call, number);
+    match bare_activity(&call, context) {
+        Some(plan) if may_begin.is_ok() && !yields_after(number) => match activity::start(call, context, plan) {
+            Ok(outcome) => {
+                record_end(context, number, &outcome);
+                Begun::Ended(outcome)
+            }
+            Err(rest) => Begun::Rest(Rest::Activity(number, rest)),
+        },
+        _ => Begun::Rest(Rest::All(call, may_begin)),
+    }
+}
+
+/// Returns the step's activity, if nothing but the activity itself affects the step.
+fn bare_activity<'a>(call: &Call, context: &'a CallContext) -> Option<&'a ActivityPlan> {
+    let node = &context.run.plan.nodes[call.node_number()?];
+    let is_bare = node.is_plain && call.gate().is_none() && context.run.masker.is_empty();
+    node.bare_activity().filter(|_| is_bare)
+}
+
+fn yields_after(number: usize) -> bool {
+    number % STEPS_AT_A_TIME == STEPS_AT_A_TIME - 1
+}
+
+fn record_end(context: &CallContext, number: usize, outcome: &Outcome) {
+    let ended_at = context.run.now();
+    context.run.records().end(number, outcome, ended_at);
+    if context.in_order {
+        context.record_end(ended_at);
+    }
+}
+
+impl Rest<'_> {
+    // Boxed to keep the futures of the enclosing steps small.
+    pub(crate) fn finish<'a>(self, context: &'a CallContext) -> BoxFuture<'a, Outcome>
+    where
+        Self: 'a,
+    {
+        Box::pin(self.ended(context))
+    }
+
+    async fn ended(self, context: &CallContext) -> Outcome {
+        let (number, outcome) = match self {
+            Self::InTask(call) => return Tasks::run(call, in_task).await,
+            Self::Activity(number, rest) => (number, rest.finish().await),
+            Self::All(call, may_begin) => (call.record(), run(call, may_begin).await),
+        };
+        record_end(context, number, &outcome);
+        outcome
+    }
+}
+
+/// Runs a step that has a record.
+async fn run(mut call: Call, may_begin: Result<(), Outcome>) -> Outcome {
+    let entered = match may_begin {
         Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,
         refused => refused,
     };
-    if number % STEPS_AT_A_TIME == STEPS_AT_A_TIME - 1 {
+    if yields_after(call.record()) {
         tokio::task::yield_now().await;
     }
-    let node = call.node_ref();
-    let bare = node.in_plan(&context.run.plan).bare_activity().filter(|_| context.run.masker.is_empty());
-    let outcome = match (entered, bare) {
-        (Ok(()), Some(plan)) => activity::activity(call, context, plan).await,
-        (Ok(()), None) if call.node().undo.is_some() => Box::pin(undo::execute_undoable(call)).await,
-        (Ok(()), None) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through_stack(call)).await,
-        (Ok(()), None) => Box::pin(with_recovery(call)).await,
-        (Err(outcome), _) => outcome,
-    };
-    let ended_at = context.run.now();
-    context.run.records().end(number, &outcome, ended_at);
-    if context.in_order {
-        context.record_end(ended_at);
+    match entered {
+        Err(outcome) => outcome,
+        Ok(()) if call.node().undo.is_some() => Box::pin(undo::execute_undoable(call)).await,
+        Ok(()) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through_stack(call)).await,
+        Ok(()) => Box::pin(with_recovery(call)).await,
     }
-    outcome
 }
 
 /// Applies the generation and the input from [`Resume`](super::Resume) that override the call's own.

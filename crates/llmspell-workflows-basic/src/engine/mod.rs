@@ -48,7 +48,7 @@ pub use cancel::{Cancel, CancelReason};
 pub use child::{Child, ChildEnd, ChildRun, ChildUndo, Children, drive_child, drive_child_in_cleanup};
 pub use decision::{Attempt, Awaited, Choice, Compensable, Decision, DecisionKey, DecisionPoint, Received, choice};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
-pub(crate) use execute::{execute, execute_in};
+pub(crate) use execute::{Begun, begin, execute};
 pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
 pub use interceptor::{Happening, Interceptor, Next, NextDecision, NextRecall};

@@ -121,7 +121,9 @@ struct Details {
 impl Records {
     /// Creates the empty records of a run of `plan`.
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        Self { plan, all: Vec::new(), parents: Vec::new() }
+        // Enough for a run without loops, in which each node has at most one record.
+        let all = Vec::with_capacity(plan.nodes.len().min(1_024));
+        Self { plan, all, parents: Vec::new() }
     }
 
     /// Records that a step begins; returns the number of the new record.

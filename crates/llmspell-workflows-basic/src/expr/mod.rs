@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod assume;
 mod error;
 mod evaluate;
 mod expression;
@@ -46,6 +47,7 @@ mod tree;
 mod unresolved;
 mod value;
 
+pub(crate) use assume::Possible;
 pub use error::{ErrorLocation, EvalError, ParseError};
 use expression::Parsed;
 pub use expression::{Expr, Key, Reference};

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::{graph, progress::Progress, until};
 use crate::{
     Order, StepId,
-    engine::{Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, execute_in},
+    engine::{Begun, Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, begin},
     model::TriggerRule,
     plan::{Child, Composite, List},
 };
@@ -74,7 +74,10 @@ async fn in_order(call: Call, list: Arc<List>, slots: Arc<Slots>) -> Outcome {
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        let mut outcome = execute_in(child, &context).await;
+        let mut outcome = match begin(child, &context) {
+            Begun::Ended(outcome) => outcome,
+            Begun::Rest(rest) => rest.finish(&context).await,
+        };
         if list.cleans_up {
             outcome = list.ended(call.path(), number, outcome);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Builder;
+use super::{Builder, absence::Reached};
 use crate::{
     ProblemLocation,
     model::{Step, Steps},
@@ -16,9 +16,8 @@ pub(super) struct Names {
     pub(super) enclosing: Vec<Arc<Step>>,
     /// Whether a template is being checked, in which a missing field is an error.
     pub(super) in_template: bool,
-    /// The steps about which the expression that is being checked asks, as in `a ? a.x : 0`, and whether it asks for the
-    /// status.
-    pub(super) asked: Vec<(String, bool)>,
+    /// Whether the reference that is being checked is reached, as far as that is known.
+    pub(super) reached: Reached,
     /// Whether `finally` is being built, in which `error` may be null.
     pub(super) in_finally: bool,
     pub(super) loops: usize,

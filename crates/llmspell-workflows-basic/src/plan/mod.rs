@@ -3,6 +3,7 @@
 //! [`crate::Engine::prepare`] parses all expressions and templates once, looks up activities, orders dependencies, and
 //! selects the interceptors that apply to each step. A plan can be run any number of times.
 
+mod absence;
 mod activities;
 mod body;
 mod build;

@@ -54,9 +54,9 @@ impl Builder<'_> {
                 let outer = std::mem::replace(&mut self.names.in_template, true);
                 let references = template.references();
                 for same in references.chunk_by(|one, other| std::ptr::eq(one.expression, other.expression)) {
-                    let asked = same.iter().filter_map(|found| super::presence::asks_about(found.reference));
-                    self.names.asked = asked.collect();
-                    for found in same {
+                    self.names.reached.begin(same.first().map(|found| found.expression));
+                    for (number, found) in same.iter().enumerate() {
+                        self.names.reached.at(number);
                         let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
                         self.reference(
                             found.reference,
@@ -65,7 +65,7 @@ impl Builder<'_> {
                     }
                 }
                 drop(references);
-                self.names.asked.clear();
+                self.names.reached.begin(None);
                 self.names.in_template = outer;
                 template
             }
@@ -231,8 +231,9 @@ impl Builder<'_> {
         if let Some((at, list, of)) = found {
             list.uses.push(SiblingReference { by: list.current, of, place: place.clone() });
             let step = list.steps[of].clone();
+            let before = self.problems.len();
             self.check_step_keys(&step, !explicit, reference, place);
-            if self.names.in_template && !reference.optional {
+            if self.problems.len() == before && self.names.in_template && !reference.optional {
                 self.check_presence([at, of], explicit, reference, place);
             }
             return;

@@ -1,17 +1,24 @@
 //! Templates that read the output of a step that may have none when the template is rendered.
 
-use super::{Builder, ListKind};
+use std::sync::Arc;
+
+use super::{
+    Builder, ListKind,
+    absence::{Absence, Absent},
+};
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference},
-    model::{OnError, Pattern, Step, Steps, TriggerRule},
+    model::{Aggregation, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps, TriggerRule},
+    shape::Shape,
 };
 
 impl Builder<'_> {
     /// Warns about a reference in a template to step `of` of list `at` if it fails because the step has no output.
     ///
     /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The reference is fine if
-    /// the step that reads it, or an enclosing one, has a condition on that step.
+    /// it is not reached in these cases: because of the conditions of the step that reads it and of the enclosing ones,
+    /// or because of the expression that contains it.
     pub(super) fn check_presence(
         &mut self,
         [at, of]: [usize; 2],
@@ -19,44 +26,24 @@ impl Builder<'_> {
         reference: &Reference,
         place: &ProblemLocation,
     ) {
-        let list = &self.names.lists[at];
-        let step = &list.steps[of];
-        // The output of a step that has not run cannot even be asked for; its status can.
-        let is_ordered = list.kind == ListKind::Ordered;
-        if self.names.asked.iter().any(|(id, is_status)| *id == step.id && (*is_status || is_ordered)) {
-            return;
-        }
+        let id = self.names.lists[at].steps[of].id.clone();
         let keys = &reference.keys[usize::from(is_explicit).min(reference.keys.len())..];
         if is_explicit && matches!(keys.first(), None | Some(Key::Name(_))) && !reads_output(keys) {
             // The status and the error of a step always exist.
             return;
         }
         let fields = &keys[usize::from(reads_output(keys))..];
-        let reason = match list.kind {
-            ListKind::Ended => "the run may not have reached it",
-            ListKind::Route { start } if is_reached_without(&list.steps, start, of, list.current) => {
-                "it may not have run yet"
-            }
-            _ if self.runs_after_failures(at, of) => "it may have failed",
-            _ if fields.is_empty() => return,
-            _ if !self.runs_only_if_succeeded(at, of) && may_be_skipped(&list.steps, of) => {
-                "a step that it depends on may be skipped"
-            }
-            _ => match reason(step, fields, self.runs_only_if_succeeded(at, of)) {
-                Some(reason) => reason,
-                None => return,
-            },
-        };
-        let id = step.id.clone();
-        let condition = step.condition.clone();
-        let is_guard = |text: &str| Some(text) == condition.as_deref() || self.reads_step(text, &id);
-        if self.names.enclosing.iter().any(|around| conditions(around).into_iter().any(is_guard)) {
-            return;
-        }
+        let absences = self.absences(at, of, fields);
+        let Some(absence) = absences.into_iter().find(|absence| self.is_reached(absence)) else { return };
         let (name, rest) = (written(reference, 0), written(reference, usize::from(is_explicit)));
         let optional = if rest == name { format!("{name} ?? ''") } else { format!("{rest}?{}", &name[rest.len()..]) };
-        let message = format!("the step `{id}` may have no output here, because {reason}; the template then fails");
-        let help = format!("write `{optional}`, or give the step that reads it the condition `{id}`");
+        let message =
+            format!("the step `{id}` may have no output here, because {}; the template then fails", absence.reason);
+        let condition = match &absence.absent {
+            Absent::Field { fields, .. } => format!("{id}{}", fields.iter().map(key_text).collect::<String>()),
+            Absent::Output { .. } | Absent::Error => id.clone(),
+        };
+        let help = format!("write `{optional}`, or give the step that reads it the condition `{condition}`");
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
     }
 
@@ -65,10 +52,7 @@ impl Builder<'_> {
         if !self.names.in_finally || reference.keys.is_empty() {
             return;
         }
-        let is_guard = |text: &str| {
-            Expr::parse(text).is_ok_and(|guard| guard.references().iter().any(|reference| reference.name == "error"))
-        };
-        if self.names.enclosing.iter().any(|around| conditions(around).into_iter().any(is_guard)) {
+        if !self.is_reached(&Absence { reason: "the run has completed", absent: Absent::Error, unless: None }) {
             return;
         }
         let path = written(reference, 0);
@@ -76,6 +60,125 @@ impl Builder<'_> {
         let message = "`error` is null here if the run has completed; the template then fails";
         let help = format!("write `{optional}`, or give the step the condition `error != null`");
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
+    }
+
+    /// Returns in which cases `fields` of the output of step `of` of list `at` do not exist where they are read.
+    fn absences(&self, at: usize, of: usize, fields: &[Key]) -> Vec<Absence> {
+        let list = &self.names.lists[at];
+        let step = &list.steps[of];
+        let without_output = |statuses: &'static [&'static str], reason| {
+            let absent = Absent::Output { id: step.id.clone(), statuses };
+            Absence { reason, absent, unless: None }
+        };
+        let mut absences = Vec::new();
+        match list.kind {
+            ListKind::Ended => {
+                let statuses = &["pending", "skipped", "failed", "cancelled"];
+                absences.push(without_output(statuses, "the run may not have reached it"));
+            }
+            ListKind::Route { start } if is_reached_without(&list.steps, start, of, list.current) => {
+                absences.push(without_output(&["pending"], "it may not have run yet"));
+            }
+            ListKind::Route { .. } | ListKind::Ordered => {}
+        }
+        if self.runs_after_failures(at, of) {
+            absences.push(without_output(&["pending", "skipped", "failed"], "it may have failed"));
+        }
+        if fields.is_empty() {
+            // The whole output of a step that was reached is null if it has none.
+            return absences;
+        }
+        if !self.has_succeeded(at, of) {
+            if may_be_skipped(&list.steps, of) {
+                absences.push(without_output(&["skipped"], "a step that it depends on may be skipped"));
+            }
+            if may_be_false(step) {
+                let skipped = without_output(&["skipped"], "its condition may be false");
+                absences.push(Absence { unless: step.condition.clone(), ..skipped });
+            }
+            if step.on_error == OnError::Continue {
+                absences.push(without_output(&["failed"], "it may fail without failing the run"));
+            }
+        }
+        if let Some((reason, length)) = self.reason_inside(step, fields) {
+            let absent = Absent::Field { id: step.id.clone(), fields: fields[..length].to_vec() };
+            absences.push(Absence { reason, absent, unless: None });
+        }
+        absences
+    }
+
+    /// Returns why `fields` of the output of a step that completed may not exist, and how many of them lead to what is
+    /// missing.
+    fn reason_inside(&self, step: &Step, fields: &[Key]) -> Option<(&'static str, usize)> {
+        if fields.is_empty() {
+            return None;
+        }
+        let lacks = |shape: Shape| shape.check(fields).err().map(|missing| missing.position + 1);
+        let only = |reason| move |length| (reason, length);
+        if let OnError::Steps(handler) = &step.on_error {
+            let by_handler = || lacks(self.own_shape(step)).map(only("only its `on_error` steps return it"));
+            let by_step = || lacks(self.list_shape(handler)).map(only("its `on_error` steps do not return it"));
+            let in_handler =
+                || self.reason_in_list(handler.last(), fields).map(|_| "its `on_error` steps may be skipped");
+            let found = by_handler().or_else(by_step).or_else(|| in_handler().map(|reason| (reason, 1)));
+            if found.is_some() {
+                return found;
+            }
+        }
+        match step.kind.pattern() {
+            Pattern::List | Pattern::Choice => {
+                let groups = step.kind.groups();
+                let inside = groups.iter().find_map(|group| self.reason_in_list(group.steps.last().copied(), fields));
+                let mut shapes = groups.iter().map(|group| self.list_shape(group.steps.iter().copied()));
+                inside.or_else(|| shapes.find_map(lacks).map(only("not every case returns it")))
+            }
+            Pattern::Parallel => match &step.kind {
+                StepKind::Parallel(parallel) => self.reason_in_branch(parallel, fields),
+                _ => None,
+            },
+            Pattern::Leaf | Pattern::Route | Pattern::Loop => None,
+        }
+    }
+
+    /// Does the same for a list with this last step. The output of a list is that of the last of its steps that ran.
+    fn reason_in_list(&self, last: Option<&Arc<Step>>, fields: &[Key]) -> Option<(&'static str, usize)> {
+        match last {
+            Some(last) if !last.dependencies.is_empty() => Some(("its last step may be skipped", 1)),
+            Some(last) if may_be_absent(last) => Some(("its last step may be skipped or fail", 1)),
+            Some(last) => self.reason_inside(last, fields),
+            None => Some(("it may have no steps to run", 1)),
+        }
+    }
+
+    fn reason_in_branch(&self, parallel: &Parallel, fields: &[Key]) -> Option<(&'static str, usize)> {
+        let (first, rest) = fields.split_first()?;
+        let branches = &parallel.branches;
+        let number = match (parallel.output, &parallel.aggregation, first) {
+            (ParallelOutput::Values, Aggregation::First, _) => {
+                let mut shapes = branches.iter().map(|branch| self.output_shape(&branch.step));
+                let lacking = shapes.find_map(|shape| shape.check(fields).err())?;
+                return Some(("not every branch returns it", lacking.position + 1));
+            }
+            (ParallelOutput::Values, _, Key::Index(index)) => {
+                let from_start = if *index < 0 { index.saturating_add_unsigned(branches.len() as u64) } else { *index };
+                usize::try_from(from_start).ok()?
+            }
+            (ParallelOutput::ByBranch, _, Key::Name(id)) => branches.iter().position(|branch| branch.step.id == *id)?,
+            _ => return None,
+        };
+        let branch = &branches.get(number)?.step;
+        // The output of a branch without output is null, or its error.
+        let [first, ..] = rest else { return None };
+        if may_be_absent(branch) {
+            return Some(("the branch may be skipped or fail", 1));
+        }
+        let may_fail = parallel.aggregation != Aggregation::All;
+        if may_fail && parallel.output == ParallelOutput::ByBranch {
+            let is_error = matches!(first, Key::Name(name) if name == "error");
+            return Some((if is_error { "the branch may complete" } else { "the branch may fail" }, 2));
+        }
+        let inside = || self.reason_inside(branch, rest).map(|(reason, length)| (reason, length + 1));
+        if may_fail { Some(("the branch may fail", 1)) } else { inside() }
     }
 
     /// Returns whether the current step of list `at` runs even if step `of` of the list has failed.
@@ -87,44 +190,27 @@ impl Builder<'_> {
         of != list.current && (runs_always || one_is_enough)
     }
 
-    /// Returns whether the current step of list `at` runs only if step `of` of the list has succeeded.
-    fn runs_only_if_succeeded(&self, at: usize, of: usize) -> bool {
+    /// Returns whether step `of` of list `at` has succeeded whenever the current step of the list runs.
+    fn has_succeeded(&self, at: usize, of: usize) -> bool {
         let list = &self.names.lists[at];
-        let Some(reader) = list.steps.get(list.current) else { return false };
-        let depends = reader.dependencies.iter().any(|id| *id == list.steps[of].id);
-        let needs_it = match reader.trigger_rule {
-            TriggerRule::AllSuccess => true,
-            TriggerRule::NoneFailedMinOneSuccess | TriggerRule::OneSuccess => reader.dependencies.len() == 1,
-            TriggerRule::AllDone | TriggerRule::Always => false,
-        };
-        depends && needs_it
-    }
-
-    /// Returns whether the expression `text` reads the step `id`, itself or in a named condition.
-    fn reads_step(&self, text: &str, id: &str) -> bool {
-        let Ok(expression) = Expr::parse(text) else { return true };
-        expression.references().iter().any(|reference| match (reference.name.as_str(), reference.keys.first()) {
-            ("steps" | "step", Some(Key::Name(name))) => name == id,
-            ("conditions", Some(Key::Name(name))) => self.condition_reads(name, id),
-            (name, _) => name == id || self.condition_reads(name, id),
-        })
-    }
-
-    fn condition_reads(&self, name: &str, id: &str) -> bool {
-        let text = self.definition.conditions.get(name);
-        let expression = text.and_then(|text| Expr::parse(text).ok());
-        expression.is_some_and(|expression| expression.references().iter().any(|reference| reference.name == id))
-    }
-}
-
-/// Returns the step about which a reference is a question, and whether the question is what its status is, or else
-/// whether it has an output.
-pub(super) fn asks_about(reference: &Reference) -> Option<(String, bool)> {
-    let is_status = |key: &Key| matches!(key, Key::Name(name) if name == "status");
-    match (reference.name.as_str(), reference.keys.as_slice()) {
-        ("steps" | "step", [Key::Name(id), status]) if is_status(status) => Some((id.clone(), true)),
-        (name, []) => Some((name.to_owned(), false)),
-        _ => None,
+        let (mut left, mut seen) = (vec![list.current], vec![false; list.steps.len()]);
+        while let Some(step) = left.pop().and_then(|number| list.steps.get(number)) {
+            let needs_all = match step.trigger_rule {
+                TriggerRule::AllSuccess => true,
+                TriggerRule::NoneFailedMinOneSuccess | TriggerRule::OneSuccess => step.dependencies.len() == 1,
+                TriggerRule::AllDone | TriggerRule::Always => false,
+            };
+            let needed = step.dependencies.iter().filter(|_| needs_all);
+            for number in needed.filter_map(|id| list.steps.iter().position(|step| step.id == *id)) {
+                if number == of {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[number], true) {
+                    left.push(number);
+                }
+            }
+        }
+        false
     }
 }
 
@@ -164,32 +250,15 @@ fn may_be_skipped(steps: &Steps, of: usize) -> bool {
     false
 }
 
-/// Returns why `fields` of the output of `step` may not exist after the run has passed it; `has_succeeded` says that it
-/// has neither been skipped nor failed.
-fn reason(step: &Step, fields: &[Key], has_succeeded: bool) -> Option<&'static str> {
-    let (first, rest) = fields.split_first()?;
-    if step.condition.is_some() && !has_succeeded {
-        return Some("its condition may be false");
-    }
-    if step.on_error == OnError::Continue && !has_succeeded {
-        return Some("it may fail without failing the run");
-    }
-    match step.kind.pattern() {
-        // The output is that of the last step of the list that runs.
-        Pattern::List | Pattern::Choice => step.kind.groups().iter().find_map(|group| match group.steps.last() {
-            Some(last) if !last.dependencies.is_empty() => Some("its last step may be skipped"),
-            Some(last) => reason(last, fields, false).map(|_| "its last step may be skipped or fail"),
-            None => Some("it may have no steps to run"),
-        }),
-        // The output has a field for each branch, unless the fastest one alone counts.
-        Pattern::Parallel => {
-            let groups = step.kind.groups();
-            let mut branches = groups.iter().flat_map(|group| &group.steps);
-            let branch = branches.find(|branch| matches!(first, Key::Name(id) if *id == branch.id));
-            branch.and_then(|branch| reason(branch, rest, false)).map(|_| "the branch may be skipped or fail")
-        }
-        Pattern::Leaf | Pattern::Route | Pattern::Loop => None,
-    }
+/// Returns whether the condition of `step` can be false.
+fn may_be_false(step: &Step) -> bool {
+    let Some(condition) = &step.condition else { return false };
+    Expr::parse(condition).is_ok_and(|condition| condition.possible(&|_| None).or_false().can_be_false)
+}
+
+/// Returns whether a step may have no output although its list completes.
+fn may_be_absent(step: &Step) -> bool {
+    may_be_false(step) || step.on_error == OnError::Continue
 }
 
 /// Returns whether the first key is a name of the whole output.
@@ -197,21 +266,15 @@ fn reads_output(keys: &[Key]) -> bool {
     matches!(keys.first(), Some(Key::Name(name)) if super::shapes::OUTPUT_ALIASES.contains(&&**name))
 }
 
-/// Returns the conditions under which `step`, and the steps inside it, run.
-fn conditions(step: &Step) -> Vec<&str> {
-    let groups = step.kind.groups();
-    step.condition.as_deref().into_iter().chain(groups.into_iter().filter_map(|group| group.when)).collect()
+fn key_text(key: &Key) -> String {
+    match key {
+        Key::Name(name) => format!(".{name}"),
+        Key::Index(index) => format!("[{index}]"),
+    }
 }
 
 /// Returns the reference up to the key with the number `until`, or all of it for 0, as it is written.
 fn written(reference: &Reference, until: usize) -> String {
     let keys = if until == 0 { &reference.keys[..] } else { &reference.keys[..until.min(reference.keys.len())] };
-    let mut text = reference.name.clone();
-    for key in keys {
-        match key {
-            Key::Name(name) => text += &format!(".{name}"),
-            Key::Index(index) => text += &format!("[{index}]"),
-        }
-    }
-    text
+    reference.name.clone() + &keys.iter().map(key_text).collect::<String>()
 }

@@ -4,7 +4,7 @@ use super::{Builder, in_scope::Names, names::ROOTS};
 use crate::{
     Problem, ProblemLocation,
     expr::{Key, Reference},
-    model::{InputType, OnError, ParallelOutput, Step, StepKind, Steps},
+    model::{Aggregation, InputType, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps},
     nearest,
     shape::Shape,
 };
@@ -113,15 +113,17 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the output of `step`.
+    /// Returns the shape of the output of `step`, which may be that of its handler.
     pub(super) fn output_shape(&self, step: &Step) -> Shape {
-        if matches!(step.on_error, OnError::Steps(_)) {
-            // The output may be that of the handler.
-            return Shape::Any;
+        let own = self.own_shape(step);
+        match &step.on_error {
+            OnError::Steps(handler) => own.or(self.list_shape(handler)),
+            OnError::Fail | OnError::Continue => own,
         }
-        if let Some(fields) = step.kind.traits().output {
-            return Shape::object(fields.iter().map(|name| (*name, Shape::Any)));
-        }
+    }
+
+    /// Returns the shape of the output of `step` if its handler does not replace it.
+    pub(super) fn own_shape(&self, step: &Step) -> Shape {
         match &step.kind {
             StepKind::Activity(call) => {
                 let activity = self.engine.activities().find(&call.activity);
@@ -138,18 +140,54 @@ impl Builder<'_> {
                     None => Shape::Any,
                 }
             }
-            StepKind::Parallel(parallel) if parallel.output == ParallelOutput::ByBranch => {
-                Shape::object(parallel.branches.iter().map(|branch| (branch.step.id.clone(), Shape::Any)))
+            StepKind::Parallel(parallel) => self.parallel_shape(parallel),
+            StepKind::Sequence(steps) => self.list_shape(steps),
+            StepKind::Loop(each) => {
+                let fields = step.kind.traits().output.unwrap_or_default().iter();
+                let shape = |name: &&'static str| match *name {
+                    "results" => Shape::List(Box::new(self.list_shape(&each.steps))),
+                    "errors" => {
+                        Shape::List(Box::new(Shape::object([("index", Shape::Scalar), ("error", error_shape())])))
+                    }
+                    _ => Shape::Scalar,
+                };
+                Shape::object(fields.map(|name| (*name, shape(name))))
             }
-            // The output is that of the last step, if that step is certain to complete.
-            StepKind::Sequence(steps) => match steps.last() {
-                Some(last)
-                    if last.condition.is_none() && last.dependencies.is_empty() && last.on_error == OnError::Fail =>
-                {
-                    self.output_shape(last)
+            kind => match kind.traits().output {
+                Some(fields) => Shape::object(fields.iter().map(|name| (*name, Shape::Any))),
+                None if kind.pattern() == Pattern::Choice => {
+                    let groups = kind.groups().into_iter().filter(|group| !group.steps.is_empty());
+                    groups.map(|group| self.list_shape(group.steps)).reduce(Shape::or).unwrap_or_default()
                 }
-                _ => Shape::Any,
+                None => Shape::Any,
             },
+        }
+    }
+
+    fn parallel_shape(&self, parallel: &Parallel) -> Shape {
+        let branches = || parallel.branches.iter().map(|branch| &branch.step);
+        let shapes = || branches().map(|step| self.output_shape(step));
+        match (parallel.output, &parallel.aggregation) {
+            (ParallelOutput::ByBranch, Aggregation::All) => {
+                Shape::object(branches().map(|step| (step.id.clone(), self.output_shape(step))))
+            }
+            // A branch that failed or was cancelled has its error.
+            (ParallelOutput::ByBranch, _) => {
+                let failed = || Shape::object([("error", error_shape())]);
+                Shape::object(branches().map(|step| (step.id.clone(), self.output_shape(step).or(failed()))))
+            }
+            (ParallelOutput::Values, Aggregation::First) => shapes().reduce(Shape::or).unwrap_or_default(),
+            (ParallelOutput::Values, Aggregation::All | Aggregation::AtLeast(_) | Aggregation::Majority) => {
+                Shape::Tuple(shapes().collect())
+            }
+            (ParallelOutput::Values, Aggregation::Custom(_)) => Shape::Any,
+        }
+    }
+
+    /// Returns the shape of the output of a list: that of its last step, if that step is certain to complete.
+    pub(super) fn list_shape<S: AsRef<Step>>(&self, steps: impl IntoIterator<Item = S>) -> Shape {
+        match steps.into_iter().last() {
+            Some(last) if is_certain(last.as_ref()) => self.output_shape(last.as_ref()),
             _ => Shape::Any,
         }
     }
@@ -196,10 +234,16 @@ impl Builder<'_> {
         let known = missing.known.iter().map(String::as_str);
         let help = match nearest(&missing.name, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if missing.is_list => format!("`{owner}` is a list; write `{owner}[0]` for its first item"),
             None if missing.known.is_empty() => format!("`{owner}` is not an object"),
             None => format!("its fields are: {}", known.collect::<Vec<_>>().join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
         self.problems.push(severity("unknown_field", place.clone(), message).with_help(help));
     }
+}
+
+/// Returns whether a step that is reached completes unless its list fails.
+fn is_certain(step: &Step) -> bool {
+    step.condition.is_none() && step.dependencies.is_empty() && step.on_error != OnError::Continue
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
-    model::{Conditional, Definition, OnError, Route, Step, Transition, TriggerRule},
+    model::{
+        Aggregation, Case, Conditional, Definition, Loop, LoopSource, OnError, Parallel, ParallelOutput, Route, Step,
+        StepKind, Switch, Transition, TriggerRule,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -61,6 +64,203 @@ fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
     }
     let all = Step { trigger_rule: TriggerRule::AllSuccess, ..needs(set("b", "{{ a.x }}"), &["a", "o"]) };
     assert!(!warns(Definition::sequence("w", [skipped(), set("o", "1"), all])), "all must have succeeded");
+}
+
+#[test]
+fn condition_guards_a_step_only_if_it_is_false_without_the_output() {
+    let table = [
+        // Conditions that cannot be true if the step has no output.
+        ("a", true),
+        ("a.x", true),
+        ("steps.a.output", true),
+        ("steps.a.output.x == 'y'", true),
+        ("a != null", true),
+        ("not (a == null)", true),
+        ("a.has('x')", true),
+        ("a.x.length > 0", true),
+        ("a.x > 3", true),
+        ("a.x in ['one', 'two']", true),
+        ("(a.x | default('none')) != 'none'", true),
+        ("(a.x ?? 'none') == 'done'", true),
+        ("a && input.other", true),
+        ("input.other and a.x", true),
+        ("a ? input.other : false", true),
+        ("a.x or a.x == 1", true),
+        ("steps.a.status == 'completed'", true),
+        ("steps.a.status in ['completed', 'compensated']", true),
+        ("steps.a.status != 'skipped'", true),
+        ("conditions.ready", true),
+        ("ready", true),
+        ("input.go", true),
+        ("false", true),
+        // Conditions that can.
+        ("not a", false),
+        ("a == null", false),
+        ("!a.x", false),
+        ("a or input.other", false),
+        ("a.x ?? true", false),
+        ("input.other ? a : true", false),
+        ("steps.a.status == 'skipped'", false),
+        ("steps.a.status != 'failed'", false),
+        ("steps.a", false),
+        ("conditions.absent", false),
+        ("input.other", false),
+        ("a.x != 'y'", false),
+        ("true", false),
+    ];
+    for (condition, guards) in table {
+        let steps = || [set("a", "1").when("input.go"), set("b", "{{ a.x }}").when(condition)];
+        let named = [("ready".to_owned(), "a.x == 1".to_owned()), ("absent".to_owned(), "not a".to_owned())];
+        let with = |definition| Definition { conditions: named.clone().into_iter().collect(), ..definition };
+        assert_eq!(warns(with(Definition::sequence("w", steps()))), !guards, "{condition}");
+    }
+    let table = [
+        ("{{ a ? a.x : 0 }}", false),
+        ("{{ a and a.x }}", false),
+        ("{{ not a or a.x }}", false),
+        ("{{ a == null ? 0 : a.x }}", false),
+        ("{{ a?.x ? a.x : 0 }}", false),
+        ("{{ ready ? a.x : 0 }}", false),
+        ("{{ steps.a.status == 'completed' ? a.x : 0 }}", false),
+        ("{{ steps.a.status != 'skipped' ? a.x : 0 }}", false),
+        ("{{ a ? 0 : a.x }}", true),
+        ("{{ a or a.x }}", true),
+        ("{{ a.x ? a.x : 0 }}", true),
+        ("{{ steps.a.status == 'skipped' ? a.x : 0 }}", true),
+    ];
+    for (template, expected) in table {
+        let steps = [set("a", "1").when("input.go"), set("b", template)];
+        let named = [("ready".to_owned(), "a != null".to_owned())].into_iter().collect();
+        let definition = Definition { conditions: named, ..Definition::sequence("w", steps) };
+        assert_eq!(warns(definition), expected, "{template}");
+    }
+}
+
+#[test]
+fn steps_of_a_block_are_guarded_by_what_chose_them() {
+    let skipped = || set("a", "1").when("input.go");
+    let reads = || set("b", "{{ a.x }}");
+    let none = || Vec::<Step>::new();
+    let choice = |condition: &str, then: Vec<Step>, otherwise: Vec<Step>| {
+        Definition::sequence("w", [skipped(), Conditional::new(condition, then, otherwise).into_step("c")])
+    };
+    let case = |when: &str, step: Step| Case { when: when.to_owned(), steps: vec![step.into()] };
+    let switch = |cases: Vec<Case>, default: Vec<Step>| {
+        let default = default.into_iter().map(Into::into).collect();
+        Definition::sequence("w", [skipped(), Step::new("c", StepKind::Switch(Switch { cases, default }))])
+    };
+    let during = |condition: &str| {
+        let each = Loop { max_iterations: Some(3), ..Loop::new(LoopSource::While(condition.into()), [reads()]) };
+        Definition::sequence("w", [skipped(), each.into_step("each")])
+    };
+    let table = [
+        ("then", choice("a", vec![reads()], none()), false),
+        ("then of another", choice("input.other", vec![reads()], none()), true),
+        ("else", choice("a", none(), vec![reads()]), true),
+        ("else of the negation", choice("not a", none(), vec![reads()]), false),
+        ("else of a failure", choice("a.x > 3", none(), vec![reads()]), true),
+        ("case", switch(vec![case("input.other", set("n", "1")), case("a", reads())], vec![]), false),
+        ("another case", switch(vec![case("a", set("n", "1")), case("input.other", reads())], vec![]), true),
+        ("after a case", switch(vec![case("a == null", set("n", "1")), case("input.other", reads())], vec![]), false),
+        ("default", switch(vec![case("not a.x", set("n", "1"))], vec![reads()]), false),
+        ("while", during("a and loop.index < 2"), false),
+        ("another while", during("loop.index < 2"), true),
+    ];
+    for (what, definition, expected) in table {
+        assert_eq!(warns(definition), expected, "{what}");
+    }
+}
+
+#[test]
+fn dependencies_guard_over_any_distance() {
+    let over = |rule: TriggerRule| {
+        let middle = Step { trigger_rule: rule, ..needs(set("m", "1"), &["a"]) };
+        let steps = [set("a", "1").when("input.go"), middle, needs(set("b", "{{ a.x }}"), &["m"])];
+        Definition::sequence("w", steps)
+    };
+    assert!(!warns(over(TriggerRule::default())), "`b` runs only after `m`, and `m` only after `a`");
+    assert!(warns(over(TriggerRule::AllDone)));
+    let always_true = Definition::sequence("w", [set("a", "1").when("true"), set("b", "{{ a.x }}")]);
+    assert!(!warns(always_true), "the condition cannot be false");
+}
+
+#[test]
+fn part_of_a_block_may_be_absent_although_the_block_completed() {
+    let block = |condition: Option<&str>| {
+        let branch = Step { condition: condition.map(str::to_owned), ..set("one", "1") };
+        let branches = Parallel::new([branch, set("two", "2")]);
+        Parallel { output: ParallelOutput::ByBranch, ..branches }.into_step("p")
+    };
+    for (template, condition, expected) in [
+        ("{{ p.one.x }}", None, true),
+        ("{{ p.two.x }}", None, false),
+        ("{{ p.one }}", None, false),
+        ("{{ p.one.x }}", Some("p"), true),
+        ("{{ p.one.x }}", Some("p.one"), false),
+        ("{{ p.one.x }}", Some("p.one.x == 1"), false),
+        ("{{ p.one.x }}", Some("p.two"), true),
+        ("{{ p.one ? p.one.x : 0 }}", None, false),
+        ("{{ steps.p.output.one.x }}", Some("steps.p.output.one"), false),
+    ] {
+        let reads = Step { condition: condition.map(str::to_owned), ..set("b", template) };
+        let definition = Definition::sequence("w", [block(Some("input.go")), reads]);
+        assert_eq!(warns(definition), expected, "{template} if {condition:?}");
+        let surely = Step { condition: condition.map(str::to_owned), ..set("b", template) };
+        assert!(!warns(Definition::sequence("w", [block(None), surely])), "no branch may be absent: {template}");
+    }
+}
+
+/// Returns the codes of the problems of a workflow in which `template` reads `block`.
+fn problems(block: Step, template: &str) -> Vec<&'static str> {
+    let definition = Definition::sequence("w", [block, set("b", template)]);
+    Engine::builder().build().validate(definition).into_iter().map(|problem| problem.code).collect()
+}
+
+#[test]
+fn fields_of_blocks_are_those_of_the_steps_that_return_them() {
+    let of = |id: &str, field: &str| Step::set(id, Map::from_iter([(field.to_owned(), json!(1))]));
+    let choice = || Conditional::new("input.go", [of("x", "x")], [of("y", "y")]).into_step("c");
+    let handled = || Step { on_error: OnError::Steps(vec![of("h", "y").into()]), ..of("c", "x") };
+    let parallel = |aggregation, output| {
+        let parallel = Parallel { aggregation, output, ..Parallel::new([of("x", "x"), of("y", "y")]) };
+        parallel.into_step("c")
+    };
+    let values = |aggregation| parallel(aggregation, ParallelOutput::Values);
+    let by_branch = |aggregation| parallel(aggregation, ParallelOutput::ByBranch);
+    let each = || Loop::new(LoopSource::Items(json!([1, 2])), [of("x", "x")]).into_step("c");
+    let (absent, unknown, fine) = (["may_be_absent"].as_slice(), ["unknown_field"].as_slice(), [].as_slice());
+    let table = [
+        (choice(), "{{ c.x }}", absent),
+        (choice(), "{{ c.y }}", absent),
+        (choice(), "{{ c?.y }}", fine),
+        (choice(), "{{ c.z }}", unknown),
+        (handled(), "{{ c.x }}", absent),
+        (handled(), "{{ c.y ?? 0 }}", fine),
+        (handled(), "{{ c.z }}", unknown),
+        (values(Aggregation::All), "{{ c[0].x }}", fine),
+        (values(Aggregation::All), "{{ c[-1].y }}", fine),
+        (values(Aggregation::All), "{{ c[0].y }}", unknown),
+        (values(Aggregation::All), "{{ c[2].y }}", unknown),
+        (values(Aggregation::Majority), "{{ c[0].x }}", absent),
+        (values(Aggregation::Majority), "{{ c[0]?.x }}", fine),
+        (values(Aggregation::First), "{{ c.x }}", absent),
+        (values(Aggregation::First), "{{ c.z }}", unknown),
+        (by_branch(Aggregation::All), "{{ c.x.x }}", fine),
+        (by_branch(Aggregation::All), "{{ c.x.y }}", unknown),
+        (by_branch(Aggregation::All), "{{ c.x.error.code }}", unknown),
+        (by_branch(Aggregation::AtLeast(1)), "{{ c.x.x }}", absent),
+        (by_branch(Aggregation::AtLeast(1)), "{{ c.x.error.code }}", absent),
+        (by_branch(Aggregation::AtLeast(1)), "{{ c.x }}", fine),
+        (each(), "{{ c.results[0].x }}", fine),
+        (each(), "{{ c.results[0].y }}", unknown),
+        (each(), "{{ c.results.x }}", unknown),
+        (each(), "{{ c.errors[0].error.code }}", fine),
+        (each(), "{{ c.errors[0].code }}", unknown),
+        (each(), "{{ c.iterations.x }}", unknown),
+    ];
+    for (block, template, expected) in table {
+        assert_eq!(problems(block.clone(), template), expected, "{template} of {:?}", block.kind);
+    }
 }
 
 #[test]
