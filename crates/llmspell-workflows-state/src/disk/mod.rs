@@ -59,6 +59,14 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
         self.open(path)
     }
 
+    /// Returns the length of an existing file in bytes.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system reports one.
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        self.open_to_read(path)?.length()
+    }
+
     /// Writes `bytes` at the beginning of a file, which is created if it is missing. Nothing is synced.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ impl Disk for SystemDisk {
         Ok(Box::new(File::open(path)?))
     }
 
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         write_at(&private_file().write(true).create(true).truncate(false).open(path)?, 0, bytes)
     }

@@ -65,6 +65,7 @@ impl Commit for Shared {
     fn after_sync(&self) {
         self.prepare_next();
         self.write_later_files();
+        self.list_heads();
     }
 
     fn closed() -> LogError {

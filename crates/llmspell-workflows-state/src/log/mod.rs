@@ -9,6 +9,7 @@
 mod committer;
 mod error;
 pub(crate) mod frame;
+mod heads;
 pub(crate) mod read;
 pub(crate) mod recover;
 mod removal;
@@ -37,6 +38,7 @@ use crate::{
     disk::{Disk, DiskFile, DiskLock},
 };
 use frame::Frame;
+use heads::Heads;
 use scan::KeepBody;
 
 /// The kind of frame that says how far a segment has been synced. All other kinds belong to the log's users.
@@ -103,6 +105,7 @@ struct Shared {
     is_slow: AtomicBool,
     /// Files that describe full segments; they are written after the next sync.
     later: Mutex<Vec<LaterFile>>,
+    heads: Mutex<Heads>,
     /// The first segment that this process writes.
     first: u64,
     /// The lock on the log's folder.
@@ -120,6 +123,8 @@ struct Tail {
     spare: Vec<u8>,
     segment: u64,
     offset: u64,
+    /// The number of bytes of bulk in the segment.
+    bulk: u64,
     /// The length of the segment.
     length: u64,
     /// The earlier segments that exist, with the offsets at which their frames end.
@@ -164,6 +169,7 @@ impl Log {
         keep: KeepBody,
     ) -> Result<(Self, Recovery), LogError> {
         disk.create_dir(dir).map_err(|error| LogError::io(dir, &error))?;
+        let heads = Heads::open(&*disk, dir).map_err(|error| LogError::io(dir, &error))?;
         let recovery = recover::recover(&*disk, dir, keep)?;
         // Never append to a segment that a crash may have left torn.
         let segment = recovery.next;
@@ -172,6 +178,7 @@ impl Log {
             spare: Vec::new(),
             segment,
             offset: 0,
+            bulk: 0,
             length: options.segment_min,
             earlier: recovery.ends.clone(),
             appended: 0,
@@ -187,6 +194,7 @@ impl Log {
             files: Mutex::default(),
             is_slow: AtomicBool::new(false),
             later: Mutex::default(),
+            heads: Mutex::new(heads),
             first: segment,
             lock,
             named: AtomicU64::new(0),
@@ -205,11 +213,15 @@ impl Log {
             let end = tail.offset;
             let ended = tail.segment;
             tail.earlier.insert(ended, end);
+            if heads::is_listed(tail.bulk, end) {
+                lock(&self.shared.heads).waiting.push(ended);
+            }
             tail.segment += 1;
             let least = needed + segment::HEADER + tail.marks_length();
             tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(least);
             tail.begin_segment();
         }
+        tail.bulk += frame.bulk.len() as u64;
         let location = tail.push(frame);
         Ok((Position(tail.appended), location))
     }
@@ -296,7 +308,7 @@ impl Tail {
 
     /// Begins the segment `self.segment` with a mark of each earlier segment.
     fn begin_segment(&mut self) {
-        self.offset = 0;
+        (self.offset, self.bulk) = (0, 0);
         let header = segment::header(self.segment, self.length);
         self.extend(|bytes| bytes.extend_from_slice(&header));
         let earlier: Vec<_> = self.earlier.iter().map(|(number, end)| (*number, *end)).collect();

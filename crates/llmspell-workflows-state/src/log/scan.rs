@@ -103,11 +103,16 @@ impl ScannedSegment {
         if depth == Depth::Full || broken_at == Ending::Broken {
             scanned.later_marks = marks_in(&window.rest(scanned.end)?);
         }
-        for (about, end) in scanned.marks.iter().chain(&scanned.later_marks).filter(|(_, end)| *end != FREED) {
-            known.note(*about, *end);
-        }
+        scanned.note_marks(known);
         scanned.check_bulk(&window, known.synced(number))?;
         Ok(scanned)
+    }
+
+    /// Notes how far segments have been synced according to this one.
+    pub(crate) fn note_marks(&self, known: &KnownMarks) {
+        for (about, end) in self.marks.iter().chain(&self.later_marks).filter(|(_, end)| *end != FREED) {
+            known.note(*about, *end);
+        }
     }
 
     fn read_frames(

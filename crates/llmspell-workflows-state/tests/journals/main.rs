@@ -10,6 +10,7 @@ mod crashes;
 mod damage;
 mod full;
 mod growing;
+mod heads;
 mod kills;
 mod peeking;
 mod running_ahead;

@@ -34,7 +34,7 @@ impl WalJournal {
     /// Returns an error if the log cannot be read at all.
     pub fn outlines_on(disk: &dyn Disk, dir: impl AsRef<Path>) -> Result<JournalContents, JournalError> {
         let dir = dir.as_ref();
-        let mut recovery = recover::read(disk, dir, Depth::Heads, |_| usize::MAX)?;
+        let mut recovery = recover::read_heads(disk, dir)?;
         let mut bodies = HashMap::<FrameLocation, SmallVec<[u8; 24]>>::new();
         let read = LogReader::read(&mut recovery, dir, |frame| {
             if frame.kind == kind::RECORD {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::activity::Leftovers;
@@ -23,45 +23,72 @@ pub(in super::super) struct Processes;
 #[async_trait]
 impl Leftovers for Processes {
     async fn end(&self, run: Uuid, paths: &[String]) -> Vec<String> {
-        let of_steps = |signal: Option<Signal>| {
-            let found = find(run, paths);
-            for pid in signal.iter().flat_map(|_| &found) {
-                // A process that is already gone needs no signal.
-                let _ = signal.map(|signal| kill_process(*pid, signal));
-            }
-            found
-        };
+        let mut environments = Environments::default();
         for (signal, wait) in [(Signal::TERM, TERM_WAIT), (Signal::KILL, KILL_WAIT)] {
-            let mut left = of_steps(Some(signal));
+            let mut left = environments.find(run, paths);
+            if left.is_empty() {
+                return Vec::new();
+            }
+            for pid in &left {
+                // A process that is already gone needs no signal.
+                let _ = kill_process(*pid, signal);
+            }
             let deadline = Instant::now() + wait;
             while !left.is_empty() && Instant::now() < deadline {
                 sleep(POLL_INTERVAL).await;
-                left.retain(|pid| test_kill_process(*pid).is_ok() && is_of_step(*pid, run, paths));
-            }
-            if of_steps(None).is_empty() {
-                return Vec::new();
+                left.retain(|pid| test_kill_process(*pid).is_ok() && environments.is_of_step(*pid, run, paths));
             }
         }
-        of_steps(None).into_iter().map(|pid| format!("process {}", pid.as_raw_nonzero())).collect()
+        let left = environments.find(run, paths).into_iter();
+        left.map(|pid| format!("process {}", pid.as_raw_nonzero())).collect()
     }
 }
 
-/// Returns the processes of the steps at `paths` of `run`.
-fn find(run: Uuid, paths: &[String]) -> Vec<Pid> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let own = rustix::process::getpid();
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter_map(Pid::from_raw).filter(|pid| *pid != own && is_of_step(*pid, run, paths)).collect()
+/// Reads the environments of processes, one after the other.
+///
+/// A resume looks at all processes of the system before its first step, so the buffer is kept, and each file is read
+/// with as few system calls as possible.
+#[derive(Default)]
+struct Environments {
+    buffer: Vec<u8>,
 }
 
-/// Returns whether the environment of a process names one of the steps at `paths` of `run`.
-fn is_of_step(pid: Pid, run: Uuid, paths: &[String]) -> bool {
-    // The environment of a process that has ended, or of another user, cannot be read.
-    let Ok(environment) = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) else { return false };
-    let value_of = |name: &str| {
-        let mut entries = environment.split(|byte| *byte == 0);
-        entries.find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix(name)?.strip_prefix('='))
-    };
-    value_of("SPELLFLOW_RUN_ID").is_some_and(|id| id == run.to_string())
-        && value_of("SPELLFLOW_STEP_PATH").is_some_and(|path| paths.iter().any(|known| known == path))
+/// The length of the buffer at first. Longer environments are rare.
+const BUFFER_MIN: usize = 64 << 10;
+
+impl Environments {
+    /// Returns the processes of the steps at `paths` of `run`.
+    fn find(&mut self, run: Uuid, paths: &[String]) -> Vec<Pid> {
+        let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let own = rustix::process::getpid();
+        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        numbers.filter_map(Pid::from_raw).filter(|pid| *pid != own && self.is_of_step(*pid, run, paths)).collect()
+    }
+
+    /// Returns whether the environment of a process names one of the steps at `paths` of `run`.
+    fn is_of_step(&mut self, pid: Pid, run: Uuid, paths: &[String]) -> bool {
+        // The environment of a process that has ended, or of another user, cannot be read.
+        let Ok(environment) = self.read(pid) else { return false };
+        let value_of = |name: &str| {
+            let mut entries = environment.split(|byte| *byte == 0);
+            entries.find_map(|entry| std::str::from_utf8(entry).ok()?.strip_prefix(name)?.strip_prefix('='))
+        };
+        value_of("SPELLFLOW_RUN_ID").is_some_and(|id| id == run.to_string())
+            && value_of("SPELLFLOW_STEP_PATH").is_some_and(|path| paths.iter().any(|known| known == path))
+    }
+
+    fn read(&mut self, pid: Pid) -> std::io::Result<&[u8]> {
+        let mut file = std::fs::File::open(format!("/proc/{}/environ", pid.as_raw_nonzero()))?;
+        self.buffer.resize(self.buffer.len().max(BUFFER_MIN), 0);
+        let mut length = 0;
+        loop {
+            let read = file.read(&mut self.buffer[length..])?;
+            length += read;
+            // `/proc` fills the buffer as long as there is more.
+            if length < self.buffer.len() {
+                return Ok(&self.buffer[..length]);
+            }
+            self.buffer.resize(2 * length, 0);
+        }
+    }
 }

@@ -1,0 +1,229 @@
+//! The heads file: the frames of full segments without their bulk.
+//!
+//! A long record takes a segment of its own, which is then read for a few hundred bytes, so in a log with many of them,
+//! most of the time of a list would go into opening files. One file has what such segments contain apart from the bulk.
+//! The owner of the log replaces it after a segment is full and synced. Nothing depends on the file: a segment that it
+//! does not list, or that has another length, is read itself.
+//!
+//! All numbers are little-endian.
+//!
+//! | part | bytes | content |
+//! |---|---|---|
+//! | header | 0–7 | `SPFHDS\0\x01` |
+//! | | 8–15 | length of the rest in bytes |
+//! | | 16–19 | CRC-32C of the rest |
+//! | per segment | 0–3 | length of its entry in bytes, without these four |
+//! | | 4–11 | number of the segment |
+//! | | 12–19 | length of its file |
+//! | | 20–27 | offset at which its frames end |
+//! | | 28–31 | number of its marks |
+//! | per mark | 0–15 | number of a segment, and the offset up to which it has been synced |
+//! | per frame | 0–7 | offset |
+//! | | 8–11 | length |
+//! | | 12–15 | number of the run |
+//! | | 16–19 | number of the record |
+//! | | 20–23 | length of the body |
+//! | | 24 | kind, followed by the body |
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+use llmspell_workflows_basic::targets;
+use smallvec::SmallVec;
+
+use super::{
+    FrameLocation, Shared, lock,
+    scan::{Depth, KnownMarks, RecoveredFrame, ScannedSegment},
+    segment,
+};
+use crate::disk::Disk;
+
+const NAME: &str = "heads";
+const MAGIC: &[u8; 8] = b"SPFHDS\0\x01";
+const HEADER: usize = 20;
+
+/// A segment is listed if at most this many of its bytes, or one in eight, are not bulk.
+const REST_MAX: u64 = 32 << 10;
+
+/// Returns whether a segment whose frames end at `end`, with so many bytes of bulk, is listed.
+pub(super) fn is_listed(bulk: u64, end: u64) -> bool {
+    end.saturating_sub(bulk) <= REST_MAX.max(end / 8)
+}
+
+/// What the heads file of a log contains, and what is to be added to it.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    /// The entries, by the number of the segment.
+    entries: BTreeMap<u64, Vec<u8>>,
+    /// Full segments that are not listed yet.
+    pub(super) waiting: Vec<u64>,
+}
+
+impl Heads {
+    /// Reads the heads file of a log that is being opened. Segments that no longer exist are forgotten, since a new
+    /// segment may get the same number.
+    pub(super) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        let mut entries = entries(disk, dir).unwrap_or_default();
+        let names = disk.list(dir)?;
+        let listed = entries.len();
+        entries.retain(|number, _| names.iter().any(|name| segment::number(name) == Some(*number)));
+        let heads = Self { entries, waiting: Vec::new() };
+        if heads.entries.len() < listed {
+            disk.put(&path(dir), &heads.encode())?;
+        }
+        Ok(heads)
+    }
+
+    pub(super) fn forget(&mut self, number: u64) {
+        self.entries.remove(&number);
+        self.waiting.retain(|waiting| *waiting != number);
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        for entry in self.entries.values() {
+            bytes.extend_from_slice(&small(entry.len()).to_le_bytes());
+            bytes.extend_from_slice(entry);
+        }
+        let checksum = crc32c::crc32c(&bytes[HEADER..]);
+        let length = (bytes.len() - HEADER) as u64;
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..16].copy_from_slice(&length.to_le_bytes());
+        bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+}
+
+impl Shared {
+    /// Lists the full segments that have been synced.
+    pub(super) fn list_heads(&self) {
+        let synced = self.named.load(Ordering::Acquire);
+        let ready: Vec<u64> = lock(&self.heads).waiting.extract_if(.., |number| *number < synced).collect();
+        if ready.is_empty() {
+            return;
+        }
+        for number in ready {
+            let Some(entry) = entry_of(&*self.disk, &self.dir, number) else { continue };
+            // A segment may have been removed meanwhile.
+            if lock(&self.tail).earlier.contains_key(&number) {
+                lock(&self.heads).entries.insert(number, entry);
+            }
+        }
+        let bytes = lock(&self.heads).encode();
+        if let Err(error) = self.disk.put(&path(&self.dir), &bytes) {
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "the heads were not written");
+        }
+    }
+}
+
+/// Returns the path of the heads file of the log in `dir`.
+fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
+/// Returns the segments of the log in `dir` that the heads file lists; none if the file is missing or not intact.
+pub(super) fn read(disk: &dyn Disk, dir: &Path) -> BTreeMap<u64, ScannedSegment> {
+    let entries = entries(disk, dir).unwrap_or_default();
+    entries.iter().filter_map(|(number, entry)| Some((*number, decode(entry)?))).collect()
+}
+
+fn entries(disk: &dyn Disk, dir: &Path) -> Option<BTreeMap<u64, Vec<u8>>> {
+    let file = disk.open_to_read(&path(dir)).ok()?;
+    let header = file.read_at(0, HEADER).ok()?;
+    let mut fields = Fields(&header[8..]);
+    let (length, checksum) = (fields.large()?, fields.small()?);
+    if !header.starts_with(MAGIC) || length > file.length().ok()?.saturating_sub(HEADER as u64) {
+        return None;
+    }
+    let bytes = file.read_at(HEADER as u64, usize::try_from(length).ok()?).ok()?;
+    if crc32c::crc32c(&bytes) != checksum {
+        return None;
+    }
+    let (mut entries, mut rest) = (BTreeMap::new(), Fields(&bytes));
+    while !rest.0.is_empty() {
+        let length = rest.small()?;
+        let entry = rest.take(length as usize)?;
+        entries.insert(Fields(entry).large()?, entry.to_vec());
+    }
+    Some(entries)
+}
+
+/// Returns the entry of a full segment that has been synced; `None` if it is not intact.
+fn entry_of(disk: &dyn Disk, dir: &Path, number: u64) -> Option<Vec<u8>> {
+    // The bulk is not read, since a synced segment is not torn.
+    let known = KnownMarks::default();
+    known.note(number, u64::MAX);
+    let path = segment::path(dir, number);
+    let scanned = ScannedSegment::read(disk, &path, number, Depth::Heads, |_| usize::MAX, &known).ok()?;
+    let is_intact = scanned.has_header && scanned.truncated_from.is_none() && scanned.later_marks.is_empty();
+    is_intact.then(|| encode(number, &scanned))
+}
+
+fn encode(number: u64, scanned: &ScannedSegment) -> Vec<u8> {
+    let mut bytes = [number, scanned.length, scanned.end].map(u64::to_le_bytes).concat();
+    bytes.extend_from_slice(&small(scanned.marks.len()).to_le_bytes());
+    for (about, end) in &scanned.marks {
+        bytes.extend_from_slice(&about.to_le_bytes());
+        bytes.extend_from_slice(&end.to_le_bytes());
+    }
+    for RecoveredFrame { location, kind, run, record, body } in &scanned.frames {
+        bytes.extend_from_slice(&location.offset.to_le_bytes());
+        for field in [location.length, *run, *record, small(body.len())] {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        bytes.push(*kind);
+        bytes.extend_from_slice(body);
+    }
+    bytes
+}
+
+fn decode(entry: &[u8]) -> Option<ScannedSegment> {
+    let mut rest = Fields(entry);
+    let (segment, length, end) = (rest.large()?, rest.large()?, rest.large()?);
+    let mut scanned = ScannedSegment { has_header: true, length, end, ..ScannedSegment::default() };
+    for _ in 0..rest.small()? {
+        scanned.marks.push((rest.large()?, rest.large()?));
+    }
+    while !rest.0.is_empty() {
+        let (offset, length) = (rest.large()?, rest.small()?);
+        let (run, record, body) = (rest.small()?, rest.small()?, rest.small()?);
+        let kind = *rest.take(1)?.first()?;
+        let body = SmallVec::from_slice(rest.take(body as usize)?);
+        scanned.frames.push(RecoveredFrame {
+            location: FrameLocation { segment, offset, length },
+            kind,
+            run,
+            record,
+            body,
+        });
+    }
+    Some(scanned)
+}
+
+/// The rest of the bytes that are being decoded.
+struct Fields<'b>(&'b [u8]);
+
+impl<'b> Fields<'b> {
+    fn take(&mut self, count: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(*self.take(4)?.first_chunk()?))
+    }
+
+    fn large(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.take(8)?.first_chunk()?))
+    }
+}
+
+/// Converts a count or a length in a segment, which is shorter than 4 GiB.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
