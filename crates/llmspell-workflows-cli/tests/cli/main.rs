@@ -39,6 +39,7 @@ mod screens;
 mod second_terminal;
 mod secret_values;
 mod secrets;
+mod selections;
 #[cfg(unix)]
 mod sequences;
 mod step_logs;
