@@ -60,7 +60,7 @@ pub use clock::{Clock, SystemClock};
 pub use engine::{Driven, Engine, EngineBuilder, Run, RunOptions};
 pub use error::{ErrorClass, StepError};
 pub use functions::{Aggregate, Functions, Migrate, Resolve};
-pub use json::{JsonError, parse_json, parse_json_bytes};
+pub use json::{JsonError, is_exact, parse_json, parse_json_bytes, parse_json_exactly};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};

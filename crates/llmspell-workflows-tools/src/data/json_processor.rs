@@ -23,7 +23,7 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 /// - `stream` takes newline-delimited JSON (or an array), runs the query on each item separately, and returns
 ///   `{results, items}` with the outputs of all items in order.
 ///
-/// `input` is a JSON value, or a string that is parsed as JSON.
+/// `input` is a JSON value, or a string that is parsed as JSON. A number in a text that would be rounded is an error.
 ///
 /// With `input_path` instead of `input`, the rows come from a file, or from several files that are read one after the
 /// other. `query` and `stream` then do the same: the query is applied to each row, its limits apply to each row
@@ -204,7 +204,7 @@ fn items(input: Value) -> Result<Vec<Value>, ToolError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            llmspell_workflows_basic::parse_json(line).map_err(|error| {
+            llmspell_workflows_basic::parse_json_exactly(line.as_bytes()).map_err(|error| {
                 let failed = json_error(&format!("line {} of `input`", index + 1), &error);
                 let failed = match error {
                     JsonError::Syntax(_) => failed.with_help("write one JSON value per line"),
