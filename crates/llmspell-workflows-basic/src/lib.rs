@@ -65,7 +65,7 @@ pub use limits::Limits;
 pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};
 pub use patterns::BranchResult;
-pub use plan::{Invalid, Order, Plan};
+pub use plan::{Invalid, Order, Plan, UnmetRead};
 pub use problem::{Problem, ProblemLocation, Severity};
 pub use state::WorkflowState;
 pub use workflow::*;

@@ -56,6 +56,36 @@ impl Shape {
         }
     }
 
+    /// Returns the shape of `value`. The items of a list may have any shape.
+    #[must_use]
+    pub fn of_value(value: &Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Self::Scalar,
+            Value::Array(_) => Self::List(Box::default()),
+            Value::Object(fields) => {
+                Self::object(fields.iter().map(|(name, value)| (name.clone(), Self::of_value(value))))
+            }
+        }
+    }
+
+    /// Returns the shape of the part that `keys` select one inside the other.
+    pub(crate) fn at(&self, keys: &[Key]) -> &Self {
+        static ANY: Shape = Shape::Any;
+        static SCALAR: Shape = Shape::Scalar;
+        let mut shape = self;
+        for key in keys {
+            shape = match (shape, key) {
+                (Self::Any, _) => return &ANY,
+                (_, Key::Name(name)) if name == "length" => &SCALAR,
+                (Self::List(item), Key::Index(_)) => item,
+                (Self::Object(fields), Key::Name(name)) => fields.get(&**name).unwrap_or(&ANY),
+                (Self::Scalar, Key::Index(_)) => &SCALAR,
+                _ => return &ANY,
+            };
+        }
+        shape
+    }
+
     /// Checks that a value of this shape can have the parts that `keys` select one inside the other.
     pub(crate) fn check(&self, keys: &[Key]) -> Result<(), MissingField> {
         let mut shape = self;

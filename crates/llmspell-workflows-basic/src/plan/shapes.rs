@@ -115,6 +115,11 @@ impl Builder<'_> {
 
     /// Returns the shape of the output of `step`.
     pub(super) fn output_shape(&self, step: &Step) -> Shape {
+        if let Some((given, shape)) = &self.given
+            && std::ptr::eq(&**given, step)
+        {
+            return shape.clone();
+        }
         if matches!(step.on_error, OnError::Steps(_)) {
             // The output may be that of the handler.
             return Shape::Any;
@@ -200,6 +205,7 @@ impl Builder<'_> {
             None => format!("its fields are: {}", known.collect::<Vec<_>>().join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
+        self.missing.push((missing.name, self.problems.len()));
         self.problems.push(severity("unknown_field", place.clone(), message).with_help(help));
     }
 }

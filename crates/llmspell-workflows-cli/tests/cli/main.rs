@@ -31,6 +31,7 @@ mod recorded_runs;
 mod redefine;
 mod removed;
 mod report;
+mod resolving;
 mod rewind;
 mod rewind_nested;
 mod run;
