@@ -10,7 +10,7 @@ steps:
   - {id: ship, type: shell, command: echo shipped}
 ";
 
-const CASES: &str = "workflow: flow.yaml\ncases:\n  - {name: ships, mocks: {build: {}, check: {}, ship: {}}}\n";
+const CASES: &str = "workflow: flow.yaml\ncases:\n  - {name: ships, expect: {status: failed}}\n";
 
 /// Each command says what it did not find, and names what there is.
 #[test]

@@ -292,6 +292,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn numbers_keep_their_values_or_are_errors() {
+        let rounded = |text: &str| Err(format!("`{text}`"));
+        for (operation, input, query, expected) in [
+            ("query", "[1.10, 0.1, 1e30, 9007199254740993]", ".", Ok("[1.1,0.1,1e+30,9007199254740993]")),
+            ("query", "{\"a\": 9007199254740993.0}", ".", rounded("9007199254740993.0")),
+            ("stream", "1.5\n0.12345678901234567891", ".", rounded("0.12345678901234567891")),
+            ("query", "null", "9007199254740993.0", rounded("9007199254740993.0")),
+            ("query", "\"\\\"1.10\\\"\"", "tonumber", Ok("1.1")),
+            ("query", "\"\\\"9007199254740993.0\\\"\"", "fromjson | tonumber", rounded("9007199254740993.0")),
+        ] {
+            let result = call(json!({"operation": operation, "input": input, "query": query})).await;
+            match expected {
+                Ok(expected) => {
+                    assert_eq!(result.map(|found| found["result"].to_string()).as_deref(), Ok(expected), "{query}")
+                }
+                Err(part) => {
+                    assert!(result.as_ref().is_err_and(|error| error.contains(&part)), "{input}, {query}: {result:?}")
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn an_error_names_the_failing_item_of_a_stream() {
         let parameters = json!({"operation": "stream", "input": "[1]\n2", "query": ".[0]"});
         let error = JsonProcessor::new(Services::for_tests(Policy::default()))
