@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use llmspell_workflows_advanced::{Executor, RunQuery, SubRun};
+use llmspell_workflows_advanced::{Executor, RewindError, RunQuery, SubRun};
 use llmspell_workflows_basic::nearest;
 
-use crate::{App, Exit, Failure, workflow_test::known_steps};
+use crate::{App, Exit, Failure, failure::durable_failure, workflow_test::known_steps};
 
 /// The maximum number of names that a message lists.
 const NAMES_MAX: usize = 12;
@@ -51,8 +51,9 @@ pub(super) fn check_step(app: &App, executor: &Executor, family: &[SubRun], step
         }
         None => listed("the steps of the run are", known.iter().filter(|path| *path != "/main").map(String::as_str)),
     };
-    let failure = Failure::new(Exit::NotFound, "step_not_found", format!("no step of the run matches `{step}`"));
-    Err(Failure { help, ..failure })
+    let (given, known) = (step.to_owned(), known.iter().take(NAMES_MAX).cloned().collect());
+    let failure = durable_failure(RewindError::UnknownStep { given, known }.into());
+    Err(Failure { help: help.or(failure.help), ..failure })
 }
 
 /// Returns a path without the numbers of iterations and generations, which a definition does not have.

@@ -25,9 +25,10 @@ pub(super) fn number(cell: &str) -> Option<f64> {
     if let Some(integer) = integers::parse(cell) {
         return integer.as_f64();
     }
+    let is_integer = !cell.contains(['.', 'e', 'E']);
     let looks_numeric = cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
     let number = cell.parse::<f64>().ok()?;
-    (looks_numeric && is_exact(cell, number)).then_some(number)
+    (looks_numeric && !is_integer && is_exact(cell, number)).then_some(number)
 }
 
 /// Returns whether the cell is a 64-bit integer.
