@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use llmspell_workflows_basic::{Invalid, RunStatus, StepError};
+use llmspell_workflows_basic::{Invalid, RunStatus, StepError, UnmetRead};
 use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
@@ -121,6 +121,14 @@ pub enum ExecutorError {
         run: Uuid,
         /// The path that was given.
         path: String,
+    },
+    /// Other steps need fields that the output given for a stuck step lacks.
+    #[error("the step at {path} cannot have this output: {}", unmet.iter().map(needed).collect::<Vec<_>>().join("; "))]
+    UnfitOutput {
+        /// The path of the stuck step.
+        path: String,
+        /// What the output lacks, and who needs it.
+        unmet: Vec<UnmetRead>,
     },
     /// The run has not ended.
     #[error("the run {run} has not ended; it is {status}")]
@@ -268,6 +276,7 @@ impl ExecutorError {
             Self::ShutDown => "executor_shut_down",
             Self::IsChild { .. } | Self::PartOf { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",
+            Self::UnfitOutput { .. } => "unfit_output",
             Self::NotEnded { .. } => "run_not_ended",
             Self::NotFailed { .. } => "run_not_failed",
             Self::MissingSteps { .. } => "definition_changed",
@@ -300,6 +309,14 @@ impl ExecutorError {
     pub(crate) fn file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         Self::File { path: path.into(), message: error.to_string() }
     }
+}
+
+/// Says who needs a field and cannot read it.
+fn needed(UnmetRead { field, problem }: &UnmetRead) -> String {
+    let place = &problem.place;
+    let reader = if place.path.is_empty() { "the workflow" } else { &*place.path };
+    let needs = field.as_ref().map(|field| format!("needs the field `{field}` ")).unwrap_or_default();
+    format!("{reader} {needs}in `{}`: {}", place.field, problem.message)
 }
 
 impl AdvancedError {

@@ -80,6 +80,37 @@ impl Shape {
         }
     }
 
+    /// Returns the shape of `value`. The items of a list may have any shape.
+    #[must_use]
+    pub fn of_value(value: &Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Self::Scalar,
+            Value::Array(_) => Self::List(Box::default()),
+            Value::Object(fields) => {
+                Self::object(fields.iter().map(|(name, value)| (name.clone(), Self::of_value(value))))
+            }
+        }
+    }
+
+    /// Returns the shape of the part that `keys` select one inside the other.
+    pub(crate) fn at(&self, keys: &[Key]) -> &Self {
+        static ANY: Shape = Shape::Any;
+        static SCALAR: Shape = Shape::Scalar;
+        let mut shape = self;
+        for key in keys {
+            shape = match (shape, key) {
+                (Self::Any, _) => return &ANY,
+                (_, Key::Name(name)) if name == "length" => &SCALAR,
+                (Self::List(item), Key::Index(_)) => item,
+                (Self::Tuple(items), Key::Index(index)) => item_at(items, *index).unwrap_or(&ANY),
+                (Self::Object(fields), Key::Name(name)) => fields.get(&**name).unwrap_or(&ANY),
+                (Self::Scalar, Key::Index(_)) => &SCALAR,
+                _ => return &ANY,
+            };
+        }
+        shape
+    }
+
     /// Checks that a value of this shape can have the parts that `keys` select one inside the other.
     pub(crate) fn check(&self, keys: &[Key]) -> Result<(), MissingField> {
         let mut shape = self;
@@ -113,6 +144,12 @@ impl Shape {
         }
         Ok(())
     }
+}
+
+/// Returns the item at `index`, which counts from the end if it is negative.
+pub(crate) fn item_at<T>(items: &[T], index: i64) -> Option<&T> {
+    let from_start = if index < 0 { index.saturating_add_unsigned(items.len() as u64) } else { index };
+    items.get(usize::try_from(from_start).ok()?)
 }
 
 #[cfg(test)]

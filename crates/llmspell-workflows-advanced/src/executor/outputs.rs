@@ -1,7 +1,7 @@
 //! The output of the processes that a run's steps started, from the journal and from the log that is written while steps
 //! run.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use llmspell_workflows_basic::{
     BytesForm, ErrorClass, StepError, StepPath, activity::OutputStream, engine::Outcome, model::Effect,
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Executor;
 use crate::{
     ExecutorError, KnownRun,
-    home::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor},
+    home::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, OutputEnd},
 };
 
 /// The output of the processes of one attempt of a step.
@@ -39,9 +39,20 @@ pub struct ProcessOutput {
     /// The lines of both streams in the order in which they were written; empty if the whole output is in the journal,
     /// which does not record the order.
     pub lines: Vec<LoggedLine>,
+    /// The number of `lines` at the end that have begun but not ended, so that they may still change.
+    pub lines_unfinished: usize,
     /// The number of lines that were not kept, between the first and the last ones.
     pub lines_left_out: u64,
+    /// The number of bytes of the standard output that were not recorded, before `stdout`.
+    pub stdout_bytes_left_out: u64,
+    /// The number of bytes of the standard error that were not recorded, before `stderr`.
+    pub stderr_bytes_left_out: u64,
+    /// Why the end of the output is missing; `None` if it is not.
+    pub log_error: Option<String>,
 }
+
+/// Why the end of a log is missing, if the log cannot say it.
+const LOG_CUT_OFF: &str = "the log could not be written, perhaps because the disk was full";
 
 /// How an attempt of a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +96,13 @@ struct RecordedAttempt {
 }
 
 /// What one execution of a step wrote.
-type Logged = (LoggedAttempt, Vec<LoggedLine>);
+struct Logged {
+    attempt: LoggedAttempt,
+    lines: Vec<LoggedLine>,
+    /// The number of `lines` at the end that have not ended.
+    unfinished: usize,
+    end: Option<OutputEnd>,
+}
 
 impl Executor {
     /// Returns the outputs of the processes that a run's steps executed, in the order in which they ended; those that
@@ -117,18 +134,28 @@ impl Executor {
 
     /// Returns the logged executions of each step, in order.
     async fn logged(&self, known: &KnownRun) -> Result<BTreeMap<String, Vec<Logged>>, ExecutorError> {
+        let mut cursor = OutputCursor::default();
         let lines = match self.inner.home.outputs() {
-            Some(outputs) => outputs.read(known.id(), &mut OutputCursor::default()).await?,
+            Some(outputs) => outputs.read(known.id(), &mut cursor).await?,
             None => Vec::new(),
         };
         let mut by_id = BTreeMap::<u64, Logged>::new();
-        for line in lines {
+        let finished = lines.into_iter().map(|line| (0, line));
+        for (unfinished, line) in finished.chain(cursor.unfinished().iter().map(|line| (1, line.clone()))) {
             let attempt = line.attempt.clone();
-            by_id.entry(attempt.id).or_insert_with(|| ((*attempt).clone(), Vec::new())).1.push(line);
+            let new = || Logged {
+                attempt: (*attempt).clone(),
+                lines: Vec::new(),
+                unfinished: 0,
+                end: cursor.end(attempt.id).cloned(),
+            };
+            let logged = by_id.entry(attempt.id).or_insert_with(new);
+            logged.lines.push(line);
+            logged.unfinished += unfinished;
         }
         let mut by_path = BTreeMap::<String, Vec<Logged>>::new();
-        for (attempt, lines) in by_id.into_values() {
-            by_path.entry(attempt.source.path.clone()).or_default().push((attempt, lines));
+        for logged in by_id.into_values() {
+            by_path.entry(logged.attempt.source.path.clone()).or_default().push(logged);
         }
         Ok(by_path)
     }
@@ -166,13 +193,13 @@ fn merged(
 ) -> Vec<((u64, u64), ProcessOutput)> {
     let mut outputs = Vec::new();
     for (attempt, recorded) in (1..).zip(attempts) {
-        let (own, others): (Vec<Logged>, _) = logs.into_iter().partition(|(log, _)| log.source.attempt == attempt);
+        let (own, others): (Vec<Logged>, _) = logs.into_iter().partition(|log| log.attempt.source.attempt == attempt);
         logs = others;
         let mut own = own.into_iter().rev();
         let last = own.next();
-        let id = last.as_ref().map_or(u64::MAX, |(log, _)| log.id);
+        let id = last.as_ref().map_or(u64::MAX, |log| log.attempt.id);
         for log in own {
-            outputs.push(((recorded.number, log.0.id), of_log(log, AttemptStatus::Interrupted)));
+            outputs.push(((recorded.number, log.attempt.id), of_log(log, AttemptStatus::Interrupted)));
         }
         let number = recorded.number;
         outputs.extend(one(path, attempt, recorded, last).map(|output| ((number, id), output)));
@@ -181,7 +208,7 @@ fn merged(
     for (at, log) in (1..).zip(logs) {
         let is_running = at == last && known.holder.is_some() && !known.status().has_ended();
         let status = if is_running { AttemptStatus::Running } else { AttemptStatus::Interrupted };
-        outputs.push(((u64::MAX, log.0.id), of_log(log, status)));
+        outputs.push(((u64::MAX, log.attempt.id), of_log(log, status)));
     }
     outputs
 }
@@ -195,28 +222,56 @@ fn one(path: &str, attempt: u32, recorded: RecordedAttempt, log: Option<Logged>)
     let logged = of_log(log, status);
     let exit_code = output.as_ref().and_then(|output| output.exit_code);
     let attempt = logged.attempt;
-    // For a failed process, only the end of the output is recorded.
-    match output.filter(|output| status == AttemptStatus::Completed || line_count(output) >= logged_count(&logged)) {
+    match output.filter(|output| status == AttemptStatus::Completed || is_fuller(output, &logged)) {
         Some(output) => Some(ProcessOutput { path: path.to_owned(), attempt, status, error, ..output }),
         None => Some(ProcessOutput { error, exit_code, ..logged }),
     }
 }
 
-fn line_count(output: &ProcessOutput) -> u64 {
-    let count = |form: BytesForm, text: &str| form.shown(text).lines().count() as u64;
-    count(output.stdout_form, &output.stdout) + count(output.stderr_form, &output.stderr)
+/// Returns whether the recorded output of a failed process, of which only the end is recorded, has more than its log.
+fn is_fuller(recorded: &ProcessOutput, logged: &ProcessOutput) -> bool {
+    let is_cut = recorded.stdout_bytes_left_out + recorded.stderr_bytes_left_out > 0;
+    match is_cut || logged.log_error.is_some() {
+        true => size(recorded) > size(logged),
+        // A recorded output has all bytes, and the log has the order of the lines.
+        false => line_count(recorded) >= logged.lines.len() as u64 + logged.lines_left_out,
+    }
 }
 
-fn logged_count(output: &ProcessOutput) -> u64 {
-    output.lines.len() as u64 + output.lines_left_out
+fn line_count(output: &ProcessOutput) -> u64 {
+    shown(output).map(|text| text.lines().count() as u64).sum()
+}
+
+fn size(output: &ProcessOutput) -> usize {
+    shown(output).map(|text| text.len()).sum()
+}
+
+fn shown(output: &ProcessOutput) -> impl Iterator<Item = Cow<'_, str>> {
+    [(output.stdout_form, &output.stdout), (output.stderr_form, &output.stderr)]
+        .into_iter()
+        .map(|(form, text)| form.shown(text))
 }
 
 /// Returns a logged output, cut to the first and last lines that a log guarantees.
-fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput {
+fn of_log(Logged { attempt, mut lines, unfinished, end }: Logged, status: AttemptStatus) -> ProcessOutput {
     let total = lines.last().map_or(0, |line| line.number + 1);
+    let log_error = match (end, status) {
+        // The end of an output whose process ended is unknown.
+        (None, AttemptStatus::Running | AttemptStatus::Interrupted) => None,
+        (None, _) => Some(LOG_CUT_OFF.to_owned()),
+        (Some(end), _) => end.error.map(|error| match end.lines.saturating_sub(total) {
+            0 => error,
+            1 => format!("1 line: {error}"),
+            missing => format!("{missing} lines: {error}"),
+        }),
+    };
     lines.retain(|line| line.number < OUTPUT_HEAD_LINES as u64 || line.number + OUTPUT_TAIL_LINES as u64 >= total);
     let text = |stream: OutputStream| -> String {
-        lines.iter().filter(|one| one.line.stream == stream).map(|one| format!("{}\n", one.line.text)).collect()
+        let of_stream = |lines: &[LoggedLine]| -> Vec<String> {
+            lines.iter().filter(|one| one.line.stream == stream).map(|one| one.line.text.clone()).collect()
+        };
+        let (ended, unfinished) = lines.split_at(lines.len().saturating_sub(unfinished));
+        of_stream(ended).into_iter().map(|line| line + "\n").chain([of_stream(unfinished).join("\n")]).collect()
     };
     ProcessOutput {
         attempt: attempt.source.attempt + attempt.source.cuts,
@@ -229,6 +284,10 @@ fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput 
         stderr: text(OutputStream::Stderr),
         stderr_form: BytesForm::Text,
         lines_left_out: total - lines.len() as u64,
+        stdout_bytes_left_out: 0,
+        stderr_bytes_left_out: 0,
+        log_error,
+        lines_unfinished: unfinished,
         lines,
     }
 }
@@ -237,6 +296,7 @@ fn of_log((attempt, mut lines): Logged, status: AttemptStatus) -> ProcessOutput 
 fn output_of_value(value: &Value) -> Option<ProcessOutput> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
     let form = |name: &str| value.get(name).and_then(Value::as_str).and_then(BytesForm::from_name);
+    let left_out = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or_default();
     Some(ProcessOutput {
         path: String::new(),
         attempt: 0,
@@ -248,6 +308,10 @@ fn output_of_value(value: &Value) -> Option<ProcessOutput> {
         stderr: text("stderr")?,
         stderr_form: form("stderr_type").unwrap_or(BytesForm::Text),
         lines: Vec::new(),
+        lines_unfinished: 0,
         lines_left_out: 0,
+        stdout_bytes_left_out: left_out("stdout_bytes_left_out"),
+        stderr_bytes_left_out: left_out("stderr_bytes_left_out"),
+        log_error: None,
     })
 }

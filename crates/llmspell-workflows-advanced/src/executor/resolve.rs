@@ -29,7 +29,7 @@ impl Executor {
     /// `path` may be a suffix of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// Returns an error if no stuck step matches `path`, another process owns the run, or the journal cannot be read or
+    /// Returns an error if no stuck step matches `path`, if other steps need fields that the output lacks, another process owns the run, or the journal cannot be read or
     /// written.
     pub async fn resolve(
         &self,
@@ -58,11 +58,24 @@ impl Executor {
         self.resume(known).await
     }
 
+    /// Checks that the steps that read the output of a stuck step can work with `output`.
+    async fn check_output(&self, step: &StuckStep, output: &Value) -> Result<(), ExecutorError> {
+        let plan = self.inner.prepared_by_hash(&step.run.summary.definition).await?.plan;
+        let Ok(path) = step.path.parse::<StepPath>() else { return Ok(()) };
+        match plan.unmet_reads(&self.inner.engine, &path, output) {
+            unmet if unmet.is_empty() => Ok(()),
+            unmet => Err(ExecutorError::UnfitOutput { path: step.to_string(), unmet }),
+        }
+    }
+
     async fn resolve_step(&self, step: &StuckStep, resolution: Resolution) -> Result<(), ExecutorError> {
         let StuckStep { run: known, path, .. } = step;
         let path = path.clone();
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
         let id = known.journal().ok_or_else(not_stuck)?;
+        if let Resolution::Completed(output) = &resolution {
+            self.check_output(step, output).await?;
+        }
         let lease = self.inner.lease_run(known, id).await?;
         if self.inner.registry.is_owned(known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });

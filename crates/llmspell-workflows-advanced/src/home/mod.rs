@@ -18,6 +18,7 @@ mod runs;
 mod stats;
 mod transfer;
 mod upkeep;
+mod waits;
 
 use std::{
     fmt,
@@ -37,19 +38,22 @@ pub use claim::Claim;
 pub use contents::{DamagedRun, JournalSummaries, LiveRunSummary, RunListing};
 pub use events::WorkflowEvent;
 pub(crate) use events::{EventBuilder, events};
-pub use family::{RunWait, SubRun};
+pub use family::SubRun;
 pub use folder::{FolderHome, JournalKind};
 pub use forget::Prune;
 pub use lease::Lease;
 pub use memory::MemoryHome;
 pub(crate) use notify::{ListenerGuard, MessageListener};
-pub use outputs::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, StepOutputs};
+pub use outputs::{
+    LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, OutputEnd, StepOutputs,
+};
 pub use post::Delivery;
 pub use repair::{MovedAside, RepairReport};
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
 pub use transfer::EXPORT_VERSION;
 pub use upkeep::{BackupReport, CompactionReport};
+pub use waits::{RunWait, WaitFilter};
 
 use crate::ExecutorError;
 

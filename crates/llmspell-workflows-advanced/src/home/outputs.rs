@@ -18,7 +18,7 @@ pub const OUTPUT_TAIL_LINES: usize = 500;
 /// Keeps the output of steps, line by line while they run, so that another process can follow it.
 ///
 /// For each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`] lines are kept, or fewer
-/// if they are long. Lines are not synced: the journal, not this log, decides what has happened.
+/// if they are long, and the lines that have begun. Lines are not synced: the journal, not this log, decides what has happened.
 #[async_trait]
 pub trait StepOutputs: OutputSink {
     /// Returns the lines of a run that were written after the last call with the same cursor, in the order in which they
@@ -63,6 +63,31 @@ pub struct OutputCursor {
     /// The number of bytes that were read from the log of the run.
     pub(super) position: u64,
     pub(super) attempts: HashMap<u64, AttemptCursor>,
+    pub(super) unfinished: Vec<LoggedLine>,
+}
+
+impl OutputCursor {
+    /// Returns the lines that had begun but not ended at the last read. They may still change, and are read as lines
+    /// when they have ended.
+    #[must_use]
+    pub fn unfinished(&self) -> &[LoggedLine] {
+        &self.unfinished
+    }
+
+    /// Returns how the output of an attempt ended; `None` if it has not ended, or if the log is incomplete.
+    #[must_use]
+    pub fn end(&self, attempt: u64) -> Option<&OutputEnd> {
+        self.attempts.get(&attempt)?.end.as_ref()
+    }
+}
+
+/// The end of an attempt's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputEnd {
+    /// The number of lines that the attempt wrote.
+    pub lines: u64,
+    /// Why lines at the end could not be logged.
+    pub error: Option<String>,
 }
 
 /// How far a reader has read the output of an attempt.
@@ -73,4 +98,5 @@ pub(super) struct AttemptCursor {
     pub(super) next: u64,
     /// Whether the last lines are in separate files.
     pub(super) has_tail: bool,
+    pub(super) end: Option<OutputEnd>,
 }

@@ -3,7 +3,7 @@
 use std::{fs, io::Write, sync::Arc};
 
 use llmspell_workflows_advanced::{
-    FolderHome, Home, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, StepOutputs,
+    FolderHome, Home, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, OutputEnd, StepOutputs,
 };
 use llmspell_workflows_basic::activity::{OutputLine, OutputLog, OutputSource, OutputStream};
 use tempfile::TempDir;
@@ -109,4 +109,63 @@ async fn home_that_was_removed_does_not_appear_again() {
     drop(folder);
     write(&mut open(&outputs, "/main/a", 1), ["one".to_owned()]).await;
     assert!(!path.exists());
+}
+
+/// The tail of the log is on a full disk.
+#[tokio::test]
+async fn log_that_cannot_be_written_says_how_many_lines_are_missing() {
+    let (folder, outputs) = outputs();
+    let mut log = open(&outputs, "/main/a", 1);
+    let head = OUTPUT_HEAD_LINES as u64;
+    write(&mut log, (0..head).map(|number| number.to_string())).await;
+    let mut cursor = OutputCursor::default();
+    let id = read(&outputs, &mut cursor).await[0].attempt.id;
+    assert_eq!(cursor.end(id), None, "the output has not ended");
+    let tail = folder.path().join(format!("output/{RUN}/tail-{id}-0"));
+    std::os::unix::fs::symlink("/dev/full", &tail).unwrap();
+    for batch in [1, 2] {
+        write(&mut log, (0..batch).map(|number| number.to_string())).await;
+    }
+    log.close().await;
+    fs::remove_file(tail).unwrap();
+    assert!(read(&outputs, &mut cursor).await.is_empty());
+    let end = cursor.end(id).expect("an end");
+    assert_eq!(end.lines, head + 3);
+    assert!(end.error.as_deref().is_some_and(|error| error.contains("No space left on device")), "{end:?}");
+}
+
+#[tokio::test]
+async fn log_that_is_complete_ends_without_an_error() {
+    let (_folder, outputs) = outputs();
+    let mut log = open(&outputs, "/main/a", 1);
+    write(&mut log, ["one".to_owned()]).await;
+    log.close().await;
+    let mut cursor = OutputCursor::default();
+    let id = read(&outputs, &mut cursor).await[0].attempt.id;
+    assert_eq!(cursor.end(id), Some(&OutputEnd { lines: 1, error: None }));
+}
+
+#[tokio::test]
+async fn unfinished_lines_are_read_until_they_end() {
+    let (folder, outputs) = outputs();
+    let mut log = open(&outputs, "/main/a", 1);
+    let line = |stream, text: &str| OutputLine { stream, text: text.to_owned() };
+    let mut cursor = OutputCursor::default();
+    log.preview(OutputStream::Stdout, &[line(OutputStream::Stdout, "10 %")]).await;
+    log.preview(OutputStream::Stderr, &[line(OutputStream::Stderr, "a longer line")]).await;
+    assert!(read(&outputs, &mut cursor).await.is_empty());
+    assert_eq!(texts(cursor.unfinished()), ["/main/a#1 10 %", "/main/a#1 a longer line"]);
+    log.preview(OutputStream::Stdout, &[line(OutputStream::Stdout, "20 %")]).await;
+    log.write(&[line(OutputStream::Stderr, "a line")]).await;
+    assert_eq!(texts(&read(&outputs, &mut cursor).await), ["/main/a#1 a line"]);
+    assert_eq!(texts(cursor.unfinished()), ["/main/a#1 20 %"]);
+    assert_eq!(cursor.unfinished()[0].number, 1);
+    log.write(&[line(OutputStream::Stdout, "100 %")]).await;
+    assert_eq!(texts(&read(&outputs, &mut cursor).await), ["/main/a#1 100 %"]);
+    assert!(cursor.unfinished().is_empty());
+    log.preview(OutputStream::Stdout, &[line(OutputStream::Stdout, "rest")]).await;
+    log.write(&[line(OutputStream::Stdout, "rest")]).await;
+    log.close().await;
+    assert_eq!(read(&outputs, &mut cursor).await.len(), 1);
+    assert_eq!(fs::read_dir(folder.path().join(format!("output/{RUN}"))).unwrap().count(), 1);
 }

@@ -61,9 +61,8 @@ impl ActivityContext {
         let sinks = self.call.run().engine().output_sinks();
         let cuts = with_cuts.saturating_sub(attempt);
         let source = || OutputSource { run: self.run_id(), path: self.path().to_string(), attempt, cuts };
-        let logs = (!sinks.is_empty()).then(|| OpenLogs::open(sinks, &source()));
-        [OutputStream::Stdout, OutputStream::Stderr]
-            .map(|stream| OutputWriter::new(logs.clone(), self.masker().clone(), stream))
+        let logs = (!sinks.is_empty()).then(|| OpenLogs::open(sinks, &source(), self.masker()));
+        [OutputStream::Stdout, OutputStream::Stderr].map(|stream| OutputWriter::new(logs.clone(), stream))
     }
 
     /// Returns the id of the run.

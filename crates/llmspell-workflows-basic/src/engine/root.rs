@@ -125,7 +125,10 @@ impl Run {
 
     /// Runs the `finally` steps; if one of them fails, a run that completed fails.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
-        let error = outcome.error().map_or(Value::Null, |error| json!(error));
+        let error = match &outcome {
+            Outcome::Cancelled(cancelled) => json!(cancelled.to_error().at(main.to_string())),
+            outcome => outcome.error().map_or(Value::Null, |error| json!(error)),
+        };
         let call = self.root_call(finally, Some(main.clone()), self.cleanup.clone());
         let scope = Scope::names(call.context.scope.clone(), vec![("error", Arc::new(error))]);
         let mut state = call.context.state.clone();

@@ -50,6 +50,8 @@ pub struct Reference {
     pub name: String,
     /// The keys after the name, up to the first computed key.
     pub keys: Vec<Key>,
+    /// Whether a computed key follows.
+    pub has_computed_key: bool,
     /// The byte range of the name and all its keys in the source.
     pub span: Range<usize>,
     /// Whether a missing value is null instead of an error, as on the left of `||` and `??`, before a

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::expression::{Expr, Key, Reference};
 use super::template::{Part, Template, TextPart};
-use super::tree::{Node, StepKind};
+use super::tree::{Keys, Node, StepKind};
 
 /// A part of a text: plain text, or an expression that is replaced by its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,20 @@ pub enum TemplatePart<'a> {
         /// The byte offset of the expression in the text.
         offset: usize,
     },
+}
+
+/// What the form of an expression says about its value.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ValueForm<'e> {
+    /// The value of a reference without computed keys.
+    Reference(&'e Reference),
+    /// This value.
+    Literal(&'e Value),
+    /// A string, a number or a boolean.
+    Scalar,
+    List,
+    Object,
+    Unknown,
 }
 
 impl Template {
@@ -88,6 +102,21 @@ impl Expr {
         };
         let references = self.references();
         !references.is_empty() && self.source().chars().all(is_plain) && references.iter().all(is_counter)
+    }
+
+    /// Returns what the form of the expression says about its value.
+    pub(crate) fn form(&self) -> ValueForm<'_> {
+        match self.root() {
+            Node::Literal(value) => ValueForm::Literal(value),
+            Node::Lookup(lookup) => match lookup.keys {
+                Keys::Static(_) => ValueForm::Reference(&self.references()[lookup.reference]),
+                Keys::Computed(_) => ValueForm::Unknown,
+            },
+            Node::Array(..) => ValueForm::List,
+            Node::Object(..) => ValueForm::Object,
+            Node::Exists(_) | Node::Unary { .. } | Node::Compare { .. } | Node::Arithmetic { .. } => ValueForm::Scalar,
+            Node::Access(_) | Node::Call(_) | Node::Logical { .. } | Node::Conditional(_) => ValueForm::Unknown,
+        }
     }
 
     /// Returns the names of the functions and filters that produce the value, the last one first.

@@ -54,6 +54,7 @@ pub use expression::{Expr, Key, Reference};
 pub use foreign::is_shell_name;
 pub use functions::{FunctionDoc, function_docs, url_encoded};
 pub use inspect::TemplatePart;
+pub(crate) use inspect::ValueForm;
 pub use scope::{Scope, Segment};
 pub use template::{Template, TemplateReference};
 pub use template_text::{TemplateError, TemplateErrors};

@@ -223,7 +223,13 @@ impl Parser<'_> {
             return self.call(&name, span);
         }
         let reference = self.references.len();
-        self.references.push(Reference { name: name.clone(), keys: Vec::new(), span: span.clone(), optional: false });
+        self.references.push(Reference {
+            name: name.clone(),
+            keys: Vec::new(),
+            has_computed_key: false,
+            span: span.clone(),
+            optional: false,
+        });
         Ok(Node::Lookup(Box::new(Lookup {
             name: name.into(),
             keys: Keys::Static(Vec::new()),

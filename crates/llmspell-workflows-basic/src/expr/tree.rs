@@ -194,6 +194,7 @@ impl Lookup {
             (Keys::Static(keys), key) => {
                 let mut all: Vec<_> = keys.drain(..).map(KeyNode::Static).collect();
                 all.push(key);
+                reference.has_computed_key = true;
                 self.keys = Keys::Computed(all);
             }
         }

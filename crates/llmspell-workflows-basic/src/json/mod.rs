@@ -1,5 +1,6 @@
 //! JSON texts from outside: numbers are kept exactly or rejected.
 
+mod decimal;
 mod scan;
 
 use std::{cell::Cell, fmt};
@@ -8,6 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, de::Read};
 use thiserror::Error;
 
+pub use decimal::is_exact;
+use decimal::is_short;
 use scan::Scan;
 
 /// 2^64: the first integer above the range.
@@ -41,6 +44,21 @@ pub enum JsonError {
         /// The column of the number's first digit or sign in bytes, counted from 1.
         column: usize,
     },
+    /// A number with a fraction or an exponent would be rounded; only [`parse_json_exactly`] rejects it.
+    #[error(
+        "`{number}`{} at line {line} column {column} has more digits than a 64-bit float keeps; write it in quotes to \
+         keep it as a string", .pointer.as_ref().map(|pointer| format!(" in `{pointer}`")).unwrap_or_default()
+    )]
+    Rounded {
+        /// The number as written; the middle of a very long one is left out.
+        number: String,
+        /// The JSON pointer to the number; `None` if the number is the whole text.
+        pointer: Option<String>,
+        /// The line of the number's first digit or sign, counted from 1.
+        line: usize,
+        /// The column of the number's first digit or sign in bytes, counted from 1.
+        column: usize,
+    },
 }
 
 impl JsonError {
@@ -50,6 +68,7 @@ impl JsonError {
         match self {
             Self::Syntax(_) => "invalid_json",
             Self::TooLarge { .. } => "number_too_large",
+            Self::Rounded { .. } => "number_rounded",
         }
     }
 }
@@ -82,7 +101,7 @@ impl TooLarge {
 /// # Errors
 /// Fails if the text is not JSON, or contains an integer that cannot be represented exactly.
 pub fn parse_json(text: &str) -> Result<Value, JsonError> {
-    parse(serde_json::Deserializer::from_str(text), text.as_bytes())
+    parse(serde_json::Deserializer::from_str(text), text.as_bytes(), Floats::Rounded)
 }
 
 /// Parses a JSON text like [`parse_json`], unless it is not UTF-8.
@@ -90,15 +109,35 @@ pub fn parse_json(text: &str) -> Result<Value, JsonError> {
 /// # Errors
 /// Fails like [`parse_json`].
 pub fn parse_json_bytes(text: &[u8]) -> Result<Value, JsonError> {
-    parse(serde_json::Deserializer::from_slice(text), text)
+    parse(serde_json::Deserializer::from_slice(text), text, Floats::Rounded)
 }
 
-fn parse<'t, R: Read<'t>>(mut deserializer: serde_json::Deserializer<R>, text: &'t [u8]) -> Result<Value, JsonError> {
-    let suspicious = Cell::new(false);
-    let value = Exact(&suspicious).deserialize(&mut deserializer).map_err(|error| rejected(error, text))?;
+/// Parses a JSON text like [`parse_json_bytes`], but a number with a fraction or an exponent that would be rounded is an
+/// error too.
+///
+/// # Errors
+/// Fails like [`parse_json`], and if a number is not [exact](is_exact).
+pub fn parse_json_exactly(text: &[u8]) -> Result<Value, JsonError> {
+    parse(serde_json::Deserializer::from_slice(text), text, Floats::Exact)
+}
+
+/// What becomes of numbers with a fraction or an exponent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Floats {
+    Rounded,
+    Exact,
+}
+
+fn parse<'t, R: Read<'t>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    text: &'t [u8],
+    floats: Floats,
+) -> Result<Value, JsonError> {
+    let seen = Seen { floats, suspicious: Cell::new(false) };
+    let value = Exact(&seen).deserialize(&mut deserializer).map_err(|error| rejected(error, text))?;
     deserializer.end().map_err(JsonError::Syntax)?;
     // `1e30` and an integer of 31 digits are the same float, so only the text can tell them apart.
-    match suspicious.get().then(|| Scan::new(text).run()).flatten() {
+    match seen.suspicious.get().then(|| Scan::new(text, floats).run()).flatten() {
         Some(error) => Err(error),
         None => Ok(value),
     }
@@ -107,7 +146,7 @@ fn parse<'t, R: Read<'t>>(mut deserializer: serde_json::Deserializer<R>, text: &
 /// Converts the parser's error; a number that is too large even for a float is reported like any other.
 fn rejected(error: serde_json::Error, text: &[u8]) -> JsonError {
     let is_number = error.is_syntax() && error.to_string().starts_with("number out of range");
-    is_number.then(|| Scan::new(text).run()).flatten().unwrap_or(JsonError::Syntax(error))
+    is_number.then(|| Scan::new(text, Floats::Rounded).run()).flatten().unwrap_or(JsonError::Syntax(error))
 }
 
 /// Parses one number as JSON writes it.
@@ -136,8 +175,15 @@ fn is_integer(number: &[u8]) -> bool {
     !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
-/// Builds a [`Value`], and notes whether a number may have been an integer outside the range.
-struct Exact<'n>(&'n Cell<bool>);
+/// What was seen while a text was parsed.
+struct Seen {
+    floats: Floats,
+    /// Whether a number may have been an integer outside the range, or rounded.
+    suspicious: Cell<bool>,
+}
+
+/// Builds a [`Value`], and notes whether a number needs a second look.
+struct Exact<'n>(&'n Seen);
 
 impl<'de> DeserializeSeed<'de> for Exact<'_> {
     type Value = Value;
@@ -171,8 +217,8 @@ impl<'de> Visitor<'de> for Exact<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        if is_beyond(value) {
-            self.0.set(true);
+        if self.0.floats == Floats::Exact || is_beyond(value) {
+            self.0.suspicious.set(true);
         }
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
@@ -249,6 +295,21 @@ mod tests {
                 }
                 (parsed, _) => panic!("{text}: {parsed:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_would_be_rounded_are_rejected_on_request() {
+        for (text, expected) in [
+            ("[0.1, 1.10, 1e30, 123456789.25, 9007199254740993]", None),
+            ("9007199254740993.0", Some("`9007199254740993.0` at line 1 column 1 has more digits")),
+            (r#"{"a": [1.5, 0.1234567890123456789]}"#, Some("`0.1234567890123456789` in `/a/1` at line 1")),
+            ("[99999999999999999999]", Some("is too large")),
+        ] {
+            let error = parse_json_exactly(text.as_bytes()).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), expected.is_some(), "{text}: {error:?}");
+            assert!(expected.is_none_or(|part| error.as_ref().unwrap().contains(part)), "{text}: {error:?}");
+            assert_eq!(parse_json(text).is_ok(), !expected.is_some_and(|part| part.contains("large")), "{text}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! Finds the place of a number that was rejected.
 
-use super::{JsonError, TooLarge, parse_number, shown};
+use super::{Floats, JsonError, TooLarge, is_exact, is_integer, is_short, parse_number, shown};
 
-/// Finds the first integer outside the range in a text that is valid JSON.
+/// Finds the first number to reject in a text that is valid JSON.
 pub(super) struct Scan<'t> {
     text: &'t [u8],
+    floats: Floats,
     at: usize,
     /// The arrays and objects around the position.
     around: Vec<Around<'t>>,
@@ -18,8 +19,8 @@ enum Around<'t> {
 }
 
 impl<'t> Scan<'t> {
-    pub(super) fn new(text: &'t [u8]) -> Self {
-        Self { text, at: 0, around: Vec::new() }
+    pub(super) fn new(text: &'t [u8], floats: Floats) -> Self {
+        Self { text, floats, at: 0, around: Vec::new() }
     }
 
     pub(super) fn run(mut self) -> Option<JsonError> {
@@ -46,7 +47,12 @@ impl<'t> Scan<'t> {
                     self.at += self.text[self.at..].iter().take_while(|byte| digits(byte)).count();
                     let number = String::from_utf8_lossy(&self.text[start..self.at]);
                     if matches!(parse_number(&number), Some(Err(TooLarge))) {
-                        return Some(self.error(start, &number));
+                        let (number, pointer, (line, column)) = (shown(&number), self.pointer(), self.place(start));
+                        return Some(JsonError::TooLarge { number, pointer, line, column });
+                    }
+                    if self.floats == Floats::Exact && is_rounded(&number) {
+                        let (number, pointer, (line, column)) = (shown(&number), self.pointer(), self.place(start));
+                        return Some(JsonError::Rounded { number, pointer, line, column });
                     }
                 }
                 _ => {}
@@ -64,17 +70,23 @@ impl<'t> Scan<'t> {
         }
     }
 
-    fn error(&self, start: usize, number: &str) -> JsonError {
+    /// Returns the line and the column of a byte, counted from 1.
+    fn place(&self, start: usize) -> (usize, usize) {
         let before = &self.text[..start];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let pointer: String = self.around.iter().map(|around| format!("/{}", around.reference())).collect();
-        JsonError::TooLarge {
-            number: shown(number),
-            pointer: (!self.around.is_empty()).then_some(pointer),
-            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
-            column: start - line_start + 1,
-        }
+        (before.iter().filter(|byte| **byte == b'\n').count() + 1, start - line_start + 1)
     }
+
+    /// Returns the JSON pointer to the position; `None` if it is not inside anything.
+    fn pointer(&self) -> Option<String> {
+        let pointer = self.around.iter().map(|around| format!("/{}", around.reference())).collect();
+        (!self.around.is_empty()).then_some(pointer)
+    }
+}
+
+/// Returns whether a float would change the number.
+fn is_rounded(number: &str) -> bool {
+    !is_integer(number.as_bytes()) && !is_short(number) && !number.parse().is_ok_and(|float| is_exact(number, float))
 }
 
 impl Around<'_> {

@@ -55,7 +55,9 @@ impl Builder<'_> {
                     let message = format!("expected an array or a reference to one, got {items}");
                     self.error("not_a_collection", ProblemLocation::new(path, "over/items"), message);
                 }
-                Iterations::Items(self.template(items, path, "over/items"))
+                let template = self.template(items, path, "over/items");
+                self.check_items(&template, path);
+                Iterations::Items(template)
             }
             LoopSource::Range { start, end, step } => {
                 if step.as_f64() == Some(0.0) {

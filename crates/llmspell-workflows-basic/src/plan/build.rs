@@ -13,9 +13,10 @@ use super::{
 use crate::{
     Problem, ProblemLocation, Severity, StepId,
     engine::Engine,
-    model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
+    model::{Definition, Delay, OnError, Step, StepKind, Steps, TriggerRule},
     patterns::ListPlan,
     plan::Invalid,
+    shape::Shape,
 };
 
 /// Builds a plan and collects all problems.
@@ -38,6 +39,10 @@ pub(crate) struct Builder<'e> {
     task_depth: usize,
     /// The names of the definitions that enclose this one, outermost first.
     pub(super) chain: Vec<String>,
+    /// A step whose output is known, and the shape of that output.
+    pub(super) given: Option<(Arc<Step>, Shape)>,
+    /// The fields of the given output that are read and that it does not have, and which problem says so.
+    pub(super) missing: Vec<(String, usize)>,
 }
 
 /// How many levels of nested steps share a thread's stack. In a debug build, a level of loops uses over 100 kB of a
@@ -59,7 +64,8 @@ impl<'e> Builder<'e> {
         definition: Arc<Definition>,
         chain: Vec<String>,
     ) -> Result<Plan, Invalid> {
-        let (plan, mut problems) = Self::run_in(engine, definition, chain);
+        let (plan, builder) = Self::run_in(engine, definition, chain, None);
+        let mut problems = builder.problems;
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(Invalid(problems));
         }
@@ -68,10 +74,16 @@ impl<'e> Builder<'e> {
 
     /// Builds a plan, even of an invalid definition, and returns all problems.
     pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
-        Self::run_in(engine, definition, Vec::new())
+        let (plan, builder) = Self::run_in(engine, definition, Vec::new(), None);
+        (plan, builder.problems)
     }
 
-    fn run_in(engine: &'e Engine, definition: Arc<Definition>, chain: Vec<String>) -> (Plan, Vec<Problem>) {
+    pub(super) fn run_in(
+        engine: &'e Engine,
+        definition: Arc<Definition>,
+        chain: Vec<String>,
+        given: Option<(Arc<Step>, Shape)>,
+    ) -> (Plan, Self) {
         let main = Arc::new(super::root::main(&definition));
         let finally = Step::new("finally", StepKind::Sequence(definition.finally.clone()));
         let (all_ids, mut state_keys, mut sets_any_state) = survey(&[&main, &finally]);
@@ -93,9 +105,11 @@ impl<'e> Builder<'e> {
             is_cleanup_step: false,
             task_depth: 0,
             chain,
+            given,
+            missing: Vec::new(),
         };
         let plan = builder.definition(main);
-        (plan, builder.problems)
+        (plan, builder)
     }
 
     pub(crate) fn error(&mut self, code: &'static str, place: ProblemLocation, message: impl Into<String>) {
@@ -198,58 +212,6 @@ impl<'e> Builder<'e> {
         match delay {
             Delay::Fixed(duration) => Length::Fixed(*duration),
             Delay::Expression(text) => Length::Computed(self.expression(text, &ProblemLocation::new(path, field))),
-        }
-    }
-
-    fn settings(&mut self, step: &Step, path: &str) {
-        if !step.kind.is_leaf() && !step.limits.is_empty() {
-            let message = "only leaves can have named limits: a block would wait forever if its own steps need the permit that it holds";
-            self.error("limit_on_block", ProblemLocation::new(path, "limits/0"), message);
-        }
-        for (position, limit) in step.limits.iter().enumerate() {
-            if !self.definition.concurrency.contains_key(limit) && self.engine.permits().declared(limit).is_none() {
-                let place = ProblemLocation::new(path, format!("limits/{position}"));
-                let problem = Problem::error("unknown_limit", place, format!("unknown concurrency limit `{limit}`"));
-                let definition = self.definition.clone();
-                self.problems.push(problem.with_known(limit, definition.concurrency.keys().map(String::as_str)));
-            }
-        }
-        if let Some(retry) = &step.retry {
-            self.retry(retry, path);
-        }
-        if step.at_most_once {
-            self.at_most_once(step, path);
-        }
-        for (field, delay) in [("timeout", &step.timeout), ("total_timeout", &step.total_timeout)] {
-            if matches!(delay, Some(Delay::Fixed(duration)) if duration.is_zero()) {
-                self.error(
-                    "invalid_number",
-                    ProblemLocation::new(path, field),
-                    format!("`{field}` must be greater than 0"),
-                );
-            }
-        }
-    }
-
-    fn retry(&mut self, retry: &Retry, path: &str) {
-        let mut wrong = |field: &str, message: &str| {
-            self.problems.push(Problem::error(
-                "invalid_number",
-                ProblemLocation::new(path, format!("retry/{field}")),
-                message,
-            ));
-        };
-        if let Some(at) = retry.on_exit_codes.iter().position(|exit| *exit == 0) {
-            wrong(&format!("on_exit_codes/{at}"), "a process that ends with exit code 0 has not failed");
-        }
-        if retry.attempts_max == 0 {
-            wrong("attempts_max", "`attempts_max` must be at least 1");
-        }
-        if !retry.multiplier.is_finite() || retry.multiplier < 1.0 {
-            wrong("multiplier", "`multiplier` must be at least 1");
-        }
-        if !(0.0..=1.0).contains(&retry.jitter) {
-            wrong("jitter", "`jitter` must be between 0 and 1");
         }
     }
 

@@ -10,6 +10,8 @@ mod build;
 mod children;
 mod cleanup;
 mod code;
+mod collections;
+mod given;
 pub(crate) mod graph;
 mod in_scope;
 mod list;
@@ -19,6 +21,7 @@ mod node;
 mod order;
 mod presence;
 mod root;
+mod settings;
 pub(crate) mod shapes;
 mod waits;
 
@@ -32,6 +35,7 @@ use indexmap::IndexMap;
 
 pub(crate) use body::{ActivityPlan, Body, Child, ChildAt, Composite, Leaf, SubPlan, Work};
 pub(crate) use build::Builder;
+pub use given::UnmetRead;
 pub(crate) use in_scope::ListKind;
 pub(crate) use list::List;
 pub use node::Role;

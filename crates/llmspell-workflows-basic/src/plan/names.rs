@@ -26,6 +26,18 @@ pub(super) const ROOTS: [&str; 14] = [
     "event",
 ];
 
+/// The names with a fixed meaning that have no value without a key after them, and an example of each.
+const NEED_KEYS: [(&str, &str); 8] = [
+    ("steps", "steps.ID.output"),
+    ("step", "step.started_at"),
+    ("context", "context.state"),
+    ("workflow", "workflow.input"),
+    ("run", "run.id"),
+    ("conditions", "conditions.NAME"),
+    ("env", "env.NAME"),
+    ("secrets", "secrets.NAME"),
+];
+
 impl Builder<'_> {
     /// Parses an expression and checks its references; an invalid expression is reported and becomes null.
     pub(crate) fn expression(&mut self, source: &str, place: &ProblemLocation) -> Expr {
@@ -88,7 +100,11 @@ impl Builder<'_> {
             Key::Name(name) => Some(name.as_str()),
             Key::Index(_) => None,
         });
+        if key.is_none() && !reference.has_computed_key && self.needs_key(reference, place) {
+            return;
+        }
         match (reference.name.as_str(), key) {
+            ("event", _) if !self.names.bindings.contains(&"event") => self.bare("event", reference, place),
             ("steps", Some(id)) => self.step_reference(id, reference, place, true),
             ("step", Some("started_at")) => self.names.reads_start = true,
             ("step", Some(id)) => self.step_reference(id, reference, place, true),
@@ -141,6 +157,25 @@ impl Builder<'_> {
                 self.bare(name, reference, place);
             }
         }
+    }
+
+    /// Reports a name that has no value without a key after it. Returns whether it is such a name.
+    fn needs_key(&mut self, reference: &Reference, place: &ProblemLocation) -> bool {
+        let name = reference.name.as_str();
+        let Some((_, usual)) = NEED_KEYS.iter().find(|(known, _)| *known == name) else { return false };
+        let definition = &self.definition;
+        let known = match name {
+            "steps" => self.names.ids().next().map(|id| format!("steps.{id}.output")),
+            "conditions" => definition.conditions.keys().next().map(|known| format!("conditions.{known}")),
+            "env" => definition.env.first().map(|known| format!("env.{known}")),
+            "secrets" => definition.secrets.first().map(|known| format!("secrets.{known}")),
+            _ => None,
+        };
+        let severity = if reference.optional { Problem::warning } else { Problem::error };
+        let problem = severity("unknown_reference", place.clone(), format!("`{name}` has no value by itself"));
+        let example = known.as_deref().unwrap_or(usual);
+        self.problems.push(problem.with_help(format!("name a part of it, such as `{example}`")));
+        true
     }
 
     /// Records that a field of the input is read, if no inputs are declared.

@@ -10,7 +10,7 @@ use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference},
     model::{Aggregation, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps, TriggerRule},
-    shape::Shape,
+    shape::{Shape, item_at},
 };
 
 impl Builder<'_> {
@@ -153,20 +153,17 @@ impl Builder<'_> {
     fn reason_in_branch(&self, parallel: &Parallel, fields: &[Key]) -> Option<(&'static str, usize)> {
         let (first, rest) = fields.split_first()?;
         let branches = &parallel.branches;
-        let number = match (parallel.output, &parallel.aggregation, first) {
+        let branch = match (parallel.output, &parallel.aggregation, first) {
             (ParallelOutput::Values, Aggregation::First, _) => {
                 let mut shapes = branches.iter().map(|branch| self.output_shape(&branch.step));
                 let lacking = shapes.find_map(|shape| shape.check(fields).err())?;
                 return Some(("not every branch returns it", lacking.position + 1));
             }
-            (ParallelOutput::Values, _, Key::Index(index)) => {
-                let from_start = if *index < 0 { index.saturating_add_unsigned(branches.len() as u64) } else { *index };
-                usize::try_from(from_start).ok()?
-            }
-            (ParallelOutput::ByBranch, _, Key::Name(id)) => branches.iter().position(|branch| branch.step.id == *id)?,
-            _ => return None,
+            (ParallelOutput::Values, _, Key::Index(index)) => item_at(branches, *index),
+            (ParallelOutput::ByBranch, _, Key::Name(id)) => branches.iter().find(|branch| branch.step.id == *id),
+            _ => None,
         };
-        let branch = &branches.get(number)?.step;
+        let branch = &branch?.step;
         // The output of a branch without output is null, or its error.
         let [first, ..] = rest else { return None };
         if may_be_absent(branch) {

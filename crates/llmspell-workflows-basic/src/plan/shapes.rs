@@ -115,6 +115,11 @@ impl Builder<'_> {
 
     /// Returns the shape of the output of `step`, which may be that of its handler.
     pub(super) fn output_shape(&self, step: &Step) -> Shape {
+        if let Some((given, shape)) = &self.given
+            && std::ptr::eq(&**given, step)
+        {
+            return shape.clone();
+        }
         let own = self.own_shape(step);
         match &step.on_error {
             OnError::Steps(handler) => own.or(self.list_shape(handler)),
@@ -239,6 +244,7 @@ impl Builder<'_> {
             None => format!("its fields are: {}", known.collect::<Vec<_>>().join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
+        self.missing.push((missing.name, self.problems.len()));
         self.problems.push(severity("unknown_field", place.clone(), message).with_help(help));
     }
 }

@@ -8,7 +8,7 @@ use super::{Occurrence, automaton, forms::Form};
 use crate::secrets::SECRET_BYTES_MIN;
 
 /// The texts that programs put where they cut a text.
-const ELLIPSES: [&str; 2] = ["…", "..."];
+pub(super) const ELLIPSES: [&str; 2] = ["…", "..."];
 
 /// The maximum number of bytes that are searched on each side of an ellipsis.
 const SEARCHED_BYTES: usize = 4096;

@@ -6,6 +6,7 @@
 mod cut;
 mod forms;
 mod noted;
+mod settled;
 mod shared;
 mod wrapped;
 
@@ -34,7 +35,7 @@ use crate::{StepError, engine::SkipReason, state::SharedValue};
 pub const MASK: &str = "***";
 
 /// The field names in the outputs of steps. They are never masked, even if a secret has the same text.
-const OUTPUT_FIELDS: [&str; 19] = [
+const OUTPUT_FIELDS: [&str; 21] = [
     "attempt",
     "body",
     "body_type",
@@ -50,8 +51,10 @@ const OUTPUT_FIELDS: [&str; 19] = [
     "results",
     "status",
     "stderr",
+    "stderr_bytes_left_out",
     "stderr_type",
     "stdout",
+    "stdout_bytes_left_out",
     "stdout_type",
     "value",
 ];
@@ -69,11 +72,13 @@ pub struct Masker {
 
 struct Search {
     forms: AhoCorasick,
-    /// The name of the secret and the form, by the number of the pattern.
+    /// The name of the secret and the form, by the number of the pattern, sorted by the text of the form.
     found: Vec<(String, Form)>,
     cut: CutEnds,
     wrapped: Wrapped,
     values: BTreeMap<String, Vec<Form>>,
+    /// The length of the longest form in bytes.
+    longest: usize,
 }
 
 /// An occurrence of a form, or of a part of it, in a text.
@@ -111,7 +116,8 @@ impl Masker {
         let found: Vec<_> = found.into_values().map(|(name, form)| (name.clone(), form.clone())).collect();
         let forms = automaton(found.iter().map(|(_, form)| &*form.text));
         let (cut, wrapped) = (CutEnds::new(&found), Wrapped::new(&found));
-        Self { search: Some(Arc::new(Search { forms, found, cut, wrapped, values })), fields: Arc::default() }
+        let longest = found.iter().map(|(_, form)| form.text.len()).max().unwrap_or_default();
+        Self { search: Some(Arc::new(Search { forms, found, cut, wrapped, values, longest })), fields: Arc::default() }
     }
 
     /// Returns the same masker, which keeps `fields` where they are the whole name of a field.
@@ -173,6 +179,14 @@ impl Masker {
     #[must_use]
     pub fn may_continue(&self, text: &str) -> bool {
         self.search.as_ref().is_some_and(|search| search.cut.is_begun(text, &search.found))
+    }
+
+    /// Returns the number of bytes at the beginning of `text` that more text cannot make part of a secret, so that they
+    /// can be masked and shown by themselves.
+    #[must_use]
+    pub fn settled(&self, text: &str) -> usize {
+        let of = |search: &Arc<Search>| settled::settled(text, search, &self.occurrences(text));
+        self.search.as_ref().map_or(text.len(), of)
     }
 
     /// Masks all secrets in `text`.

@@ -1,9 +1,12 @@
 //! Cancelling a run stops everything, and the error names the activities that do not stop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use llmspell_workflows_basic::{Driven, Engine, Finished, Limits, RunOptions, RunStatus, WorkflowInput, model::*};
+use llmspell_workflows_basic::{
+    Driven, Engine, ErrorClass, Finished, Limits, RunOptions, RunStatus, StepError, WorkflowInput, model::*,
+};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::support::{Gate, Lab, OpenOnDrop};
 
@@ -73,4 +76,30 @@ fn error_names_activities_that_block_their_thread() {
     let mut named: Vec<_> = named.split(", ").collect();
     named.sort_unstable();
     assert_eq!(named, ["/main/both/inner/two", "/main/both/one"]);
+}
+
+#[tokio::test]
+async fn finally_of_a_cancelled_run_sees_the_cancellation_as_its_error() {
+    let begun = Arc::new(Notify::new());
+    let mut lab = Lab::new();
+    let begins = begun.clone();
+    lab.register("waits", move |context| {
+        let begins = begins.clone();
+        async move {
+            begins.notify_one();
+            context.cancelled().await;
+            Err(StepError::new(ErrorClass::Cancelled, "cancelled", "stopped"))
+        }
+    });
+    let why = json!({"error": "{{ error }}", "code": "{{ error.code }}"});
+    let finally = Step::set("why", why.as_object().unwrap().clone());
+    let steps = Definition::sequence("w", [Step::function("long", "waits", json!(null))]);
+    let definition = Definition { finally: vec![finally.into()], ..steps };
+    let finished = cancelled(&lab.engine().build(), definition, begun.notified()).await;
+    assert_eq!(finished.status, RunStatus::Cancelled);
+    let step = finished.step("/main/$finally/why").unwrap();
+    let seen = step.output.as_ref().unwrap().read().into_owned();
+    let (code, error) = (&seen["code"], &seen["error"]);
+    assert_eq!((code, &error["class"], &error["path"]), (&json!("cancelled"), &json!("cancelled"), &json!("/main")));
+    assert_eq!(error["message"], "cancelled on request");
 }

@@ -37,3 +37,4 @@ mod time_limits;
 mod undoing;
 mod until;
 mod waiting;
+mod whole_names;

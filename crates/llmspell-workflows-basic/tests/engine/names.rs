@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::support::{Lab, echo, put};
 
 /// References, right and wrong; `STEP` stands for the id of some step.
-const REFERENCES: [&str; 56] = [
+const REFERENCES: [&str; 63] = [
     "n",
     "m",
     "o.any.thing ?? 1",
@@ -60,6 +60,13 @@ const REFERENCES: [&str; 56] = [
     "loop.index",
     "loop.parent.item",
     "loop.parent.parent.index",
+    "steps",
+    "step",
+    "context",
+    "workflow",
+    "run",
+    "conditions",
+    "env",
     "run.id",
     "run.ids",
     "workflow.name",

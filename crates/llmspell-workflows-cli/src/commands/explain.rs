@@ -57,7 +57,7 @@ impl Explain {
         }
         let registry = host::tools(app.config()?.settings())?;
         if let Ok(tool) = registry.find(name) {
-            tools::show(app, tool.spec());
+            tools::show(app, &registry, tool.spec());
             return Ok(Exit::Ok);
         }
         let known = PAGES.iter().map(|page| page.name).chain(registry.specs().map(|spec| spec.name));

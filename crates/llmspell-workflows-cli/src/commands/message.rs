@@ -2,7 +2,7 @@
 
 use clap::Args;
 use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
+use llmspell_workflows_advanced::{Delivery, KnownRun, Message, RunWait};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::{Value, json};
 
@@ -86,19 +86,39 @@ impl Signal {
         let waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
         let mut names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();
         names.dedup();
-        let is_awaited = names.contains(&&*self.name);
+        let named = |wait: &&RunWait| wait.awaited.signal.as_deref() == Some(&*self.name);
+        let accepts =
+            |wait: &RunWait| wait.filter.as_ref().map_or(Some(true), |filter| filter.accepts(&self.name, &payload));
+        let verdicts: Vec<(&RunWait, Option<bool>)> =
+            waits.iter().filter(named).map(|wait| (wait, accepts(wait))).collect();
+        let is_accepted = verdicts.iter().any(|(_, accepts)| *accepts == Some(true));
+        let is_awaited = verdicts.iter().any(|(_, accepts)| *accepts != Some(false));
         let message = Message::Signal { name: self.name.clone(), payload };
         let delivery = app.wait(app.home().post(&known, &message))?;
-        if !is_awaited {
+        if verdicts.is_empty() {
             let waiting = match names.as_slice() {
                 [] => "no step is waiting for an event now".to_owned(),
                 names => format!("waiting now: `{}`", names.join("`, `")),
             };
             app.output().note(&format!("no step is waiting for `{}`; kept for later; {waiting}", self.name));
         }
+        let mut not_accepted = Vec::new();
+        for (wait, accepts) in verdicts {
+            let Some(filter) = wait.filter.as_ref().filter(|_| accepts != Some(true)) else { continue };
+            let (path, condition) = (&wait.path, &filter.condition);
+            let note = match accepts {
+                Some(_) => format!("not accepted by {path}; kept for later; its filter is `{condition}`"),
+                None => format!("{path} accepts it only if its filter `{condition}` is true"),
+            };
+            app.output().note(&note);
+            if accepts.is_some() {
+                not_accepted.push(json!({"path": path, "filter": condition}));
+            }
+        }
         let root = app.wait(app.home().root_of(&known))?;
-        let waiting = json!({"is_awaited": is_awaited, "waiting_for": names});
-        Ok(report(app, &root, &delivery, "event accepted", Some(waiting)))
+        let waiting = json!({"is_awaited": is_awaited, "waiting_for": names, "not_accepted_by": not_accepted});
+        let effect = if is_accepted { "event accepted" } else { "event stored" };
+        Ok(report(app, &root, &delivery, effect, Some(waiting)))
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     redefine::{Continued, Redefine},
     run::{Session, SessionOptions, check_secrets, input, prepare},
+    runs::unknown_workflow,
 };
 use crate::{App, Exit, Failure, config::Settings, host, source::Source};
 
@@ -117,6 +118,14 @@ impl Retry {
         // Runs of sub-workflows are retried with their parents.
         runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
+        if runs.is_empty() {
+            if let Some(name) = &query.workflow
+                && let Some(failure) = unknown_workflow(app, name)?
+            {
+                return Err(failure);
+            }
+            app.output().note("no failed run to retry");
+        }
         Ok(session.drive_each(&runs, |executor, known| {
             let mut again = RewindOptions::default();
             let continued = Continued { settings: &settings, known, continuation: Continuation::Retry };

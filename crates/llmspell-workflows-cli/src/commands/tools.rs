@@ -42,7 +42,7 @@ impl Tools {
         let tools = host::tools(app.config()?.settings())?;
         match self.command {
             Command::List => list(app, &tools),
-            Command::Show { name } => show(app, find(&tools, &name)?),
+            Command::Show { name } => show(app, &tools, find(&tools, &name)?),
             Command::Call { name, inputs } => return call(app, &tools, &name, &inputs),
         }
         Ok(Exit::Ok)
@@ -88,7 +88,7 @@ fn list(app: &App, tools: &Registry) {
     app.output().text(&crate::table::table([head].into_iter().chain(rows)));
 }
 
-pub(super) fn show(app: &App, spec: &ToolSpec) {
+pub(super) fn show(app: &App, tools: &Registry, spec: &ToolSpec) {
     if !app.output().is_text() {
         let mut shown = data(spec);
         shown["parameters"] = spec.parameters.clone();
@@ -110,7 +110,7 @@ pub(super) fn show(app: &App, spec: &ToolSpec) {
     text += &crate::table::table(fields(&spec.parameters, "", true));
     text += "\nResult\n";
     text += &crate::table::table(fields(&spec.result, "", false));
-    text += &format!("\nAs a step\n{}", example(spec));
+    text += &format!("\nAs a step\n{}", example(spec, &example_parameters(tools, spec)));
     output.text(&text);
 }
 
@@ -145,24 +145,47 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// Returns an example step with the required parameters.
-fn example(spec: &ToolSpec) -> String {
-    let required = spec.parameters["required"].as_array().cloned().unwrap_or_default();
-    let params: Map<String, Value> = required
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|name| {
-            let schema = &spec.parameters["properties"][name];
-            let first = schema["enum"].get(0).cloned();
-            (name.to_owned(), first.unwrap_or_else(|| json!(format!("{{{{ {name} }}}}"))))
-        })
-        .collect();
+/// Returns an example step with these parameters.
+fn example(spec: &ToolSpec, parameters: &Map<String, Value>) -> String {
     let mut text = format!("  - id: {0}\n    type: tool\n    tool: {0}\n", spec.name);
-    if !params.is_empty() {
+    if !parameters.is_empty() {
         text += "    params:\n";
-        params.iter().for_each(|(name, value)| text += &format!("      {name}: {value}\n"));
+        parameters.iter().for_each(|(name, value)| text += &format!("      {name}: {value}\n"));
     }
     text
+}
+
+/// Returns the fewest parameters that the schema of a tool admits. The value of a parameter is its first choice, or a
+/// template.
+fn example_parameters(tools: &Registry, spec: &ToolSpec) -> Map<String, Value> {
+    let properties = spec.parameters["properties"].as_object().cloned().unwrap_or_default();
+    let value =
+        |name: &str| properties[name]["enum"].get(0).cloned().unwrap_or_else(|| json!(format!("{{{{ {name} }}}}")));
+    let required = spec.parameters["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut parameters: Map<String, Value> = required.map(|name| (name.to_owned(), value(name))).collect();
+    let violations = |parameters: &Map<String, Value>| {
+        let is_template = |pointer: &str| {
+            let value = pointer.strip_prefix('/').and_then(|name| parameters.get(name)).and_then(Value::as_str);
+            value.is_some_and(|text| text.starts_with("{{"))
+        };
+        let found = tools.check_parameters(spec.name, &json!(parameters), &is_template);
+        found.map_or(usize::MAX, |violations| violations.len())
+    };
+    // Which parameters are needed may depend on others, so each one is tried.
+    loop {
+        let left = violations(&parameters);
+        let with = |name: &String| {
+            let mut tried = parameters.clone();
+            tried.insert(name.clone(), value(name));
+            (violations(&tried), tried)
+        };
+        let best =
+            properties.keys().filter(|name| !parameters.contains_key(*name)).map(with).min_by_key(|(left, _)| *left);
+        match best {
+            Some((fewer, tried)) if fewer < left => parameters = tried,
+            _ => return parameters,
+        }
+    }
 }
 
 fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result<Exit, Failure> {
@@ -208,6 +231,40 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
                     .filter(|_| exit == Exit::Usage)),
                 ..Failure::new(exit, step.code, step.message)
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llmspell_workflows_tools::{Policy, standard};
+
+    use super::*;
+
+    #[test]
+    fn every_example_is_valid_for_its_tool() {
+        let tools = standard(Policy::default().into()).unwrap();
+        for spec in tools.specs() {
+            let parameters = example_parameters(&tools, spec);
+            let is_template = |pointer: &str| {
+                let value = json!(parameters).pointer(pointer).cloned().unwrap_or_default();
+                value.as_str().is_some_and(|text| text.starts_with("{{"))
+            };
+            let violations = tools.check_parameters(spec.name, &json!(parameters), &is_template).unwrap();
+            assert!(violations.is_empty(), "{} with {parameters:?}: {violations:?}", spec.name);
+        }
+    }
+
+    #[test]
+    fn examples_have_the_parameters_of_their_operation() {
+        let tools = standard(Policy::default().into()).unwrap();
+        for (tool, expected) in [
+            ("file_operations", json!({"operation": "read", "path": "{{ path }}"})),
+            ("json_processor", json!({"operation": "query", "query": "{{ query }}", "input": "{{ input }}"})),
+            ("text_summarizer", json!({"input": "{{ input }}"})),
+        ] {
+            let spec = tools.find(tool).unwrap().spec();
+            assert_eq!(json!(example_parameters(&tools, spec)), expected);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Failures of durable runs: the exit code and the help for each [`ExecutorError`].
 
+use std::collections::BTreeSet;
+
 use llmspell_workflows_advanced::{ExecutorError, RewindError};
+use llmspell_workflows_basic::UnmetRead;
 
 use crate::{Exit, Failure, commands::run::input};
 
@@ -28,6 +31,7 @@ fn exit(error: &ExecutorError) -> Exit {
         | ExecutorError::AmbiguousRun { .. }
         | ExecutorError::Import { .. }
         | ExecutorError::NewerExport { .. }
+        | ExecutorError::UnfitOutput { .. }
         | ExecutorError::OtherJournal { .. }
         | ExecutorError::JournalNotBuilt { .. }
         | ExecutorError::Rewind(
@@ -67,6 +71,7 @@ fn help(error: &ExecutorError) -> Option<String> {
             )
         }
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
+        ExecutorError::UnfitOutput { unmet, .. } => unfit_output(unmet),
         ExecutorError::NotEnded { run, .. } => format!("end it with `spellflow cancel {run}`"),
         ExecutorError::NotFailed { run, .. } => {
             format!(
@@ -85,4 +90,14 @@ fn help(error: &ExecutorError) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Shows how to give the fields that an output lacks.
+fn unfit_output(unmet: &[UnmetRead]) -> String {
+    let fields: BTreeSet<&str> = unmet.iter().filter_map(|unmet| unmet.field.as_deref()).collect();
+    if fields.is_empty() {
+        return "give the whole output of the step as JSON after `--completed`".to_owned();
+    }
+    let fields: Vec<String> = fields.into_iter().map(|field| format!("\"{field}\": VALUE")).collect();
+    format!("add to the JSON after `--completed`: {}; for a field without a value, `null`", fields.join(", "))
 }

@@ -42,8 +42,20 @@ pub(super) struct ReportedWait<'f> {
     event: Option<&'f str>,
     since: String,
     until: Option<String>,
+    /// The condition that an event must meet; `null` if there is none.
+    filter: Option<&'f str>,
+    /// The events that have arrived and do not meet the condition.
+    not_accepted: NotAccepted<'f>,
     /// The command that ends the wait.
     command: Option<String>,
+}
+
+/// Events that the filter of a step does not accept.
+#[derive(Debug, Serialize)]
+struct NotAccepted<'f> {
+    count: usize,
+    /// The data of the last one.
+    last: Option<&'f Value>,
 }
 
 /// A warning about a run.
@@ -109,12 +121,18 @@ impl<'f> Step<'f> {
 impl<'f> ReportedWait<'f> {
     pub(super) fn new(wait: &'f RunWait) -> Self {
         let Awaited { signal, since, until } = &wait.awaited;
+        let not_accepted = wait.filter.as_ref().map(|filter| &*filter.not_accepted).unwrap_or_default();
         Self {
             path: &wait.path,
             run_id: wait.run.to_string(),
             event: signal.as_deref(),
             since: since.to_string(),
             until: until.map(|until| until.to_string()),
+            filter: wait.filter.as_ref().map(|filter| &*filter.condition),
+            not_accepted: NotAccepted {
+                count: not_accepted.len(),
+                last: not_accepted.last().map(|signal| &signal.data),
+            },
             command: signal.as_ref().map(|name| answer(wait.run, name)),
         }
     }

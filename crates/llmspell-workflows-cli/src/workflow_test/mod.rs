@@ -35,4 +35,5 @@ use pattern::Pattern;
 pub(crate) use report::report_text;
 pub(crate) use run::{CaseReport, Options, placeholders, run, unused_mocks};
 use script::Script;
+pub(crate) use steps::known_steps;
 use watch::Watch;

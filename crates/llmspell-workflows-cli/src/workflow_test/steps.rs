@@ -5,12 +5,12 @@ use llmspell_workflows_basic::{
 
 /// A step of a workflow or of one of its sub-workflows.
 #[derive(Debug)]
-pub(super) struct KnownStep {
+pub(crate) struct KnownStep {
     pub(super) id: String,
     /// The path, without iterations and generations; of a step of a sub-workflow, it begins with the path of the step
     /// that runs the sub-workflow.
-    pub(super) path: String,
-    pub(super) role: Role,
+    pub(crate) path: String,
+    pub(crate) role: Role,
 }
 
 impl KnownStep {
@@ -23,7 +23,7 @@ impl KnownStep {
 
 /// What a test can do with a step.
 #[derive(Debug, PartialEq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// The step calls this activity, which can be mocked.
     Call(ActivityName),
     /// The step runs the sub-workflow with this name, which can be mocked.
@@ -34,7 +34,7 @@ pub(super) enum Role {
 }
 
 /// Returns all steps of `definition` and its sub-workflows, sorted by path.
-pub(super) fn known_steps(definition: &Definition) -> Vec<KnownStep> {
+pub(crate) fn known_steps(definition: &Definition) -> Vec<KnownStep> {
     let mut walk = Walk { steps: Vec::new() };
     walk.definition(definition, "", Limits::default().sub_workflow_depth_max);
     walk.steps.sort_by(|one, two| one.path.cmp(&two.path));

@@ -31,6 +31,7 @@ mod recorded_runs;
 mod redefine;
 mod removed;
 mod report;
+mod resolving;
 mod rewind;
 mod rewind_nested;
 mod run;
@@ -39,6 +40,7 @@ mod screens;
 mod second_terminal;
 mod secret_values;
 mod secrets;
+mod selections;
 #[cfg(unix)]
 mod sequences;
 mod step_logs;

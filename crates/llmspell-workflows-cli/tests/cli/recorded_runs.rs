@@ -120,7 +120,7 @@ fn logs_show_process_output_by_path_and_attempt() {
     let (sandbox, run) = ran(
         "name: writes\nsteps:\n  - {id: a, type: shell, command: 'echo out; echo err >&2; test -e ok || { touch ok; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}\n  - {id: b, type: shell, command: 'seq 5'}\n",
     );
-    let entry = |path: &str, attempt, code, stdout: &str, stderr: &str| json!({"path": path, "attempt": attempt, "status": if code == 0 { "completed" } else { "failed" }, "exit_code": code, "stdout": stdout, "stdout_type": "text", "stderr": stderr, "stderr_type": "text", "lines_left_out": 0});
+    let entry = |path: &str, attempt, code, stdout: &str, stderr: &str| json!({"path": path, "attempt": attempt, "status": if code == 0 { "completed" } else { "failed" }, "exit_code": code, "stdout": stdout, "stdout_type": "text", "stderr": stderr, "stderr_type": "text", "lines_left_out": 0, "stdout_bytes_left_out": 0, "stderr_bytes_left_out": 0, "log_error": null});
     let expected = [
         entry("/main/a", 1, 3, "out\n", "err\n"),
         entry("/main/a", 2, 0, "out\n", "err\n"),

@@ -64,6 +64,53 @@ fn waiting_is_not_an_error_and_says_what_is_waited_for() {
     assert_eq!((&sent["is_awaited"], &sent["waiting_for"]), (&json!(false), &json!(["go"])));
 }
 
+/// The event is kept, since the filter may read something that changes.
+#[test]
+fn event_that_a_filter_does_not_accept_is_reported_and_shown() {
+    let flow = "name: f\nsteps:\n  - {id: gate, event: go, filter: event.data.amount > 10}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let run = newest_run(&sandbox);
+    let small = sandbox.run(&["signal", &run, "go", "--data", "{\"amount\": 3}", "-o", "json"]);
+    assert_eq!(small.code, 0);
+    let filter = json!([{"path": "/main/gate", "filter": "event.data.amount > 10"}]);
+    let sent = small.json();
+    assert_eq!(
+        (&sent["is_awaited"], &sent["waiting_for"], &sent["not_accepted_by"]),
+        (&json!(false), &json!(["go"]), &filter)
+    );
+    let said = "not accepted by /main/gate; kept for later; its filter is `event.data.amount > 10`\n";
+    assert!(small.stderr.starts_with(said), "{}", small.stderr);
+    assert_eq!(sandbox.run(&["signal", &run, "go", "--data", "{\"amount\": 7}"]).code, 0);
+    assert_eq!(sandbox.run(&["signal", &run, "other"]).code, 0);
+    let show = sandbox.run(&["runs", "show", &run]).stdout;
+    let line = "  /main/gate: 2 events not accepted by the filter `event.data.amount > 10`; data of the last one: {\"amount\":7}\n";
+    assert!(show.contains(line), "{show}");
+    let resumed = sandbox.run(&["resume", &run]);
+    assert!(resumed.code == 5 && resumed.stderr.contains(line.trim()), "{}", resumed.stderr);
+    let wait = sandbox.run(&["runs", "show", &run, "-o", "json"]).json()["waits"][0].clone();
+    assert_eq!(wait["filter"], "event.data.amount > 10");
+    assert_eq!(wait["not_accepted"], json!({"count": 2, "last": {"amount": 7}}));
+    let large = sandbox.run(&["signal", &run, "go", "--data", "{\"amount\": 11}", "-o", "json"]).json();
+    assert_eq!((&large["is_awaited"], &large["not_accepted_by"]), (&json!(true), &json!([])));
+    assert_eq!(sandbox.run(&["resume", &run]).code, 0);
+}
+
+/// Only the run can tell whether this filter accepts an event.
+#[test]
+fn filter_that_reads_steps_is_named_when_an_event_is_sent() {
+    let flow = "name: f\nsteps:\n  - {id: a, type: set, params: {least: 10}}\n  - {id: gate, event: go, filter: event.data > a.least}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let sent = sandbox.run(&["signal", "@last", "go", "--data", "11", "-o", "json"]);
+    assert_eq!(sent.json()["is_awaited"], true);
+    assert!(
+        sent.stderr.contains("/main/gate accepts it only if its filter `event.data > a.least` is true"),
+        "{}",
+        sent.stderr
+    );
+}
+
 /// An event with a timeout leaves the terminal like one without; `--wait` stays until the timeout.
 #[test]
 fn wait_with_a_timeout_leaves_the_terminal() {

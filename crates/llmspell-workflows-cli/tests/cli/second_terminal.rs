@@ -78,7 +78,10 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
     let help = "write a string as '\"text\"' and an object as '{\"name\": \"text\"}'";
     assert_eq!(refused.json()["error"]["help"], help);
     let sent = sandbox.run(&["signal", &run[..20], "open", "--data", "{\"by\": \"Ada\"}", "-o", "json"]);
-    assert_eq!(sent.json(), json!({"run_id": run, "delivery": "told", "is_awaited": true, "waiting_for": ["open"]}));
+    assert_eq!(
+        sent.json(),
+        json!({"run_id": run, "delivery": "told", "is_awaited": true, "waiting_for": ["open"], "not_accepted_by": []})
+    );
 
     let (code, _, stderr) = first.end();
     assert_eq!((code, effects(&sandbox).as_str()), (Some(0), "after\n"), "{stderr}");

@@ -125,7 +125,7 @@ pub(crate) const PLACES: [(&str, &str); 27] = [
     ),
     (
         "no items of a loop",
-        "  - {id: a, type: loop, items: '{{ secrets.TOKEN }}', steps: [{id: b, type: set, params: {x: 1}}]}\n",
+        "  - {id: a, type: loop, items: '{{ secrets.TOKEN ?? 1 }}', steps: [{id: b, type: set, params: {x: 1}}]}\n",
     ),
     (
         "a condition",

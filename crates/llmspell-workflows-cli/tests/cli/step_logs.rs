@@ -114,6 +114,77 @@ fn output_that_exceeds_its_limit_is_logged() {
     assert!(logs.contains("\n  first\n  y\n") && logs.contains(" lines not kept)\n"), "{logs}");
 }
 
+/// The log keeps more of a long line than the error of the step; what neither keeps is counted.
+#[test]
+fn long_line_of_a_failed_step_is_shown_with_what_is_missing() {
+    let sandbox = Sandbox::with_flow(
+        "name: long\nsteps: [{id: a, type: shell, command: 'printf begin; printf %020000d 0; echo end; exit 3'}]",
+    );
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
+    assert!(logs.contains("\n  begin0000") && logs.ends_with("(3624 more bytes of this line left out)\n"), "{logs}");
+    let output = sandbox.path(".spellflow/output");
+    files(&output).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
+    assert!(logs.contains("\n  (15913 earlier bytes not kept; ") && logs.ends_with("000end\n"), "{logs}");
+    let entry = &json_of(&sandbox, &["runs", "logs", "@last"])[0];
+    assert_eq!(entry["stdout_bytes_left_out"], 15913, "{entry}");
+}
+
+/// Not even the end of the log can be noted on a full disk.
+#[test]
+fn log_without_its_end_says_that_lines_are_missing() {
+    let sandbox = Sandbox::with_flow(
+        "name: slow\nsteps: [{id: a, type: shell, command: 'echo before; echo up > alive; exec sleep 1000'}]",
+    );
+    let first = start(&sandbox, &["run", "flow.yaml"]);
+    logs_with(&sandbox, "before");
+    assert_eq!(sandbox.run(&["cancel", "@last"]).code, 0);
+    assert_eq!(first.end().0, Some(130));
+    assert_eq!(sandbox.run(&["runs", "logs", "@last"]).stdout, "/main/a, attempt 1: cancelled\n  before\n");
+    for file in files(&sandbox.path(".spellflow/output")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let kept: String = text.split_inclusive('\n').filter(|line| !line.contains("\"end\"")).collect();
+        assert_ne!(text, kept);
+        fs::write(file, kept).unwrap();
+    }
+    let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
+    assert!(logs.contains("\n  before\n  (the end of the output was not logged: "), "{logs}");
+    let entry = &json_of(&sandbox, &["runs", "logs", "@last"])[0];
+    assert!(entry["log_error"].as_str().is_some_and(|error| error.contains("disk")), "{entry}");
+}
+
+/// A progress bar replaces its line after carriage returns.
+#[test]
+fn unfinished_line_is_shown_while_its_step_runs_and_after_a_crash() {
+    let bar = "name: bar\nsteps:\n  - {id: a, type: shell, command: 'echo go; printf \"10 %%\\r20 %%\"; echo up > alive; \
+               read told < tell; printf \" done\\r100 %%\\n\"; exit 1'}\n";
+    let sandbox = Sandbox::with_flow(bar);
+    let first = start(&sandbox, &["run", "flow.yaml", "--logs"]);
+    assert_eq!(logs_with(&sandbox, "20 %"), "/main/a, attempt 1: running\n  go\n  20 %\n");
+    let entry = &json_of(&sandbox, &["runs", "logs", "@last"])[0];
+    assert_eq!((&entry["stdout"], &entry["lines_left_out"]), (&json!("go\n20 %"), &json!(0)));
+    let follow = Terminal::open(&sandbox, &["runs", "logs", "@last", "-f"]);
+    assert_eq!(follow.stdout.recv_timeout(TIMEOUT).as_deref(), Ok("/main/a | go"));
+    release_step(&sandbox);
+    let (_, _, stderr) = first.end();
+    let streamed: Vec<&str> = stderr.lines().filter(|line| line.starts_with("/main/a |")).collect();
+    assert_eq!(streamed, ["/main/a | go", "/main/a | 100 %"], "one line for the reader");
+    assert_eq!(follow.end().1, ["/main/a | 100 %"]);
+    let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
+    assert_eq!(logs, "/main/a, attempt 1: exit code 1\n  go\n  100 %\n");
+    assert_eq!(files(&sandbox.path(".spellflow/output")).len(), 1, "only finished lines are left");
+
+    ["alive", "tell"].iter().for_each(|pipe| fs::remove_file(sandbox.path(pipe)).unwrap());
+    let killed = start(&sandbox, &["run", "flow.yaml"]);
+    logs_with(&sandbox, "20 %");
+    killed.kill();
+    let logs = logs_with(&sandbox, "interrupted");
+    assert_eq!(logs, "/main/a, attempt 1: interrupted\n  go\n  20 %\n");
+    let followed = sandbox.run(&["runs", "logs", "@last", "-f"]).stdout;
+    assert_eq!(followed, "/main/a | go\n/main/a | 20 %\n");
+}
+
 fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -139,12 +210,14 @@ fn attempts_that_the_end_of_a_process_cut_off_are_shown() {
 #[test]
 fn every_failure_names_the_command_that_shows_the_output() {
     let inner = "name: inner\nsteps: [{id: it, type: shell, command: 'echo inside; exit 1'}]";
-    let sandbox = Sandbox::with_flow("name: outer\nsteps: [{id: sub, type: workflow, workflow: inner}]")
+    let outer = "name: outer\nsteps: [{id: it, type: shell, command: echo outside}, {id: sub, type: workflow, workflow: inner}]";
+    let sandbox = Sandbox::with_flow(outer)
         .file("inner.yaml", inner)
         .file("silent.yaml", "name: silent\nsteps: [{id: a, type: shell, command: 'exit 1'}]");
     let ended = sandbox.run(&["run", "flow.yaml", "--store", "my store"]);
     let line = ended.stderr.lines().find_map(|line| line.trim().strip_prefix("logs: ")).expect("a command").to_owned();
     assert!(line.starts_with("spellflow --store 'my store' runs logs "), "{line}");
+    assert!(line.ends_with(" --step /main/sub/main/it"), "{line}");
     let pasted = line.replacen("spellflow", env!("CARGO_BIN_EXE_spellflow"), 1);
     let mut shell = crate::support::without_settings(std::process::Command::new("sh"), &sandbox.path(""));
     let shown = CommandOutput::new(shell.args(["-c", &pasted]).stdin(Stdio::null()).output().unwrap());

@@ -14,6 +14,12 @@ use super::{RunState, StepState, state::generation_of};
 use crate::record::End;
 
 impl RunState {
+    /// Returns whether a step has received the message with this number.
+    #[must_use]
+    pub fn has_received(&self, message: u64) -> bool {
+        self.received.contains(&message)
+    }
+
     /// Returns the data that the engine needs to resume `run`, or `None` if the run was never started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {

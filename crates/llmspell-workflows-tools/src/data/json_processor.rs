@@ -23,7 +23,7 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 /// - `stream` takes newline-delimited JSON (or an array), runs the query on each item separately, and returns
 ///   `{results, items}` with the outputs of all items in order.
 ///
-/// `input` is a JSON value, or a string that is parsed as JSON.
+/// `input` is a JSON value, or a string that is parsed as JSON. A number in a text that would be rounded is an error.
 ///
 /// With `input_path` instead of `input`, the rows come from a file, or from several files that are read one after the
 /// other. `query` and `stream` then do the same: the query is applied to each row, its limits apply to each row
@@ -204,7 +204,7 @@ fn items(input: Value) -> Result<Vec<Value>, ToolError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            llmspell_workflows_basic::parse_json(line).map_err(|error| {
+            llmspell_workflows_basic::parse_json_exactly(line.as_bytes()).map_err(|error| {
                 let failed = json_error(&format!("line {} of `input`", index + 1), &error);
                 let failed = match error {
                     JsonError::Syntax(_) => failed.with_help("write one JSON value per line"),
@@ -288,6 +288,29 @@ mod tests {
         ];
         for (parameters, expected) in table {
             assert_eq!(call(parameters.clone()).await, Err(expected.to_owned()), "{parameters}");
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_keep_their_values_or_are_errors() {
+        let rounded = |text: &str| Err(format!("`{text}`"));
+        for (operation, input, query, expected) in [
+            ("query", "[1.10, 0.1, 1e30, 9007199254740993]", ".", Ok("[1.1,0.1,1e+30,9007199254740993]")),
+            ("query", "{\"a\": 9007199254740993.0}", ".", rounded("9007199254740993.0")),
+            ("stream", "1.5\n0.12345678901234567891", ".", rounded("0.12345678901234567891")),
+            ("query", "null", "9007199254740993.0", rounded("9007199254740993.0")),
+            ("query", "\"1.10\"", "tonumber", Ok("1.1")),
+            ("query", "\"9007199254740993.0\"", "tonumber", rounded("9007199254740993.0")),
+        ] {
+            let result = call(json!({"operation": operation, "input": input, "query": query})).await;
+            match expected {
+                Ok(expected) => {
+                    assert_eq!(result.map(|found| found["result"].to_string()).as_deref(), Ok(expected), "{query}")
+                }
+                Err(part) => {
+                    assert!(result.as_ref().is_err_and(|error| error.contains(&part)), "{input}, {query}: {result:?}")
+                }
+            }
         }
     }
 

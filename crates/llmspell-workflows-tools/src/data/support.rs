@@ -128,10 +128,11 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
     }
 }
 
-/// Parses JSON text.
+/// Parses JSON text; a number that would be rounded is an error.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     check_text_size(text.len())?;
-    llmspell_workflows_basic::parse_json(strip_byte_order_mark(text)).map_err(|error| json_error("the text", &error))
+    let text = strip_byte_order_mark(text).as_bytes();
+    llmspell_workflows_basic::parse_json_exactly(text).map_err(|error| json_error("the text", &error))
 }
 
 /// Creates the error for a JSON text that was rejected; `what` names the text.

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::{
     inputs::Inputs,
-    runs::{WrittenPaths, describe_wait},
+    runs::{WrittenPaths, describe_wait, not_accepted},
 };
 pub(crate) use crate::failure::durable_failure;
 use crate::{
@@ -289,6 +289,7 @@ impl<'f> RunDisplay<'f> {
         output.note(&format!("run {id} is waiting {}", durable::waits_for(wait)));
         for wait in waits {
             output.note(&format!("  {}: {}", wait.path, describe_wait(&wait.awaited)));
+            not_accepted(wait).iter().for_each(|line| output.note(&format!("  {line}")));
         }
         let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
         events.for_each(|(receiver, name)| output.note(&format!("next: {}", answer(receiver, name))));

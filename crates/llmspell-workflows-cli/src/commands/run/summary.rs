@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use llmspell_workflows_basic::{
     BytesForm, Finished, RunStatus, StepError, StepPath,
+    activity::OutputLine,
     engine::{StepStatus, Warning},
     model::Definition,
 };
@@ -103,7 +104,9 @@ fn failure(output: Output, error: &StepError, path: &str) {
     let written = form.shown(detail("stderr").unwrap_or_default());
     let lines: Vec<_> = written.lines().collect();
     if lines.len() > 1 {
-        lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| output.note(&format!("   | {line}")));
+        lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| {
+            output.note(&format!("   | {}", OutputLine::last_state(line)));
+        });
     }
     causes(error).iter().for_each(|cause| output.note(&format!("  {cause}")));
     if let Some(help) = help(error) {

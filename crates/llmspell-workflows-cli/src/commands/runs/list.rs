@@ -3,9 +3,12 @@ use llmspell_workflows_advanced::{KnownRun, RunListing, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
+use super::selection::note_unknown_workflow;
 use crate::{App, Exit, Failure, table::table};
 
 /// Lists runs, newest first.
+///
+/// If no run matches, the list is empty; a note says whether the workflow has any runs.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs list\n  spellflow runs list --status failed --workflow nightly")]
 pub(super) struct List {
@@ -43,6 +46,9 @@ impl List {
         let query = RunQuery { statuses, workflow, parent, limit, ..RunQuery::default() };
         let RunListing { runs, damaged, damage } = app.wait(app.home().list(&query))?;
         let output = app.output();
+        if runs.is_empty() {
+            note_unknown_workflow(app, query.workflow.as_deref())?;
+        }
         let damaged = damaged.iter().map(|run| run.error.to_string());
         for message in damage.iter().map(ToString::to_string).chain(damaged) {
             output.note(&format!("warning: {message}; see `spellflow store verify`"));

@@ -3,11 +3,14 @@ use std::{thread, time::Duration};
 
 use clap::Args;
 use llmspell_workflows_advanced::{AttemptStatus, KnownRun, LoggedLine, OutputCursor, ProcessOutput, SubRun};
-use llmspell_workflows_basic::activity::OutputStream;
+use llmspell_workflows_basic::activity::{OutputLine, OutputStream};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{state::executor, written::is_selected};
+use super::{
+    selection::{check_step, is_selected},
+    state::executor,
+};
 use crate::{
     App, Exit, Failure,
     output::{Format, Output, Paint},
@@ -46,13 +49,20 @@ impl Logs {
             return self.follow(app, known);
         }
         let executor = executor(app)?;
+        let family = family(app, &known)?;
+        if let Some(step) = &self.step {
+            check_step(app, &executor, &family, step)?;
+        }
         let mut written = Vec::new();
-        for SubRun { path, run } in family(app, &known)? {
+        for SubRun { path, run } in family {
             let of_run = app.wait(executor.process_outputs(&run))?;
             written.extend(of_run.into_iter().map(|one| ProcessOutput { path: format!("{path}{}", one.path), ..one }));
         }
         written.retain(|one| self.selects(&one.path));
         let output = app.output();
+        if written.is_empty() {
+            output.note(&self.nothing_written());
+        }
         if output.is_text() {
             output.text(&written.iter().map(|one| text(one, self.lines)).collect::<String>());
         } else {
@@ -65,6 +75,14 @@ impl Logs {
         self.step.as_ref().is_none_or(|step| is_selected(path, step))
     }
 
+    /// Says that there is no output, on standard error.
+    fn nothing_written(&self) -> String {
+        match &self.step {
+            Some(step) => format!("`{step}` has no output"),
+            None => "no step of the run has output".to_owned(),
+        }
+    }
+
     fn follow(&self, app: &App, mut known: KnownRun) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), *app.output());
         if !matches!(output.format(), Format::Text | Format::Jsonl) {
@@ -74,13 +92,20 @@ impl Logs {
         let Some(outputs) = home.outputs() else {
             return Err(Failure::usage("this store does not keep the output of running steps"));
         };
+        if let Some(step) = &self.step {
+            check_step(app, &executor(app)?, &family(app, &known)?, step)?;
+        }
         let mut followers = HashMap::<Uuid, Follower>::new();
         loop {
             // A read that begins after the run has ended gets all lines.
             let is_last = known.holder.is_none() || known.status().has_ended();
             for SubRun { path, run } in family(app, &known)? {
                 let follower = followers.entry(run.id()).or_default();
-                let lines = app.wait(outputs.read(run.id(), &mut follower.cursor))?;
+                let mut lines = app.wait(outputs.read(run.id(), &mut follower.cursor))?;
+                if is_last {
+                    // What an interrupted attempt has not finished.
+                    lines.extend_from_slice(follower.cursor.unfinished());
+                }
                 let lines =
                     lines.into_iter().filter(|line| self.selects(&format!("{path}{}", line.attempt.source.path)));
                 follower.show(output, &path, lines.collect(), self.lines);
@@ -164,14 +189,29 @@ fn ending(one: &ProcessOutput) -> String {
 
 fn text(one: &ProcessOutput, lines: usize) -> String {
     let mut text = format!("{}, attempt {}: {}\n", one.path, one.attempt, ending(one));
-    if !one.lines.is_empty() {
-        return text + &logged(&one.lines, lines);
+    if one.lines.is_empty() {
+        text += &recorded("  ", &one.stdout_form.shown(&one.stdout), one.stdout_bytes_left_out, lines);
+        text += &recorded("! ", &one.stderr_form.shown(&one.stderr), one.stderr_bytes_left_out, lines);
+    } else {
+        text += &logged(&one.lines, lines);
     }
-    for (sign, written) in [("  ", one.stdout_form.shown(&one.stdout)), ("! ", one.stderr_form.shown(&one.stderr))] {
-        let (last, left_out) = last_lines(&written, lines);
-        text += &not_shown(sign, left_out);
-        last.lines().for_each(|line| text += &format!("{sign}{line}\n"));
+    if let Some(error) = &one.log_error {
+        text += &format!("  (the end of the output was not logged: {error})\n");
     }
+    text
+}
+
+/// Returns a recorded stream, of which `bytes_left_out` bytes at the beginning are missing.
+fn recorded(sign: &str, written: &str, bytes_left_out: u64, lines: usize) -> String {
+    let (last, not_shown_count) = last_lines(written, lines);
+    let mut text = match bytes_left_out {
+        0 => String::new(),
+        count => format!(
+            "{sign}({count} earlier bytes not kept; to keep all output of a process that fails, write it to a file)\n"
+        ),
+    };
+    text += &not_shown(sign, not_shown_count);
+    last.lines().for_each(|line| text += &format!("{sign}{}\n", OutputLine::last_state(line)));
     text
 }
 
@@ -206,6 +246,8 @@ fn value(one: &ProcessOutput, lines: usize) -> Value {
         "stdout": stdout, "stdout_type": one.stdout_form.name(),
         "stderr": stderr, "stderr_type": one.stderr_form.name(),
         "lines_left_out": one.lines_left_out + (cut_out + cut_err) as u64,
+        "stdout_bytes_left_out": one.stdout_bytes_left_out, "stderr_bytes_left_out": one.stderr_bytes_left_out,
+        "log_error": one.log_error,
     })
 }
 
@@ -219,7 +261,40 @@ fn last_lines(text: &str, lines: usize) -> (&str, usize) {
 
 #[cfg(test)]
 mod tests {
+    use llmspell_workflows_basic::BytesForm;
+
     use super::*;
+
+    fn output(stdout: &str) -> ProcessOutput {
+        ProcessOutput {
+            path: "/main/a".to_owned(),
+            attempt: 1,
+            status: AttemptStatus::Failed,
+            error: None,
+            exit_code: Some(3),
+            stdout: stdout.to_owned(),
+            stdout_form: BytesForm::Text,
+            stderr: String::new(),
+            stderr_form: BytesForm::Text,
+            lines: Vec::new(),
+            lines_unfinished: 0,
+            lines_left_out: 0,
+            stdout_bytes_left_out: 0,
+            stderr_bytes_left_out: 0,
+            log_error: None,
+        }
+    }
+
+    #[test]
+    fn missing_output_is_reported() {
+        let cut = ProcessOutput { stdout_bytes_left_out: 7, ..output("end\n") };
+        let shown = text(&cut, 10);
+        assert!(shown.starts_with("/main/a, attempt 1: exit code 3\n  (7 earlier bytes not kept; "), "{shown}");
+        assert!(shown.ends_with("write it to a file)\n  end\n"), "{shown}");
+        let unlogged = ProcessOutput { log_error: Some("2 lines: disk full".to_owned()), ..output("begin\n") };
+        let shown = text(&unlogged, 10);
+        assert!(shown.ends_with("  begin\n  (the end of the output was not logged: 2 lines: disk full)\n"), "{shown}");
+    }
 
     #[test]
     fn last_lines_returns_the_end_and_counts_the_rest() {

@@ -6,12 +6,13 @@ mod export;
 mod list;
 mod logs;
 mod prune;
+mod selection;
 mod show;
 mod state;
 mod watch;
 mod written;
 
-pub(crate) use {show::describe_wait, written::WrittenPaths};
+pub(crate) use {selection::unknown_workflow, show::describe_wait, show::not_accepted, written::WrittenPaths};
 
 use clap::{Args, Subcommand};
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use llmspell_workflows_advanced::{KnownRun, Prune as PruneFilter};
 use llmspell_workflows_basic::RunStatus;
 
-use super::delete::report_deleted;
+use super::{delete::report_deleted, selection::note_unknown_workflow};
 use crate::{App, Exit, Failure, config::parse_duration};
 
 /// Deletes runs that ended long ago.
@@ -37,6 +37,7 @@ impl Prune {
         let older_than = self.older_than.unwrap_or(app.config()?.settings().retention);
         let ended_before = Timestamp::now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
         let Self { status: statuses, workflow, keep, .. } = self;
+        note_unknown_workflow(app, workflow.as_deref())?;
         let home = app.home();
         let found = app.wait(home.prunable(&PruneFilter { ended_before, statuses, workflow, keep }))?;
         let (deleted, held): (Vec<KnownRun>, Vec<KnownRun>) =

@@ -10,6 +10,9 @@ use crate::{
     table::table,
 };
 
+/// The maximum number of characters of an event's data that are shown.
+const DATA_CHARS_SHOWN: usize = 100;
+
 /// Shows a run and its steps.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs show @last\n  spellflow runs show 0199c1 -o json")]
@@ -54,6 +57,7 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait], written: Option<
     for wait in waits.iter().filter(|wait| wait.run != known.id()) {
         text += &format!("  {} of run {}: {}\n", wait.path, wait.run, describe_wait(&wait.awaited));
     }
+    waits.iter().filter_map(not_accepted).for_each(|line| text += &format!("  {line}\n"));
     let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
     events.for_each(|(run, name)| text += &format!("next: {}\n", answer(run, name)));
     for past in &history.warnings {
@@ -90,4 +94,27 @@ pub(crate) fn describe_wait(awaited: &Awaited) -> String {
         None => format!("waiting since {}", awaited.since),
     };
     what + &awaited.until.map(|until| format!(", until {until}")).unwrap_or_default()
+}
+
+/// Says which events have arrived for a waiting step that its filter does not accept.
+pub(crate) fn not_accepted(wait: &RunWait) -> Option<String> {
+    let filter = wait.filter.as_ref()?;
+    let last = filter.not_accepted.last()?;
+    let events = match filter.not_accepted.len() {
+        1 => "1 event".to_owned(),
+        count => format!("{count} events"),
+    };
+    let data = shortened(&last.data.to_string());
+    Some(format!(
+        "{}: {events} not accepted by the filter `{}`; data of the last one: {data}",
+        wait.path, filter.condition
+    ))
+}
+
+/// Cuts a long text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(DATA_CHARS_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

@@ -20,7 +20,9 @@ impl WrittenPaths {
         if let Some(outputs) = home.outputs() {
             let own = SubRun { path: String::new(), run: known.clone() };
             for SubRun { path: around, run } in std::iter::once(own).chain(home.sub_runs(known).await?) {
-                for line in outputs.read(run.id(), &mut OutputCursor::default()).await? {
+                let mut cursor = OutputCursor::default();
+                let lines = outputs.read(run.id(), &mut cursor).await?;
+                for line in lines.iter().chain(cursor.unfinished()) {
                     let path = format!("{around}{}", line.attempt.source.path);
                     if paths.last() != Some(&path) {
                         paths.push(path);
@@ -33,21 +35,27 @@ impl WrittenPaths {
 
     /// Returns the command that shows what the step of `error` wrote, if it wrote something.
     pub(crate) fn command(&self, error: &StepError) -> Option<String> {
-        let causes = std::iter::successors(Some(error), |error| error.cause.as_deref());
-        let path = causes.filter_map(|error| error.path.as_deref()).last().unwrap_or("/main");
-        self.paths.iter().find(|written| is_selected(written, path))?;
-        let step = if path == "/main" { String::new() } else { format!(" --step {}", shell_word(path)) };
+        let path = innermost(error);
+        let is_inside = |written: &String| {
+            written.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
+        };
+        self.paths.iter().find(|written| is_inside(written))?;
+        let step = if path == "/main" { String::new() } else { format!(" --step {}", shell_word(&path)) };
         Some(format!("spellflow runs logs {}{step}", self.run))
     }
 }
 
-/// Returns whether `path` is the step that `step`, the end of a path, selects, or is inside that step.
-pub(super) fn is_selected(path: &str, step: &str) -> bool {
-    let step = format!("/{}", step.trim_matches('/'));
-    path.match_indices(&step).any(|(at, _)| {
-        let rest = &path[at + step.len()..];
-        rest.is_empty() || rest.starts_with(['/', '['])
-    })
+/// Returns the path of the innermost cause of `error`, after the paths of the steps that run its sub-workflow.
+fn innermost(error: &StepError) -> String {
+    let (mut around, mut innermost) = (String::new(), "/main".to_owned());
+    for cause in std::iter::successors(Some(error), |error| error.cause.as_deref()) {
+        let Some(path) = &cause.path else { continue };
+        innermost = format!("{around}{path}");
+        if cause.code == "child_failed" {
+            around.clone_from(&innermost);
+        }
+    }
+    innermost
 }
 
 #[cfg(test)]
@@ -55,34 +63,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_selected_by_the_end_of_their_path_or_of_an_enclosing_one() {
-        for (step, is_in) in [
-            ("build", true),
-            ("/build", true),
-            ("each[2]/build", true),
-            ("/main/each[2]/build", true),
-            ("each[2]", true),
-            ("each", true),
-            ("/main", true),
-            ("uild", false),
-            ("each[1]", false),
-            ("eac", false),
-            ("build/x", false),
-        ] {
-            assert_eq!(is_selected("/main/each[2]/build", step), is_in, "{step}");
-        }
-    }
-
-    #[test]
-    fn command_names_the_innermost_step_that_failed() {
+    fn command_names_the_innermost_step_that_failed_by_its_whole_path() {
         let run = Uuid::nil();
-        let written = WrittenPaths { run, paths: vec!["/main/sub/main/each[1]/it".to_owned()] };
-        let inner = StepError::transient("process_failed", "failed").at("/main/each[1]/it");
-        let outer = StepError { cause: Some(Box::new(inner.clone())), ..inner.clone() }.at("/main/sub");
-        let command = format!("spellflow runs logs {run} --step '/main/each[1]/it'");
-        assert_eq!(written.command(&inner), Some(command.clone()));
-        assert_eq!(written.command(&outer), Some(command));
-        let other = StepError::transient("x", "failed").at("/main/other");
-        assert_eq!(written.command(&other), None);
+        let paths = ["/main/sub/main/each[1]/it", "/main/each[1]/it", "/main/all/one"].map(str::to_owned).to_vec();
+        let written = WrittenPaths { run, paths };
+        let at = |path: &str, cause: Option<&StepError>| StepError {
+            cause: cause.cloned().map(Box::new),
+            ..StepError::transient(if path == "/main/sub" { "child_failed" } else { "process_failed" }, "failed")
+                .at(path)
+        };
+        let inner = at("/main/each[1]/it", None);
+        let block = at("/main/each", Some(&inner));
+        let of_child = at("/main/sub", Some(&block));
+        for (error, step) in [
+            (&inner, "'/main/each[1]/it'"),
+            (&block, "'/main/each[1]/it'"),
+            (&of_child, "'/main/sub/main/each[1]/it'"),
+            (&at("/main/all", Some(&at("/main/all/one", None))), "/main/all/one"),
+        ] {
+            assert_eq!(written.command(error), Some(format!("spellflow runs logs {run} --step {step}")), "{error:?}");
+        }
+        assert_eq!(written.command(&at("/main/other", None)), None);
+        let unplaced = StepError::transient("x", "failed");
+        assert_eq!(written.command(&unplaced), Some(format!("spellflow runs logs {run}")));
     }
 }

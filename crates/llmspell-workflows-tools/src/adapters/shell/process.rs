@@ -7,7 +7,7 @@ use std::{
 
 use llmspell_workflows_basic::{
     BytesForm, ErrorClass, StepError,
-    activity::{ActivityContext, OutputWriter},
+    activity::{ActivityContext, OutputLine, OutputWriter},
     secrets::Masker,
 };
 use rustix::io::Errno;
@@ -205,7 +205,8 @@ fn failed(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, masker: &Masker)
     let ((stdout, stdout_form), (stderr, stderr_form)) = (BytesForm::encode(stdout), BytesForm::encode(stderr));
     // Secrets are masked before the output is cut.
     let (stdout, stderr) = (masker.masked(&stdout), masker.masked(&stderr));
-    let (stdout, stderr) = (tail(&stdout), tail(&stderr));
+    let ((stdout, stdout_left_out), (stderr, stderr_left_out)) =
+        (tail(&stdout, stdout_form), tail(&stderr, stderr_form));
     let last = last_line(stderr, stderr_form).or_else(|| last_line(stdout, stdout_form));
     let ending = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the process ended with exit code {code}"),
@@ -222,21 +223,28 @@ fn failed(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, masker: &Masker)
         "exit_code": exit_code(status),
         "stdout": stdout,
         "stdout_type": stdout_form.name(),
+        "stdout_bytes_left_out": stdout_left_out,
         "stderr": stderr,
         "stderr_type": stderr_form.name(),
+        "stderr_bytes_left_out": stderr_left_out,
     });
     StepError::new(class, code, message).with_details(details)
 }
 
 /// Returns the last line that is not blank, for people.
 fn last_line(output: &str, form: BytesForm) -> Option<String> {
-    form.shown(output).lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    form.shown(output)
+        .lines()
+        .rev()
+        .map(|line| OutputLine::last_state(line).trim())
+        .find(|line| !line.is_empty())
+        .map(str::to_owned)
 }
 
-/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`. The end of base64 is base64 as well, because
-/// that number is a multiple of 4.
-fn tail(text: &str) -> &str {
-    let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    &text[from..]
+/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`, and the number of bytes of the output before
+/// them. The end of base64 is base64 as well, because that number is a multiple of 4.
+fn tail(text: &str, form: BytesForm) -> (&str, usize) {
+    let from = text.ceil_char_boundary(text.len().saturating_sub(ERROR_OUTPUT_BYTES));
+    let left_out = if form == BytesForm::Base64 { from / 4 * 3 } else { from };
+    (&text[from..], left_out)
 }

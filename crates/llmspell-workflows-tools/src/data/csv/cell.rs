@@ -1,5 +1,6 @@
 use std::str::FromStr;
 
+use llmspell_workflows_basic::is_exact;
 use serde_json::{Number, Value, json};
 
 use crate::data::condition::{Operator, Test};
@@ -7,8 +8,8 @@ use crate::integers;
 
 /// Converts a cell to JSON: an empty cell becomes null, and with `infer`, numbers and booleans are recognized.
 ///
-/// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, and integers below -2^63 or above
-/// 2^64 - 1.
+/// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, integers below -2^63 or above 2^64 - 1, and
+/// numbers that would be rounded.
 pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     if cell.is_empty() {
         return Value::Null;
@@ -17,12 +18,17 @@ pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     inferred.flatten().unwrap_or_else(|| json!(cell))
 }
 
-/// Parses the whole cell as a number, including forms such as `1e5` and `+1`.
+/// Parses the whole cell as a number, including forms such as `1e5` and `+1`, unless the number that is kept would be
+/// another one.
 pub(super) fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();
+    if let Some(integer) = integers::parse(cell) {
+        return integer.as_f64();
+    }
+    let is_integer = !cell.contains(['.', 'e', 'E']);
     let looks_numeric = cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
     let number = cell.parse::<f64>().ok()?;
-    (looks_numeric && number.is_finite()).then_some(number)
+    (looks_numeric && !is_integer && is_exact(cell, number)).then_some(number)
 }
 
 /// Returns whether the cell is a 64-bit integer.
@@ -77,7 +83,7 @@ fn plain_number(cell: &str) -> Option<Value> {
         return None;
     }
     if digits.contains('.') {
-        return Number::from_f64(cell.parse().ok()?).map(Value::Number);
+        return number(cell).and_then(Number::from_f64).map(Value::Number);
     }
     integers::parse(cell)
 }
@@ -104,6 +110,9 @@ mod tests {
             ("-9223372036854775808", json!(i64::MIN)),
             ("18446744073709551615", json!(u64::MAX)),
             ("18446744073709551616", json!("18446744073709551616")),
+            ("1.10", json!(1.1)),
+            ("9007199254740993.0", json!("9007199254740993.0")),
+            ("-0.12345678901234567891", json!("-0.12345678901234567891")),
             ("yes", json!("yes")),
             (" 1", json!(" 1")),
         ];
@@ -114,10 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn only_finite_numbers_that_fill_the_whole_cell_are_parsed() {
-        for (cell, expected) in
-            [("1e5", Some(1e5)), (" -1.5 ", Some(-1.5)), ("inf", None), ("NaN", None), ("1e999", None), ("1 kg", None)]
-        {
+    fn only_exact_numbers_that_fill_the_whole_cell_are_parsed() {
+        for (cell, expected) in [
+            ("1e5", Some(1e5)),
+            (" -1.5 ", Some(-1.5)),
+            ("inf", None),
+            ("NaN", None),
+            ("1e999", None),
+            ("1 kg", None),
+            ("9007199254740993", Some(9_007_199_254_740_992.0)),
+            ("9007199254740993.0", None),
+            ("18446744073709551616", None),
+            ("1e23", Some(1e23)),
+        ] {
             assert_eq!(number(cell), expected, "{cell}");
         }
     }

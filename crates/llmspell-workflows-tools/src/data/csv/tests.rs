@@ -38,6 +38,9 @@ async fn a_column_has_the_narrowest_type_that_matches_all_cells() {
         ("a\nx\n1\n2\n", "string", json!(null)),
         ("a\n\"\"\n \n", "empty", json!(null)),
         ("a\n1e2\n", "number", json!(100.0)),
+        ("a\n1.10\n", "number", json!(1.1)),
+        ("a\n1\n9007199254740993.0\n", "string", json!(null)),
+        ("a\n18446744073709551616\n", "string", json!(null)),
         ("a\nNaN\n", "string", json!(null)),
         ("a\n2020-01-01T00:00:00Z\n2020-01-01\n", "date", json!(null)),
     ];

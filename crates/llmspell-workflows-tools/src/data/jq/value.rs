@@ -1,4 +1,5 @@
 use jaq_json::{Map, Num, Val};
+use llmspell_workflows_basic::is_exact;
 use serde_json::{Number, Value, json};
 
 use super::meter::Meter;
@@ -74,7 +75,10 @@ fn to_number(number: &Num) -> Result<Value, ToolError> {
             Err(_) => return Err(unrepresentable("it contains an integer of more than 64 bits")),
         },
         Num::Float(float) => *float,
-        Num::Dec(_) => text.parse().unwrap_or(f64::NAN),
+        Num::Dec(_) => match text.parse() {
+            Ok(float) if is_exact(&text, float) => float,
+            _ => return Err(unrepresentable(&format!("`{text}` has more digits than a 64-bit float keeps"))),
+        },
     };
     Number::from_f64(float)
         .map(Value::Number)

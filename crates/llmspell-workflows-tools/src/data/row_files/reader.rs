@@ -88,7 +88,7 @@ impl<'c> RowReader<'c> {
             }
         };
         (self.line, self.count) = (line, self.count + 1);
-        let value = llmspell_workflows_basic::parse_json_bytes(&self.text).map_err(|error| self.not_json(&error))?;
+        let value = llmspell_workflows_basic::parse_json_exactly(&self.text).map_err(|error| self.not_json(&error))?;
         Ok(Some(Row { value, line }))
     }
 

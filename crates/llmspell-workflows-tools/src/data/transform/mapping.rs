@@ -1,3 +1,4 @@
+use llmspell_workflows_basic::is_exact;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -175,14 +176,20 @@ impl Type {
     }
 }
 
-/// Parses a number; an integer stays exact.
+/// Parses a number, which stays exact.
 fn to_number(text: &str) -> Result<Option<Value>, String> {
     let is_integer = text.bytes().enumerate().all(|(at, byte)| byte.is_ascii_digit() || (at == 0 && byte == b'-'));
     match integers::parse(text) {
         None if is_integer && text.len() > 1 => {
             Err(format!("`{}` is too large to be represented exactly", shown(text)))
         }
-        None => Ok(text.parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number)),
+        None => {
+            let Some(number) = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) else { return Ok(None) };
+            match number.as_f64().is_some_and(|float| is_exact(text, float)) {
+                true => Ok(Some(Value::Number(number))),
+                false => Err(format!("`{}` has more digits than a 64-bit float keeps", shown(text))),
+            }
+        }
         integer => Ok(integer),
     }
 }

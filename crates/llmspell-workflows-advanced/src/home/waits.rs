@@ -1,0 +1,162 @@
+//! What the steps of a run wait for, and the events that their filters do not accept.
+
+use llmspell_workflows_basic::{
+    StepPath,
+    engine::{Awaited, Signal},
+    expr::Expr,
+    model::StepKind,
+};
+use llmspell_workflows_state::{RunState, StepState, store::Message};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Home, KnownRun};
+use crate::ExecutorError;
+
+/// A step of a run, or of one of its sub-workflows, that waits for a signal or a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunWait {
+    /// The run that the step belongs to.
+    pub run: Uuid,
+    /// The path of the step, prefixed with the paths of the enclosing sub-workflow steps.
+    pub path: String,
+    /// What the step waits for.
+    pub awaited: Awaited,
+    /// Which signals the step accepts; `None` if it accepts each one with the name, or if the definition cannot be read.
+    pub filter: Option<WaitFilter>,
+}
+
+/// The filter of a step that waits for a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitFilter {
+    /// The condition, as in the definition.
+    pub condition: String,
+    /// The signals with the awaited name that have arrived and that the filter does not accept, oldest first.
+    pub not_accepted: Vec<Signal>,
+    /// The names that the filter may read, apart from `event`; `None` if it reads others.
+    names: Option<Map<String, Value>>,
+}
+
+impl WaitFilter {
+    /// Creates the filter of a run with this input and these declared inputs.
+    fn new<'n>(condition: &str, input: &Value, declared: impl Iterator<Item = &'n String>) -> Self {
+        let mut names: Map<String, Value> = declared.map(|name| (name.clone(), input[name].clone())).collect();
+        names.insert("input".to_owned(), input.clone());
+        let is_known = |name: &str| name == "event" || names.contains_key(name);
+        let expression = Expr::parse(condition);
+        let reads_known = expression.is_ok_and(|expr| expr.references().iter().all(|one| is_known(&one.name)));
+        Self { condition: condition.to_owned(), not_accepted: Vec::new(), names: Some(names).filter(|_| reads_known) }
+    }
+
+    /// Returns whether the filter accepts the signal `name` with `data`; `None` if this depends on more than the signal
+    /// and the input of the run, so that only the run can tell.
+    #[must_use]
+    pub fn accepts(&self, name: &str, data: &Value) -> Option<bool> {
+        let mut names = self.names.clone()?;
+        names.insert("event".to_owned(), json!({"name": name, "data": data, "timed_out": false}));
+        // As in the run, a filter that cannot be evaluated counts as false.
+        Some(Expr::parse(&self.condition).is_ok_and(|filter| filter.test(&names).unwrap_or(false)))
+    }
+}
+
+impl dyn Home {
+    /// Returns what the steps of a run and of its sub-workflows wait for, ordered by path.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read.
+    pub async fn waits(&self, run: &KnownRun) -> Result<Vec<RunWait>, ExecutorError> {
+        let mut waits = Vec::new();
+        self.collect_waits(run, "", &mut waits).await?;
+        waits.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(waits)
+    }
+
+    async fn collect_waits(&self, run: &KnownRun, around: &str, all: &mut Vec<RunWait>) -> Result<(), ExecutorError> {
+        if run.status().has_ended() {
+            return Ok(());
+        }
+        let state = RunState::read_outline(&self.records(run).await?);
+        let mut children = Vec::new();
+        for (path, step) in state.steps() {
+            let own = path;
+            let path = format!("{around}{own}");
+            if let Some(awaited) = step.waits() {
+                let filter = self.filter(run, own, &awaited, &state).await?;
+                all.push(RunWait { run: run.id(), path: path.clone(), awaited, filter });
+            }
+            children.extend(StepState::child(step).filter(|_| step.end().is_none()).map(|child| (path, child)));
+        }
+        for (path, child) in children {
+            if let Some(child) = self.get(child).await? {
+                Box::pin(self.collect_waits(&child, &path, all)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the filter of the step at `path` of `run`, if it has one.
+    async fn filter(
+        &self,
+        run: &KnownRun,
+        path: &str,
+        awaited: &Awaited,
+        state: &RunState,
+    ) -> Result<Option<WaitFilter>, ExecutorError> {
+        let (Some(event), Ok(step)) = (&awaited.signal, path.parse::<StepPath>()) else { return Ok(None) };
+        let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
+        let Some(StepKind::WaitForEvent(wait)) = definition.step_at(&step).map(|step| &step.kind) else {
+            return Ok(None);
+        };
+        let Some(condition) = &wait.filter else { return Ok(None) };
+        let input = self.history(run).await?.started.input;
+        let mut filter = WaitFilter::new(condition, &input, definition.inputs.keys());
+        if step.segments().iter().any(|segment| segment.id.to_string() == "$undo") {
+            // Here, `input` is the input of another step.
+            filter.names = None;
+        }
+        for signal in self.signals(run, event).await? {
+            if !state.has_received(signal.number) && filter.accepts(event, &signal.data) == Some(false) {
+                filter.not_accepted.push(signal);
+            }
+        }
+        Ok(Some(filter))
+    }
+
+    /// Returns all signals `event` that were sent to `run`.
+    async fn signals(&self, run: &KnownRun, event: &str) -> Result<Vec<Signal>, ExecutorError> {
+        let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
+        let (mut signals, mut last) = (Vec::new(), 0);
+        loop {
+            let messages = stores.inbox.next(run.id(), last).await?;
+            let Some((number, _)) = messages.last() else { return Ok(signals) };
+            last = *number;
+            signals.extend(messages.into_iter().filter_map(|(number, message)| match message {
+                Message::Signal { name, payload: data } if name == event => Some(Signal { number, name, data }),
+                _ => None,
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_that_read_only_the_event_and_the_input_are_evaluated() {
+        let (input, declared) = (json!({"order": 7}), "order".to_owned());
+        for (condition, data, expected) in [
+            ("event.data.ok", json!({"ok": true}), Some(true)),
+            ("event.data.ok", json!({"ok": false}), Some(false)),
+            ("event.data.ok", json!(null), Some(false)),
+            ("event.data.order == order", json!({"order": 7}), Some(true)),
+            ("event.data.order == input.order", json!({"order": 8}), Some(false)),
+            ("event.data / 0 > 1", json!("x"), Some(false)),
+            ("event.data.id == create.id", json!({"id": 1}), None),
+            ("event.data.id == state.id", json!({"id": 1}), None),
+        ] {
+            let filter = WaitFilter::new(condition, &input, std::iter::once(&declared));
+            assert_eq!(filter.accepts("paid", &data), expected, "{condition} with {data}");
+        }
+    }
+}

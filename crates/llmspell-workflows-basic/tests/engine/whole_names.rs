@@ -1,0 +1,162 @@
+//! References that name nothing, and loops over what is not a list, are errors before a run.
+
+use llmspell_workflows_basic::{
+    Engine, Problem, Severity, StepError,
+    activity::{Activities, Activity, ActivityContext, ActivityOutput, Shape},
+    model::{Definition, InputSpec, InputType, Loop, LoopSource, Step},
+};
+use serde_json::{Map, json};
+
+fn set(id: &str, value: &str) -> Step {
+    Step::set(id, Map::from_iter([("f".to_owned(), json!(value))]))
+}
+
+/// Returns the errors of `definition`.
+fn errors(engine: &Engine, definition: Definition) -> Vec<Problem> {
+    let problems = engine.validate(definition);
+    problems.into_iter().filter(|problem| problem.severity == Severity::Error).collect()
+}
+
+fn named(steps: impl IntoIterator<Item = Step>) -> Definition {
+    Definition {
+        env: vec!["HOME".to_owned()],
+        secrets: vec!["KEY".to_owned()],
+        conditions: [("is_big".to_owned(), "n > 3".to_owned())].into_iter().collect(),
+        variables: [("count".to_owned(), json!(3)), ("files".to_owned(), json!(["a"]))].into_iter().collect(),
+        ..Definition::sequence("w", steps)
+    }
+}
+
+/// Each of these names has no value by itself when the run reads it.
+#[test]
+fn names_without_a_value_of_their_own_need_a_key() {
+    let engine = Engine::builder().build();
+    for (text, help) in [
+        ("{{ steps }}", Some("steps.first.output")),
+        ("{{ json(steps) }}", Some("steps.first.output")),
+        ("{{ steps[0] }}", Some("steps.first.output")),
+        ("{{ step }}", Some("step.started_at")),
+        ("{{ context }}", Some("context.state")),
+        ("{{ workflow }}", Some("workflow.input")),
+        ("{{ run }}", Some("run.id")),
+        ("{{ conditions }}", Some("conditions.is_big")),
+        ("{{ env }}", Some("env.HOME")),
+        ("{{ secrets }}", Some("secrets.KEY")),
+        ("{{ state }}", None),
+        ("{{ variables }}", None),
+        ("{{ input }}", None),
+        ("{{ task }}", None),
+        ("{{ first }}", None),
+        ("{{ steps.first }}", None),
+        ("{{ steps[n].output }}", None),
+        ("{{ env[n] }}", None),
+        ("{{ run.id }} {{ workflow.name }} {{ env.HOME }}", None),
+    ] {
+        let found = errors(&engine, named([set("first", "x"), set("second", text)]));
+        let helps: Vec<&str> = found.iter().filter_map(|problem| problem.help.as_deref()).collect();
+        match help {
+            None => assert!(found.is_empty(), "{text}: {found:?}"),
+            Some(help) => {
+                assert_eq!(helps, [format!("name a part of it, such as `{help}`")], "{text}");
+                assert_eq!(found[0].code, "unknown_reference");
+                assert_eq!(found[0].place.path, "/main/second", "{text}");
+            }
+        }
+    }
+}
+
+/// Returns a table with rows, as the tools do.
+struct Table;
+
+#[async_trait::async_trait]
+impl Activity for Table {
+    fn output(&self) -> Shape {
+        let lists = [("columns", Shape::List(Box::default()))];
+        Shape::object(
+            [("rows", Shape::Scalar), ("name", Shape::Scalar), ("about", Shape::flat(["size"]))]
+                .into_iter()
+                .chain(lists),
+        )
+    }
+
+    async fn perform(&self, _: ActivityContext) -> Result<ActivityOutput, StepError> {
+        Ok(json!(null).into())
+    }
+}
+
+#[test]
+fn loops_over_what_is_certainly_not_a_list_are_errors() {
+    let mut activities = Activities::new();
+    activities.register("function", "table", Table);
+    let engine = Engine::builder().activities(activities).build();
+    let table = || Step::function("table", "table", json!(null));
+    for (items, expected) in [
+        (json!("{{ table.rows }}"), Some("lists beside it: `table.columns`")),
+        (json!("{{ steps.table.output.rows }}"), Some("lists beside it: `steps.table.output.columns`")),
+        (json!("{{ table.output.name }}"), Some("lists beside it: `table.output.columns`")),
+        (json!("{{ table }}"), Some("values(table)")),
+        (json!("{{ table.about }}"), Some("values(table.about)")),
+        (json!("{{ steps.table }}"), Some("values(steps.table)")),
+        (json!("{{ steps.table.status }}"), Some("range")),
+        (json!("{{ table.columns.length }}"), Some("range: {start: 0, end: \"{{ table.columns.length }}\"}")),
+        (json!("{{ run.id }}"), Some("range")),
+        (json!("{{ env.HOME }}"), Some("range")),
+        (json!("{{ secrets.KEY }}"), Some("range")),
+        (json!("{{ is_big }}"), Some("range")),
+        (json!("{{ conditions.is_big }}"), Some("range")),
+        (json!("{{ count }}"), Some("range")),
+        (json!("{{ variables.count }}"), Some("range")),
+        (json!("{{ word }}"), Some("range")),
+        (json!("{{ input.word }}"), Some("lists beside it: `input.list`")),
+        (json!("{{ thing }}"), Some("values(thing)")),
+        (json!("{{ input.thing }}"), Some("values(input.thing)")),
+        (json!("{{ 5 }}"), Some("range")),
+        (json!("{{ {a: 1} }}"), Some("values")),
+        (json!("{{ count + 1 }}"), Some("range")),
+        (json!("{{ count > 1 }}"), Some("range")),
+        (json!("{{ !count }}"), Some("range")),
+        (json!("all"), Some("write a list")),
+        (json!("{{ files }}, {{ files }}"), Some("write a list")),
+        (json!("{{ table.columns }}"), None),
+        (json!("{{ table.rows ?? [] }}"), None),
+        (json!("{{ files }}"), None),
+        (json!("{{ list }}"), None),
+        (json!("{{ input.list[0] }}"), None),
+        (json!("{{ [1, 2] }}"), None),
+        (json!("{{ values(thing) }}"), None),
+        (json!("{{ state.found }}"), None),
+        (json!(["{{ count }}"]), None),
+    ] {
+        let body = Loop::new(LoopSource::Items(items.clone()), [set("inner", "x")]).into_step("each");
+        let spec = |kind| InputSpec { kind: Some(kind), ..InputSpec::default() };
+        let inputs = [
+            ("word", InputType::String),
+            ("list", InputType::Array),
+            ("thing", InputType::Object),
+            ("n", InputType::Integer),
+        ];
+        let inputs = inputs.into_iter().map(|(name, kind)| (name.to_owned(), spec(kind))).collect();
+        let found = errors(&engine, Definition { inputs, ..named([table(), body]) });
+        match expected {
+            None => assert!(found.is_empty(), "{items}: {found:?}"),
+            Some(help) => {
+                assert_eq!(found.len(), 1, "{items}: {found:?}");
+                assert_eq!((found[0].code, &*found[0].place.path), ("not_a_collection", "/main/each"), "{items}");
+                assert!(found[0].help.as_ref().is_some_and(|found| found.contains(help)), "{items}: {:?}", found[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn items_inside_a_loop_are_checked_by_what_the_loop_defines() {
+    let engine = Engine::builder().build();
+    for (items, is_valid) in
+        [("{{ loop.item }}", true), ("{{ loop.item.parts }}", true), ("{{ loop.index }}", false), ("{{ loop }}", false)]
+    {
+        let inner = Loop::new(LoopSource::Items(json!(items)), [set("a", "x")]).into_step("inner");
+        let outer = Loop::new(LoopSource::Items(json!([[1], [2]])), [inner]).into_step("outer");
+        let found = errors(&engine, Definition::sequence("w", [outer]));
+        assert_eq!(found.is_empty(), is_valid, "{items}: {found:?}");
+    }
+}
