@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod altering;
+mod block_fields;
 mod cancelling;
 mod cleaning_up;
 mod code_first;
