@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::{
-    ladder::{Ladder, LadderId},
-    ledger::{Account, Ledger},
+    ladder::{Edition, Ladder, LadderId},
+    ledger::{Account, Ledger, bare},
     stage::{Goal, Stage, cancelled, committed, is_seen, settled},
     verb::{Deed, Verb},
     view::View,
@@ -35,6 +35,10 @@ pub(super) struct RunModel {
     pub(super) workflow: String,
     /// All ladders that the run has been on.
     ladders: BTreeSet<LadderId>,
+    /// The definition that the run was last given, or may have been.
+    edition: Edition,
+    /// Whether the run, or the source of which it is a fork, may have continued under a corrected definition.
+    is_corrected: bool,
     /// Whether anybody ever asked to cancel the run.
     is_cancelled: bool,
     /// For an export: the accounts of the family at that time.
@@ -56,6 +60,10 @@ pub(super) struct Progress {
     pub(super) others_alive: bool,
     /// Why the verb was refused.
     pub(super) refusal: Option<String>,
+    /// Whether it was refused because it would repeat a step that must run at most once, or a sub-workflow.
+    pub(super) must_not_repeat: bool,
+    /// The completed steps, without generations, that were announced to run again.
+    pub(super) announced: Vec<(Uuid, String)>,
 }
 
 impl RunModel {
@@ -63,6 +71,8 @@ impl RunModel {
         Self {
             stages: stages.into_iter().collect(),
             workflow: workflow.to_owned(),
+            edition: ladder.edition,
+            is_corrected: ladder.fork.is_some() && ladder.edition.is_corrected(),
             ladders: BTreeSet::from([ladder]),
             is_cancelled: false,
             accounts: BTreeMap::new(),
@@ -72,8 +82,13 @@ impl RunModel {
     /// Returns whether it is known which definition the run has. If all steps had ended when the run got another
     /// definition, it ends as if it had kept the old one.
     pub(super) fn has_known_definition(&self) -> bool {
-        let is_migrated = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().is_migrated);
-        !self.ladders.iter().any(|ladder| ladder.is_migrated) || self.stages.iter().all(is_migrated)
+        let is_latest = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().edition == self.edition);
+        self.stages.iter().all(is_latest)
+    }
+
+    /// Returns the definitions that the run may have had.
+    pub(super) fn editions(&self) -> BTreeSet<Edition> {
+        self.ladders.iter().map(|ladder| ladder.edition).chain([self.edition]).collect()
     }
 
     /// Returns the stage if there is no doubt about it.
@@ -119,12 +134,15 @@ impl Model {
             }
         }
         if let Some(ladder) = &deed.creates {
-            let fresh = Stage::Toward(Goal::Rung(ladder.clone(), 0));
             match (progress.new, progress.crashed) {
                 (Some(id), crashed) => {
                     let in_doubt = !ledger.in_doubt(id).is_empty();
-                    let mut stages = settled(&deed.verb, &fresh, progress, in_doubt);
-                    stages.extend(crashed.then_some(fresh));
+                    let mut stages = Vec::new();
+                    for goal in first_goals(ladder, ladders) {
+                        let fresh = Stage::Toward(goal);
+                        stages.extend(settled(&deed.verb, &fresh, progress, in_doubt));
+                        stages.extend(crashed.then_some(fresh));
+                    }
                     self.runs.insert(id, RunModel::new(&deed.workflow, ladder.clone(), stages));
                 }
                 (None, true) => self.newcomer = Some(ladder.clone()),
@@ -159,7 +177,8 @@ impl Model {
         for stage in &before {
             let committed = committed(deed, stage, ladders, is_complete);
             // A verb that concerns all runs skips those that it does not select.
-            let is_refused = committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none());
+            let is_refused = (committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none()))
+                || progress.must_not_repeat;
             if progress.refusal.is_some() {
                 after.extend((is_refused || deed.run.is_none()).then(|| stage.clone()));
                 continue;
@@ -190,6 +209,10 @@ impl Model {
             }
         }
         known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
+        if let Some(edition) = verb.edition().filter(|_| progress.refusal.is_none() && !verb.forks()) {
+            known.edition = edition;
+            known.is_corrected |= edition.is_corrected();
+        }
         known.ladders.extend(after.iter().filter_map(Stage::goal).map(|goal| goal.ladder().clone()));
         known.stages = after;
         if !known.stages.is_empty() {
@@ -271,8 +294,9 @@ impl Model {
         for (id, seen) in view.roots().filter(|(id, _)| !known.contains(id)) {
             match newcomer.take() {
                 Some(ladder) => {
-                    let goal = Goal::Rung(ladder.clone(), 0);
-                    let stages = [Stage::Toward(goal.clone()), Stage::At(goal)];
+                    let goals = first_goals(&ladder, ladders);
+                    let stages = goals.into_iter().flat_map(|goal| [Stage::Toward(goal.clone()), Stage::At(goal)]);
+                    let stages: Vec<Stage> = stages.collect();
                     self.runs.insert(id, RunModel::new(&seen.workflow, ladder, stages));
                 }
                 None => problems.push(format!("no verb created the run {id} of {}", seen.workflow)),
@@ -309,6 +333,9 @@ impl RunModel {
             Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
         });
         let highest = rungs.max()?;
+        if self.is_corrected {
+            return self.check_corrected(ladders, performed);
+        }
         let mut allowed = BTreeSet::new();
         for ladder in &self.ladders {
             let ladder = &ladders[ladder];
@@ -322,6 +349,38 @@ impl RunModel {
         let missing = ladders[ladder].rungs[*rung].effects.iter().find(|effect| !performed.contains(*effect));
         missing.map(|effect| format!("came to rest without executing {effect}"))
     }
+}
+
+impl RunModel {
+    /// Does the same for a run that has continued under a corrected definition, in which steps run again.
+    fn check_corrected(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
+        let performed: BTreeSet<String> = performed.iter().map(|effect| plain(effect)).collect();
+        let effects = |ladder: &LadderId| ladders[ladder].rungs.iter().flat_map(|rung| &rung.effects);
+        let cleanup = |ladder: &LadderId| ladders[ladder].cleanup.iter().filter(|_| self.is_cancelled);
+        let allowed = self.ladders.iter().flat_map(|ladder| effects(ladder).chain(cleanup(ladder)));
+        let allowed: BTreeSet<String> = allowed.map(|effect| plain(effect)).collect();
+        if let Some(other) = performed.iter().find(|effect| !allowed.contains(*effect)) {
+            return Some(format!("executed {other}, which a run under none of its definitions executes"));
+        }
+        let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
+        // A fork does not execute the steps whose results it has.
+        let expected = ladders[ladder].rungs[*rung].effects.iter().filter(|_| ladder.fork.is_none());
+        let missing = expected.map(|effect| plain(effect)).find(|effect| !performed.contains(effect));
+        missing.map(|effect| format!("came to rest without executing {effect}"))
+    }
+}
+
+/// Returns an effect without the generations in its path.
+fn plain(effect: &str) -> String {
+    let (workflow, path) = effect.split_once(':').unwrap_or(("", effect));
+    format!("{workflow}:{}", bare(path))
+}
+
+/// Returns where a run that was just created may come to rest.
+fn first_goals(ladder: &LadderId, ladders: &Ladders) -> Vec<Goal> {
+    let is_corrected_fork = ladder.edition.is_corrected() && ladder.fork.is_some();
+    let rungs = if is_corrected_fork { ladders[ladder].rungs.len() } else { 1 };
+    (0..rungs).map(|rung| Goal::Rung(ladder.clone(), rung)).collect()
 }
 
 /// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no generation, because
