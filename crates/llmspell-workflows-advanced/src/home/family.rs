@@ -1,7 +1,7 @@
 //! Runs and their sub-workflows.
 
-use llmspell_workflows_basic::engine::Awaited;
-use llmspell_workflows_state::{RunState, StepState};
+use llmspell_workflows_basic::{engine::Awaited, model::StepKind};
+use llmspell_workflows_state::{RunState, StepState, store::Message};
 use uuid::Uuid;
 
 use super::{Home, KnownRun};
@@ -16,6 +16,9 @@ pub struct RunWait {
     pub path: String,
     /// What the step waits for.
     pub awaited: Awaited,
+    /// Whether the signal is stored, so that the step receives it once the run is resumed. Unknown, and false, if the step
+    /// accepts only some signals of this name.
+    pub has_arrived: bool,
 }
 
 /// The run of a sub-workflow.
@@ -70,13 +73,26 @@ impl dyn Home {
             return Ok(());
         }
         let state = RunState::read_outline(&self.records(run).await?);
-        let mut children = Vec::new();
+        let (mut children, mut waiting) = (Vec::new(), Vec::new());
         for (path, step) in state.steps() {
-            let path = format!("{around}{path}");
-            if let Some(awaited) = step.waits() {
-                all.push(RunWait { run: run.id(), path: path.clone(), awaited });
-            }
-            children.extend(StepState::child(step).filter(|_| step.end().is_none()).map(|child| (path, child)));
+            waiting.extend(step.waits().map(|awaited| (path, awaited)));
+            let child = StepState::child(step).filter(|_| step.end().is_none());
+            children.extend(child.map(|child| (format!("{around}{path}"), child)));
+        }
+        let mut stored = match waiting.iter().any(|(_, awaited)| awaited.signal.is_some()) {
+            true => self.stored_signals(run, &state).await?,
+            false => Vec::new(),
+        };
+        // Without its definition, nobody can say which signals a step accepts.
+        let definition = if stored.is_empty() { None } else { self.definition(&run.summary.definition).await.ok() };
+        let accepts_all = |path: &str| {
+            let step = path.parse().ok().and_then(|path| definition.as_ref()?.step_at(&path));
+            step.is_some_and(|step| matches!(&step.kind, StepKind::WaitForEvent(wait) if wait.filter.is_none()))
+        };
+        for (path, awaited) in waiting {
+            let nth = stored.iter().position(|name| awaited.signal.as_ref() == Some(name) && accepts_all(path));
+            let has_arrived = nth.map(|nth| stored.remove(nth)).is_some();
+            all.push(RunWait { run: run.id(), path: format!("{around}{path}"), awaited, has_arrived });
         }
         for (path, child) in children {
             if let Some(child) = self.get(child).await? {
@@ -84,6 +100,21 @@ impl dyn Home {
             }
         }
         Ok(())
+    }
+
+    /// Returns the names of the stored signals that no step of the run has received.
+    async fn stored_signals(&self, run: &KnownRun, state: &RunState) -> Result<Vec<String>, ExecutorError> {
+        let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
+        let (mut names, mut last) = (Vec::new(), 0);
+        loop {
+            let messages = stores.inbox.next(run.id(), last).await?;
+            let Some((number, _)) = messages.last() else { return Ok(names) };
+            last = *number;
+            names.extend(messages.into_iter().filter_map(|(number, message)| match message {
+                Message::Signal { name, .. } if !state.has_received(number) => Some(name),
+                _ => None,
+            }));
+        }
     }
 
     /// Returns all sub-workflows of a run, at any depth, parents first.

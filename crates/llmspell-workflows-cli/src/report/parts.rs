@@ -11,8 +11,9 @@ use llmspell_workflows_basic::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{answer, errors_inside, metrics::between, milliseconds, output};
+use super::{errors_inside, metrics::between, milliseconds, next_command, output};
 
 /// A step of a run.
 #[derive(Debug, Serialize)]
@@ -107,7 +108,7 @@ impl<'f> Step<'f> {
 }
 
 impl<'f> ReportedWait<'f> {
-    pub(super) fn new(wait: &'f RunWait) -> Self {
+    pub(super) fn new(wait: &'f RunWait, root: Uuid) -> Self {
         let Awaited { signal, since, until } = &wait.awaited;
         Self {
             path: &wait.path,
@@ -115,7 +116,7 @@ impl<'f> ReportedWait<'f> {
             event: signal.as_deref(),
             since: since.to_string(),
             until: until.map(|until| until.to_string()),
-            command: signal.as_ref().map(|name| answer(wait.run, name)),
+            command: next_command(wait, root),
         }
     }
 }

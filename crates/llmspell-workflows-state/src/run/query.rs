@@ -33,6 +33,18 @@ impl RunState {
         &self.phase
     }
 
+    /// Returns whether a step has received the signal with this number.
+    #[must_use]
+    pub fn has_received(&self, signal: u64) -> bool {
+        self.received.contains(&signal)
+    }
+
+    /// Returns the number of the last message that requested the cancellation of the run before the run was retried.
+    #[must_use]
+    pub fn settled_messages(&self) -> u64 {
+        self.settled_messages
+    }
+
     /// Returns how the run ended; `None` if it has not ended.
     #[must_use]
     pub fn closed(&self) -> Option<&RunEnd> {
