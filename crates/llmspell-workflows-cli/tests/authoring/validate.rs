@@ -104,7 +104,7 @@ fn missing_file_is_reported_as_not_found_with_a_similar_name() {
 /// Returns the code, the path and the first line of the message of each diagnostic.
 fn diagnostics(sandbox: &Sandbox, file: &str) -> Vec<[String; 3]> {
     let report = sandbox.run(&["validate", file, "-o", "json"]).json();
-    let diagnostics = report["files"][0]["diagnostics"].as_array().unwrap().clone();
+    let diagnostics = report["files"][0]["diagnostics"].as_array().expect("the report has diagnostics").clone();
     let text = |one: &serde_json::Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
     let one = |one: &serde_json::Value| {
         let message = text(one, "message").lines().next().unwrap_or_default().to_owned();

@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::{
     Difference,
     cast::Cast,
+    effects::effects,
     folder::Folder,
     ladder::{Ladder, LadderId, Rung},
     ledger::{Ledger, SharedLedger},
-    model::effects,
     process::Process,
     verb::{Deed, Report, Verb},
     view::View,

@@ -59,6 +59,7 @@
 mod backup;
 mod cast;
 mod climb;
+mod effects;
 mod folder;
 mod gate;
 mod home;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::{
+    effects::{effects, plain_all},
     ladder::{Edition, Ladder, LadderId},
-    ledger::{Account, Ledger, bare},
+    ledger::{Account, Ledger},
     stage::{Goal, Stage, cancelled, committed, is_seen, settled},
     verb::{Deed, Verb},
     view::View,
@@ -34,13 +35,13 @@ pub(super) struct RunModel {
     pub(super) stages: BTreeSet<Stage>,
     pub(super) workflow: String,
     /// All ladders that the run has been on.
-    ladders: BTreeSet<LadderId>,
+    pub(super) ladders: BTreeSet<LadderId>,
     /// The definition that the run was last given, or may have been.
     edition: Edition,
     /// Whether the run, or the source of which it is a fork, may have continued under a corrected definition.
-    is_corrected: bool,
+    pub(super) is_corrected: bool,
     /// Whether anybody ever asked to cancel the run.
-    is_cancelled: bool,
+    pub(super) is_cancelled: bool,
     /// For an export: the accounts of the family at that time.
     accounts: BTreeMap<Uuid, Account>,
 }
@@ -164,10 +165,16 @@ impl Model {
         let verb = &deed.verb;
         let performed = self.performed(run, ledger);
         let in_doubt = self.family(run).iter().any(|one| !ledger.in_doubt(*one).is_empty());
+        let is_corrected = self.runs.get(&run).is_some_and(|known| known.is_corrected);
+        // A corrected fork has results of its source, so its effects do not say whether it is complete.
+        let has_effects = |effects: &BTreeSet<String>| match is_corrected {
+            true => plain_all(effects).is_subset(&plain_all(&performed)),
+            false => effects.is_subset(&performed),
+        };
         let is_complete = |goal: &Goal| match goal {
             Goal::Rung(ladder, rung) => {
                 let rung = &ladders[ladder].rungs[*rung];
-                rung.rest.status.has_ended() && rung.effects.is_subset(&performed)
+                rung.rest.status.has_ended() && (has_effects(&rung.effects) || (is_corrected && ladder.fork.is_some()))
             }
             Goal::Cancelled(..) => false,
         };
@@ -326,75 +333,9 @@ impl Model {
     }
 }
 
-impl RunModel {
-    /// Checks that a run had only the effects of its ladders, and that none is missing.
-    fn check_effects(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
-        let rungs = self.stages.iter().filter_map(Stage::goal).map(|goal| match goal {
-            Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
-        });
-        let highest = rungs.max()?;
-        if self.is_corrected {
-            return self.check_corrected(ladders, performed);
-        }
-        let mut allowed = BTreeSet::new();
-        for ladder in &self.ladders {
-            let ladder = &ladders[ladder];
-            allowed.extend(ladder.rungs.iter().take(highest + 1).flat_map(|rung| &rung.effects));
-            allowed.extend(ladder.cleanup.iter().filter(|_| self.is_cancelled));
-        }
-        if let Some(other) = performed.iter().find(|effect| !allowed.contains(effect)) {
-            return Some(format!("executed {other}, which an uninterrupted run does not execute"));
-        }
-        let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
-        let missing = ladders[ladder].rungs[*rung].effects.iter().find(|effect| !performed.contains(*effect));
-        missing.map(|effect| format!("came to rest without executing {effect}"))
-    }
-}
-
-impl RunModel {
-    /// Does the same for a run that has continued under a corrected definition, in which steps run again.
-    fn check_corrected(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
-        let performed: BTreeSet<String> = performed.iter().map(|effect| plain(effect)).collect();
-        let effects = |ladder: &LadderId| ladders[ladder].rungs.iter().flat_map(|rung| &rung.effects);
-        let cleanup = |ladder: &LadderId| ladders[ladder].cleanup.iter().filter(|_| self.is_cancelled);
-        let allowed = self.ladders.iter().flat_map(|ladder| effects(ladder).chain(cleanup(ladder)));
-        let allowed: BTreeSet<String> = allowed.map(|effect| plain(effect)).collect();
-        if let Some(other) = performed.iter().find(|effect| !allowed.contains(*effect)) {
-            return Some(format!("executed {other}, which a run under none of its definitions executes"));
-        }
-        let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
-        // A fork does not execute the steps whose results it has.
-        let expected = ladders[ladder].rungs[*rung].effects.iter().filter(|_| ladder.fork.is_none());
-        let missing = expected.map(|effect| plain(effect)).find(|effect| !performed.contains(effect));
-        missing.map(|effect| format!("came to rest without executing {effect}"))
-    }
-}
-
-/// Returns an effect without the generations in its path.
-fn plain(effect: &str) -> String {
-    let (workflow, path) = effect.split_once(':').unwrap_or(("", effect));
-    format!("{workflow}:{}", bare(path))
-}
-
 /// Returns where a run that was just created may come to rest.
 fn first_goals(ladder: &LadderId, ladders: &Ladders) -> Vec<Goal> {
     let is_corrected_fork = ladder.edition.is_corrected() && ladder.fork.is_some();
     let rungs = if is_corrected_fork { ladders[ladder].rungs.len() } else { 1 };
     (0..rungs).map(|rung| Goal::Rung(ladder.clone(), rung)).collect()
-}
-
-/// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no generation, because
-/// running the step again by hand adds one.
-pub(super) fn effects<'n>(ledger: &Ledger, runs: impl IntoIterator<Item = (Uuid, &'n str)>) -> BTreeSet<String> {
-    let mut effects = BTreeSet::new();
-    for (run, workflow) in runs {
-        for path in ledger.account(run).into_iter().flat_map(|account| account.performed.keys()) {
-            let path = match path.rsplit_once('~') {
-                Some((first, generation)) if ledger.runs_once(path) && !generation.contains('/') => first,
-                _ => path,
-            };
-            effects.insert(format!("{workflow}:{path}"));
-        }
-    }
-    effects
 }

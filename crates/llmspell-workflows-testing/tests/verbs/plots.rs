@@ -88,7 +88,7 @@ fn correction(
 ) -> Correction {
     let mut definition = definition.clone();
     let StepKind::Sequence(steps) = &mut definition.body else { panic!("the workflow is a sequence") };
-    let mut all: Vec<Arc<Step>> = steps.iter().cloned().collect();
+    let mut all: Vec<Arc<Step>> = steps.to_vec();
     change(&mut all);
     *steps = all.into_iter().collect();
     Correction { definition, unchanged: unchanged.to_vec(), kept: None }
