@@ -205,7 +205,7 @@ fn single_process_journal_names_its_owner() {
             assert!(refused.stderr.contains(&first.name()), "{}", refused.stderr);
         }
         first.kill();
-        let run = run_with_status(&sandbox, "waiting");
+        let run = run_with_status(&sandbox, "interrupted");
         assert_eq!(sandbox.run(&["signal", &run, "open"]).code, 0);
         assert_eq!(sandbox.run(&["resume", &run]).code, 0);
         let other = sandbox.run(&["runs", "list", "-o", "json", "--store", ".spellflow"]);

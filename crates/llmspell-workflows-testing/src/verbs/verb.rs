@@ -349,7 +349,9 @@ impl Deed {
             }
         };
         let preview = executor.preview(known, continuation, &options).await?;
-        let named: BTreeSet<String> = preview.runs_again.iter().map(|step| within_its_run(&step.path)).collect();
+        // A removed step may be added again later, and then runs again.
+        let again = preview.runs_again.iter().map(|step| &step.path).chain(&preview.removed);
+        let named: BTreeSet<String> = again.map(|path| within_its_run(path)).collect();
         if let How::Fork { .. } = how {
             let run = executor.fork(known, &options).await?;
             lock(ledger).inherit(known.id(), run.id(), &named);
