@@ -196,7 +196,9 @@ impl Model {
             for stage in committed {
                 let is_recovered = deed.open.contains(&run) && !progress.others_alive;
                 let is_driven = (verb.drives() && deed.creates.is_none()) || is_recovered;
-                if progress.crashed || !is_driven {
+                // The process that has parked the run may not know the message: the sender crashed before it said so.
+                let is_unnoticed = *verb == Verb::Recover && matches!(stage, Stage::Toward(Goal::Cancelled(..)));
+                if progress.crashed || !is_driven || is_unnoticed {
                     after.insert(stage.clone());
                 }
                 if is_driven {
