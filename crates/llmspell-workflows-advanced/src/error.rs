@@ -79,6 +79,14 @@ pub enum ExecutorError {
         /// The owner of the run.
         holder: String,
     },
+    /// The run has ended, but its records are still in the journal of another process or executor.
+    #[error("the run {run} has ended, but its records are still in the journal of {holder}, which is running")]
+    NotArchived {
+        /// The id of the run.
+        run: Uuid,
+        /// The process that has leased the journal.
+        holder: String,
+    },
     /// Something that a step started before its process died is still running and cannot be ended.
     #[error("steps of the run {run} may still be running: {}", left.join(", "))]
     StillRunning {
@@ -272,7 +280,9 @@ impl ExecutorError {
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",
             Self::AmbiguousRun { .. } | Self::AmbiguousSignal { .. } => "ambiguous_run",
-            Self::Held { .. } | Self::Driven { .. } | Self::StillRunning { .. } => "run_held",
+            Self::Held { .. } | Self::NotArchived { .. } | Self::Driven { .. } | Self::StillRunning { .. } => {
+                "run_held"
+            }
             Self::ShutDown => "executor_shut_down",
             Self::IsChild { .. } | Self::PartOf { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",
@@ -298,7 +308,7 @@ impl ExecutorError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Held { .. } | Self::Driven { .. } | Self::InUse { .. } => true,
+            Self::Held { .. } | Self::NotArchived { .. } | Self::Driven { .. } | Self::InUse { .. } => true,
             Self::Refused(error) => error.retryable,
             Self::Journal(error) => error.is_retryable(),
             Self::Store(error) => error.is_retryable(),

@@ -9,7 +9,10 @@ use std::{
 use llmspell_workflows_basic::{Engine, model::Definition};
 use llmspell_workflows_definition::{Diagnostics, Document, StepTypes, check, limits};
 
-use crate::{Exit, Failure, sub_workflows::embedded};
+use crate::{
+    Exit, Failure,
+    sub_workflows::{embedded, validated},
+};
 
 /// The text of a definition, with its name for diagnostics.
 pub(crate) struct Source {
@@ -81,8 +84,7 @@ impl Source {
     pub(crate) fn examine(&self, engine: &Engine) -> Result<Document, Diagnostics> {
         let mut complete = None;
         let document = check(&self.text, &self.name, &StepTypes::new(), |definition| {
-            let (embedded, mut problems) = embedded(definition, &self.folder);
-            problems.extend(engine.validate(embedded.clone()));
+            let (embedded, problems) = validated(definition, &self.folder, |embedded| engine.validate(embedded));
             complete = Some(embedded);
             problems
         });

@@ -16,46 +16,67 @@ use crate::source::Source;
 
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Embeds the definitions that the steps of `definition` name, relative to `folder`; also returns their problems.
+/// Embeds the definitions that the steps of `definition` name, relative to `folder`. Also returns the problems of those
+/// that cannot be read, each at the step that names it, directly or through other files.
 pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, Vec<Problem>) {
-    let mut loader = Loader { around: Vec::new(), problems: Vec::new() };
-    let embedded = loader.embed(definition.clone(), folder);
-    (embedded, loader.problems)
+    let (embedded, unreadable) = Loader::default().embed(definition.clone(), folder);
+    let problem = |(place, message)| Problem::error("invalid_sub_workflow", place, message);
+    (embedded, unreadable.into_iter().map(problem).collect())
 }
 
+/// Embeds the definitions that the steps of `definition` name, and checks the result with `validate`. A definition that
+/// cannot be read is reported once.
+pub(crate) fn validated(
+    definition: &Definition,
+    folder: &Path,
+    validate: impl FnOnce(Definition) -> Vec<Problem>,
+) -> (Definition, Vec<Problem>) {
+    let (embedded, mut problems) = embedded(definition, folder);
+    let found = validate(embedded.clone());
+    // Without the file, the step seems to name an unknown workflow, or one that does so.
+    let is_known = |found: &Problem| {
+        let is_missing = matches!(found.code, "unknown_workflow" | "invalid_sub_workflow");
+        is_missing && problems.iter().any(|problem| problem.place == found.place)
+    };
+    let other: Vec<Problem> = found.into_iter().filter(|found| !is_known(found)).collect();
+    problems.extend(other);
+    (embedded, problems)
+}
+
+#[derive(Default)]
 struct Loader {
     /// The files being read, outermost first; detects cycles.
     around: Vec<PathBuf>,
-    problems: Vec<Problem>,
 }
 
+/// The steps that name files that cannot be read, with the reasons.
+type Unreadable = Vec<(ProblemLocation, String)>;
+
 impl Loader {
-    fn embed(&mut self, mut definition: Definition, folder: &Path) -> Definition {
+    fn embed(&mut self, mut definition: Definition, folder: &Path) -> (Definition, Unreadable) {
+        let mut unreadable = Unreadable::new();
         for (place, name) in named(&definition) {
             if definition.workflows.contains_key(&name) {
                 continue;
             }
             let Some(file) = file(folder, &name) else { continue };
-            match self.load(&file) {
-                Ok(inner) => drop(definition.workflows.insert(name, Arc::new(inner))),
-                // The error is reported at the step in the outermost file.
-                Err(message) if self.around.is_empty() => {
-                    self.problems.push(Problem::error("invalid_sub_workflow", place, message));
+            let real = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+            if self.around.contains(&real) {
+                // The engine reports workflows that run each other.
+                continue;
+            }
+            match self.load(&file, real) {
+                Ok((inner, reasons)) => {
+                    unreadable.extend(reasons.into_iter().map(|(_, reason)| (place.clone(), reason)));
+                    definition.workflows.insert(name, Arc::new(inner));
                 }
-                Err(message) => {
-                    let place = ProblemLocation::new("", "");
-                    self.problems.push(Problem::error("invalid_sub_workflow", place, message));
-                }
+                Err(reason) => unreadable.push((place, reason)),
             }
         }
-        definition
+        (definition, unreadable)
     }
 
-    fn load(&mut self, file: &Path) -> Result<Definition, String> {
-        let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        if self.around.contains(&real) {
-            return Err(format!("`{}` runs itself, directly or indirectly", file.display()));
-        }
+    fn load(&mut self, file: &Path, real: PathBuf) -> Result<(Definition, Unreadable), String> {
         let source = Source::read(file).map_err(|failure| failure.message)?;
         let document = read(&source.text, &source.name, &StepTypes::new())
             .map_err(|diagnostics| format!("`{}` is not a valid workflow:\n{diagnostics}", file.display()))?;

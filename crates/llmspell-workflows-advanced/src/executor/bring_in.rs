@@ -114,7 +114,7 @@ impl Bringing<'_> {
             if let Some(source) = journal.filter(|journal| *journal != target.id).and_then(|id| sources.get(&id)) {
                 source.journal.forget(&[(run, epoch)]).await?;
             }
-            inner.drop_copies(run, &copies).await?;
+            inner.drop_copies(run, &copies, &target.id).await?;
         }
         Ok(())
     }
@@ -174,9 +174,15 @@ impl Bringing<'_> {
 }
 
 impl Inner {
-    /// Removes outdated copies of a run from other journals.
-    pub(super) async fn drop_copies(self: &Arc<Self>, run: Uuid, copies: &[JournalId]) -> Result<(), ExecutorError> {
-        for journal in copies {
+    /// Removes outdated copies of a run, which is in the journal `place` now. If it has arrived where an outdated copy was,
+    /// it has replaced that copy.
+    pub(super) async fn drop_copies(
+        self: &Arc<Self>,
+        run: Uuid,
+        copies: &[JournalId],
+        place: &JournalId,
+    ) -> Result<(), ExecutorError> {
+        for journal in copies.iter().filter(|journal| *journal != place) {
             self.lease_briefly(run, journal).await?.forget(run).await?;
         }
         Ok(())

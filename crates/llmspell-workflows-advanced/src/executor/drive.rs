@@ -35,6 +35,10 @@ impl Executor {
                     let next = Box::pin(self.reopen(owned)).await?;
                     (end, owned) = self.drive_once(next).await?;
                 }
+                DurableEnd::Waiting(_) | DurableEnd::Paused if owned.live.take_revoked_pause() => {
+                    let next = Box::pin(self.reopen(owned)).await?;
+                    (end, owned) = self.drive_once(next).await?;
+                }
                 _ => break,
             }
         }

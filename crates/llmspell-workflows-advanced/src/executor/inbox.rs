@@ -3,15 +3,14 @@
 use std::{collections::HashSet, sync::Arc};
 
 use llmspell_workflows_basic::{
-    Run,
     engine::{Asker, Signal, Who},
     targets,
 };
-use llmspell_workflows_state::{RunJournal, store::Message};
+use llmspell_workflows_state::{RunJournal, RunState, store::Message};
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
-use crate::ExecutorError;
+use crate::{ExecutorError, KnownRun};
 
 /// How far the messages of a run have been read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,17 +56,56 @@ impl Inner {
             }
             // The run may be parked, or may have been dropped from memory while its messages were read.
             self.wake(run);
-            // A run that was in memory may have ended because of a message, and the process with it.
-            if live.is_some() || self.registry.is_owned_or_parked(run) {
+            if self.registry.is_owned_or_parked(run) {
                 return;
             }
-            // A sub-workflow is brought back into memory together with its parked parent.
+            // A run that was in memory may have ended because of a message, and the process with it.
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
-                    Some(parent) => run = parent,
-                    None => return,
+                    // A sub-workflow is brought back into memory together with its parked parent.
+                    Some(parent) if live.is_none() => run = parent,
+                    Some(_) => return,
+                    None => return self.cancel_at_rest(&known).await,
                 },
                 _ => return,
+            }
+        }
+    }
+
+    /// Continues a run that this process has leased but does not drive, such as a paused one, if there is an unread request
+    /// to cancel it: no other process can do so.
+    async fn cancel_at_rest(self: &Arc<Self>, known: &KnownRun) {
+        let cancelled = async {
+            let Some(journal) = known.journal() else { return Ok(()) };
+            if self.leased_journal(journal).await.is_none() || !self.is_to_be_cancelled(known).await? {
+                return Ok(());
+            }
+            let executor = Executor { inner: self.clone() };
+            let run = executor.resume(known).await?;
+            drop(executor.spawn(run));
+            Ok(())
+        };
+        match cancelled.await {
+            // Somebody else continues the run, and reads its messages.
+            Ok(()) | Err(ExecutorError::Driven { .. } | ExecutorError::Ended { .. } | ExecutorError::ShutDown) => {}
+            Err(error) => {
+                tracing::warn!(target: targets::RUN, run = %known.id(), %error, "cannot cancel the run");
+            }
+        }
+    }
+
+    /// Returns whether a request to cancel the run has been stored since the run was last retried.
+    async fn is_to_be_cancelled(&self, known: &KnownRun) -> Result<bool, ExecutorError> {
+        let Some(stores) = self.home.existing_stores().await? else { return Ok(false) };
+        let mut last = RunState::read_outline(&self.home.records(known).await?).settled_messages();
+        loop {
+            let messages = stores.inbox.next(known.id(), last).await?;
+            let Some((number, _)) = messages.last() else { return Ok(false) };
+            last = *number;
+            let cancels =
+                |(_, message): &(u64, Message)| matches!(message, Message::Cancel | Message::CancelAndCompensate);
+            if messages.iter().any(cancels) {
+                return Ok(true);
             }
         }
     }
@@ -93,34 +131,43 @@ impl Inner {
                 }
                 match message {
                     Message::Pause if number <= inbox.ignored_pauses => {}
-                    Message::Signal { .. } => {
+                    Message::Pause => self.request_pause(live, number),
+                    // The run is already being driven.
+                    Message::Resume => {}
+                    Message::Signal { name, payload } => {
                         inbox.last_signal = number;
-                        self.handle(live, number, message);
+                        let run = lock(&live.run).clone();
+                        run.iter().for_each(|run| {
+                            run.deliver(Signal { number, name: name.clone(), data: payload.clone() });
+                        });
                     }
-                    message => self.handle(live, number, message),
+                    Message::Cancel | Message::CancelAndCompensate => {
+                        if cancel(live, number, message == Message::CancelAndCompensate) {
+                            inbox.ignore_pauses(number);
+                        }
+                    }
                 }
             }
         }
     }
+}
 
-    fn handle(self: &Arc<Self>, live: &Arc<LiveRun>, number: u64, message: Message) {
-        let run = lock(&live.run).clone();
-        let asker = Asker::new(Who::User).with_message(number);
-        // A retry revokes the cancellation of the run that it retries.
-        let is_settled =
-            |run: &Arc<Run>| run.extension::<RunJournal>().is_some_and(|journal| number <= journal.settled_messages());
-        match message {
-            Message::Cancel | Message::CancelAndCompensate if run.as_ref().is_some_and(is_settled) => {}
-            Message::Pause => self.request_pause(live, number),
-            // The run is already being driven.
-            Message::Resume => {}
-            Message::Cancel => run.iter().for_each(|run| run.cancel_by(&asker)),
-            Message::CancelAndCompensate => {
-                run.iter().for_each(|run| run.cancel_and_compensate_by(&asker));
-            }
-            Message::Signal { name, payload } => {
-                run.iter().for_each(|run| run.deliver(Signal { number, name: name.clone(), data: payload.clone() }));
-            }
-        }
+/// Cancels the run at the request of message `number`, even if it is paused; returns whether the request still counts.
+fn cancel(live: &Arc<LiveRun>, number: u64, compensates: bool) -> bool {
+    let Some(run) = lock(&live.run).clone() else {
+        live.revoke_pause();
+        return true;
+    };
+    // A retry revokes the cancellation of the run that it retries.
+    if run.extension::<RunJournal>().is_some_and(|journal| number <= journal.settled_messages()) {
+        return false;
     }
+    live.revoke_pause();
+    let asker = Asker::new(Who::User).with_message(number);
+    if compensates {
+        run.cancel_and_compensate_by(&asker)
+    } else {
+        run.cancel_by(&asker)
+    }
+    true
 }

@@ -53,8 +53,12 @@ pub(super) struct LiveRun {
     pub(super) run: Mutex<Option<Arc<Run>>>,
     /// How far the run's messages have been read; locked during a read so that no message is handled twice.
     pub(super) inbox: AsyncMutex<InboxProgress>,
-    /// Whether a pause was requested.
+    /// Whether a pause was requested, or the process is shutting down.
     is_paused: AtomicBool,
+    /// Whether the process is shutting down.
+    is_closing: AtomicBool,
+    /// Whether a request to cancel the run has revoked a pause.
+    is_pause_revoked: AtomicBool,
 }
 
 /// Ownership of a run in this process. Dropping it stops the run's active steps and releases the run.
@@ -184,6 +188,8 @@ impl Inner {
             run: Mutex::default(),
             inbox: AsyncMutex::new(inbox),
             is_paused: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+            is_pause_revoked: AtomicBool::new(false),
         });
         runs.live.insert(run, live.clone());
         OwnedRun { live, inner: Arc::downgrade(self) }
@@ -198,6 +204,7 @@ impl LiveRun {
 
     /// Prevents further leaves from starting because the process is shutting down.
     pub(super) fn hold_for_shutdown(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
         self.hold(|journal, _| journal.begin_shutdown());
     }
 
@@ -209,6 +216,23 @@ impl LiveRun {
             }
             run.park();
         }
+    }
+
+    /// Lets the run continue although a pause was requested, because it has to be cancelled. A run that is parked already
+    /// has to be opened again.
+    pub(super) fn revoke_pause(&self) {
+        if self.is_closing.load(Ordering::SeqCst) || !self.is_paused.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        self.is_pause_revoked.store(true, Ordering::SeqCst);
+        if let Some(journal) = lock(&self.run).as_ref().and_then(|run| run.extension::<RunJournal>()) {
+            journal.revoke_pause();
+        }
+    }
+
+    /// Returns whether a pause was revoked since the last call, so that a run that stopped has to continue.
+    pub(super) fn take_revoked_pause(&self) -> bool {
+        self.is_pause_revoked.swap(false, Ordering::SeqCst) && !self.is_paused()
     }
 
     pub(super) fn is_paused(&self) -> bool {

@@ -100,8 +100,7 @@ impl Executor {
         let mut report = Report { is_preview: true, ..Report::default() };
         match continuation {
             Continuation::Resume => {
-                self.journal_of(known)?;
-                check_top_level(known)?;
+                self.check_resumable(known)?;
                 self.resume_in_place(known, "", options.definition.as_ref(), &mut None, &mut report).await?;
             }
             Continuation::Retry => self.preview_retry(known, options, &mut report).await?,
@@ -137,14 +136,24 @@ impl Executor {
         new: impl Into<Redefinition>,
     ) -> Result<DurableRun, ExecutorError> {
         let new = new.into();
-        self.journal_of(known)?;
-        check_top_level(known)?;
+        self.check_resumable(known)?;
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let mut bringing = self.inner.bring_in(known.id()).await?;
+        // The run may have ended before this process claimed it.
         let known = &bringing.look_again(known.id()).await?;
+        self.check_resumable(known)?;
         self.resume_in_place(known, "", Some(&new), &mut Some(&mut bringing), &mut Report::default()).await?;
         let lease = bringing.finish().await?;
         self.claim_and_open(known.id(), &lease, Resumption::Resumed).await
+    }
+}
+
+impl Executor {
+    /// Checks that the run has not ended, and that it is not a sub-workflow.
+    fn check_resumable(&self, known: &KnownRun) -> Result<(), ExecutorError> {
+        self.journal_of(known)?;
+        check_top_level(known)?;
+        if known.status().has_ended() { Err(ExecutorError::Ended { run: known.id() }) } else { Ok(()) }
     }
 }
 

@@ -127,7 +127,7 @@ impl Executor {
         // Ask hooks before leasing so that the run stays free if a hook forbids the resume.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let lease = self.inner.lease_run(known, journal).await?;
-        self.inner.drop_copies(known.id(), &known.copies).await?;
+        self.inner.drop_copies(known.id(), &known.copies, &lease.id).await?;
         match self.inner.registry.is_owned(known.id()) {
             true => Err(ExecutorError::Driven { run: known.id() }),
             false => Ok(lease),

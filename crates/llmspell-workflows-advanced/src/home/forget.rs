@@ -120,7 +120,11 @@ impl dyn Home {
 
     /// Leases the journal that contains `run`.
     async fn lease_of(&self, run: &KnownRun, journal: &JournalId) -> Result<Lease, ExecutorError> {
-        self.lease(journal, Contact::None).await.map_err(|error| error.held_by(run.id()))
+        self.lease(journal, Contact::None).await.map_err(|error| match error.held_by(run.id()) {
+            // Only runs that have ended are deleted.
+            ExecutorError::Held { run, holder } => ExecutorError::NotArchived { run, holder },
+            other => other,
+        })
     }
 }
 
@@ -134,7 +138,7 @@ impl KnownRun {
             return Err(ExecutorError::NotEnded { run: self.id(), status: self.status() });
         }
         match &self.holder {
-            Some(holder) => Err(ExecutorError::Held { run: self.id(), holder: holder.0.clone() }),
+            Some(holder) => Err(ExecutorError::NotArchived { run: self.id(), holder: holder.0.clone() }),
             None => Ok(()),
         }
     }

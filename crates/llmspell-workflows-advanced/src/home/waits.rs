@@ -1,10 +1,12 @@
 //! What the steps of a run wait for, and the events that their filters do not accept.
 
+use std::collections::HashSet;
+
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Awaited, Signal},
     expr::Expr,
-    model::StepKind,
+    model::{StepKind, WaitForEvent},
 };
 use llmspell_workflows_state::{RunState, StepState, store::Message};
 use serde_json::{Map, Value, json};
@@ -24,6 +26,9 @@ pub struct RunWait {
     pub awaited: Awaited,
     /// Which signals the step accepts; `None` if it accepts each one with the name, or if the definition cannot be read.
     pub filter: Option<WaitFilter>,
+    /// Whether a signal that the step accepts is stored, so that the step receives it once the run is resumed. Unknown,
+    /// and false, if only the run can tell which signals the step accepts.
+    pub has_arrived: bool,
 }
 
 /// The filter of a step that waits for a signal.
@@ -76,13 +81,27 @@ impl dyn Home {
             return Ok(());
         }
         let state = RunState::read_outline(&self.records(run).await?);
-        let mut children = Vec::new();
+        let (mut children, mut claimed) = (Vec::new(), HashSet::new());
         for (path, step) in state.steps() {
             let own = path;
             let path = format!("{around}{own}");
             if let Some(awaited) = step.waits() {
-                let filter = self.filter(run, own, &awaited, &state).await?;
-                all.push(RunWait { run: run.id(), path: path.clone(), awaited, filter });
+                let (mut filter, mut has_arrived) = (None, false);
+                if let (Some(event), Some(wait)) = (&awaited.signal, self.wait_at(run, own).await) {
+                    filter = self.filter(run, own, &wait).await?;
+                    for signal in self.signals(run, event).await? {
+                        if state.has_received(signal.number) || claimed.contains(&signal.number) {
+                            continue;
+                        }
+                        let accepts = |filter: &WaitFilter| filter.accepts(event, &signal.data);
+                        match filter.as_ref().map_or(Some(true), accepts) {
+                            Some(true) if !has_arrived => has_arrived = claimed.insert(signal.number),
+                            Some(false) => filter.iter_mut().for_each(|one| one.not_accepted.push(signal.clone())),
+                            Some(true) | None => {}
+                        }
+                    }
+                }
+                all.push(RunWait { run: run.id(), path: path.clone(), awaited, filter, has_arrived });
             }
             children.extend(StepState::child(step).filter(|_| step.end().is_none()).map(|child| (path, child)));
         }
@@ -94,30 +113,29 @@ impl dyn Home {
         Ok(())
     }
 
-    /// Returns the filter of the step at `path` of `run`, if it has one.
+    /// Returns the waiting step at `path` of `run`; `None` if the definition cannot be read.
+    async fn wait_at(&self, run: &KnownRun, path: &str) -> Option<WaitForEvent> {
+        let definition = self.definition(&run.summary.definition).await.ok()?;
+        match definition.step_at(&path.parse().ok()?).map(|step| &step.kind) {
+            Some(StepKind::WaitForEvent(wait)) => Some(wait.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the filter of the step `wait` at `path` of `run`, if it has one.
     async fn filter(
         &self,
         run: &KnownRun,
         path: &str,
-        awaited: &Awaited,
-        state: &RunState,
+        wait: &WaitForEvent,
     ) -> Result<Option<WaitFilter>, ExecutorError> {
-        let (Some(event), Ok(step)) = (&awaited.signal, path.parse::<StepPath>()) else { return Ok(None) };
-        let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
-        let Some(StepKind::WaitForEvent(wait)) = definition.step_at(&step).map(|step| &step.kind) else {
-            return Ok(None);
-        };
-        let Some(condition) = &wait.filter else { return Ok(None) };
+        let (Some(condition), Ok(step)) = (&wait.filter, path.parse::<StepPath>()) else { return Ok(None) };
+        let definition = self.definition(&run.summary.definition).await?;
         let input = self.history(run).await?.started.input;
         let mut filter = WaitFilter::new(condition, &input, definition.inputs.keys());
         if step.segments().iter().any(|segment| segment.id.to_string() == "$undo") {
             // Here, `input` is the input of another step.
             filter.names = None;
-        }
-        for signal in self.signals(run, event).await? {
-            if !state.has_received(signal.number) && filter.accepts(event, &signal.data) == Some(false) {
-                filter.not_accepted.push(signal);
-            }
         }
         Ok(Some(filter))
     }

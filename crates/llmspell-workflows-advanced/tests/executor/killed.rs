@@ -127,7 +127,9 @@ async fn parked_runs_of_a_killed_process_wake_in_another_process() {
     let home: Arc<dyn Home> = FolderHome::new(folder.join("home")).into();
     let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).await.unwrap();
     assert_eq!(known.len(), runs);
-    assert!(known.iter().all(|run| run.status() == RunStatus::Waiting && run.holder.is_none()));
+    // That a run was parked is not synced, so the process may have been killed before that was written.
+    let is_left = |run: &KnownRun| matches!(run.status(), RunStatus::Waiting | RunStatus::Interrupted);
+    assert!(known.iter().all(|run| is_left(run) && run.holder.is_none()));
     let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| run.summary.workflow == SIGNALLED);
     assert_eq!(signalled.len(), runs.div_ceil(2));
 

@@ -102,3 +102,69 @@ async fn only_one_executor_can_resume_a_run() {
     assert!(matches!(&held, ExecutorError::Held { .. }), "{held}");
     assert!(held.to_string().contains(&format!("process {}", std::process::id())), "{held}");
 }
+
+fn gated() -> Definition {
+    let finally = vec![Step::function("tidy", "echo", json!("tidied")).into()];
+    Definition { finally, ..Definition::sequence("gated", [wait("gate", "open")]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_ends_a_paused_run_in_the_journal_of_a_process_that_is_alive() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, gated()).await;
+    let id = run.id();
+    let known = lab.known(id).await;
+    let handle = executor.spawn(run);
+    until_waiting(&lab, &known).await;
+    assert_eq!(lab.home().post(&known, &Message::Pause).await.unwrap(), Delivery::Received);
+    assert!(matches!(handle.await.unwrap(), DurableEnd::Paused));
+    // Another process cannot resume the run to cancel it.
+    assert_eq!(lab.home().post(&lab.known(id).await, &Message::Cancel).await.unwrap(), Delivery::Received);
+    while !lab.known(id).await.status().has_ended() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.known(id).await.status(), RunStatus::Cancelled);
+    assert_eq!(lab.performed.all(), ["/main/$finally/tidy#1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_revokes_a_pause_that_was_requested_before() {
+    let lab = Lab::new();
+    for is_resumed in [false, true] {
+        let executor = lab.executor().parking(Parking::Never);
+        let run = start(&executor, gated()).await;
+        let id = run.id();
+        let in_memory = run.run().clone();
+        let inbox = lab.home().stores().await.unwrap().inbox.clone();
+        if is_resumed {
+            drop(run);
+            inbox.post(id, "pause", &Message::Pause).await.unwrap();
+            inbox.post(id, "cancel", &Message::Cancel).await.unwrap();
+            let run = executor.resume(&lab.known(id).await).await.unwrap();
+            assert_eq!(finished(&executor, run).await.status, RunStatus::Cancelled);
+        } else {
+            let driven = tokio::spawn(async move { finished(&executor, run).await });
+            in_memory.until_waiting().await;
+            // Both are read one after the other.
+            inbox.post(id, "pause", &Message::Pause).await.unwrap();
+            lab.home().post(&lab.known(id).await, &Message::Cancel).await.unwrap();
+            assert_eq!(driven.await.unwrap().status, RunStatus::Cancelled);
+        }
+    }
+    assert_eq!(lab.performed.all(), ["/main/$finally/tidy#1", "/main/$finally/tidy#1"]);
+}
+
+#[tokio::test]
+async fn run_that_has_ended_is_not_called_owned_by_the_process_in_whose_journal_it_is() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, Definition::sequence("ends", [Step::function("a", "echo", json!(1))])).await;
+    let mut known = lab.known(run.id()).await;
+    assert!(matches!(known.check_deletable(), Err(ExecutorError::NotEnded { .. })));
+    // As it is looked up between its end and its way to the archive.
+    known.summary.status = RunStatus::Completed;
+    let error = known.check_deletable().unwrap_err();
+    assert!(matches!(&error, ExecutorError::NotArchived { .. }) && error.is_retryable(), "{error}");
+    assert!(error.to_string().contains("has ended, but its records are still in the journal of"), "{error}");
+}

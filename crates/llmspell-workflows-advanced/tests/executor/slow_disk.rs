@@ -71,6 +71,10 @@ impl Disk for SlowDisk {
         Ok(Box::new(SlowFile(SystemDisk.open(path)?)))
     }
 
+    fn version(&self, path: &Path) -> io::Result<FileVersion> {
+        SystemDisk.version(path)
+    }
+
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         thread::sleep(SYNC);
         SystemDisk.put(path, bytes)

@@ -42,6 +42,11 @@ impl Builder<'_> {
             }
             Err(invalid) => {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
+                if let Some(cycle) = invalid.0.iter().find(|problem| problem.code == "workflow_cycle") {
+                    // Any step of the cycle can be changed, not only the one that closes it.
+                    self.error("workflow_cycle", ProblemLocation::new(path, "workflow"), cycle.message.clone());
+                    return Self::invalid_body();
+                }
                 let first = first.map(ToString::to_string).unwrap_or_default();
                 let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", ProblemLocation::new(path, "workflow"), message);

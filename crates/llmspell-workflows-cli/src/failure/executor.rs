@@ -49,6 +49,9 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::Held { run, .. } => {
             format!("watch it with `spellflow runs watch {run}`, or pause it with `spellflow pause {run}`")
         }
+        ExecutorError::NotArchived { .. } => {
+            "wait until that process has moved the run to the archive, or has ended, and try again".to_owned()
+        }
         ExecutorError::Import { .. } => "create an export with `spellflow runs export`".to_owned(),
         ExecutorError::NewerExport { .. } => "import it with a newer version of spellflow".to_owned(),
         ExecutorError::Exists { run } => {

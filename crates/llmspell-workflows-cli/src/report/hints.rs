@@ -3,6 +3,9 @@
 
 use std::{borrow::Cow, path::Path, sync::OnceLock};
 
+use llmspell_workflows_advanced::RunWait;
+use uuid::Uuid;
+
 /// The commands that use the store.
 const USE_STORE: [&str; 11] =
     ["run", "resume", "retry", "rerun", "fork", "resolve", "pause", "cancel", "signal", "runs", "store"];
@@ -54,6 +57,14 @@ pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
     // A name that begins with a dash would be read as an option.
     let separator = if name.starts_with('-') { "-- " } else { "" };
     with_options(&format!("spellflow signal {run} {separator}{}", shell_word(name))).into_owned()
+}
+
+/// Returns the command that ends the wait of a step; `root` is the run that has to be resumed.
+pub(crate) fn next_command(wait: &RunWait, root: Uuid) -> Option<String> {
+    let name = wait.awaited.signal.as_deref()?;
+    // The event is stored, and sending it again would not help.
+    let resume = || with_options(&format!("spellflow resume {root}")).into_owned();
+    Some(if wait.has_arrived { resume() } else { answer(wait.run, name) })
 }
 
 /// Returns the command that resolves the stuck step at `path` of `run`, without the kept options.

@@ -17,8 +17,9 @@ use llmspell_workflows_basic::{
     state::SharedValue,
 };
 use serde::Serialize;
+use uuid::Uuid;
 
-pub(crate) use hints::{answer, keep_global, keep_session, resolution, shell_word, with_options};
+pub(crate) use hints::{answer, keep_global, keep_session, next_command, resolution, shell_word, with_options};
 pub(crate) use metrics::{Counts, milliseconds};
 use metrics::{Metrics, between};
 pub(crate) use parts::{Error, Step, causes};
@@ -60,6 +61,8 @@ pub(crate) struct Recorded {
     pub(crate) known: KnownRun,
     pub(crate) history: History,
     pub(crate) waits: Vec<RunWait>,
+    /// The run that has to be resumed.
+    root: Uuid,
     /// The definition, unless it cannot be read.
     definition: Option<Definition>,
     metrics: AdvancedMetrics,
@@ -69,11 +72,11 @@ impl Recorded {
     /// Reads the records of `known`; `usage` is what this process used to drive the run.
     pub(crate) async fn read(home: &dyn Home, known: KnownRun, usage: ProcessUsage) -> Result<Self, ExecutorError> {
         let (history, state) = home.history_and_state(&known).await?;
-        let waits = home.waits(&known).await?;
+        let (waits, root) = (home.waits(&known).await?, home.root_of(&known).await?.id());
         let definition = home.definition(&known.summary.definition).await.ok();
         let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
         let metrics = AdvancedMetrics::recorded((&history, &state), definition.as_ref(), until, usage);
-        Ok(Self { known, history, waits, definition, metrics })
+        Ok(Self { known, history, waits, root, definition, metrics })
     }
 }
 
@@ -109,7 +112,7 @@ impl<'f> Report<'f> {
 
     /// Creates the report of a run from its records.
     pub(crate) fn past(recorded: &'f Recorded) -> Self {
-        let Recorded { known, history, waits, definition, metrics } = recorded;
+        let Recorded { known, history, waits, root, definition, metrics } = recorded;
         let mut steps: Vec<Step<'f>> = past_steps(known, history).collect();
         for step in &mut steps {
             let path = step.path.parse().ok();
@@ -128,7 +131,7 @@ impl<'f> Report<'f> {
             error: end.and_then(Outcome::error).or(stuck).map(Error::new),
             later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
             children: history.children.iter().map(ToString::to_string).collect(),
-            waits: waits.iter().map(ReportedWait::new).collect(),
+            waits: waits.iter().map(|wait| ReportedWait::new(wait, *root)).collect(),
             warnings: history.warnings.iter().map(|past| ReportedWarning::new(&past.warning, Some(past.at))).collect(),
             execution_path: executed_paths(&steps),
             metrics: Metrics::new(Counts::of(&steps, between(known.summary.started_at, until)), metrics.clone()),

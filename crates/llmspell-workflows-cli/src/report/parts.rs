@@ -11,8 +11,9 @@ use llmspell_workflows_basic::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{answer, errors_inside, metrics::between, milliseconds, output};
+use super::{errors_inside, metrics::between, milliseconds, next_command, output};
 
 /// A step of a run.
 #[derive(Debug, Serialize)]
@@ -119,7 +120,7 @@ impl<'f> Step<'f> {
 }
 
 impl<'f> ReportedWait<'f> {
-    pub(super) fn new(wait: &'f RunWait) -> Self {
+    pub(super) fn new(wait: &'f RunWait, root: Uuid) -> Self {
         let Awaited { signal, since, until } = &wait.awaited;
         let not_accepted = wait.filter.as_ref().map(|filter| &*filter.not_accepted).unwrap_or_default();
         Self {
@@ -133,7 +134,7 @@ impl<'f> ReportedWait<'f> {
                 count: not_accepted.len(),
                 last: not_accepted.last().map(|signal| &signal.data),
             },
-            command: signal.as_ref().map(|name| answer(wait.run, name)),
+            command: next_command(wait, root),
         }
     }
 }

@@ -100,3 +100,46 @@ fn missing_file_is_reported_as_not_found_with_a_similar_name() {
     sandbox.write("empty/notes.txt", "");
     assert_eq!(sandbox.run(&["validate", "empty"]).code, 4);
 }
+
+/// Returns the code, the path and the first line of the message of each diagnostic.
+fn diagnostics(sandbox: &Sandbox, file: &str) -> Vec<[String; 3]> {
+    let report = sandbox.run(&["validate", file, "-o", "json"]).json();
+    let diagnostics = report["files"][0]["diagnostics"].as_array().expect("the report has diagnostics").clone();
+    let text = |one: &serde_json::Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
+    let one = |one: &serde_json::Value| {
+        let message = text(one, "message").lines().next().unwrap_or_default().to_owned();
+        [text(one, "code"), text(one, "path"), message]
+    };
+    diagnostics.iter().map(one).collect()
+}
+
+#[test]
+fn workflows_that_run_each_other_have_one_code_however_many_they_are() {
+    let runs =
+        |name: &str, other: &str| format!("name: {name}\nsteps:\n  - {{id: sub, type: workflow, workflow: {other}}}\n");
+    let sandbox = Sandbox::with("own.yaml", &runs("own", "own.yaml"));
+    for (file, other) in [("one", "two.yaml"), ("two", "three.yaml"), ("three", "one.yaml")] {
+        std::fs::write(sandbox.path(&format!("{file}.yaml")), runs(file, other)).unwrap();
+    }
+    for (file, cycle) in [("own.yaml", "own → own"), ("one.yaml", "one → two → three → one")] {
+        let message = format!("these workflows run each other: {cycle}");
+        assert_eq!(diagnostics(&sandbox, file), [["workflow_cycle".to_owned(), "/main/sub".to_owned(), message]]);
+    }
+}
+
+#[test]
+fn sub_workflow_that_cannot_be_read_is_reported_once_at_the_step_that_leads_to_it() {
+    let runs = |other: &str| format!("name: runs\nsteps:\n  - {{id: sub, type: workflow, workflow: {other}}}\n");
+    let sandbox = Sandbox::with("direct.yaml", &runs("missing.yaml"));
+    std::fs::write(sandbox.path("indirect.yaml"), runs("direct.yaml").replace("runs", "outer")).unwrap();
+    std::fs::write(sandbox.path("broken.yaml"), "name: broken\nsteps: 1\n").unwrap();
+    std::fs::write(sandbox.path("to_broken.yaml"), runs("broken.yaml")).unwrap();
+    for (file, named) in
+        [("direct.yaml", "missing.yaml"), ("indirect.yaml", "missing.yaml"), ("to_broken.yaml", "broken.yaml")]
+    {
+        let found = diagnostics(&sandbox, file);
+        let [[code, path, message]] = found.as_slice() else { panic!("{file}: {found:?}") };
+        assert_eq!((code.as_str(), path.as_str()), ("invalid_sub_workflow", "/main/sub"), "{file}");
+        assert!(message.contains(named), "{message}");
+    }
+}

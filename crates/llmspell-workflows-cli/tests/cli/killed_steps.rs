@@ -81,3 +81,43 @@ fn processes_of_a_killed_program_end_before_the_run_continues() {
         }
     }
 }
+
+/// Nothing wakes the run, so it must not look as if it only had to wait.
+#[test]
+fn run_whose_process_was_killed_during_a_sleep_is_interrupted() {
+    let sandbox = Sandbox::with_flow("name: f\nsteps:\n  - {id: nap, type: sleep, duration: 1h}\n");
+    let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+    wait_until(|| sandbox.run(&["runs", "list"]).stdout.contains("waiting").then_some(()));
+    process.kill();
+    let shown = show(&sandbox, "@last");
+    assert_eq!((&shown["status"], &shown["waits"][0]["path"]), (&json!("interrupted"), &json!("/main/nap")));
+    let another = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+    let offer = another.stderr.recv().unwrap();
+    assert!(offer.contains("was interrupted; `spellflow resume"), "{offer}");
+    another.kill();
+}
+
+/// The rows are converted one at a time, so there is time for the kill once the temporary file exists.
+#[test]
+fn unfinished_file_of_a_killed_tool_is_removed_when_the_run_is_resumed() {
+    let flow = "name: f\nsteps:\n  - {id: convert, type: tool, tool: file_writer, \
+                params: {path: out.csv, input_path: rows.jsonl, columns: [n]}}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    let rows: String = (0..400_000).map(|n| format!("{{\"n\": {n}}}\n")).collect();
+    fs::write(sandbox.path("rows.jsonl"), rows).unwrap();
+    let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+    let names = || {
+        let names = fs::read_dir(sandbox.path("")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.contains("out.csv")).collect();
+        names.sort();
+        names
+    };
+    wait_until(|| (!names().is_empty()).then_some(()));
+    process.kill();
+    assert_eq!(names(), [".out.csv.unfinished-0.tmp"]);
+    let resumed = sandbox.run(&["resume", "@last"]);
+    assert_eq!((resumed.code, names()), (0, vec!["out.csv".to_owned()]), "{}", resumed.stderr);
+    let written = fs::read_to_string(sandbox.path("out.csv")).unwrap();
+    assert_eq!((written.lines().count(), written.lines().last()), (400_001, Some("399999")));
+}

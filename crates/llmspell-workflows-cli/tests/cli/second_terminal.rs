@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, release_step, wait_until};
+use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, newest_run, release_step, wait_until};
 
 const WAITS: &str = "
 name: waits
@@ -208,7 +208,7 @@ fn single_process_journal_names_its_owner() {
             assert!(refused.stderr.contains(&first.name()), "{}", refused.stderr);
         }
         first.kill();
-        let run = run_with_status(&sandbox, "waiting");
+        let run = run_with_status(&sandbox, "interrupted");
         assert_eq!(sandbox.run(&["signal", &run, "open"]).code, 0);
         assert_eq!(sandbox.run(&["resume", &run]).code, 0);
         let other = sandbox.run(&["runs", "list", "-o", "json", "--store", ".spellflow"]);
@@ -217,4 +217,33 @@ fn single_process_journal_names_its_owner() {
         let other = sandbox.run(&["runs", "list", "-o", "json"]);
         assert_eq!((other.code, &other.json()["error"]["code"]), (2, &json!("other_journal")));
     }
+}
+
+#[test]
+fn stored_event_is_not_asked_for_again() {
+    let flow = |filter: &str| format!("name: f\nsteps:\n  - {{id: gate, type: wait_for_event, event: go{filter}}}\n");
+    let sandbox = Sandbox::with_flow(&flow(""));
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    let run = newest_run(&sandbox);
+    let next = |sandbox: &Sandbox, run: &str| {
+        let text = sandbox.run(&["runs", "show", run]).stdout;
+        let lines: Vec<String> = text.lines().filter(|line| line.starts_with("next: ")).map(str::to_owned).collect();
+        (lines, show(sandbox, run)["waits"][0]["command"].as_str().unwrap().to_owned())
+    };
+    let (signal, resume) = (format!("spellflow signal {run} go"), format!("spellflow resume {run}"));
+    assert_eq!(next(&sandbox, &run), (vec![format!("next: {signal}")], signal));
+    assert_eq!(sandbox.run(&["signal", &run, "other"]).code, 0);
+    assert!(next(&sandbox, &run).1.contains("signal"));
+    assert_eq!(sandbox.run(&["signal", &run, "go"]).code, 0);
+    assert_eq!(next(&sandbox, &run), (vec![format!("next: {resume}")], resume));
+    let shown = sandbox.run(&["runs", "show", &run]).stdout;
+    assert!(shown.contains("the event `go` for /main/gate is stored"), "{shown}");
+    assert_eq!(sandbox.run(&["resume", &run]).code, 0);
+
+    // Whether the step accepts the event is only known once it looks at it.
+    fs::write(sandbox.path("filtered.yaml"), flow(", filter: event.data == 1")).unwrap();
+    assert_eq!(sandbox.run(&["run", "filtered.yaml"]).code, 5);
+    let run = newest_run(&sandbox);
+    assert_eq!(sandbox.run(&["signal", &run, "go"]).code, 0);
+    assert!(next(&sandbox, &run).1.contains("signal"));
 }

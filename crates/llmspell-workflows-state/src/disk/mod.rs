@@ -59,12 +59,12 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
         self.open(path)
     }
 
-    /// Returns the length of an existing file in bytes.
+    /// Returns what changes when an existing file is written.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
-    fn length(&self, path: &Path) -> io::Result<u64> {
-        self.open_to_read(path)?.length()
+    fn version(&self, path: &Path) -> io::Result<FileVersion> {
+        Ok(FileVersion { length: self.open_to_read(path)?.length()?, modified: 0 })
     }
 
     /// Writes `bytes` at the beginning of a file, which is created if it is missing. Nothing is synced.
@@ -85,6 +85,15 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Returns an error if the operating system reports one.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+}
+
+/// What changes when a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The length of the file in bytes.
+    pub length: u64,
+    /// When the file was last written, in nanoseconds since 1970; 0 if the disk does not know.
+    pub modified: u64,
 }
 
 /// A lock on a file, held until this is dropped.

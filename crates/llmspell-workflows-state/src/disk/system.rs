@@ -4,7 +4,7 @@ use std::{
     path::Path,
 };
 
-use super::{Disk, DiskFile, DiskLock, create_private_folders, private_file};
+use super::{Disk, DiskFile, DiskLock, FileVersion, create_private_folders, private_file};
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,8 +55,10 @@ impl Disk for SystemDisk {
         Ok(Box::new(File::open(path)?))
     }
 
-    fn length(&self, path: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(path)?.len())
+    fn version(&self, path: &Path) -> io::Result<FileVersion> {
+        let metadata = fs::metadata(path)?;
+        let modified = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(FileVersion { length: metadata.len(), modified: u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX) })
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! A long record takes a segment of its own, which is then read for a few hundred bytes, so in a log with many of them,
 //! most of the time of a list would go into opening files. One file has what such segments contain apart from the bulk.
 //! The owner of the log replaces it after a segment is full and synced. Nothing depends on the file: a segment that it
-//! does not list, or that has another length, is read itself.
+//! does not list, or that was written since then, is read itself.
 //!
 //! All numbers are little-endian.
 //!
@@ -16,7 +16,8 @@
 //! | | 4–11 | number of the segment |
 //! | | 12–19 | length of its file |
 //! | | 20–27 | offset at which its frames end |
-//! | | 28–31 | number of its marks |
+//! | | 28–35 | when its file was last written, in nanoseconds since 1970 |
+//! | | 36–39 | number of its marks |
 //! | per mark | 0–15 | number of a segment, and the offset up to which it has been synced |
 //! | per frame | 0–7 | offset |
 //! | | 8–11 | length |
@@ -26,6 +27,7 @@
 //! | | 24 | kind, followed by the body |
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
@@ -36,11 +38,11 @@ use llmspell_workflows_basic::targets;
 use smallvec::SmallVec;
 
 use super::{
-    FrameLocation, Shared, lock,
+    FREED, FrameLocation, Shared, lock,
     scan::{Depth, KnownMarks, RecoveredFrame, ScannedSegment},
     segment,
 };
-use crate::disk::Disk;
+use crate::disk::{Disk, FileVersion};
 
 const NAME: &str = "heads";
 const MAGIC: &[u8; 8] = b"SPFHDS\0\x01";
@@ -52,6 +54,14 @@ const REST_MAX: u64 = 32 << 10;
 /// Returns whether a segment whose frames end at `end`, with so many bytes of bulk, is listed.
 pub(super) fn is_listed(bulk: u64, end: u64) -> bool {
     end.saturating_sub(bulk) <= REST_MAX.max(end / 8)
+}
+
+/// A segment without the bulk of its frames.
+struct ListedSegment {
+    number: u64,
+    scanned: ScannedSegment,
+    /// The file from which it was read.
+    version: FileVersion,
 }
 
 /// What the heads file of a log contains, and what is to be added to it.
@@ -76,6 +86,18 @@ impl Heads {
             disk.put(&path(dir), &heads.encode())?;
         }
         Ok(heads)
+    }
+
+    /// Adds the newest segment. It mentions all earlier ones that exist, so these need no marks except for those of
+    /// segments that were removed.
+    fn add(&mut self, number: u64, entry: Vec<u8>) {
+        if let Some((_, last)) = self.entries.iter_mut().next_back()
+            && let Some(mut listed) = decode(last)
+        {
+            listed.scanned.marks.retain(|(_, end)| *end == FREED);
+            *last = encode(&listed);
+        }
+        self.entries.insert(number, entry);
     }
 
     pub(super) fn forget(&mut self, number: u64) {
@@ -110,7 +132,7 @@ impl Shared {
             let Some(entry) = entry_of(&*self.disk, &self.dir, number) else { continue };
             // A segment may have been removed meanwhile.
             if lock(&self.tail).earlier.contains_key(&number) {
-                lock(&self.heads).entries.insert(number, entry);
+                lock(&self.heads).add(number, entry);
             }
         }
         let bytes = lock(&self.heads).encode();
@@ -125,10 +147,32 @@ fn path(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
-/// Returns the segments of the log in `dir` that the heads file lists; none if the file is missing or not intact.
-pub(super) fn read(disk: &dyn Disk, dir: &Path) -> BTreeMap<u64, ScannedSegment> {
-    let entries = entries(disk, dir).unwrap_or_default();
-    entries.iter().filter_map(|(number, entry)| Some((*number, decode(entry)?))).collect()
+/// The segments that a heads file lists.
+#[derive(Default)]
+pub(crate) struct ListedSegments(RefCell<BTreeMap<u64, ListedSegment>>);
+
+impl ListedSegments {
+    /// Reads the heads file of the log in `dir`; no segment is listed if the file is missing or not intact.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Self {
+        let entries = entries(disk, dir).unwrap_or_default();
+        Self(RefCell::new(entries.iter().filter_map(|(number, entry)| Some((*number, decode(entry)?))).collect()))
+    }
+
+    /// Takes the segment `number`, if it is listed and its file was not written since then.
+    pub(crate) fn take(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        number: u64,
+        known: &KnownMarks,
+    ) -> io::Result<Option<ScannedSegment>> {
+        let Some(listed) = self.0.borrow_mut().remove(&number) else { return Ok(None) };
+        if disk.version(path)? != listed.version {
+            return Ok(None);
+        }
+        listed.scanned.note_marks(known);
+        Ok(Some(listed.scanned))
+    }
 }
 
 fn entries(disk: &dyn Disk, dir: &Path) -> Option<BTreeMap<u64, Vec<u8>>> {
@@ -159,12 +203,13 @@ fn entry_of(disk: &dyn Disk, dir: &Path, number: u64) -> Option<Vec<u8>> {
     known.note(number, u64::MAX);
     let path = segment::path(dir, number);
     let scanned = ScannedSegment::read(disk, &path, number, Depth::Heads, |_| usize::MAX, &known).ok()?;
+    let version = disk.version(&path).ok()?;
     let is_intact = scanned.has_header && scanned.truncated_from.is_none() && scanned.later_marks.is_empty();
-    is_intact.then(|| encode(number, &scanned))
+    is_intact.then(|| encode(&ListedSegment { number, scanned, version }))
 }
 
-fn encode(number: u64, scanned: &ScannedSegment) -> Vec<u8> {
-    let mut bytes = [number, scanned.length, scanned.end].map(u64::to_le_bytes).concat();
+fn encode(ListedSegment { number, scanned, version }: &ListedSegment) -> Vec<u8> {
+    let mut bytes = [*number, version.length, scanned.end, version.modified].map(u64::to_le_bytes).concat();
     bytes.extend_from_slice(&small(scanned.marks.len()).to_le_bytes());
     for (about, end) in &scanned.marks {
         bytes.extend_from_slice(&about.to_le_bytes());
@@ -181,9 +226,9 @@ fn encode(number: u64, scanned: &ScannedSegment) -> Vec<u8> {
     bytes
 }
 
-fn decode(entry: &[u8]) -> Option<ScannedSegment> {
+fn decode(entry: &[u8]) -> Option<ListedSegment> {
     let mut rest = Fields(entry);
-    let (segment, length, end) = (rest.large()?, rest.large()?, rest.large()?);
+    let (segment, length, end, modified) = (rest.large()?, rest.large()?, rest.large()?, rest.large()?);
     let mut scanned = ScannedSegment { has_header: true, length, end, ..ScannedSegment::default() };
     for _ in 0..rest.small()? {
         scanned.marks.push((rest.large()?, rest.large()?));
@@ -201,7 +246,7 @@ fn decode(entry: &[u8]) -> Option<ScannedSegment> {
             body,
         });
     }
-    Some(scanned)
+    Some(ListedSegment { number: segment, scanned, version: FileVersion { length, modified } })
 }
 
 /// The rest of the bytes that are being decoded.

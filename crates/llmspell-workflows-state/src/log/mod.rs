@@ -9,7 +9,7 @@
 mod committer;
 mod error;
 pub(crate) mod frame;
-mod heads;
+pub(crate) mod heads;
 pub(crate) mod read;
 pub(crate) mod recover;
 mod removal;

@@ -10,14 +10,14 @@
 //! mentions.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
-    FREED, LogError, heads,
+    FREED, LogError,
+    heads::ListedSegments,
     scan::{Depth, KeepBody, KnownMarks, Mark, RecoveredFrame, ScanError, ScannedSegment, salvage},
     segment,
     tail_file::{self, TailFile},
@@ -79,15 +79,14 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, keep: KeepBody) -> Result<Rec
 ///
 /// Returns everything appended up to some moment. A frame that is being written may look like damage.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) -> Result<Recovery, LogError> {
-    read_with(disk, dir, depth, keep, BTreeMap::new())
+    read_with(disk, dir, depth, keep, &ListedSegments::default())
 }
 
 /// Reads the frames of all segments in `dir`, which another process may be writing, without their bulk.
 ///
-/// Segments that are listed in the heads file are not opened, so only changes of their length are noticed.
+/// Segments that are listed in the heads file are not opened, unless they were written since then.
 pub(crate) fn read_heads(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
-    let listed = heads::read(disk, dir);
-    read_with(disk, dir, Depth::Heads, |_| usize::MAX, listed)
+    read_with(disk, dir, Depth::Heads, |_| usize::MAX, &ListedSegments::read(disk, dir))
 }
 
 /// Reads all segments in `dir`, except for those that are `listed` and have not changed.
@@ -96,22 +95,15 @@ fn read_with(
     dir: &Path,
     depth: Depth,
     keep: KeepBody,
-    listed: BTreeMap<u64, ScannedSegment>,
+    listed: &ListedSegments,
 ) -> Result<Recovery, LogError> {
     // The tail file is read first: the segment that it names exists from then on.
     let tail = tail_file::read(disk, dir);
     let known = KnownMarks::default();
     tail.iter().for_each(|tail| known.note(tail.segment, tail.end));
-    let listed = RefCell::new(listed);
-    let scanned = segments(disk, dir, |number, path| {
-        let listed = listed.borrow_mut().remove(&number);
-        match listed {
-            Some(listed) if disk.length(path)? == listed.length => {
-                listed.note_marks(&known);
-                Ok(listed)
-            }
-            _ => ScannedSegment::read(disk, path, number, depth, keep, &known),
-        }
+    let scanned = segments(disk, dir, |number, path| match listed.take(disk, path, number, &known)? {
+        Some(scanned) => Ok(scanned),
+        None => ScannedSegment::read(disk, path, number, depth, keep, &known),
     })?;
     let mut reading = Reading { disk, dir, keep, marks: BTreeMap::new(), done: Recovery::default() };
     reading.note_marks(&scanned);

@@ -178,6 +178,11 @@ impl RunJournal {
         self.append_unsynced(&Record::Asked { request, by, time_us: self.time_us(at) });
     }
 
+    /// Forgets that a pause was requested, because the run is cancelled.
+    pub fn revoke_pause(&self) {
+        self.is_pause_requested.store(false, Ordering::SeqCst);
+    }
+
     /// Marks the process as shutting down; if the run is then suspended, this is the recorded reason.
     pub fn begin_shutdown(&self) {
         self.is_shutting_down.store(true, Ordering::SeqCst);

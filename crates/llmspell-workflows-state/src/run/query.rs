@@ -33,6 +33,12 @@ impl RunState {
         &self.phase
     }
 
+    /// Returns the number of the last message that requested the cancellation of the run before the run was retried.
+    #[must_use]
+    pub fn settled_messages(&self) -> u64 {
+        self.settled_messages
+    }
+
     /// Returns how the run ended; `None` if it has not ended.
     #[must_use]
     pub fn closed(&self) -> Option<&RunEnd> {

@@ -14,8 +14,9 @@ impl RunSummary {
     /// Returns the summary of `run`, from its records, or their [outlines](Record::outline), up to the first illegal one;
     /// `None` if the run was never started.
     ///
-    /// A run that has not ended and does not wait for anything is running if a process, `owner`, owns it. Otherwise it
-    /// is interrupted, or paused if a pause was requested.
+    /// A run that has not ended is waiting if a process left it so. Otherwise, it is running or waiting if a process,
+    /// `owner`, owns it; paused if a pause was requested; and else interrupted, whatever its steps were doing when the
+    /// process died.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_outline(records).summary(run, owner)
@@ -76,9 +77,10 @@ impl RunState {
         let waits = self.steps().any(|(_, step)| step.waits().is_some());
         match (is_executing, waits, self.stuck_steps().next()) {
             (false, false, Some(_)) => RunStatus::Stuck,
-            (false, true, _) => RunStatus::Waiting,
+            (false, true, _) if is_owned => RunStatus::Waiting,
             _ if is_owned => RunStatus::Running,
             _ if matches!(self.phase(), Phase::Suspended(Suspension::Paused)) => RunStatus::Paused,
+            // Its steps may wait, but nothing would wake them: the process did not leave the run waiting.
             _ => RunStatus::Interrupted,
         }
     }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_state::disk::{Disk, DiskFile, DiskLock};
+use llmspell_workflows_state::disk::{Disk, DiskFile, DiskLock, FileVersion};
 
 /// An operation on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,10 @@ impl Disk for WatchedDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.below.open(path).map(|file| self.watched(path, file))
+    }
+
+    fn version(&self, path: &Path) -> io::Result<FileVersion> {
+        self.below.version(path)
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    Command, Observation, Outcome, Recorded, Rule, StoredRun, Violation, What,
+    Command, Effect, Observation, Outcome, Recorded, Rule, StoredRun, Violation, What,
     scope::{Commands, Copy},
+    sequence::without_generations,
 };
 
 /// Whether a copy of a run is in its store.
@@ -62,6 +63,10 @@ struct Walk<'h> {
     exported: HashMap<&'h str, Completions>,
     /// What had been acknowledged about the runs of a store when a process was asked to back it up.
     backed_up: HashMap<&'h str, BTreeMap<Copy, Acknowledged>>,
+    /// The steps that may be executed again, by run.
+    may_repeat: HashMap<&'h str, Vec<&'h str>>,
+    /// The processes that must not repeat any other step.
+    careful: HashSet<&'h str>,
     found: Vec<Violation>,
 }
 
@@ -71,6 +76,8 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
         copies: BTreeMap::new(),
         exported: HashMap::new(),
         backed_up: HashMap::new(),
+        may_repeat: HashMap::new(),
+        careful: HashSet::new(),
         found: Vec::new(),
     };
     for (at, observation) in history.iter().enumerate() {
@@ -97,13 +104,15 @@ impl<'h> Walk<'h> {
                 let exported = &self.exported;
                 self.copies.entry(copy(run)).or_default().weaken(exported, at);
             }
+            What::MayRepeat { run, steps } => {
+                self.may_repeat.entry(run).or_default().extend(steps.iter().map(String::as_str));
+                self.careful.insert(process);
+            }
             What::EffectBegan(effect) => {
                 let copy = copy(&effect.run);
-                let key = (effect.run.clone(), effect.step.clone());
-                if let Some(completion) = self.copies.get(&copy).and_then(|known| known.completed.get(&key)) {
-                    let observations = vec![completion.at, at];
-                    let run = (copy.0, effect.run.clone());
-                    self.violation(Rule::EffectAfterCompletion, &run, Some(&effect.step), observations, Vec::new());
+                if let Some((rule, completed_at)) = self.repeated(process, &copy, effect) {
+                    let (run, observations) = ((copy.0, effect.run.clone()), vec![completed_at, at]);
+                    self.violation(rule, &run, Some(&effect.step), observations, Vec::new());
                 }
             }
             What::Found(run) => self.found_run(at, process, copy(&run.run), run),
@@ -113,6 +122,28 @@ impl<'h> Walk<'h> {
             | What::RunEnded { .. }
             | What::EffectEnded(_) => {}
         }
+    }
+
+    /// Returns the rule that an effect violates because its step had completed, and when that was acknowledged.
+    fn repeated(&self, process: &str, copy: &Copy, effect: &Effect) -> Option<(Rule, usize)> {
+        let known = self.copies.get(copy)?;
+        let key = (effect.run.clone(), effect.step.clone());
+        if let Some(completion) = known.completed.get(&key) {
+            return Some((Rule::EffectAfterCompletion, completion.at));
+        }
+        let step = without_generations(&effect.step);
+        let allowed = self.may_repeat.get(copy.1.as_str()).into_iter().flatten();
+        let mut allowed = allowed.filter_map(|path| step.strip_prefix(path));
+        let is_inside = |rest: &str| rest.is_empty() || rest.starts_with(['/', '[']);
+        // Cleanup runs again with what it cleans up.
+        if !self.careful.contains(process) || step.contains("/$") || allowed.any(is_inside) {
+            return None;
+        }
+        let asked_at = self.commands.asked_at(process);
+        let former = known.completed.iter().find(|((run, path), completion)| {
+            *run == effect.run && completion.at < asked_at && without_generations(path) == step
+        });
+        former.map(|(_, completion)| (Rule::RepeatedUnasked, completion.at))
     }
 
     fn violation(

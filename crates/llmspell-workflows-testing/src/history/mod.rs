@@ -44,7 +44,8 @@
 //! # Keys
 //!
 //! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step
-//! that is executed again on purpose, such as one that is retried, has another generation. A copy of a run in another
+//! that is executed again on purpose, such as one that is retried, has another generation; `may_repeat` says which steps
+//! a command executes again. A copy of a run in another
 //! store is independent, but starts with everything that had been acknowledged when the copy was requested. Ids that
 //! begin with `$`, such as `$finally`, belong to cleanup, which continues after a request to stop the run.
 
@@ -90,6 +91,15 @@ pub enum What {
     },
     /// A client starts a command.
     Asked(Asked),
+    /// The command that the process was asked for may execute these completed steps of a run again, as other generations;
+    /// so may every later command, until it has happened. The process must not repeat any other completed step.
+    MayRepeat {
+        /// The run's id.
+        run: String,
+        /// The paths of the steps, without generations, in the run or its sub-workflows. A path stands for everything
+        /// inside it.
+        steps: Vec<String>,
+    },
     /// The process of a command ended.
     Ended {
         /// What the client knows about the command.

@@ -85,6 +85,12 @@ impl Sequences {
     }
 }
 
+/// Returns `path` without the generations of its segments.
+pub(super) fn without_generations(path: &str) -> String {
+    let plain: Vec<&str> = path.split('/').map(|text| text.split_once('~').map_or(text, |(text, _)| text)).collect();
+    plain.join("/")
+}
+
 /// Returns whether the two steps are in the same list or block.
 pub(super) fn are_siblings(one: &str, other: &str) -> bool {
     let parent = |path: &str| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());

@@ -28,6 +28,8 @@ pub enum Kind {
 pub enum Rule {
     /// An effect began after the completion of its step had been acknowledged.
     EffectAfterCompletion,
+    /// A completed step was executed again, as another generation, although no command may repeat it.
+    RepeatedUnasked,
     /// The completion of a step was acknowledged twice.
     AcknowledgedTwice,
     /// The store contains two completions of a step, without a rewind between them that reopened it.
@@ -60,8 +62,9 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::EffectAfterCompletion,
+        Self::RepeatedUnasked,
         Self::AcknowledgedTwice,
         Self::RecordedTwice,
         Self::CompletionLost,
@@ -82,7 +85,9 @@ impl Rule {
     #[must_use]
     pub fn kind(self) -> Kind {
         match self {
-            Self::EffectAfterCompletion | Self::AcknowledgedTwice | Self::RecordedTwice => Kind::Repeated,
+            Self::EffectAfterCompletion | Self::RepeatedUnasked | Self::AcknowledgedTwice | Self::RecordedTwice => {
+                Kind::Repeated
+            }
             Self::CompletionLost | Self::RunLost => Kind::Lost,
             Self::AcknowledgedOutOfOrder | Self::BeganTooEarly | Self::EffectTooEarly => Kind::Reordered,
             Self::StepOverlaps | Self::RunHeldTwice => Kind::Overlapping,
@@ -97,6 +102,7 @@ impl Rule {
     fn text(self) -> &'static str {
         match self {
             Self::EffectAfterCompletion => "an effect began after its completion had been acknowledged",
+            Self::RepeatedUnasked => "a completed step ran again although no command repeats it",
             Self::AcknowledgedTwice => "a completion was acknowledged twice",
             Self::RecordedTwice => "a completion was recorded twice",
             Self::CompletionLost => "an acknowledged completion is not in the store",

@@ -12,7 +12,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use super::{gate::Gate, home::Wraps, ledger::SharedLedger, process::MidStep};
+use super::{gate::Gate, home::Wraps, ladder::Edition, ledger::SharedLedger, process::MidStep};
 use crate::{ConfigureEngine, clock::SimClock};
 
 /// The function that an activity calls.
@@ -33,8 +33,40 @@ pub(super) struct Cast {
 pub(super) struct Role {
     pub(super) definition: Arc<Definition>,
     pub(super) input: Value,
-    /// The definition that runs of this workflow may continue with.
+    /// The definition that runs of this workflow may continue with, which adds to the original one.
     pub(super) next: Option<Arc<Definition>>,
+    /// Definitions in which steps of the original one have changed.
+    pub(super) corrections: Vec<Correction>,
+}
+
+/// A corrected definition of a workflow.
+#[derive(Debug, Clone)]
+pub(super) struct Correction {
+    pub(super) definition: Arc<Definition>,
+    /// The steps that are as before, like everything that comes before them; others may run again.
+    pub(super) unchanged: BTreeSet<String>,
+    /// A step that has changed, and with whose former result a run ends as under the original definition.
+    pub(super) kept: Option<String>,
+}
+
+impl Role {
+    /// Returns one of the definitions.
+    pub(super) fn edition(&self, edition: Edition) -> &Arc<Definition> {
+        match edition {
+            Edition::Original => &self.definition,
+            Edition::Next => self.next.as_ref().expect("the workflow has a next definition"),
+            Edition::Corrected(number) => &self.corrections[number].definition,
+        }
+    }
+
+    /// Returns whether the step at `path`, without generations, is the same in all these definitions, like everything
+    /// that comes before it.
+    pub(super) fn is_unchanged(&self, path: &str, editions: impl IntoIterator<Item = Edition>) -> bool {
+        editions.into_iter().all(|edition| match edition {
+            Edition::Original | Edition::Next => true,
+            Edition::Corrected(number) => self.corrections[number].unchanged.contains(path),
+        })
+    }
 }
 
 impl Default for Cast {
@@ -63,10 +95,9 @@ impl Cast {
     pub(super) fn once(&self) -> BTreeSet<String> {
         let mut once = BTreeSet::new();
         for role in &self.roles {
-            [Some(&role.definition), role.next.as_ref()]
-                .into_iter()
-                .flatten()
-                .for_each(|one| collect_once(one, &mut once));
+            let corrected = role.corrections.iter().map(|correction| &correction.definition);
+            let all = std::iter::once(&role.definition).chain(&role.next).chain(corrected);
+            all.for_each(|one| collect_once(one, &mut once));
         }
         once
     }

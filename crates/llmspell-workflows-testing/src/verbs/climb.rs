@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::{
     Difference,
     cast::Cast,
+    effects::effects,
     folder::Folder,
     ladder::{Ladder, LadderId, Rung},
     ledger::{Ledger, SharedLedger},
-    model::effects,
     process::Process,
     verb::{Deed, Report, Verb},
     view::View,
@@ -38,8 +38,8 @@ struct Climber<'c> {
 pub(super) fn climb(cast: &Cast, id: &LadderId) -> Result<Ladder, Difference> {
     let climber = Climber::new(cast, id)?;
     let mut run = climber.begin(None)?;
-    if let Some((rung, from)) = &id.fork {
-        for _ in 0..*rung {
+    if let Some((rung, from)) = id.climbed_fork() {
+        for _ in 0..rung {
             let seen = climber.rung(run)?;
             climber.advance(run, &seen)?;
         }
@@ -77,9 +77,7 @@ impl<'c> Climber<'c> {
 
     fn perform(&self, deed: Deed, report: &Report) -> Result<(), Difference> {
         let mut role = self.cast.roles[self.id.role].clone();
-        if let Some(next) = role.next.clone().filter(|_| self.id.is_migrated) {
-            role.definition = next;
-        }
+        role.definition = role.edition(self.id.edition).clone();
         let hands = self.process.hands();
         let done = self.process.run(deed.perform(&hands, &role, report));
         let done = done.expect("the process never crashes");
@@ -139,11 +137,12 @@ impl<'c> Climber<'c> {
 
     /// Returns the effects of a run that is cancelled before its first step.
     fn cleanup(&self) -> Result<BTreeSet<String>, Difference> {
-        let role = self.cast.roles[self.id.role].clone();
+        let role = &self.cast.roles[self.id.role];
+        let (definition, input) = (role.edition(self.id.edition).clone(), role.input.clone());
         let hands = self.process.hands();
         let done = self.process.run(async {
-            let input = llmspell_workflows_basic::WorkflowInput::new(role.input);
-            let run = hands.executor.start(role.definition, input, Default::default()).await?;
+            let input = llmspell_workflows_basic::WorkflowInput::new(input);
+            let run = hands.executor.start(definition, input, Default::default()).await?;
             let id = run.id();
             hands.home.post(&hands.find(id).await?, &Message::Cancel).await?;
             drop(run);

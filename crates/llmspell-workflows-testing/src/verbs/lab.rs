@@ -1,13 +1,13 @@
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use llmspell_workflows_advanced::{ExecutorError, FolderHome, Home};
+use llmspell_workflows_advanced::ExecutorError;
 use llmspell_workflows_basic::{RunStatus, sync::lock};
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::{
     Difference, VerbReport,
+    backup::{Backup, Observer},
     cast::{Cast, Role},
     climb::Atlas,
     folder::Folder,
@@ -16,7 +16,7 @@ use super::{
     model::{Model, Progress},
     process::Process,
     stage::Stage,
-    verb::{Deed, Report, Stuck, Verb},
+    verb::{Correcting, Deed, Report, Stuck, Verb},
     view::{self, View},
 };
 use crate::clock::SimClock;
@@ -29,41 +29,16 @@ pub(super) struct Lab<'c> {
     pub(super) cast: &'c Cast,
     pub(super) model: Model,
     pub(super) view: View,
-    folder: Folder,
-    ledger: SharedLedger,
+    pub(super) folder: Folder,
+    pub(super) ledger: SharedLedger,
     clock: SimClock,
-    documents: BTreeMap<Uuid, Arc<Value>>,
+    pub(super) documents: BTreeMap<Uuid, Arc<Value>>,
     pub(super) backup: Option<Backup>,
     slots: [Option<Process>; SLOTS],
-    observer: Option<Observer>,
+    pub(super) observer: Option<Observer>,
     /// What has been done so far, for the report of a difference.
-    story: Vec<String>,
+    pub(super) story: Vec<String>,
     pub(super) report: VerbReport,
-}
-
-/// A copy of a home at some point, with what was known about it.
-pub(super) struct Backup {
-    folder: Folder,
-    model: Model,
-    ledger: Ledger,
-    documents: BTreeMap<Uuid, Arc<Value>>,
-}
-
-/// Looks at a home from outside the processes.
-struct Observer {
-    home: Arc<dyn Home>,
-    runtime: Runtime,
-}
-
-impl Observer {
-    fn new(folder: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
-        Self { home: FolderHome::new(folder).into(), runtime }
-    }
-
-    fn look(&self) -> Result<View, ExecutorError> {
-        self.runtime.block_on(View::of(&self.home))
-    }
 }
 
 /// The result of a deed.
@@ -143,7 +118,14 @@ impl<'c> Lab<'c> {
             deed.open = self.view.roots().filter(|(_, run)| is_open(run.status)).map(|(id, _)| id).collect();
         }
         let Some(run) = deed.run else { return };
-        match deed.verb {
+        deed.family = self.view.family(run);
+        if let Some(known) = self.model.runs.get(&run) {
+            deed.editions = known.editions();
+        }
+        match &deed.verb {
+            Verb::Correct(Correcting { keep: Some(path), .. }) => {
+                deed.keeps_for_certain = lock(&self.ledger).is_certain(run, path);
+            }
             Verb::Resolve | Verb::RunAgain => deed.stuck = self.stuck(run, atlas),
             Verb::Import => deed.document = self.documents.get(&run).cloned(),
             _ => {}
@@ -236,7 +218,14 @@ impl<'c> Lab<'c> {
         match &done {
             None => {}
             Some(Ok(())) => progress.committed = true,
-            Some(Err(error)) => progress.refusal = Some(error.to_string()),
+            Some(Err(error)) => {
+                progress.refusal = Some(error.to_string());
+                progress.must_not_repeat = matches!(error, ExecutorError::CannotRunAgain { .. });
+                if !progress.committed {
+                    let mut ledger = lock(&self.ledger);
+                    progress.announced.iter().for_each(|(run, path)| ledger.expect_no_longer(*run, path));
+                }
+            }
         }
         let document = lock(&report.document).take();
         Attempt { done, progress, document, boundaries: point.passed() - passed }
@@ -252,10 +241,11 @@ impl<'c> Lab<'c> {
     }
 
     /// Returns the ladders that `deed` may bring its run to.
-    fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
-        let known = deed.run.and_then(|run| self.model.runs.get(&run)).filter(|_| deed.verb == Verb::Migrate);
+    pub(super) fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
+        let Some(edition) = deed.verb.edition().filter(|_| !deed.verb.forks()) else { return Vec::new() };
+        let known = deed.run.and_then(|run| self.model.runs.get(&run));
         let goals = known.into_iter().flat_map(|known| &known.stages).filter_map(Stage::goal);
-        goals.map(|goal| LadderId { is_migrated: true, ..goal.ladder().clone() }).collect()
+        goals.map(|goal| LadderId { edition, ..goal.ladder().clone() }).collect()
     }
 
     fn role_of(&self, deed: &Deed) -> usize {
@@ -282,6 +272,15 @@ impl<'c> Lab<'c> {
         let mut problems = Vec::new();
         {
             let mut ledger = lock(&self.ledger);
+            // A fork has the results of steps that it did not execute.
+            let is_fork = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().fork.is_some());
+            if let Some(run) = deed.run.filter(|_| progress.must_not_repeat)
+                && !ledger.has_begun_once(run)
+                && deed.family.len() == 1
+                && !self.model.runs[&run].stages.iter().any(is_fork)
+            {
+                problems.push(format!("{:?} was refused, but nothing must run at most once", deed.verb));
+            }
             if let Some(Stuck { run, path, .. }) = &deed.stuck {
                 ledger.resolve(*run, path, progress.committed);
             }
@@ -328,51 +327,9 @@ impl<'c> Lab<'c> {
         (imported.export != document).then(|| format!("the run {run} was imported, but its export is different"))
     }
 
-    /// Checks that a backup is complete, or does not exist.
-    fn check_backup(&mut self, deed: &Deed, progress: &Progress, atlas: &Atlas) -> Vec<String> {
-        let to = deed.to.as_ref().expect("a backup has a folder");
-        if !to.exists() {
-            return progress.committed.then(|| "the backup is missing".to_owned()).into_iter().collect();
-        }
-        let copy = Folder::copy_of(to);
-        drop(std::fs::remove_dir_all(to));
-        let moved = match copy {
-            Ok(copy) => copy,
-            Err(error) => return vec![error.to_string()],
-        };
-        let observer = Observer::new(moved.path());
-        let (model, ledger) = (self.model.clone(), lock(&self.ledger).clone());
-        let mut problems = match observer.look() {
-            Ok(view) => {
-                let mut problems = model.clone().judge(&view, atlas.ladders(), &ledger);
-                let here = self.observer.as_ref().and_then(|observer| observer.look().ok()).unwrap_or_default();
-                for (id, seen) in here.roots() {
-                    let copied = view.runs.get(&id).map(|copied| &copied.export);
-                    if !copied.is_some_and(|copied| view::is_continued(copied, &seen.export)) {
-                        let (copied, here) = (copied.map(view::records), view::records(&seen.export));
-                        problems.push(format!("the run {id} is {copied:?}; at home it is {here}"));
-                    }
-                }
-                problems
-            }
-            Err(error) => vec![error.to_string()],
-        };
-        problems.iter_mut().for_each(|problem| *problem = format!("in the backup, {problem}"));
-        self.backup = Some(Backup { folder: moved, model, ledger, documents: self.documents.clone() });
-        problems
-    }
-
-    /// Replaces the home with its backup, if there is one; all processes exit.
-    pub(super) fn restore(&mut self) -> bool {
-        let Some(Backup { folder, model, ledger, documents }) = self.backup.take() else { return false };
-        self.exit_all();
-        self.observer = None;
-        self.story.push("the backup replaces the home".to_owned());
-        (self.folder, self.model, self.documents) = (folder, model, documents);
-        *lock(&self.ledger) = ledger;
-        let observer = self.observer.insert(Observer::new(self.folder.path()));
-        self.view = observer.look().unwrap_or_default();
-        true
+    /// Returns whether the step at `path`, without generations, is certain to have completed.
+    pub(super) fn is_certain(&self, run: Uuid, path: &str) -> bool {
+        lock(&self.ledger).is_certain(run, path)
     }
 
     /// Returns whether `run` or a sub-workflow of it has an at-most-once step that may or may not have had its effect.

@@ -48,19 +48,44 @@ impl Ladder {
     }
 }
 
+/// One of the definitions of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Edition {
+    /// The definition that runs start with.
+    Original,
+    /// The next definition, which adds to the original one.
+    Next,
+    /// The correction with this number.
+    Corrected(usize),
+}
+
+impl Edition {
+    /// Returns whether steps of the original definition have changed.
+    pub(super) fn is_corrected(self) -> bool {
+        matches!(self, Self::Corrected(_))
+    }
+}
+
 /// Identifies a ladder: the workflow, and how the run was created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LadderId {
     /// The number of the workflow in the cast.
     pub(super) role: usize,
-    /// Whether the run continues with the next definition of the workflow.
-    pub(super) is_migrated: bool,
+    /// The definition that the run has, or continues with.
+    pub(super) edition: Edition,
     /// For a fork: the rung of its source, and the step at which it begins.
     pub(super) fork: Option<(usize, String)>,
 }
 
 impl LadderId {
     pub(super) fn of(role: usize) -> Self {
-        Self { role, is_migrated: false, fork: None }
+        Self { role, edition: Edition::Original, fork: None }
+    }
+
+    /// Returns the fork that has to be made to find the ladder. A run under a corrected definition ends as if it had been
+    /// started with it, so its ladder is that of a new run.
+    pub(super) fn climbed_fork(&self) -> Option<(usize, &String)> {
+        let (rung, from) = self.fork.as_ref().filter(|_| !self.edition.is_corrected())?;
+        Some((*rung, from))
     }
 }

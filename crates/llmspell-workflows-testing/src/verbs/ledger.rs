@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use llmspell_workflows_basic::StepPath;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -31,6 +32,10 @@ pub(super) struct Account {
     pub(super) acknowledged: BTreeSet<String>,
     /// The steps that run at most once and may have begun.
     begun_once: BTreeSet<String>,
+    /// The steps, without generations, that must not be executed again under any generation.
+    certain: BTreeSet<String>,
+    /// The completions that no longer count, since their steps were announced to run again.
+    void: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -45,6 +50,9 @@ impl Ledger {
         *times += 1;
         if account.acknowledged.contains(path) {
             let message = "was executed again after its completion was acknowledged";
+            self.violations.push(format!("{path} of the run {run} {message}"));
+        } else if account.certain.contains(&bare(path)) {
+            let message = "was executed again although it had completed and nobody announced that it runs again";
             self.violations.push(format!("{path} of the run {run} {message}"));
         } else if *times > 1 && self.once.contains(id(path)) {
             self.violations.push(format!("{path} of the run {run} runs at most once, but was executed {times} times"));
@@ -72,8 +80,47 @@ impl Ledger {
 
     pub(super) fn acknowledge(&mut self, completions: impl IntoIterator<Item = (Uuid, String)>) {
         for (run, path) in completions {
-            self.runs.entry(run).or_default().acknowledged.insert(path);
+            let account = self.runs.entry(run).or_default();
+            if !account.void.contains(&path) {
+                account.certain.insert(bare(&path));
+            }
+            account.acknowledged.insert(path);
         }
+    }
+
+    /// Notes that the step at `path`, without generations, may be executed again once. Returns whether it was certain
+    /// before.
+    pub(super) fn expect_again(&mut self, run: Uuid, path: &str) -> bool {
+        let Some(account) = self.runs.get_mut(&run) else { return false };
+        account.void.extend(account.outputs.keys().filter(|done| bare(done) == path).cloned());
+        account.certain.remove(path)
+    }
+
+    /// Notes that the step at `path` does not run again after all.
+    pub(super) fn expect_no_longer(&mut self, run: Uuid, path: &str) {
+        self.runs.entry(run).or_default().certain.insert(path.to_owned());
+    }
+
+    /// Notes that `fork` keeps the results of `source`, except those of the steps in `again`.
+    pub(super) fn inherit(&mut self, source: Uuid, fork: Uuid, again: &BTreeSet<String>) {
+        let certain: Vec<String> = self.runs.get(&source).into_iter().flat_map(|one| &one.certain).cloned().collect();
+        let kept = certain.into_iter().filter(|path| !again.contains(path));
+        self.runs.entry(fork).or_default().certain.extend(kept);
+    }
+
+    /// Returns whether the step at `path`, without generations, is certain to have completed.
+    pub(super) fn is_certain(&self, run: Uuid, path: &str) -> bool {
+        self.runs.get(&run).is_some_and(|account| account.certain.contains(path))
+    }
+
+    /// Returns whether a step of the run that runs at most once may have begun.
+    pub(super) fn has_begun_once(&self, run: Uuid) -> bool {
+        self.runs.get(&run).is_some_and(|account| !account.begun_once.is_empty())
+    }
+
+    /// Notes that something must not have happened.
+    pub(super) fn object(&mut self, violation: String) {
+        self.violations.push(violation);
     }
 
     /// Returns the at-most-once steps that began without an acknowledged completion; their runs may be stuck.
@@ -109,6 +156,11 @@ impl Ledger {
     }
 }
 
+/// Returns `path` without generations.
+pub(super) fn bare(path: &str) -> String {
+    path.parse::<StepPath>().map_or_else(|_| path.to_owned(), |path| path.without_generations().to_string())
+}
+
 /// Returns the id of the step at `path`, without its iteration and generation.
 pub(super) fn id(path: &str) -> &str {
     let last = path.rsplit('/').next().unwrap_or(path);
@@ -127,14 +179,42 @@ mod tests {
         assert_eq!((ledger.violations().len(), id("/main/a[2]~3")), (0, "a"));
         ledger.acknowledge([(run, "/main/a[2]~3".to_owned())]);
         ledger.perform(Uuid::now_v7(), "/main/a[2]~3");
+        assert_eq!(ledger.violations().len(), 0, "another run is free");
         ledger.perform(run, "/main/a[2]~4");
-        assert_eq!(ledger.violations().len(), 0, "another run and another generation are free");
-        ledger.perform(run, "/main/a[2]~3");
+        assert_eq!(ledger.violations().len(), 1, "another generation has to be announced");
+        assert!(ledger.expect_again(run, "/main/a[2]"));
+        ledger.perform(run, "/main/a[2]~5");
         assert_eq!(ledger.violations().len(), 1);
+        ledger.perform(run, "/main/a[2]~3");
+        assert_eq!(ledger.violations().len(), 2);
         ledger.begin(run, "/main/pay");
         ledger.perform(run, "/main/pay");
         assert_eq!(ledger.in_doubt(run), ["/main/pay"]);
         ledger.perform(run, "/main/pay");
-        assert_eq!(ledger.violations().len(), 2);
+        assert_eq!(ledger.violations().len(), 3);
+    }
+
+    #[test]
+    fn announced_step_may_run_again_until_its_completion_is_acknowledged_once_more() {
+        let (mut ledger, run, path) = (Ledger::default(), Uuid::now_v7(), "/main/a");
+        let again = |ledger: &mut Ledger, path: &str| {
+            let before = ledger.violations().len();
+            ledger.perform(run, path);
+            ledger.violations().len() > before
+        };
+        ledger.perform(run, path);
+        ledger.note_output(run, path, Value::Null);
+        assert!(!ledger.expect_again(run, path), "the completion was not acknowledged yet");
+        ledger.acknowledge([(run, path.to_owned())]);
+        assert!(!again(&mut ledger, "/main/a~2"), "the old completion no longer counts");
+        ledger.acknowledge([(run, "/main/a~2".to_owned())]);
+        assert!(ledger.is_certain(run, path));
+        assert!(again(&mut ledger, "/main/a~3"));
+        let fork = Uuid::now_v7();
+        ledger.inherit(run, fork, &BTreeSet::new());
+        assert!(ledger.is_certain(fork, path));
+        assert!(ledger.expect_again(run, path));
+        ledger.expect_no_longer(run, path);
+        assert!(ledger.is_certain(run, path));
     }
 }

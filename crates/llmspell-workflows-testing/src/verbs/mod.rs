@@ -1,8 +1,8 @@
 //! Crashes the verbs that change runs, and checks that no crash harms a run.
 //!
 //! [`crash`](crate::crash) crashes one run while it executes. A [`VerbTest`] crashes the operations on runs: start,
-//! resume, pause, cancel, signal, retry, resolve, rerun, fork, continue with another definition, export, import,
-//! delete, prune, compact, back up, restore and recover. The runs are in a real
+//! resume, pause, cancel, signal, retry, resolve, rerun, fork, continue with another or a corrected definition, export,
+//! import, delete, prune, compact, back up, restore and recover. The runs are in a real
 //! [`FolderHome`](llmspell_workflows_advanced::FolderHome) in a temporary folder, with its locks, journals and archive.
 //!
 //! # Crashes
@@ -25,6 +25,9 @@
 //! - A verb that was acknowledged has happened; any other verb has happened completely or not at all. The runs that it
 //!   does not concern have not changed. A backup or an import is complete or does not exist.
 //! - A run that is resumed comes to rest with the status, output and effects of an uninterrupted run.
+//! - A run that continues under a corrected definition ends like one that was started with it. Of the steps whose
+//!   completion was acknowledged, only those run again that the preview names, and the preview names no step that has not
+//!   changed and comes after no change.
 //! - Verifying the home finds no damage.
 //!
 //! At the end, all runs are resumed, signalled, resolved and retried until they reach their final states.
@@ -53,8 +56,10 @@
 //! boundaries of their own, and power losses are not simulated; the crash tests on a [`SimDisk`](crate::crash::SimDisk)
 //! do that for the log. Verbs are performed one after the other, not concurrently.
 
+mod backup;
 mod cast;
 mod climb;
+mod effects;
 mod folder;
 mod gate;
 mod home;

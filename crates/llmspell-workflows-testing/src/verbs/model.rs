@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::{
-    ladder::{Ladder, LadderId},
+    effects::{effects, plain_all},
+    ladder::{Edition, Ladder, LadderId},
     ledger::{Account, Ledger},
     stage::{Goal, Stage, cancelled, committed, is_seen, settled},
     verb::{Deed, Verb},
@@ -34,9 +35,13 @@ pub(super) struct RunModel {
     pub(super) stages: BTreeSet<Stage>,
     pub(super) workflow: String,
     /// All ladders that the run has been on.
-    ladders: BTreeSet<LadderId>,
+    pub(super) ladders: BTreeSet<LadderId>,
+    /// The definition that the run was last given, or may have been.
+    edition: Edition,
+    /// Whether the run, or the source of which it is a fork, may have continued under a corrected definition.
+    pub(super) is_corrected: bool,
     /// Whether anybody ever asked to cancel the run.
-    is_cancelled: bool,
+    pub(super) is_cancelled: bool,
     /// For an export: the accounts of the family at that time.
     accounts: BTreeMap<Uuid, Account>,
 }
@@ -56,6 +61,10 @@ pub(super) struct Progress {
     pub(super) others_alive: bool,
     /// Why the verb was refused.
     pub(super) refusal: Option<String>,
+    /// Whether it was refused because it would repeat a step that must run at most once, or a sub-workflow.
+    pub(super) must_not_repeat: bool,
+    /// The completed steps, without generations, that were announced to run again.
+    pub(super) announced: Vec<(Uuid, String)>,
 }
 
 impl RunModel {
@@ -63,6 +72,8 @@ impl RunModel {
         Self {
             stages: stages.into_iter().collect(),
             workflow: workflow.to_owned(),
+            edition: ladder.edition,
+            is_corrected: ladder.fork.is_some() && ladder.edition.is_corrected(),
             ladders: BTreeSet::from([ladder]),
             is_cancelled: false,
             accounts: BTreeMap::new(),
@@ -72,8 +83,13 @@ impl RunModel {
     /// Returns whether it is known which definition the run has. If all steps had ended when the run got another
     /// definition, it ends as if it had kept the old one.
     pub(super) fn has_known_definition(&self) -> bool {
-        let is_migrated = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().is_migrated);
-        !self.ladders.iter().any(|ladder| ladder.is_migrated) || self.stages.iter().all(is_migrated)
+        let is_latest = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().edition == self.edition);
+        self.stages.iter().all(is_latest)
+    }
+
+    /// Returns the definitions that the run may have had.
+    pub(super) fn editions(&self) -> BTreeSet<Edition> {
+        self.ladders.iter().map(|ladder| ladder.edition).chain([self.edition]).collect()
     }
 
     /// Returns the stage if there is no doubt about it.
@@ -119,12 +135,15 @@ impl Model {
             }
         }
         if let Some(ladder) = &deed.creates {
-            let fresh = Stage::Toward(Goal::Rung(ladder.clone(), 0));
             match (progress.new, progress.crashed) {
                 (Some(id), crashed) => {
                     let in_doubt = !ledger.in_doubt(id).is_empty();
-                    let mut stages = settled(&deed.verb, &fresh, progress, in_doubt);
-                    stages.extend(crashed.then_some(fresh));
+                    let mut stages = Vec::new();
+                    for goal in first_goals(ladder, ladders) {
+                        let fresh = Stage::Toward(goal);
+                        stages.extend(settled(&deed.verb, &fresh, progress, in_doubt));
+                        stages.extend(crashed.then_some(fresh));
+                    }
                     self.runs.insert(id, RunModel::new(&deed.workflow, ladder.clone(), stages));
                 }
                 (None, true) => self.newcomer = Some(ladder.clone()),
@@ -146,10 +165,16 @@ impl Model {
         let verb = &deed.verb;
         let performed = self.performed(run, ledger);
         let in_doubt = self.family(run).iter().any(|one| !ledger.in_doubt(*one).is_empty());
+        let is_corrected = self.runs.get(&run).is_some_and(|known| known.is_corrected);
+        // A corrected fork has results of its source, so its effects do not say whether it is complete.
+        let has_effects = |effects: &BTreeSet<String>| match is_corrected {
+            true => plain_all(effects).is_subset(&plain_all(&performed)),
+            false => effects.is_subset(&performed),
+        };
         let is_complete = |goal: &Goal| match goal {
             Goal::Rung(ladder, rung) => {
                 let rung = &ladders[ladder].rungs[*rung];
-                rung.rest.status.has_ended() && rung.effects.is_subset(&performed)
+                rung.rest.status.has_ended() && (has_effects(&rung.effects) || (is_corrected && ladder.fork.is_some()))
             }
             Goal::Cancelled(..) => false,
         };
@@ -159,7 +184,8 @@ impl Model {
         for stage in &before {
             let committed = committed(deed, stage, ladders, is_complete);
             // A verb that concerns all runs skips those that it does not select.
-            let is_refused = committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none());
+            let is_refused = (committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none()))
+                || progress.must_not_repeat;
             if progress.refusal.is_some() {
                 after.extend((is_refused || deed.run.is_none()).then(|| stage.clone()));
                 continue;
@@ -170,7 +196,9 @@ impl Model {
             for stage in committed {
                 let is_recovered = deed.open.contains(&run) && !progress.others_alive;
                 let is_driven = (verb.drives() && deed.creates.is_none()) || is_recovered;
-                if progress.crashed || !is_driven {
+                // The process that has parked the run may not know the message: the sender crashed before it said so.
+                let is_unnoticed = *verb == Verb::Recover && matches!(stage, Stage::Toward(Goal::Cancelled(..)));
+                if progress.crashed || !is_driven || is_unnoticed {
                     after.insert(stage.clone());
                 }
                 if is_driven {
@@ -190,6 +218,10 @@ impl Model {
             }
         }
         known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
+        if let Some(edition) = verb.edition().filter(|_| progress.refusal.is_none() && !verb.forks()) {
+            known.edition = edition;
+            known.is_corrected |= edition.is_corrected();
+        }
         known.ladders.extend(after.iter().filter_map(Stage::goal).map(|goal| goal.ladder().clone()));
         known.stages = after;
         if !known.stages.is_empty() {
@@ -271,8 +303,9 @@ impl Model {
         for (id, seen) in view.roots().filter(|(id, _)| !known.contains(id)) {
             match newcomer.take() {
                 Some(ladder) => {
-                    let goal = Goal::Rung(ladder.clone(), 0);
-                    let stages = [Stage::Toward(goal.clone()), Stage::At(goal)];
+                    let goals = first_goals(&ladder, ladders);
+                    let stages = goals.into_iter().flat_map(|goal| [Stage::Toward(goal.clone()), Stage::At(goal)]);
+                    let stages: Vec<Stage> = stages.collect();
                     self.runs.insert(id, RunModel::new(&seen.workflow, ladder, stages));
                 }
                 None => problems.push(format!("no verb created the run {id} of {}", seen.workflow)),
@@ -302,40 +335,9 @@ impl Model {
     }
 }
 
-impl RunModel {
-    /// Checks that a run had only the effects of its ladders, and that none is missing.
-    fn check_effects(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
-        let rungs = self.stages.iter().filter_map(Stage::goal).map(|goal| match goal {
-            Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
-        });
-        let highest = rungs.max()?;
-        let mut allowed = BTreeSet::new();
-        for ladder in &self.ladders {
-            let ladder = &ladders[ladder];
-            allowed.extend(ladder.rungs.iter().take(highest + 1).flat_map(|rung| &rung.effects));
-            allowed.extend(ladder.cleanup.iter().filter(|_| self.is_cancelled));
-        }
-        if let Some(other) = performed.iter().find(|effect| !allowed.contains(effect)) {
-            return Some(format!("executed {other}, which an uninterrupted run does not execute"));
-        }
-        let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
-        let missing = ladders[ladder].rungs[*rung].effects.iter().find(|effect| !performed.contains(*effect));
-        missing.map(|effect| format!("came to rest without executing {effect}"))
-    }
-}
-
-/// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no generation, because
-/// running the step again by hand adds one.
-pub(super) fn effects<'n>(ledger: &Ledger, runs: impl IntoIterator<Item = (Uuid, &'n str)>) -> BTreeSet<String> {
-    let mut effects = BTreeSet::new();
-    for (run, workflow) in runs {
-        for path in ledger.account(run).into_iter().flat_map(|account| account.performed.keys()) {
-            let path = match path.rsplit_once('~') {
-                Some((first, generation)) if ledger.runs_once(path) && !generation.contains('/') => first,
-                _ => path,
-            };
-            effects.insert(format!("{workflow}:{path}"));
-        }
-    }
-    effects
+/// Returns where a run that was just created may come to rest.
+fn first_goals(ladder: &LadderId, ladders: &Ladders) -> Vec<Goal> {
+    let is_corrected_fork = ladder.edition.is_corrected() && ladder.fork.is_some();
+    let rungs = if is_corrected_fork { ladders[ladder].rungs.len() } else { 1 };
+    (0..rungs).map(|rung| Goal::Rung(ladder.clone(), rung)).collect()
 }

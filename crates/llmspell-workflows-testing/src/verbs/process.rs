@@ -28,6 +28,7 @@ pub(super) struct Process {
     gate: Gate,
     clock: SimClock,
     mid_step: MidStep,
+    ledger: SharedLedger,
     /// Dropped last, because the executor is used by its tasks.
     runtime: Runtime,
 }
@@ -38,6 +39,7 @@ pub(super) struct Hands {
     pub(super) executor: Executor,
     pub(super) home: Arc<dyn Home>,
     pub(super) mid_step: MidStep,
+    pub(super) ledger: SharedLedger,
     clock: SimClock,
 }
 
@@ -49,7 +51,7 @@ impl Process {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
         let engine = cast.engine(&gate, ledger, clock, &mid_step);
         let executor = Executor::new(home.clone(), engine).parking(Parking::After(Duration::ZERO));
-        Self { executor, home, gate, clock: clock.clone(), mid_step, runtime }
+        Self { executor, home, gate, clock: clock.clone(), mid_step, ledger: ledger.clone(), runtime }
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -57,8 +59,8 @@ impl Process {
     }
 
     pub(super) fn hands(&self) -> Hands {
-        let (executor, home) = (self.executor.clone(), self.home.clone());
-        Hands { executor, home, mid_step: self.mid_step.clone(), clock: self.clock.clone() }
+        let (executor, home, ledger) = (self.executor.clone(), self.home.clone(), self.ledger.clone());
+        Hands { executor, home, mid_step: self.mid_step.clone(), ledger, clock: self.clock.clone() }
     }
 
     /// Runs `work` to its end; returns `None` if the process crashed. Nothing more happens in a crashed process.

@@ -3,9 +3,9 @@
 use llmspell_workflows_basic::RunStatus;
 
 use super::{
-    ladder::LadderId,
+    ladder::{Edition, LadderId},
     model::{Ladders, Progress},
-    verb::{Deed, Verb},
+    verb::{Correcting, Deed, How, Verb},
     view::Seen,
 };
 
@@ -94,8 +94,21 @@ pub(super) fn committed(
             _ => vec![stage.clone()],
         },
         Verb::Cancel if is_open => or_complete(Stage::Toward(Goal::Cancelled(ladder.clone(), *rung))),
+        Verb::Correct(Correcting { how: How::Fork { .. }, .. }) if exists => vec![stage.clone()],
+        Verb::Correct(Correcting { how: How::Retry, .. }) => match stage {
+            Stage::At(Goal::Rung(..)) if ladders[ladder].is_retried_at(*rung) => {
+                continued(deed, stage, rung + 1, ladders)
+            }
+            _ => Vec::new(),
+        },
+        Verb::Correct(_) if is_open => {
+            continued(deed, stage, *rung, ladders).into_iter().flat_map(or_complete).collect()
+        }
+        Verb::Migrate if is_open && deed.editions.iter().any(|edition| edition.is_corrected()) => {
+            continued(deed, stage, *rung, ladders).into_iter().flat_map(or_complete).collect()
+        }
         Verb::Migrate if is_open => {
-            let next = LadderId { is_migrated: true, ..ladder.clone() };
+            let next = LadderId { edition: Edition::Next, ..ladder.clone() };
             match (&goal, stage) {
                 (Goal::Cancelled(..), _) => or_complete(Stage::Toward(Goal::Cancelled(next, *rung))),
                 (_, Stage::At(_)) => vec![Stage::Toward(Goal::Rung(next, *rung))],
@@ -106,6 +119,28 @@ pub(super) fn committed(
         Verb::Export | Verb::Rerun | Verb::Fork { .. } | Verb::BackUp | Verb::Compact if exists => vec![stage.clone()],
         _ => Vec::new(),
     }
+}
+
+/// Returns the stages in which a run may be after it was given a corrected definition. If the verb keeps the result of the
+/// changed step, the run is on its way to `rung` of its former ladder.
+fn continued(deed: &Deed, stage: &Stage, rung: usize, ladders: &Ladders) -> Vec<Stage> {
+    let (Some(goal), Some(edition)) = (stage.goal(), deed.verb.edition()) else { return Vec::new() };
+    let former = Stage::Toward(Goal::Rung(goal.ladder().clone(), rung));
+    let keeps = matches!(&deed.verb, Verb::Correct(Correcting { keep: Some(_), .. }));
+    if keeps && matches!(goal, Goal::Rung(..)) {
+        // Without the result, there is nothing to keep.
+        return deed.keeps_for_certain.then_some(former).into_iter().collect();
+    }
+    let next = LadderId { edition, ..goal.ladder().clone() };
+    let last = ladders[&next].rungs.len() - 1;
+    if let Goal::Cancelled(..) = goal {
+        return vec![Stage::Toward(Goal::Cancelled(next, last))];
+    }
+    // Steps that run again may fail or wait once more, and steps that failed may have been corrected.
+    let mut stages: Vec<Stage> = (0..=last).map(|rung| Stage::Toward(Goal::Rung(next.clone(), rung))).collect();
+    // The run may have this definition already.
+    stages.extend(deed.editions.contains(&edition).then_some(former));
+    stages
 }
 
 /// Returns the stages in which a run may be after it was driven until it came to rest.

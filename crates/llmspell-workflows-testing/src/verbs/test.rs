@@ -10,14 +10,15 @@ use serde_json::Value;
 
 use super::{
     Difference,
-    cast::{Cast, Role},
+    cast::{Cast, Correction, Role},
     climb::Atlas,
     lab::Lab,
-    ladder::LadderId,
+    ladder::{Edition, LadderId},
+    ledger::bare,
     sequence::Sequence,
     situation::situations,
     stage::{Goal, Stage},
-    verb::{Deed, Verb},
+    verb::{Correcting, Deed, How, Verb},
 };
 use crate::crash::SeededRandom;
 
@@ -59,7 +60,7 @@ impl VerbTest {
     /// Adds a workflow, whose name must be different from those of the others, and the input of its runs.
     #[must_use]
     pub fn workflow(mut self, definition: Definition, input: Value) -> Self {
-        self.cast.roles.push(Role { definition: Arc::new(definition), input, next: None });
+        self.cast.roles.push(Role { definition: Arc::new(definition), input, next: None, corrections: Vec::new() });
         self
     }
 
@@ -73,6 +74,29 @@ impl VerbTest {
         let role = self.cast.roles.last_mut().expect("a workflow was added");
         assert_eq!(role.definition.name, definition.name, "both definitions have the same name");
         role.next = Some(Arc::new(definition));
+        self
+    }
+
+    /// Lets runs of the workflow added last continue under a corrected definition, which must have the same name.
+    ///
+    /// `unchanged` are the paths of the steps of the original definition that are as before, like everything that comes
+    /// before them: their results must be kept. `kept` is a step that has changed; if its result is kept nevertheless,
+    /// the run must end as under the original definition.
+    ///
+    /// # Panics
+    /// Panics if no workflow was added, or if the name is different.
+    #[must_use]
+    pub fn corrected_to<'p>(
+        mut self,
+        definition: Definition,
+        unchanged: impl IntoIterator<Item = &'p str>,
+        kept: Option<&str>,
+    ) -> Self {
+        let role = self.cast.roles.last_mut().expect("a workflow was added");
+        assert_eq!(role.definition.name, definition.name, "both definitions have the same name");
+        let unchanged = unchanged.into_iter().map(str::to_owned).collect();
+        let kept = kept.map(str::to_owned);
+        role.corrections.push(Correction { definition: Arc::new(definition), unchanged, kept });
         self
     }
 
@@ -240,17 +264,24 @@ pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result
     .into();
     deeds.extend([Verb::Prune, Verb::Compact, Verb::BackUp, Verb::Recover].map(|verb| Deed { run: None, ..new(verb) }));
     // A rerun has the latest definition of its source.
-    let ladders = known.stages.iter().filter_map(Stage::goal).map(|goal| goal.ladder().is_migrated);
-    let is_migrated: std::collections::BTreeSet<bool> = ladders.collect();
-    if let Some(is_migrated) = is_migrated.first().copied().filter(|_| is_migrated.len() == 1)
+    if let Some(goal) = known.stages.first().and_then(Stage::goal)
         && known.has_known_definition()
     {
-        let creates = Some(LadderId { is_migrated, ..LadderId::of(role) });
+        let creates = Some(LadderId { edition: goal.ladder().edition, ..LadderId::of(role) });
         deeds.push(Deed { creates, ..new(Verb::Rerun) });
     }
     deeds.push(Deed { run: None, ..lab.start(role) });
     if lab.cast.roles[role].next.is_some() {
         deeds.push(new(Verb::Migrate));
+    }
+    let was_corrected = known.editions().iter().any(|edition| *edition != Edition::Original);
+    for (number, correction) in lab.cast.roles[role].corrections.iter().enumerate() {
+        let is_kept = |path: &&String| !was_corrected && lab.is_certain(run, path);
+        for keep in [None].into_iter().chain(correction.kept.as_ref().filter(is_kept).map(Some)) {
+            for how in [How::Resume, How::Retry] {
+                deeds.push(new(Verb::Correct(Correcting { how, number, keep: keep.cloned() })));
+            }
+        }
     }
     if let Some((ladder, rung)) = stage.as_ref().and_then(Stage::rung) {
         let ladder_of = atlas.find(lab.cast, ladder)?.clone();
@@ -267,10 +298,26 @@ pub(super) fn deeds(lab: &Lab<'_>, run: uuid::Uuid, atlas: &mut Atlas) -> Result
             for from in paths.filter(|path| !path.contains('$')) {
                 let creates = Some(LadderId { fork: Some((rung, from.to_owned())), ..ladder.clone() });
                 deeds.push(Deed { creates, ..new(Verb::Fork { from: from.to_owned() }) });
+                for number in 0..lab.cast.roles[role].corrections.len() {
+                    let edition = Edition::Corrected(number);
+                    let corrected = atlas.find(lab.cast, &LadderId { edition, ..LadderId::of(role) })?;
+                    let effects = corrected.rungs.iter().flat_map(|rung| &rung.effects);
+                    let mut paths = effects.filter_map(|effect| effect.strip_prefix(&own));
+                    if paths.any(|path| bare(path) == bare(from)) {
+                        let creates = Some(LadderId { edition, fork: Some((rung, from.to_owned())), role });
+                        let how = How::Fork { from: from.to_owned() };
+                        deeds.push(Deed { creates, ..new(Verb::Correct(Correcting { how, number, keep: None })) });
+                    }
+                }
             }
         }
     }
-    deeds.iter_mut().for_each(|deed| lab.equip(deed, atlas));
+    for deed in &mut deeds {
+        lab.equip(deed, atlas);
+        for ladder in lab.ladders_of(deed) {
+            atlas.find(lab.cast, &ladder)?;
+        }
+    }
     deeds.retain(|deed| lab.model.permits(deed, atlas.ladders()));
     deeds.push(new(Verb::Import));
     Ok(deeds)

@@ -6,13 +6,20 @@ use std::{
 
 use jiff::Timestamp;
 use llmspell_workflows_advanced::{
-    DurableRun, ExecutorError, KnownRun, Message, Prune, Resolution, RewindOptions, StartOptions,
+    Continuation, DurableRun, ExecutorError, KnownRun, Message, Prune, Redefinition, Resolution, RewindOptions,
+    StartOptions,
 };
 use llmspell_workflows_basic::{WorkflowInput, sync::lock};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{cast::Role, ladder::LadderId, model::Progress, process::Hands};
+use super::{
+    cast::Role,
+    ladder::{Edition, LadderId},
+    ledger::bare,
+    model::Progress,
+    process::Hands,
+};
 
 /// An operation on a run or on a home.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +41,10 @@ pub(super) enum Verb {
     Fork {
         from: String,
     },
+    /// Resumes the run under the next definition.
     Migrate,
+    /// Continues the run under a corrected definition.
+    Correct(Correcting),
     Export,
     Import,
     Delete,
@@ -45,7 +55,39 @@ pub(super) enum Verb {
     Recover,
 }
 
+/// How a run continues under a corrected definition.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Correcting {
+    pub(super) how: How,
+    /// The number of the correction.
+    pub(super) number: usize,
+    /// The changed step whose result is kept.
+    pub(super) keep: Option<String>,
+}
+
+/// The command that a corrected definition is given to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum How {
+    Resume,
+    Retry,
+    Fork { from: String },
+}
+
 impl Verb {
+    /// Returns the definition under which the verb continues the run, if that may change.
+    pub(super) fn edition(&self) -> Option<Edition> {
+        match self {
+            Self::Migrate => Some(Edition::Next),
+            Self::Correct(correcting) => Some(Edition::Corrected(correcting.number)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the verb creates a fork.
+    pub(super) fn forks(&self) -> bool {
+        matches!(self, Self::Fork { .. } | Self::Correct(Correcting { how: How::Fork { .. }, .. }))
+    }
+
     /// Returns whether the verb drives a run until it rests.
     pub(super) fn drives(&self) -> bool {
         match self {
@@ -58,7 +100,8 @@ impl Verb {
             | Self::RunAgain
             | Self::Rerun
             | Self::Fork { .. }
-            | Self::Migrate => true,
+            | Self::Migrate
+            | Self::Correct(_) => true,
             Self::Signal
             | Self::Cancel
             | Self::Export
@@ -88,6 +131,9 @@ impl Verb {
             Self::Rerun => "rerun",
             Self::Fork { .. } => "fork",
             Self::Migrate => "migrate",
+            Self::Correct(Correcting { how: How::Resume, .. }) => "correct and resume",
+            Self::Correct(Correcting { how: How::Retry, .. }) => "correct and retry",
+            Self::Correct(Correcting { how: How::Fork { .. }, .. }) => "correct and fork",
             Self::Export => "export",
             Self::Import => "import",
             Self::Delete => "delete",
@@ -100,7 +146,7 @@ impl Verb {
 
     /// Returns whether the verb changes the run that it concerns.
     pub(super) fn changes_its_run(&self) -> bool {
-        !matches!(self, Self::Export | Self::Rerun | Self::Fork { .. })
+        !matches!(self, Self::Export | Self::Rerun) && !self.forks()
     }
 }
 
@@ -124,6 +170,12 @@ pub(super) struct Deed {
     pub(super) to: Option<PathBuf>,
     /// The runs that a recovery has to resume.
     pub(super) open: BTreeSet<Uuid>,
+    /// The run with its sub-workflows.
+    pub(super) family: BTreeSet<Uuid>,
+    /// The definitions that the run may have had.
+    pub(super) editions: BTreeSet<Edition>,
+    /// Whether the result that the verb keeps is certain to exist.
+    pub(super) keeps_for_certain: bool,
 }
 
 /// A stuck step of a run or of a sub-workflow.
@@ -148,6 +200,9 @@ impl Deed {
             document: None,
             to: None,
             open: BTreeSet::new(),
+            family: BTreeSet::new(),
+            editions: BTreeSet::new(),
+            keeps_for_certain: false,
         }
     }
 }
@@ -201,6 +256,7 @@ impl Deed {
             | Verb::Rerun
             | Verb::Fork { .. }
             | Verb::Migrate
+            | Verb::Correct(_)
             | Verb::Export
             | Verb::Delete => {
                 let known = hands.find(self.run.expect("the verb concerns a run")).await?;
@@ -249,8 +305,12 @@ impl Deed {
                 executor.fork(known, &options).await.map(|run| Some(self.begun(run, report)))
             }
             Verb::Migrate => {
-                let next = role.next.clone().expect("the workflow has a next definition");
-                executor.resume_with(known, next).await.map(Some)
+                let how = How::Resume;
+                self.continue_under(known, hands, role, report, (Edition::Next, &how, None)).await.map(Some)
+            }
+            Verb::Correct(Correcting { how, number, keep }) => {
+                let by = (Edition::Corrected(*number), how, keep.as_ref());
+                self.continue_under(known, hands, role, report, by).await.map(Some)
             }
             Verb::Signal => {
                 let (name, payload) = self.signal.clone().expect("a signal has a name");
@@ -268,9 +328,62 @@ impl Deed {
         }
     }
 
+    /// Continues the run under another definition, after the preview has announced what runs again.
+    async fn continue_under(
+        &self,
+        known: &KnownRun,
+        hands: &Hands,
+        role: &Role,
+        report: &Report,
+        (edition, how, keep): (Edition, &How, Option<&String>),
+    ) -> Result<DurableRun, ExecutorError> {
+        let Hands { executor, ledger, .. } = hands;
+        let new = Redefinition { definition: role.edition(edition).clone(), keep: keep.into_iter().cloned().collect() };
+        let mut options = RewindOptions { definition: Some(new.clone()), ..RewindOptions::default() };
+        let continuation = match how {
+            How::Resume => Continuation::Resume,
+            How::Retry => Continuation::Retry,
+            How::Fork { from } => {
+                options.from = Some(from.clone());
+                Continuation::Fork
+            }
+        };
+        let preview = executor.preview(known, continuation, &options).await?;
+        // A removed step may be added again later, and then runs again.
+        let again = preview.runs_again.iter().map(|step| &step.path).chain(&preview.removed);
+        let named: BTreeSet<String> = again.map(|path| within_its_run(path)).collect();
+        if let How::Fork { .. } = how {
+            let run = executor.fork(known, &options).await?;
+            lock(ledger).inherit(known.id(), run.id(), &named);
+            return Ok(self.begun(run, report));
+        }
+        for step in preview.runs_again.iter().filter(|step| step.has_completed) {
+            let path = within_its_run(&step.path);
+            if role.is_unchanged(&path, self.editions.iter().copied().chain([edition])) || keep == Some(&path) {
+                let path = &step.path;
+                lock(ledger).object(format!("{path} of the run {} has not changed, but {:?}", known.id(), step.cause));
+            }
+        }
+        for run in &self.family {
+            let mut ledger = lock(ledger);
+            let again = named.iter().filter(|path| ledger.expect_again(*run, path)).map(|path| (*run, path.clone()));
+            let again: Vec<(Uuid, String)> = again.collect();
+            lock(&report.progress).announced.extend(again);
+        }
+        match how {
+            How::Retry => executor.retry(known, &options).await,
+            _ => executor.resume_with(known, new).await,
+        }
+    }
+
     /// Notes that `run` was created.
     fn begun(&self, run: DurableRun, report: &Report) -> DurableRun {
         lock(&report.progress).new = Some(run.id());
         run
     }
+}
+
+/// Returns the path of a step in its own run, without generations; `path` may begin with the steps that run sub-workflows.
+fn within_its_run(path: &str) -> String {
+    bare(path.rfind("/main/").map_or(path, |at| &path[at..]))
 }

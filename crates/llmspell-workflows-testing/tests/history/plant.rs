@@ -35,6 +35,17 @@ pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(
         Rule::EffectAfterCompletion => planter.after_completion(|run, step| {
             What::EffectBegan(Effect { run: run.to_owned(), step: step.to_owned(), attempt: 99 })
         }),
+        Rule::RepeatedUnasked => {
+            let completions = planter.completions().filter(|(_, _, step)| !step.contains("/$"));
+            let (at, run, step) = planter.choose(completions)?;
+            let announced = What::MayRepeat { run: run.to_owned(), steps: vec!["/main/elsewhere".to_owned()] };
+            let command = Command::Resume { run: run.to_owned() };
+            let mut history = planter.with_command(at.at + 1, at.store, command, Some(announced));
+            let repeated = Effect { run: run.to_owned(), step: format!("{step}~99"), attempt: 1 };
+            let what = What::EffectBegan(repeated);
+            history.insert(at.at + 3, Observation { process: "planted".to_owned(), time_us: None, what });
+            Some((history, run.to_owned()))
+        }
         Rule::AcknowledgedTwice => planter
             .after_completion(|run, step| What::StepCompleted { run: run.to_owned(), step: step.to_owned() }),
         Rule::RecordedTwice => planter.in_found(|found| {

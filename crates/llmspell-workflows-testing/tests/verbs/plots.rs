@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use llmspell_workflows_basic::{
     StepError,
     activity::{ActivityContext, ActivityOutput},
@@ -72,6 +74,76 @@ pub(crate) fn longer(definition: Definition) -> Definition {
     Definition { body: StepKind::Sequence(steps), version: "2".to_owned(), ..definition }
 }
 
+/// A corrected definition, the steps that have not changed, and a changed step whose result may be kept.
+struct Correction {
+    definition: Definition,
+    unchanged: Vec<&'static str>,
+    kept: Option<&'static str>,
+}
+
+fn correction(
+    definition: &Definition,
+    unchanged: &[&'static str],
+    change: impl FnOnce(&mut Vec<Arc<Step>>),
+) -> Correction {
+    let mut definition = definition.clone();
+    let StepKind::Sequence(steps) = &mut definition.body else { panic!("the workflow is a sequence") };
+    let mut all: Vec<Arc<Step>> = steps.to_vec();
+    change(&mut all);
+    *steps = all.into_iter().collect();
+    Correction { definition, unchanged: unchanged.to_vec(), kept: None }
+}
+
+/// Returns corrections of a workflow: a changed last step, a new step before completed ones, a removed step, and
+/// changes inside blocks and sub-workflows.
+fn corrections(definition: &Definition) -> Vec<Correction> {
+    let before_last: &[&str] = match definition.name.as_str() {
+        "plain" => &["/main/a", "/main/b"],
+        "paying" => &["/main/a", "/main/pay"],
+        "looping" => &["/main/all[0]/each", "/main/all[1]/each", "/main/all[1]/bad", "/main/all[2]/each"],
+        "branching" => &["/main/both/left/a", "/main/both/left/b", "/main/both/right/a", "/main/both/right/bad"],
+        "failing" => &["/main/a", "/main/bad"],
+        _ => &["/main/a", "/main/x", "/main/bad"],
+    };
+    let first: &[&str] = if before_last.contains(&"/main/a") { &["/main/a"] } else { before_last };
+    let mut all = vec![
+        correction(definition, before_last, |steps| {
+            let last = Arc::make_mut(steps.last_mut().expect("the workflow has steps"));
+            *last = work("c", json!("changed"));
+        }),
+        correction(definition, first, |steps| steps.insert(1, work("new", json!("new")).into())),
+        correction(definition, before_last, |steps| drop(steps.pop())),
+    ];
+    match definition.name.as_str() {
+        "plain" => {
+            let change = |steps: &mut Vec<Arc<Step>>| steps[1] = work("b", json!("changed {{ a }}")).into();
+            all.push(Correction { kept: Some("/main/b"), ..correction(definition, first, change) });
+        }
+        "failing" => {
+            all.push(correction(definition, first, |steps| steps[1] = work("bad", json!("corrected")).into()));
+            let change = |steps: &mut Vec<Arc<Step>>| steps[0] = work("a", json!("changed")).into();
+            all.push(Correction { kept: Some("/main/a"), ..correction(definition, &[], change) });
+        }
+        "waiting_child" | "failing_child" => {
+            let mut corrected = definition.clone();
+            let child = corrected.workflows.get_mut("child").expect("the workflow has a sub-workflow");
+            let inner = correction(child, &[], |steps| steps[2] = work("y", json!("changed")).into());
+            *child = inner.definition.into();
+            let unchanged = before_last.to_vec();
+            all.push(Correction { definition: corrected, unchanged, kept: None });
+        }
+        "branching" => {
+            let left = Step::sequence("left", [work("a", json!(1)), work("b", json!("changed {{ a }}"))]);
+            let right = Step::sequence("right", [work("a", json!(2)), breaks("bad")]);
+            let both = Parallel::new([left, right]).into_step("both");
+            let unchanged = ["/main/both/left/a", "/main/both/right/a", "/main/both/right/bad"];
+            all.push(correction(definition, &unchanged, |steps| steps[0] = both.into()));
+        }
+        _ => {}
+    }
+    all
+}
+
 async fn perform(name: &'static str, context: ActivityContext) -> Result<ActivityOutput, StepError> {
     let path = context.path().to_path();
     let last = path.segments().last().expect("a step has a path");
@@ -81,14 +153,30 @@ async fn perform(name: &'static str, context: ActivityContext) -> Result<Activit
     Ok(json!({"did": path.without_generations().to_string(), "with": context.input()}).into())
 }
 
-/// Returns a test of these workflows.
+/// Returns a test of these workflows and their corrections.
 pub(crate) fn test(definitions: impl IntoIterator<Item = Definition>) -> VerbTest {
+    with(definitions, corrections)
+}
+
+/// Returns a test of these workflows, whose definitions are never corrected.
+pub(crate) fn without_corrections(definitions: impl IntoIterator<Item = Definition>) -> VerbTest {
+    with(definitions, |_| Vec::new())
+}
+
+fn with(
+    definitions: impl IntoIterator<Item = Definition>,
+    corrections: impl Fn(&Definition) -> Vec<Correction>,
+) -> VerbTest {
     let mut test = VerbTest::new().signal("go", json!("gone"));
     for name in ["work", "break"] {
         test = test.activity("function", name, move |context| perform(name, context));
     }
     for definition in definitions {
+        let corrections = corrections(&definition);
         test = test.workflow(definition.clone(), json!(null)).continues_with(longer(definition));
+        for Correction { definition, unchanged, kept } in corrections {
+            test = test.corrected_to(definition, unchanged, kept);
+        }
     }
     test
 }

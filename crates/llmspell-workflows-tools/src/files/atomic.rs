@@ -1,10 +1,9 @@
 use std::io;
-use std::path::PathBuf;
 
-use cap_std::fs::{Dir, File, OpenOptions, Permissions};
-use uuid::Uuid;
+use cap_std::fs::{File, Permissions};
 
 use super::entry::{exists, not_a_file};
+use super::temporary::Temporary;
 use crate::sandbox::{Entry, Links};
 use crate::{SandboxPath, ToolError};
 
@@ -22,11 +21,12 @@ pub(super) fn replace(
 ///
 /// The content goes to a temporary file in the same directory, which is synced and then renamed over the old file. A
 /// reader sees either the old or the new content, even after a crash. The old file's permissions are kept, and links
-/// are followed. A version that is dropped before it is committed is deleted.
+/// are followed. A version that is dropped before it is committed is deleted; that of a process that was killed is
+/// deleted by the next writer of the same file.
 pub(crate) struct NewVersion {
     target: SandboxPath,
     entry: Entry,
-    temporary: PathBuf,
+    temporary: Temporary,
     old: Option<Permissions>,
 }
 
@@ -40,12 +40,9 @@ impl NewVersion {
             Ok(metadata) => Some(metadata.permissions()),
             Err(_) => None,
         };
-        let shown = entry.name.file_name().ok_or_else(|| not_a_file(target))?.to_string_lossy();
-        let temporary = PathBuf::from(format!(".{shown}.{}.tmp", Uuid::now_v7().simple()));
-        let version = Self { target: target.clone(), entry, temporary, old };
-        let file = version.dir().open_with(&version.temporary, OpenOptions::new().write(true).create_new(true));
-        let file = file.map_err(|error| target.error("write", &error))?;
-        Ok((version, file))
+        let name = entry.name.file_name().ok_or_else(|| not_a_file(target))?;
+        let (temporary, file) = Temporary::create(&entry.dir, name).map_err(|error| target.error("write", &error))?;
+        Ok((Self { target: target.clone(), entry, temporary, old }, file))
     }
 
     /// Replaces the old version with the content of `file`, and returns whether the file is new.
@@ -55,20 +52,8 @@ impl NewVersion {
             file.set_permissions(permissions.clone()).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
-        self.dir().rename(&self.temporary, self.dir(), &self.entry.name).map_err(failed)?;
+        self.temporary.rename(&self.entry.name).map_err(failed)?;
         Ok(self.old.is_none())
-    }
-
-    fn dir(&self) -> &Dir {
-        &self.entry.dir
-    }
-}
-
-impl Drop for NewVersion {
-    fn drop(&mut self) {
-        // The file no longer exists under this name if it was committed. If it cannot be removed, its name shows that it
-        // is temporary.
-        let _ = self.dir().remove_file(&self.temporary);
     }
 }
 

@@ -5,6 +5,7 @@ mod entry;
 mod operations;
 mod roots;
 mod search;
+mod temporary;
 mod writer;
 
 use std::sync::Arc;

@@ -340,3 +340,39 @@ async fn while_loop_tests_its_last_condition_again() {
     let (_, executed, _) = retried(definition(2, "x"), 2, with(definition(4, "x"))).await;
     assert_eq!(executed, ["/main/each[2]/work", "/main/each[3]/work", "/main/last~2"]);
 }
+
+/// The records of a step that was cut off are older than those of a step that was added in front of it.
+#[tokio::test]
+async fn step_that_was_cut_off_comes_after_one_that_was_added_in_front_of_it() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, list([echo("a", "1"), wait("gate"), echo("z", "26")])).await;
+    let id = run.id();
+    assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
+    let new = Arc::new(list([echo("a", "1"), echo("new", "x"), wait("gate"), echo("z", "26")]));
+    let run = executor.resume_with(&lab.known(id).await, new).await.unwrap();
+    assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
+    lab.home().post(&lab.known(id).await, &Message::Signal { name: "go".into(), payload: json!(1) }).await.unwrap();
+    let run = executor.resume(&lab.known(id).await).await.unwrap();
+    finished(&executor, run).await;
+    let options = RewindOptions { from: Some("gate".to_owned()), ..RewindOptions::default() };
+    let preview = executor.preview(&lab.known(id).await, Continuation::Fork, &options).await.unwrap();
+    assert_eq!(shown(&preview.runs_again), ["/main/gate requested", "/main/z follows /main/gate"]);
+}
+
+#[tokio::test]
+async fn run_that_has_ended_cannot_be_resumed_under_another_definition() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, list([echo("a", "1")])).await;
+    let id = run.id();
+    finished(&executor, run).await;
+    let known = lab.known(id).await;
+    let options = with(list([echo("a", "1"), echo("b", "2")]));
+    let preview = executor.preview(&known, Continuation::Resume, &options).await.unwrap_err();
+    let resumed = executor.resume_with(&known, options.definition.unwrap()).await.unwrap_err();
+    assert!(matches!((&preview, &resumed), (ExecutorError::Ended { .. }, ExecutorError::Ended { .. })), "{resumed}");
+    assert_eq!(lab.known(id).await, known);
+    assert_eq!(lab.home().verify().await.unwrap().damage, Vec::<String>::new());
+    assert!(lab.home().list(&Default::default()).await.unwrap().damaged.is_empty());
+}

@@ -2,10 +2,12 @@ use clap::Args;
 use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait};
 use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
 
+use uuid::Uuid;
+
 use super::WrittenPaths;
 use crate::{
     App, Exit, Failure,
-    report::{Recorded, Report, answer, causes, past_steps, resolution, with_options},
+    report::{Recorded, Report, causes, next_command, past_steps, resolution, with_options},
     show,
     table::table,
 };
@@ -28,11 +30,12 @@ impl Show {
         if output.is_text() {
             let history = app.wait(home.history(&known))?;
             let waits = app.wait(home.waits(&known))?;
+            let root = app.wait(home.root_of(&known))?.id();
             let written = match history.end.as_ref().and_then(|(outcome, _)| outcome.error()) {
                 Some(_) => Some(app.wait(WrittenPaths::read(&*home, &known))?),
                 None => None,
             };
-            output.text(&text(&known, &history, &waits, written.as_ref()));
+            output.text(&text(&known, &history, (&waits, root), written.as_ref()));
         } else {
             output.payload(&Report::past(&app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?));
         }
@@ -40,7 +43,12 @@ impl Show {
     }
 }
 
-fn text(known: &KnownRun, history: &History, waits: &[RunWait], written: Option<&WrittenPaths>) -> String {
+fn text(
+    known: &KnownRun,
+    history: &History,
+    (waits, root): (&[RunWait], Uuid),
+    written: Option<&WrittenPaths>,
+) -> String {
     let end = history.end.as_ref().map(|(outcome, _)| outcome);
     let mut text = format!("{} {} {}\n", known.status(), known.summary.workflow, known.id());
     if let Some(origin) = &history.started.origin {
@@ -58,8 +66,14 @@ fn text(known: &KnownRun, history: &History, waits: &[RunWait], written: Option<
         text += &format!("  {} of run {}: {}\n", wait.path, wait.run, describe_wait(&wait.awaited));
     }
     waits.iter().filter_map(not_accepted).for_each(|line| text += &format!("  {line}\n"));
-    let events = waits.iter().filter_map(|wait| Some((wait.run, wait.awaited.signal.as_deref()?)));
-    events.for_each(|(run, name)| text += &format!("next: {}\n", answer(run, name)));
+    for wait in waits.iter().filter(|wait| wait.has_arrived) {
+        let name = wait.awaited.signal.as_deref().unwrap_or_default();
+        text +=
+            &format!("the event `{name}` for {} is stored; the step receives it when the run is resumed\n", wait.path);
+    }
+    let mut commands: Vec<String> = waits.iter().filter_map(|wait| next_command(wait, root)).collect();
+    commands.dedup();
+    commands.iter().for_each(|command| text += &format!("next: {command}\n"));
     for past in &history.warnings {
         let Warning { code, path, message } = &past.warning;
         text += &format!("warning[{code}]: {path}: {message}\n");

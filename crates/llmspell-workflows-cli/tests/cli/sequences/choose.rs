@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, process::Command as System, time::Duration};
 
-use llmspell_workflows_testing::history::{Asked, Command, Outcome};
+use llmspell_workflows_testing::history::{Asked, Command, Outcome, What};
 
-use super::flows::FLOWS;
+use super::flows::{FLOWS, definitions, run_again};
 use crate::{
     clients::{Clients, Ended, Strike},
     random::Random,
@@ -18,12 +18,22 @@ pub(super) struct Knowledge {
     runs: BTreeMap<(String, String), Vec<String>>,
     /// The exports: the process and the run.
     exports: Vec<(String, String)>,
+    /// The workflows by process and by run.
+    flows: BTreeMap<String, &'static str>,
+}
+
+/// A random command.
+struct Chosen {
+    command: Command,
+    arguments: Vec<String>,
+    /// What the command may repeat.
+    may_repeat: Option<What>,
 }
 
 impl Knowledge {
     pub(super) fn new(seed: u64) -> Self {
         let stores = vec!["main".to_owned(), "other".to_owned()];
-        Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new() }
+        Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new(), flows: BTreeMap::new() }
     }
 
     /// Starts a random command, which is killed with a probability of 1/2, or stopped for a while with a probability of
@@ -40,7 +50,7 @@ impl Knowledge {
         let known = random.pick(if any { &runs } else { newest });
         let known = known.map(|((_, run), steps)| (run.clone(), (*steps).clone()));
         let name = clients.next_name();
-        let (command, arguments) = self.command(&name, known);
+        let Chosen { command, arguments, may_repeat } = self.choose(&name, known);
         let random = &mut self.random;
         let drives =
             matches!(arguments[0].as_str(), "run" | "resume" | "retry" | "fork" | "rerun" | "resolve" | "cancel");
@@ -53,7 +63,40 @@ impl Knowledge {
             _ => None,
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        may_repeat.into_iter().for_each(|may_repeat| clients.observe(&name, may_repeat));
         clients.start(Asked { store, command }, &arguments, strike);
+    }
+
+    /// Chooses a command; in some cases, it continues the run under another definition.
+    fn choose(&mut self, name: &str, known: Option<(String, Vec<String>)>) -> Chosen {
+        let (command, mut arguments) = self.command(name, known);
+        if command == Command::Run {
+            let (flow, _) = FLOWS.iter().find(|(flow, _)| *flow == arguments[1]).unwrap();
+            self.flows.insert(name.to_owned(), flow);
+        }
+        let (Command::Resume { run }
+        | Command::Retry { run }
+        | Command::Fork { run }
+        | Command::Rerun { run }
+        | Command::Resolve { run }) = &command
+        else {
+            return Chosen { command, arguments, may_repeat: None };
+        };
+        let mut steps = Vec::new();
+        if let Some(flow) = self.flows.get(run).copied() {
+            self.flows.insert(name.to_owned(), flow);
+            let takes_definition = matches!(arguments[0].as_str(), "resume" | "retry" | "fork");
+            if takes_definition && self.random.below(3) == 0 {
+                let file = self.random.pick(&definitions(flow)).unwrap().clone();
+                arguments.extend(["--definition".to_owned(), file]);
+                steps = run_again(flow);
+            }
+        }
+        if arguments.iter().any(|argument| argument == "--from") {
+            steps.push("/main".to_owned());
+        }
+        let may_repeat = Some(What::MayRepeat { run: run.clone(), steps });
+        Chosen { command, arguments, may_repeat }
     }
 
     /// Chooses a command, with its arguments.
@@ -115,6 +158,9 @@ impl Knowledge {
             match (line["event"].as_str(), line["path"].as_str()) {
                 (Some("run.started" | "run.resumed" | "run.retried" | "run.forked"), _) => {
                     let id = line["run_id"].as_str().unwrap().to_owned();
+                    if let Some(flow) = self.flows.get(&ended.name).copied() {
+                        self.flows.insert(id.clone(), flow);
+                    }
                     run = Some(self.runs.entry((store.clone(), id)).or_default());
                 }
                 (Some("step.completed"), Some(path)) => {

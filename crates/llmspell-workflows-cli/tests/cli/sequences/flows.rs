@@ -2,6 +2,8 @@
 
 use llmspell_workflows_testing::history::Sequences;
 
+use crate::support::Sandbox;
+
 /// The names and texts of the workflows.
 pub(super) const FLOWS: [(&str, &str); 7] = [
     ("sequence.yaml", SEQUENCE),
@@ -12,6 +14,89 @@ pub(super) const FLOWS: [(&str, &str); 7] = [
     ("undone.yaml", UNDONE),
     ("waiting.yaml", WAITING),
 ];
+
+/// Corrections of a workflow, each a text that is replaced and its replacement, and the steps that may run again because
+/// of any of them: those that a correction changes, and what comes after them.
+struct Corrections {
+    flow: &'static str,
+    changes: &'static [(&'static str, &'static str)],
+    run_again: &'static [&'static str],
+}
+
+const CHANGED_LAST: (&str, &str) =
+    ("{id: last, type: shell, command: 'sh effect.sh", "{id: last, type: shell, command: 'true; sh effect.sh");
+
+const NEW_BEFORE_LAST: (&str, &str) =
+    ("  - {id: last,", "  - {id: more, type: shell, command: 'sh effect.sh'}\n  - {id: last,");
+
+const CORRECTIONS: [Corrections; 7] = [
+    Corrections {
+        flow: "sequence.yaml",
+        changes: &[CHANGED_LAST, NEW_BEFORE_LAST],
+        run_again: &["/main/more", "/main/last"],
+    },
+    Corrections {
+        flow: "loop.yaml",
+        changes: &[
+            ("{id: two, type: shell, command: '", "{id: two, type: shell, command: 'true; "),
+            ("end: 3", "end: 4"),
+        ],
+        run_again: &["/main/each", "/main/last"],
+    },
+    Corrections {
+        flow: "parallel.yaml",
+        changes: &[("{id: two, type: shell, command: '", "{id: two, type: shell, command: 'true; "), NEW_BEFORE_LAST],
+        run_again: &["/main/both/left/two", "/main/more", "/main/last"],
+    },
+    Corrections {
+        flow: "nested.yaml",
+        changes: &[("{id: two, type: shell, command: '", "{id: two, type: shell, command: 'true; "), CHANGED_LAST],
+        run_again: &["/main/two", "/main/last"],
+    },
+    Corrections {
+        flow: "failing.yaml",
+        changes: &[("sh effect.sh 5", "sh effect.sh"), NEW_BEFORE_LAST],
+        run_again: &["/main/flaky", "/main/more", "/main/last"],
+    },
+    Corrections { flow: "undone.yaml", changes: &[("; exit 1", ""), CHANGED_LAST], run_again: &["/main/last"] },
+    Corrections {
+        flow: "waiting.yaml",
+        changes: &[CHANGED_LAST, NEW_BEFORE_LAST],
+        run_again: &["/main/more", "/main/last"],
+    },
+];
+
+/// Writes the workflows and their corrections.
+pub(super) fn write(sandbox: Sandbox) -> Sandbox {
+    let corrected = FLOWS.iter().flat_map(|(flow, text)| {
+        let changes = of(flow).changes.iter().enumerate();
+        changes.map(move |(number, (from, to))| {
+            assert!(text.contains(from), "`{from}` is not in {flow}");
+            (corrected(flow, number), text.replace(from, to))
+        })
+    });
+    let sandbox = corrected.fold(sandbox, |sandbox, (name, text)| sandbox.file(&name, &text));
+    FLOWS.iter().fold(sandbox, |sandbox, (name, text)| sandbox.file(name, text))
+}
+
+fn of(flow: &str) -> &'static Corrections {
+    CORRECTIONS.iter().find(|corrections| corrections.flow == flow).expect("the workflow has corrections")
+}
+
+fn corrected(flow: &str, number: usize) -> String {
+    format!("corrected-{number}-{flow}")
+}
+
+/// Returns the files with the definitions of a workflow: the original one and its corrections.
+pub(super) fn definitions(flow: &str) -> Vec<String> {
+    let numbers = 0..of(flow).changes.len();
+    std::iter::once(flow.to_owned()).chain(numbers.map(|number| corrected(flow, number))).collect()
+}
+
+/// Returns the steps of a workflow that may run again because its definition changed.
+pub(super) fn run_again(flow: &str) -> Vec<String> {
+    of(flow).run_again.iter().map(|step| (*step).to_owned()).collect()
+}
 
 const SEQUENCE: &str = "
 name: sequence
@@ -105,6 +190,7 @@ pub(super) fn sequences() -> Sequences {
             "/main/sub",
             "/main/flaky",
             "/main/gate",
+            "/main/more",
             "/main/last",
             "/main/$finally",
         ],

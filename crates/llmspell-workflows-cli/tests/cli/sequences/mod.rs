@@ -20,7 +20,7 @@ const COMMANDS: usize = 14;
 
 /// Runs one sequence, and returns what the checker found and how the commands ended.
 fn run_sequence(seed: u64) -> (Report, BTreeMap<String, usize>) {
-    let sandbox = flows::FLOWS.iter().fold(Sandbox::new(), |sandbox, (name, text)| sandbox.file(name, text));
+    let sandbox = flows::write(Sandbox::new());
     let mut clients = Clients::new(sandbox);
     clients.observe("test", What::Declared { sequences: flows::sequences() });
     let mut knowledge = Knowledge::new(seed);
@@ -42,10 +42,11 @@ fn run_sequence(seed: u64) -> (Report, BTreeMap<String, usize>) {
 /// Panics if a command ended in a way that is never right.
 fn check_end(ended: &Ended) {
     let Ended { name, asked, code, said, stderr, .. } = ended;
-    let error = said.iter().find_map(|line| line["error"]["code"].as_str()).unwrap_or_default();
+    let of_error = |field: &str| said.iter().find_map(|line| line["error"][field].as_str()).unwrap_or_default();
+    let (error, message) = (of_error("code"), of_error("message"));
     let is_known = code.is_none_or(|code| [0, 1, 4, 5, 8, 130].contains(&code));
     let is_damage = ["journal_failed", "store_failed", "record_format"].contains(&error);
-    assert!(is_known && !is_damage, "{name} {asked:?} ended with {code:?} {error}: {stderr}");
+    assert!(is_known && !is_damage, "{name} {asked:?} ended with {code:?} {error}: {message}\n{stderr}");
 }
 
 /// Runs 10 sequences with the seeds 1, 2, 3, … For more, or to repeat one:

@@ -1,6 +1,6 @@
 //! Continues all runs to their ends, and reads the stores.
 
-use llmspell_workflows_testing::history::{Asked, Command, Outcome};
+use llmspell_workflows_testing::history::{Asked, Command, Outcome, What};
 use serde_json::Value;
 
 use super::{check_end, choose::Knowledge};
@@ -42,6 +42,10 @@ fn asked(store: &str, command: Command) -> Asked {
 /// Runs the command that the status of a run calls for.
 fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &str, status: &str) {
     let id = run.to_owned();
+    let repeats_nothing = |clients: &Clients| {
+        let nothing = What::MayRepeat { run: run.to_owned(), steps: Vec::new() };
+        clients.observe(&clients.next_name(), nothing);
+    };
     match status {
         "stuck" => {
             let shown = clients.run(asked(store, Command::Other { name: "show".to_owned() }), &["runs", "show", run]);
@@ -49,13 +53,18 @@ fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &
             let step = steps.iter().find(|step| step["status"] == "stuck").map(|step| step["path"].as_str().unwrap());
             let step = step.unwrap_or_else(|| panic!("no step of {run} is stuck: {steps:?}"));
             let outcome = *knowledge.random.pick(&["--run-again", "--failed"]).unwrap();
+            repeats_nothing(clients);
             check_end(&clients.run(asked(store, Command::Resolve { run: id }), &["resolve", run, step, outcome]));
         }
         "waiting" => {
             check_end(&clients.run(asked(store, Command::Signal { run: id.clone() }), &["signal", run, "go"]));
+            repeats_nothing(clients);
             check_end(&clients.run(asked(store, Command::Resume { run: id }), &["resume", run]));
         }
-        _ => check_end(&clients.run(asked(store, Command::Resume { run: id }), &["resume", run])),
+        _ => {
+            repeats_nothing(clients);
+            check_end(&clients.run(asked(store, Command::Resume { run: id }), &["resume", run]));
+        }
     }
 }
 

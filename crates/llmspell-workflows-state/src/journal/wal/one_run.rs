@@ -16,6 +16,7 @@ use crate::{
     log::{
         FrameLocation, LogDamage,
         frame::{self, ParsedFrame},
+        heads::ListedSegments,
         recover,
         scan::{Depth, KnownMarks, Mark, RecoveredFrame, ScanError, ScannedSegment},
         segment,
@@ -37,7 +38,11 @@ enum SegmentFrames {
 /// are read.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
     let known = KnownMarks::default();
-    let segments = recover::segments(disk, dir, |number, path| frames_of(disk, dir, number, path, run, &known))?;
+    let listed = ListedSegments::read(disk, dir);
+    let segments = recover::segments(disk, dir, |number, path| match listed.take(disk, path, number, &known)? {
+        Some(scanned) => Ok(SegmentFrames::Whole(scanned)),
+        None => frames_of(disk, dir, number, path, run, &known),
+    })?;
     let scanned = segments.values().filter_map(|segment| match segment {
         SegmentFrames::Whole(scanned) => Some(scanned),
         SegmentFrames::Indexed(_) => None,

@@ -1,6 +1,6 @@
 //! Finds the steps that run again.
 
-use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::Pattern};
+use llmspell_workflows_basic::{Order, Plan, StepPath, engine::DecisionKey, model::Pattern};
 
 use super::{Cause, Rewinding, encloses};
 use crate::record::{ChoiceRef, End};
@@ -141,9 +141,10 @@ impl Rewinding<'_> {
         let order = self.order(around, Some(child));
         let order = order.filter(|order| !ignores_order || *order != Order::Sequential);
         self.again.cause = Cause::Follows(child.to_string());
+        let own = place(self.plan, around, child, begun);
         for (sibling, first) in self.inside(around) {
             let follows = match &order {
-                Some(Order::Sequential) => first > begun,
+                Some(Order::Sequential) => place(self.plan, around, &sibling, first) > own,
                 Some(Order::Graph(dependents)) => sibling.id().is_some_and(|id| dependents.contains(id)),
                 _ => false,
             };
@@ -214,6 +215,19 @@ impl Rewinding<'_> {
         let made = step.decisions.iter().filter(|(key, decided)| which(key, decided.number));
         self.again.undecided.extend(made.map(|(key, _)| ChoiceRef { path: path.to_owned(), key: key.clone() }));
     }
+}
+
+/// Returns where the step at `path`, whose first record is `first`, comes in the block at `around`, to be compared with
+/// other steps there.
+///
+/// The order of the records is the order of the list, but for a step that was cut off before another one was added in
+/// front of it. The steps of a route, iterations and handlers are in the order in which they were recorded.
+pub(super) fn place(plan: &Plan, around: &StepPath, path: &StepPath, first: u64) -> (usize, u64) {
+    if plan.step(around).is_some_and(|block| block.kind.pattern() == Pattern::Route) {
+        return (0, first);
+    }
+    let nth = plan.inside(around).iter().position(|id| path.id() == Some(*id));
+    (nth.unwrap_or(usize::MAX), first)
 }
 
 /// Returns whether the step at `path` is a handler of the block that contains it.

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 
 use super::{
     Rewinding,
-    again::{is_deadline, is_handler, is_made_after_steps},
+    again::{is_deadline, is_handler, is_made_after_steps, place},
     encloses, is_in_finally,
 };
 use crate::{record::End, run::StepState};
@@ -310,9 +310,10 @@ impl Touched {
         let order = path.id().and_then(|id| old.order(&around, Some(id)));
         let was_skipped = matches!(rewinding.end(&path.to_string()), Some(End::Skipped(_)));
         let siblings = if was_skipped { Vec::new() } else { rewinding.inside(&around) };
+        let own = place(old, &around, path, begun);
         for (step, first) in siblings {
             let follows = match &order {
-                Some(Order::Sequential) => first > begun,
+                Some(Order::Sequential) => place(old, &around, &step, first) > own,
                 Some(Order::Graph(dependents)) => step.id().is_some_and(|id| dependents.contains(id)),
                 _ => false,
             };
@@ -356,7 +357,10 @@ impl Touched {
         children: &BTreeSet<StepPath>,
         ignores_order: bool,
     ) {
-        let earliest = children.iter().min_by_key(|child| rewinding.first.get(*child).copied().unwrap_or_default());
+        let earliest = children.iter().min_by_key(|child| {
+            let first = rewinding.first.get(*child).copied().unwrap_or_default();
+            place(rewinding.plan, block, child, first)
+        });
         let is_graph = |child: &StepPath| matches!(rewinding.order(block, Some(child)), Some(Order::Graph(_)));
         let one_by_one: Vec<&StepPath> = children.iter().filter(|child| is_graph(child)).collect();
         for child in earliest.into_iter().chain(one_by_one) {
