@@ -24,7 +24,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_state::{
     JournalContents, JournaledRun, LogOptions, WalJournal,
-    disk::{Disk, DiskFile, DiskLock, SystemDisk, blocking},
+    disk::{Disk, DiskFile, DiskLock, FileVersion, SystemDisk, blocking},
     store::{DefinitionStore, Stores},
 };
 use serde_json::json;
