@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Builder, ListKind,
     absence::{Absence, Absent},
+    shapes::may_fail,
 };
 use crate::{
     Problem, ProblemLocation,
@@ -163,13 +164,12 @@ impl Builder<'_> {
             (ParallelOutput::ByBranch, _, Key::Name(id)) => branches.iter().find(|branch| branch.step.id == *id),
             _ => None,
         };
-        let branch = &branch?.step;
+        let (may_fail, branch) = (may_fail(parallel, branch?), &branch?.step);
         // The output of a branch without output is null, or its error.
         let [first, ..] = rest else { return None };
         if may_be_absent(branch) {
             return Some(("the branch may be skipped or fail", 1));
         }
-        let may_fail = parallel.aggregation != Aggregation::All;
         if may_fail && parallel.output == ParallelOutput::ByBranch {
             let is_error = matches!(first, Key::Name(name) if name == "error");
             return Some((if is_error { "the branch may complete" } else { "the branch may fail" }, 2));

@@ -4,7 +4,9 @@ use super::{Builder, in_scope::Names, names::ROOTS};
 use crate::{
     Problem, ProblemLocation,
     expr::{Key, Reference},
-    model::{Aggregation, InputType, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps},
+    model::{
+        Aggregation, Branch, ErrorMode, InputType, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps,
+    },
     nearest,
     shape::Shape,
 };
@@ -173,14 +175,12 @@ impl Builder<'_> {
         let branches = || parallel.branches.iter().map(|branch| &branch.step);
         let shapes = || branches().map(|step| self.output_shape(step));
         match (parallel.output, &parallel.aggregation) {
-            (ParallelOutput::ByBranch, Aggregation::All) => {
-                Shape::object(branches().map(|step| (step.id.clone(), self.output_shape(step))))
-            }
-            // A branch that failed or was cancelled has its error.
-            (ParallelOutput::ByBranch, _) => {
+            (ParallelOutput::ByBranch, _) => Shape::object(parallel.branches.iter().map(|branch| {
+                let shape = self.output_shape(&branch.step);
+                // A branch that failed or was cancelled has its error.
                 let failed = || Shape::object([("error", error_shape())]);
-                Shape::object(branches().map(|step| (step.id.clone(), self.output_shape(step).or(failed()))))
-            }
+                (branch.step.id.clone(), if may_fail(parallel, branch) { shape.or(failed()) } else { shape })
+            })),
             (ParallelOutput::Values, Aggregation::First) => shapes().reduce(Shape::or).unwrap_or_default(),
             (ParallelOutput::Values, Aggregation::All | Aggregation::AtLeast(_) | Aggregation::Majority) => {
                 Shape::Tuple(shapes().collect())
@@ -252,4 +252,10 @@ impl Builder<'_> {
 /// Returns whether a step that is reached completes unless its list fails.
 fn is_certain(step: &Step) -> bool {
     step.condition.is_none() && step.dependencies.is_empty() && step.on_error != OnError::Continue
+}
+
+/// Returns whether a parallel block can complete although this branch failed without handling it.
+pub(super) fn may_fail(parallel: &Parallel, branch: &Branch) -> bool {
+    let may_any = parallel.aggregation != Aggregation::All || parallel.error_mode == ErrorMode::BestEffort;
+    may_any && !branch.required
 }

@@ -2,7 +2,10 @@
 
 use llmspell_workflows_basic::{
     Engine,
-    model::{Aggregation, Conditional, Definition, Loop, LoopSource, OnError, Parallel, ParallelOutput, Step},
+    model::{
+        Aggregation, Branch, Conditional, Definition, ErrorMode, Loop, LoopSource, OnError, Parallel, ParallelOutput,
+        Step,
+    },
 };
 use serde_json::{Map, json};
 
@@ -24,6 +27,12 @@ fn fields_of_blocks_are_those_of_the_steps_that_return_them() {
     };
     let values = |aggregation| parallel(aggregation, ParallelOutput::Values);
     let by_branch = |aggregation| parallel(aggregation, ParallelOutput::ByBranch);
+    let best_effort = |required| {
+        let parallel = Parallel { error_mode: ErrorMode::BestEffort, ..Parallel::new([of("x", "x"), of("y", "y")]) };
+        let branches = parallel.branches.into_iter().map(|branch| Branch { required, ..branch }).collect();
+        Parallel { branches, output: ParallelOutput::ByBranch, error_mode: ErrorMode::BestEffort, ..Parallel::new([]) }
+            .into_step("c")
+    };
     let each = || Loop::new(LoopSource::Items(json!([1, 2])), [of("x", "x")]).into_step("c");
     let (absent, unknown, fine) = (["may_be_absent"].as_slice(), ["unknown_field"].as_slice(), [].as_slice());
     let table = [
@@ -48,6 +57,10 @@ fn fields_of_blocks_are_those_of_the_steps_that_return_them() {
         (by_branch(Aggregation::AtLeast(1)), "{{ c.x.x }}", absent),
         (by_branch(Aggregation::AtLeast(1)), "{{ c.x.error.code }}", absent),
         (by_branch(Aggregation::AtLeast(1)), "{{ c.x }}", fine),
+        (best_effort(false), "{{ c.x.x }}", absent),
+        (best_effort(false), "{{ c.x.error.code }}", absent),
+        (best_effort(true), "{{ c.x.x }}", fine),
+        (best_effort(true), "{{ c.x.error.code }}", unknown),
         (each(), "{{ c.results[0].x }}", fine),
         (each(), "{{ c.results[0].y }}", unknown),
         (each(), "{{ c.results.x }}", unknown),
