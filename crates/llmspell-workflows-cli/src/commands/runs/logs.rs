@@ -75,7 +75,7 @@ impl Logs {
         self.step.as_ref().is_none_or(|step| is_selected(path, step))
     }
 
-    /// Says that there is no output, on standard error.
+    /// Prints to standard error that there is no output.
     fn nothing_written(&self) -> String {
         match &self.step {
             Some(step) => format!("`{step}` has no output"),
