@@ -9,7 +9,7 @@ use std::{
 use llmspell_workflows_basic::targets;
 
 use super::{
-    Chunk, Files, LogError, Position, Shared, Tail, lock, segment,
+    Chunk, Files, FullSegment, LogError, Position, Shared, Tail, lock, segment,
     tail_file::{self, TailFile},
 };
 use crate::{commit::Commit, disk::DiskFile};
@@ -22,7 +22,7 @@ const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 /// The maximum size of a buffer that is kept for the next write.
 const SPARE_MAX: usize = 1 << 20;
 
-/// Unused space at the end of a log is freed if it has at least this many bytes.
+/// Unused space at the end of a segment is freed if it has at least this many bytes.
 const FREED_MIN: u64 = 1 << 20;
 
 impl Commit for Shared {
@@ -65,7 +65,7 @@ impl Commit for Shared {
     fn after_sync(&self) {
         self.prepare_next();
         self.write_later_files();
-        self.list_heads();
+        self.leave_full_segments();
     }
 
     fn closed() -> LogError {
@@ -108,15 +108,31 @@ impl Shared {
 
     /// Frees the unused space of the last segment, since the next process begins a new segment.
     pub(super) fn free_rest(&self) {
-        let (segment, length, offset) = {
-            let tail = lock(&self.tail);
-            (tail.segment, tail.length, tail.offset)
-        };
-        let current = lock(&self.files).current.clone().filter(|(number, _)| *number == segment);
-        if let Some((_, file)) = current.filter(|_| length.saturating_sub(offset) >= FREED_MIN)
-            && let Err(error) = file.free_zeros(offset)
-        {
-            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
+        let last = lock(&self.tail).full();
+        if lock(&self.files).current.as_ref().is_some_and(|(number, _)| *number == last.number) {
+            self.free_rest_of(last);
+        }
+    }
+
+    /// Frees the unused space of the full segments that have been synced, and lists those that are to be listed.
+    fn leave_full_segments(&self) {
+        let synced = self.named.load(Ordering::Acquire);
+        let full: Vec<FullSegment> = lock(&self.full).extract_if(.., |full| full.number < synced).collect();
+        full.iter().for_each(|full| self.free_rest_of(*full));
+        self.list_heads(full.iter().filter(|full| full.is_listed).map(|full| full.number));
+    }
+
+    fn free_rest_of(&self, FullSegment { number, length, end, .. }: FullSegment) {
+        if length.saturating_sub(end) < FREED_MIN {
+            return;
+        }
+        let freed = self.disk.open(&segment::path(&self.dir, number)).and_then(|file| file.free_zeros(end));
+        match freed {
+            // A segment may have been removed meanwhile.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
+            }
+            _ => {}
         }
     }
 

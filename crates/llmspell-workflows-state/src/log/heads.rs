@@ -31,7 +31,6 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
 };
 
 use llmspell_workflows_basic::targets;
@@ -48,12 +47,13 @@ const NAME: &str = "heads";
 const MAGIC: &[u8; 8] = b"SPFHDS\0\x01";
 const HEADER: usize = 20;
 
-/// A segment is listed if at most this many of its bytes, or one in eight, are not bulk.
-const REST_MAX: u64 = 32 << 10;
+/// A segment with long records is listed if the rest of it has at most this many bytes. The file is written as a whole,
+/// so it must stay small.
+const REST_MAX: u64 = 64 << 10;
 
-/// Returns whether a segment whose frames end at `end`, with so many bytes of bulk, is listed.
-pub(super) fn is_listed(bulk: u64, end: u64) -> bool {
-    end.saturating_sub(bulk) <= REST_MAX.max(end / 8)
+/// Returns whether a segment with so many bytes of bulk, and so many bytes that are neither bulk nor marks, is listed.
+pub(super) fn is_listed(bulk: u64, rest: u64) -> bool {
+    bulk > 0 && rest <= REST_MAX
 }
 
 /// A segment without the bulk of its frames.
@@ -64,14 +64,9 @@ struct ListedSegment {
     version: FileVersion,
 }
 
-/// What the heads file of a log contains, and what is to be added to it.
+/// What the heads file of a log contains: the entries, by the number of the segment.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
-    /// The entries, by the number of the segment.
-    entries: BTreeMap<u64, Vec<u8>>,
-    /// Full segments that are not listed yet.
-    pub(super) waiting: Vec<u64>,
-}
+pub(super) struct Heads(BTreeMap<u64, Vec<u8>>);
 
 impl Heads {
     /// Reads the heads file of a log that is being opened. Segments that no longer exist are forgotten, since a new
@@ -81,8 +76,8 @@ impl Heads {
         let names = disk.list(dir)?;
         let listed = entries.len();
         entries.retain(|number, _| names.iter().any(|name| segment::number(name) == Some(*number)));
-        let heads = Self { entries, waiting: Vec::new() };
-        if heads.entries.len() < listed {
+        let heads = Self(entries);
+        if heads.0.len() < listed {
             disk.put(&path(dir), &heads.encode())?;
         }
         Ok(heads)
@@ -91,23 +86,26 @@ impl Heads {
     /// Adds the newest segment. It mentions all earlier ones that exist, so these need no marks except for those of
     /// segments that were removed.
     fn add(&mut self, number: u64, entry: Vec<u8>) {
-        if let Some((_, last)) = self.entries.iter_mut().next_back()
+        if let Some((_, last)) = self.0.iter_mut().next_back()
             && let Some(mut listed) = decode(last)
         {
             listed.scanned.marks.retain(|(_, end)| *end == FREED);
             *last = encode(&listed);
         }
-        self.entries.insert(number, entry);
+        self.0.insert(number, entry);
+    }
+
+    pub(super) fn lists(&self, number: u64) -> bool {
+        self.0.contains_key(&number)
     }
 
     pub(super) fn forget(&mut self, number: u64) {
-        self.entries.remove(&number);
-        self.waiting.retain(|waiting| *waiting != number);
+        self.0.remove(&number);
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEADER];
-        for entry in self.entries.values() {
+        for entry in self.0.values() {
             bytes.extend_from_slice(&small(entry.len()).to_le_bytes());
             bytes.extend_from_slice(entry);
         }
@@ -121,19 +119,19 @@ impl Heads {
 }
 
 impl Shared {
-    /// Lists the full segments that have been synced.
-    pub(super) fn list_heads(&self) {
-        let synced = self.named.load(Ordering::Acquire);
-        let ready: Vec<u64> = lock(&self.heads).waiting.extract_if(.., |number| *number < synced).collect();
-        if ready.is_empty() {
-            return;
-        }
-        for number in ready {
+    /// Lists these full segments, which have been synced.
+    pub(super) fn list_heads(&self, numbers: impl Iterator<Item = u64>) {
+        let mut is_changed = false;
+        for number in numbers {
             let Some(entry) = entry_of(&*self.disk, &self.dir, number) else { continue };
             // A segment may have been removed meanwhile.
             if lock(&self.tail).earlier.contains_key(&number) {
                 lock(&self.heads).add(number, entry);
+                is_changed = true;
             }
+        }
+        if !is_changed {
+            return;
         }
         let bytes = lock(&self.heads).encode();
         if let Err(error) = self.disk.put(&path(&self.dir), &bytes) {

@@ -105,6 +105,8 @@ struct Shared {
     is_slow: AtomicBool,
     /// Files that describe full segments; they are written after the next sync.
     later: Mutex<Vec<LaterFile>>,
+    /// Segments that are full, but have not been dealt with since.
+    full: Mutex<Vec<FullSegment>>,
     heads: Mutex<Heads>,
     /// The first segment that this process writes.
     first: u64,
@@ -123,7 +125,8 @@ struct Tail {
     spare: Vec<u8>,
     segment: u64,
     offset: u64,
-    /// The number of bytes of bulk in the segment.
+    /// The number of bytes of marks and of bulk in the segment.
+    marks: u64,
     bulk: u64,
     /// The length of the segment.
     length: u64,
@@ -132,6 +135,17 @@ struct Tail {
     appended: u64,
     fault: Option<LogError>,
     is_closing: bool,
+}
+
+/// A segment that gets no more frames.
+#[derive(Debug, Clone, Copy)]
+struct FullSegment {
+    number: u64,
+    length: u64,
+    /// The offset at which its frames end.
+    end: u64,
+    /// Whether it is listed in the heads file once it has been synced.
+    is_listed: bool,
 }
 
 /// Contiguous bytes of one segment.
@@ -178,6 +192,7 @@ impl Log {
             spare: Vec::new(),
             segment,
             offset: 0,
+            marks: 0,
             bulk: 0,
             length: options.segment_min,
             earlier: recovery.ends.clone(),
@@ -194,6 +209,7 @@ impl Log {
             files: Mutex::default(),
             is_slow: AtomicBool::new(false),
             later: Mutex::default(),
+            full: Mutex::default(),
             heads: Mutex::new(heads),
             first: segment,
             lock,
@@ -210,15 +226,14 @@ impl Log {
         tail.check()?;
         let needed = frame.length();
         if tail.offset + needed > tail.length {
-            let end = tail.offset;
-            let ended = tail.segment;
-            tail.earlier.insert(ended, end);
-            if heads::is_listed(tail.bulk, end) {
-                lock(&self.shared.heads).waiting.push(ended);
-            }
+            let full = tail.full();
+            tail.earlier.insert(full.number, full.end);
+            lock(&self.shared.full).push(full);
             tail.segment += 1;
-            let least = needed + segment::HEADER + tail.marks_length();
-            tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(least);
+            // A frame that does not fit into any other segment leaves some room for those that follow it.
+            let segment_max = self.shared.options.segment_max;
+            let least = needed + segment::HEADER + tail.marks_length() + segment_max / 256;
+            tail.length = (tail.length * 2).min(segment_max).max(least);
             tail.begin_segment();
         }
         tail.bulk += frame.bulk.len() as u64;
@@ -239,6 +254,12 @@ impl Log {
     /// Hands everything appended to the operating system; blocks on the disk.
     pub(crate) fn write_all(&self) -> Result<(), LogError> {
         crate::commit::Commit::write(&*self.shared).map(drop)
+    }
+
+    /// Returns whether the full segment `number` is listed in the heads file, or will be.
+    pub(crate) fn lists(&self, number: u64) -> bool {
+        lock(&self.shared.full).iter().any(|full| full.number == number && full.is_listed)
+            || lock(&self.shared.heads).lists(number)
     }
 
     fn committer(&self) -> Result<&Committer<Shared>, LogError> {
@@ -308,13 +329,19 @@ impl Tail {
 
     /// Begins the segment `self.segment` with a mark of each earlier segment.
     fn begin_segment(&mut self) {
-        (self.offset, self.bulk) = (0, 0);
+        (self.offset, self.marks, self.bulk) = (0, 0, 0);
         let header = segment::header(self.segment, self.length);
         self.extend(|bytes| bytes.extend_from_slice(&header));
         let earlier: Vec<_> = self.earlier.iter().map(|(number, end)| (*number, *end)).collect();
         for (number, end) in earlier {
             self.mark(number, end);
         }
+    }
+
+    /// Returns the current segment as one that gets no more frames.
+    fn full(&self) -> FullSegment {
+        let Self { segment: number, length, offset: end, marks, bulk, .. } = *self;
+        FullSegment { number, length, end, is_listed: heads::is_listed(bulk, end.saturating_sub(bulk + marks)) }
     }
 
     /// Returns the length of the marks with which the next segment begins.
@@ -325,7 +352,8 @@ impl Tail {
     fn mark(&mut self, number: u64, end: u64) {
         let mut body = number.to_le_bytes().to_vec();
         body.extend_from_slice(&end.to_le_bytes());
-        self.push(Frame { kind: MARK, body: &body, ..Frame::default() });
+        let location = self.push(Frame { kind: MARK, body: &body, ..Frame::default() });
+        self.marks += u64::from(location.length);
     }
 
     fn push(&mut self, frame: Frame<'_>) -> FrameLocation {

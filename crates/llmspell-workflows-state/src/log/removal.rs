@@ -35,6 +35,7 @@ impl Log {
         // The file about this segment may not have been written yet; without the segment it is useless.
         lock(&self.shared.later).retain(|(later, _)| later != about);
         let _ = self.shared.disk.remove(about);
+        lock(&self.shared.full).retain(|full| full.number != number);
         lock(&self.shared.heads).forget(number);
         let path = segment::path(&self.shared.dir, number);
         match self.shared.disk.remove(&path) {

@@ -168,11 +168,12 @@ impl OpenLog {
     }
 
     /// Adds a frame to the index of its segment. If it is the first frame of a segment, the index of the previous
-    /// segment is written after the next sync.
+    /// segment is written after the next sync, unless its frames are listed without their bulk, which serves as an index.
     ///
     /// `about` names the runs of a frame that is not found through the number of its run.
     fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) {
-        let Some(full) = runs.current.add(location, number, kind, about) else { return };
+        let full = runs.current.add(location, number, kind, about);
+        let Some(full) = full.filter(|full| !self.log.lists(full.segment)) else { return };
         let path = index::path(self.log.dir(), full.segment);
         let runs = self.runs.clone();
         self.log.write_later(path, move || full.into_index(&runs));
