@@ -89,16 +89,20 @@ impl<E: std::error::Error> From<E> for HookError {
     }
 }
 
-/// A hook whose point type is erased: its answers are converted into verdicts.
+/// A hook whose point type is erased: its answers are converted into verdicts. An answer that changes nothing, as most
+/// do, becomes `None`, which costs less to pass on.
 pub(crate) trait ErasedHook: Send + Sync {
-    fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Verdict, HookError>>;
+    fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Option<Box<Verdict>>, HookError>>;
 }
 
 /// A hook at the point `P`.
 pub(crate) struct HookAt<P, H>(pub(crate) H, pub(crate) PhantomData<fn() -> P>);
 
 impl<P: Point, H: Hook<P>> ErasedHook for HookAt<P, H> {
-    fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Verdict, HookError>> {
-        Box::pin(async move { self.0.call(context).await.map(Into::into) })
+    fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Option<Box<Verdict>>, HookError>> {
+        Box::pin(async move {
+            let verdict: Verdict = self.0.call(context).await?.into();
+            Ok((!verdict.is_continue()).then(|| Box::new(verdict)))
+        })
     }
 }

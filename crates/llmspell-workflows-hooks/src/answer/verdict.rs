@@ -83,7 +83,7 @@ impl Course {
     /// Returns whether the run proceeds unchanged.
     #[must_use]
     pub fn is_continue(&self) -> bool {
-        *self == Self::Continue
+        matches!(self, Self::Continue)
     }
 }
 

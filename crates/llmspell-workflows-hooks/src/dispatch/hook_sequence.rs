@@ -42,7 +42,7 @@ struct State {
     /// The number of the current task; earlier tasks are abandoned.
     task: u32,
     is_done: bool,
-    context: HookContext,
+    context: Arc<HookContext>,
     result: FireResult,
 }
 
@@ -58,7 +58,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-type CallResult = Result<Result<Verdict, HookError>, Box<dyn Any + Send>>;
+type CallResult = Result<Result<Option<Box<Verdict>>, HookError>, Box<dyn Any + Send>>;
 
 impl HookSequence {
     /// Calls `members` one after the other with `context`.
@@ -66,6 +66,7 @@ impl HookSequence {
         let now = Instant::now();
         let late_at = now + members.first().map_or(TIMEOUT_DEFAULT, |member| member.entry.timeout);
         let result = FireResult::default();
+        let context = Arc::new(context);
         let state = State { current: 0, since: now, task: NO_TASK + 1, is_done: false, context, result };
         let (polling, changed) = (AtomicU32::new(NO_TASK), Notify::new());
         let sequence = Arc::new(Self { members, state: Mutex::new(state), polling, changed });
@@ -116,9 +117,14 @@ impl HookSequence {
 
     /// Calls one hook after the other until all are done or this task is abandoned.
     async fn work(self: Arc<Self>, task: u32) {
-        while let Some((member, context)) = self.next(task) {
+        let mut next = self.next(&mut self.lock(), task);
+        while let Some((member, context)) = next {
             let answer = AssertUnwindSafe(self.poll_hook(task, member, &context)).catch_unwind().await;
-            self.finish(task, member, answer);
+            let mut state = self.lock();
+            if state.task == task {
+                self.finish(&mut state, member, answer);
+            }
+            next = self.next(&mut state, task);
         }
         if self.lock().task == task {
             self.changed.notify_one();
@@ -126,8 +132,7 @@ impl HookSequence {
     }
 
     /// Returns the next hook for this task.
-    fn next(&self, task: u32) -> Option<(&Member, HookContext)> {
-        let mut state = self.lock();
+    fn next(&self, state: &mut State, task: u32) -> Option<(&Member, Arc<HookContext>)> {
         while state.task == task && !state.is_done {
             let member = self.members.get(state.current)?;
             if member.entry.breaker.admits() {
@@ -136,7 +141,7 @@ impl HookSequence {
             }
             state.current += 1;
             if member.entry.required {
-                let report = self.report(&state, &member.entry, HookFailure::CutOff, false);
+                let report = self.report(state, &member.entry, HookFailure::CutOff, false);
                 state.result.reports.push(report);
                 state.is_done = true;
             }
@@ -144,7 +149,12 @@ impl HookSequence {
         None
     }
 
-    async fn poll_hook(&self, task: u32, member: &Member, context: &HookContext) -> Result<Verdict, HookError> {
+    async fn poll_hook(
+        &self,
+        task: u32,
+        member: &Member,
+        context: &HookContext,
+    ) -> Result<Option<Box<Verdict>>, HookError> {
         self.polling.store(task, Ordering::Relaxed);
         let mut answer = member.hook.call(context);
         poll_fn(|cx| {
@@ -157,27 +167,23 @@ impl HookSequence {
         .await
     }
 
-    /// Records the answer or the failure of a hook, unless the hook was abandoned.
-    fn finish(&self, task: u32, member: &Member, answer: CallResult) {
-        let mut state = self.lock();
-        if state.task != task {
-            return;
-        }
+    /// Records the answer or the failure of a hook that was not abandoned.
+    fn finish(&self, state: &mut State, member: &Member, answer: CallResult) {
         let failure = match answer {
             Ok(Ok(verdict)) => {
                 member.entry.breaker.record_success();
                 state.current += 1;
-                if !verdict.is_continue() {
-                    state.context = state.context.clone().after(&verdict);
+                if let Some(verdict) = verdict {
+                    state.context = Arc::new(HookContext::clone(&state.context).after(&verdict));
                     state.is_done = !verdict.course.is_continue();
-                    state.result.verdict.absorb(verdict);
+                    state.result.verdict.absorb(*verdict);
                 }
                 return;
             }
             Ok(Err(error)) => HookFailure::Failed(error.to_string()),
             Err(panic) => HookFailure::Panicked(panic_text(&*panic)),
         };
-        self.record_failure(&mut state, &member.entry, failure);
+        self.record_failure(state, &member.entry, failure);
     }
 
     /// Records that the current hook failed, and moves to the next hook unless the failed hook is required.
