@@ -121,3 +121,22 @@ fn unfinished_file_of_a_killed_tool_is_removed_when_the_run_is_resumed() {
     let written = fs::read_to_string(sandbox.path("out.csv")).unwrap();
     assert_eq!((written.lines().count(), written.lines().last()), (400_001, Some("399999")));
 }
+
+/// Each file is synced, so there is time for the kill once the first one exists.
+#[test]
+fn unfinished_copy_of_a_directory_is_removed_when_the_run_is_resumed() {
+    let flow = "name: f\nsteps:\n  - {id: copy, tool: file_operations, \
+                params: {operation: copy, path: from, target_path: to, recursive: true}}\n";
+    let sandbox = Sandbox::with_flow(flow);
+    fs::create_dir_all(sandbox.path("from/deep")).unwrap();
+    (0..500).for_each(|n| fs::write(sandbox.path(&format!("from/deep/{n}")), n.to_string()).unwrap());
+    let unfinished = sandbox.path(".to.unfinished-0.tmp");
+    let process = Terminal::open(&sandbox, &["run", "flow.yaml"]);
+    wait_until(|| unfinished.join("deep").exists().then_some(()));
+    process.kill();
+    assert!(unfinished.exists() && !sandbox.path("to").exists());
+    let resumed = sandbox.run(&["resume", "@last"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert!(!unfinished.exists());
+    assert_eq!(fs::read_dir(sandbox.path("to/deep")).unwrap().count(), 500);
+}

@@ -41,7 +41,7 @@ impl NewVersion {
             Err(_) => None,
         };
         let name = entry.name.file_name().ok_or_else(|| not_a_file(target))?;
-        let (temporary, file) = Temporary::create(&entry.dir, name).map_err(|error| target.error("write", &error))?;
+        let (temporary, file) = Temporary::file(&entry.dir, name).map_err(|error| target.error("write", &error))?;
         Ok((Self { target: target.clone(), entry, temporary, old }, file))
     }
 

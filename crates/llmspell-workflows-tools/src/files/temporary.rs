@@ -12,83 +12,134 @@ const NUMBERS_MAX: usize = 1024;
 /// The number of names that are always searched for what was left behind.
 const NUMBERS_CLEANED: usize = 8;
 
-/// The temporary file of a new version, beside the file that it will replace.
+/// A file or a directory that is being written, beside the one that it will become.
 ///
 /// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same target finds what a
-/// killed process has left, and removes it. A file that is being written is locked, in this process or another one, and
-/// the system releases the lock of a process that is killed: an unlocked file is a leftover. The number is the first one
+/// killed process has left, and removes it. What is being written is locked, in this process or another one, and the
+/// system releases the lock of a process that is killed: what is not locked is a leftover. The number is the first one
 /// that no other writer has.
 pub(super) struct Temporary {
     dir: Dir,
-    /// `None` once the file has its final name.
-    name: Option<PathBuf>,
+    kind: TemporaryKind,
+    name: PathBuf,
+    has_final_name: bool,
     /// Keeps the lock as long as the name, even if the writer has closed its handle.
     _lock: File,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TemporaryKind {
+    File,
+    Directory,
+}
+
 impl Temporary {
     /// Creates the temporary file for the file `target` in `dir`, and removes what killed processes have left.
-    pub(super) fn create(dir: &Dir, target: &OsStr) -> io::Result<(Self, File)> {
+    pub(super) fn file(dir: &Dir, target: &OsStr) -> io::Result<(Self, File)> {
+        Self::create(dir, target, TemporaryKind::File)
+    }
+
+    /// Creates the temporary directory for the directory `target` in `dir`, and removes what killed processes have left.
+    pub(super) fn directory(dir: &Dir, target: &OsStr) -> io::Result<Self> {
+        Self::create(dir, target, TemporaryKind::Directory).map(|(own, _)| own)
+    }
+
+    fn create(dir: &Dir, target: &OsStr, kind: TemporaryKind) -> io::Result<(Self, File)> {
         let mut created = None;
         for number in 0..NUMBERS_MAX {
             let name = PathBuf::from(format!(".{}.unfinished-{number}.tmp", target.to_string_lossy()));
             match &created {
-                None if remove_leftover(dir, &name)? => created = claim(dir, name)?,
+                None if kind.remove_leftover(dir, &name)? => created = kind.claim(dir, name)?,
                 None => {}
                 // Whether another leftover can be removed does not concern this version.
-                Some(_) if number < NUMBERS_CLEANED => drop(remove_leftover(dir, &name)),
+                Some(_) if number < NUMBERS_CLEANED => drop(kind.remove_leftover(dir, &name)),
                 Some(_) => break,
             }
         }
         let (name, file) = created.ok_or(io::ErrorKind::ResourceBusy)?;
-        let own = Self { dir: dir.try_clone()?, name: Some(name), _lock: file.try_clone()? };
+        let own = Self { dir: dir.try_clone()?, kind, name, has_final_name: false, _lock: file.try_clone()? };
         Ok((own, file))
     }
 
-    /// Gives the file its final name in the same directory, in place of the file that has it.
+    /// Returns the name in the directory of the target.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// Gives it its final name in the same directory, in place of the file that has this name.
     pub(super) fn rename(mut self, target: &Path) -> io::Result<()> {
-        if let Some(name) = &self.name {
-            self.dir.rename(name, &self.dir, target)?;
-        }
-        self.name = None;
+        self.dir.rename(&self.name, &self.dir, target)?;
+        self.has_final_name = true;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Nobody else has removed the file, since it is locked. If it cannot be removed, the next writer does so.
-        if let Some(name) = &self.name {
-            let _ = self.dir.remove_file(name);
+        // Nobody else has removed it, since it is locked. If it cannot be removed, the next writer does so.
+        if !self.has_final_name {
+            let _ = self.kind.remove(&self.dir, &self.name);
         }
     }
 }
 
-/// Removes the file `name` if nobody is writing it; returns whether the name is free.
-fn remove_leftover(dir: &Dir, name: &Path) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(dir, name, flags, Mode::empty()) {
-        Ok(file) => File::from_std(file.into()),
-        Err(Errno::NOENT) => return Ok(true),
-        // Whatever has this name, no writer of this kind has left it.
-        Err(_) => return Ok(false),
-    };
-    if lock(&file)? != Lock::Own || !has_name(dir, name, &file)? {
-        return Ok(false);
+impl TemporaryKind {
+    /// Removes what has the name `name` if nobody is writing it; returns whether the name is free.
+    fn remove_leftover(self, dir: &Dir, name: &Path) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(dir, name, flags, Mode::empty()) {
+            Ok(file) => File::from_std(file.into()),
+            Err(Errno::NOENT) => return Ok(true),
+            // Whatever has this name, no writer of this kind has left it.
+            Err(_) => return Ok(false),
+        };
+        if lock(&file)? != Lock::Own || !self.has_name(dir, name, &file)? {
+            return Ok(false);
+        }
+        self.remove(dir, name).map(|()| true)
     }
-    dir.remove_file(name).map(|()| true)
-}
 
-/// Creates the file `name` and locks it; returns `None` if another writer was faster.
-fn claim(dir: &Dir, name: PathBuf) -> io::Result<Option<(PathBuf, File)>> {
-    let file = match dir.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // Until it was locked, another writer could take it for a leftover.
-    let is_own = lock(&file)? != Lock::Other && has_name(dir, &name, &file)?;
-    Ok(is_own.then_some((name, file)))
+    /// Creates `name` and locks it; returns `None` if another writer was faster.
+    fn claim(self, dir: &Dir, name: PathBuf) -> io::Result<Option<(PathBuf, File)>> {
+        let created = match self {
+            Self::File => dir.open_with(&name, OpenOptions::new().write(true).create_new(true)),
+            Self::Directory => dir.create_dir(&name).and_then(|()| {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                Ok(File::from_std(openat(dir, &name, flags, Mode::empty())?.into()))
+            }),
+        };
+        let file = match created {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            // Another writer took it for a leftover before it was opened.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self == Self::Directory => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Until it was locked, another writer could take it for a leftover.
+        let is_own = lock(&file)? != Lock::Other && self.has_name(dir, &name, &file)?;
+        Ok(is_own.then_some((name, file)))
+    }
+
+    fn remove(self, dir: &Dir, name: &Path) -> io::Result<()> {
+        match self {
+            Self::File => dir.remove_file(name),
+            Self::Directory => dir.remove_dir_all(name),
+        }
+    }
+
+    /// Returns whether `name` is still a name of `file`, which is of this kind.
+    fn has_name(self, dir: &Dir, name: &Path, file: &File) -> io::Result<bool> {
+        let own = file.metadata()?;
+        let is_right = match self {
+            Self::File => own.is_file(),
+            Self::Directory => own.is_dir(),
+        };
+        match dir.symlink_metadata(name) {
+            Ok(named) => Ok(is_right && (named.dev(), named.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Who has locked a file.
@@ -107,16 +158,6 @@ fn lock(file: &File) -> io::Result<Lock> {
         Err(Errno::WOULDBLOCK) => Ok(Lock::Other),
         Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) => Ok(Lock::Unknown),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Returns whether `name` is still a name of `file`.
-fn has_name(dir: &Dir, name: &Path, file: &File) -> io::Result<bool> {
-    let own = file.metadata()?;
-    match dir.symlink_metadata(name) {
-        Ok(named) => Ok((named.dev(), named.ino(), named.is_file()) == (own.dev(), own.ino(), true)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -145,7 +186,7 @@ mod tests {
         let left = [".a.unfinished-0.tmp", ".a.unfinished-2.tmp", ".a.unfinished-7.tmp"];
         let others = [".a.tmp", ".b.unfinished-0.tmp", "a"];
         left.iter().chain(&others).for_each(|name| dir.write(name, "old").unwrap());
-        let (temporary, mut file) = Temporary::create(&dir, OsStr::new("a")).unwrap();
+        let (temporary, mut file) = Temporary::file(&dir, OsStr::new("a")).unwrap();
         file.write_all(b"new").unwrap();
         assert_eq!(dir.read_to_string(left[0]).unwrap(), "new");
         temporary.rename(Path::new("a")).unwrap();
@@ -156,7 +197,7 @@ mod tests {
     #[test]
     fn writers_of_the_same_file_do_not_touch_each_other() {
         let (_folder, dir) = folder();
-        let create = || Temporary::create(&dir, OsStr::new("a")).unwrap();
+        let create = || Temporary::file(&dir, OsStr::new("a")).unwrap();
         let ((first, mut one), (second, mut other), (third, _)) = (create(), create(), create());
         one.write_all(b"one").unwrap();
         other.write_all(b"other").unwrap();
@@ -176,11 +217,28 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_a_killed_process_left_is_removed_and_one_that_is_being_written_is_not() {
+        let (_folder, dir) = folder();
+        dir.create_dir_all(".a.unfinished-0.tmp/inside").unwrap();
+        dir.write(".a.unfinished-0.tmp/inside/file", "old").unwrap();
+        dir.write(".a.unfinished-1.tmp", "a file").unwrap();
+        let create = || Temporary::directory(&dir, OsStr::new("a")).unwrap();
+        let (first, second) = (create(), create());
+        let in_use = [first.name(), second.name()].map(Path::to_owned);
+        assert_eq!(in_use, [".a.unfinished-0.tmp", ".a.unfinished-2.tmp"].map(PathBuf::from));
+        assert_eq!(dir.read_dir(first.name()).unwrap().count(), 0);
+        dir.write(second.name().join("file"), "new").unwrap();
+        first.rename(Path::new("a")).unwrap();
+        drop(second);
+        assert_eq!(names(&dir), [".a.unfinished-1.tmp", "a"]);
+    }
+
+    #[test]
     fn what_no_writer_has_left_is_neither_removed_nor_followed() {
         let (folder, dir) = folder();
         dir.create_dir(".a.unfinished-0.tmp").unwrap();
         std::os::unix::fs::symlink("elsewhere", folder.path().join(".a.unfinished-1.tmp")).unwrap();
-        let (temporary, _) = Temporary::create(&dir, OsStr::new("a")).unwrap();
+        let (temporary, _) = Temporary::file(&dir, OsStr::new("a")).unwrap();
         assert_eq!(names(&dir).len(), 3);
         drop(temporary);
         assert_eq!(names(&dir), [".a.unfinished-0.tmp", ".a.unfinished-1.tmp"]);

@@ -60,6 +60,15 @@ impl SandboxPath {
         &self.path
     }
 
+    /// Replaces the last component with `name`, which must be a single component.
+    pub(crate) fn sibling(&self, name: &Path) -> Self {
+        Self {
+            relative: self.relative.with_file_name(name),
+            path: Path::new(&self.path).with_file_name(name).to_string_lossy().into_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Appends `name`, which must be relative and free of `..`, for directory walks.
     #[must_use]
     pub fn join(&self, name: &Path) -> Self {

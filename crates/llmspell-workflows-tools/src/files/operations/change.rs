@@ -9,6 +9,7 @@ use crate::data::support::{check_cancelled, invalid, too_large};
 use crate::files::atomic::{check_parent, replace};
 use crate::files::entry::{Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file};
 use crate::files::roots::Roots;
+use crate::files::temporary::Temporary;
 use crate::sandbox::Links;
 use crate::{SandboxPath, ToolError};
 
@@ -104,7 +105,7 @@ impl Change<'_> {
             source.check_below("copy")?;
             target.check_below("copy to")?;
             target.create_parents()?;
-            self.copy_folder(source, target, 0, &mut copied)?;
+            self.copy_whole_folder(source, target, &mut copied)?;
         } else {
             self.prepare(target)?;
             self.copy_file(source, target, &mut copied)?;
@@ -171,7 +172,26 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn copy_folder(
+    /// Copies a directory so that the target exists only once the copy is whole, even after a crash.
+    fn copy_whole_folder(
+        &self,
+        source: &SandboxPath,
+        target: &SandboxPath,
+        copied: &mut CopyCounts,
+    ) -> Result<(), ToolError> {
+        let failed = |error: io::Error| target.error("copy to", &error);
+        let entry = target.entry(Links::Keep, "copy to")?;
+        let name = entry.name.file_name().ok_or_else(|| already_exists(target))?;
+        let temporary = Temporary::directory(&entry.dir, name).map_err(failed)?;
+        self.copy_entries(source, &target.sibling(temporary.name()), 0, copied)?;
+        if exists(target) {
+            return Err(already_exists(target));
+        }
+        temporary.rename(&entry.name).map_err(failed)
+    }
+
+    /// Copies what the directory `source` contains.
+    fn copy_entries(
         &self,
         source: &SandboxPath,
         target: &SandboxPath,
@@ -179,12 +199,14 @@ impl Change<'_> {
         copied: &mut CopyCounts,
     ) -> Result<(), ToolError> {
         check_depth(source, depth)?;
-        create_folder(target)?;
         for (name, kind) in children(source)? {
             check_cancelled(self.token)?;
             let (source, target) = (source.join(name.as_ref()), target.join(name.as_ref()));
             match kind {
-                Kind::Directory => self.copy_folder(&source, &target, depth + 1, copied)?,
+                Kind::Directory => {
+                    create_folder(&target)?;
+                    self.copy_entries(&source, &target, depth + 1, copied)?;
+                }
                 Kind::File => self.copy_file(&source, &target, copied)?,
                 Kind::Link => copied.links += 1,
                 Kind::Other => return Err(not_a_file(&source)),
