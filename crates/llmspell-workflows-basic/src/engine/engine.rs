@@ -196,7 +196,7 @@ impl Engine {
     /// Fails if the input does not match the declared inputs, or if a variable cannot be computed.
     pub fn start(&self, plan: &Arc<Plan>, input: WorkflowInput, options: &RunOptions) -> Result<Arc<Run>, StepError> {
         let masked = |error| self.0.masker.masked_error(error);
-        let input = input.declared(&plan.definition.inputs).map_err(masked)?;
+        let input = input.declared(&plan.definition).map_err(masked)?;
         let resume = options.resume.clone().unwrap_or_else(|| Resume::new(Uuid::now_v7(), self.clock().now()));
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()

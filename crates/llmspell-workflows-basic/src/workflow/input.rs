@@ -4,7 +4,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{StepError, model::InputSpec, nearest};
+use crate::{
+    StepError,
+    model::{Definition, InputSpec},
+    nearest,
+};
 
 /// The input of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -40,10 +44,11 @@ impl WorkflowInput {
         self
     }
 
-    /// Validates the input against `specs`, if there are any, and adds default values.
-    pub(crate) fn declared(mut self, specs: &IndexMap<String, InputSpec>) -> Result<Self, StepError> {
+    /// Validates the input against the inputs that `definition` declares, if there are any, and adds default values.
+    pub(crate) fn declared(mut self, definition: &Definition) -> Result<Self, StepError> {
+        let specs = &definition.inputs;
         if specs.is_empty() {
-            return Ok(self);
+            return self.without_shadowing(definition);
         }
         if self.initial_data.is_null() {
             self.initial_data = Value::Object(Map::new());
@@ -74,6 +79,25 @@ impl WorkflowInput {
                 _ => {}
             }
         }
+        if problems.is_empty() { Ok(self) } else { Err(StepError::validation("invalid_input", problems.join("; "))) }
+    }
+
+    /// Checks that no field of an undeclared input silently replaces a variable or a condition of `definition`.
+    fn without_shadowing(self, definition: &Definition) -> Result<Self, StepError> {
+        let variables = || definition.variables.keys().chain(definition.environments.values().flat_map(IndexMap::keys));
+        let problem = |name: &String| {
+            let other = match () {
+                () if variables().any(|variable| variable == name) => "a variable",
+                () if definition.conditions.contains_key(name) => "a condition",
+                () => return None,
+            };
+            Some(format!(
+                "the input `{name}` has the name of {other} of the workflow; rename one of them, or declare `{name}` under \
+                 `inputs` instead"
+            ))
+        };
+        let fields = self.initial_data.as_object().into_iter().flat_map(Map::keys);
+        let problems: Vec<String> = fields.chain(self.parameters.keys()).filter_map(problem).collect();
         if problems.is_empty() { Ok(self) } else { Err(StepError::validation("invalid_input", problems.join("; "))) }
     }
 }
