@@ -1,14 +1,12 @@
 //! What the steps of a run wait for, and the events that their filters do not accept.
 
-use std::collections::HashSet;
-
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Awaited, Signal},
     expr::Expr,
-    model::{StepKind, WaitForEvent},
+    model::{Definition, StepKind},
 };
-use llmspell_workflows_state::{RunState, StepState, store::Message};
+use llmspell_workflows_state::{History, JournalError, Record, RunState, store::Message};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -80,68 +78,42 @@ impl dyn Home {
         if run.status().has_ended() {
             return Ok(());
         }
-        let state = RunState::read_outline(&self.records(run).await?);
-        let (mut children, mut claimed) = (Vec::new(), HashSet::new());
-        for (path, step) in state.steps() {
-            let own = path;
-            let path = format!("{around}{own}");
-            if let Some(awaited) = step.waits() {
-                let (mut filter, mut has_arrived) = (None, false);
-                if let (Some(event), Some(wait)) = (&awaited.signal, self.wait_at(run, own).await) {
-                    filter = self.filter(run, own, &wait).await?;
-                    for signal in self.signals(run, event).await? {
-                        if state.has_received(signal.number) || claimed.contains(&signal.number) {
-                            continue;
-                        }
-                        let accepts = |filter: &WaitFilter| filter.accepts(event, &signal.data);
-                        match filter.as_ref().map_or(Some(true), accepts) {
-                            Some(true) if !has_arrived => has_arrived = claimed.insert(signal.number),
-                            Some(false) => filter.iter_mut().for_each(|one| one.not_accepted.push(signal.clone())),
-                            Some(true) | None => {}
-                        }
-                    }
-                }
-                all.push(RunWait { run: run.id(), path: path.clone(), awaited, filter, has_arrived });
-            }
-            children.extend(StepState::child(step).filter(|_| step.end().is_none()).map(|child| (path, child)));
+        let records = self.records(run).await?;
+        let state = RunState::read_outline(&records);
+        let waiting = state.steps().filter_map(|(path, step)| Some((path, step.waits()?)));
+        let waiting: Vec<(&str, Awaited)> = waiting.collect();
+        let mut mail = match waiting.iter().any(|(_, awaited)| awaited.signal.is_some()) {
+            true => self.mail(run, &records, &state).await?,
+            false => None,
+        };
+        for (step, awaited) in waiting {
+            let (filter, has_arrived) = match (&awaited.signal, &mut mail) {
+                (Some(event), Some(mail)) => mail.receive(step, event),
+                _ => (None, false),
+            };
+            all.push(RunWait { run: run.id(), path: format!("{around}{step}"), awaited, filter, has_arrived });
         }
-        for (path, child) in children {
+        for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {
+            let Some(child) = step.child() else { continue };
             if let Some(child) = self.get(child).await? {
-                Box::pin(self.collect_waits(&child, &path, all)).await?;
+                Box::pin(self.collect_waits(&child, &format!("{around}{path}"), all)).await?;
             }
         }
         Ok(())
     }
 
-    /// Returns the waiting step at `path` of `run`; `None` if the definition cannot be read.
-    async fn wait_at(&self, run: &KnownRun, path: &str) -> Option<WaitForEvent> {
-        let definition = self.definition(&run.summary.definition).await.ok()?;
-        match definition.step_at(&path.parse().ok()?).map(|step| &step.kind) {
-            Some(StepKind::WaitForEvent(wait)) => Some(wait.clone()),
-            _ => None,
-        }
+    /// Reads what tells whether the waiting steps of `run` will receive a signal; `None` if the definition cannot be read.
+    async fn mail(&self, run: &KnownRun, records: &[Record], state: &RunState) -> Result<Option<Mail>, ExecutorError> {
+        let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
+        let damaged = |message| JournalError::Damaged { run: run.id(), message };
+        let input = History::with_state(records).map_err(damaged)?.map(|(history, _)| history.started.input);
+        let mut signals = self.signals(run).await?;
+        signals.retain(|signal| !state.has_received(signal.number));
+        Ok(Some(Mail { definition, input: input.unwrap_or_default(), signals }))
     }
 
-    /// Returns the filter of the step `wait` at `path` of `run`, if it has one.
-    async fn filter(
-        &self,
-        run: &KnownRun,
-        path: &str,
-        wait: &WaitForEvent,
-    ) -> Result<Option<WaitFilter>, ExecutorError> {
-        let (Some(condition), Ok(step)) = (&wait.filter, path.parse::<StepPath>()) else { return Ok(None) };
-        let definition = self.definition(&run.summary.definition).await?;
-        let input = self.history(run).await?.started.input;
-        let mut filter = WaitFilter::new(condition, &input, definition.inputs.keys());
-        if step.segments().iter().any(|segment| segment.id.to_string() == "$undo") {
-            // Here, `input` is the input of another step.
-            filter.names = None;
-        }
-        Ok(Some(filter))
-    }
-
-    /// Returns all signals `event` that were sent to `run`.
-    async fn signals(&self, run: &KnownRun, event: &str) -> Result<Vec<Signal>, ExecutorError> {
+    /// Returns all signals that were sent to `run`, oldest first.
+    async fn signals(&self, run: &KnownRun) -> Result<Vec<Signal>, ExecutorError> {
         let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
         let (mut signals, mut last) = (Vec::new(), 0);
         loop {
@@ -149,10 +121,47 @@ impl dyn Home {
             let Some((number, _)) = messages.last() else { return Ok(signals) };
             last = *number;
             signals.extend(messages.into_iter().filter_map(|(number, message)| match message {
-                Message::Signal { name, payload: data } if name == event => Some(Signal { number, name, data }),
+                Message::Signal { name, payload: data } => Some(Signal { number, name, data }),
                 _ => None,
             }));
         }
+    }
+}
+
+/// The signals that no step of a run has received, and what the filters of its steps read.
+struct Mail {
+    definition: Definition,
+    input: Value,
+    signals: Vec<Signal>,
+}
+
+impl Mail {
+    /// Takes the oldest signal `event` that the step at `path` accepts. Returns the filter of the step, and whether there
+    /// is such a signal.
+    fn receive(&mut self, path: &str, event: &str) -> (Option<WaitFilter>, bool) {
+        let Ok(path) = path.parse::<StepPath>() else { return (None, false) };
+        let Some(StepKind::WaitForEvent(wait)) = self.definition.step_at(&path).map(|step| &step.kind) else {
+            return (None, false);
+        };
+        let mut filter = wait.filter.as_deref().map(|filter| self.filter(&path, filter));
+        let mut accepted = None;
+        for (at, signal) in self.signals.iter().enumerate().filter(|(_, signal)| signal.name == event) {
+            match filter.as_ref().map_or(Some(true), |filter| filter.accepts(event, &signal.data)) {
+                Some(true) => accepted = accepted.or(Some(at)),
+                Some(false) => filter.iter_mut().for_each(|one| one.not_accepted.push(signal.clone())),
+                None => {}
+            }
+        }
+        (filter, accepted.map(|at| self.signals.remove(at)).is_some())
+    }
+
+    fn filter(&self, path: &StepPath, condition: &str) -> WaitFilter {
+        let mut filter = WaitFilter::new(condition, &self.input, self.definition.inputs.keys());
+        if path.segments().iter().any(|segment| segment.id.to_string() == "$undo") {
+            // Here, `input` is the input of another step.
+            filter.names = None;
+        }
+        filter
     }
 }
 
