@@ -81,12 +81,16 @@ impl Template {
     ///
     /// Returns all errors, each with its location.
     pub fn parse(value: &Value) -> Result<Self, TemplateErrors> {
+        let source = Arc::new(value.clone());
+        if is_plain(value, VALUE_DEPTH_MAX) {
+            return Ok(Self { root: Arc::new(Part::Static(source.clone())), source });
+        }
         let mut parser = Parser::default();
         let root = parser.part(value, VALUE_DEPTH_MAX);
         if !parser.errors.is_empty() {
             return Err(TemplateErrors(parser.errors));
         }
-        Ok(Self { source: Arc::new(value.clone()), root: Arc::new(root) })
+        Ok(Self { source, root: Arc::new(root) })
     }
 
     /// Parses the expressions in a string.
@@ -174,6 +178,16 @@ impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         Self::parse(&value).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Returns whether no string in `value` can contain an expression, so that nothing has to be parsed.
+fn is_plain(value: &Value, depth_left: usize) -> bool {
+    match value {
+        Value::String(text) => !text.contains('{'),
+        Value::Array(items) => depth_left > 0 && items.iter().all(|item| is_plain(item, depth_left - 1)),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(|field| is_plain(field, depth_left - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }
 

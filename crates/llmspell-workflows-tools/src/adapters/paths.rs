@@ -3,34 +3,39 @@
 use llmspell_workflows_basic::activity::ParamProblem;
 use serde_json::Value;
 
-/// The parameters that name files to read, as JSON Pointers.
-const READ: [&str; 3] = ["/input_path", "/with_path", "/options/path"];
+/// The parameters that name files to read; each is a name, or the name of an object and of a field in it.
+const READ: [&[&str]; 3] = [&["input_path"], &["with_path"], &["options", "path"]];
 
 /// The parameters that name files to write.
-const WRITTEN: [&str; 7] = [
-    "/output_path",
-    "/dropped_path",
-    "/valid_path",
-    "/invalid_path",
-    "/options/output_path",
-    "/options/bad_rows_path",
-    "/path",
+const WRITTEN: [&[&str]; 7] = [
+    &["output_path"],
+    &["dropped_path"],
+    &["valid_path"],
+    &["invalid_path"],
+    &["options", "output_path"],
+    &["options", "bad_rows_path"],
+    &["path"],
 ];
 
 /// Returns a problem for each parameter that names a file to write that an earlier parameter names too, with the same
 /// text or the same template.
 pub(super) fn problems(params: &Value) -> Vec<ParamProblem> {
-    let read = READ.iter().filter_map(|pointer| Some((*pointer, params.pointer(pointer)?)));
-    let mut seen: Vec<_> = read.flat_map(|(pointer, paths)| texts(paths).map(move |path| (pointer, path))).collect();
+    let paths = |name: &[&str]| {
+        let value = name.iter().try_fold(params, |value, field| value.get(field));
+        value.into_iter().flat_map(texts)
+    };
+    let mut seen: Vec<_> = READ.iter().flat_map(|name| paths(name).map(move |path| (*name, path))).collect();
     let mut problems = Vec::new();
-    for pointer in WRITTEN {
-        for path in params.pointer(pointer).into_iter().flat_map(texts) {
+    for name in WRITTEN {
+        for path in paths(name) {
             if let Some((other, _)) = seen.iter().find(|(_, other)| *other == path) {
-                let [name, other] = [pointer, other].map(|pointer| pointer[1..].replace('/', "."));
-                let problem = ParamProblem::new(pointer, format!("`{name}` and `{other}` are the same file, `{path}`"));
+                let [shown, other] = [name, *other].map(|name| name.join("."));
+                let pointer = format!("/{}", name.join("/"));
+                let problem =
+                    ParamProblem::new(pointer, format!("`{shown}` and `{other}` are the same file, `{path}`"));
                 problems.push(problem.with_help("write to another file"));
             }
-            seen.push((pointer, path));
+            seen.push((name, path));
         }
     }
     problems

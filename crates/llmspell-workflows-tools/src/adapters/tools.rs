@@ -92,8 +92,9 @@ impl Activity for ToolActivity {
     }
 
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
-        let mut problems: Vec<_> = match self.registry.check_parameters(self.name, &parameters(params.clone()), dynamic)
-        {
+        let none = Value::Object(serde_json::Map::new());
+        let given = if params.is_null() { &none } else { params };
+        let mut problems: Vec<_> = match self.registry.check_parameters(self.name, given, dynamic) {
             Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
             Err(error) => vec![error.into()],
         };

@@ -26,7 +26,10 @@ fn collect(schema: &Value, value: &Value, pointer: &mut String, check: &mut impl
     let length = pointer.len();
     let mut within = |token: &str, schema: &Value, value: &Value| {
         pointer.push('/');
-        pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+        match token.contains(['~', '/']) {
+            true => pointer.push_str(&token.replace('~', "~0").replace('/', "~1")),
+            false => pointer.push_str(token),
+        }
         collect(schema, value, pointer, check);
         pointer.truncate(length);
     };
