@@ -27,7 +27,8 @@ pub struct RewindOptions {
 }
 
 impl Executor {
-    /// Retries a failed run: failed steps run again as their next generation; completed steps are kept.
+    /// Retries a failed run: failed steps run again as their next generation; completed steps are kept, unless they have
+    /// been undone.
     ///
     /// A failed sub-workflow is retried in the same way. In a run that was cancelled or compensated, only the failed
     /// steps of `finally` run again. Under another definition, steps that have changed run again too, with the steps
@@ -102,7 +103,10 @@ impl Executor {
             known.summary.parent.is_none() && matches!(known.status(), RunStatus::Cancelled | RunStatus::Compensated);
         match only_finally {
             true => rewinding.retry_cleanup()?,
-            false => rewind(&mut rewinding, again.target)?,
+            false => {
+                rewind(&mut rewinding, again.target)?;
+                self.repeat_undone(known, &mut rewinding).await?;
+            }
         }
         basis.correct(known.id(), &mut rewinding, around, only_finally, report)?;
         let mut inputs = BTreeMap::new();
@@ -247,10 +251,7 @@ impl Executor {
         basis.keep(&mut rewinding, around, report);
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, again.target)?;
-        // What was undone does not exist any longer, so the new run does it again, with all that follows.
-        for step in self.undone_in(known, &rewinding).await? {
-            rewinding.from(&step);
-        }
+        self.repeat_undone(known, &mut rewinding).await?;
         basis.correct(known.id(), &mut rewinding, around, false, report)?;
         match again.target {
             Some(Target { step, inside: Some((child, inside)) }) => {
@@ -272,6 +273,14 @@ impl Executor {
         all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
         self.redefine(id, &mut all, &basis).await?;
         forks.push(Arrival { run: id, after: Epoch::default(), records: all });
+        Ok(())
+    }
+
+    /// Marks the steps that have been undone, and all that follows them: what was undone does not exist any longer.
+    async fn repeat_undone(&self, known: &KnownRun, rewinding: &mut Rewinding<'_>) -> Result<(), ExecutorError> {
+        for step in self.undone_in(known, rewinding).await? {
+            rewinding.repeat_undone(&step);
+        }
         Ok(())
     }
 

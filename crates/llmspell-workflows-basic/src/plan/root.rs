@@ -13,6 +13,7 @@ use crate::{
 impl Builder<'_> {
     pub(super) fn definition(&mut self, main: Arc<Step>) -> Plan {
         let definition = self.definition.clone();
+        self.declared_names(&definition);
         let conditions = self.conditions();
         let variables = definition
             .variables

@@ -5,7 +5,8 @@ use crate::{
     Problem, ProblemLocation,
     expr::{Key, Reference},
     model::{
-        Aggregation, Branch, ErrorMode, InputType, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps,
+        Aggregation, Branch, Definition, ErrorMode, InputType, OnError, Parallel, ParallelOutput, Pattern, Step,
+        StepKind, Steps,
     },
     nearest,
     shape::Shape,
@@ -112,6 +113,27 @@ impl Builder<'_> {
             let place = ProblemLocation::new(format!("{path}/{id}"), "id");
             let problem = Problem::error("shadowed_name", place, format!("`{id}` is also {other}"));
             self.problems.push(problem.with_help("give the step another id"));
+        }
+    }
+
+    /// Reports declared names that are also another name, since an expression would silently mean one of the two.
+    pub(super) fn declared_names(&mut self, definition: &Definition) {
+        let (inputs, variables) = (&definition.inputs, &definition.variables);
+        let declared =
+            inputs.keys().map(|name| ("inputs", name)).chain(variables.keys().map(|name| ("variables", name)));
+        for (field, name) in declared.chain(definition.conditions.keys().map(|name| ("conditions", name))) {
+            let other = match field {
+                // `task` means the input's field of this name if there is one, and `event` exists only in filters.
+                _ if ROOTS.contains(&name.as_str()) && !(field == "inputs" && ["task", "event"].contains(&&**name)) => {
+                    "a name with a fixed meaning"
+                }
+                "variables" | "conditions" if inputs.contains_key(name) => "an input",
+                "conditions" if variables.contains_key(name) => "a variable",
+                _ => continue,
+            };
+            let place = ProblemLocation::new("", format!("{field}/{name}"));
+            let problem = Problem::error("shadowed_name", place, format!("`{name}` is also {other}"));
+            self.problems.push(problem.with_help("choose another name"));
         }
     }
 

@@ -84,10 +84,9 @@ impl WorkflowInput {
 
     /// Checks that no field of an undeclared input silently replaces a variable or a condition of `definition`.
     fn without_shadowing(self, definition: &Definition) -> Result<Self, StepError> {
-        let variables = || definition.variables.keys().chain(definition.environments.values().flat_map(IndexMap::keys));
         let problem = |name: &String| {
             let other = match () {
-                () if variables().any(|variable| variable == name) => "a variable",
+                () if definition.variables.contains_key(name) => "a variable",
                 () if definition.conditions.contains_key(name) => "a condition",
                 () => return None,
             };
@@ -104,4 +103,34 @@ impl WorkflowInput {
 
 fn listed(specs: &IndexMap<String, InputSpec>) -> String {
     specs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn undeclared_input_must_not_replace_a_variable_or_a_condition() {
+        let mut definition = Definition::sequence("d", []);
+        definition.variables.insert("region".into(), json!("eu"));
+        definition.conditions.insert("urgent".into(), "true".into());
+        let check = |input: WorkflowInput| input.declared(&definition).map_err(|error| error.message);
+        for (name, other) in [("region", "a variable"), ("urgent", "a condition")] {
+            let expected = format!("the input `{name}` has the name of {other} of the workflow");
+            for input in [WorkflowInput::new(json!({name: 1})), WorkflowInput::default().with_parameter(name, 1)] {
+                let message = check(input).unwrap_err();
+                assert!(message.starts_with(&expected), "{message}");
+            }
+        }
+        for input in [json!({"other": 1, "nested": {"region": "us"}}), json!(["region"]), json!("region"), json!(null)]
+        {
+            assert_eq!(check(WorkflowInput::new(input.clone())).map(|input| input.initial_data), Ok(input));
+        }
+        // A declared input cannot have such a name, since the definition would not be valid.
+        definition.inputs.insert("who".into(), InputSpec::default());
+        let message = WorkflowInput::new(json!({"region": "us"})).declared(&definition).unwrap_err().message;
+        assert!(message.starts_with("unknown input `region`"), "{message}");
+    }
 }

@@ -31,6 +31,7 @@ mod races;
 mod reference;
 mod resume;
 mod secrets;
+mod shadowing;
 mod stuck;
 mod sub_workflows;
 mod support;

@@ -117,6 +117,7 @@ fn reason(step: &RunsAgain) -> String {
         Cause::New(path) => format!("it comes after {path}, which is new"),
         Cause::Removed(path) => format!("it came after {path}, which was removed"),
         Cause::Moved => "it has moved".to_owned(),
+        Cause::Undone => "it was undone".to_owned(),
         Cause::Follows(path) => format!("it comes after {path}"),
     }
 }
@@ -151,6 +152,7 @@ impl<'p> Shown<'p> {
                 Cause::New(path) => ("after_new", Some(path.as_str())),
                 Cause::Removed(path) => ("after_removed", Some(path.as_str())),
                 Cause::Moved => ("moved", None),
+                Cause::Undone => ("undone", None),
                 Cause::Follows(path) => ("after", Some(path.as_str())),
             };
             ShownStep { path: &step.path, completed: step.has_completed, reason, because_of }

@@ -314,6 +314,31 @@ fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_step_has_timed_out() {
     assert_eq!(effects(&sandbox), "before\na\nz\nundo-a\nlast completed\n");
 }
 
+/// The run fails although one step was undone, since another one could not be.
+#[test]
+fn retry_runs_undone_steps_again() {
+    let flow = "\
+name: f
+steps:
+  - id: book
+    steps:
+      - {id: reserve, command: 'echo reserve >> effects', compensate: {command: exit 4}}
+      - {id: pay, command: 'echo pay >> effects', compensate: {command: 'echo refund >> effects'}}
+      - {id: note, command: 'echo note >> effects'}
+  - {id: ship, command: 'test -e truck && echo ship >> effects'}
+";
+    let sandbox = Sandbox::with_flow(flow);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8);
+    assert_eq!(sandbox.run(&["resolve", "@last", "reserve/$undo", "--failed"]).code, 1);
+    std::fs::write(sandbox.path("truck"), "").unwrap();
+    let preview = sandbox.run(&["retry", "@last", "--dry-run"]).stdout;
+    assert!(preview.contains("/main/book/pay   it was undone") && !preview.contains("reserve"), "{preview}");
+    let retried = sandbox.run(&["retry", "@last"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    let effects = std::fs::read_to_string(sandbox.path("effects")).unwrap();
+    assert_eq!(effects.lines().collect::<Vec<_>>(), ["reserve", "pay", "note", "refund", "pay", "note", "ship"]);
+}
+
 /// A fork does not rely on what its original run has undone.
 #[test]
 fn a_fork_of_a_run_that_was_undone_does_the_undone_steps_again() {

@@ -94,6 +94,42 @@ fn is_segment(path: &Path) -> bool {
 }
 
 #[test]
+fn a_long_record_takes_one_segment_and_no_index() {
+    let folder = filled();
+    let count = |extension| {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|other| other == extension)).count()
+    };
+    // The first segment has no long record, since the first one does not fit into it.
+    let segments = count("log");
+    assert!((RUNS as usize..=RUNS as usize + 1).contains(&segments), "{segments} segments");
+    assert!(count("index") <= 1);
+}
+
+/// A record of 5 MiB leaves 3 MiB of a segment of 8 MiB unused, and the next one needs another segment.
+#[cfg(target_os = "linux")]
+#[test]
+fn full_segments_take_no_more_space_than_their_records() {
+    use std::os::unix::fs::MetadataExt;
+
+    let (folder, runtime) = (folder(), runtime());
+    let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), LogOptions::default()).unwrap();
+    let epoch = runtime.block_on(journal.open(run(1))).unwrap().epoch;
+    for number in 0..4 {
+        let output = StoredValue::Value(Arc::new(json!("x".repeat(5 << 20))));
+        let end = End::Completed { output, changes: Vec::new() };
+        let record = Record::Ended { path: format!("/main/s{number}"), end, time_us: 0 };
+        let receipt = journal.append(run(1), epoch, &record).unwrap();
+        runtime.block_on(journal.sync(receipt)).unwrap();
+    }
+    drop(journal);
+    let segments = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let sizes = segments.filter(|path| is_segment(path)).map(|path| fs::metadata(path).unwrap().blocks() * 512);
+    let used: u64 = sizes.sum();
+    assert!(used < 4 * (5 << 20) + (2 << 20), "{used} bytes are in use");
+}
+
+#[test]
 fn damaged_heads_are_ignored() {
     let folder = filled();
     let path = heads(folder.path());

@@ -50,6 +50,7 @@ fn shown(steps: &[RunsAgain]) -> Vec<String> {
             Cause::New(path) => format!("{} new {path}", step.path),
             Cause::Removed(path) => format!("{} removed {path}", step.path),
             Cause::Moved => format!("{} moved", step.path),
+            Cause::Undone => format!("{} undone", step.path),
             Cause::Follows(path) => format!("{} follows {path}", step.path),
         })
         .collect()

@@ -42,6 +42,8 @@ pub enum Cause {
     Removed(String),
     /// The step has another place in its list.
     Moved,
+    /// The step was undone.
+    Undone,
     /// The step comes after the step at this path, which runs again.
     Follows(String),
 }
@@ -157,6 +159,10 @@ impl Rewinding<'_> {
         let all = self.again.leaves.keys().chain(&self.again.restarted);
         let in_plan = all.filter_map(|text| {
             let path: StepPath = text.parse().ok()?;
+            // A compensation step runs only if its step has to be undone again.
+            if path.segments().iter().any(|segment| segment.id.as_str() == "$undo") {
+                return None;
+            }
             let step = self.plan.step(&path)?;
             let was_at_most_once = old.and_then(|old| old.step(&path)).is_some_and(|step| step.at_most_once);
             Some(RunsAgain {

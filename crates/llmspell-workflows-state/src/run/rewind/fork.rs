@@ -8,32 +8,10 @@ use llmspell_workflows_basic::{
     engine::{Compensable, Decision, DecisionKey, Output, Received},
 };
 
-use uuid::Uuid;
-
 use super::{RewindError, Rewinding};
 use crate::record::{ChoiceRef, End, KnownValues, MaskedValue, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
-    /// Returns the steps whose compensation steps have completed.
-    #[must_use]
-    pub fn undone(&self) -> Vec<StepPath> {
-        let completed = self.state.steps().filter(|(_, step)| matches!(step.end(), Some(End::Completed { .. })));
-        let paths = completed.filter_map(|(path, _)| path.parse::<StepPath>().ok());
-        let undone = paths.filter_map(|path| {
-            let (last, step) = path.segments().split_last()?;
-            (last.id.as_str() == "$undo").then(|| StepPath::new(step.to_vec()))
-        });
-        undone.filter(|path| self.first.contains_key(path)).collect()
-    }
-
-    /// Returns the completed sub-workflow steps, each with its run.
-    #[must_use]
-    pub fn completed_children(&self) -> Vec<(StepPath, Uuid)> {
-        let completed = self.state.steps().filter(|(_, step)| matches!(step.end(), Some(End::Completed { .. })));
-        let children = completed.filter_map(|(path, step)| Some((path.parse::<StepPath>().ok()?, step.child()?)));
-        children.filter(|(path, _)| self.first.contains_key(path)).collect()
-    }
-
     /// Returns the records that a fork from this point shares with the original run, except the first record.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod correct;
 mod fork;
 mod migrate;
 mod state;
+mod undone;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,0 +1,94 @@
+//! Two things that expressions can name never have the same name, apart from two lists of which neither contains the
+//! other.
+
+use llmspell_workflows_basic::{
+    Severity,
+    model::{Definition, InputSpec, Loop, Parallel, Step},
+};
+use serde_json::{Map, json};
+
+use crate::support::Lab;
+
+/// What may have the name `x`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Named {
+    Input,
+    Variable,
+    Condition,
+    Step,
+    InnerStep,
+}
+
+const ALL: [Named; 5] = [Named::Input, Named::Variable, Named::Condition, Named::Step, Named::InnerStep];
+
+fn set(id: &str) -> Step {
+    Step::set(id, Map::new())
+}
+
+/// Returns a definition in which each of `kinds` has the name `name`.
+fn definition(name: &str, kinds: &[Named]) -> Definition {
+    let has = |kind| kinds.contains(&kind);
+    let id = |kind, other: &str| if has(kind) { name.to_owned() } else { other.to_owned() };
+    let inner = Loop::items(json!([1]), [set(&id(Named::InnerStep, "inner"))]).into_step("each");
+    let mut definition = Definition::sequence("d", [set(&id(Named::Step, "step-1")), inner]);
+    if has(Named::Input) {
+        definition.inputs.insert(name.to_owned(), InputSpec::default());
+    }
+    if has(Named::Variable) {
+        definition.variables.insert(name.to_owned(), json!(1));
+    }
+    if has(Named::Condition) {
+        definition.conditions.insert(name.to_owned(), "true".to_owned());
+    }
+    definition
+}
+
+/// Returns the places and messages of the names that are taken twice.
+fn shadowed(definition: Definition) -> Vec<String> {
+    let checked = Lab::new().engine().build().validate(definition);
+    let of_names = checked.into_iter().filter(|problem| problem.code == "shadowed_name");
+    of_names
+        .map(|problem| {
+            assert_eq!(problem.severity, Severity::Error);
+            format!("{} {}: {}", problem.place.path, problem.place.field, problem.message)
+        })
+        .collect()
+}
+
+#[test]
+fn no_two_names_are_the_same() {
+    for (number, one) in ALL.iter().enumerate() {
+        assert_eq!(shadowed(definition("x", &[*one])), Vec::<String>::new(), "{one:?}");
+        for other in &ALL[number + 1..] {
+            let found = shadowed(definition("x", &[*one, *other]));
+            assert_eq!(found.len(), 1, "{one:?} and {other:?}: {found:?}");
+            assert!(found[0].contains("`x` is also a"), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn names_with_a_fixed_meaning_are_taken() {
+    for root in ["input", "variables", "steps", "state", "context", "loop", "workflow", "run", "env", "secrets"] {
+        for kind in ALL {
+            let found = shadowed(definition(root, &[kind]));
+            assert!(
+                found.iter().any(|text| text.contains("a name with a fixed meaning")),
+                "{root} as {kind:?}: {found:?}"
+            );
+        }
+    }
+    // `task` means the input of this name, and `event` exists only where a signal is filtered.
+    for name in ["task", "event"] {
+        assert_eq!(shadowed(definition(name, &[Named::Input])), Vec::<String>::new(), "{name}");
+        assert_eq!(shadowed(definition(name, &[Named::Variable])).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn lists_beside_each_other_may_use_the_same_ids() {
+    let each = |id: &str| Loop::items(json!([1]), [set("same")]).into_step(id);
+    assert_eq!(shadowed(Definition::sequence("d", [each("one"), each("two")])), Vec::<String>::new());
+    let both = Parallel::new([each("one"), each("two")]).into_step("both");
+    assert_eq!(shadowed(Definition::sequence("d", [both])), Vec::<String>::new());
+}
