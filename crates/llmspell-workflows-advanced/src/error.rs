@@ -172,6 +172,19 @@ pub enum ExecutorError {
         /// The paths of the steps.
         paths: Vec<String>,
     },
+    /// It is unknown whether steps took effect that must not run twice and that the corrected definition does not
+    /// contain.
+    #[error(
+        "the run {run} cannot continue under this definition: it is unknown whether these steps took effect, and the \
+         definition does not contain them: {}",
+        paths.join(", ")
+    )]
+    UnknownEffects {
+        /// The id of the run.
+        run: Uuid,
+        /// The paths of the steps.
+        paths: Vec<String>,
+    },
     /// A hook forbade the operation.
     #[error("forbidden by a hook at {point} for the run {run}: {reason}")]
     Forbidden {
@@ -290,7 +303,7 @@ impl ExecutorError {
             Self::NotEnded { .. } => "run_not_ended",
             Self::NotFailed { .. } => "run_not_failed",
             Self::MissingSteps { .. } => "definition_changed",
-            Self::CannotRunAgain { .. } => "cannot_run_again",
+            Self::CannotRunAgain { .. } | Self::UnknownEffects { .. } => "cannot_run_again",
             Self::Forbidden { .. } => "forbidden_by_hook",
             Self::UnknownCheckpoint { .. } => "checkpoint_not_found",
             Self::NothingSince { .. } => "nothing_since_checkpoint",

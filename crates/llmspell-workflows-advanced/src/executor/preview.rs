@@ -44,6 +44,8 @@ pub(super) struct Report {
     pub(super) runs_again: Vec<RunsAgain>,
     removed: Vec<String>,
     kept: Vec<String>,
+    /// The removed steps that must not run twice and whose effect is unknown.
+    unknown: Vec<String>,
     /// The steps to keep that were found.
     pub(super) matched: BTreeSet<String>,
 }
@@ -53,6 +55,7 @@ impl Report {
         let whole = |path: &String| format!("{around}{path}");
         self.removed.extend(corrected.removed.iter().map(whole));
         self.kept.extend(corrected.kept.iter().map(whole));
+        self.unknown.extend(corrected.unknown.iter().map(whole));
         self.runs_again.extend(runs_again.into_iter().map(|step| {
             let cause = match step.cause {
                 Cause::Follows(path) => Cause::Follows(whole(&path)),
@@ -77,7 +80,12 @@ impl Report {
     }
 
     /// Checks that no step runs again, without being asked for, that must run at most once.
+    ///
+    /// Neither may such a step get another name while it is unknown whether it took effect.
     pub(super) fn check_at_most_once(&self, run: Uuid) -> Result<(), ExecutorError> {
+        if !self.unknown.is_empty() {
+            return Err(ExecutorError::UnknownEffects { run, paths: self.unknown.clone() });
+        }
         let must_not = |step: &&RunsAgain| step.at_most_once && step.cause != Cause::Requested;
         let paths: Vec<String> = self.runs_again.iter().filter(must_not).map(|step| step.path.clone()).collect();
         let why = "these steps have begun, would run again, and run at most once";

@@ -122,7 +122,10 @@ impl Executor {
             None => {
                 // A step with several attempts resumes the child of its last attempt.
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
-                for (path, child) in children.into_iter().filter(|(path, _)| !basis.restarts(path)) {
+                // The sub-workflow of a step that would run again anyway gets its new input.
+                let restarts = |path: &StepPath| basis.restarts(path) || rewinding.follows_another(path);
+                let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path)).collect();
+                for (path, child) in children {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
                     let definition = basis.inner(&path);
                     let inner = format!("{around}{path}");

@@ -17,7 +17,7 @@ use super::{
     permits::Permits, record::Records, run_clock::RunClock,
 };
 use crate::{
-    Clock, Limits, Problem, StepError, SystemClock,
+    Clock, Limits, Problem, StepError, StepPath, SystemClock,
     activity::{Activities, OutputSink},
     functions::Functions,
     model::Definition,
@@ -206,6 +206,9 @@ impl Engine {
             return Err(StepError::validation("unknown_starting_step", message));
         }
         let definition = plan.definition.clone();
+        let runs_once = |path: &StepPath| plan.step(path).is_some_and(|step| step.at_most_once);
+        let unsettled = resume.open_children.into_iter().chain(resume.interrupted.into_iter().filter(runs_once));
+        let unsettled = unsettled.collect();
         let run = Run {
             id: resume.run_id,
             started_at: resume.started_at,
@@ -226,7 +229,7 @@ impl Engine {
             ended_children: Mutex::default(),
             timeout: options.timeout,
             given_limit: OnceLock::new(),
-            open_children: resume.open_children,
+            unsettled,
             records: Mutex::new(Records::new(plan.clone())),
             warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),

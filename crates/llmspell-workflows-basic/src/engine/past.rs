@@ -21,21 +21,21 @@ impl Run {
         }
     }
 
-    /// Returns whether the step at `path` was begun by an earlier process and is or contains a sub-workflow that has not
-    /// ended, and therefore has to clean up even if this run is stopped.
-    pub(crate) fn has_open_child(&self, path: &PathLink) -> bool {
-        if self.open_children.is_empty() {
+    /// Returns whether the step at `path` is or contains one that an earlier process began and that has to be entered even
+    /// if this run is stopped: a sub-workflow that has not ended, or an activity that must not run twice.
+    pub(crate) fn is_unsettled(&self, path: &PathLink) -> bool {
+        if self.unsettled.is_empty() {
             return false;
         }
         let path = path.to_path();
-        self.open_children.iter().any(|open| leads_to(&path, open))
+        self.unsettled.iter().any(|open| leads_to(&path, open))
     }
 
-    /// Returns whether the step at `path` is entered although the run is stopped: its outcome is recorded, or it has a
-    /// sub-workflow to clean up.
+    /// Returns whether the step at `path` is entered although the run is stopped: its outcome is recorded, or an earlier
+    /// process left something unsettled in it.
     pub(super) fn enters_stopped(&self, path: &PathLink) -> bool {
-        !self.open_children.is_empty()
-            && (self.has_open_child(path) || self.engine.stack().recorded(self, &path.to_string()).is_some())
+        !self.unsettled.is_empty()
+            && (self.is_unsettled(path) || self.engine.stack().recorded(self, &path.to_string()).is_some())
     }
 
     /// Returns the scope of the root list after its steps, for the steps that run later.

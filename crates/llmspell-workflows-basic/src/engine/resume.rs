@@ -35,6 +35,8 @@ pub struct Resume {
     pub(super) cuts: HashMap<String, u32>,
     /// Sub-workflow steps whose runs were started and have not ended.
     pub(super) open_children: Vec<StepPath>,
+    /// Activities that had begun and not ended when the process of the run ended.
+    pub(super) interrupted: Vec<StepPath>,
     /// The total size of the recorded outputs of activities, in bytes of JSON.
     pub(super) output_bytes: u64,
     /// Whether the run was requested to cancel, and whether its steps are to be undone then.
@@ -70,6 +72,7 @@ impl Resume {
             cut_off: Vec::new(),
             cuts: HashMap::new(),
             open_children: Vec::new(),
+            interrupted: Vec::new(),
             output_bytes: 0,
             cancel: None,
             state: Map::new(),
@@ -148,6 +151,15 @@ impl Resume {
     #[must_use]
     pub fn with_open_children(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
         self.open_children.extend(steps);
+        self
+    }
+
+    /// Adds the paths of activities that had begun and not ended when the process of the run ended. If this run is
+    /// cancelled or times out, those that must not run twice are entered nevertheless: their effect is unknown, so the run
+    /// is stuck.
+    #[must_use]
+    pub fn with_interrupted(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
+        self.interrupted.extend(steps);
         self
     }
 

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     PathLink, StepError,
-    expr::{self, Segment, Template},
-    plan::Node,
+    expr::{self, Segment},
+    plan::{Node, circles::variable_order},
     state::WorkflowState,
 };
 
 impl Run {
-    /// Computes the variables of the run, in the order of their declaration.
+    /// Computes the variables of the run, each after those that it refers to.
     pub(super) fn with_variables(mut self, environment: Option<&str>) -> Result<Self, StepError> {
         let plan = self.plan.clone();
         let overrides = match environment {
@@ -33,13 +33,17 @@ impl Run {
                 StepError::configuration("unknown_environment", message)
             })?),
         };
-        for (name, template) in &plan.variables {
-            let template: &Template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(template);
+        let order = variable_order(&plan.variables, overrides).map_err(|circle| {
+            let message = format!("the variables {} refer to each other in a circle", circle.join(", "));
+            StepError::configuration("circular_reference", message)
+        })?;
+        for name in order {
+            let template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(&plan.variables[name]);
             let value = template.render(&InitialScope(&self)).map_err(|error| {
                 let error = StepError::from(error);
                 StepError { message: format!("variable `{name}`: {}", error.message), ..error }
             })?;
-            self.variables.insert(name.clone(), (*value).clone());
+            self.variables.insert(name.to_owned(), (*value).clone());
         }
         Ok(self)
     }

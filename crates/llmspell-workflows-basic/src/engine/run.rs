@@ -62,8 +62,9 @@ pub struct Run {
     pub(crate) timeout: Option<Duration>,
     /// The time limit that was set when the run was driven, and the time by which it passes.
     pub(crate) given_limit: OnceLock<(Duration, Timestamp)>,
-    /// Sub-workflow steps that an earlier process began and did not end.
-    pub(super) open_children: Vec<StepPath>,
+    /// The steps that an earlier process began and did not end, and that have to be entered even if the run is stopped:
+    /// sub-workflows, which clean up, and activities that must not run twice, whose effect is unknown.
+    pub(super) unsettled: Vec<StepPath>,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,

@@ -67,14 +67,14 @@ impl Timeout {
     async fn run_until(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
         let run = call.run().clone();
         let is_late = run.now() >= deadline;
-        if is_late && !run.has_open_child(call.path()) {
+        if is_late && !run.is_unsettled(call.path()) {
             return self.timed_out(&call, length, None);
         }
         let mut tasks = Tasks::new(&call);
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
         let inner = tasks.own().with_deadline(earliest);
         if is_late {
-            // Only a sub-workflow that has not ended is entered, to clean up.
+            // Only what is unsettled is entered.
             tasks.stop(CancelReason::Timeout);
             tasks.spawn(0, inner, |call| next.run(call));
             return self.stopped(&call, tasks, length).await;

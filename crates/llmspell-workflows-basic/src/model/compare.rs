@@ -218,7 +218,12 @@ impl ChangedNames {
             all.map(|(name, text)| (name.clone(), Value::String(text.clone()))).collect::<Map<_, _>>()
         };
         let context = |definition: &Definition| definition.context.clone().into_iter().collect::<Map<_, _>>();
+        let workflow = |definition: &Definition| {
+            let own = [("name", &definition.name), ("version", &definition.version)];
+            own.map(|(name, value)| (name.to_owned(), Value::from(value.as_str()))).into_iter().collect::<Map<_, _>>()
+        };
         let all = [
+            ("workflow", workflow(old), workflow(new)),
             ("variables", variables(old), variables(new)),
             ("conditions", conditions(old), conditions(new)),
             ("context", context(old), context(new)),
@@ -257,7 +262,8 @@ impl ChangedNames {
         });
         let is_read = |root: &str, name: &str| {
             let is_root = reference.name == root || (root == "input" && reference.name == "task");
-            (is_root && key.is_none_or(|key| key == name)) || reference.name == name
+            // The facts about the workflow have no short names.
+            (is_root && key.is_none_or(|key| key == name)) || (root != "workflow" && reference.name == name)
         };
         self.0.iter().find(|(root, name)| is_read(root, name)).map(|(_, name)| name.as_str())
     }
@@ -360,6 +366,10 @@ mod tests {
         assert_eq!(reads("echo {{ input.who }}"), Some("who"));
         assert_eq!(reads("echo {{ other }} {{ variables.other }} {{ steps.tag.x }}"), None);
         assert_eq!(shell("a", "x").when("ready").reads(&names), None);
+        let numbered = |version: &str| Definition { version: version.into(), ..definition("1", "other") };
+        let names = ChangedNames::between(&numbered("1"), &numbered("2"), None, []);
+        assert_eq!(shell("a", "{{ workflow.version }}").reads(&names), Some("version"));
+        assert_eq!(shell("a", "{{ version }} {{ workflow.name }} {{ variables.version }}").reads(&names), None);
         let names = ChangedNames::between(&definition("1", "other"), &definition("1", "tag == 'v1'"), None, []);
         assert_eq!(shell("a", "x").when("ready").reads(&names), Some("ready"));
         assert_eq!(shell("a", "x").when("conditions.ready").reads(&names), Some("ready"));

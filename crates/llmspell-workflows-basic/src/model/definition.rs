@@ -30,8 +30,7 @@ pub struct Definition {
     /// The fields of the workflow's input. If there are none, any input is accepted.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, InputSpec>,
-    /// Values that are computed in order when a run starts: JSON whose strings may refer to the input and to earlier
-    /// variables.
+    /// Values that are computed when a run starts: JSON whose strings may refer to the input and to other variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub variables: IndexMap<String, Value>,
     /// Values of variables, by environment; the environment is chosen when a run starts.

@@ -8,6 +8,7 @@ mod activities;
 mod body;
 mod build;
 mod children;
+pub(crate) mod circles;
 mod cleanup;
 mod code;
 mod collections;

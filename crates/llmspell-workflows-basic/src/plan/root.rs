@@ -2,11 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Builder, ListKind, Node, Plan, Role};
+use super::{
+    Builder, ListKind, Node, Plan, Role,
+    circles::{in_order, referred, variable_order},
+};
 use crate::{
     Problem, ProblemLocation,
+    expr::{Expr, Template},
     model::{Definition, InputType, OnError, Step, StepKind},
 };
 
@@ -15,11 +20,12 @@ impl Builder<'_> {
         let definition = self.definition.clone();
         self.declared_names(&definition);
         let conditions = self.conditions();
-        let variables = definition
+        let variables: IndexMap<String, Template> = definition
             .variables
             .iter()
             .map(|(name, value)| (name.clone(), self.template(value, "", &format!("variables/{name}"))))
             .collect();
+        self.variable_circle("variables", &variables, None);
         let mut environments = HashMap::new();
         for (environment, overrides) in &definition.environments {
             let templates = overrides.iter().map(|(name, value)| {
@@ -35,7 +41,9 @@ impl Builder<'_> {
                 }
                 (name.clone(), self.template(value, "", &field))
             });
-            environments.insert(environment.clone(), templates.collect());
+            let templates: IndexMap<String, Template> = templates.collect();
+            self.variable_circle(&format!("environments/{environment}"), &variables, Some(&templates));
+            environments.insert(environment.clone(), templates);
         }
         let trigger =
             definition.trigger.as_ref().map(|text| self.expression(text, &ProblemLocation::new("", "trigger")));
@@ -67,14 +75,46 @@ impl Builder<'_> {
         }
     }
 
-    fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {
+    fn conditions(&mut self) -> HashMap<String, Expr> {
         let definition = self.definition.clone();
         let named = definition.conditions.iter();
-        named
+        let conditions: HashMap<String, Expr> = named
             .map(|(name, text)| {
                 (name.clone(), self.expression(text, &ProblemLocation::new("", format!("conditions/{name}"))))
             })
-            .collect()
+            .collect();
+        let refers = |name: &str| {
+            let references = conditions.get(name).into_iter().flat_map(Expr::references);
+            references.filter_map(|reference| referred(reference, "conditions")).collect()
+        };
+        if let Err(circle) = in_order(definition.conditions.keys().map(String::as_str), refers) {
+            self.circle("conditions", &circle);
+        }
+        conditions
+    }
+
+    /// Reports variables that refer to each other in a circle, with the values that an environment gives them.
+    fn variable_circle(
+        &mut self,
+        field: &str,
+        variables: &IndexMap<String, Template>,
+        overrides: Option<&IndexMap<String, Template>>,
+    ) {
+        if let Err(circle) = variable_order(variables, overrides) {
+            self.circle(field, &circle);
+        }
+    }
+
+    fn circle(&mut self, field: &str, circle: &[&str]) {
+        let (first, last) = (circle.first().copied().unwrap_or_default(), circle.last().copied().unwrap_or_default());
+        let message = match circle {
+            [_] => format!("`{first}` refers to itself"),
+            _ => format!("`{first}` refers to itself through {}", listed(&circle[1..])),
+        };
+        let problem =
+            Problem::error("circular_reference", ProblemLocation::new("", format!("{field}/{last}")), message);
+        self.problems
+            .push(problem.with_help("break the circle: give one of them a value that refers to none of the others"));
     }
 
     fn root_settings(&mut self, definition: &Definition) {
@@ -163,4 +203,8 @@ fn default_help(kind: InputType, default: &Value) -> Option<&'static str> {
         (InputType::String, Value::Number(_) | Value::Bool(_)) => Some("write it in quotes if it is a string"),
         _ => None,
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,5 @@
 //! Two things that expressions can name never have the same name, apart from two lists of which neither contains the
-//! other.
+//! other; and no name refers to itself.
 
 use llmspell_workflows_basic::{
     Severity,
@@ -91,4 +91,36 @@ fn lists_beside_each_other_may_use_the_same_ids() {
     assert_eq!(shadowed(Definition::sequence("d", [each("one"), each("two")])), Vec::<String>::new());
     let both = Parallel::new([each("one"), each("two")]).into_step("both");
     assert_eq!(shadowed(Definition::sequence("d", [both])), Vec::<String>::new());
+}
+
+/// Returns the places and messages of circles in a definition with these variables, conditions and values of an
+/// environment.
+fn circles(variables: &[(&str, &str)], conditions: &[(&str, &str)], prod: &[(&str, &str)]) -> Vec<String> {
+    let values = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+    let mut definition = Definition { variables: values(variables), ..Definition::sequence("d", [set("s")]) };
+    definition.conditions = conditions.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    definition.environments.insert("prod".to_owned(), values(prod));
+    let problems = Lab::new().engine().build().validate(definition);
+    let found = problems.into_iter().filter(|problem| problem.code == "circular_reference");
+    found.map(|problem| format!("{}: {}", problem.place.field, problem.message)).collect()
+}
+
+#[test]
+fn variables_and_conditions_do_not_refer_to_each_other_in_a_circle() {
+    let none: Vec<String> = Vec::new();
+    assert_eq!(circles(&[("a", "{{ b }}"), ("b", "{{ variables.c }}"), ("c", "1")], &[], &[]), none);
+    assert_eq!(circles(&[("a", "{{ a ?? 1 }}")], &[], &[]), ["variables/a: `a` refers to itself"]);
+    assert_eq!(
+        circles(&[("x", "{{ a }}"), ("a", "{{ b }}"), ("b", "{{ variables.a }}")], &[], &[]),
+        ["variables/b: `a` refers to itself through `b`"]
+    );
+    assert_eq!(
+        circles(&[("a", "{{ b }}"), ("b", "1")], &[], &[("b", "{{ a }}")]),
+        ["environments/prod/b: `a` refers to itself through `b`"]
+    );
+    assert_eq!(circles(&[], &[("c", "not conditions.d"), ("d", "e and true"), ("e", "1 > 2")], &[]), none);
+    assert_eq!(
+        circles(&[], &[("c", "not conditions.d"), ("d", "not c")], &[]),
+        ["conditions/d: `c` refers to itself through `d`"]
+    );
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use llmspell_workflows_advanced::{ExecutorError, RewindError};
-use llmspell_workflows_basic::UnmetRead;
+use llmspell_workflows_basic::{RunStatus, UnmetRead};
 
 use crate::{Exit, Failure, commands::run::input};
 
@@ -76,10 +76,21 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
         ExecutorError::UnfitOutput { unmet, .. } => unfit_output(unmet),
         ExecutorError::NotEnded { run, .. } => format!("end it with `spellflow cancel {run}`"),
-        ExecutorError::NotFailed { run, .. } => {
-            format!(
+        ExecutorError::NotFailed { run, status } => match status {
+            RunStatus::Stuck => format!(
+                "`spellflow runs show {run}` shows the stuck step; say what happened with `spellflow resolve {run} PATH`"
+            ),
+            RunStatus::Pending | RunStatus::Running | RunStatus::Compensating => {
+                format!("wait until it ends; `spellflow runs show {run}` shows its progress")
+            }
+            status if status.has_ended() => format!(
                 "to run part of it again, use `spellflow fork {run} --from PATH`; for all of it, `spellflow rerun {run}`"
-            )
+            ),
+            _ => format!("continue it with `spellflow resume {run}`"),
+        },
+        ExecutorError::UnknownEffects { run, paths } => {
+            let path = paths.first().map(String::as_str).unwrap_or_default();
+            format!("say what happened with `spellflow resolve {run} {path}`, or leave the step in the definition")
         }
         ExecutorError::CannotRunAgain { paths, .. } => {
             let path = paths.first().map(String::as_str).unwrap_or_default();

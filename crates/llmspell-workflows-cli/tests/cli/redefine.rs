@@ -186,3 +186,66 @@ fn all_failed_runs_of_a_workflow_continue_under_its_corrected_definition() {
     assert!(refused.json()[0]["error"].as_str().unwrap().contains("other"), "{}", refused.stdout);
     assert!(take_effects(&sandbox).is_empty());
 }
+
+#[test]
+fn sub_workflow_after_a_corrected_step_gets_its_new_input() {
+    let flow = |says: &str| {
+        format!(
+            "name: outer\nworkflows:\n  kid:\n    name: kid\n    inputs: {{i: {{type: string}}}}\n    steps:\n      \
+             - {{id: k1, command: 'echo k1-$I >> effects', env: {{I: '{{{{ i }}}}'}}}}\n      \
+             - {{id: k2, command: 'echo k2-$I >> effects; test $I = good', env: {{I: '{{{{ i }}}}'}}}}\n\
+             steps:\n  - {{id: a, command: 'echo a >> effects; echo {says}'}}\n  \
+             - {{id: s, workflow: kid, input: {{i: '{{{{ a.stdout | trim }}}}'}}}}\n"
+        )
+    };
+    let sandbox = Sandbox::with_flow(&flow("bad"));
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    assert_eq!(take_effects(&sandbox), ["a", "k1-bad", "k2-bad"]);
+    fs::write(sandbox.path("flow.yaml"), flow("good")).unwrap();
+    let retried = sandbox.run(&["retry", "@last", "--definition", "flow.yaml"]);
+    assert_eq!((retried.code, take_effects(&sandbox)), (0, vec!["a".into(), "k1-good".into(), "k2-good".into()]));
+}
+
+/// What handled the failure has completed too.
+#[test]
+fn retry_keeps_steps_whose_failure_was_handled() {
+    let handler = "on_error: [{id: invoice, command: 'echo invoice >> effects'}]";
+    for handled in [handler, "on_error: continue"] {
+        let flow = format!(
+            "name: f\nsteps:\n  - {{id: charge, command: 'echo charge >> effects; exit 1', {handled}}}\n  \
+             - {{id: ship, command: 'echo ship >> effects'}}\n  - {{id: mail, command: 'echo mail >> effects; test -e ok'}}\n"
+        );
+        let sandbox = Sandbox::with_flow(&flow);
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+        fs::write(sandbox.path("ok"), "").unwrap();
+        take_effects(&sandbox);
+        let retried = sandbox.run(&["retry", "@last"]);
+        assert_eq!(
+            (retried.code, take_effects(&sandbox)),
+            (0, vec!["mail".to_owned()]),
+            "{handled}: {}",
+            retried.stderr
+        );
+    }
+}
+
+/// The stored definition does not keep the order of the variables.
+#[test]
+fn variables_that_refer_to_each_other_have_the_same_values_after_a_resume() {
+    let flow = "\
+name: v
+variables: {z: 1, a: '{{ z }}-{{ m }}', m: '{{ variables.z ?? 9 }}'}
+environments: {prod: {z: 5}}
+steps:
+  - {id: first, command: 'echo $A >> effects', env: {A: '{{ a }}'}}
+  - {id: go, event: go}
+  - {id: last, command: 'echo $A >> effects', env: {A: '{{ a }}'}}
+";
+    for (options, value) in [(&["run", "flow.yaml"][..], "1-1"), (&["run", "flow.yaml", "--env", "prod"], "5-5")] {
+        let sandbox = Sandbox::with_flow(flow);
+        assert_eq!(sandbox.run(options).code, 5);
+        assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+        assert_eq!(sandbox.run(&["resume", "@last"]).code, 0);
+        assert_eq!(take_effects(&sandbox), [value, value]);
+    }
+}

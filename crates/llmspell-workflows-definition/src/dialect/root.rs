@@ -16,7 +16,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "variables",
         Shape::Object,
-        "Values that are computed at the start; they may refer to the input and to the variables above them.",
+        "Values that are computed at the start; they may refer to the input and to each other.",
     )
     .elsewhere(&["vars"]),
     field(

@@ -46,7 +46,10 @@ impl RunState {
         let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_cuts(cuts);
         let open = self.steps.iter().filter(|(_, step)| step.end.is_none() && step.child().is_some());
         let open = open.filter_map(|(path, _)| path.parse().ok());
-        let resume = resume.with_open_children(open);
+        // A step that is known to be stuck waits to be resolved.
+        let interrupted = self.steps.iter().filter(|(_, step)| step.is_executing && step.end.is_none());
+        let interrupted = interrupted.filter_map(|(path, _)| path.parse().ok());
+        let resume = resume.with_open_children(open).with_interrupted(interrupted);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 

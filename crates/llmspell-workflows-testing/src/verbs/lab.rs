@@ -220,7 +220,8 @@ impl<'c> Lab<'c> {
             Some(Ok(())) => progress.committed = true,
             Some(Err(error)) => {
                 progress.refusal = Some(error.to_string());
-                progress.must_not_repeat = matches!(error, ExecutorError::CannotRunAgain { .. });
+                progress.must_not_repeat =
+                    matches!(error, ExecutorError::CannotRunAgain { .. } | ExecutorError::UnknownEffects { .. });
                 if !progress.committed {
                     let mut ledger = lock(&self.ledger);
                     progress.announced.iter().for_each(|(run, path)| ledger.expect_no_longer(*run, path));

@@ -18,6 +18,8 @@ const NUMBERS_CLEANED: usize = 8;
 /// killed process has left, and removes it. What is being written is locked, in this process or another one, and the
 /// system releases the lock of a process that is killed: what is not locked is a leftover. The number is the first one
 /// that no other writer has.
+///
+/// A directory contains a file of its own name until it is whole, since a directory may have such a name for other reasons.
 pub(super) struct Temporary {
     dir: Dir,
     kind: TemporaryKind,
@@ -68,6 +70,9 @@ impl Temporary {
 
     /// Gives it its final name in the same directory, in place of the file that has this name.
     pub(super) fn rename(mut self, target: &Path) -> io::Result<()> {
+        if self.kind == TemporaryKind::Directory {
+            self.dir.remove_file(self.name.join(&self.name))?;
+        }
         self.dir.rename(&self.name, &self.dir, target)?;
         self.has_final_name = true;
         Ok(())
@@ -93,7 +98,8 @@ impl TemporaryKind {
             // Whatever has this name, no writer of this kind has left it.
             Err(_) => return Ok(false),
         };
-        if lock(&file)? != Lock::Own || !self.has_name(dir, name, &file)? {
+        let is_marked = self == Self::File || dir.symlink_metadata(name.join(name)).is_ok();
+        if lock(&file)? != Lock::Own || !is_marked || !self.has_name(dir, name, &file)? {
             return Ok(false);
         }
         self.remove(dir, name).map(|()| true)
@@ -105,7 +111,9 @@ impl TemporaryKind {
             Self::File => dir.open_with(&name, OpenOptions::new().write(true).create_new(true)),
             Self::Directory => dir.create_dir(&name).and_then(|()| {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                Ok(File::from_std(openat(dir, &name, flags, Mode::empty())?.into()))
+                let opened = File::from_std(openat(dir, &name, flags, Mode::empty())?.into());
+                dir.write(name.join(&name), "")?;
+                Ok(opened)
             }),
         };
         let file = match created {
@@ -221,16 +229,19 @@ mod tests {
         let (_folder, dir) = folder();
         dir.create_dir_all(".a.unfinished-0.tmp/inside").unwrap();
         dir.write(".a.unfinished-0.tmp/inside/file", "old").unwrap();
+        dir.write(".a.unfinished-0.tmp/.a.unfinished-0.tmp", "").unwrap();
         dir.write(".a.unfinished-1.tmp", "a file").unwrap();
+        dir.create_dir_all(".a.unfinished-3.tmp/somebody's").unwrap();
         let create = || Temporary::directory(&dir, OsStr::new("a")).unwrap();
         let (first, second) = (create(), create());
         let in_use = [first.name(), second.name()].map(Path::to_owned);
         assert_eq!(in_use, [".a.unfinished-0.tmp", ".a.unfinished-2.tmp"].map(PathBuf::from));
-        assert_eq!(dir.read_dir(first.name()).unwrap().count(), 0);
+        assert_eq!(dir.read_dir(first.name()).unwrap().count(), 1);
         dir.write(second.name().join("file"), "new").unwrap();
         first.rename(Path::new("a")).unwrap();
         drop(second);
-        assert_eq!(names(&dir), [".a.unfinished-1.tmp", "a"]);
+        assert_eq!(names(&dir), [".a.unfinished-1.tmp", ".a.unfinished-3.tmp", "a"]);
+        assert_eq!(dir.read_dir("a").unwrap().count(), 0);
     }
 
     #[test]

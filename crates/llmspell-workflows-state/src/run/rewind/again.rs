@@ -1,14 +1,21 @@
 //! Finds the steps that run again.
 
-use llmspell_workflows_basic::{Order, Plan, StepPath, engine::DecisionKey, model::Pattern};
+use llmspell_workflows_basic::{
+    Order, Plan, StepPath,
+    engine::DecisionKey,
+    model::{OnError, Pattern},
+};
 
 use super::{Cause, Rewinding, encloses};
 use crate::record::{ChoiceRef, End};
 
 impl Rewinding<'_> {
+    /// Returns whether the step at `path` failed, and nothing handled its failure or that of a block around it.
     pub(super) fn failed_for_good(&self, path: &StepPath) -> bool {
-        let failed =
-            |path: &StepPath| matches!(self.end(&path.to_string()), Some(End::Failed(failure)) if !failure.handled);
+        let failed = |path: &StepPath| {
+            let text = path.to_string();
+            matches!(self.end(&text), Some(End::Failed(failure)) if !failure.handled) && !self.is_handled(path, &text)
+        };
         let mut at = Some(path.clone());
         while let Some(path) = at {
             if !failed(&path) {
@@ -20,6 +27,21 @@ impl Rewinding<'_> {
             at = self.around(&path);
         }
         true
+    }
+
+    /// Returns whether the failure of the step at `path` does not fail what contains the step.
+    fn is_handled(&self, path: &StepPath, text: &str) -> bool {
+        // The failure of the root fails the run, even if a handler ran.
+        if path.segments().len() == 1 {
+            return false;
+        }
+        match self.plan.step(path).map(|step| &step.on_error) {
+            Some(OnError::Continue) => true,
+            Some(OnError::Steps(_)) => {
+                matches!(self.end(&format!("{text}/$on_error")), Some(End::Completed { .. } | End::Skipped(_)))
+            }
+            Some(OnError::Fail) | None => false,
+        }
     }
 
     pub(super) fn order(&self, path: &StepPath, child: Option<&StepPath>) -> Option<Order> {
@@ -84,6 +106,9 @@ impl Rewinding<'_> {
 
     pub(super) fn reenter(&mut self, leaf: &StepPath) {
         let text = leaf.to_string();
+        if self.again.cause != Cause::Requested {
+            self.again.following.insert(text.clone());
+        }
         if self.again.leaves.contains_key(&text) {
             return;
         }

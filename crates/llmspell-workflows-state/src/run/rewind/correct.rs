@@ -68,6 +68,8 @@ pub struct Corrected {
     pub removed: Vec<String>,
     /// The steps that have changed and are kept nevertheless.
     pub kept: Vec<String>,
+    /// The removed steps that must not run twice and whose effect is unknown.
+    pub unknown: Vec<String>,
 }
 
 /// What has to be done with a recorded step.
@@ -105,6 +107,7 @@ impl Rewinding<'_> {
                     whole.insert(path);
                 }
                 Fate::Remove => {
+                    corrected.unknown.extend(self.unknown_effects(&path, correction.old));
                     self.redo(&path);
                     touched.close_up(self, &path, correction.old);
                     corrected.removed.push(path.to_string());
@@ -173,6 +176,20 @@ impl Rewinding<'_> {
             })
         });
         in_plan.collect()
+    }
+
+    /// Returns the steps at or in `path` that must not run twice and that began without an end.
+    fn unknown_effects(&self, path: &StepPath, old: &Plan) -> Vec<String> {
+        let all = self.within(path).map(|(inner, _)| inner).chain([path]).filter(|inner| encloses(path, inner));
+        let all: BTreeSet<&StepPath> = all.chain([path]).collect();
+        let is_unknown = |inner: &&StepPath| {
+            old.step(inner).is_some_and(|step| step.at_most_once)
+                && self
+                    .state
+                    .step(&inner.to_string())
+                    .is_some_and(|step| step.end.is_none() && (step.is_executing || step.stuck.is_some()))
+        };
+        all.into_iter().filter(is_unknown).map(ToString::to_string).collect()
     }
 
     fn fate(

@@ -101,6 +101,8 @@ struct Again {
     kept: HashSet<StepPath>,
     /// Why each leaf runs again, by its path.
     causes: BTreeMap<String, Cause>,
+    /// The leaves that would run again even if they had not failed, since they follow a step that runs again.
+    following: BTreeSet<String>,
     /// Why the steps run again that are being marked.
     cause: Cause,
 }
@@ -204,8 +206,9 @@ impl<'a> Rewinding<'a> {
             self.retry_in_finally(&cleanup);
         }
         for target in &steps {
-            self.retry_at(target);
-            self.reopen_around(target);
+            let target = self.leaf_handled_by(target).unwrap_or_else(|| target.clone());
+            self.retry_at(&target);
+            self.reopen_around(&target);
         }
         Ok(())
     }
@@ -233,6 +236,15 @@ impl<'a> Rewinding<'a> {
             self.retry_at(target);
             self.reopen_in_finally(target);
         }
+    }
+
+    /// Returns the leaf whose handler contains the step at `path`. It runs again together with its handler, which has
+    /// nothing to handle if the leaf succeeds.
+    fn leaf_handled_by(&self, path: &StepPath) -> Option<StepPath> {
+        let segments = path.segments();
+        let handlers = (2..segments.len()).filter(|at| segments[*at].id.as_str() == "$on_error");
+        let mut owners = handlers.map(|at| StepPath::new(segments[..at].to_vec()));
+        owners.find(|owner| matches!(self.order(owner, None), Some(Order::Leaf) | None))
     }
 
     fn retry_at(&mut self, target: &StepPath) {
@@ -343,6 +355,12 @@ impl<'a> Rewinding<'a> {
     pub fn failed_children(&self) -> Vec<(StepPath, Uuid)> {
         let again = |path: &StepPath| self.again.leaves.contains_key(&path.to_string());
         self.children().into_iter().filter(|(path, _)| again(path)).collect()
+    }
+
+    /// Returns whether the step at `path` would run again even if it had not failed.
+    #[must_use]
+    pub fn follows_another(&self, path: &StepPath) -> bool {
+        self.again.following.contains(&path.to_string())
     }
 
     /// Resumes the step at `target` where it stopped, instead of running it again as a new generation.
