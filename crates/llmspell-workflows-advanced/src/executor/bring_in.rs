@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use llmspell_workflows_state::{Arrival, Epoch, Record};
+use llmspell_workflows_state::{Arrival, Epoch, Record, RunState};
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
@@ -141,6 +141,26 @@ impl Bringing<'_> {
                 let here = KnownRun { location: RunLocation::Journal(journal.clone()), ..self.look_again(run).await? };
                 let records = self.records(&here).await?;
                 self.add(run, records);
+            }
+        }
+        self.add_archived_families().await
+    }
+
+    /// Adds the other sub-workflows of the runs that come from the archive.
+    async fn add_archived_families(&mut self) -> Result<(), ExecutorError> {
+        let mut at = 0;
+        while let Some(Arrival { run, records, .. }) = self.arrivals.get(at) {
+            at += 1;
+            if self.read.get(run).is_none_or(|origin| origin.journal.is_some()) {
+                continue;
+            }
+            for child in RunState::read_outline(records).children() {
+                if self.arrivals.iter().any(|arrival| arrival.run == child) {
+                    continue;
+                }
+                let Some(known) = self.inner.home.get(child).await? else { continue };
+                let records = self.records(&known).await?;
+                self.add(child, records);
             }
         }
         Ok(())
