@@ -5,7 +5,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Success.
     Ok = 0,
-    /// The run failed, or the operating system refused an operation.
+    /// The run failed, a check failed, or the operation is not possible now.
     Failed = 1,
     /// The arguments, the input or the configuration are invalid.
     Usage = 2,
@@ -37,14 +37,14 @@ mod tests {
     fn exit_codes_page_lists_every_code() {
         let meaning = |exit| match exit {
             Exit::Ok => "success",
-            Exit::Failed => "the run failed, or the operating system refused an operation",
+            Exit::Failed => "the run failed, a check failed, or the operation is not possible now",
             Exit::Usage => "the arguments, the input or the configuration are invalid",
             Exit::Invalid => "the definition is invalid",
             Exit::NotFound => "a file, a run or a name was not found",
             Exit::Waiting => "the run is waiting or paused",
             Exit::TimedOut => "the run exceeded `--timeout` or its own time limit",
             Exit::Stuck => "the run is stuck: the outcome of a step is unknown and must be resolved manually",
-            Exit::Interrupted => "interrupted by Ctrl-C or a termination signal",
+            Exit::Interrupted => "stopped at once by a second Ctrl-C, or interrupted while running with `--in-memory`",
         };
         let all = [
             Exit::Ok,

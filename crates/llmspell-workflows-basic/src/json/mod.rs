@@ -175,7 +175,7 @@ fn is_integer(number: &[u8]) -> bool {
     !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
-/// What was seen while a text was parsed.
+/// Facts collected while a text is parsed.
 struct Seen {
     floats: Floats,
     /// Whether a number may have been an integer outside the range, or rounded.

@@ -133,7 +133,7 @@ fn open_bracket(text: &str, at: usize, kind: &ErrorKind) -> Option<Finding> {
     let is_earlier = text[open..at].contains('\n');
     let (sign, closing) = if text[open..].starts_with('[') { ('[', ']') } else { ('{', '}') };
     if let ErrorKind::MismatchedFlowCollectionEnd { close, .. } = kind {
-        let message = format!("`{close}` closes the bracket `{sign}`, which needs `{closing}`");
+        let message = format!("`{close}` does not match the bracket `{sign}`, which needs `{closing}`");
         return Some(syntax(at, at + 1, message).with_help(format!("maybe a `{closing}` is missing before it")));
     }
     let is_closed = !is_unclosed && !scan(text, text.len()).brackets.contains(&open);

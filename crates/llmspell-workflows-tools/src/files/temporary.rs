@@ -12,12 +12,12 @@ const NUMBERS_MAX: usize = 1024;
 /// The number of names that are always searched for what was left behind.
 const NUMBERS_CLEANED: usize = 8;
 
-/// A file or a directory that is being written, beside the one that it will become.
+/// A file or directory that is written beside its target and then renamed.
 ///
-/// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same target finds what a
-/// killed process has left, and removes it. What is being written is locked, in this process or another one, and the
-/// system releases the lock of a process that is killed: what is not locked is a leftover. The number is the first one
-/// that no other writer has.
+/// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same target finds and removes
+/// what a killed process has left. A file is locked while it is written, by this process or another one, and the system
+/// releases the lock of a process that is killed, so an unlocked file is a leftover. `N` is the lowest number that no
+/// other writer uses.
 ///
 /// A directory contains a file of its own name until it is whole, since a directory may have such a name for other reasons.
 pub(super) struct Temporary {
