@@ -47,8 +47,8 @@ pub use home::{
     BackupReport, Claim, CompactionReport, Contact, DamagedRun, Delivery, EXPORT_VERSION, FolderHome, Holder, Home,
     HomeCheck, HomeStats, HomeUsage, JournalId, JournalKind, JournalStats, JournalSummaries, JournalUsage, KnownRun,
     Lease, LiveRunSummary, LoggedAttempt, LoggedLine, MemoryHome, MovedAside, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES,
-    OutputCursor, OutputEnd, Prune, RepairReport, RunListing, RunLocation, RunWait, StepOutputs, SubRun, Upkeep,
-    WaitFilter, WorkflowEvent,
+    OutputCursor, OutputEnd, Prune, RepairReport, RunListing, RunLocation, RunWait, StepOutputs, SubRun,
+    UnresolvedStep, Upkeep, WaitFilter, WorkflowEvent,
 };
 pub use llmspell_workflows_hooks::event::EventKind;
 pub use llmspell_workflows_state::{

@@ -1,16 +1,14 @@
 //! Manual resolution of stuck steps.
 
-use std::fmt;
-
 use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
     engine::{Outcome, SkipReason},
 };
-use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound};
+use llmspell_workflows_state::{RewindError, Rewinding, Rewound};
 use serde_json::Value;
 
-use super::{DurableRun, Executor, Inner, start::check_top_level};
-use crate::{ExecutorError, KnownRun};
+use super::{DurableRun, Executor, start::check_top_level};
+use crate::{ExecutorError, KnownRun, home::UnresolvedStep};
 
 /// The manual resolution of a stuck step.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +27,8 @@ impl Executor {
     /// `path` may be a suffix of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// Returns an error if no stuck step matches `path`, if other steps need fields that the output lacks, another process owns the run, or the journal cannot be read or
-    /// written.
+    /// Returns an error if no stuck step matches `path`, if other steps need fields that the output lacks, another process
+    /// owns the run, or the journal cannot be read or written.
     pub async fn resolve(
         &self,
         known: &KnownRun,
@@ -42,7 +40,7 @@ impl Executor {
         if known.journal().is_none() {
             return Err(not_stuck());
         }
-        let mut matching = self.inner.stuck_steps(known).await?;
+        let mut matching = self.inner.home.unresolved(known).await?;
         matching.retain(|step| step.matches(path));
         if let Some(exact) = matching.iter().position(|step| step.to_string() == path) {
             matching = vec![matching.swap_remove(exact)];
@@ -59,7 +57,7 @@ impl Executor {
     }
 
     /// Checks that the steps that read the output of a stuck step can work with `output`.
-    async fn check_output(&self, step: &StuckStep, output: &Value) -> Result<(), ExecutorError> {
+    async fn check_output(&self, step: &UnresolvedStep, output: &Value) -> Result<(), ExecutorError> {
         let plan = self.inner.prepared_by_hash(&step.run.summary.definition).await?.plan;
         let Ok(path) = step.path.parse::<StepPath>() else { return Ok(()) };
         match plan.unmet_reads(&self.inner.engine, &path, output) {
@@ -68,8 +66,8 @@ impl Executor {
         }
     }
 
-    async fn resolve_step(&self, step: &StuckStep, resolution: Resolution) -> Result<(), ExecutorError> {
-        let StuckStep { run: known, path, .. } = step;
+    async fn resolve_step(&self, step: &UnresolvedStep, resolution: Resolution) -> Result<(), ExecutorError> {
+        let UnresolvedStep { run: known, path, .. } = step;
         let path = path.clone();
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
         let id = known.journal().ok_or_else(not_stuck)?;
@@ -114,65 +112,6 @@ impl Executor {
             }
         };
         journal.resolve(path, &outcome, now).await?;
-        Ok(())
-    }
-}
-
-/// A stuck step of a run or of its sub-workflows.
-///
-/// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
-pub(super) struct StuckStep {
-    run: KnownRun,
-    around: Vec<String>,
-    path: String,
-}
-
-impl StuckStep {
-    /// Returns whether `given` is the step's path or a suffix of it, with or without the `/main` of each sub-workflow.
-    fn matches(&self, given: &str) -> bool {
-        let suffix = format!("/{}", given.trim_start_matches('/'));
-        let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();
-        let without_root = |path: &&str| path.strip_prefix("/main").map_or_else(|| (*path).to_owned(), str::to_owned);
-        let short: String = all.iter().map(without_root).collect();
-        self.to_string() == given || self.to_string().ends_with(&suffix) || short.ends_with(&suffix)
-    }
-}
-
-impl fmt::Display for StuckStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.around.iter().try_for_each(|path| f.write_str(path))?;
-        f.write_str(&self.path)
-    }
-}
-
-impl Inner {
-    /// Returns the stuck steps of `run` and of its sub-workflows.
-    pub(super) async fn stuck_steps(&self, run: &KnownRun) -> Result<Vec<StuckStep>, ExecutorError> {
-        let mut found = Vec::new();
-        self.collect_stuck_steps(run, &[], &mut found).await?;
-        Ok(found)
-    }
-
-    async fn collect_stuck_steps(
-        &self,
-        run: &KnownRun,
-        around: &[String],
-        found: &mut Vec<StuckStep>,
-    ) -> Result<(), ExecutorError> {
-        let history = self.home.history(run).await?;
-        if history.end.is_some() {
-            return Ok(());
-        }
-        for PastStep { path, stuck, child, .. } in history.steps {
-            if stuck.is_some() {
-                let (run, around) = (run.clone(), around.to_vec());
-                found.push(StuckStep { run, around, path: path.clone() });
-            }
-            let Some(child) = child else { continue };
-            if let Some(child) = self.home.get(child).await? {
-                Box::pin(self.collect_stuck_steps(&child, &[around, &[path]].concat(), found)).await?;
-            }
-        }
         Ok(())
     }
 }

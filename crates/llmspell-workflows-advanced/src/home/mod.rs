@@ -17,6 +17,7 @@ mod run;
 mod runs;
 mod stats;
 mod transfer;
+mod unresolved;
 mod upkeep;
 mod waits;
 
@@ -52,6 +53,7 @@ pub use repair::{MovedAside, RepairReport};
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
 pub use transfer::EXPORT_VERSION;
+pub use unresolved::UnresolvedStep;
 pub use upkeep::{BackupReport, CompactionReport};
 pub use waits::{RunWait, WaitFilter};
 

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Body, Builder, SubPlan};
+use serde_json::{Map, Value};
+
+use super::{Body, Builder, SubPlan, names::join};
 use crate::{
     Problem, ProblemLocation, Severity,
+    expr::Template,
     model::{Definition, Effect, Step, SubWorkflow},
 };
 
@@ -12,6 +15,7 @@ impl Builder<'_> {
     pub(super) fn sub_workflow(&mut self, sub: &SubWorkflow, path: &str) -> Body {
         let input = self.template(&sub.input, path, "input");
         let Some(definition) = self.sub_definition(sub, path) else { return Self::invalid_body() };
+        self.sub_input(sub, &definition, path);
         let limit = self.engine.limits().sub_workflow_depth_max as usize;
         let mut chain = self.chain.clone();
         chain.push(self.definition.name.clone());
@@ -51,6 +55,53 @@ impl Builder<'_> {
                 let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", ProblemLocation::new(path, "workflow"), message);
                 Self::invalid_body()
+            }
+        }
+    }
+
+    /// Reports what is certainly wrong with the input of a sub-workflow that declares its inputs.
+    fn sub_input(&mut self, sub: &SubWorkflow, definition: &Definition, path: &str) {
+        let (declared, none) = (&definition.inputs, Map::new());
+        let given = match &sub.input {
+            _ if declared.is_empty() => return,
+            Value::Object(fields) => fields,
+            Value::Null => &none,
+            // An expression may have any value.
+            input if Template::parse(input).is_ok_and(|input| input.fixed().is_none()) => return,
+            _ => {
+                let message = format!("the input of `{}` must be an object", sub.workflow);
+                return self.error("invalid_input", ProblemLocation::new(path, "input"), message);
+            }
+        };
+        for name in given.keys().filter(|name| !declared.contains_key(*name)) {
+            let message = format!("`{}` has no input `{name}`", sub.workflow);
+            let problem = Problem::error(
+                "invalid_input",
+                ProblemLocation::new(path, join("input", &format!("/{name}"))),
+                message,
+            );
+            self.problems.push(problem.with_known(name, declared.keys().map(String::as_str)));
+        }
+        for (name, spec) in declared {
+            let place = |field: String| ProblemLocation::new(path, field);
+            match (given.get(name), spec.kind) {
+                (None, _) if spec.required && spec.default.is_none() => {
+                    let message = format!("`{}` requires the input `{name}`", sub.workflow);
+                    self.error("invalid_input", place("input".to_owned()), message);
+                }
+                (Some(value), Some(kind)) => {
+                    let template = Template::parse(value).ok();
+                    let fixed = template.as_ref().and_then(Template::fixed).filter(|value| !kind.admits(value));
+                    if let Some(value) = fixed {
+                        let message = format!(
+                            "the input `{name}` of `{}` must be of type {}, got {value}",
+                            sub.workflow,
+                            kind.as_str()
+                        );
+                        self.error("invalid_input", place(format!("input/{name}")), message);
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -114,3 +114,32 @@ fn napping_parent(
     let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(naps);
     Box::leak(Box::new(engine.prepare(parent).unwrap()))
 }
+
+#[test]
+fn input_that_a_sub_workflow_would_refuse_is_found_before_the_run() {
+    let mut kid = child();
+    let integer = InputSpec { kind: Some(InputType::Integer), required: true, ..InputSpec::default() };
+    kid.inputs.insert("n".into(), integer);
+    kid.inputs.insert("t".into(), InputSpec { kind: Some(InputType::String), ..InputSpec::default() });
+    for (input, expected) in [
+        (json!({"n": 1}), ""),
+        (json!({"n": "{{ steps.a.output }}", "t": "\\{{ }}"}), ""),
+        (json!("{{ steps.a.output }}"), ""),
+        (json!(null), "`child` requires the input `n`"),
+        (json!({"t": "x"}), "`child` requires the input `n`"),
+        (json!({"n": "one"}), "the input `n` of `child` must be of type integer, got \"one\""),
+        (json!({"n": 1.5}), "the input `n` of `child` must be of type integer, got 1.5"),
+        (json!({"n": 1, "t": 2}), "the input `t` of `child` must be of type string, got 2"),
+        (json!({"n": 1, "m": "{{ steps.a.output }}"}), "`child` has no input `m`"),
+        (json!([1]), "the input of `child` must be an object"),
+        (json!("text"), "the input of `child` must be an object"),
+    ] {
+        let steps = [echo("a", json!(1)), Step::workflow("sub", "child", input.clone())];
+        let problems =
+            Lab::new().engine().build().validate(Definition::sequence("parent", steps).with_workflow(kid.clone()));
+        let found: Vec<&str> =
+            problems.iter().filter(|problem| problem.code == "invalid_input").map(|p| &*p.message).collect();
+        let expected: Vec<&str> = Some(expected).filter(|expected| !expected.is_empty()).into_iter().collect();
+        assert_eq!(found, expected, "{input}");
+    }
+}

@@ -61,6 +61,8 @@ pub(crate) struct Recorded {
     pub(crate) known: KnownRun,
     pub(crate) history: History,
     pub(crate) waits: Vec<RunWait>,
+    /// The error of the first stuck step of the run and its sub-workflows, at its whole path.
+    stuck: Option<StepError>,
     /// The run that has to be resumed.
     root: Uuid,
     /// The definition, unless it cannot be read.
@@ -73,10 +75,12 @@ impl Recorded {
     pub(crate) async fn read(home: &dyn Home, known: KnownRun, usage: ProcessUsage) -> Result<Self, ExecutorError> {
         let (history, state) = home.history_and_state(&known).await?;
         let (waits, root) = (home.waits(&known).await?, home.root_of(&known).await?.id());
+        let stuck = home.unresolved(&known).await?.into_iter().next();
+        let stuck = stuck.map(|step| StepError { path: Some(step.to_string()), ..step.error });
         let definition = home.definition(&known.summary.definition).await.ok();
         let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
         let metrics = AdvancedMetrics::recorded((&history, &state), definition.as_ref(), until, usage);
-        Ok(Self { known, history, waits, root, definition, metrics })
+        Ok(Self { known, history, waits, stuck, root, definition, metrics })
     }
 }
 
@@ -112,7 +116,7 @@ impl<'f> Report<'f> {
 
     /// Creates the report of a run from its records.
     pub(crate) fn past(recorded: &'f Recorded) -> Self {
-        let Recorded { known, history, waits, root, definition, metrics } = recorded;
+        let Recorded { known, history, waits, stuck, root, definition, metrics } = recorded;
         let mut steps: Vec<Step<'f>> = past_steps(known, history).collect();
         for step in &mut steps {
             let path = step.path.parse().ok();
@@ -121,14 +125,13 @@ impl<'f> Report<'f> {
         }
         let end = history.end.as_ref().map(|(outcome, _)| outcome);
         let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
-        let stuck = history.steps.iter().find_map(|step| step.stuck.as_ref());
         Self {
             run_id: known.id().to_string(),
             workflow: &known.summary.workflow,
             version: &known.summary.version,
             status: known.status().as_str(),
             output: end.and_then(output).map_or_else(Cow::default, Cow::Borrowed),
-            error: end.and_then(Outcome::error).or(stuck).map(Error::new),
+            error: end.and_then(Outcome::error).or(stuck.as_ref()).map(Error::new),
             later_errors: end.map(Outcome::later_errors).unwrap_or_default().iter().map(Error::new).collect(),
             children: history.children.iter().map(ToString::to_string).collect(),
             waits: waits.iter().map(|wait| ReportedWait::new(wait, *root)).collect(),

@@ -72,7 +72,9 @@ fn cut_off_step_that_must_not_run_twice_is_stuck_although_its_run_is_cancelled()
             let cancelled = sandbox.run(request);
             assert_eq!((cancelled.code, payments()), (8, "paid\n".to_owned()), "{path}: {}", cancelled.stderr);
             let shown = sandbox.run(&["runs", "show", "@last", "-o", "json"]).json();
-            assert_eq!(shown["status"], "stuck", "{path}: {shown}");
+            assert_eq!((&shown["status"], &shown["error"]["path"]), (&json!("stuck"), &json!(path)), "{shown}");
+            let text = sandbox.run(&["runs", "show", "@last"]).stdout;
+            assert!(text.contains(&format!("{path} --completed JSON")), "{text}");
             let output = "{\"exit_code\": 0, \"stdout\": \"\"}";
             let resolved = sandbox.run(&["resolve", "@last", path, "--completed", output]);
             let shown = sandbox.run(&["runs", "show", "@last", "-o", "json"]).json();

@@ -1,5 +1,5 @@
 use clap::Args;
-use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait};
+use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait, UnresolvedStep};
 use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
 
 use uuid::Uuid;
@@ -30,12 +30,13 @@ impl Show {
         if output.is_text() {
             let history = app.wait(home.history(&known))?;
             let waits = app.wait(home.waits(&known))?;
+            let unresolved = app.wait(home.unresolved(&known))?;
             let root = app.wait(home.root_of(&known))?.id();
             let written = match history.end.as_ref().and_then(|(outcome, _)| outcome.error()) {
                 Some(_) => Some(app.wait(WrittenPaths::read(&*home, &known))?),
                 None => None,
             };
-            output.text(&text(&known, &history, (&waits, root), written.as_ref()));
+            output.text(&text(&known, &history, (&waits, root), &unresolved, written.as_ref()));
         } else {
             output.payload(&Report::past(&app.wait(Recorded::read(&*home, known, ProcessUsage::default()))?));
         }
@@ -47,6 +48,7 @@ fn text(
     known: &KnownRun,
     history: &History,
     (waits, root): (&[RunWait], Uuid),
+    unresolved: &[UnresolvedStep],
     written: Option<&WrittenPaths>,
 ) -> String {
     let end = history.end.as_ref().map(|(outcome, _)| outcome);
@@ -85,10 +87,10 @@ fn text(
             text += &format!("  logs: {}\n", with_options(&command));
         }
     }
-    for step in history.steps.iter().filter(|_| end.is_none()) {
-        let Some(error) = &step.stuck else { continue };
-        let command = resolution(known.id(), &step.path);
-        text += &format!("error[{}]: {}: {}\n", error.code, step.path, error.message);
+    for step in unresolved {
+        let (path, error) = (step.to_string(), &step.error);
+        let command = resolution(known.id(), &path);
+        text += &format!("error[{}]: {path}: {}\n", error.code, error.message);
         text += &format!("next: {}   (or `--failed`, or `--run-again`)\n", with_options(&command));
     }
     for error in end.map(Outcome::later_errors).unwrap_or_default() {

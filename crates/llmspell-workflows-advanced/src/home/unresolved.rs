@@ -1,0 +1,77 @@
+//! The stuck steps of a run and of its sub-workflows.
+
+use std::fmt;
+
+use llmspell_workflows_basic::StepError;
+use llmspell_workflows_state::PastStep;
+
+use super::{Home, KnownRun};
+use crate::ExecutorError;
+
+/// A step of a run, or of one of its sub-workflows, that has to be resolved manually.
+///
+/// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
+#[derive(Debug, Clone)]
+pub struct UnresolvedStep {
+    /// The run that the step belongs to.
+    pub run: KnownRun,
+    /// The paths of the enclosing sub-workflow steps, outermost first, each in its own run.
+    around: Vec<String>,
+    /// The path of the step in its own run.
+    pub(crate) path: String,
+    /// Why the step is stuck.
+    pub error: StepError,
+}
+
+impl UnresolvedStep {
+    /// Returns whether `given` is the step's path or a suffix of it, with or without the `/main` of each sub-workflow.
+    pub(crate) fn matches(&self, given: &str) -> bool {
+        let suffix = format!("/{}", given.trim_start_matches('/'));
+        let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();
+        let without_root = |path: &&str| path.strip_prefix("/main").map_or_else(|| (*path).to_owned(), str::to_owned);
+        let short: String = all.iter().map(without_root).collect();
+        self.to_string() == given || self.to_string().ends_with(&suffix) || short.ends_with(&suffix)
+    }
+}
+
+impl fmt::Display for UnresolvedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.around.iter().try_for_each(|path| f.write_str(path))?;
+        f.write_str(&self.path)
+    }
+}
+
+impl dyn Home {
+    /// Returns the stuck steps of a run and of its sub-workflows, in the order in which they began.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read.
+    pub async fn unresolved(&self, run: &KnownRun) -> Result<Vec<UnresolvedStep>, ExecutorError> {
+        let mut found = Vec::new();
+        self.collect_unresolved(run, &[], &mut found).await?;
+        Ok(found)
+    }
+
+    async fn collect_unresolved(
+        &self,
+        run: &KnownRun,
+        around: &[String],
+        found: &mut Vec<UnresolvedStep>,
+    ) -> Result<(), ExecutorError> {
+        let history = self.history(run).await?;
+        if history.end.is_some() {
+            return Ok(());
+        }
+        for PastStep { path, stuck, child, .. } in history.steps {
+            if let Some(error) = stuck {
+                let (run, around) = (run.clone(), around.to_vec());
+                found.push(UnresolvedStep { run, around, path: path.clone(), error });
+            }
+            let Some(child) = child else { continue };
+            if let Some(child) = self.get(child).await? {
+                Box::pin(self.collect_unresolved(&child, &[around, &[path]].concat(), found)).await?;
+            }
+        }
+        Ok(())
+    }
+}
