@@ -219,8 +219,9 @@ impl Model {
         }
         known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
         if let Some(edition) = verb.edition().filter(|_| progress.refusal.is_none() && !verb.forks()) {
+            // A version that takes a correction back corrects the run too.
+            known.is_corrected |= edition.is_corrected() || known.edition.is_corrected();
             known.edition = edition;
-            known.is_corrected |= edition.is_corrected();
         }
         known.ladders.extend(after.iter().filter_map(Stage::goal).map(|goal| goal.ladder().clone()));
         known.stages = after;
