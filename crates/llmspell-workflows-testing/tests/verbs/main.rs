@@ -44,7 +44,8 @@ fn sequences_that_once_harmed_a_run_no_longer_do() {
     // A resolved run that looked stuck, an export without a later sub-workflow, a backup without a sub-workflow.
     let without_corrections = [4674, 5842, 9236].map(|seed| (plots::without_corrections(plots::all()), seed));
     // A retry that repeated a step which a correction had added before a step that was cut off, and a run that was removed
-    // because it arrived in the journal with its outdated copy.
+    // because it arrived in the journal with its outdated copy; and a repetition that only the model took for one, after a
+    // new version had taken a correction back.
     let with_corrections = [227, 2729, 31342].map(|seed| (plots::test(plots::all()), seed));
     for (test, seed) in without_corrections.into_iter().chain(with_corrections) {
         test.verbs_anywhere(1, seed).unwrap_or_else(|difference| panic!("{difference}"));
