@@ -100,6 +100,10 @@ impl Builder<'_> {
         variables: &IndexMap<String, Template>,
         overrides: Option<&IndexMap<String, Template>>,
     ) {
+        // A circle that the environment does not close is reported once.
+        if overrides.is_some() && variable_order(variables, None).is_err() {
+            return;
+        }
         if let Err(circle) = variable_order(variables, overrides) {
             self.circle(field, &circle);
         }
