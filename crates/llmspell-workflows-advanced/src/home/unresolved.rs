@@ -58,11 +58,10 @@ impl dyn Home {
         around: &[String],
         found: &mut Vec<UnresolvedStep>,
     ) -> Result<(), ExecutorError> {
-        let history = self.history(run).await?;
-        if history.end.is_some() {
+        if run.status().has_ended() {
             return Ok(());
         }
-        for PastStep { path, stuck, child, .. } in history.steps {
+        for PastStep { path, stuck, child, .. } in self.history(run).await?.steps {
             if let Some(error) = stuck {
                 let (run, around) = (run.clone(), around.to_vec());
                 found.push(UnresolvedStep { run, around, path: path.clone(), error });

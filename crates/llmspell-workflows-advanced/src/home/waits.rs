@@ -6,7 +6,7 @@ use llmspell_workflows_basic::{
     expr::Expr,
     model::{Definition, StepKind},
 };
-use llmspell_workflows_state::{History, JournalError, Record, RunState, store::Message};
+use llmspell_workflows_state::{Record, RunState, Started, store::Message};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -105,8 +105,7 @@ impl dyn Home {
     /// Reads what tells whether the waiting steps of `run` will receive a signal; `None` if the definition cannot be read.
     async fn mail(&self, run: &KnownRun, records: &[Record], state: &RunState) -> Result<Option<Mail>, ExecutorError> {
         let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
-        let damaged = |message| JournalError::Damaged { run: run.id(), message };
-        let input = History::with_state(records).map_err(damaged)?.map(|(history, _)| history.started.input);
+        let input = Started::of(records).map(|started| started.input);
         let mut signals = self.signals(run).await?;
         signals.retain(|signal| !state.has_received(signal.number));
         Ok(Some(Mail { definition, input: input.unwrap_or_default(), signals }))

@@ -109,30 +109,26 @@ impl Shared {
     /// Frees the unused space of the last segment, since the next process begins a new segment.
     pub(super) fn free_rest(&self) {
         let last = lock(&self.tail).full();
-        if lock(&self.files).current.as_ref().is_some_and(|(number, _)| *number == last.number) {
-            self.free_rest_of(last);
+        let current = lock(&self.files).current.clone().filter(|(number, _)| *number == last.number);
+        if let Some((_, file)) = current {
+            self.free_rest_of(&last, &*file);
         }
     }
 
-    /// Frees the unused space of the full segments that have been synced, and lists those that are to be listed.
+    /// Lists the full segments that have been synced and are to be listed.
     fn leave_full_segments(&self) {
         let synced = self.named.load(Ordering::Acquire);
         let full: Vec<FullSegment> = lock(&self.full).extract_if(.., |full| full.number < synced).collect();
-        full.iter().for_each(|full| self.free_rest_of(*full));
         self.list_heads(full.iter().filter(|full| full.is_listed).map(|full| full.number));
     }
 
-    fn free_rest_of(&self, FullSegment { number, length, end, .. }: FullSegment) {
-        if length.saturating_sub(end) < FREED_MIN {
-            return;
-        }
-        let freed = self.disk.open(&segment::path(&self.dir, number)).and_then(|file| file.free_zeros(end));
-        match freed {
-            // A segment may have been removed meanwhile.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
-            }
-            _ => {}
+    /// Frees the unused space of a segment. `file` must be the file that this process wrote: if the store was removed
+    /// meanwhile, the file that now has the segment's name belongs to another process.
+    fn free_rest_of(&self, segment: &FullSegment, file: &dyn DiskFile) {
+        if segment.length.saturating_sub(segment.end) >= FREED_MIN
+            && let Err(error) = file.free_zeros(segment.end)
+        {
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
         }
     }
 
@@ -189,6 +185,8 @@ impl Shared {
             // The next segment's mark says how far this one has been synced.
             if let Some((number, last)) = &files.current {
                 last.sync().map_err(|error| LogError::io(&segment::path(&self.dir, *number), &error))?;
+                let full = lock(&self.full).iter().find(|full| full.number == *number).copied();
+                full.iter().for_each(|full| self.free_rest_of(full, &**last));
             }
             files.current = Some((chunk.segment, self.segment_file(files, chunk).map_err(io_error)?));
         }

@@ -105,7 +105,7 @@ struct Shared {
     is_slow: AtomicBool,
     /// Files that describe full segments; they are written after the next sync.
     later: Mutex<Vec<LaterFile>>,
-    /// Segments that are full, but have not been dealt with since.
+    /// Full segments that have not been listed or passed over yet.
     full: Mutex<Vec<FullSegment>>,
     heads: Mutex<Heads>,
     /// The first segment that this process writes.
@@ -125,8 +125,9 @@ struct Tail {
     spare: Vec<u8>,
     segment: u64,
     offset: u64,
-    /// The number of bytes of marks and of bulk in the segment.
+    /// The number of bytes of marks in the segment.
     marks: u64,
+    /// The number of bytes of bulk in the segment.
     bulk: u64,
     /// The length of the segment.
     length: u64,

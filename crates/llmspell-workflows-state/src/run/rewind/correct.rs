@@ -180,8 +180,7 @@ impl Rewinding<'_> {
 
     /// Returns the steps at or in `path` that must not run twice and that began without an end.
     fn unknown_effects(&self, path: &StepPath, old: &Plan) -> Vec<String> {
-        let all = self.within(path).map(|(inner, _)| inner).chain([path]).filter(|inner| encloses(path, inner));
-        let all: BTreeSet<&StepPath> = all.chain([path]).collect();
+        let all = self.within(path).map(|(inner, _)| inner).filter(|inner| encloses(path, inner));
         let is_unknown = |inner: &&StepPath| {
             old.step(inner).is_some_and(|step| step.at_most_once)
                 && self
@@ -189,7 +188,7 @@ impl Rewinding<'_> {
                     .step(&inner.to_string())
                     .is_some_and(|step| step.end.is_none() && (step.is_executing || step.stuck.is_some()))
         };
-        all.into_iter().filter(is_unknown).map(ToString::to_string).collect()
+        all.filter(is_unknown).map(ToString::to_string).collect()
     }
 
     fn fate(
