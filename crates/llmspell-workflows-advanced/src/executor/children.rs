@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
         drive_child_in_cleanup,
     },
 };
-use llmspell_workflows_state::{JournalError, Parent, Rewound, RunJournal, RunState, Started, StepState};
+use llmspell_workflows_state::{Parent, Rewound, RunJournal, RunState, Started, StepState};
 use uuid::Uuid;
 
 use super::{
@@ -26,23 +26,44 @@ pub(super) struct DurableChildren(pub(super) Weak<Inner>);
 #[async_trait]
 impl Children for DurableChildren {
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError> {
-        match (self.0.upgrade(), call.run().extension::<RunJournal>()) {
-            (Some(inner), Some(journal)) => inner.child(call, child, &journal).await,
-            _ => InProcess.run(call, child).await,
-        }
+        let (Some(inner), Some(journal)) = (self.0.upgrade(), call.run().extension::<RunJournal>()) else {
+            return InProcess.run(call, child).await;
+        };
+        // The step of a run that is shut down is cancelled with it.
+        let ended = inner.clone().child(call, child, &journal).await;
+        ended.or_else(|error| inner.step_error(call.run(), error, ChildEnd::Cancelled))
     }
 
     async fn end(&self, run: &Arc<Run>, compensates: bool) -> Result<Option<ChildEnd>, StepError> {
-        match (self.0.upgrade(), run.extension::<RunJournal>()) {
-            (Some(inner), Some(journal)) => inner.end_children(run, &journal, compensates).await,
-            _ => InProcess.end(run, compensates).await,
-        }
+        let (Some(inner), Some(journal)) = (self.0.upgrade(), run.extension::<RunJournal>()) else {
+            return InProcess.end(run, compensates).await;
+        };
+        let ended = inner.clone().end_children(run, &journal, compensates).await;
+        ended.or_else(|error| inner.step_error(run, error, None))
     }
 
     async fn undo(&self, run: &Arc<Run>, child: Uuid) -> Result<ChildUndo, StepError> {
-        match (self.0.upgrade(), run.extension::<RunJournal>()) {
-            (Some(inner), Some(journal)) => inner.undo_child(run, &journal, child).await,
-            _ => InProcess.undo(run, child).await,
+        let (Some(inner), Some(journal)) = (self.0.upgrade(), run.extension::<RunJournal>()) else {
+            return InProcess.undo(run, child).await;
+        };
+        let undone = inner.clone().undo_child(run, &journal, child).await;
+        undone.or_else(|error| inner.step_error(run, error, ChildUndo::ShutDown))
+    }
+}
+
+/// Why a child could not be driven.
+enum ChildError {
+    /// The step of the parent fails with this error.
+    Step(StepError),
+    /// The store or the owner of the child prevents it, so the parent must not go on either.
+    Fault(ExecutorError),
+}
+
+impl<E: Into<ExecutorError>> From<E> for ChildError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            ExecutorError::Refused(error) => Self::Step(error),
+            error => Self::Fault(error),
         }
     }
 }
@@ -56,22 +77,38 @@ struct OpenChild {
 }
 
 impl Inner {
-    async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
+    /// Returns the error that the step of a parent fails with. A fault shuts the parent down instead and returns
+    /// `stopped`; whoever drives the parent gets the fault.
+    fn step_error<T>(&self, parent: &Run, error: ChildError, stopped: T) -> Result<T, StepError> {
+        match error {
+            ChildError::Step(error) => Err(error),
+            ChildError::Fault(fault) => {
+                if let Some(live) = self.registry.find(parent.id()) {
+                    live.fail(fault);
+                }
+                parent.shut_down();
+                Ok(stopped)
+            }
+        }
+    }
+
+    async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, ChildError> {
         let may_exist = parent.may_have_child(child.id);
         let journal = self.child_journal(parent, child.id, may_exist).await?;
-        if let Some((outcome, _)) = journal.outcome().map_err(journal_error)? {
+        if let Some((outcome, _)) = journal.outcome()? {
             return Ok(recorded(outcome));
         }
         let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
-                let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
+                let ready = self.prepared_by_hash(&started.definition).await?;
                 (ready.engine, ready.plan, started, false)
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
         let child = self.start_child(journal, (engine, plan), &started, call.run()).await?;
         if is_new {
-            child.journal.start(started).await.map_err(journal_error)?;
+            let env = child.run.variable_env().clone();
+            child.journal.start(Started { env, ..started }).await?;
         }
         let owned = self.enter(&child, parent).await?;
         let driven = drive_child(call, &child.run, child.engine.drive(&child.run)).await;
@@ -84,8 +121,8 @@ impl Inner {
         run: &Arc<Run>,
         parent: &RunJournal,
         compensates: bool,
-    ) -> Result<Option<ChildEnd>, StepError> {
-        let records = parent.shared().records(run.id()).await.map_err(journal_error)?;
+    ) -> Result<Option<ChildEnd>, ChildError> {
+        let records = parent.shared().records(run.id()).await?;
         let state = RunState::read_outline(&records);
         let of_open = state.steps().filter(|(_, step)| step.end().is_none());
         let mut open: Vec<(&str, Uuid)> =
@@ -94,7 +131,7 @@ impl Inner {
         for (path, id) in open {
             let journal = self.child_journal(parent, id, true).await?;
             let Some(started) = journal.started().filter(|_| !journal.has_ended()) else { continue };
-            let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
+            let ready = self.prepared_by_hash(&started.definition).await?;
             let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
             let owned = self.enter(&child, parent).await?;
             let by = Asker::new(Who::Parent);
@@ -122,20 +159,21 @@ impl Inner {
         run: &Arc<Run>,
         parent: &RunJournal,
         id: Uuid,
-    ) -> Result<ChildUndo, StepError> {
+    ) -> Result<ChildUndo, ChildError> {
         let journal = self.child_journal(parent, id, true).await?;
         let Some(started) = journal.started() else { return Ok(ChildUndo::NothingToUndo) };
         if journal.is_compensated() {
             return Ok(ChildUndo::Undone);
         }
-        let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
+        let ready = self.prepared_by_hash(&started.definition).await?;
         let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
-        if !child.run.has_undos() {
-            return Ok(ChildUndo::NothingToUndo);
-        }
+        // A child that has been reopened ends again, even if all its compensation steps were given up.
         if child.journal.has_ended() {
+            if !child.run.has_undos() {
+                return Ok(child.run.undo_result());
+            }
             let time_us = child.journal.time_us(run.now());
-            child.journal.rewind(Rewound { time_us, ..Rewound::default() }).await.map_err(journal_error)?;
+            child.journal.rewind(Rewound { time_us, ..Rewound::default() }).await?;
         }
         let owned = self.enter(&child, parent).await?;
         child.run.undo_ended_by(&Asker::new(Who::Parent));
@@ -144,8 +182,7 @@ impl Inner {
             ChildEnd::Parked(wait) => ChildUndo::Parked(wait),
             ChildEnd::Stuck(steps) => ChildUndo::Stuck(steps),
             _ if run.is_shut_down() => ChildUndo::ShutDown,
-            _ if child.run.is_compensated() => ChildUndo::Undone,
-            _ => ChildUndo::NothingToUndo,
+            _ => child.run.undo_result(),
         })
     }
 
@@ -156,12 +193,12 @@ impl Inner {
         parent: &RunJournal,
         id: Uuid,
         may_exist: bool,
-    ) -> Result<Arc<RunJournal>, StepError> {
-        let journal = self.journal_in(parent.shared(), id).await.map_err(journal_error)?;
-        if !may_exist || journal.started().is_some() || !self.bring_child(parent, id).await.map_err(child_error)? {
+    ) -> Result<Arc<RunJournal>, ChildError> {
+        let journal = self.journal_in(parent.shared(), id).await?;
+        if !may_exist || journal.started().is_some() || !self.bring_child(parent, id).await? {
             return Ok(Arc::new(journal));
         }
-        Ok(Arc::new(self.journal_in(parent.shared(), id).await.map_err(journal_error)?))
+        Ok(Arc::new(self.journal_in(parent.shared(), id).await?))
     }
 
     /// Brings a child into the journal of its parent; returns whether the child exists.
@@ -188,9 +225,9 @@ impl Inner {
         (engine, plan): (Engine, Arc<Plan>),
         started: &Started,
         around: &Run,
-    ) -> Result<OpenChild, StepError> {
+    ) -> Result<OpenChild, ChildError> {
         let id = journal.run();
-        self.end_leftovers(&engine, &journal).await.map_err(child_error)?;
+        self.end_leftovers(&engine, &journal).await?;
         let resume = journal.resume().unwrap_or_else(|| Resume::new(id, started.at));
         let resume = resume.with_clock_ahead(around.clock_ahead());
         let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
@@ -201,12 +238,12 @@ impl Inner {
     }
 
     /// Makes this process the owner of the child, which is then in memory, and reads the child's messages.
-    async fn enter(self: &Arc<Self>, child: &OpenChild, parent: &RunJournal) -> Result<OwnedRun, StepError> {
+    async fn enter(self: &Arc<Self>, child: &OpenChild, parent: &RunJournal) -> Result<OwnedRun, ChildError> {
         let id = parent.run();
-        let around = self.registry.find(id).ok_or_else(|| child_error(ExecutorError::UnknownRun(id.to_string())))?;
-        let owned = self.own_child(child.id, &around.journal).map_err(child_error)?;
+        let around = self.registry.find(id).ok_or_else(|| ExecutorError::UnknownRun(id.to_string()))?;
+        let owned = self.own_child(child.id, &around.journal)?;
         owned.live.enter_memory(&child.run);
-        self.read(&owned.live).await.map_err(child_error)?;
+        self.read(&owned.live).await?;
         Ok(owned)
     }
 
@@ -216,40 +253,41 @@ impl Inner {
         child: &OpenChild,
         owned: OwnedRun,
         driven: Driven,
-    ) -> Result<ChildEnd, StepError> {
+    ) -> Result<ChildEnd, ChildError> {
         owned.live.leave_memory();
+        let fault = owned.live.take_fault();
         drop(owned);
+        if let Some(fault) = fault {
+            return Err(ChildError::Fault(fault));
+        }
         let OpenChild { journal, run, .. } = child;
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
             Driven::Stuck { steps, .. } => {
-                note_stuck(journal, &steps, run.now()).await.map_err(journal_error)?;
+                note_stuck(journal, &steps, run.now()).await?;
                 return Ok(ChildEnd::Stuck(steps));
             }
             Driven::Done(finished) => finished,
         };
         if let Some(fault) = journal.fault() {
-            return Err(journal_error(fault.clone()));
+            return Err(fault.clone().into());
         }
         if run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(ChildEnd::Cancelled);
         }
         // The child is moved to the store together with its parent.
-        journal
-            .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
-            .await
-            .map_err(journal_error)?;
+        journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
         Ok(ChildEnd::from(*finished))
     }
 
-    async fn started(&self, call: &Call, child: &Child) -> Result<Started, StepError> {
+    async fn started(&self, call: &Call, child: &Child) -> Result<Started, ChildError> {
         call.run().check_recorded("the input of a workflow", &child.input)?;
         let definition = child.plan.definition();
         Ok(Started {
             at: call.run().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
-            definition: self.home.keep(definition).await.map_err(child_error)?,
+            definition: self.home.keep(definition).await?,
             input: child.input.clone(),
             parent: Some(Parent { run: call.run().id(), path: call.path().to_string() }),
             ..Started::default()
@@ -264,16 +302,5 @@ fn recorded(outcome: Outcome) -> ChildEnd {
         Outcome::Failed(failure) => ChildEnd::Failed(failure.error),
         Outcome::Skipped(_) => ChildEnd::Completed(Arc::default()),
         Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_) => ChildEnd::Cancelled,
-    }
-}
-
-fn journal_error(error: JournalError) -> StepError {
-    child_error(error.into())
-}
-
-fn child_error(error: ExecutorError) -> StepError {
-    match error {
-        ExecutorError::Refused(error) => error,
-        error => StepError::configuration("child_not_started", error.to_string()),
     }
 }

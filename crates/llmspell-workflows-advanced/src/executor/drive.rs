@@ -75,6 +75,9 @@ impl Executor {
                 driven.await
             }
         };
+        if let Some(fault) = live.take_fault() {
+            return Err(fault);
+        }
         let finished = match driven {
             Driven::Parked(_) if live.is_paused() => return Ok(DurableEnd::Paused),
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),

@@ -25,6 +25,7 @@ mod services;
 mod shut_down;
 mod start;
 mod target;
+mod undone;
 
 use std::{
     collections::HashMap,

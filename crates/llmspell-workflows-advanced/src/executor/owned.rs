@@ -59,6 +59,8 @@ pub(super) struct LiveRun {
     is_closing: AtomicBool,
     /// Whether a request to cancel the run has revoked a pause.
     is_pause_revoked: AtomicBool,
+    /// Why the run was shut down, if it could not go on.
+    fault: Mutex<Option<ExecutorError>>,
 }
 
 /// Ownership of a run in this process. Dropping it stops the run's active steps and releases the run.
@@ -190,6 +192,7 @@ impl Inner {
             is_paused: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             is_pause_revoked: AtomicBool::new(false),
+            fault: Mutex::default(),
         });
         runs.live.insert(run, live.clone());
         OwnedRun { live, inner: Arc::downgrade(self) }
@@ -245,6 +248,15 @@ impl LiveRun {
         if self.is_paused() {
             run.park();
         }
+    }
+
+    /// Records why the run cannot go on, and is shut down; the first reason counts.
+    pub(super) fn fail(&self, fault: ExecutorError) {
+        lock(&self.fault).get_or_insert(fault);
+    }
+
+    pub(super) fn take_fault(&self) -> Option<ExecutorError> {
+        lock(&self.fault).take()
     }
 
     pub(super) fn leave_memory(&self) {

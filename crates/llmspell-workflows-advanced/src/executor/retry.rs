@@ -99,13 +99,14 @@ impl Executor {
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
         basis.keep(&mut rewinding, around, report);
         // A cancelled sub-workflow is resumed, since its parent run is.
+        let mut partly_undone = Vec::new();
         let only_finally =
             known.summary.parent.is_none() && matches!(known.status(), RunStatus::Cancelled | RunStatus::Compensated);
         match only_finally {
             true => rewinding.retry_cleanup()?,
             false => {
                 rewind(&mut rewinding, again.target)?;
-                self.repeat_undone(known, &mut rewinding).await?;
+                partly_undone = self.repeat_undone(&basis.plan, &mut rewinding).await?;
             }
         }
         basis.correct(known.id(), &mut rewinding, around, only_finally, report)?;
@@ -121,7 +122,9 @@ impl Executor {
             }
             None => {
                 // A step with several attempts resumes the child of its last attempt.
-                let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
+                let mut children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
+                partly_undone.iter().for_each(|(path, _)| rewinding.reopen(path));
+                children.extend(partly_undone);
                 // The sub-workflow of a step that would run again anyway gets its new input.
                 let restarts = |path: &StepPath| basis.restarts(path) || rewinding.follows_another(path);
                 let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path)).collect();
@@ -254,7 +257,9 @@ impl Executor {
         basis.keep(&mut rewinding, around, report);
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, again.target)?;
-        self.repeat_undone(known, &mut rewinding).await?;
+        // A fork does not own the sub-workflows of its source, so it cannot continue one that is partly undone.
+        let partly_undone = self.repeat_undone(&basis.plan, &mut rewinding).await?;
+        partly_undone.iter().for_each(|(path, _)| rewinding.repeat_undone(path));
         basis.correct(known.id(), &mut rewinding, around, false, report)?;
         match again.target {
             Some(Target { step, inside: Some((child, inside)) }) => {
@@ -277,27 +282,6 @@ impl Executor {
         self.redefine(id, &mut all, &basis).await?;
         forks.push(Arrival { run: id, after: Epoch::default(), records: all });
         Ok(())
-    }
-
-    /// Marks the steps that have been undone, and all that follows them: what was undone does not exist any longer.
-    async fn repeat_undone(&self, known: &KnownRun, rewinding: &mut Rewinding<'_>) -> Result<(), ExecutorError> {
-        for step in self.undone_in(known, rewinding).await? {
-            rewinding.repeat_undone(&step);
-        }
-        Ok(())
-    }
-
-    /// Returns the steps of a run that have been undone, and the steps whose sub-workflows have.
-    async fn undone_in(&self, known: &KnownRun, rewinding: &Rewinding<'_>) -> Result<Vec<StepPath>, ExecutorError> {
-        let mut undone = rewinding.undone();
-        // Sub-workflows are undone only together with their run.
-        if known.status() == RunStatus::Compensated || !undone.is_empty() {
-            for (path, child) in rewinding.completed_children() {
-                let child = self.inner.home.get(child).await?;
-                undone.extend(child.filter(|child| child.status() == RunStatus::Compensated).map(|_| path));
-            }
-        }
-        Ok(undone)
     }
 
     /// Returns the step at which `options` begin; checks that the step takes the given input.

@@ -78,7 +78,7 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         let StartOptions { environment, labels, origin, timeout } = options;
         let PreparedDefinition { definition, hash, engine, plan, .. } = ready;
-        let started = Started {
+        let mut started = Started {
             format: FORMAT,
             at: self.inner.engine.clock().now(),
             workflow: definition.name.clone(),
@@ -87,12 +87,10 @@ impl Executor {
             input: input.initial_data.clone(),
             starting_step: input.starting_step.clone(),
             environment,
-            parent: None,
             origin,
-            inputs: BTreeMap::new(),
-            state: serde_json::Map::new(),
             labels,
             timeout_us: timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX)),
+            ..Started::default()
         };
         let lease = self.inner.own_lease().await?;
         self.inner.wait_for_archive(&lease.id).await;
@@ -102,6 +100,7 @@ impl Executor {
         let resume = Resume::new(journal.run(), started.at);
         let run = self.run((&engine, &plan), input, &started, resume, &journal)?;
         run.check_recorded("the input", &started.input)?;
+        started.env.clone_from(run.variable_env());
         journal.start(started).await?;
         correlated.keep();
         self.inner.archive_ended(&lease.id);

@@ -1,9 +1,9 @@
 //! Damaged homes: damage is reported before a run starts, or repaired.
 
-use llmspell_workflows_advanced::{ExecutorError, StartOptions};
+use llmspell_workflows_advanced::{DurableEnd, ExecutorError, Message, StartOptions};
 use llmspell_workflows_basic::{
-    WorkflowInput,
-    model::{Definition, Step},
+    RunStatus, WorkflowInput,
+    model::{Definition, Step, StepKind, WaitForEvent},
 };
 use serde_json::json;
 
@@ -41,4 +41,48 @@ async fn next_run_repairs_a_damaged_definition() {
     let run = start(&executor, echo()).await;
     assert_eq!(lab.home().definition(&hash).await.unwrap(), echo());
     finished(&executor, run).await;
+}
+
+/// A sub-workflow that cannot be resumed is no failure of its parent, which would undo its steps.
+#[tokio::test]
+async fn run_is_refused_while_the_definition_of_its_sub_workflow_is_unreadable() {
+    let wait = StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() });
+    let inner = Definition::sequence("inner", [Step::new("wait", wait)]);
+    let hash = inner.hash();
+    let outer =
+        Definition::sequence("outer", [Step::workflow("inside", "inner", json!(null))]).with_workflow(inner.clone());
+    // The damaged definition belongs to a child or to a grandchild.
+    for (workflow, step) in [("inner", inner), ("outer", outer)] {
+        let lab = Lab::new();
+        let before = Step::function("before", "echo", json!(1));
+        let before = before.with_compensation(Step::function("undo", "echo", json!(2)));
+        let parent = Definition::sequence("parent", [before, Step::workflow("sub", workflow, json!(null))]);
+        let parent =
+            Definition { finally: vec![Step::function("tidy", "echo", json!(1)).into()], ..parent.with_workflow(step) };
+        let executor = lab.executor();
+        let run = start(&executor, parent).await;
+        let id = run.id();
+        assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
+        drop(executor);
+        let path = lab.folder.path().join("definitions").join(format!("{hash}.json"));
+        let whole = std::fs::read(&path).unwrap();
+        for cancels in [false, true] {
+            std::fs::write(&path, "").unwrap();
+            let known = lab.known(id).await;
+            if cancels {
+                lab.home().post(&known, &Message::CancelAndCompensate).await.unwrap();
+            }
+            let executor = lab.executor();
+            let run = executor.resume(&known).await.unwrap();
+            let refused = executor.drive(run).await;
+            assert!(matches!(refused, Err(ExecutorError::Definition { .. })), "{workflow}: {refused:?}");
+            assert!(!lab.known(id).await.status().has_ended(), "{workflow}");
+            assert_eq!(lab.performed.all(), ["/main/before#1"], "{workflow}");
+        }
+        std::fs::write(&path, whole).unwrap();
+        let executor = lab.executor();
+        let run = executor.resume(&lab.known(id).await).await.unwrap();
+        assert_eq!(finished(&executor, run).await.status, RunStatus::Compensated, "{workflow}");
+        assert_eq!(lab.performed.all(), ["/main/before#1", "/main/before/$undo#1", "/main/$finally/tidy#1"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, Message, Resolution};
+use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, Message, Resolution, RewindOptions, RunQuery};
 use llmspell_workflows_basic::{
     RunStatus, StepError,
     activity::{Activities, function},
@@ -146,7 +146,69 @@ async fn failed_undo_can_be_resolved() {
         let counts = lab.performed.counts();
         assert_eq!((counts["/main/c/$undo#1"], counts["/main/a/$undo#1"]), (1, 1), "{resolution:?}");
         assert_eq!(lab.home().find(&known.id().to_string()).await.unwrap().status(), status);
+        drop(executor);
+        lab.home().delete(&[lab.known(id).await]).await.unwrap();
     }
+}
+
+/// Like [`half_undone`], but all steps except the one that fails are in a sub-workflow.
+fn half_undone_child() -> Definition {
+    let StepKind::Sequence(mut steps) = half_undone().body else { unreachable!() };
+    let fails = (*steps.pop().unwrap()).clone();
+    let child = Definition { body: StepKind::Sequence(steps), ..Definition::sequence("child", []) };
+    let first = echo("first", json!(1)).with_compensation(echo("undo", json!(2)));
+    let parent = Definition::sequence("parent", [first, Step::workflow("sub", "child", json!(null)), fails]);
+    Definition { finally: vec![echo("tidy", json!(1)).into()], ..parent.with_workflow(child) }
+}
+
+#[tokio::test]
+async fn failed_undo_in_a_sub_workflow_can_be_resolved() {
+    for (resolution, status, of_child) in [
+        (Resolution::Completed(json!("by hand")), RunStatus::Compensated, RunStatus::Compensated),
+        (Resolution::RunAgain, RunStatus::Compensated, RunStatus::Compensated),
+        (Resolution::Failed, RunStatus::Failed, RunStatus::Cancelled),
+    ] {
+        let lab = Lab::new();
+        let executor = with_failures(&lab);
+        let (id, why) = stuck(&executor, half_undone_child()).await;
+        assert_eq!((&*why[0].0, &*why[0].1.code), ("/main/sub/main/b/$undo", "cannot"));
+        assert_eq!(lab.performed.counts()["/main/$finally/tidy#1"], 1, "`finally` runs as in a run without children");
+        let known = lab.known(id).await;
+        let child =
+            lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap().swap_remove(0);
+        assert_eq!(child.status(), RunStatus::Stuck);
+        drop(executor);
+        let executor = with_failures(&lab);
+        let run = executor.resolve(&known, "b/$undo", resolution.clone()).await.unwrap();
+        let end = finished(&executor, run).await;
+        assert_eq!((end.status, &*end.error.as_ref().unwrap().code), (status, "fail"), "{resolution:?}");
+        let counts = lab.performed.counts();
+        for undo in ["/main/a/$undo#1", "/main/c/$undo#1", "/main/first/$undo#1", "/main/$finally/tidy#1"] {
+            assert_eq!(counts[undo], 1, "{undo}, {resolution:?}");
+        }
+        assert_eq!((lab.known(id).await.status(), lab.known(child.id()).await.status()), (status, of_child));
+        drop(executor);
+        lab.home().delete(&[lab.known(id).await]).await.unwrap();
+    }
+}
+
+/// The effect of a step whose undo was given up still exists, so a retry keeps the step and repeats the undone ones.
+#[tokio::test]
+async fn retry_repeats_only_the_undone_steps_of_a_partly_undone_sub_workflow() {
+    let undoable = |id: &str, undo: &str| echo(id, json!(id)).with_compensation(Step::function("undo", undo, json!(0)));
+    let child = Definition::sequence("child", [undoable("kept", "cannot"), undoable("undone", "echo")]);
+    let steps = [Step::workflow("sub", "child", json!(null)), Step::function("breaks", "fail", json!(null))];
+    let lab = Lab::new();
+    let executor = with_failures(&lab);
+    let (id, _) = stuck(&executor, Definition::sequence("parent", steps).with_workflow(child)).await;
+    let run = executor.resolve(&lab.known(id).await, "kept/$undo", Resolution::Failed).await.unwrap();
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
+    lab.performed.begin(None);
+    let run = executor.retry(&lab.known(id).await, &RewindOptions::default()).await.unwrap();
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
+    assert_eq!(lab.performed.all(), ["/main/undone~2#1"]);
+    let child = lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap().swap_remove(0);
+    assert_eq!(child.status(), RunStatus::Completed);
 }
 
 #[tokio::test]

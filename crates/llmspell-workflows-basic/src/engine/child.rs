@@ -91,7 +91,9 @@ pub enum ChildEnd {
 pub enum ChildUndo {
     /// The steps of the child are undone.
     Undone,
-    /// There was nothing to undo, or a step was deliberately left as it is.
+    /// A step was deliberately not undone.
+    GivenUp,
+    /// There was nothing to undo.
     NothingToUndo,
     /// A compensation step of the child waits; the time is on the engine's clock.
     Parked(Wait),
@@ -152,8 +154,7 @@ impl Children for InProcess {
             Outcome::Stuck(steps) => ChildUndo::Stuck(steps),
             Outcome::Parked(wait) => ChildUndo::Parked(child.clock().wait_to_engine(wait)),
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => ChildUndo::ShutDown,
-            _ if child.is_compensated() => ChildUndo::Undone,
-            _ => ChildUndo::NothingToUndo,
+            _ => child.undo_result(),
         })
     }
 }

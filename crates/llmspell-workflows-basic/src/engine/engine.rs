@@ -218,6 +218,7 @@ impl Engine {
             plan: plan.clone(),
             input,
             variables: indexmap::IndexMap::new(),
+            variable_env: std::collections::BTreeMap::new(),
             env: picked(&definition.env, &self.0.env),
             secrets: picked(&definition.secrets, &self.0.secrets),
             masker: self.masker_for(&definition)?,
@@ -230,7 +231,7 @@ impl Engine {
             timeout: options.timeout,
             given_limit: OnceLock::new(),
             unsettled,
-            records: Mutex::new(Records::new(plan.clone())),
+            records: Arc::new(Mutex::new(Records::new(plan.clone()))),
             warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
             generations: Mutex::new(resume.generations),
@@ -258,7 +259,7 @@ impl Engine {
         }
         run.remove_undone(&resume.undone);
         run.restore_progress(resume.cancel);
-        run.with_variables(options.environment.as_deref()).map(Arc::new).map_err(masked)
+        run.with_variables(options.environment.as_deref(), resume.env).map(Arc::new).map_err(masked)
     }
 
     /// Drives `run` until it ends or all of its active branches wait.

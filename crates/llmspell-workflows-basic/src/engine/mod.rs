@@ -55,6 +55,7 @@ pub use interceptor::{Happening, Interceptor, Next, NextDecision, NextRecall};
 pub use mailbox::Signal;
 pub(crate) use outcome::UnfinishedSteps;
 pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, StuckStep, Wait};
+pub(crate) use record::Records;
 pub use record::{StepRecord, StepStatus};
 pub use resume::{Resume, UndoableStep};
 pub use run::{Run, Warning};

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -43,6 +43,8 @@ pub struct Resume {
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
+    /// The environment variables from which the variables of the run were computed; `None` if one was not set.
+    pub(super) env: BTreeMap<String, Option<String>>,
 }
 
 /// A step that has ended and can be undone.
@@ -76,6 +78,7 @@ impl Resume {
             output_bytes: 0,
             cancel: None,
             state: Map::new(),
+            env: BTreeMap::new(),
         }
     }
 
@@ -181,6 +184,14 @@ impl Resume {
     #[must_use]
     pub fn with_state(mut self, state: Map<String, Value>) -> Self {
         self.state = state;
+        self
+    }
+
+    /// Sets the environment variables from which the variables of the run were computed, as
+    /// [`Run::variable_env`](super::Run::variable_env) returned them when the run started.
+    #[must_use]
+    pub fn with_env(mut self, env: BTreeMap<String, Option<String>>) -> Self {
+        self.env = env;
         self
     }
 

@@ -1,6 +1,9 @@
 //! The beginning and the end of a run, around its root step.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use serde_json::{Value, json};
 
@@ -10,14 +13,19 @@ use super::{
 };
 use crate::{
     PathLink, StepError,
-    expr::{self, Segment},
+    expr::{self, Key, Segment, Template},
     plan::{Node, circles::variable_order},
     state::WorkflowState,
 };
 
 impl Run {
-    /// Computes the variables of the run, each after those that it refers to.
-    pub(super) fn with_variables(mut self, environment: Option<&str>) -> Result<Self, StepError> {
+    /// Computes the variables of the run, each after those that it refers to. Environment variables have the values in
+    /// `recorded`, if they are there.
+    pub(super) fn with_variables(
+        mut self,
+        environment: Option<&str>,
+        recorded: BTreeMap<String, Option<String>>,
+    ) -> Result<Self, StepError> {
         let plan = self.plan.clone();
         let overrides = match environment {
             None => None,
@@ -37,6 +45,23 @@ impl Run {
             let message = format!("the variables {} refer to each other in a circle", circle.join(", "));
             StepError::configuration("circular_reference", message)
         })?;
+        let mut names: Vec<&str> = Vec::new();
+        if !plan.definition.env.is_empty() {
+            let templates =
+                order.iter().filter_map(|name| overrides.and_then(|it| it.get(*name)).or(plan.variables.get(*name)));
+            for found in templates.flat_map(Template::references).filter(|found| found.reference.name == "env") {
+                match found.reference.keys.first() {
+                    Some(Key::Name(name)) => names.push(name),
+                    // The name is computed.
+                    _ => names.extend(plan.definition.env.iter().map(String::as_str)),
+                }
+            }
+        }
+        for name in names {
+            let current = || self.env(name).and_then(Value::as_str).map(str::to_owned);
+            let value = recorded.get(name).cloned().unwrap_or_else(current);
+            self.variable_env.insert(name.to_owned(), value);
+        }
         for name in order {
             let template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(&plan.variables[name]);
             let value = template.render(&InitialScope(&self)).map_err(|error| {
@@ -46,6 +71,14 @@ impl Run {
             self.variables.insert(name.to_owned(), (*value).clone());
         }
         Ok(self)
+    }
+
+    /// Returns the environment variables from which the variables of the run were computed; `None` if one was not set.
+    ///
+    /// A run that resumes computes its variables from the same values, see [`Resume::with_env`](super::Resume::with_env).
+    #[must_use]
+    pub fn variable_env(&self) -> &BTreeMap<String, Option<String>> {
+        &self.variable_env
     }
 
     /// Executes the root step, then compensation and `finally`.
@@ -181,17 +214,15 @@ struct InitialScope<'a>(&'a Run);
 
 impl expr::Scope for InitialScope<'_> {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(std::borrow::Cow<'s, Value>, usize)> {
-        use std::borrow::Cow::Borrowed;
+        use std::borrow::Cow::{Borrowed, Owned};
         let key = keys.first().and_then(Segment::name);
         match name {
             "input" => Some((Borrowed(self.0.input()), 0)),
             "task" => Some((Borrowed(self.0.task()), 0)),
             "workflow" if key == Some("input") => Some((Borrowed(self.0.input()), 1)),
             "variables" => Some((Borrowed(self.0.variable(key?)?), 1)),
-            "env" => Some((Borrowed(self.0.env(key?)?), 1)),
-            "run" if key == Some("started_at") => {
-                Some((std::borrow::Cow::Owned(self.0.started_at().to_string().into()), 1))
-            }
+            "env" => Some((Owned(self.0.variable_env.get(key?)?.clone()?.into()), 1)),
+            "run" if key == Some("started_at") => Some((Owned(self.0.started_at().to_string().into()), 1)),
             _ => {
                 let found =
                     self.0.input().get(name).or_else(|| self.0.parameter(name)).or_else(|| self.0.variable(name));

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -44,6 +44,8 @@ pub struct Run {
     pub(crate) input: WorkflowInput,
     pub(crate) variables: IndexMap<String, Value>,
     pub(crate) env: HashMap<String, Value>,
+    /// See [`Run::variable_env`].
+    pub(super) variable_env: BTreeMap<String, Option<String>>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) masker: Masker,
     pub(crate) cancel: Cancel,
@@ -65,7 +67,7 @@ pub struct Run {
     /// The steps that an earlier process began and did not end, and that have to be entered even if the run is stopped:
     /// sub-workflows, which clean up, and activities that must not run twice, whose effect is unknown.
     pub(super) unsettled: Vec<StepPath>,
-    pub(crate) records: Mutex<Records>,
+    pub(crate) records: Arc<Mutex<Records>>,
     pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,
     pub(crate) generations: Mutex<HashMap<String, u32>>,

@@ -48,13 +48,15 @@ pub(crate) enum UndoStatus {
     NotCompensated,
     /// All steps are undone.
     Compensated,
-    /// A step cannot be undone, for this reason.
-    Stuck(Box<StepError>),
+    /// These compensation steps of the run, or of one of its child runs, have failed.
+    Stuck(Vec<StuckStep>),
 }
 
 /// Why undoing did not finish.
 pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
+    /// These steps of a child run are stuck.
+    Stuck(Vec<StuckStep>),
     /// A compensation step is waiting, or the process is shutting down.
     Deferred(Outcome),
 }
@@ -126,10 +128,20 @@ impl Run {
         lock(&self.undos).status == UndoStatus::Compensated
     }
 
+    /// Returns the result of undoing this run, which has been undone as a child of another run.
+    #[must_use]
+    pub fn undo_result(&self) -> ChildUndo {
+        match &*lock(&self.undos) {
+            Undos { status: UndoStatus::Compensated, .. } => ChildUndo::Undone,
+            Undos { given_up: 1.., .. } => ChildUndo::GivenUp,
+            _ => ChildUndo::NothingToUndo,
+        }
+    }
+
     /// Returns `outcome`, or a stuck outcome if undoing a step has failed.
     pub(super) fn stuck_if_undo_failed(&self, outcome: Outcome) -> Outcome {
         let stuck = match &lock(&self.undos).status {
-            UndoStatus::Stuck(error) => (**error).clone(),
+            UndoStatus::Stuck(steps) => steps.clone(),
             UndoStatus::NotCompensated | UndoStatus::Compensated => return outcome,
         };
         let cause = match outcome {
@@ -137,10 +149,12 @@ impl Run {
             Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => cancelled.to_error(),
             other => return other,
         };
-        let path = stuck.path.clone().unwrap_or_default();
-        // The compensation step has to be resolved as a whole, regardless of where inside it the error occurred.
-        let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
-        Outcome::Stuck(vec![StuckStep::new(undo, stuck.with_first_cause(cause))])
+        let with_cause = |step: StuckStep| match step.around.is_empty() {
+            true => StuckStep { error: Box::new(step.error.with_first_cause(cause.clone())), ..step },
+            // A child run has a cause of its own.
+            false => step,
+        };
+        Outcome::Stuck(stuck.into_iter().map(with_cause).collect())
     }
 
     /// Records the outcome of a step that can be undone.
@@ -236,7 +250,14 @@ impl Run {
                 outcome
             }
             Err(IncompleteUndo::Failed(error)) => {
-                lock(&self.undos).status = UndoStatus::Stuck(error);
+                let path = error.path.clone().unwrap_or_default();
+                // The compensation step has to be resolved as a whole, regardless of where inside it the error occurred.
+                let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
+                lock(&self.undos).status = UndoStatus::Stuck(vec![StuckStep::new(undo, *error)]);
+                outcome
+            }
+            Err(IncompleteUndo::Stuck(steps)) => {
+                lock(&self.undos).status = UndoStatus::Stuck(steps);
                 outcome
             }
             Err(IncompleteUndo::Deferred(later)) => later,
@@ -274,13 +295,14 @@ impl Run {
         let undo = self.engine().children().undo(self, child).await;
         match undo.map_err(|error| IncompleteUndo::Failed(Box::new(error.at(path.to_string()))))? {
             ChildUndo::Undone => self.remove_undone(&[(path.clone(), true)]),
+            ChildUndo::GivenUp => self.remove_undone(&[(path.clone(), false)]),
             ChildUndo::NothingToUndo => lock(&self.undos).list.retain(|undo| undo.path != *path),
             ChildUndo::Parked(wait) => {
                 return Err(IncompleteUndo::Deferred(Outcome::Parked(self.clock().wait_to_run(wait))));
             }
             ChildUndo::Stuck(steps) => {
                 let steps = steps.into_iter().map(|step| step.inside(path.to_string())).collect();
-                return Err(IncompleteUndo::Deferred(Outcome::Stuck(steps)));
+                return Err(IncompleteUndo::Stuck(steps));
             }
             ChildUndo::ShutDown => {
                 let cancelled = Cancelled::new(CancelReason::Shutdown);

@@ -88,7 +88,8 @@ impl Plan {
 
     /// Returns whether the step at `path` is undone by undoing its sub-workflow: it has no compensation step of its own,
     /// and its workflow has some.
-    pub(crate) fn undoes_child_at(&self, path: &crate::StepPath) -> bool {
+    #[must_use]
+    pub fn undoes_child_at(&self, path: &crate::StepPath) -> bool {
         let node = self.node_at(path).filter(|node| node.undo.is_none());
         node.and_then(|node| node.body.sub_workflow()).is_some_and(|sub| sub.plan.has_compensation())
     }

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
-    engine::{Outcome, Run, SkipReason, StepRecord, StepStatus, UndoStatus, Warning},
+    engine::{Outcome, Records, Run, SkipReason, StepRecord, StepStatus, UndoStatus, Warning},
+    secrets::Masker,
     state::{Change, SharedValue},
     sync::lock,
 };
@@ -91,7 +92,11 @@ impl Finished {
             later_errors: later_errors.into_iter().map(|error| run.masker().masked_error(error)).collect(),
             skipped,
             state_changes,
-            steps: Steps(Arc::new(StepRecords { run: run.clone(), records: OnceLock::new() })),
+            steps: Steps(Arc::new(StepRecords {
+                source: run.records.clone(),
+                masker: run.masker().clone(),
+                records: OnceLock::new(),
+            })),
             warnings: run.warnings(),
             warnings_dropped: run.warnings_dropped(),
             started_at: run.started_at(),
@@ -126,8 +131,10 @@ impl Finished {
 #[derive(Clone)]
 pub struct Steps(Arc<StepRecords>);
 
+/// Does not keep the run, whose journal would stay leased.
 struct StepRecords {
-    run: Arc<Run>,
+    source: Arc<Mutex<Records>>,
+    masker: Masker,
     records: OnceLock<Vec<StepRecord>>,
 }
 
@@ -135,7 +142,7 @@ impl Deref for Steps {
     type Target = [StepRecord];
 
     fn deref(&self) -> &[StepRecord] {
-        self.0.records.get_or_init(|| with_compensated(self.0.run.steps()))
+        self.0.records.get_or_init(|| with_compensated(lock(&self.0.source).to_vec(&self.0.masker)))
     }
 }
 

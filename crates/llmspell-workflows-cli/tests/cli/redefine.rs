@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Sandbox, assert_error, newest_run, show, take_effects};
+use crate::support::{CommandOutput, Sandbox, assert_error, newest_run, show, take_effects};
 
 /// A run that fails in its third step.
 const FAILS: &str = "
@@ -247,5 +247,47 @@ steps:
         assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
         assert_eq!(sandbox.run(&["resume", "@last"]).code, 0);
         assert_eq!(take_effects(&sandbox), [value, value]);
+    }
+}
+
+/// A process that resumes a run may have another environment. Secrets are not recorded, so they keep their new values.
+#[test]
+fn variables_keep_the_environment_in_which_the_run_started() {
+    let flow = "\
+name: v
+env: [TARGET, MODE, KEY]
+secrets: [KEY]
+variables: {to: '{{ env.TARGET }}', mode: '{{ env.MODE ?? \"plain\" }}', all: '{{ to }}/{{ mode }}', key: '{{ env.KEY }}'}
+environments: {prod: {to: 'prod-{{ env.TARGET }}'}}
+workflows:
+  kid:
+    name: kid
+    env: [TARGET]
+    variables: {t: '{{ env.TARGET }}'}
+    steps: [{id: go, event: go}, {id: last, command: 'echo kid-$T >> effects', env: {T: '{{ t }}'}}]
+steps:
+  - {id: kid, type: workflow, workflow: kid}
+  - {id: last, command: 'echo $A $K >> effects', env: {A: '{{ all }}', K: '{{ key | length }}'}}
+";
+    for (options, expected) in
+        [(&["run", "flow.yaml"][..], "first/plain"), (&["run", "flow.yaml", "--env", "prod"], "prod-first/plain")]
+    {
+        let sandbox = Sandbox::with_flow(flow).file("spellflow.toml", "[secrets]\nKEY = { env = \"KEY\" }\n");
+        let within = |arguments: &[&str], environment: &[(&str, &str)]| {
+            let mut command = sandbox.command(arguments);
+            command.envs(environment.iter().copied()).stdin(std::process::Stdio::null());
+            CommandOutput::new(command.output().unwrap())
+        };
+        let started = within(options, &[("TARGET", "first"), ("KEY", "secret-number-1")]);
+        assert_eq!(started.code, 5, "{}", started.stderr);
+        let later = [("TARGET", "second"), ("MODE", "fast"), ("KEY", "secret-number-two")];
+        assert_eq!(within(&["signal", "@last", "go"], &later).code, 0);
+        let resumed = within(&["resume", "@last"], &later);
+        assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+        let mut effects = vec!["kid-first".to_owned(), format!("{expected} 17")];
+        effects.sort_unstable();
+        assert_eq!(take_effects(&sandbox), effects);
+        let exported = within(&["runs", "export", "@last"], &later).stdout;
+        assert!(exported.contains(r#""TARGET": "first""#) && !exported.contains("secret-number"), "{exported}");
     }
 }

@@ -39,6 +39,10 @@ pub struct Started {
     /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
+    /// The environment variables from which the variables of the run were computed; `None` if one was not set. Values
+    /// that contain secrets are not recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<String>>,
     /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
@@ -64,6 +68,7 @@ impl Default for Started {
             parent: None,
             origin: None,
             inputs: BTreeMap::new(),
+            env: BTreeMap::new(),
             state: Map::new(),
             labels: BTreeMap::new(),
             timeout_us: None,

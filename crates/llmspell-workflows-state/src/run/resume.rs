@@ -28,7 +28,8 @@ impl RunState {
         let last_record = started.at.checked_add(Duration::from_micros(self.latest_us)).unwrap_or(Timestamp::MAX);
         let ahead = SignedDuration::from_micros(i64::try_from(self.ahead_us).unwrap_or(i64::MAX));
         let resume = Resume::new(run, started.at).with_last_record(last_record).with_clock_ahead(ahead);
-        let resume = resume.with_state(started.state.clone()).with_output_bytes(self.output_bytes);
+        let resume =
+            resume.with_state(started.state.clone()).with_env(started.env.clone()).with_output_bytes(self.output_bytes);
         let resume = resume.with_recorded(&paths).with_received(self.received.iter().copied());
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
         let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();
