@@ -1,4 +1,4 @@
-//! The unchanged `project-loop` document of the seed runs with simulated personas.
+//! Runs the unchanged `project-loop` document of the seed with simulated personas.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -17,7 +17,7 @@ use llmspell_workflows_definition::{StepTypes, check};
 use serde_json::json;
 use tokio::sync::Barrier;
 
-/// The calls to personas and to git, in order.
+/// The calls to personas and git, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
 /// Creates the personas. The QA engineer reports the status `qa`. Each reviewer waits until the other reviewer is

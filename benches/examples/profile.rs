@@ -1,6 +1,7 @@
-//! Repeatedly runs a thousand steps, a thousand branches, or concurrent durable runs, for a profiler:
+//! Repeatedly runs a thousand steps, a thousand branches or concurrent durable runs, for a
+//! profiler:
 //! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`, or
-//! `… -- durable TIMES RUNS STEPS`; without these numbers, 1,000 runs of 100 steps.
+//! `… -- durable TIMES RUNS STEPS`, where RUNS defaults to 1,000 and STEPS to 100.
 
 use std::sync::Arc;
 

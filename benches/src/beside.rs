@@ -1,4 +1,5 @@
-//! Benchmarks of commands beside runs with large outputs that the commands do not show.
+//! Benchmarks of commands in a store that also contains runs with large outputs, which the commands
+//! do not show.
 
 use std::{
     path::Path,
@@ -22,7 +23,7 @@ use crate::{
 /// The size of a large output, in bytes.
 const OUTPUT_BYTES: usize = 10_000_000;
 
-/// The number of waiting and of finished runs, each with one large output.
+/// The number of waiting runs and of finished runs, each with one large output.
 const WAITING: usize = 100;
 const FINISHED: usize = 30;
 
@@ -35,8 +36,8 @@ const SMALL: &str =
 const SHORT: &str =
     "name: short\nsteps:\n  - {id: a, type: set, params: {n: 1}}\n  - {id: b, type: set, params: {n: 2}}\n";
 
-/// Compares commands in a store with 1 GB of outputs of waiting runs and 300 MB of outputs of finished runs with the same
-/// commands in a store in which these outputs are small, and in an empty store.
+/// Compares the same commands in three stores: an empty store, a store with small outputs, and a
+/// store with 1 GB of outputs of waiting runs and 300 MB of outputs of finished runs.
 pub(crate) fn measure() {
     let Some(program) = program() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
@@ -76,7 +77,7 @@ pub(crate) fn measure() {
     }
 }
 
-/// Starts a small run, which waits; returns its id.
+/// Starts a small run that waits; returns its id.
 fn begin_small(workspace: &Workspace) -> String {
     std::fs::create_dir_all(&workspace.folder).expect("the disk has space");
     for (name, text) in [("small.yaml", SMALL), ("short.yaml", SHORT)] {
@@ -87,7 +88,8 @@ fn begin_small(workspace: &Workspace) -> String {
     report["run_id"].as_str().expect("the report names the run").to_owned()
 }
 
-/// Runs `command` in each store in turn; returns the median time and the peak memory in MiB in each.
+/// Runs `command` in each store in turn; returns the median time and the peak memory in MiB for
+/// each store.
 fn each(workspaces: &[Workspace; 3], ids: &[String; 3], command: &[&str]) -> [(Duration, f64); 3] {
     let arguments = |at: usize| -> Vec<&str> {
         command.iter().map(|word| if *word == "RUN" { ids[at].as_str() } else { word }).collect()
@@ -104,7 +106,7 @@ fn each(workspaces: &[Workspace; 3], ids: &[String; 3], command: &[&str]) -> [(D
     [0, 1, 2].map(|at| (median(&times[at]), memory(at)))
 }
 
-/// Fills the home at `path` with runs whose outputs have `bytes` bytes.
+/// Fills the home at `path` with runs whose outputs have a size of `bytes` bytes.
 fn fill(path: &Path, bytes: usize) {
     let mut activities = Activities::new();
     activities.register("function", "large", function(move |_| async move { Ok(json!({"text": "x".repeat(bytes)})) }));

@@ -1,4 +1,4 @@
-//! Benchmarks of durable steps, runs and iterations, compared with the limits of the disk.
+//! Benchmarks of durable steps, runs and iterations, compared with the disk's limits.
 
 use std::{
     fs::File,
@@ -61,10 +61,11 @@ fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: us
     });
 }
 
-/// Runs `writers` tasks that each append `each` records. Each task waits until a record is durable before it appends
-/// the next.
+/// Runs `writers` tasks that each append `each` records. Each task waits until a record is durable
+/// before appending the next one.
 ///
-/// A single thread repeatedly writes all waiting records, syncs once, and notifies the waiting tasks.
+/// A single thread repeatedly writes all waiting records, syncs once, and notifies the waiting
+/// tasks.
 fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
     let path = folder.join("limit");
     let file = File::options().write(true).create(true).truncate(false).open(&path).expect("the folder is writable");

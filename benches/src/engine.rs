@@ -191,7 +191,7 @@ fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     report.ratio("1,000 steps vs. 10 × 100", 1_000, "linear", (ten, one));
 }
 
-/// Returns a loop that appends a number to a list in the state in each iteration.
+/// Returns a loop in which each iteration appends a number to a list in the state.
 fn collecting(iterations: i64) -> Definition {
     let set = |id: &str, value: Value| Step::set(id, Map::from_iter([("all".to_owned(), value)]));
     let over = LoopSource::Range { start: json!(0), end: json!(iterations), step: json!(1) };

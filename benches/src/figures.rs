@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The number of rounds for each median.
 const ROUNDS: usize = 9;
 
-/// The rows of the table that have been measured so far.
+/// The rows measured so far.
 #[derive(Default)]
 pub(crate) struct Report(Vec<Row>);
 
@@ -18,7 +18,7 @@ struct Row {
 }
 
 impl Report {
-    /// Adds a time, and the limit that was measured in alternation with it. Both are divided by `per`.
+    /// Adds a time and the limit measured in alternation with it. Both are divided by `per`.
     pub(crate) fn ratio(&mut self, what: &str, per: u32, target: &'static str, rounds: (Vec<Duration>, Vec<Duration>)) {
         let (ours, limit) = rounds;
         let mut ratios: Vec<f64> =

@@ -1,4 +1,4 @@
-//! Compares the journal's adapters by synced appends, the time of a run, its size on disk, and the time to reopen it.
+//! Compares the journal adapters by synced appends, run time, size on disk, and time to reopen.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::figures::median;
 
-/// The number of rounds for each median; the rounds of the adapters alternate.
+/// The number of rounds for each median; rounds alternate between the adapters.
 const ROUNDS: usize = 5;
 
 /// The number of writers and the number of appends, for each measurement.
@@ -88,8 +88,8 @@ fn round(runtime: &Runtime, open: Open, figures: &mut Figures) {
     figures.opening.push(begin.elapsed());
 }
 
-/// Appends records with one run for each writer. Each writer waits until a record is durable before it appends the
-/// next.
+/// Appends records with one run per writer. Each writer waits until a record is durable before
+/// appending the next one.
 fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: usize) -> Duration {
     let runs: Vec<(uuid::Uuid, Epoch)> = (0..writers)
         .map(|_| {

@@ -1,14 +1,15 @@
-//! Benchmarks of the engine, compared with limits of the machine that are measured in the same run.
+//! Benchmarks of the engine, compared with machine limits measured in the same run.
 //!
-//! `cargo run --profile dist -p llmspell-workflows-benches` prints the table in the README. An argument selects a part:
+//! `cargo run --profile dist -p llmspell-workflows-benches` prints the table in the README. An
+//! argument selects a part:
 //!
 //! - `memory`, `around`, `durable` or `past` prints that part of the table.
-//! - `journals` compares the adapters of the journal.
-//! - `beside` compares commands beside runs with large outputs, in a built program.
+//! - `journals` compares the journal adapters.
+//! - `beside` measures commands in a store with large outputs, using a built program.
 //! - `processes` measures whole `spellflow` processes; build the program with `cargo build --profile dist` first.
 //!
-//! Each figure is the median of several rounds. Rounds of the engine and of the limit alternate, so changes in the
-//! machine's speed cancel out.
+//! Each figure is the median of several rounds. Rounds alternate between the engine and the limit,
+//! so changes in the machine's speed cancel out.
 
 mod around;
 mod beside;
@@ -23,8 +24,9 @@ mod text;
 
 use figures::Report;
 
-/// The allocator for the engine and the limits. With the allocator of glibc, a program that repeatedly creates and
-/// drops a thousand outputs spends its time returning memory to the system and requesting it again.
+/// The allocator for the engine and the limits. With glibc's allocator, a program that repeatedly
+/// creates and drops a thousand outputs spends its time returning memory to the system and
+/// requesting it again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

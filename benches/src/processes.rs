@@ -26,7 +26,7 @@ const FINISHED: usize = 100_000;
 /// The program that measures peak memory, if it is installed.
 const TIME: &str = "/usr/bin/time";
 
-/// Returns the program beside this one; prints a message if it is missing.
+/// Returns the path of the `spellflow` program beside this one; prints a message if it is missing.
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("spellflow")));
     let program = program.filter(|program| program.is_file());
@@ -72,7 +72,7 @@ impl Workspace {
         command
     }
 
-    /// Runs a command, which succeeds or ends with a run that waits.
+    /// Runs a command, which must succeed or leave its run waiting.
     pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = self.command(&self.program);
         let output = command.args(arguments).stdout(Stdio::piped()).output().expect("the program starts");
@@ -140,10 +140,11 @@ fn fill(path: &Path) {
     });
 }
 
-/// Measures the time from the start of `resume` to the first step, for a run of 1,000 steps that was killed after 500.
+/// Measures the time from the start of `resume` to the first step, for a run of 1,000 steps that
+/// was killed after 500.
 ///
-/// Each step appends a line to a file. So the file shows when the first step of the resumed run has run, and how many
-/// steps ran again.
+/// Each step appends a line to a file. The file therefore shows when the first step of the resumed
+/// run has run, and how many steps ran again.
 fn killed(workspace: &Workspace) {
     let step = |n| {
         let params = format!("{{operation: append, path: log, input: \"{n}\\n\"}}");
@@ -152,7 +153,8 @@ fn killed(workspace: &Workspace) {
     let steps = format!("name: killed\nsteps:\n{}", (0..1_000).map(step).collect::<String>());
     let log = workspace.folder.join("log");
     let length = || std::fs::metadata(&log).map_or(0, |log| log.len());
-    // The lines of 500 steps: ten of one digit, 90 of two and 400 of three, each with its line feed.
+    // The size of the lines of 500 steps, each with a line feed: ten with one digit, 90 with two
+    // and 400 with three.
     let half = 10 * 2 + 90 * 3 + 400 * 4;
     let (mut times, mut repeated) = (Vec::new(), 0);
     for _ in 0..TIMES {
@@ -181,7 +183,7 @@ fn killed(workspace: &Workspace) {
     );
 }
 
-/// Waits until `is_reached` returns true, and asks often.
+/// Polls frequently until `is_reached` returns true.
 fn wait_until(is_reached: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_reached() {

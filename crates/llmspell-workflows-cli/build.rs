@@ -1,4 +1,4 @@
-//! Lists the pages of the documentation that `spellflow explain` shows.
+//! Lists the documentation pages shown by `spellflow explain`.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folders with one page for each name, and what the names are.
+/// The folders with one page per name, and the kind of name in each folder.
 const FOLDERS: [(&str, &str); 2] = [("errors", "Error"), ("language/steps", "StepType")];
 
 fn main() -> Result<()> {

@@ -7,11 +7,12 @@
 //! $ curl -X POST localhost:8080/orders/RUN/approval -H 'content-type: application/json' -d '{"by": "Ada"}'
 //! ```
 //!
-//! Each order is a run that charges, waits for an approval and ships. On Ctrl-C or SIGTERM the service finishes the
-//! requests in progress, and its runs stop after their current steps. On the next start it resumes all of them, even
-//! after a kill.
+//! Each order is a run that charges, waits for an approval and ships. On Ctrl-C or SIGTERM, the
+//! service finishes the requests in progress, and its runs stop after their current steps. On the
+//! next start, the service resumes all of its runs, even after a kill.
 //!
-//! The arguments are the address to listen on and the folder of the store: `axum_service ADDRESS FOLDER`.
+//! The arguments are the address to listen on and the folder of the store:
+//! `axum_service ADDRESS FOLDER`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -70,7 +71,7 @@ struct Orders {
 }
 
 impl Orders {
-    /// Opens the store in `folder`, and resumes the runs that no process drives.
+    /// Opens the store in `folder`, and resumes unowned runs.
     async fn open(folder: &str) -> Result<Self, ExecutorError> {
         let executor = Executor::new(FolderHome::new(folder), Engine::builder().activities(activities()));
         let recovered = executor.recover().await?;
@@ -113,7 +114,7 @@ async fn show(State(orders): State<Orders>, Path(run): Path<String>) -> Result<J
     Ok(Json(json!({"run": run.id(), "status": run.status(), "steps": steps})))
 }
 
-/// `POST /orders/{run}/approval`: sends the event that the run waits for, with the body as its data.
+/// `POST /orders/{run}/approval`: sends the event awaited by the run, with the body as its data.
 async fn approve(
     State(orders): State<Orders>,
     Path(run): Path<String>,

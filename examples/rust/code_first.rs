@@ -5,8 +5,8 @@
 //! $ cargo run --example code_first
 //! ```
 //!
-//! The first command crashes while it fetches the third page. The second finds the interrupted run and resumes it
-//! without fetching any page twice.
+//! The first command crashes while it fetches the third page. The second command finds the
+//! interrupted run and resumes it without fetching any page twice.
 
 use std::{error::Error, sync::Arc};
 

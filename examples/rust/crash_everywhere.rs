@@ -5,9 +5,10 @@
 //! $ cargo run --example crash_everywhere
 //! ```
 //!
-//! After each crash the run is resumed, and must give the same output as an uninterrupted run. Two workflows number
-//! invoices. The first takes the next number of a counter; a crash between taking and recording it leaves a gap. The
-//! second derives the number from the idempotency key, which stays the same when a step runs again.
+//! After each crash, the run is resumed and must produce the same output as an uninterrupted run.
+//! Two workflows number invoices. The first workflow takes the next number from a counter; a crash
+//! between taking and recording the number leaves a gap. The second workflow derives the number
+//! from the idempotency key, which stays the same when a step runs again.
 
 use std::sync::{
     Arc,
@@ -18,7 +19,7 @@ use llmspell_workflows::model::{Definition, Step};
 use llmspell_workflows_testing::crash::{CrashReport, CrashTest, Difference};
 use serde_json::json;
 
-/// Numbers an invoice, then sends it.
+/// Returns a crash test for a workflow that numbers an invoice and sends it.
 fn invoice() -> CrashTest {
     let steps = [
         Step::function("number", "number", json!({"customer": "{{ customer }}"})),
@@ -28,7 +29,7 @@ fn invoice() -> CrashTest {
     test.activity("function", "send", |call| async move { Ok(call.input().clone().into()) })
 }
 
-/// Takes the next number of a counter.
+/// Crashes the workflow that takes the next number from a counter.
 fn counted() -> Result<CrashReport, Difference> {
     let last = Arc::new(AtomicU64::new(0));
     let fresh = last.clone();
@@ -45,7 +46,7 @@ fn counted() -> Result<CrashReport, Difference> {
         .crash_everywhere()
 }
 
-/// Derives the number from the idempotency key of the step.
+/// Crashes the workflow that derives the number from the step's idempotency key.
 fn derived() -> Result<CrashReport, Difference> {
     invoice()
         .activity("function", "number", |call| async move { Ok(json!(call.idempotency_key()).into()) })

@@ -4,9 +4,9 @@
 //! $ cargo run --example hooks
 //! ```
 //!
-//! A workflow answers a customer and sends a refund. Four hooks intercept its steps: they remove personal data before a
-//! model sees it, redirect to a cheaper model when the quota of the good one is exhausted, sign replies, and leave
-//! large refunds to people.
+//! A workflow answers a customer and sends a refund. Four hooks intercept its steps: they remove
+//! personal data before a model sees it, redirect to a cheaper model when the good model's quota is
+//! exhausted, sign replies, and leave large refunds to people.
 
 use std::{error::Error, sync::Arc};
 
@@ -62,7 +62,7 @@ fn private() -> Registration {
     Registration::new("private").at(BeforeToolExecution, hook).required()
 }
 
-/// Redirects to the cheap model when the quota of the good one is exhausted.
+/// Redirects to the cheap model when the good model's quota is exhausted.
 fn fallback() -> Registration {
     let hook = hook_fn(|context: HookContext| async move {
         Ok(match context.error() {
@@ -82,7 +82,7 @@ fn signature() -> Registration {
     Registration::new("signature").at(AfterStep, hook).select(Selector::all().id("reply"))
 }
 
-/// Skips refunds that a person must decide on.
+/// Skips refunds that a person must approve.
 fn four_eyes() -> Registration {
     let hook = hook_fn(|context: HookContext| async move {
         let amount = context.input()?.and_then(|input| input["amount"].as_f64()).unwrap_or_default();

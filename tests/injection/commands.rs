@@ -1,4 +1,5 @@
-//! Each right way passes random hostile texts to real processes unchanged, and runs nothing else.
+//! Each safe way to pass values passes random hostile texts to real processes unchanged, and runs
+//! nothing else.
 
 use std::fs;
 
@@ -7,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Random, in_folder, number, validate};
 
-/// The texts that the steps of one run get.
+/// The number of texts passed to the steps of one run.
 const TEXTS: usize = 6;
 
-/// Prints each value between `<` and `>`, in every way, as a process of its own gets it.
+/// Prints each value between `<` and `>` as a separate process receives it, for every way to pass
+/// values.
 const DEFINITION: &str = r#"
 name: ways
 inputs: {t: {type: array}}
@@ -52,7 +54,7 @@ async fn hostile_texts_arrive_exactly_and_run_nothing() {
         for way in ["argv", "by_env", "quoted_list", "arguments", "inner"] {
             assert_eq!(finished.output[way], json!(words), "{way} of {texts:?}");
         }
-        // A substitution drops line breaks at the end, so the script adds a full stop.
+        // A command substitution drops trailing line breaks, so the script adds a full stop.
         let expected =
             words.replacen(&format!("<{}><{}>", texts[1], texts[2]), &format!("<{}><{}.>", texts[1], texts[2]), 1);
         assert_eq!(finished.output["quoted_words"], json!(expected), "{texts:?}");

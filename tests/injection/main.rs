@@ -1,4 +1,5 @@
-//! Values from outside reach programs and servers exactly as they are, and never become a part of a command or of a URL.
+//! Values from outside reach programs and servers unchanged, and never become part of a command or
+//! a URL.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod commands;

@@ -1,4 +1,5 @@
-//! Wherever the check before a run accepts a quoted value, real shells run nothing of it.
+//! If the check before a run accepts a quoted value at some place, real shells never execute any
+//! part of it.
 
 use std::{fs, path::Path, process::Command};
 
@@ -11,7 +12,8 @@ use serde_json::json;
 
 use crate::support::{Random, in_folder, number};
 
-/// Parts of random command lines, with as many ways to change how a shell reads what follows as possible.
+/// Parts of random command lines, with as many constructs as possible that change how a shell reads
+/// the following text.
 const PARTS: &[&str] = &[
     "{{ x | shell_quote }}",
     "{{ x | shell_quote }}",
@@ -96,7 +98,8 @@ const PARTS: &[&str] = &[
     "\r",
 ];
 
-/// Values that run `touch owned` if their quotes have no effect, in one of the ways to leave what encloses them.
+/// Values that run `touch owned` if their quotes have no effect, each with a different way to
+/// escape from the enclosing construct.
 const VALUES: &[&str] = &[
     "; touch owned;",
     "'; touch owned; '",

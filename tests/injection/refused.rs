@@ -1,5 +1,6 @@
-//! Definitions in which a value would become a part of a command or of a URL are refused, with a message that shows the
-//! right ways; these are accepted. `UPDATE_GOLDEN=1` updates the golden file.
+//! Definitions in which a value would become part of a command or a URL are rejected with a message
+//! that shows safe alternatives, and the alternatives are accepted. `UPDATE_GOLDEN=1` updates the
+//! golden file.
 
 use std::{fs, path::Path};
 
@@ -13,9 +14,9 @@ use crate::support::{in_folder, validate};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/injection/refused.txt");
 
-/// Steps, each refused for one value at least.
+/// Steps, each rejected because of at least one value.
 const STEPS: &[&str] = &[
-    // Values as they are.
+    // Unquoted values.
     "{id: a, command: 'echo {{ title }}'}",
     "{id: a, command: 'echo ${title}'}",
     "{id: a, command: 'grep {{ word }} notes.txt | mail -s \"Found {{ word }}\" {{ loop_to }}'}",
@@ -33,7 +34,7 @@ const STEPS: &[&str] = &[
     "{id: a, command: \"awk '{print {{ n }}}' data\"}",
     "{id: a, argv: [sh], stdin: 'echo {{ title }}'}",
     "{id: a, command: bash -s, stdin: '{{ script }}'}",
-    // Quoted where that does not help.
+    // Values quoted in places where quoting does not help.
     "{id: a, command: \"echo '{{ title | shell_quote }}'\"}",
     "{id: a, command: 'echo \"to {{ title | shell_quote }}\"'}",
     "{id: a, command: \"echo `echo {{ title | shell_quote }}`\"}",
@@ -51,7 +52,7 @@ const STEPS: &[&str] = &[
     "{id: a, command: 'ssh host ls {{ title | shell_quote }}'}",
     "{id: a, command: \"ssh host 'ls {{ title | shell_quote }}'\"}",
     "{id: a, command: 'python3 -c {{ title | shell_quote }}'}",
-    // What decides about values is not a value.
+    // `unsafe_shell` without any value in the command.
     "{id: a, command: 'echo hello', unsafe_shell: true}",
     // URLs.
     "{id: a, type: http, url: 'https://example.com/search?q={{ word }}'}",
@@ -65,7 +66,7 @@ const STEPS: &[&str] = &[
     "{id: a, tool: api_tester, params: {input: 'https://example.com/?p={{ page }}'}}",
 ];
 
-/// Steps that look alike and are accepted.
+/// Similar steps that are accepted.
 const ACCEPTED: &[&str] = &[
     "{id: a, command: 'echo {{ title | shell_quote }} --x={{ title | trim | shell_quote }}'}",
     "{id: a, command: 'echo {{ shell_quote(title) }} > {{ path | shell_quote }}'}",
@@ -119,18 +120,18 @@ fn right_ways_are_accepted() {
     }
 }
 
-/// A value in the path of a URL may be several segments.
+/// A value in the path of a URL may consist of several segments.
 #[test]
 fn value_in_a_path_is_a_warning() {
     let (_folder, engine) = in_folder();
     for url in ["{{ base }}/items/{{ id }}", "https://example.com/{{ id }}"] {
         let document = validate(&definition(&format!("{{id: a, type: http, url: '{url}'}}")), &engine).unwrap();
         let warnings = document.diagnostics().render(llmspell_workflows_definition::Style::Plain);
-        assert!(warnings.contains("warning[url_injection]: `id` becomes a part of the path"), "{url}: {warnings}");
+        assert!(warnings.contains("warning[url_injection]: `id` is inserted unencoded into the path"), "{url}: {warnings}");
     }
 }
 
-/// Each line of the help after "write one of these" is the step as it should be.
+/// Each line of the help after "write one of these" is a corrected step.
 #[test]
 fn suggestions_are_accepted() {
     let (_folder, engine) = in_folder();
@@ -162,7 +163,7 @@ fn codes(problems: &[Problem]) -> Vec<(&str, &str)> {
     problems.iter().map(|problem| (problem.code, problem.place.path.as_str())).collect()
 }
 
-/// A definition that is built in Rust gets the same check, wherever the step is.
+/// A definition built in Rust is checked in the same way, wherever the step is.
 #[test]
 fn no_place_in_a_definition_escapes_the_check() {
     let (_folder, engine) = in_folder();

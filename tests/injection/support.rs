@@ -19,7 +19,7 @@ impl Random {
         items[self.below(items.len())]
     }
 
-    /// Returns a text that would create the file `owned` wherever a shell reads it as a command.
+    /// Returns a text that would create the file `owned` if a shell read it as a command anywhere.
     pub(crate) fn hostile(&mut self) -> String {
         (0..self.below(7)).map(|_| self.pick(PIECES)).collect()
     }
@@ -79,7 +79,7 @@ const PIECES: &[&str] = &[
     "a[$(touch owned)]",
 ];
 
-/// The variable `name`, read as a number.
+/// Returns the environment variable `name` as a number.
 pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
@@ -93,7 +93,8 @@ pub(crate) fn in_folder() -> (TempDir, Engine) {
     (folder, engine(policy, Activities::new()).build())
 }
 
-/// Checks a definition as `spellflow validate` does; returns the rendered diagnostics of an invalid one.
+/// Checks a definition like `spellflow validate`; returns the rendered diagnostics of an invalid
+/// definition.
 pub(crate) fn validate(text: &str, engine: &Engine) -> Result<Document, String> {
     check(text, "flow.yaml", &StepTypes::new(), |definition| engine.validate(definition.clone()))
         .map_err(|diagnostics| diagnostics.render(Style::Plain))

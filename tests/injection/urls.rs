@@ -1,4 +1,4 @@
-//! Servers get exactly the values that a definition puts into a URL.
+//! Servers receive exactly the values that a definition puts into a URL.
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,7 @@ async fn serve() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     (address, targets)
 }
 
-/// Decodes percent encoding, and nothing else.
+/// Decodes percent encoding only.
 fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((first, more)) = rest.split_first() {
@@ -55,7 +55,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Returns the segments of the path and the fields of the query.
+/// Returns the path segments and the query fields.
 fn parts(target: &str) -> (Vec<String>, Vec<(String, String)>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let fields = query.split('&').filter(|field| !field.is_empty()).map(|field| {
@@ -90,7 +90,7 @@ async fn servers_see_the_exact_values() {
     let definition = validate(DEFINITION, &engine).unwrap().definition;
     let mut random = Random(number("SEED", 1));
     for _ in 0..number("TEXTS", 40) {
-        // A whole segment of dots is tested below.
+        // A segment that consists only of dots is tested below.
         let mut text =
             || Some(random.hostile()).filter(|text| !matches!(text.as_str(), "." | "..")).unwrap_or_default();
         let (a, b, c) = (text(), text(), text());
@@ -120,8 +120,8 @@ async fn values_that_no_url_can_contain_are_errors() {
         "name: x\nsteps: [{id: a, type: http, url: '{{ base }}/p/{{ id | url_encode }}', query: {q: '{{ q }}'}}]\n";
     let definition = validate(text, &engine).unwrap().definition;
     for (id, q, expected) in [
-        (json!(".."), json!(1), Err("a segment of the path of")),
-        (json!("."), json!(1), Err("a segment of the path of")),
+        (json!(".."), json!(1), Err("contains the segment")),
+        (json!("."), json!(1), Err("contains the segment")),
         (json!("..."), json!(".."), Ok("/p/...?q=%2E%2E")),
         (json!("a.b"), json!("../.."), Ok("/p/a.b?q=..%2F..")),
         (json!(null), json!(null), Ok("/p/")),

@@ -1,4 +1,5 @@
-//! A workflow that collects a user's data from several sources concurrently, and leaves out sources that fail.
+//! A workflow that collects a user's data from several sources concurrently, and leaves out failed
+//! sources.
 
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ fn enrichment() -> ParallelWorkflow {
         .unwrap()
 }
 
-/// Replaces the built-in tools of these names with simulated internet services.
+/// Replaces the built-in tools with these names by simulated internet services.
 fn services() -> Activities {
     let mut activities = Activities::new();
     activities.register(

@@ -1,4 +1,5 @@
-//! The workflows of the seed documents, written in Rust and YAML, run with the built-in tools and real HTTP.
+//! Runs the workflows of the seed documents, written in Rust and YAML, with the built-in tools and
+//! real HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

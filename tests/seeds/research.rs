@@ -62,7 +62,8 @@ fn rust_and_yaml_produce_the_same_definition() {
 async fn each_step_processes_the_output_of_the_previous_step() {
     let article = "<p>Durable workflows are a wonderful relief. A crash loses nothing, and every step runs once.</p>\
                    <p>Teams in New York love them. The old scripts are gone.</p>";
-    // The search result contains the address of the page server, which is known only after that server has started.
+    // The search result contains the address of the page server, which is known only after the
+    // server has started.
     let pages = BTreeMap::from([("/durable".to_owned(), html("Durable workflows", article))]);
     let site = serve(pages).await;
     let found = json!({"results": [{"title": "Durable", "url": format!("http://{site}/durable"), "content": "all about it", "score": 0.9}]});

@@ -1,4 +1,4 @@
-//! A workflow that runs three checks concurrently, of which at least two must pass.
+//! A workflow that runs three checks concurrently; at least two of them must pass.
 
 use llmspell_workflows_basic::{
     AggregationStrategy, Defined, ExecutionContext, ParallelErrorMode, ParallelWorkflow, SequentialWorkflow, StepError,

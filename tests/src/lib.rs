@@ -1,5 +1,5 @@
-//! Shared helpers for the tests of whole workflows: pages served on loopback, an engine with the built-in tools, and
-//! YAML files.
+//! Shared helpers for the tests of whole workflows: pages served on loopback, an engine with the
+//! built-in tools, and YAML files.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -14,8 +14,8 @@ use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry}
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Serves `pages`, each a path with its content type and body, until the test's runtime ends. Queries in requests are
-/// ignored.
+/// Serves `pages`, which maps each path to its content type and body, until the test's runtime
+/// ends. Queries in requests are ignored.
 pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,8 +1,9 @@
 //! Finds every error code in the source.
 //!
-//! Codes are the values of parameters, fields and variables named `code` with a string type. The first pass over the
-//! source collects the functions with such parameters, the second the values passed to them. A value that is neither a
-//! literal nor from a known source is an error; otherwise, codes could be missed.
+//! Codes are the values of parameters, fields and variables named `code` with a string type. The
+//! first pass over the source collects the functions with such parameters, and the second pass
+//! collects the values passed to them. A value that is neither a literal nor from a known source is
+//! an error; otherwise, codes could be missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -21,7 +22,7 @@ const OTHER_MEANINGS: [(&str, &str); 4] = [
     ("llmspell-workflows-tools/src/data/jq/program.rs", "the text of a program"),
 ];
 
-/// The codes found, and values that could not be resolved.
+/// The codes found, and the values that could not be resolved.
 #[derive(Default)]
 pub(crate) struct Codes {
     /// The files that use each code.
@@ -32,7 +33,7 @@ pub(crate) struct Codes {
     pub(crate) unreadable: Vec<String>,
 }
 
-/// Parses the source of all crates except tests and test support; returns it with its paths.
+/// Parses the source of all crates except tests and test support; returns each file with its path.
 pub(crate) fn sources() -> Vec<(syn::File, String)> {
     let paths = files("crates", ".rs").into_iter().filter(|path| {
         path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/llmspell-workflows-testing/")
@@ -61,7 +62,8 @@ pub(crate) fn krate(path: &str) -> String {
     path.split('/').nth(1).unwrap().to_owned()
 }
 
-/// First pass: finds which argument of each function is a code, by crate, type (empty for free functions) and name.
+/// First pass: finds the code argument of each function, by crate, type (empty for free functions)
+/// and name.
 #[derive(Default)]
 struct CodeParameters {
     krate: String,
@@ -133,7 +135,7 @@ impl Visit<'_> for CodeParameters {
     }
 }
 
-/// Stands for the type that a method belongs to, because the type of the receiver is not known at the call.
+/// Stands for the type of a method, because the type of the receiver is not known at the call.
 const METHOD: &str = ".";
 
 /// Second pass: collects the values passed as codes.
@@ -193,7 +195,7 @@ impl CodeValues<'_> {
         }
     }
 
-    /// Collects element `position` of the tuples that `expression` can be.
+    /// Collects element `position` of the possible tuples of `expression`.
     fn collect_element(&mut self, expression: &Expr, position: usize) {
         match expression {
             Expr::Tuple(tuple) => self.collect(&tuple.elems[position]),
@@ -232,7 +234,7 @@ impl CodeValues<'_> {
         self.codes.unreadable.push(format!("{}: `{value}` is used as a code", self.path));
     }
 
-    /// Returns which argument of the function at `path` is a code.
+    /// Returns the index of the code argument of the function at `path`.
     fn argument(&self, path: &syn::Path) -> Option<usize> {
         let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let (name, before) = names.split_last().unwrap();

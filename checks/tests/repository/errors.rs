@@ -37,7 +37,7 @@ fn error_pages_match_the_codes() {
     assert_none(&wrong, "error pages");
 }
 
-/// Codes of library errors that the command line also uses itself, each with the reason.
+/// Codes of library errors that the command line also uses itself, each with a reason.
 const ALSO_IN_THE_COMMAND_LINE: [(&str, &str); 4] = [
     ("file_failed", "it reads and writes files itself"),
     ("paused", "a paused run is a result of the executor, not an error"),

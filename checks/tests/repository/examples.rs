@@ -21,7 +21,8 @@ fn engine() -> Engine {
     Engine::builder().activities(activities).schemas(JsonSchemas::new()).build()
 }
 
-/// Returns the example workflows, without their tests (`NAME.test.yaml`), which the tests of the command line run.
+/// Returns the example workflows without their tests (`NAME.test.yaml`), which are run by the
+/// command line's tests.
 fn examples() -> Vec<String> {
     files("examples", ".yaml").into_iter().filter(|path| !path.ends_with(".test.yaml")).collect()
 }

@@ -1,9 +1,10 @@
-//! A step kind is defined in one place. For an existing leaf and an existing composite, this test counts the other
-//! places that name them.
+//! A step kind is defined in one place. For an existing leaf and an existing composite, this test
+//! counts the other places that name the kind.
 
 use crate::support::{assert_none, files, text};
 
-/// An existing kind: the words that name it in code, its own files, and how many other lines may name it.
+/// An existing kind: the words that name it in code, its own files, and the maximum number of other
+/// lines that name it.
 struct Kind {
     words: &'static [&'static str],
     own: &'static [&'static str],
@@ -19,7 +20,8 @@ const SWITCH: Kind = Kind {
     places_max: 12,
 };
 
-/// The folders in which a new kind must be added. Tests and examples that merely use a kind are not among them.
+/// The folders that may need changes for a new kind. Tests and examples that merely use a kind are
+/// not included.
 const FOLDERS: [&str; 9] = [
     "crates/llmspell-workflows-basic/src",
     "crates/llmspell-workflows-basic/tests/engine/support",
@@ -58,7 +60,7 @@ fn places(kind: &Kind) -> Vec<String> {
 fn step_kinds_are_named_in_few_places() {
     for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
         let places = places(&kind);
-        // At least the variant, the row and the plan of the kind name it.
+        // At least the kind's variant, row and plan name it.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
         assert_none(&too_many, &format!("more than {} lines outside its own files name `{name}`", kind.places_max));

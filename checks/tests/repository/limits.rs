@@ -79,7 +79,7 @@ fn policy() -> Vec<[String; 3]> {
         .collect()
 }
 
-/// Returns the numeric constants in the file at `path` for whose names `is_limit` returns true.
+/// Returns the numeric constants in the file at `path` whose names satisfy `is_limit`.
 fn constants(path: &str, is_limit: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
     let file = syn::parse_file(&text(path)).unwrap();
     let constants = file.items.into_iter().filter_map(|item| match item {
@@ -122,7 +122,7 @@ fn number(expression: &Expr) -> Option<u64> {
     }
 }
 
-/// Formats a number with commas, and also in Ki or Mi if it is a multiple of one of these.
+/// Formats a number with commas, and also in Ki or Mi if it is a multiple of one of these units.
 fn digits(text: &str) -> String {
     let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
     let mut grouped = String::new();

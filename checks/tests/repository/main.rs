@@ -1,8 +1,8 @@
 //! Tests that check the repository itself.
 //!
-//! Each file checks one thing: dependencies between crates, the form of source files, a page per error code, generated
-//! pages, links, examples, manifests. `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` updates the generated
-//! pages.
+//! Each file checks one thing: dependencies between crates, the form of source files, the pages for
+//! error codes, generated pages, links, examples or manifests.
+//! `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` updates the generated pages.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod coded;

@@ -4,7 +4,7 @@ use syn::{Attribute, File};
 
 use crate::support::{assert_none, files, text};
 
-/// A longer file should be split.
+/// The maximum number of lines; a longer file should be split.
 const LINES_MAX: usize = 400;
 
 fn has_docs(attributes: &[Attribute]) -> bool {

@@ -58,7 +58,7 @@ pub struct EnhancedExecutionContext {
     cached: Arc<Mutex<Option<CachedExecutor>>>,
 }
 
-/// An executor and the services that it was built from.
+/// An executor and the services it was built from.
 struct CachedExecutor {
     executor: Executor,
     engine: Engine,

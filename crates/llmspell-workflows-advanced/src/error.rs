@@ -47,7 +47,7 @@ pub enum ExecutorError {
     /// The home does not contain the journal.
     #[error("journal {journal} does not exist")]
     UnknownJournal {
-        /// The id that was given.
+        /// The given id.
         journal: JournalId,
     },
     /// No run matches the given id.
@@ -56,7 +56,7 @@ pub enum ExecutorError {
     /// More than one run matches the given prefix.
     #[error("`{given}` matches several runs: {}", candidates.join(", "))]
     AmbiguousRun {
-        /// The prefix that was given.
+        /// The given prefix.
         given: String,
         /// The ids of the matching runs.
         candidates: Vec<String>,
@@ -87,12 +87,12 @@ pub enum ExecutorError {
         /// The process that has leased the journal.
         holder: String,
     },
-    /// Something that a step started before its process died is still running and cannot be ended.
+    /// Leftovers of a step whose process died are still running and cannot be ended.
     #[error("steps of the run {run} may still be running: {}", left.join(", "))]
     StillRunning {
         /// The id of the run.
         run: Uuid,
-        /// What is still running.
+        /// Descriptions of the leftovers.
         left: Vec<String>,
     },
     /// This process drives the run.
@@ -119,7 +119,7 @@ pub enum ExecutorError {
         run: Uuid,
         /// The id of the parent run.
         parent: Uuid,
-        /// What was to be done with the run, such as `exported`.
+        /// The refused operation, as a participle such as `exported`.
         done: &'static str,
     },
     /// The step is not stuck.
@@ -127,15 +127,15 @@ pub enum ExecutorError {
     NotStuck {
         /// The id of the run.
         run: Uuid,
-        /// The path that was given.
+        /// The given path.
         path: String,
     },
-    /// Other steps need fields that the output given for a stuck step lacks.
+    /// The output given for a stuck step lacks fields that other steps need.
     #[error("the step at {path} cannot have this output: {}", unmet.iter().map(needed).collect::<Vec<_>>().join("; "))]
     UnfitOutput {
         /// The path of the stuck step.
         path: String,
-        /// What the output lacks, and who needs it.
+        /// The missing fields, with the steps that need them.
         unmet: Vec<UnmetRead>,
     },
     /// The run has not ended.
@@ -154,7 +154,7 @@ pub enum ExecutorError {
         /// The status of the run.
         status: RunStatus,
     },
-    /// The new version of the definition, which migrates the run, does not contain some recorded steps.
+    /// The new version of the definition, which would migrate the run, lacks some recorded steps.
     #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
         /// The id of the run.
@@ -162,7 +162,7 @@ pub enum ExecutorError {
         /// The paths of the missing steps.
         paths: Vec<String>,
     },
-    /// Under the corrected definition, steps would run again that must not.
+    /// The corrected definition would rerun steps that must not run again.
     #[error("the run {run} cannot continue under this definition: {why}: {}", paths.join(", "))]
     CannotRunAgain {
         /// The id of the run.
@@ -172,8 +172,8 @@ pub enum ExecutorError {
         /// The paths of the steps.
         paths: Vec<String>,
     },
-    /// It is unknown whether steps took effect that must not run twice and that the corrected definition does not
-    /// contain.
+    /// The corrected definition lacks steps that must not run twice, and it is unknown whether
+    /// these steps took effect.
     #[error(
         "the run {run} cannot continue under this definition: it is unknown whether these steps took effect, and the \
          definition does not contain them: {}",
@@ -192,7 +192,7 @@ pub enum ExecutorError {
         run: Uuid,
         /// The hook point.
         point: HookPoint,
-        /// The reason that the hook gave.
+        /// The reason given by the hook.
         reason: String,
     },
     /// The run does not have this checkpoint.
@@ -203,7 +203,7 @@ pub enum ExecutorError {
     UnknownCheckpoint {
         /// The id of the run.
         run: Uuid,
-        /// The name that was given.
+        /// The given name.
         name: String,
         /// The names of the run's checkpoints.
         known: Vec<String>,
@@ -271,7 +271,8 @@ pub enum ExecutorError {
 }
 
 impl ExecutorError {
-    /// Returns the error for `run` if this one says that another process has leased its journal.
+    /// Converts a lease conflict on the journal into the error for `run`; returns other errors
+    /// unchanged.
     pub(crate) fn held_by(self, run: Uuid) -> Self {
         match self {
             Self::Journal(JournalError::Held { holder, .. }) => Self::Held { run, holder },
@@ -334,7 +335,7 @@ impl ExecutorError {
     }
 }
 
-/// Says who needs a field and cannot read it.
+/// Describes which step needs a field and why the step cannot read it.
 fn needed(UnmetRead { field, problem }: &UnmetRead) -> String {
     let place = &problem.place;
     let reader = if place.path.is_empty() { "the workflow" } else { &*place.path };

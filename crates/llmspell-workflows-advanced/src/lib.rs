@@ -1,7 +1,7 @@
 //! Durable runs of workflows.
 //!
-//! - [`Home`] is the place where runs are stored: [`FolderHome`] is a folder that several processes can share,
-//!   [`MemoryHome`] is for tests.
+//! - [`Home`] is where runs are stored: [`FolderHome`] is a folder that several processes can
+//!   share, and [`MemoryHome`] is for tests.
 //! - [`Executor`] starts and drives runs, resumes them after a crash, and records how they end.
 //! - [`EnhancedExecutionContext`] adds hooks, events, sessions and vectors, and runs [`AdvancedWorkflow`]s.
 //!

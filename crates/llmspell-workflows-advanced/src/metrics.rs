@@ -102,7 +102,7 @@ impl ProcessUsage {
     }
 }
 
-/// What is known about a leaf that was not skipped.
+/// The measurements of a leaf that was not skipped.
 struct Leaf {
     path: String,
     attempts: u32,
@@ -136,8 +136,8 @@ impl AdvancedMetrics {
         Self::from_leaves(leaves.map(leaf), execution_time, errors(state), ProcessUsage::since(cpu))
     }
 
-    /// Computes the metrics of a run from its records, as of `until`. Without its definition, nothing is known of its
-    /// leaves. The usage of former processes is not known either.
+    /// Computes the metrics of a run from its records, as of `until`. Without the definition, the
+    /// leaves are unknown. The resource usage of earlier processes is also unknown.
     #[must_use]
     pub fn recorded(
         (history, state): (&History, &RunState),
@@ -147,7 +147,7 @@ impl AdvancedMetrics {
     ) -> Self {
         let leaf = |step: &PastStep| {
             let path = step.path.parse().ok()?;
-            // Steps that code calls are in no definition.
+            // Steps called from code are not in any definition.
             let known = definition?.step_at(&path);
             let is_leaf = known.is_some_and(|known| known.kind.is_leaf());
             (is_leaf && step.status != StepStatus::Skipped).then(|| Leaf {
@@ -162,7 +162,7 @@ impl AdvancedMetrics {
         Self::from_leaves(history.steps.iter().filter_map(leaf), execution_time, errors(state), usage)
     }
 
-    /// Computes the metrics of a run that was not recorded. Of an attempt that was retried, only the number is known.
+    /// Computes the metrics of an unrecorded run. For retried attempts, only their number is known.
     #[must_use]
     pub fn in_memory(finished: &Finished, definition: &Definition, usage: ProcessUsage) -> Self {
         let leaves = || finished.steps.iter().filter(|record| record.is_leaf && record.status != StepStatus::Skipped);

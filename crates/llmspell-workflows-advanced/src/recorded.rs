@@ -3,14 +3,15 @@
 use llmspell_workflows_basic::engine::{Call, DecisionPoint};
 use llmspell_workflows_state::RunJournal;
 
-/// Returns whether the end of the step of `call` is recorded; if so, the step does not run again.
+/// Returns whether the end of the step of `call` is recorded, in which case the step does not run
+/// again.
 #[must_use]
 pub fn is_recorded(call: &Call) -> bool {
     let journal = call.run().extension::<RunJournal>();
     journal.is_some_and(|journal| journal.knows_end(&call.path().to_string()))
 }
 
-/// Returns whether the choice at `point` is recorded; if so, the choice is not made again.
+/// Returns whether the choice at `point` is recorded, in which case it is not made again.
 #[must_use]
 pub fn is_choice_recorded(point: &DecisionPoint<'_>) -> bool {
     let journal = point.call.run().extension::<RunJournal>();

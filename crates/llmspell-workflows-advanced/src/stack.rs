@@ -8,8 +8,8 @@ use crate::services::Services;
 
 /// Returns `engine` with all interceptors around its steps. This function alone determines their order.
 ///
-/// The table lists the interceptors, outermost first. Those marked with * are part of every engine; [`Position`]
-/// determines where they are.
+/// The table lists the interceptors, outermost first. Those marked with * are part of every engine,
+/// and [`Position`] determines their places.
 ///
 /// | interceptor | reason for its position |
 /// |---|---|
@@ -27,7 +27,8 @@ pub(crate) fn stack(engine: &Engine, services: &Services) -> Engine {
     around(&engine.with_interceptor(Position::Breaker, AttemptJournaling), services)
 }
 
-/// Like [`stack`], but without a journal, for runs in memory. A step without subscribers or hooks pays for neither.
+/// Like [`stack`], but without a journal, for runs in memory. A step without subscribers or hooks
+/// has no overhead for them.
 pub(crate) fn around(engine: &Engine, services: &Services) -> Engine {
     let mut engine = engine.clone();
     if let Some(events) = &services.events {

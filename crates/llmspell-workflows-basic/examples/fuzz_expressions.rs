@@ -4,9 +4,9 @@
 //! cargo run --profile dist --example fuzz_expressions -- SECONDS [SEED]
 //! ```
 //!
-//! It mutates sources from a corpus for `SECONDS` seconds, parses each result as a template and as an expression, and
-//! evaluates it in a nested scope. It stops with exit code 1 if a run panics or takes longer than [`RUN_MS_MAX`];
-//! otherwise it prints the number of runs.
+//! The program mutates sources from a corpus for `SECONDS` seconds, parses each result as a
+//! template and as an expression, and evaluates it in a nested scope. It stops with exit code 1 if
+//! a run panics or takes longer than [`RUN_MS_MAX`]; otherwise it prints the number of runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use llmspell_workflows_basic::expr::{Expr, Template, function_docs};
 use serde_json::{Value, json};
 
-/// The maximum duration of one run, far above what the limits on work and size allow.
+/// The maximum duration of one run, far longer than the limits on work and size allow.
 const RUN_MS_MAX: u128 = 2_000;
 /// The maximum size of a mutated source, in bytes.
 const SOURCE_BYTES_MAX: usize = 16_384;
@@ -162,7 +162,7 @@ struct Outcome {
 
 fn run(source: &str, scope: &Value) -> Outcome {
     if let Ok(template) = Template::parse_text(source) {
-        // A template may fail to render; it only must not panic.
+        // A template may fail to render, but it must not panic.
         drop(template.render(scope));
     }
     match Expr::parse(source) {

@@ -1,4 +1,4 @@
-//! Bytes from outside as JSON strings, without losing any.
+//! Lossless conversion of external bytes to JSON strings.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl BytesForm {
         }
     }
 
-    /// Returns what `text` represents, for people; each byte that is not UTF-8 becomes U+FFFD.
+    /// Returns the bytes of `text` as readable text; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn shown(self, text: &str) -> Cow<'_, str> {
         match self {
@@ -52,7 +52,7 @@ impl BytesForm {
         }
     }
 
-    /// Returns the name that outputs contain, such as `stdout_type`.
+    /// Returns the name used in output fields such as `stdout_type`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

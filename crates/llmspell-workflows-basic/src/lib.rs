@@ -1,13 +1,13 @@
 //! The model, the engine and the patterns of llmspell-workflows.
 //!
-//! A workflow is data: a [`model::Definition`] of steps. An [`Engine`] validates and runs it, in memory and without
-//! determinism rules: every step passes through one stack of interceptors, and every choice of a run can be recorded
-//! and replayed. Other crates add durability, hooks and distribution; this crate does not access files, the network or
-//! storage.
+//! A workflow is data: a [`model::Definition`] of steps. An [`Engine`] validates and runs it, in
+//! memory and without determinism rules: every step passes through one stack of interceptors, and
+//! every decision of a run can be recorded and replayed. Other crates add durability, hooks and
+//! distribution; this crate does not access files, the network or storage.
 //!
 //! - [`model`]: definitions as data, and their constructors.
 //! - [`Engine`]: prepares and drives runs; [`engine`] contains its extension points.
-//! - [`activity`]: the work of the leaf steps that have effects, and a registry for it.
+//! - [`activity`]: the work of leaf steps with effects, and a registry for it.
 //! - [`expr`]: conditions and templates.
 //! - [`state`]: the state of a run.
 //! - [`SequentialWorkflow`] and the other builders; [`BasicWorkflow`] for workflows written as code.

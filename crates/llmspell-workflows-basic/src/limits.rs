@@ -32,7 +32,8 @@ pub struct Limits {
     pub warnings_max: usize,
     /// How long a cancelled activity may take to stop.
     pub cancel_grace: Duration,
-    /// How long a cleanup step may take: a step of `finally` or one that undoes another, unless it has its own timeout.
+    /// How long a cleanup step (a `finally` step or a compensation step) may take,
+    /// unless it has its own timeout.
     pub cleanup_step_max: Duration,
 }
 
@@ -62,14 +63,14 @@ impl Limits {
     pub fn table(&self) -> Vec<(&'static str, String, &'static str)> {
         vec![
             ("definition_steps_max", self.definition_steps_max.to_string(), "steps in a definition"),
-            ("nesting_max", self.nesting_max.to_string(), "depth of nested steps"),
+            ("nesting_max", self.nesting_max.to_string(), "nesting depth of steps"),
             ("run_steps_max", self.run_steps_max.to_string(), "steps executed in a run"),
             (
                 "loop_iterations_max",
                 self.loop_iterations_max.to_string(),
-                "iterations of a loop that does not set its own maximum",
+                "iterations of a loop without its own maximum",
             ),
-            ("parallelism_max", self.parallelism_max.to_string(), "branches, iterations or graph steps at once"),
+            ("parallelism_max", self.parallelism_max.to_string(), "concurrent branches, iterations or graph steps"),
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
             ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "nested sub-workflow runs"),
             ("crash_cuts_max", self.crash_cuts_max.to_string(), "process crashes during one step"),
@@ -77,18 +78,18 @@ impl Limits {
             (
                 "run_outputs_bytes_max",
                 self.run_outputs_bytes_max.to_string(),
-                "total size of the outputs of a run's activities, in bytes of JSON",
+                "total output size of a run's activities, in bytes of JSON",
             ),
             (
                 "warnings_max",
                 self.warnings_max.to_string(),
-                "warnings that a run stores; further ones are only counted",
+                "warnings stored by a run; further warnings are only counted",
             ),
             ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time for a cancelled activity to stop"),
             (
                 "cleanup_step_max",
                 format!("{} s", self.cleanup_step_max.as_secs()),
-                "time of a step of `finally`, or of one that undoes another, without its own timeout",
+                "time of a `finally` step or a compensation without its own timeout",
             ),
         ]
     }

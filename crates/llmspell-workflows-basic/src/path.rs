@@ -20,7 +20,7 @@ impl StepId {
         if is_id(text) { Ok(Self(text.into())) } else { Err(PathError::Id(text.to_owned())) }
     }
 
-    /// Creates an id that is reserved for the engine.
+    /// Creates an id reserved for the engine.
     pub(crate) fn system(text: &'static str) -> Self {
         Self(text.into())
     }
@@ -168,7 +168,7 @@ impl StepPath {
         path
     }
 
-    /// Returns the path of the step in its definition: without the numbers of iterations and generations.
+    /// Returns the path of the step in its definition, without iteration and generation numbers.
     #[must_use]
     pub fn in_definition(&self) -> String {
         self.0.iter().map(|segment| format!("/{}", segment.id)).collect()

@@ -25,7 +25,7 @@ pub struct Problem {
     pub place: ProblemLocation,
 }
 
-/// The maximum number of known names that are listed if none is similar.
+/// The maximum number of known names listed if none is similar.
 const KNOWN_SHOWN: usize = 12;
 
 /// The severity of a [`Problem`].
@@ -84,7 +84,7 @@ impl Problem {
         self
     }
 
-    /// Adds the `known` name that is most similar to `name`, or a list of known names if none is similar.
+    /// Adds the `known` name most similar to `name`, or a list of known names if none is similar.
     #[must_use]
     pub fn with_known<'k>(self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         let known: Vec<_> = known.into_iter().collect();

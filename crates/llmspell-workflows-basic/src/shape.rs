@@ -1,4 +1,4 @@
-//! What is known of values before a run.
+//! Shapes of values, as far as they are known before a run.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::expr::Key;
 
-/// What is known of a value before a run, such as the fields of a step's output.
+/// The known shape of a value before a run, such as the fields of a step's output.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Shape {
     /// Any value.
@@ -18,17 +18,17 @@ pub enum Shape {
     List(Box<Shape>),
     /// A list with one item of each of these shapes.
     Tuple(Vec<Shape>),
-    /// An object that has no other fields than these.
+    /// An object with no fields other than these.
     Object(BTreeMap<Cow<'static, str>, Shape>),
 }
 
-/// The first key of a reference that the value cannot have.
+/// The first key of a reference that cannot exist in the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MissingField {
     /// The position of the key.
     pub(crate) position: usize,
     pub(crate) name: String,
-    /// The fields that the value has; none if it is not an object.
+    /// The fields of the value; none if it is not an object.
     pub(crate) known: Vec<String>,
     /// Whether the value is a list.
     pub(crate) is_list: bool,
@@ -60,7 +60,8 @@ impl Shape {
         }
     }
 
-    /// Returns what is known of a value that has one of the two shapes. An object may then have the fields of either.
+    /// Returns the shape of a value that has one of the two shapes. An object may then have the
+    /// fields of either.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
@@ -92,7 +93,7 @@ impl Shape {
         }
     }
 
-    /// Returns the shape of the part that `keys` select one inside the other.
+    /// Returns the shape of the part selected by the nested `keys`.
     pub(crate) fn at(&self, keys: &[Key]) -> &Self {
         static ANY: Shape = Shape::Any;
         static SCALAR: Shape = Shape::Scalar;
@@ -111,7 +112,7 @@ impl Shape {
         shape
     }
 
-    /// Checks that a value of this shape can have the parts that `keys` select one inside the other.
+    /// Checks that a value of this shape can have the part selected by the nested `keys`.
     pub(crate) fn check(&self, keys: &[Key]) -> Result<(), MissingField> {
         let mut shape = self;
         for (position, key) in keys.iter().enumerate() {
@@ -120,7 +121,7 @@ impl Shape {
                 |name: &dyn ToString, known| Err(MissingField { position, name: name.to_string(), known, is_list });
             shape = match (shape, key) {
                 (Self::Any, _) => return Ok(()),
-                // Every text, list and object has a length.
+                // Every string, list and object has a length.
                 (_, Key::Name(name)) if name == "length" => &Self::Scalar,
                 (Self::List(item), Key::Index(_)) => item,
                 (Self::Tuple(items), Key::Index(index)) => {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn value_of_one_of_two_shapes_may_have_the_fields_of_either() {
+    fn union_of_two_shapes_allows_the_fields_of_either() {
         let either = Shape::flat(["a", "b"]).or(Shape::object([("b", Shape::flat(["c"])), ("d", Shape::Scalar)]));
         for known in ["x.a", "x.b", "x.b.c", "x.d"] {
             assert_eq!(missing(&either, known), None, "{known}");

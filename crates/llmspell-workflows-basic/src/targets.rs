@@ -15,7 +15,7 @@
 pub const RUN: &str = "llmspell_workflows::run";
 /// Steps and their attempts.
 pub const STEP: &str = "llmspell_workflows::step";
-/// The warnings of runs, which are also in [`crate::Finished::warnings`].
+/// The warnings of runs, which [`crate::Finished::warnings`] also contains.
 pub const WARNING: &str = "llmspell_workflows::warning";
 /// Writing and reading records.
 pub const JOURNAL: &str = "llmspell_workflows::journal";

@@ -1,4 +1,4 @@
-//! No form of a secret is left in a masked text, and everything else is left as it is.
+//! Masking removes every form of a secret from a text and leaves everything else unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn json_ascii(text: &str) -> String {
     json_escaped(text).chars().map(|c| if c.is_ascii() { c.to_string() } else { units(c) }).collect()
 }
 
-/// Encodes all bytes except alphanumeric ones and `kept`.
+/// Percent-encodes all bytes except alphanumeric characters and the characters in `kept`.
 fn percent(text: &str, kept: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         match byte {
@@ -46,7 +46,7 @@ fn lowercase_percent(text: &str) -> String {
     text.bytes().map(encoded).collect()
 }
 
-/// Returns the part of the base64 of `before`, `text` and `after` that depends on `text` alone.
+/// Encodes the three texts together; also returns the part that depends only on `text`.
 fn base64_within(before: &str, text: &str, after: &str, engine: &impl base64::Engine) -> (String, String) {
     let whole = engine.encode(format!("{before}{text}{after}"));
     let (from, to) = ((before.len() * 8).div_ceil(6), (before.len() + text.len()) * 8 / 6);
@@ -56,7 +56,7 @@ fn base64_within(before: &str, text: &str, after: &str, engine: &impl base64::En
 
 type Encode = fn(&str) -> String;
 
-/// The forms, each as an independent encoder.
+/// The forms of a secret, each with an independent encoder.
 const FORMS: [(&str, Encode); 18] = [
     ("debug", |text| format!("{text:?}")[1..=format!("{text:?}").len() - 2].to_owned()),
     ("escaped", |text| text.escape_debug().to_string()),
@@ -81,7 +81,7 @@ const FORMS: [(&str, Encode); 18] = [
     }),
 ];
 
-/// Puts a text somewhere into a value.
+/// Embeds a text in a JSON value.
 type Place = fn(&str) -> Value;
 
 const PLACES: [(&str, Place); 7] = [
@@ -128,7 +128,7 @@ fn contains_text(value: &Value, text: &str) -> bool {
 }
 
 #[test]
-fn the_longest_of_overlapping_secrets_is_masked_and_nothing_is_left_of_others() {
+fn overlapping_secrets_are_masked_completely() {
     let cases = [
         ("<long-hunter2-token>", "<***>"),
         ("hunter2-token", "***-token"),
@@ -138,13 +138,13 @@ fn the_longest_of_overlapping_secrets_is_masked_and_nothing_is_left_of_others() 
     for (text, masked) in cases {
         assert_eq!(masker().masked(text), masked);
     }
-    // Neither secret contains the other, and they share the middle.
+    // Neither secret contains the other, but they overlap in the middle.
     let masker = Masker::new([("A", "abcdefgh"), ("B", "efghijkl")]);
     assert_eq!(masker.masked("-abcdefghijkl-"), "-***-");
 }
 
 #[test]
-fn every_line_of_a_secret_and_its_base64_in_lines_are_masked() {
+fn lines_of_a_secret_and_of_its_wrapped_base64_are_masked() {
     let masker = masker();
     for (text, masked) in [
         ("MIIabcSECRETLINE==", "***"),
@@ -176,7 +176,7 @@ fn base64_of_a_longer_text_is_masked_at_every_alignment() {
 }
 
 #[test]
-fn base64_of_a_longer_text_is_masked_wherever_it_is_broken_into_lines() {
+fn base64_of_a_longer_text_is_masked_at_any_line_break() {
     let masker = masker();
     for before in 40..80 {
         let (whole, inner) = base64_within(&"x".repeat(before), TOKEN, &"y".repeat(50), &base64s::STANDARD);
@@ -199,7 +199,7 @@ fn base64_of_a_longer_text_is_masked_wherever_it_is_broken_into_lines() {
 }
 
 #[test]
-fn what_a_cut_leaves_of_a_secret_is_masked() {
+fn truncated_secrets_are_masked() {
     let masker = masker();
     for (text, masked) in [
         ("got long-hunter2-tok…", "got ***…"),
@@ -218,7 +218,7 @@ fn what_a_cut_leaves_of_a_secret_is_masked() {
 }
 
 #[test]
-fn numbers_are_masked_and_names_of_outputs_and_definitions_are_kept() {
+fn numbers_are_masked_but_output_and_definition_names_are_kept() {
     let masker = Masker::new([("A", "8421"), ("B", "exit_code"), ("C", "name")]);
     let masker = masker.keeping(["name".to_owned()].into());
     let value = json!({"exit_code": 0, "name": "name", "names": 1, "n": 8421, "m": [1.8421, 7], "***s": 2});
@@ -231,7 +231,7 @@ fn numbers_are_masked_and_names_of_outputs_and_definitions_are_kept() {
 }
 
 #[test]
-fn restoring_fails_without_the_secret_or_its_form() {
+fn restoring_fails_if_the_secret_is_missing_or_has_changed() {
     let mut value = json!({"k": "MIIabcSECRETLINE=="});
     let notes = masker().mask_noting(&mut value);
     let missing = Masker::new([("OTHER", "something")]).restore(&mut value, &notes).unwrap_err();
@@ -242,17 +242,17 @@ fn restoring_fails_without_the_secret_or_its_form() {
 }
 
 #[test]
-fn short_secrets_are_left_out_and_debug_output_shows_no_values() {
+fn short_secrets_are_not_masked_and_debug_output_shows_no_values() {
     let masker = Masker::new([("A", "abc"), ("B", " ab "), ("C", ""), ("D", "abcd")]);
     assert_eq!(masker.masked("abc ab abcd"), "abc ab ***");
     assert_eq!(format!("{masker:?}"), r#"{"D"}"#);
 }
 
-/// A case of the property: secrets, and texts in which some of their forms occur.
+/// A test case: secrets, and a text that contains some of their forms.
 #[derive(Debug, Clone)]
 struct Case {
     secrets: Vec<String>,
-    /// Of each piece: the secret, the form, and the noise before it.
+    /// The secret, the form and the preceding noise of each piece.
     pieces: Vec<(prop::sample::Index, usize, String)>,
     shape: usize,
 }
@@ -272,7 +272,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Returns a text with the pieces, and the encoded secrets in it.
+    /// Returns a text made of the pieces, and the encoded secrets that it contains.
     fn text(&self) -> (String, Vec<String>) {
         let (mut text, mut encoded) = (String::new(), Vec::new());
         for (secret, form, noise) in &self.pieces {
@@ -284,7 +284,7 @@ impl Case {
                     encoded.push(encode(secret));
                     text.push_str(&encode(secret));
                 }
-                // A part of the base64 of a longer text, or a line.
+                // The other forms are the base64 of a longer text and a line of the secret.
                 None if *form < FORMS.len() + 3 => {
                     let (whole, inner) =
                         base64_within(&"u:x"[*form - FORMS.len()..], secret, noise, &base64s::STANDARD);
@@ -329,9 +329,9 @@ impl Case {
 
 const CASES: u32 = 60;
 
-/// Runs random cases; `FUZZ_SECONDS` is how long, by default for a few cases.
+/// Runs random cases for `FUZZ_SECONDS` seconds, or only a few cases if the variable is not set.
 #[test]
-fn masking_holds() {
+fn random_secrets_are_masked_and_can_be_restored() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut count = 0;
@@ -353,7 +353,7 @@ fn masking_holds() {
 }
 
 #[test]
-fn a_text_without_secrets_is_not_changed() {
+fn text_without_secrets_is_not_changed() {
     let text = "GET /v1/items?limit=10 200 OK … {\"id\": 5, \"name\": \"long hunter\"} aHVudGVy 842 1";
     assert_eq!(masker().masked(text), text);
     assert!(matches!(masker().masked(text), std::borrow::Cow::Borrowed(_)));

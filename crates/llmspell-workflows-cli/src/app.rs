@@ -12,12 +12,12 @@ use crate::{
     output::{Color, Format, Output, Paint},
 };
 
-/// Returns the store that the settings name.
+/// Returns the store named in the settings.
 pub(crate) fn home(settings: &Settings) -> Arc<dyn Home> {
     FolderHome::new(&settings.store).with_journal(settings.journal).into()
 }
 
-/// The state that all commands share: the output, the store and the configuration.
+/// The state shared by all commands: the output, the store and the configuration.
 pub(crate) struct App {
     output: Output,
     home: Arc<dyn Home>,
@@ -56,7 +56,8 @@ impl App {
         &self.output
     }
 
-    /// Returns the store. All commands share one instance, because some kinds of journal can be opened only once.
+    /// Returns the store. All commands share one instance, because some journal kinds can be opened
+    /// only once.
     pub(crate) fn home(&self) -> Arc<dyn Home> {
         self.home.clone()
     }

@@ -4,7 +4,7 @@ use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_definition::to_yaml;
 use similar::TextDiff;
 
-/// How many lines of context surround a difference.
+/// The number of context lines around a difference.
 const CONTEXT: usize = 3;
 
 /// Returns a unified diff of two definitions, as YAML.

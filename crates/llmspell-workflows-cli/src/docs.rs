@@ -1,4 +1,4 @@
-//! Sections of documentation pages that are generated from the code.
+//! Documentation sections generated from the code.
 
 use std::{fs, path::Path};
 

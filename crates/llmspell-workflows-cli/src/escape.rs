@@ -1,4 +1,5 @@
-//! The text that reaches a terminal: control characters are shown, and only our own styling has an effect.
+//! Text written to a terminal: control characters are escaped, and only our own styling takes
+//! effect.
 
 use std::{
     borrow::Cow,
@@ -7,21 +8,22 @@ use std::{
     sync::LazyLock,
 };
 
-/// A number in our own styling that a text from elsewhere cannot know, because every process has another one.
+/// A random number that marks our own styling; foreign text cannot know it, because it differs in
+/// each process.
 static MARK: LazyLock<String> = LazyLock::new(|| RandomState::new().hash_one("styling").to_string());
 
-/// Begins each styling.
+/// The character at the start of each styling code.
 const ESCAPE: char = '\u{1b}';
 
 /// Returns `text` between the codes that start and end the styling `style`, such as `1;31`.
 ///
-/// Only [`for_terminal`] makes a styling of it.
+/// The codes take effect only after [`for_terminal`] has converted the text.
 pub(crate) fn styled(style: &str, text: &str) -> String {
     let mark = &*MARK;
     format!("{ESCAPE}[{style};{mark}m{text}{ESCAPE}[0;{mark}m")
 }
 
-/// Marks the styling of `text` as our own. The text must not contain other control characters.
+/// Marks the styling in `text` as our own. The text must not contain other control characters.
 pub(crate) fn trusted(text: &str) -> String {
     let mut marked = String::with_capacity(text.len());
     let mut parts = text.split(ESCAPE);
@@ -61,7 +63,7 @@ pub(crate) fn for_terminal(text: &str) -> Cow<'_, str> {
 
 /// Escapes each control character, except tabs and line ends, as `\u` and four hexadecimal digits.
 ///
-/// This is the notation of JSON, so the escaped text of a JSON document means the same.
+/// JSON uses the same notation, so escaping a JSON document does not change its meaning.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return text.into();
@@ -80,13 +82,13 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Like [`escape`], for text that must stay in one line.
+/// Like [`escape`], for text that must stay on one line.
 pub(crate) fn escape_line(text: &str) -> Cow<'_, str> {
     if text.contains('\n') { escape(text).replace('\n', "\\u000a").into() } else { escape(text) }
 }
 
-/// Returns whether a character can change what a terminal shows elsewhere: a control character, or one that changes the
-/// direction of the text after it.
+/// Returns whether a character can change other parts of the screen: a control character, or a
+/// character that changes the direction of the following text.
 fn is_hostile(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_json_means_the_same() {
+    fn escaping_json_keeps_its_meaning() {
         let value = serde_json::json!({"a\u{9b}": "\u{1b}\u{7f}\u{80}\u{202e}\n\t\r\n"});
         let text = serde_json::to_string_pretty(&value).unwrap();
         let shown = escape(&text);

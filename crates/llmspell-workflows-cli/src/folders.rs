@@ -1,4 +1,4 @@
-//! Expansion of folder arguments to the files in them.
+//! Expands folder arguments to the files they contain.
 
 use std::{
     fs,
@@ -7,8 +7,8 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// Returns the definitions in `given`. Files are returned unchanged; a folder is replaced by the YAML files in it, at
-/// any depth, that are not tests.
+/// Returns the definitions in `given`. Files are returned unchanged; a folder is replaced by all
+/// YAML files in it, at any depth, except tests.
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read or contains no definition.

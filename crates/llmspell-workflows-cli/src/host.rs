@@ -1,4 +1,4 @@
-//! The engine, tools and secrets that the configuration describes.
+//! The engine, tools and secrets described by the configuration.
 
 use std::{os::unix::net::UnixStream, sync::Arc};
 
@@ -20,12 +20,13 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
     Ok(Arc::new(registry(Arc::new(settings.policy.clone()))?))
 }
 
-/// Returns a builder for an engine with every activity of this program, the environment and the secrets.
+/// Returns a builder for an engine with all activities of this program, the environment and the
+/// secrets.
 ///
 /// # Errors
 /// Returns an error if a folder that tools may use cannot be opened or a host rule is invalid.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
-    // Definitions declare the variables they read; the others are never used.
+    // Definitions declare the variables they read; other variables are never used.
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
@@ -64,12 +65,13 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     builder.enable_all().build().map_err(|error| no_runtime(&error))
 }
 
-/// Checks that there is room for the files and sockets of a runtime; Tokio panics if it cannot open some of them.
+/// Checks that a runtime can open its files and sockets; Tokio panics if it cannot open some of
+/// them.
 ///
 /// # Errors
 /// Returns an error if too many files are open.
 pub(crate) fn check_sockets() -> Result<(), Failure> {
-    // A runtime opens six: three to wait for events, and a pair and a copy for signals.
+    // A runtime opens six: three to wait for events, and a socket pair with one copy for signals.
     let opened: Result<Vec<_>, _> = (0..3).map(|_| UnixStream::pair()).collect();
     opened.map(drop).map_err(|error| no_runtime(&error))
 }
@@ -78,11 +80,12 @@ pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, "no_runtime", format!("could not start the async runtime: {error}"))
 }
 
-/// Checks that each secret of `definition` that has a value can be masked, and that each secret has a value which a step
-/// reads that surely runs. Other steps fail when they read a secret without a value.
+/// Checks the secrets of `definition`: every secret with a value must be long enough to be masked,
+/// and every secret read by a step that is certain to run must have a value. Other steps fail when
+/// they read a secret without a value.
 ///
 /// # Errors
-/// Returns an error if a secret has no value or is too short; its help says what to do.
+/// Returns an error if a secret has no value or is too short; its help suggests a remedy.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
     // A step of a valid definition reads only secrets that the definition lists.
     if definition.secrets.is_empty() {
@@ -91,7 +94,7 @@ pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Res
     let is_short = |name: &&String| secret(settings, name).is_some_and(|value| is_too_short(&value));
     if let Some(name) = definition.secrets.iter().find(is_short) {
         return Err(Failure::new(Exit::Usage, "secret_too_short", too_short(name))
-            .with_help("pass a value that is not secret under `env` or as an input"));
+            .with_help("pass a non-secret value under `env` or as an input"));
     }
     let needed = definition.certain_steps().into_iter().flat_map(|step| step.secrets());
     let missing = needed.into_iter().find(|name| secret(settings, name).is_none());
@@ -101,7 +104,7 @@ pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Res
     })
 }
 
-/// Says how to give the secret `name` a value.
+/// Returns instructions for setting the secret `name`.
 pub(crate) fn where_to_set(settings: &Settings, name: &str) -> String {
     match settings.secrets.get(name) {
         Some(variable) => format!("set the environment variable `{variable}`"),
@@ -109,17 +112,18 @@ pub(crate) fn where_to_set(settings: &Settings, name: &str) -> String {
     }
 }
 
-/// Returns what masks the secrets of `settings`.
+/// Returns a masker for the secrets in `settings`.
 pub(crate) fn masker(settings: &Settings) -> Masker {
     let values: Vec<_> =
         settings.secrets.keys().filter_map(|name| Some((name.as_str(), secret(settings, name)?))).collect();
     Masker::new(values.iter().map(|(name, value)| (*name, value.as_str())))
 }
 
-/// Checks that `value`, described as `what`, contains no secret, since it is written to disk as it is.
+/// Checks that `value`, described as `what`, contains no secret, because it is written to disk
+/// unmasked.
 ///
 /// # Errors
-/// Returns an error that names the secret that `value` contains.
+/// Returns an error that names the secret found in `value`.
 pub(crate) fn check_recorded(settings: &Settings, what: &str, value: &Value) -> Result<(), Failure> {
     let masker = masker(settings);
     masker.find_in(value).map_or(Ok(()), |name| {
@@ -128,7 +132,7 @@ pub(crate) fn check_recorded(settings: &Settings, what: &str, value: &Value) -> 
     })
 }
 
-/// Returns the value of the secret `name`, if it is configured and not empty.
+/// Returns the value of the secret `name` if it is configured and not empty.
 pub(crate) fn secret(settings: &Settings, name: &str) -> Option<String> {
     std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
 }

@@ -30,7 +30,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Prefixes of the log targets of the libraries and of this program.
+/// Prefixes of the log targets used by the libraries and this program.
 const OURS: [&str; 2] = ["llmspell_workflows", "spellflow"];
 
 /// Starts logging the lines that pass `filter`; without a filter, only warnings and errors are logged.
@@ -46,7 +46,8 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
     }
 }
 
-/// Returns the default filter, which excludes the warnings of runs because the commands show these themselves.
+/// Returns the default filter, which excludes the warnings of runs because the commands show these
+/// warnings themselves.
 fn default_targets() -> Targets {
     ours(LevelFilter::WARN).with_target(targets::WARNING, LevelFilter::OFF)
 }
@@ -66,8 +67,8 @@ pub(crate) fn directives(verbosity: u8) -> Option<String> {
     Some(level.as_str().to_lowercase())
 }
 
-/// Parses comma-separated directives: `LEVEL` for all targets in [`OURS`], or `TARGET=LEVEL` for targets that begin
-/// with `TARGET`.
+/// Parses comma-separated directives: `LEVEL` for all targets in [`OURS`], or `TARGET=LEVEL` for
+/// targets beginning with `TARGET`.
 ///
 /// # Errors
 /// Returns an error if a level is unknown; the message lists the levels.
@@ -89,7 +90,8 @@ pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
     Ok(targets)
 }
 
-/// Writes whole log lines to standard error through the [`screen`], so that they never end up inside the live view.
+/// Writes whole log lines to standard error through the [`screen`], so they never appear inside the
+/// live view.
 struct Lines(Output);
 
 impl MakeWriter<'_> for Lines {

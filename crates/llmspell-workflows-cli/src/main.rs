@@ -1,8 +1,8 @@
 //! `spellflow`, the command line of llmspell-workflows.
 //!
-//! [`cli`] defines the arguments, `commands` has one file per command, and [`app`] holds what commands share: the
-//! [configuration](config), the [`output`] and the store. A command returns the process's [`Exit`] code or a
-//! [`Failure`], which is reported in one place.
+//! [`cli`] defines the arguments, `commands` has one file per command, and [`app`] contains the
+//! state shared by all commands: the [configuration](config), the [`output`] and the store. A
+//! command returns the process's [`Exit`] code or a [`Failure`], which is reported in one place.
 
 mod app;
 mod cli;

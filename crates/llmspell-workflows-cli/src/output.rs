@@ -1,4 +1,4 @@
-//! Output: results go to standard output, everything else to standard error.
+//! Output: results go to standard output, and everything else goes to standard error.
 
 use std::{
     ffi::OsString,
@@ -38,7 +38,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// A meaning that is shown as a color; the text conveys it without the color too.
+/// A meaning conveyed by color; the text conveys the same meaning without color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Good,
@@ -48,7 +48,7 @@ pub(crate) enum Paint {
     Bold,
 }
 
-/// Whether some of the output could not be written; global, because the process has one standard output.
+/// Whether some output could not be written; global, because the process has one standard output.
 static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes results, notes and failures in the configured format.
@@ -131,18 +131,20 @@ impl Output {
         }
     }
 
-    /// Returns `exit`, or [`Exit::Failed`] instead of [`Exit::Ok`] if some of the output could not be written.
+    /// Returns `exit`, or [`Exit::Failed`] instead of [`Exit::Ok`] if some output could not be
+    /// written.
     pub(crate) fn exit(&self, exit: Exit) -> Exit {
         if exit == Exit::Ok && OUTPUT_LOST.load(Ordering::Relaxed) { Exit::Failed } else { exit }
     }
 
-    /// Writes a line to standard error. Commands in it get the options that they need.
+    /// Writes a line to standard error, and adds the necessary options to the commands in the line.
     pub(crate) fn note(&self, line: &str) {
         // If standard error is closed, nothing can be reported.
         let _ = screen().write(&format!("{}\n", with_options(line)));
     }
 
-    /// Writes `text`, whose lines end with a line break, to standard error, with its control characters escaped.
+    /// Writes `text`, which ends with a line break, to standard error, with its control characters
+    /// escaped.
     pub(crate) fn lines(&self, text: &str) {
         // If standard error is closed, nothing can be reported.
         let _ = screen().write(text);
@@ -176,7 +178,7 @@ impl Output {
     }
 }
 
-/// Returns a JSON text as one line, and a list as one line for each item.
+/// Returns JSON as one line, or a list as one line per item.
 fn lines(text: String) -> Result<String, serde_json::Error> {
     if !text.starts_with('[') {
         return Ok(text + "\n");
@@ -185,7 +187,7 @@ fn lines(text: String) -> Result<String, serde_json::Error> {
     Ok(items.iter().map(|item| format!("{item}\n")).collect())
 }
 
-/// Renders diagnostics, whose texts contain no control characters except those of their styling.
+/// Renders diagnostics; the result contains no control characters except those used for styling.
 fn rendered(diagnostics: &Diagnostics, paints: bool) -> String {
     escape::trusted(&diagnostics.render(if paints { Style::Colour } else { Style::Plain }))
 }

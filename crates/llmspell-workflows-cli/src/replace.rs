@@ -6,10 +6,11 @@ use std::{
     path::Path,
 };
 
-/// Atomically replaces the content of `file` with `text`: readers see the old or the new text, never a mix.
+/// Atomically replaces the content of `file` with `text`: readers see the old or the new text,
+/// never a mix.
 ///
-/// The text is written to a temporary file beside it, which is then renamed. Permissions are kept, and a link stays a
-/// link.
+/// The text is written to a temporary file beside `file`, which is then renamed. Permissions are
+/// kept, and symbolic links are preserved.
 ///
 /// # Errors
 /// Returns an error if the temporary file cannot be written or renamed; `file` is then unchanged.

@@ -1,4 +1,4 @@
-//! Standard error, shared by the whole process: permanent lines, and below them lines that are redrawn.
+//! Standard error, shared by the whole process: permanent lines, with redrawn lines below them.
 
 use std::{
     io::{self, Write},
@@ -12,8 +12,9 @@ use crate::{
     width::{cut, width},
 };
 
-/// The terminal shows all changes until [`END`] at once, if it supports synchronized output. Lines are not wrapped, so that
-/// a character that is wider than expected cannot begin a line of its own.
+/// Starts a synchronized update: a terminal that supports it shows all changes until [`END`] at
+/// once. Line wrapping is disabled, so a character that is wider than expected cannot start a new
+/// line.
 const BEGIN: &str = "\u{1b}[?2026h\u{1b}[?7l";
 const END: &str = "\u{1b}[?7h\u{1b}[?2026l";
 
@@ -34,7 +35,7 @@ pub(crate) fn screen() -> MutexGuard<'static, Screen> {
 pub(crate) struct Screen {
     out: Box<dyn Write + Send>,
     size: Box<dyn Fn() -> (u16, u16) + Send>,
-    /// The lines at the end that the next drawing replaces, as they were written.
+    /// The lines at the end, as written, which the next drawing replaces.
     drawn: Vec<String>,
 }
 
@@ -43,13 +44,14 @@ impl Screen {
         Self { out, size, drawn: Vec::new() }
     }
 
-    /// Returns the height and width in characters.
+    /// Returns the height and the width, in characters.
     pub(crate) fn size(&self) -> (usize, usize) {
         let (rows, columns) = (self.size)();
         (usize::from(rows).max(2), usize::from(columns).max(1))
     }
 
-    /// Replaces the last drawing with `lines`, with control characters escaped, each cut to the width of the terminal.
+    /// Replaces the last drawing with `lines`, escapes their control characters, and cuts each line
+    /// to the terminal's width.
     pub(crate) fn draw(&mut self, lines: &[String]) {
         let (_, columns) = self.size();
         let line = |line: &String| {
@@ -60,7 +62,7 @@ impl Screen {
         if lines == self.drawn {
             return;
         }
-        // A terminal that was closed must not stop the run.
+        // A closed terminal must not stop the run.
         let _ = self.replace("", lines);
     }
 
@@ -69,10 +71,11 @@ impl Screen {
         self.drawn.clear();
     }
 
-    /// Writes `text`, which ends with a line break, with its control characters escaped, above the drawing.
+    /// Writes `text`, which ends with a line break, above the drawing, with its control characters
+    /// escaped.
     ///
     /// # Errors
-    /// Returns an error if standard error cannot be written.
+    /// Returns an error if writing to standard error fails.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
         let text = for_terminal(text);
         if self.drawn.is_empty() {
@@ -89,7 +92,7 @@ impl Screen {
         if !self.drawn.is_empty() {
             written += &format!("\u{1b}[{}A", self.rows_drawn());
         }
-        // What the terminal itself has echoed, such as `^C`, is cleared too.
+        // Characters echoed by the terminal itself, such as `^C`, are cleared too.
         written.push('\r');
         if !above.is_empty() {
             // Permanent lines are wrapped as usual.
@@ -105,7 +108,8 @@ impl Screen {
         self.out.flush()
     }
 
-    /// Returns how many rows the drawing takes up. Terminals wrap it when they become narrower.
+    /// Returns the number of rows that the drawing occupies. A terminal that becomes narrower wraps
+    /// its lines.
     fn rows_drawn(&self) -> usize {
         let (rows, columns) = self.size();
         let taken = self.drawn.iter().map(|line| width(line).div_ceil(columns).max(1));
@@ -119,7 +123,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A terminal that interprets what is written to it.
+    /// A terminal emulator for tests; it interprets everything written to it.
     #[derive(Clone)]
     pub(crate) struct Emulator(Arc<Mutex<(vt100::Parser, (u16, u16))>>);
 
@@ -139,7 +143,7 @@ pub(crate) mod tests {
             Screen::new(Box::new(self.clone()), Box::new(move || size.0.lock().unwrap().1))
         }
 
-        /// Changes the size; long lines are wrapped anew, as most terminals do.
+        /// Changes the size and rewraps long lines, as most terminals do.
         pub(crate) fn resize(&self, rows: u16, columns: u16) {
             let lines = self.lines();
             let mut locked = self.0.lock().unwrap();
@@ -147,7 +151,7 @@ pub(crate) mod tests {
             lines.iter().for_each(|line| locked.0.process(format!("{line}\r\n").as_bytes()));
         }
 
-        /// Returns the lines above the cursor, without those that have scrolled away.
+        /// Returns the lines above the cursor, without lines that have scrolled off the screen.
         pub(crate) fn lines(&self) -> Vec<String> {
             let locked = self.0.lock().unwrap();
             let screen = locked.0.screen();
@@ -203,7 +207,7 @@ pub(crate) mod tests {
         assert_eq!(terminal.lines(), ["a log line", "three", "the result"], "a kept drawing is not cleared");
     }
 
-    /// Whatever the length and width of the frames and of the terminal, only the last frame is shown.
+    /// Only the last frame is shown, whatever the length and width of the frames and the terminal.
     #[test]
     fn no_line_of_an_earlier_frame_remains() {
         let terminal = Emulator::new(12, 40);
@@ -220,11 +224,11 @@ pub(crate) mod tests {
                 })
                 .collect();
             if round % 17 == 5 {
-                // As a user does, while a frame is shown.
+                // Simulates a user who resizes the terminal while a frame is shown.
                 terminal.resize(12, [60, 25, 40, 13][round / 17 % 4]);
             }
             if round % 29 == 3 {
-                // The terminal echoes a key.
+                // Simulates the terminal's echo of a key.
                 terminal.clone().write_all(b"^C").unwrap();
             }
             screen.draw(&[frame.clone(), vec![format!("last {round}")]].concat());

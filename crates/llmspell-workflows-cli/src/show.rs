@@ -21,7 +21,7 @@ pub(crate) fn value(value: &Value) -> String {
     }
 }
 
-/// Renders an object; tables and multi-line strings go below the name of their field.
+/// Renders an object; tables and multi-line strings are placed below their field name.
 fn object(fields: &Map<String, Value>) -> String {
     let mut text = String::new();
     for (name, field) in fields {

@@ -16,7 +16,7 @@ use crate::{
 
 /// The text of a definition, with its name for diagnostics.
 pub(crate) struct Source {
-    /// The folder of the file, for resolving files that the definition names.
+    /// The file's folder, for resolving other files named in the definition.
     folder: PathBuf,
     pub(crate) name: String,
     pub(crate) text: String,
@@ -66,8 +66,8 @@ impl Source {
         }
     }
 
-    /// Returns `definition`, which was read from this source, with the definitions that its steps name. Those that cannot
-    /// be read are missing; [`check`](Self::check) reports why.
+    /// Returns `definition`, which was read from this source, with the definitions that its steps
+    /// name. Unreadable definitions are left out; [`check`](Self::check) reports why.
     pub(crate) fn embed(&self, definition: &Definition) -> Definition {
         embedded(definition, &self.folder).0
     }
@@ -80,7 +80,8 @@ impl Source {
         self.examine(engine).map_err(Failure::invalid)
     }
 
-    /// Like [`check`](Self::check), but returns the diagnostics. Definitions that the steps name are embedded.
+    /// Like [`check`](Self::check), but returns the diagnostics. Definitions named by steps are
+    /// embedded.
     pub(crate) fn examine(&self, engine: &Engine) -> Result<Document, Diagnostics> {
         let mut complete = None;
         let document = check(&self.text, &self.name, &StepTypes::new(), |definition| {
@@ -95,14 +96,15 @@ impl Source {
     }
 }
 
-/// Reads at most one byte more than the size limit of a definition, so that the reader can reject a larger one.
+/// Reads at most one byte more than the size limit of a definition, so that the reader can reject a
+/// larger definition.
 fn bounded(from: &mut dyn Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Returns the file in the same folder whose name is nearest to that of `file`.
+/// Returns the file in the same folder whose name is most similar to `file`.
 fn nearest_file(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> =

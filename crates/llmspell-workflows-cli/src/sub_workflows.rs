@@ -1,4 +1,4 @@
-//! Embeds the definition files that `workflow` steps name, so that a run is pinned to their content.
+//! Embeds the definition files named by `workflow` steps, so that a run is pinned to their content.
 
 use std::{
     fs,
@@ -16,16 +16,17 @@ use crate::source::Source;
 
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Embeds the definitions that the steps of `definition` name, relative to `folder`. Also returns the problems of those
-/// that cannot be read, each at the step that names it, directly or through other files.
+/// Embeds the definitions that the steps of `definition` name, relative to `folder`. Also returns a
+/// problem for each definition that cannot be read, at the step that names it directly or through
+/// other files.
 pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, Vec<Problem>) {
     let (embedded, unreadable) = Loader::default().embed(definition.clone(), folder);
     let problem = |(place, message)| Problem::error("invalid_sub_workflow", place, message);
     (embedded, unreadable.into_iter().map(problem).collect())
 }
 
-/// Embeds the definitions that the steps of `definition` name, and checks the result with `validate`. A definition that
-/// cannot be read is reported once.
+/// Embeds the definitions that the steps of `definition` name, and checks the result with
+/// `validate`. An unreadable definition is reported only once.
 pub(crate) fn validated(
     definition: &Definition,
     folder: &Path,
@@ -33,7 +34,8 @@ pub(crate) fn validated(
 ) -> (Definition, Vec<Problem>) {
     let (embedded, mut problems) = embedded(definition, folder);
     let found = validate(embedded.clone());
-    // Without the file, the step seems to name an unknown workflow, or one that does so.
+    // If the file is missing, the step seems to name an unknown workflow, or a workflow that names
+    // one.
     let is_known = |found: &Problem| {
         let is_missing = matches!(found.code, "unknown_workflow" | "invalid_sub_workflow");
         is_missing && problems.iter().any(|problem| problem.place == found.place)
@@ -49,7 +51,7 @@ struct Loader {
     around: Vec<PathBuf>,
 }
 
-/// The steps that name files that cannot be read, with the reasons.
+/// The steps that name unreadable files, with the reasons.
 type Unreadable = Vec<(ProblemLocation, String)>;
 
 impl Loader {
@@ -62,7 +64,7 @@ impl Loader {
             let Some(file) = file(folder, &name) else { continue };
             let real = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
             if self.around.contains(&real) {
-                // The engine reports workflows that run each other.
+                // The engine reports cycles of workflows.
                 continue;
             }
             match self.load(&file, real) {
@@ -98,7 +100,7 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
 
-/// Returns the steps that name other definitions, with these names.
+/// Returns the steps that name other definitions, with those names.
 fn named(definition: &Definition) -> Vec<(ProblemLocation, String)> {
     let (mut found, root) = (Vec::new(), Step::new("main", definition.body.clone()));
     let mut left = vec![("/main".to_owned(), &root)];

@@ -12,21 +12,21 @@ use crate::{
 /// The space between two columns.
 const GAP: usize = 2;
 
-/// The width to which the last column can be cut before rows are folded.
+/// The minimum width to which the last column is cut before rows are folded.
 const LAST_COLUMN_MIN: usize = 20;
 
-/// The indentation of the rest of a folded row.
+/// The indentation of the continuation lines of a folded row.
 const INDENT: &str = "  ";
 
 /// Renders `rows` as lines for standard output; each column is as wide as its widest cell.
 ///
-/// On a terminal, rows that are too wide are cut in their last column, or folded.
+/// On a terminal, the last column of rows that are too wide is cut, or the rows are folded.
 pub(crate) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let columns = std::io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1));
     fitted(rows, columns)
 }
 
-/// Like [`table`], for a terminal with this number of columns.
+/// Like [`table`], for a terminal with the given number of columns.
 fn fitted<const N: usize>(rows: impl IntoIterator<Item = [String; N]>, columns: Option<usize>) -> String {
     let shown = |row: [String; N]| row.map(|cell| escape_line(&cell).into_owned());
     let rows: Vec<[String; N]> = rows.into_iter().map(shown).collect();
@@ -49,12 +49,14 @@ fn fitted<const N: usize>(rows: impl IntoIterator<Item = [String; N]>, columns: 
     text
 }
 
-/// Divides columns with these widths among the lines of a row, and returns the widths that they get.
+/// Distributes columns with the given widths over the lines of a row, and returns the resulting
+/// widths.
 fn layout(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
     let (mut lines, mut rest, mut room) = (Vec::new(), widths, columns);
     while let Some((last, others)) = rest.split_last() {
         let before: usize = others.iter().map(|width| width + GAP).sum();
-        // A column that is alone in the rest of the row has more room.
+        // On later lines, the last column needs its full width, because it has more room on a
+        // separate line.
         let needed = if lines.is_empty() { (*last).min(LAST_COLUMN_MIN) } else { *last };
         let fits_cut = before.saturating_add(needed) <= room;
         if fits_cut || others.is_empty() {
@@ -68,7 +70,7 @@ fn layout(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
             taken += GAP;
             fits
         });
-        // A single column that is too wide is cut.
+        // A column that is wider than the terminal is cut.
         let count = fitting.count().clamp(1, others.len());
         lines.push(rest[..count].iter().map(|width| (*width).min(room)).collect());
         rest = &rest[count..];
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_too_wide_are_cut_or_folded() {
+    fn too_wide_rows_are_cut_or_folded() {
         let rows = || [["first", "second", "a note that is long"], ["1", "2", ""]].map(|row| row.map(str::to_owned));
         let long = "x".repeat(50);
         let noted = || [["first", "second", &*long]].map(|row| row.map(str::to_owned));

@@ -1,10 +1,10 @@
-//! How wide texts are on a terminal.
+//! The width of text on a terminal.
 
 use console::AnsiCodeIterator;
 use unicode_width::UnicodeWidthChar;
 
-/// Returns the number of columns that `text` takes up at most, without its styling. Terminals that combine characters
-/// show it in fewer columns.
+/// Returns the maximum number of columns that `text` occupies, not counting its styling. Terminals
+/// that combine characters show it in fewer columns.
 pub(crate) fn width(text: &str) -> usize {
     let plain = AnsiCodeIterator::new(text).filter(|(_, is_code)| !is_code);
     plain.flat_map(|(part, _)| part.chars()).map(|character| character.width().unwrap_or(0)).sum()

@@ -1,4 +1,4 @@
-//! Reads mutated documents for a number of seconds: `fuzz_definitions [SECONDS] [SEED]`.
+//! Reads mutated documents for the given number of seconds: `fuzz_definitions [SECONDS] [SEED]`.
 //!
 //! No document may make the reader panic or take longer than a second. If a document can be read, its definition is
 //! printed and formatted, and both texts must give the same definition. A failure prints the seed and the document.

@@ -1,4 +1,4 @@
-//! Measures how long it takes to read a definition with STEPS steps, as the median of 21 runs: `read_speed [STEPS]`.
+//! Measures the median time to read a definition of STEPS steps in 21 runs: `read_speed [STEPS]`.
 
 use std::{hint::black_box, time::Instant};
 

@@ -24,7 +24,7 @@ pub struct Document {
 /// Errors that only the engine can find, such as an unknown reference, are not reported; see [`check`].
 ///
 /// # Errors
-/// Returns all errors that were found if the text is not a valid definition.
+/// Returns all errors found, if the text is not a valid definition.
 pub fn read(text: &str, source_name: &str, types: &StepTypes) -> Result<Document, Diagnostics> {
     let (document, is_readable) = parse(text, source_name, types)?;
     if is_readable {
@@ -43,8 +43,8 @@ pub fn read_bytes(bytes: &[u8], source_name: &str, types: &StepTypes) -> Result<
 
 /// Reads a definition and validates it with `validate`; all problems are reported together.
 ///
-/// A definition that could be read only in part is validated too. In this case, the warnings from `validate` are
-/// dropped, and so are its errors about fields that could not be read and about steps of unknown types.
+/// A partially readable definition is validated too. In this case, the warnings from `validate` are
+/// dropped, as are its errors about unreadable fields and about steps of unknown types.
 ///
 /// # Errors
 /// Returns the errors and warnings from the reader and from `validate` if any of them is an error.
@@ -140,14 +140,14 @@ impl Document {
         }
     }
 
-    /// Keeps only errors about parts that could be read and have no error yet.
+    /// Keeps only errors about parts that were read without an error.
     fn retain_independent(&self, problems: &mut Vec<Problem>) {
         let errors = ReaderErrors::of(self);
         problems.retain(|problem| problem.severity == Severity::Error && errors.is_independent(problem, self));
     }
 }
 
-/// The locations of the reader's errors, to separate follow-up errors from independent ones.
+/// The locations of the reader's errors, which separate follow-up errors from independent ones.
 struct ReaderErrors<'d> {
     /// Steps that are invalid as a whole, such as steps of an unknown type; nothing in them is meaningful.
     steps: HashSet<&'d str>,

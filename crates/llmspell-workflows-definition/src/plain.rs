@@ -10,7 +10,7 @@ use crate::{
 
 /// A YAML or JSON file other than a definition, such as a test file, with the source positions of its parts.
 ///
-/// It is read like a definition: YAML 1.2 with the same limits and diagnostics.
+/// The file is read like a definition, as YAML 1.2 with the same limits and diagnostics.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Problem, ProblemLocation};

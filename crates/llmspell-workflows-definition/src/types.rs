@@ -6,7 +6,7 @@ use crate::dialect::{Field, Shape, field};
 
 /// The custom step types of a host, in addition to the types of the dialect.
 ///
-/// A step of a custom type becomes a call to the activity of that kind, with its fields as parameters.
+/// A step of a custom type calls the activity of that kind, with the step's fields as parameters.
 ///
 /// ```
 /// use llmspell_workflows_definition::{CustomType, StepTypes, read};
@@ -22,7 +22,7 @@ pub struct StepTypes {
     by_name: BTreeMap<String, CustomType>,
 }
 
-/// A custom step type and the fields that it adds to those of every step.
+/// A custom step type, with the fields that it adds to the common fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomType {
     doc: String,

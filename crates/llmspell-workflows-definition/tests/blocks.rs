@@ -1,4 +1,4 @@
-//! Tests that composite steps can be written in all their spellings.
+//! Tests all spellings of composite steps.
 
 mod common;
 

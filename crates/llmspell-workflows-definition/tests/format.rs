@@ -12,7 +12,7 @@ fn formatted(text: &str) -> String {
     format(text, "x.yaml", &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{text}"))
 }
 
-/// Formats `text`, and asserts that the meaning stays and that formatting twice changes nothing more.
+/// Formats `text`; asserts that its meaning is unchanged and that formatting again changes nothing.
 fn checked(text: &str) -> String {
     let once = formatted(text);
     let definition = |text: &str| {
@@ -41,7 +41,7 @@ const LAYOUTS: &[(&str, &str)] = &[
         "a:\n  - b: 1\n    c:\n      - - 1\n        - 2\n      - 3\n",
     ),
     ("a:\n-\n    b: 1\n    c: 2", "a:\n  -\n    b: 1\n    c: 2\n"),
-    // Comments belong to the next entry, or to the end of the block that they are indented like.
+    // Comments move with the next entry, or with the end of a block that has the same indentation.
     (
         "# one\na:\n    # two\n    b: 1   # three\n    # four\n# five\nc: 2",
         "# one\na:\n  # two\n  b: 1   # three\n  # four\n# five\nc: 2\n",
@@ -61,7 +61,7 @@ const LAYOUTS: &[(&str, &str)] = &[
         "a:\n    |\n    one\nb:\n     - # why\n       >-\n         two",
         "a:\n  |\n  one\nb:\n  - # why\n    >-\n    two\n",
     ),
-    // Strings and brackets over several lines.
+    // Multi-line strings and brackets.
     ("a:\n      one\n        two\n\n      three\nb: one\n   two", "a:\n  one\n    two\n\n  three\nb: one\n   two\n"),
     (
         "a: \"one\n     two \\\n  three\"\nb: 'it''s\n\n  here'",
@@ -91,7 +91,7 @@ fn lines_move_to_the_columns_of_their_blocks() {
 }
 
 #[test]
-fn fields_and_types_get_their_canonical_names() {
+fn fields_and_types_are_renamed_to_their_canonical_names() {
     for (text, expected) in [
         ("{id: a, command: x, needs: [b], if: c}", "{id: a, command: x, dependencies: [b], condition: c}"),
         ("{id: a, type: foreach, collection: [1], loop_body: []}", "{id: a, type: loop, items: [1], steps: []}"),
@@ -131,14 +131,14 @@ fn fields_and_types_get_their_canonical_names() {
 }
 
 #[test]
-fn inferred_types_are_written_in_block_style_too() {
+fn inferred_types_are_also_written_in_block_style() {
     let text = "name: x\nsteps:\n- parallel_steps:\n  - id: c\n    tool: t\n  id: a\n";
     let expected = "name: x\nsteps:\n  - type: parallel\n    steps:\n      - id: c\n        tool: t\n    id: a\n";
     assert_eq!(checked(text), expected);
 }
 
 #[test]
-fn line_ends_marks_and_documents_are_normalized() {
+fn line_breaks_and_byte_order_marks_are_normalized() {
     let text = "\u{feff}--- # start\r\nname: x   \r\n\r\n\r\nsteps:\r\n- id: a\r\n  command: |\r\n    b\r\n\r\n    c";
     assert_eq!(checked(text), "--- # start\nname: x\n\nsteps:\n  - id: a\n    command: |\n      b\n\n      c");
     assert_eq!(checked("name: x\nsteps: [{id: a, tool: t}]"), "name: x\nsteps: [{id: a, tool: t}]\n");
@@ -152,12 +152,12 @@ fn json_stays_json() {
 }
 
 #[test]
-fn errors_of_the_file_are_reported() {
+fn errors_in_the_file_are_reported() {
     let diagnostics = format("name: x\nsteps:\n- {id: a, tol: t}\n", "x.yaml", &StepTypes::new()).unwrap_err();
     assert_eq!(diagnostics.list()[0].line, 3);
 }
 
-/// Returns the blocks marked as YAML in a page.
+/// Returns the YAML code blocks of a page.
 fn blocks(page: &str) -> Vec<String> {
     let parts = page.split("\n```");
     parts
@@ -183,7 +183,7 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 #[test]
-fn every_definition_of_the_repository_keeps_its_meaning_and_comments() {
+fn every_definition_in_the_repository_keeps_its_meaning_and_comments() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();
     for folder in [
@@ -206,14 +206,14 @@ fn every_definition_of_the_repository_keeps_its_meaning_and_comments() {
     }
 }
 
-/// Returns the keys of all lines outside of block scalars, in order.
+/// Returns the keys of all lines outside block scalars, in order.
 fn keys(text: &str) -> Vec<String> {
     let trimmed =
         lines(text).into_iter().filter(|(_, is_text)| !is_text).map(|(line, _)| line.trim_start_matches([' ', '-']));
     trimmed.filter_map(|line| line.split_once(':').map(|(key, _)| key.to_owned())).collect()
 }
 
-/// Returns the lines of canonical YAML, and whether each one is the text of a block scalar.
+/// Returns each line of canonical YAML, and whether the line is text in a block scalar.
 fn lines(text: &str) -> Vec<(&str, bool)> {
     let mut outer = None;
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-', '?']).len();
@@ -232,7 +232,8 @@ fn lines(text: &str) -> Vec<(&str, bool)> {
         .collect()
 }
 
-/// Returns `text` with other indentation, and with the comments `#c0`, `#c1` and so on at the places that `choices` says.
+/// Returns `text` with different indentation, and with the comments `#c0`, `#c1` and so on at
+/// positions chosen by `choices`.
 fn disturbed(text: &str, choices: &[u8], is_wide: bool) -> (String, usize) {
     let (mut out, mut count) = (String::new(), 0);
     for (number, (line, is_text)) in lines(text).into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Errors in places with a scope of their own point at the expression, and say what is visible there.
+//! Errors in separate scopes point at the expression and say what is visible there.
 
 use llmspell_workflows_basic::Engine;
 use llmspell_workflows_definition::{StepTypes, read};
@@ -27,9 +27,9 @@ fn loops(compensate: &str) -> String {
 }
 
 #[test]
-fn a_compensation_sees_only_the_step_that_it_undoes() {
+fn a_compensation_sees_only_the_step_it_undoes() {
     let only = |example: &str| {
-        format!("of the steps, a compensation sees only `input`, `output` and `certain` of the one it undoes{example}")
+        format!("a compensation sees no steps, only `input`, `output` and `certain` of the step it undoes{example}")
     };
     for (compensate, mark, example) in [
         ("{tool: t, parameters: {i: '{{ loop.item }}'}}", "loop.item", ", such as `input.env.I`"),
@@ -49,7 +49,7 @@ fn a_compensation_sees_only_the_step_that_it_undoes() {
 }
 
 #[test]
-fn places_with_a_scope_of_their_own_point_at_the_expression() {
+fn errors_in_separate_scopes_point_at_the_expression() {
     let head = "name: w\ninputs: {n: {type: number}}\nsteps:\n  - {id: a, tool: t}\n";
     for (rest, mark) in [
         ("finally: [{id: f, tool: t, parameters: {x: '{{ nobody.x }}'}}]\n", "nobody.x"),

@@ -1,4 +1,4 @@
-//! Tests that the settings of a step can be written in all their spellings.
+//! Tests all spellings of step settings.
 
 mod common;
 

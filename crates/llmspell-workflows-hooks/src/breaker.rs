@@ -9,7 +9,7 @@ use std::{
 use llmspell_workflows_basic::sync::lock;
 use tokio::time::Instant;
 
-/// When a failing hook is disabled, and for how long.
+/// Settings for when a failing hook is disabled, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
     /// The number of consecutive failures that disable the hook; 5 by default.

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn append_to_a_list_is_cached_as_the_whole_list() {
+    fn appends_to_a_list_are_cached_as_the_whole_list() {
         let (cache, now) = (Cache::default(), Timestamp::UNIX_EPOCH);
         let mut state = WorkflowState::default();
         state.set("list", json!([1])).unwrap();

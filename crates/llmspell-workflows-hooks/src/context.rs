@@ -173,7 +173,7 @@ impl HookContext {
         self.output.as_deref()
     }
 
-    /// Returns why the step or the attempt failed, once it has.
+    /// Returns the error of the step or the attempt, once it has failed.
     #[must_use]
     pub fn error(&self) -> Option<&StepError> {
         self.shared.details.error.as_deref()

@@ -7,8 +7,8 @@ use crate::{HookContext, Point, Verdict};
 
 /// User code that is called at a point in a run and may change the course of the run.
 ///
-/// One type can be a hook at several points. A hook must not block its thread; a hook that does is reported and
-/// abandoned.
+/// One type can be a hook at several points. A hook must not block its thread; a blocking hook is
+/// reported and abandoned.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// Why a hook could not answer. Any error type converts into a `HookError`.
+/// The reason why a hook could not answer. Any error type converts into a `HookError`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookError(String);
 
@@ -89,8 +89,9 @@ impl<E: std::error::Error> From<E> for HookError {
     }
 }
 
-/// A hook whose point type is erased: its answers are converted into verdicts. An answer that changes nothing, as most
-/// do, becomes `None`, which costs less to pass on.
+/// A hook whose point type is erased: its answers are converted into verdicts.
+///
+/// Most answers change nothing. They become `None`, which is cheaper to pass on.
 pub(crate) trait ErasedHook: Send + Sync {
     fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Option<Box<Verdict>>, HookError>>;
 }

@@ -1,9 +1,10 @@
 //! Hooks and events for llmspell-workflows.
 //!
-//! A **hook** is user code that is called at a point in a run and can change the course of the run: it can change an
-//! input or output, or skip, replace, retry, redirect, fork or cancel. The point determines the type of the answer, so
-//! an answer that does not fit does not compile. Answers are recorded, so a run that resumes after a crash does not ask
-//! again. A hook that fails, hangs, blocks or panics is reported and costs at most its timeout.
+//! A **hook** is user code that is called at a point in a run and can change the course of the run:
+//! it can change an input or output, or skip, replace, retry, redirect, fork or cancel. The point
+//! determines the type of the answer, so an answer that does not fit does not compile. Answers are
+//! recorded, so a run that resumes after a crash does not call the hook again. A hook that fails,
+//! hangs, blocks or panics is reported and costs at most its timeout.
 //!
 //! An **event** tells subscribers what happened in a run; the run never waits for subscribers.
 //!

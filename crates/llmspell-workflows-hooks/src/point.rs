@@ -44,7 +44,7 @@ macro_rules! points {
         }
 
         impl HookPoint {
-            /// All points except those that hosts define.
+            /// All points except host-defined ones.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// Returns the stable name of the point.

@@ -63,7 +63,7 @@ impl fmt::Display for HookReport {
                 write!(f, "did not answer within {timeout:?}; it blocks its thread and is still running")?;
             }
             HookFailure::CutOff => write!(f, "is disabled for now because it kept failing")?,
-            HookFailure::Unfit(message) => write!(f, "returned an answer that does not fit: {message}")?,
+            HookFailure::Unfit(message) => write!(f, "returned an invalid answer: {message}")?,
         }
         if self.cut_off { write!(f, "; it is disabled for now because it keeps failing") } else { Ok(()) }
     }

@@ -1,11 +1,13 @@
 //! Group commit: callers share writes and syncs.
 //!
-//! Everything appended while the disk is busy shares the next write or sync. One thread syncs for all waiters. A caller
-//! that needs only a write performs it itself if it is short, since a short write costs less than two context switches;
-//! longer writes have a thread of their own, so that they do not wait for a sync.
+//! Data appended while the disk is busy shares the next write or sync. One thread syncs for all
+//! waiters. A caller that only needs a short write performs the write itself, since this costs less
+//! than two context switches. Longer writes run on a separate thread so that they do not wait for a
+//! sync.
 //!
-//! A sync costs more processor time than a step. While many tasks are ready to run, the processor is the bottleneck, not
-//! the disk: a sync then waits for more callers, for a few times as long as the last sync took.
+//! A sync takes more processor time than a step. While many tasks are ready to run, the bottleneck
+//! is the processor, not the disk. A sync then waits for more callers, for up to a few times the
+//! duration of the last sync.
 
 use std::{
     io,
@@ -24,33 +26,36 @@ use tokio::{runtime::Handle, sync::oneshot};
 pub(crate) trait Commit: Send + Sync + 'static {
     type Error: Clone + Send;
 
-    /// Hands everything appended to the operating system, and blocks until this is done; returns how much has been
-    /// appended so far.
+    /// Hands all appended data to the operating system and blocks until this is done. Returns how
+    /// much has been appended so far.
     fn write(&self) -> Result<u64, Self::Error>;
 
-    /// Does the same as [`Self::write`] if that takes only a few system calls; otherwise, returns `None` without writing
-    /// anything.
+    /// Performs [`Self::write`] if it takes only a few system calls; otherwise returns `None`
+    /// without writing.
     fn write_now(&self) -> Option<Result<u64, Self::Error>> {
         None
     }
 
-    /// Makes everything appended durable, so that it survives a power loss; returns how much has been appended so far.
+    /// Makes all appended data durable against power loss. Returns how much has been appended so
+    /// far.
     fn sync(&self) -> Result<u64, Self::Error>;
 
     /// Called after each sync, once all waiters have been answered.
     fn after_sync(&self) {}
 
-    /// Returns the error for callers that are still waiting when the committer ends.
+    /// Returns the error for callers still waiting when the committer ends.
     fn closed() -> Self::Error;
 }
 
-/// A sync waits for more callers if at least this many tasks are ready to run in the runtime of its first caller.
+/// A sync waits for more callers if at least this many tasks are ready to run in its first caller's
+/// runtime.
 const READY_TASKS_MIN: usize = 128;
 
-/// The maximum number of times that a sync waits for more callers, each time for as long as the last sync took.
+/// The maximum number of times a sync waits for more callers. Each wait lasts as long as the last
+/// sync.
 const GATHERINGS_MAX: usize = 4;
 
-/// The maximum duration of each such wait.
+/// The maximum duration of a single wait for more callers.
 const GATHERING_MAX: Duration = Duration::from_micros(250);
 
 /// A write waits for other ready tasks to append if at least this many callers shared the last sync.
@@ -69,23 +74,23 @@ struct Shared<C: Commit> {
     sync_wanted: Condvar,
     written: AtomicU64,
     synced: AtomicU64,
-    /// How many callers shared the last sync.
+    /// The number of callers that shared the last sync.
     sharing: AtomicUsize,
 }
 
 struct Queues<E> {
     write: Vec<Waiter<E>>,
     sync: Vec<Waiter<E>>,
-    /// The runtime of the first caller that waits for the next sync.
+    /// The runtime of the first caller waiting for the next sync.
     runtime: Option<Handle>,
-    /// How long the last sync took.
+    /// The duration of the last sync.
     last_sync: Duration,
     is_closing: bool,
 }
 
 type Waiter<E> = oneshot::Sender<Result<(), E>>;
 
-/// What a caller waits for.
+/// The operation that a caller waits for.
 #[derive(Clone, Copy)]
 enum Wanted {
     Write,
@@ -110,7 +115,7 @@ impl<C: Commit> Committer<C> {
             synced: AtomicU64::new(0),
             sharing: AtomicUsize::new(0),
         });
-        // If the second thread cannot be spawned, dropping the committer ends the first.
+        // If the second thread cannot be spawned, dropping the committer ends the first one.
         let mut committer = Self { shared, threads: Vec::new() };
         for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
             let shared = committer.shared.clone();
@@ -141,7 +146,7 @@ impl<C: Commit> Committer<C> {
         self.shared.wait(Wanted::Write).await
     }
 
-    /// Waits until the first `position` bytes or records are durable: they survive a power loss.
+    /// Waits until the first `position` bytes or records are durable against power loss.
     pub(crate) async fn synced(&self, position: u64) -> Result<(), C::Error> {
         if position <= self.shared.synced.load(Ordering::Acquire) {
             return Ok(());
@@ -195,7 +200,7 @@ impl<C: Commit> Shared<C> {
         (!waiters.is_empty()).then_some(waiters)
     }
 
-    /// Waits for more callers that want a sync while many tasks of their runtime are ready to run.
+    /// Waits for more sync callers while many tasks of their runtime are ready to run.
     fn gather<'a>(&'a self, mut queues: MutexGuard<'a, Queues<C::Error>>) -> MutexGuard<'a, Queues<C::Error>> {
         for _ in 0..GATHERINGS_MAX {
             let ready = queues.runtime.as_ref().map_or(0, |runtime| runtime.metrics().global_queue_depth());
@@ -217,7 +222,7 @@ impl<C: Commit> Shared<C> {
         self.written.fetch_max(position, Ordering::Release);
     }
 
-    /// Writes or syncs, and answers `waiters`; the data that they wait for was appended before this call.
+    /// Writes or syncs, and answers `waiters`, whose data was appended before this call.
     fn serve(&self, wanted: Wanted, waiters: Vec<Waiter<C::Error>>) {
         let span = match wanted {
             Wanted::Write => tracing::trace_span!(target: targets::JOURNAL, "write", waiting = waiters.len()),
@@ -261,7 +266,8 @@ impl<E> Queues<E> {
 }
 
 impl<C: Commit> Drop for Committer<C> {
-    /// Serves the remaining waiters, ends the threads, and writes the data that no one waited for; blocks on the disk.
+    /// Serves the remaining waiters, ends the threads, and writes all other data; blocks on the
+    /// disk.
     fn drop(&mut self) {
         self.shared.queues().is_closing = true;
         self.shared.write_wanted.notify_one();
@@ -270,7 +276,7 @@ impl<C: Commit> Drop for Committer<C> {
             // The thread has already answered all waiters.
             let _ = thread.join();
         }
-        // Earlier faults were reported to the waiters; no one is left to receive a new one.
+        // Waiters have received earlier faults, and no one is left to receive a new one.
         let _ = self.shared.below.write();
     }
 }

@@ -4,11 +4,11 @@
 //!   and an in-memory journal.
 //! - [`record`]: the records of a run in a journal.
 //! - [`run`]: the journal of one run, and the interceptor that replays it and writes to it.
-//! - [`disk`]: the file operations that the log needs.
-//! - [`foreign`]: checks of runs that come from elsewhere.
+//! - [`disk`]: the file operations for the log.
+//! - [`foreign`]: checks of imported runs.
 //!
-//! No completion is recorded twice, and a step whose completion was acknowledged never executes again. A step that was
-//! in flight when its process ended may execute again, under the same idempotency key.
+//! No completion is recorded twice, and a step whose completion was acknowledged never executes
+//! again. A step in flight when its process ends may execute again, under the same idempotency key.
 
 mod commit;
 pub mod disk;

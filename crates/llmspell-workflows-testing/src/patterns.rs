@@ -51,7 +51,7 @@ pub fn graph() -> Step {
     )
 }
 
-/// Returns a route that goes back to an earlier step and contains a block that is retried.
+/// Returns a route that goes back to an earlier step and contains a retried block.
 #[must_use]
 pub fn route() -> Step {
     Route::new(

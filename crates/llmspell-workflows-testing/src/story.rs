@@ -31,12 +31,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// Creates a story of these lines.
+    /// Creates a story from these lines.
     pub fn of(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { lines: lines.into_iter().map(Into::into).collect(), lost: 0 }
     }
 
-    /// Sets the number of lines that were lost before the first line because the recorder was full.
+    /// Sets the number of lines lost before the first line because the recorder was full.
     #[must_use]
     pub fn after_lost(self, lost: u64) -> Self {
         Self { lost, ..self }
@@ -48,7 +48,7 @@ impl Story {
         &self.lines
     }
 
-    /// Returns the number of lines that were lost before the first line.
+    /// Returns the number of lines lost before the first line.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -67,7 +67,7 @@ impl Story {
         Self { lines, lost: self.lost }
     }
 
-    /// Returns the difference from `expected` line by line, or `None` if there is none.
+    /// Returns the difference from `expected` line by line, or `None` if the lines are equal.
     #[must_use]
     pub fn difference(&self, expected: &[&str]) -> Option<String> {
         let seen: Vec<&str> = self.lines.iter().map(String::as_str).collect();

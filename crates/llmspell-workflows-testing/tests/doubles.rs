@@ -77,7 +77,7 @@ async fn a_failed_call_has_no_effect_but_a_call_with_a_lost_response_does() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "the service has no call `read` that can fail; it has put, get, list, remove")]
+#[should_panic(expected = "the service has no fallible call `read`; its fallible calls are put, get, list, remove")]
 async fn requesting_a_failure_of_an_unknown_call_panics() {
     with_session().await.0.fails_at("read", 1, disk_full);
 }

@@ -24,8 +24,8 @@ pub enum ToolErrorClass {
 
 /// Why a tool call failed.
 ///
-/// `message` is a fragment that fits after "failed to call the tool: ". `help` suggests a fix, and `details` holds
-/// machine-readable facts, such as a status code or a list of violations.
+/// `message` is a fragment that fits after "failed to call the tool: ". `help` suggests a fix, and
+/// `details` contains machine-readable facts, such as a status code or a list of violations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolError {
     /// The kind of failure.

@@ -68,7 +68,8 @@ impl HostRules {
         let name = normal(host);
         let listed = |rule: &Rule| match &rule.host {
             Host::Exact(exact) => *exact == name,
-            // A host given by name has not been checked against the port of a block, so blocks with a port are ignored.
+            // If a host is given by name, its port was not checked against a block's port, so
+            // blocks with a port are ignored.
             Host::Block(block) => rule.port.is_none() && block.contains(&unmapped(address)),
             Host::Pattern(_) => false,
         };

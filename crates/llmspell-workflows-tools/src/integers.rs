@@ -33,12 +33,12 @@ pub(crate) fn parse(text: &str) -> Option<Value> {
     text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from)).ok()
 }
 
-/// Returns a JSON number as an integer, unless it is a float.
+/// Returns a JSON number as an integer, or `None` if the number is a float.
 pub(crate) fn of(value: &Value) -> Option<i128> {
     value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
 }
 
-/// Converts an integer to a JSON number, unless it is out of range.
+/// Converts an integer to a JSON number, or returns `None` if the integer is out of range.
 pub(crate) fn to_value(integer: i128) -> Option<Value> {
     i64::try_from(integer).map(Value::from).or_else(|_| u64::try_from(integer).map(Value::from)).ok()
 }

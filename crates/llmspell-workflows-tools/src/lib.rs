@@ -1,13 +1,13 @@
 //! The tools that workflows call, built on well-maintained libraries.
 //!
-//! A [`Tool`] describes itself with a [`ToolSpec`] (name, JSON Schemas, category, security level, required permissions)
-//! and does its work in [`Tool::call`]. A [`Policy`] says which files, hosts and programs tools may use. The
-//! [`Registry`] finds tools by name or alias, checks parameters against the tool's schema before a call, and limits the
-//! size of the result after it.
+//! A [`Tool`] describes itself with a [`ToolSpec`] (name, JSON Schemas, category, security level,
+//! required permissions) and does its work in [`Tool::call`]. A [`Policy`] determines which files,
+//! hosts and programs tools may use. The [`Registry`] finds tools by name or alias, checks
+//! parameters against the tool's schema before a call, and limits the size of the result after it.
 //!
-//! Tools reach files through a [`Sandbox`] of open directory handles. [`HostRules`] decide which hosts tools may
-//! connect to, both by name and by resolved address. Every failure is a [`ToolError`] with a stable code and a class
-//! that says whether a retry can help.
+//! Tools reach files through a [`Sandbox`] of open directory handles. [`HostRules`] decide which
+//! hosts tools may connect to, by name and by resolved address. Every failure is a [`ToolError`]
+//! with a stable code and a class that says whether a retry can help.
 //!
 //! ```
 //! use llmspell_workflows_tools::{Policy, ToolContext, standard};

@@ -8,8 +8,9 @@ use crate::{ToolError, ToolErrorClass, wildcard};
 
 /// The permissions and limits of the tools in a registry.
 ///
-/// The defaults are safe on a developer's machine: files in the working directory, public hosts, no programs. A policy
-/// is plain data that is read directly from a configuration file; unknown fields are errors.
+/// The defaults are safe on a developer's machine: files in the working directory, public hosts, no
+/// programs. A policy is plain data, read directly from a configuration file; unknown fields are
+/// errors.
 ///
 /// ```
 /// use llmspell_workflows_tools::Policy;
@@ -35,15 +36,16 @@ pub struct Policy {
     pub read_roots: Vec<PathBuf>,
     /// Directories whose files may be created, changed and deleted; the working directory by default.
     pub write_roots: Vec<PathBuf>,
-    /// Files and directories that no tool may access, even within the roots; none by default. The host sets them: they
-    /// hold what the host itself depends on, such as the store of its runs and its configuration. Relative paths start
-    /// at the process's working directory, and the files do not have to exist.
+    /// Files and directories that no tool may access, even within the roots; none by default. The
+    /// host sets this list to protect its own files, such as the store of its runs and its
+    /// configuration. Relative paths start at the process's working directory, and the files do not
+    /// have to exist.
     #[serde(skip)]
     pub forbidden: Vec<PathBuf>,
-    /// The maximum size of a file that is read or written, in bytes; 64 MiB by default.
+    /// The maximum size of a file to read or write, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
-    /// The maximum size of the rows that a tool holds in memory when it needs all rows of a file, for example to sort
-    /// them, in bytes of text; 128 MiB by default.
+    /// The maximum size of the rows that a tool keeps in memory when it needs all rows of a file,
+    /// for example to sort them, in bytes of text; 128 MiB by default.
     pub rows_held_bytes_max: usize,
     /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
     /// every host with a public address.
@@ -60,11 +62,11 @@ pub struct Policy {
     /// The programs that may be started, by name or absolute path, where `*` matches any number of characters; none by
     /// default.
     pub programs: Vec<String>,
-    /// The environment variables that processes do not inherit because secrets come from them; none by default. A step
-    /// that needs a secret passes it in its own `env`.
+    /// The environment variables that processes do not inherit because they contain secrets; none
+    /// by default. A step that needs a secret passes it in its own `env`.
     #[serde(skip)]
     pub secret_variables: Vec<String>,
-    /// The settings of the search engines.
+    /// The search engine settings.
     pub search: SearchPolicy,
     /// The maximum size of a call's result, in bytes of JSON; 64 MiB by default.
     pub output_bytes_max: usize,
@@ -121,15 +123,15 @@ pub struct SearchProvider {
     pub endpoint: Option<String>,
     /// The key itself; prefer `api_key_env`, which keeps the key out of files.
     pub api_key: Option<Secret>,
-    /// The environment variable that holds the key.
+    /// The environment variable that contains the key.
     pub api_key_env: Option<String>,
     /// Google's programmable search engine id (`cx`).
     pub engine_id: Option<String>,
 }
 
 impl SearchProvider {
-    /// Returns the key from the configuration or the environment. If neither holds a key, the error names the setting
-    /// to add for `provider`.
+    /// Returns the key from the configuration or the environment. If neither contains a key, the
+    /// error names the setting to add for `provider`.
     pub fn key(&self, provider: &str) -> Result<Secret, ToolError> {
         if let Some(key) = &self.api_key {
             return Ok(key.clone());

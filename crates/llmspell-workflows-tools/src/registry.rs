@@ -92,7 +92,7 @@ impl Registry {
                     ToolErrorClass::Configuration,
                     "tool_name_taken",
                     format!(
-                        "cannot register the tool `{name}`: the name `{new}` already belongs to the tool `{}`",
+                        "cannot register the tool `{name}`: the name `{new}` is already used by the tool `{}`",
                         other.spec().name
                     ),
                 ));
@@ -114,7 +114,7 @@ impl Registry {
         self.require(name).map(|entry| &entry.tool)
     }
 
-    /// Returns the known name or alias that is closest to `name`, if one is similar.
+    /// Returns the known name or alias closest to `name`, if one is similar.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&'static str> {
         let names = self.tools.keys().chain(self.aliases.keys()).copied();
@@ -128,9 +128,9 @@ impl Registry {
 
     /// Returns all violations in `parameters`, for validation before a run.
     ///
-    /// `is_dynamic` is called with JSON Pointers (`""` is the whole value) and returns whether the position holds a
-    /// template whose value is not known yet. Requirements that depend on such a position are checked when the tool is
-    /// called. Fails if the tool is unknown.
+    /// `is_dynamic` is called with JSON Pointers (`""` is the whole value) and returns whether the
+    /// position contains a template whose value is not known yet. Requirements that depend on such
+    /// a position are checked when the tool is called. Fails if the tool is unknown.
     ///
     /// ```
     /// use llmspell_workflows_tools::{Policy, standard};

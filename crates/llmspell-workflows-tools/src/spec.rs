@@ -35,7 +35,7 @@ pub enum SecurityLevel {
     Privileged,
 }
 
-/// A permission that a tool needs.
+/// A permission required by a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -64,7 +64,7 @@ pub struct ToolSpec {
     pub category: Category,
     /// How much damage the tool can do.
     pub security_level: SecurityLevel,
-    /// The permissions that the tool needs.
+    /// The permissions the tool needs.
     pub permissions: &'static [Permission],
     /// The JSON Schema (draft 7) of the parameters; objects are closed (`additionalProperties: false`).
     pub parameters: Value,

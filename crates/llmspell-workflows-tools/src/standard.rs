@@ -54,7 +54,7 @@ pub fn register_all_with(
     Ok(())
 }
 
-/// The services that the tools of a registry share.
+/// The services shared by the tools of a registry.
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) policy: Arc<Policy>,

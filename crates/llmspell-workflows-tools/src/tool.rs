@@ -4,12 +4,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Permission, ToolError, ToolSpec};
 
-/// The context that a call receives in addition to its parameters.
+/// The data that a call receives in addition to its parameters.
 ///
-/// A tool gets its policy (roots, hosts, limits) when it is created; the context holds data that differs between calls.
+/// A tool receives its policy (roots, hosts, limits) on creation; the context contains data that
+/// differs between calls.
 #[derive(Debug, Clone, Default)]
 pub struct ToolContext {
-    /// Triggered when the call has to stop; a tool that waits must watch it.
+    /// Triggered when the call must stop; a tool that waits must watch this token.
     pub cancellation: CancellationToken,
     /// A key for services that accept idempotency keys; every attempt of a step has the same key.
     pub idempotency_key: Option<String>,

@@ -40,8 +40,9 @@ impl Schema {
         Ok(Self { validator })
     }
 
-    /// Returns all violations of `schema`, except those that depend on a position whose value is not known yet
-    /// according to `is_dynamic`. `schema` must be the schema that was passed to [`compile`](Self::compile).
+    /// Returns all violations of `schema`, except violations that depend on a position whose value
+    /// is not known yet according to `is_dynamic`. `schema` must be the schema passed to
+    /// [`compile`](Self::compile).
     pub(crate) fn check(&self, schema: &Value, value: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> Vec<Violation> {
         if self.validator.is_valid(value) {
             return Vec::new();
@@ -99,7 +100,7 @@ fn depends_on_dynamic(
 
 /// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` depends on a dynamic position.
 ///
-/// The condition applies to the position of the error or to a position above it; the error does not say which.
+/// The condition applies to the error's position or above it; the error does not say which.
 fn condition_is_dynamic(error: &ValidationError<'_>, schema: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {
     let (position, keyword) = (error.instance_path().as_str(), error.schema_path().as_str());
     let branches = ["/then/", "/else/"].into_iter().flat_map(|branch| keyword.match_indices(branch));
@@ -195,7 +196,7 @@ fn condition_help(error: &ValidationError<'_>, schema: &Value) -> Option<String>
     branch.get("description").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Says what to write instead of a string where a number or a boolean is expected.
+/// Returns a hint about what to write instead of a string if a number or a boolean is expected.
 fn type_help(error: &ValidationError<'_>, schema: &Value) -> Option<&'static str> {
     let text = error.instance().as_str()?;
     match schema.pointer(error.schema_path().as_str())?.as_str()? {

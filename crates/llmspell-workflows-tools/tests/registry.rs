@@ -109,7 +109,7 @@ fn all_violations_are_reported_with_their_positions() {
 }
 
 #[test]
-fn violations_that_depend_on_a_template_are_not_reported() {
+fn template_dependent_violations_are_not_reported() {
     for (parameters, dynamic, expected) in [
         (json!({"input": "{{x}}", "count": "{{n}}"}), vec!["/input", "/count"], vec![]),
         (json!({"input": "a", "count": "{{n}}"}), vec![], vec!["/count"]),

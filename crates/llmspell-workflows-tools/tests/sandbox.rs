@@ -1,5 +1,5 @@
-//! The sandbox refuses every path that leads outside the roots, regardless of how it is written and which links it
-//! contains.
+//! The sandbox refuses every path that leads outside the roots, regardless of its spelling and of
+//! the links in it.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use llmspell_workflows_tools::{Access, Policy, Sandbox, ToolErrorClass};
 use tempfile::TempDir;
 
-/// Three directories: `work` is a root for reading and writing, `shared` is a root for reading only, and `outside` is
-/// not a root.
+/// Three directories: `work` is a root for reading and writing, `shared` is a root for reading
+/// only, and `outside` is not a root.
 struct Fixture {
     temporary: TempDir,
     sandbox: Sandbox,

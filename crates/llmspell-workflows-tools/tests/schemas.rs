@@ -7,18 +7,19 @@ use llmspell_workflows_basic::engine::SchemaCheck;
 use llmspell_workflows_tools::JsonSchemas;
 use serde_json::{Map, Value, json};
 
-/// The stack of the threads that run workflows.
+/// The stack size of the threads that run workflows.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The time that one schema may take.
+/// The time limit for one schema.
 const CASE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Checks `data` against `schema`; returns the number of violations, or the reason for which the schema is refused.
+/// Checks `data` against `schema`; returns the number of violations, or the reason why the schema
+/// was refused.
 fn check(schema: &Value, data: &Value) -> Result<usize, String> {
     JsonSchemas::new().check(schema, data).map(|violations| violations.len())
 }
 
-/// Runs `work` on a thread with the stack of the threads that run workflows.
+/// Runs `work` on a thread with the same stack size as the threads that run workflows.
 fn on_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap().join().unwrap()
 }
@@ -27,7 +28,7 @@ fn nested(depth: usize, leaf: Value, around: impl Fn(Value) -> Value) -> Value {
     (0..depth).fold(leaf, |inner, _| around(inner))
 }
 
-/// Returns definitions `d0` to `dN`, each of which consists of `make` of a reference to the next.
+/// Returns definitions `d0` to `dN`, each built by `make` from a reference to the next.
 fn definitions(count: usize, make: impl Fn(Value) -> Value) -> Value {
     let next =
         |n: usize| if n + 1 == count { json!(true) } else { json!({"$ref": format!("#/definitions/d{}", n + 1)}) };
@@ -39,7 +40,7 @@ fn starts(definitions: Value) -> Value {
 }
 
 #[test]
-fn hostile_schemas_are_refused_with_the_name_of_a_limit() {
+fn errors_for_hostile_schemas_name_a_limit() {
     let deep = nested(120, json!(1), |inner| json!([inner]));
     let table = vec![
         ("too many values", json!({"enum": vec![1; 20_001]}), json!(1), "SCHEMA_VALUES_MAX"),
@@ -101,9 +102,9 @@ fn hostile_schemas_are_refused_with_the_name_of_a_limit() {
             deep,
             "SCHEMA_CALLS_MAX",
         ),
-        ("another document", json!({"$ref": "http://127.0.0.1:1/schema.json"}), json!(1), "does not refer to a part"),
-        ("a file", json!({"items": {"$ref": "file:///etc/passwd"}}), json!([1]), "does not refer to a part"),
-        ("a missing part", json!({"$ref": "#/definitions/none"}), json!(1), "does not refer to a part"),
+        ("another document", json!({"$ref": "http://127.0.0.1:1/schema.json"}), json!(1), "does not refer to any part"),
+        ("a file", json!({"items": {"$ref": "file:///etc/passwd"}}), json!([1]), "does not refer to any part"),
+        ("a missing part", json!({"$ref": "#/definitions/none"}), json!(1), "does not refer to any part"),
     ];
     for (name, schema, data, expected) in table {
         let began = Instant::now();
@@ -114,7 +115,7 @@ fn hostile_schemas_are_refused_with_the_name_of_a_limit() {
 }
 
 #[test]
-fn ordinary_schemas_work_including_recursive_ones() {
+fn ordinary_and_recursive_schemas_are_accepted() {
     let tree = json!({
         "type": "object", "required": ["name"],
         "properties": {"name": {"type": "string"}, "left": {"$ref": "#"}, "right": {"$ref": "#"}, "all": {"type": "array", "items": {"$ref": "#"}}},
@@ -152,7 +153,7 @@ fn ordinary_schemas_work_including_recursive_ones() {
 }
 
 #[test]
-fn the_largest_schemas_that_are_accepted_fit_on_the_stack() {
+fn the_largest_accepted_schemas_fit_on_the_stack() {
     let long = starts(definitions(70, |next| json!({"allOf": [next]})));
     let recursive = nested(3, json!({"items": {"$ref": "#"}}), |inner| json!({"anyOf": [inner]}));
     for (schema, data) in [
@@ -165,7 +166,7 @@ fn the_largest_schemas_that_are_accepted_fit_on_the_stack() {
     }
 }
 
-/// A small random number generator (SplitMix64); a seed gives the same schemas on every machine.
+/// A small random number generator (SplitMix64); a seed yields the same schemas on every machine.
 struct Random(u64);
 
 impl Random {
@@ -273,7 +274,7 @@ impl Random {
     }
 }
 
-/// Checks random data against random schemas: for a moment, or for as many seconds as `FUZZ_SECONDS` says.
+/// Checks random data against random schemas for a moment, or for `FUZZ_SECONDS` seconds.
 #[test]
 fn random_schemas_never_cause_a_panic_or_endless_work() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());

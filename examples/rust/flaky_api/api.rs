@@ -28,7 +28,7 @@ pub(crate) struct AnsweredRequest {
 
 /// Answers `GET /items/N` on `listener` forever, and calls `on_answer` for each response.
 ///
-/// The first `together` requests are answered only once all of them have arrived.
+/// The first `together` requests are answered only after all of them have arrived.
 pub(crate) fn serve(
     listener: &TcpListener,
     together: usize,

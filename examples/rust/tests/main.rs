@@ -1,4 +1,4 @@
-//! The Rust examples behave as `examples/README.md` says; each runs in a separate process.
+//! The Rust examples behave as described in `examples/README.md`; each runs in a separate process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
@@ -21,7 +21,8 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Runs the commands that the page shows for the example `name`, and compares their output with the page.
+/// Runs the commands shown on the page for the example `name`, and compares their output with the
+/// page.
 fn check_readme(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");

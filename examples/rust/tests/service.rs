@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long tests wait for an expected event.
+/// The time that tests wait for an expected event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {

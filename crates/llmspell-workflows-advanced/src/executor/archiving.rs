@@ -1,4 +1,4 @@
-//! Moves ended runs from the journal to the store in the background, once there are many of them.
+//! Moves ended runs from the journal to the store in the background, once enough have accumulated.
 
 use std::sync::{Arc, Weak};
 
@@ -8,21 +8,21 @@ use uuid::Uuid;
 use super::{Executor, Inner};
 use crate::{ExecutorError, home::JournalId};
 
-/// Ended runs are moved to the store once a journal contains this many of them.
+/// The number of ended runs in a journal at which they are moved to the store.
 const ENDED_MAX: usize = 32;
 
-/// The maximum to which failed moves raise the threshold.
+/// The maximum threshold after failed moves.
 const RETRY_MAX: usize = 4_096;
 
-/// New runs wait for the store to catch up once a journal contains more ended runs than this.
+/// The number of ended runs in a journal above which new runs wait for the store to catch up.
 const BACKLOG_MAX: usize = 4_096;
 
 /// The ended runs of a journal that have not been archived yet.
 #[derive(Debug)]
 pub(super) struct EndedRuns {
     pub(super) runs: Vec<Uuid>,
-    /// The number of runs that triggers a move. It doubles after each failure so that a broken store is retried less
-    /// often.
+    /// The number of runs that triggers a move. The number doubles after each failure, so that a
+    /// broken store is retried less often.
     threshold: usize,
     /// Whether a task is moving runs.
     is_moving: bool,
@@ -41,7 +41,8 @@ impl EndedRuns {
     }
 }
 
-/// The task that moves the ended runs of a journal; another one may start when it is dropped.
+/// The task that moves the ended runs of a journal. Another task can start once this one is
+/// dropped.
 struct Moving {
     inner: Weak<Inner>,
     journal: JournalId,
@@ -57,9 +58,9 @@ impl Drop for Moving {
 }
 
 impl Executor {
-    /// Waits until the ended runs that are being moved from a journal to the store have been moved.
+    /// Waits until the current moves of ended runs from a journal to the store have finished.
     ///
-    /// A process that exits earlier loses nothing, but the next process has to read the runs again.
+    /// A process that exits earlier loses nothing, but the next process must read the runs again.
     pub async fn wait_until_archived(&self) {
         while self.inner.registry.runs().ended.values().any(|ended| ended.is_moving) {
             self.inner.wait_for_move().await;
@@ -84,10 +85,12 @@ impl Inner {
         }
     }
 
-    /// Moves `due`, and then the runs that have ended in the meantime; the faster runs end, the larger each move is.
+    /// Moves `due` and then the runs that ended in the meantime. The faster runs end, the larger
+    /// each move is.
     async fn move_ended(self: Arc<Self>, moving: Moving, mut due: Vec<Uuid>) {
         loop {
-            // Held until runs that could not be moved are back in the list, where a retry of one of them removes it.
+            // Held until the runs that failed to move are back in the list, from which a retry
+            // removes its run.
             let _archiving = self.archiving.lock().await;
             let moved = self.archive(&moving.journal, &due).await;
             let mut runs = self.registry.runs();
@@ -110,7 +113,7 @@ impl Inner {
         }
     }
 
-    /// Waits while too many ended runs of `journal` have not been moved to the store yet.
+    /// Waits while too many ended runs of `journal` have not yet been moved to the store.
     pub(super) async fn wait_for_archive(&self, journal: &JournalId) {
         let is_behind = || {
             let runs = self.registry.runs();

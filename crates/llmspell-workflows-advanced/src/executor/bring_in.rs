@@ -1,9 +1,12 @@
-//! Brings runs into a journal of this process: from another journal, from the archive, or changed in place.
+//! Brings runs into a journal of this process from another journal or from the archive, or changes
+//! runs in place.
 //!
-//! Whoever moves a run claims it first, together with its sub-workflows, and reads it where it is, which nobody else can
-//! change meanwhile. Then the runs arrive in their new journal all at once: until they have, they are where they were.
-//! Only then are they removed from their former journals. A process that dies in between leaves an outdated copy there;
-//! its epoch is earlier, so it does not count, and the next one that resumes the run removes it.
+//! Whoever moves a run first claims the run and its sub-workflows, so that nobody else can change
+//! them, and reads them in their current location. The runs then arrive in their new journal all at
+//! once; until then, they stay in the old location. After the arrival, they are removed from their
+//! former journals. A process that dies before the removal leaves an outdated copy there. The copy
+//! has an earlier epoch, so it does not count, and the next process that resumes the run removes
+//! it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,11 +22,11 @@ use crate::{
 
 /// The amount by which a move raises the epoch of a run.
 ///
-/// Until it is removed, an outdated copy can be opened and rewritten, and each time its epoch rises by one. It must
-/// never catch up with the run.
+/// An outdated copy can be opened and rewritten until it is removed, and each time its epoch rises
+/// by one. The epoch of the copy must never catch up with that of the run.
 const MOVE: u64 = 1 << 32;
 
-/// Runs that are being brought in.
+/// Runs that are being brought into a journal.
 pub(super) struct Bringing<'e> {
     inner: &'e Arc<Inner>,
     _claim: Claim,
@@ -31,12 +34,13 @@ pub(super) struct Bringing<'e> {
     _archiving: MutexGuard<'e, ()>,
     /// The journals that contain the runs.
     sources: BTreeMap<JournalId, Lease>,
-    /// Where each run was read.
+    /// The origin of each run.
     read: BTreeMap<Uuid, Origin>,
     arrivals: Vec<Arrival>,
 }
 
-/// Where a run was read: its epoch there, and the journal, or `None` for the archive.
+/// The location from which a run was read: its epoch there, and the journal, or `None` for the
+/// archive.
 struct Origin {
     epoch: Epoch,
     journal: Option<JournalId>,
@@ -59,19 +63,22 @@ impl Inner {
 }
 
 impl Bringing<'_> {
-    /// Returns the run as it is now that it is claimed; until this is dropped, nobody else changes it.
+    /// Returns the current version of a claimed run, which nobody else can change until this value
+    /// is dropped.
     pub(super) async fn look_again(&self, run: Uuid) -> Result<KnownRun, ExecutorError> {
         self.inner.home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }
 
-    /// Reads the records of a run. Its journal, if it is in one, is leased until the run has been brought in.
+    /// Reads the records of a run. If the run is in a journal, the journal is leased until the run
+    /// has been brought in.
     pub(super) async fn records(&mut self, known: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         let run = known.id();
         if self.inner.registry.is_owned(run) {
             return Err(ExecutorError::Driven { run });
         }
         let mut known = known.clone();
-        // The run may be archived while its journal is leased; it cannot come back, because it is claimed.
+        // The run may be archived while its journal is leased. It cannot return to a journal,
+        // because it is claimed.
         while let RunLocation::Journal(journal) = &known.location {
             let lease = self.source(run, journal).await?;
             if lease.journal.runs().contains(&run) {
@@ -86,14 +93,14 @@ impl Bringing<'_> {
         self.inner.home.records(&known).await
     }
 
-    /// Adds a run with the records that it will have.
+    /// Adds a run with its new records.
     pub(super) fn add(&mut self, run: Uuid, records: Vec<Record>) {
         let after = self.read.get(&run).map_or(Epoch::default(), |origin| origin.epoch);
         let after = Epoch(after.0.saturating_add(MOVE));
         self.arrivals.push(Arrival { run, after, records });
     }
 
-    /// Brings the added runs in; returns the lease on the journal in which they are now.
+    /// Brings in the added runs and returns the lease on their new journal.
     pub(super) async fn finish(self) -> Result<Lease, ExecutorError> {
         let target = self.target().await?;
         self.finish_in(&target).await?;
@@ -119,8 +126,9 @@ impl Bringing<'_> {
         Ok(())
     }
 
-    /// Adds the other sub-workflows of the added runs, as they are, if they would be left behind in another journal than
-    /// `target`: whatever moves a run, its sub-workflows have to be where it is.
+    /// Adds the other sub-workflows of the added runs, unchanged, if they would be left behind in a
+    /// journal other than `target`. Sub-workflows must be in the same journal as their parent,
+    /// whoever moves the parent.
     async fn add_families(&mut self, target: &JournalId) -> Result<(), ExecutorError> {
         if !self.inner.home.has_journals() {
             return Ok(());
@@ -146,7 +154,7 @@ impl Bringing<'_> {
         self.add_archived_families().await
     }
 
-    /// Adds the other sub-workflows of the runs that come from the archive.
+    /// Adds the other sub-workflows of runs from the archive.
     async fn add_archived_families(&mut self) -> Result<(), ExecutorError> {
         let mut at = 0;
         while let Some(Arrival { run, records, .. }) = self.arrivals.get(at) {
@@ -166,8 +174,8 @@ impl Bringing<'_> {
         Ok(())
     }
 
-    /// Returns the journal that the runs come into: the one in which they all are, if this process has leased it, or the
-    /// journal for new runs.
+    /// Returns the target journal: the one that contains all the runs, if there is one and this
+    /// process has leased it; otherwise the journal for new runs.
     async fn target(&self) -> Result<Lease, ExecutorError> {
         let mut from = self.arrivals.iter().map(|arrival| self.read.get(&arrival.run)?.journal.as_ref());
         if let Some(first) = from.next().flatten()
@@ -194,8 +202,8 @@ impl Bringing<'_> {
 }
 
 impl Inner {
-    /// Removes outdated copies of a run, which is in the journal `place` now. If it has arrived where an outdated copy was,
-    /// it has replaced that copy.
+    /// Removes outdated copies of a run that is now in the journal `place`. If the run arrived in a
+    /// journal with an outdated copy, it has already replaced that copy.
     pub(super) async fn drop_copies(
         self: &Arc<Self>,
         run: Uuid,
@@ -208,8 +216,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves `known` and its sub-workflows to the journal for new runs if their journal is damaged, or contains other runs
-    /// to resume, which stay free for other processes. Returns the lease on the journal in which the runs are then.
+    /// Moves `known` and its sub-workflows to the journal for new runs if their journal is damaged
+    /// or contains other runs to resume, which other processes can then still take. Returns the
+    /// lease on the journal that contains the runs afterwards.
     pub(super) async fn lease_run(
         self: &Arc<Self>,
         known: &KnownRun,
@@ -222,7 +231,7 @@ impl Inner {
         if lease.is_only_for(known.id()) {
             return self.keep_lease(lease).await;
         }
-        // Whoever claims the run may be waiting for this lease.
+        // The process that has claimed the run may be waiting for this lease.
         drop(lease);
         let summaries = self.home.summaries(journal).await?;
         let family = family_of(known.id(), &summaries.runs);

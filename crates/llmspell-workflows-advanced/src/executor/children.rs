@@ -68,7 +68,7 @@ impl<E: Into<ExecutorError>> From<E> for ChildError {
     }
 }
 
-/// A child that can be driven.
+/// An open child run that can be driven.
 struct OpenChild {
     id: Uuid,
     journal: Arc<RunJournal>,
@@ -115,7 +115,7 @@ impl Inner {
         self.leave(&child, owned, driven).await
     }
 
-    /// Cancels the children of `run` that have not ended, and drives them until they have.
+    /// Cancels the unfinished children of `run` and drives them to their end.
     async fn end_children(
         self: Arc<Self>,
         run: &Arc<Run>,
@@ -153,7 +153,7 @@ impl Inner {
         Ok(None)
     }
 
-    /// Undoes the steps of a child that has ended.
+    /// Undoes the steps of an ended child.
     async fn undo_child(
         self: Arc<Self>,
         run: &Arc<Run>,
@@ -186,8 +186,8 @@ impl Inner {
         })
     }
 
-    /// Opens the journal of a child, beside that of its parent. A child that may exist elsewhere is moved to its parent
-    /// first, since it must not be started twice.
+    /// Opens the journal of a child, next to the journal of its parent. A child that may exist
+    /// elsewhere is first moved to its parent, because it must not be started twice.
     async fn child_journal(
         self: &Arc<Self>,
         parent: &RunJournal,

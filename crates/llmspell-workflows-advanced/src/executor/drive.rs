@@ -25,7 +25,8 @@ impl Executor {
         self.drive_to_rest(run).await.map(|(end, _owned)| end)
     }
 
-    /// Drives `run` like [`Self::drive`], but keeps owning it; a waiting run that is already due continues at once.
+    /// Drives `run` like [`Self::drive`], but keeps ownership of the run. A waiting run that is
+    /// already due continues at once.
     pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, OwnedRun), ExecutorError> {
         let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
@@ -103,7 +104,8 @@ impl Executor {
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// Waits until all live branches of `run` are waiting, and will wait long enough for the run to be parked.
+    /// Waits until all live branches of `run` are waiting, and will wait long enough to park the
+    /// run.
     async fn until_parkable(&self, run: &Run) {
         loop {
             run.until_waiting().await;
@@ -152,7 +154,7 @@ impl Executor {
 }
 
 impl Inner {
-    /// Ends what the steps of a run started that were executing when the former process of the run died.
+    /// Ends the leftovers of steps that were executing when the former process of the run died.
     pub(super) async fn end_leftovers(&self, engine: &Engine, journal: &RunJournal) -> Result<(), ExecutorError> {
         let interrupted = journal.interrupted();
         if interrupted.is_empty() {
@@ -163,7 +165,8 @@ impl Inner {
         if left.is_empty() { Ok(()) } else { Err(ExecutorError::StillRunning { run, left }) }
     }
 
-    /// Returns the current records of a run, including those that this process has not written yet.
+    /// Returns the current records of a run, including records that this process has not written
+    /// yet.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {
             let records = lease.journal.records(run).await?;
@@ -190,7 +193,7 @@ pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Ti
     Ok(())
 }
 
-/// Returns the outcome of the root step in the form in which it is recorded.
+/// Returns the outcome of the root step in its recorded form.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
     let error = || finished.error.clone().unwrap_or_else(|| unreachable!("a run that did not complete has an error"));
     match (finished.status, &finished.skipped) {

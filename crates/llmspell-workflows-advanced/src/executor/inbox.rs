@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
 use crate::{ExecutorError, KnownRun};
 
-/// How far the messages of a run have been read.
+/// The progress in reading the messages of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct InboxProgress {
-    /// The number of the last message that was read.
+    /// The number of the last message read.
     last: u64,
-    /// The number of the last signal that was read.
+    /// The number of the last signal read.
     pub(super) last_signal: u64,
     /// Pause requests up to this number are ignored: the run was resumed after them, or a hook forbade the pause.
     ignored_pauses: u64,
@@ -59,7 +59,7 @@ impl Inner {
             if self.registry.is_owned_or_parked(run) {
                 return;
             }
-            // A run that was in memory may have ended because of a message, and the process with it.
+            // A run in memory, and the process with it, may have ended because of a message.
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
                     // A sub-workflow is brought back into memory together with its parked parent.
@@ -72,8 +72,8 @@ impl Inner {
         }
     }
 
-    /// Continues a run that this process has leased but does not drive, such as a paused one, if there is an unread request
-    /// to cancel it: no other process can do so.
+    /// Continues a run that this process has leased but does not drive, for example a paused run,
+    /// if there is an unread request to cancel it. No other process can do so.
     async fn cancel_at_rest(self: &Arc<Self>, known: &KnownRun) {
         let cancelled = async {
             let Some(journal) = known.journal() else { return Ok(()) };
@@ -86,7 +86,7 @@ impl Inner {
             Ok(())
         };
         match cancelled.await {
-            // Somebody else continues the run, and reads its messages.
+            // Another task or process continues the run and reads its messages.
             Ok(()) | Err(ExecutorError::Driven { .. } | ExecutorError::Ended { .. } | ExecutorError::ShutDown) => {}
             Err(error) => {
                 tracing::warn!(target: targets::RUN, run = %known.id(), %error, "cannot cancel the run");
@@ -152,13 +152,14 @@ impl Inner {
     }
 }
 
-/// Cancels the run at the request of message `number`, even if it is paused; returns whether the request still counts.
+/// Cancels the run at the request of message `number`, even if the run is paused. Returns whether
+/// the request still counts.
 fn cancel(live: &Arc<LiveRun>, number: u64, compensates: bool) -> bool {
     let Some(run) = lock(&live.run).clone() else {
         live.revoke_pause();
         return true;
     };
-    // A retry revokes the cancellation of the run that it retries.
+    // A retry revokes an earlier cancellation of the run.
     if run.extension::<RunJournal>().is_some_and(|journal| number <= journal.settled_messages()) {
         return false;
     }

@@ -47,7 +47,7 @@ impl Inner {
         Ok(self.add(&mut leases, lease))
     }
 
-    /// Returns the lease on the journal `id` if this process has it.
+    /// Returns the lease on the journal `id` if this process has leased it.
     pub(super) async fn leased_journal(&self, id: &JournalId) -> Option<Lease> {
         self.leases.lock().await.by_id.get(id).cloned()
     }

@@ -1,4 +1,4 @@
-//! Named limits that hold over all processes of a home.
+//! Named limits that apply across all processes of a home.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 
 use crate::Home;
 
-/// Asks the home for the permits of named limits.
+/// Requests permits of named limits from the home.
 pub(super) struct HomeLimits(pub(super) Arc<dyn Home>);
 
 #[async_trait]

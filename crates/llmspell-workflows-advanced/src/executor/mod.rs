@@ -74,7 +74,7 @@ struct Inner {
     /// The same engine without the interceptors for durability, hooks and events.
     plain: Engine,
     services: Services,
-    /// The recipes for definitions that their data does not fully describe, by hash.
+    /// The recipes, by hash, for definitions whose data does not fully describe them.
     recipes: Mutex<HashMap<String, Recipe>>,
     prepared: Mutex<PreparedCache>,
     parking: Mutex<Parking>,
@@ -160,8 +160,8 @@ impl Executor {
         self.inner.registry.in_memory()
     }
 
-    /// Returns the number of runs that this executor owns without having parked them: those in memory, and those that
-    /// are being brought back into memory.
+    /// Returns the number of unparked runs that this executor owns: the runs in memory and those
+    /// that are being brought back into memory.
     #[must_use]
     pub fn driven(&self) -> usize {
         self.inner.registry.driven()

@@ -1,5 +1,5 @@
-//! The output of the processes that a run's steps started, from the journal and from the log that is written while steps
-//! run.
+//! The output of the processes started by a run's steps, from the journal and from the log written
+//! while steps run.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -26,48 +26,50 @@ pub struct ProcessOutput {
     pub status: AttemptStatus,
     /// Why the attempt failed.
     pub error: Option<StepError>,
-    /// The exit code; `None` if the process did not exit on its own, or if this is not recorded.
+    /// The exit code; `None` if the process did not exit on its own, or if the exit code is not
+    /// recorded.
     pub exit_code: Option<i64>,
-    /// The standard output of the process, without the lines that were left out.
+    /// The standard output of the process, without the omitted lines.
     pub stdout: String,
     /// Whether `stdout` is the output itself or its base64.
     pub stdout_form: BytesForm,
-    /// The standard error of the process, without the lines that were left out.
+    /// The standard error of the process, without the omitted lines.
     pub stderr: String,
     /// Whether `stderr` is the output itself or its base64.
     pub stderr_form: BytesForm,
-    /// The lines of both streams in the order in which they were written; empty if the whole output is in the journal,
-    /// which does not record the order.
+    /// The lines of both streams in the order they were written; empty if the whole output is in
+    /// the journal, which does not record the order.
     pub lines: Vec<LoggedLine>,
-    /// The number of `lines` at the end that have begun but not ended, so that they may still change.
+    /// The number of unfinished lines at the end of `lines`, which may still change.
     pub lines_unfinished: usize,
-    /// The number of lines that were not kept, between the first and the last ones.
+    /// The number of omitted lines between the first and the last ones.
     pub lines_left_out: u64,
-    /// The number of bytes of the standard output that were not recorded, before `stdout`.
+    /// The number of unrecorded bytes of the standard output before `stdout`.
     pub stdout_bytes_left_out: u64,
-    /// The number of bytes of the standard error that were not recorded, before `stderr`.
+    /// The number of unrecorded bytes of the standard error before `stderr`.
     pub stderr_bytes_left_out: u64,
-    /// Why the end of the output is missing; `None` if it is not.
+    /// Why the end of the output is missing; `None` if it is not missing.
     pub log_error: Option<String>,
 }
 
-/// Why the end of a log is missing, if the log cannot say it.
-const LOG_CUT_OFF: &str = "the log could not be written, perhaps because the disk was full";
+/// The error reported for a log whose end is missing without a recorded reason.
+const LOG_CUT_OFF: &str = "the log could not be written; the disk may have been full";
 
 /// How an attempt of a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptStatus {
-    /// It is running.
+    /// The attempt is running.
     Running,
-    /// It completed.
+    /// The attempt completed.
     Completed,
-    /// It failed.
+    /// The attempt failed.
     Failed,
-    /// It timed out.
+    /// The attempt timed out.
     TimedOut,
-    /// It was cancelled.
+    /// The attempt was cancelled.
     Cancelled,
-    /// Its result is not recorded: the process that ran it ended, or the run was paused.
+    /// The result of the attempt is not recorded: the process that ran it ended, or the run was
+    /// paused.
     Interrupted,
 }
 
@@ -86,27 +88,28 @@ impl AttemptStatus {
     }
 }
 
-/// What the journal says about an attempt.
+/// The journal's view of an attempt.
 struct RecordedAttempt {
-    /// The number of its record.
+    /// The number of the attempt's record.
     number: u64,
     status: AttemptStatus,
     error: Option<StepError>,
     output: Option<ProcessOutput>,
 }
 
-/// What one execution of a step wrote.
+/// The logged output of one execution of a step.
 struct Logged {
     attempt: LoggedAttempt,
     lines: Vec<LoggedLine>,
-    /// The number of `lines` at the end that have not ended.
+    /// The number of unfinished lines at the end of `lines`.
     unfinished: usize,
     end: Option<OutputEnd>,
 }
 
 impl Executor {
-    /// Returns the outputs of the processes that a run's steps executed, in the order in which they ended; those that
-    /// are running come last. The outputs of sub-workflows are those of their own runs.
+    /// Returns the outputs of the processes that a run's steps executed, in the order in which the
+    /// processes ended; running processes come last. Outputs of sub-workflows belong to the runs of
+    /// the sub-workflows.
     ///
     /// # Errors
     /// Returns an error if this executor cannot run the definition, or the journal or the log cannot be read.
@@ -161,7 +164,7 @@ impl Executor {
     }
 }
 
-/// Returns the attempts of the step `path` that have ended, in order.
+/// Returns the ended attempts of the step `path`, in order.
 fn recorded(state: &RunState, path: &str) -> Result<Vec<RecordedAttempt>, RewindError> {
     let Some(step) = state.step(path) else { return Ok(Vec::new()) };
     let failed = |number: u64, error: &StepError| RecordedAttempt {
@@ -184,7 +187,8 @@ fn recorded(state: &RunState, path: &str) -> Result<Vec<RecordedAttempt>, Rewind
     Ok(attempts)
 }
 
-/// Combines the journal's and the log's view of a step. Returns the outputs with their position in the run.
+/// Combines the journal's and the log's view of a step. Returns the outputs with their positions in
+/// the run.
 fn merged(
     path: &str,
     attempts: Vec<RecordedAttempt>,
@@ -213,7 +217,7 @@ fn merged(
     outputs
 }
 
-/// Returns the output of an attempt that has ended, if there is any.
+/// Returns the output of an ended attempt, if there is any.
 fn one(path: &str, attempt: u32, recorded: RecordedAttempt, log: Option<Logged>) -> Option<ProcessOutput> {
     let RecordedAttempt { status, error, output, .. } = recorded;
     let Some(log) = log else {
@@ -228,12 +232,13 @@ fn one(path: &str, attempt: u32, recorded: RecordedAttempt, log: Option<Logged>)
     }
 }
 
-/// Returns whether the recorded output of a failed process, of which only the end is recorded, has more than its log.
+/// Returns whether the recorded output of a failed process contains more than its log. The record
+/// contains only the end of such an output.
 fn is_fuller(recorded: &ProcessOutput, logged: &ProcessOutput) -> bool {
     let is_cut = recorded.stdout_bytes_left_out + recorded.stderr_bytes_left_out > 0;
     match is_cut || logged.log_error.is_some() {
         true => size(recorded) > size(logged),
-        // A recorded output has all bytes, and the log has the order of the lines.
+        // A recorded output contains all bytes, while the log preserves the order of the lines.
         false => line_count(recorded) >= logged.lines.len() as u64 + logged.lines_left_out,
     }
 }
@@ -252,11 +257,11 @@ fn shown(output: &ProcessOutput) -> impl Iterator<Item = Cow<'_, str>> {
         .map(|(form, text)| form.shown(text))
 }
 
-/// Returns a logged output, cut to the first and last lines that a log guarantees.
+/// Returns a logged output, cut to the first and last lines that every log keeps.
 fn of_log(Logged { attempt, mut lines, unfinished, end }: Logged, status: AttemptStatus) -> ProcessOutput {
     let total = lines.last().map_or(0, |line| line.number + 1);
     let log_error = match (end, status) {
-        // The end of an output whose process ended is unknown.
+        // The log of a running or interrupted attempt has no end record, which is not an error.
         (None, AttemptStatus::Running | AttemptStatus::Interrupted) => None,
         (None, _) => Some(LOG_CUT_OFF.to_owned()),
         (Some(end), _) => end.error.map(|error| match end.lines.saturating_sub(total) {
@@ -292,7 +297,8 @@ fn of_log(Logged { attempt, mut lines, unfinished, end }: Logged, status: Attemp
     }
 }
 
-/// Returns the process output that a step's output or the details of an error contain; the caller sets the rest.
+/// Extracts the process output from a step's output or from the details of an error. The caller
+/// sets the other fields.
 fn output_of_value(value: &Value) -> Option<ProcessOutput> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
     let form = |name: &str| value.get(name).and_then(Value::as_str).and_then(BytesForm::from_name);

@@ -51,7 +51,8 @@ pub(super) struct LiveRun {
     pub(super) journal: JournalId,
     /// The run itself, while it is in memory.
     pub(super) run: Mutex<Option<Arc<Run>>>,
-    /// How far the run's messages have been read; locked during a read so that no message is handled twice.
+    /// The progress in reading the run's messages; locked during a read so that no message is
+    /// handled twice.
     pub(super) inbox: AsyncMutex<InboxProgress>,
     /// Whether a pause was requested, or the process is shutting down.
     is_paused: AtomicBool,
@@ -143,7 +144,7 @@ impl Registry {
 }
 
 impl Inner {
-    /// Makes the caller the owner of `run`; a parked run is taken over from its handle.
+    /// Makes the caller the owner of `run`; a parked run is taken from its handle.
     ///
     /// # Errors
     /// Returns an error if the run is driven in this process or the executor was shut down.
@@ -155,7 +156,8 @@ impl Inner {
         self.own_in(runs, run, journal)
     }
 
-    /// Makes a step the owner of its sub-workflow `run`, even during a shutdown: the step decides when the run stops.
+    /// Makes a step the owner of its sub-workflow `run`, even during a shutdown, because the step
+    /// decides when the run stops.
     ///
     /// # Errors
     /// Returns an error if the run is driven in this process.
@@ -221,8 +223,8 @@ impl LiveRun {
         }
     }
 
-    /// Lets the run continue although a pause was requested, because it has to be cancelled. A run that is parked already
-    /// has to be opened again.
+    /// Revokes a requested pause so that the run can continue to its cancellation. A run that is
+    /// already parked must be opened again.
     pub(super) fn revoke_pause(&self) {
         if self.is_closing.load(Ordering::SeqCst) || !self.is_paused.swap(false, Ordering::SeqCst) {
             return;
@@ -233,7 +235,8 @@ impl LiveRun {
         }
     }
 
-    /// Returns whether a pause was revoked since the last call, so that a run that stopped has to continue.
+    /// Returns whether a pause was revoked since the last call, in which case a stopped run must
+    /// continue.
     pub(super) fn take_revoked_pause(&self) -> bool {
         self.is_pause_revoked.swap(false, Ordering::SeqCst) && !self.is_paused()
     }
@@ -242,7 +245,8 @@ impl LiveRun {
         self.is_paused.load(Ordering::SeqCst)
     }
 
-    /// Stores the run, which is now in memory; if a pause was requested in the meantime, pauses the run at once.
+    /// Stores the run now that it is in memory, and pauses it at once if a pause was requested in
+    /// the meantime.
     pub(super) fn enter_memory(&self, run: &Arc<Run>) {
         *lock(&self.run) = Some(run.clone());
         if self.is_paused() {
@@ -286,7 +290,7 @@ impl Runs {
 
 impl Drop for OwnedRun {
     fn drop(&mut self) {
-        // A run that is dropped before its end must not continue; this does not affect a run that has ended.
+        // A run that is dropped before its end must not continue. An ended run is not affected.
         if let Some(run) = lock(&self.live.run).take() {
             run.shut_down();
         }

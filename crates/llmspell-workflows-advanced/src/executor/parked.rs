@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{ExecutorError, home::JournalId};
 
-/// The maximum number of parked runs that are brought back into memory at once.
+/// The maximum number of parked runs being brought back into memory at once.
 const WAKING_MAX: usize = 64;
 
 /// The result of driving a run in the background, boxed to keep the entry of a parked run small.
 pub(super) type DriveResult = Box<Result<DurableEnd, ExecutorError>>;
 
-/// Sends the result of a run that is driven in the background to its handle.
+/// Sends the result of a background run to its handle.
 pub(super) type Reply = oneshot::Sender<DriveResult>;
 
 /// The parked runs of an executor.
@@ -32,7 +32,7 @@ pub(super) type Reply = oneshot::Sender<DriveResult>;
 pub(super) struct ParkedRuns {
     by_run: HashMap<Uuid, Entry>,
     by_time: BTreeSet<(WakeTime, Uuid)>,
-    /// The journals of the runs; there are only a few.
+    /// The journals of the runs, of which there are only a few.
     journals: Vec<JournalId>,
     /// Whether the task that wakes the runs is running.
     is_watched: bool,
@@ -47,7 +47,8 @@ pub(super) struct ParkedRun {
     reply: Reply,
 }
 
-/// All data of a parked run that is in memory. Kept small, since there may be a hundred thousand parked runs.
+/// All data of a parked run that stays in memory. The entry is kept small, since there may be a
+/// hundred thousand parked runs.
 #[derive(Debug)]
 struct Entry {
     /// The index of the run's journal in [`ParkedRuns::journals`].
@@ -141,7 +142,7 @@ impl Inner {
     /// Drives `run` until it ends or waits. A waiting run is parked; a later call of this function continues it.
     pub(super) async fn drive_in_background(self: Arc<Self>, run: DurableRun, reply: Reply) {
         let executor = Executor { inner: self };
-        // To keep a parked run small, the future is boxed, and freed before the run is parked.
+        // The future is boxed, and freed before the run is parked, to keep a parked run small.
         let end = match Box::pin(executor.drive_to_rest(run)).await {
             Ok((DurableEnd::Waiting(wait), owned)) => return executor.inner.park(owned, &wait, reply).await,
             Ok((end, owned)) => {
@@ -239,7 +240,7 @@ async fn watch(inner: Weak<Inner>) {
     }
 }
 
-/// Returns the semaphore that limits the number of runs that are brought back into memory at once.
+/// Returns the semaphore that limits how many runs are brought back into memory at once.
 pub(super) fn waking() -> tokio::sync::Semaphore {
     tokio::sync::Semaphore::new(WAKING_MAX)
 }

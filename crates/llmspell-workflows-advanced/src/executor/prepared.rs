@@ -80,7 +80,7 @@ impl Inner {
         Ok(self.cache(new))
     }
 
-    /// Prepares the definition that is stored under `hash`.
+    /// Prepares the definition stored under `hash`.
     pub(super) async fn prepared_by_hash(&self, hash: &str) -> Result<PreparedDefinition, ExecutorError> {
         let publishes_steps = self.has_subscribers();
         let known = lock(&self.prepared).find(publishes_steps, |it| *it.hash == *hash);

@@ -1,4 +1,4 @@
-//! Shows what a run would repeat and keep before it continues under another definition.
+//! Shows which steps a run would repeat and which results it would keep under another definition.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -14,29 +14,29 @@ use crate::{ExecutorError, KnownRun};
 /// How a run continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuation {
-    /// As by [`Executor::resume_with`].
+    /// Like [`Executor::resume_with`].
     Resume,
-    /// As by [`Executor::retry`].
+    /// Like [`Executor::retry`].
     Retry,
-    /// As by [`Executor::fork`].
+    /// Like [`Executor::fork`].
     Fork,
 }
 
-/// What a run repeats and keeps when it continues under another definition. Steps of sub-workflows have the paths of the
-/// enclosing steps before their own.
+/// The steps and results that a run repeats and keeps when it continues under another definition.
+/// The paths of steps in sub-workflows start with the paths of the enclosing steps.
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// The difference between the definitions; `None` if they are equal.
     pub difference: Option<Difference>,
-    /// The steps that have run and run again.
+    /// The steps that have already run and will run again.
     pub runs_again: Vec<RunsAgain>,
     /// The recorded steps that the new definition does not contain.
     pub removed: Vec<String>,
-    /// The steps that have changed, and whose results are kept.
+    /// The changed steps whose results are kept.
     pub kept: Vec<String>,
 }
 
-/// What is found out about a run and its sub-workflows while they are changed.
+/// Findings about a run and its sub-workflows, collected while they are changed.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// Whether steps are reported even if the definition does not change.
@@ -46,7 +46,7 @@ pub(super) struct Report {
     kept: Vec<String>,
     /// The removed steps that must not run twice and whose effect is unknown.
     unknown: Vec<String>,
-    /// The steps to keep that were found.
+    /// The steps to keep that have been found.
     pub(super) matched: BTreeSet<String>,
 }
 
@@ -67,35 +67,36 @@ impl Report {
         }));
     }
 
-    /// Adds the steps that run again in a run whose definition does not change.
+    /// Adds the steps to run again in a run whose definition does not change.
     pub(super) fn add_unchanged(&mut self, around: &str, rewinding: &Rewinding<'_>) {
         if self.is_preview {
             self.add(around, &Corrected::default(), rewinding.runs_again(None));
         }
     }
 
-    /// Notes that the sub-workflow of the step at `path` continues, so the step does not run again.
+    /// Records that the sub-workflow of the step at `path` continues, so the step does not run
+    /// again.
     pub(super) fn continues(&mut self, path: &str) {
         self.runs_again.retain(|step| step.path != path);
     }
 
-    /// Checks that no step runs again, without being asked for, that must run at most once.
+    /// Checks that no at-most-once step runs again without an explicit request.
     ///
-    /// Neither may such a step get another name while it is unknown whether it took effect.
+    /// Such a step must also keep its name while it is unknown whether it took effect.
     pub(super) fn check_at_most_once(&self, run: Uuid) -> Result<(), ExecutorError> {
         if !self.unknown.is_empty() {
             return Err(ExecutorError::UnknownEffects { run, paths: self.unknown.clone() });
         }
         let must_not = |step: &&RunsAgain| step.at_most_once && step.cause != Cause::Requested;
         let paths: Vec<String> = self.runs_again.iter().filter(must_not).map(|step| step.path.clone()).collect();
-        let why = "these steps have begun, would run again, and run at most once";
+        let why = "these steps run at most once, but have started and would run again";
         if paths.is_empty() { Ok(()) } else { Err(ExecutorError::CannotRunAgain { run, why, paths }) }
     }
 }
 
 impl Executor {
-    /// Returns what `known` would repeat and keep if it continued with these options. Nothing changes, except that the
-    /// new definition is stored.
+    /// Returns the steps that `known` would repeat and keep if it continued with these options.
+    /// Nothing changes, except that the new definition is stored.
     ///
     /// # Errors
     /// Fails like the operation itself.
@@ -119,7 +120,8 @@ impl Executor {
         let difference = match &options.definition {
             Some(new) if new.definition.hash() != known.summary.definition => {
                 let old = Arc::new(self.inner.home.definition(&known.summary.definition).await?);
-                // A stored definition has its fields in another order than the file that it was read from.
+                // The fields of a stored definition are in a different order from those of its
+                // source file.
                 let sorted = serde_json::from_str(&new.definition.to_json()).unwrap_or_else(|_| new.definition.clone());
                 Some(Difference { old, new: sorted })
             }
@@ -130,10 +132,11 @@ impl Executor {
 
     /// Resumes a run under another definition.
     ///
-    /// Results of steps that have not changed are kept. Steps that have changed run again, with the steps after them, and
-    /// the records of steps that `new` does not contain no longer count; see [`Self::preview`]. If `new` has migrations
-    /// and a different version, all results are kept instead, every recorded step must exist, and the state is migrated.
-    /// If something fails, the run does not change.
+    /// Results of unchanged steps are kept. Changed steps run again, together with the steps after
+    /// them, and the records of steps that `new` does not contain no longer count; see
+    /// [`Self::preview`]. If `new` has migrations and a different version, all results are kept
+    /// instead, every recorded step must exist in `new`, and the state is migrated. If anything
+    /// fails, the run does not change.
     ///
     /// # Errors
     /// Fails like [`Self::resume`]. Also fails if a step that must run at most once would run again, if the run's input
@@ -168,7 +171,7 @@ impl Executor {
 /// The difference between the definition of a run and another definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// The definition that the run was started with.
+    /// The definition with which the run was started.
     pub old: Arc<Definition>,
     /// The other definition.
     pub new: Arc<Definition>,

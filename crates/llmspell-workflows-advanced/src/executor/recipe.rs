@@ -1,4 +1,4 @@
-//! Workflows that consist of more than data, such as closures, code, or lifecycle methods.
+//! Workflows that consist of more than data, for example closures, code or lifecycle methods.
 
 use std::{fmt, sync::Arc};
 
@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 use super::{Executor, Inner, lock};
 use crate::{ExecutorError, services::Services, stack::stack};
 
-/// How to prepare a definition that its data does not fully describe.
+/// How to prepare a definition whose data does not fully describe it.
 #[derive(Clone)]
 pub(crate) struct Recipe {
     engine: Engine,

@@ -14,10 +14,11 @@ pub struct RecoveryReport {
 }
 
 impl Executor {
-    /// Resumes every unowned run of the home that waits or whose process died.
+    /// Resumes every unowned run of the home that is waiting or whose process died.
     ///
-    /// Paused runs, stuck runs and runs that another process owns are left alone. Sub-workflows are resumed with their
-    /// parents. Call this when a program starts; later calls resume runs that other processes have abandoned since.
+    /// Paused runs, stuck runs and runs owned by another process are left alone. Sub-workflows are
+    /// resumed with their parents. Call this when a program starts; later calls resume runs that
+    /// other processes have since abandoned.
     ///
     /// # Errors
     /// Returns an error if the runs cannot be listed.
@@ -38,7 +39,7 @@ impl Executor {
     async fn resume_with_journal(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let journal = self.journal_of(known)?;
         let summaries = self.inner.home.summaries(journal).await?;
-        // A damaged journal stays as it is, for a repair; its sound runs leave it.
+        // A damaged journal is left unchanged for a repair; its intact runs are moved out.
         if summaries.damaged.is_empty() && summaries.damage.is_empty() {
             self.inner.lease_of(known.id(), journal).await?;
         }

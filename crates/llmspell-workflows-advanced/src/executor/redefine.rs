@@ -22,8 +22,8 @@ use crate::{ExecutorError, KnownRun};
 pub struct Redefinition {
     /// The definition.
     pub definition: Arc<Definition>,
-    /// The steps whose results are kept although the steps have changed: paths or suffixes of paths, with or without the
-    /// numbers of iterations.
+    /// The changed steps whose results are kept: paths or suffixes of paths, with or without
+    /// iteration numbers.
     pub keep: Vec<String>,
 }
 
@@ -47,15 +47,15 @@ pub(super) struct Change {
     /// The hash of the new definition.
     pub(super) hash: Arc<str>,
     names: ChangedNames,
-    /// The run's input, as the new definition sees it.
+    /// The run's input, converted for the new definition.
     input: Value,
-    /// Whether the new definition migrates the state of the run. If so, all results are kept; if not, steps that have
-    /// changed run again.
+    /// Whether the new definition migrates the state of the run. If so, all results are kept; if
+    /// not, changed steps run again.
     migrates: bool,
 }
 
 impl Basis {
-    /// Keeps the steps that were asked to be kept, before others are marked.
+    /// Keeps the requested steps. Called before steps are marked to run again.
     pub(super) fn keep(&self, rewinding: &mut Rewinding<'_>, around: &str, report: &mut Report) {
         for keep in &self.keep {
             if rewinding.keep(around, keep) {
@@ -86,7 +86,8 @@ impl Basis {
         Ok(())
     }
 
-    /// Checks that the run can continue: no step runs again that must not, and each step to keep was found.
+    /// Checks that the run can continue: each step to keep was found, and no at-most-once step runs
+    /// again.
     pub(super) fn check(
         &self,
         run: Uuid,
@@ -104,7 +105,8 @@ impl Basis {
         if self.change.is_some() { report.check_at_most_once(run) } else { Ok(()) }
     }
 
-    /// Returns how the sub-workflow that the step at `path` runs continues; `None` if its definition has not changed.
+    /// Returns the redefinition of the sub-workflow that the step at `path` runs; `None` if the
+    /// sub-workflow has not changed.
     pub(super) fn inner(&self, path: &StepPath) -> Option<Redefinition> {
         let change = self.change.as_ref()?;
         let definition = self.plan.sub_definition(path)?;
@@ -112,7 +114,8 @@ impl Basis {
         (!is_same).then(|| Redefinition { definition: definition.clone(), keep: self.keep.clone() })
     }
 
-    /// Returns whether the failed sub-workflow of the step at `path` starts anew, since the step has changed.
+    /// Returns whether the failed sub-workflow of the step at `path` starts over because the step
+    /// has changed.
     pub(super) fn restarts(&self, path: &StepPath) -> bool {
         let Some(Change { old, names, .. }) = &self.change else { return false };
         let steps = old.step(path).zip(self.plan.step(path));
@@ -135,7 +138,7 @@ impl Executor {
         let old = self.inner.prepared_by_hash(&started.definition).await?;
         let Some(new) = new else { return Ok(Basis { plan: old.plan, keep: Vec::new(), change: None }) };
         if new.definition.name != started.workflow {
-            let message = format!("the run is one of `{}`, not of `{}`", started.workflow, new.definition.name);
+            let message = format!("the run executes `{}`, not `{}`", started.workflow, new.definition.name);
             return Err(StepError::configuration("other_workflow", message).into());
         }
         let ready = self.inner.prepare_to_start(&new.definition).await?;
@@ -152,7 +155,7 @@ impl Executor {
         Ok(Basis { plan: ready.plan, keep: new.keep.clone(), change: Some(change) })
     }
 
-    /// Adds a run that continues where it stopped, after its sub-workflows, to `bringing`.
+    /// Adds a run that continues where it stopped to `bringing`, after its sub-workflows.
     pub(super) async fn resume_in_place(
         &self,
         known: &KnownRun,
@@ -176,7 +179,7 @@ impl Executor {
                 lost.push(inner);
                 continue;
             }
-            // Even an unchanged sub-workflow has to be where its parent is.
+            // Even an unchanged sub-workflow must be in the journal of its parent.
             let definition = basis.inner(&path);
             Box::pin(self.resume_in_place(&child, &inner, definition.as_ref(), bringing, report)).await?;
         }
@@ -188,7 +191,8 @@ impl Executor {
         let Some(bringing) = bringing else { return Ok(()) };
         let interrupted = rewinding.interrupted();
         if basis.change.is_some() && !interrupted.is_empty() {
-            // What such a step started would no longer be found once the step runs again under another path.
+            // Leftovers of such a step would no longer be found once the step runs again under
+            // another path.
             let left = self.inner.engine.activities().end_leftovers(known.id(), &interrupted).await;
             if !left.is_empty() {
                 return Err(ExecutorError::StillRunning { run: known.id(), left });
@@ -220,7 +224,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Migrates the state of a run to the new definition; returns `None` if that has no migrations.
+    /// Migrates the state of a run to the new definition; returns `None` if the definition has no
+    /// migrations.
     async fn migrated(
         &self,
         run: Uuid,
@@ -235,7 +240,7 @@ impl Executor {
         let (from, to) = (&change.old.definition().version, &plan.definition().version);
         self.inner.services.permit(StateMigration, run, json!({"from": from, "to": to})).await?;
         check_answers(run, records)?;
-        // The migration sees the secrets themselves; they are masked again when its result is recorded.
+        // The migration sees the plain secrets. They are masked again when the result is recorded.
         let mut records = records.to_vec();
         for record in &mut records {
             record.restore_secrets(self.inner.engine.masker()).map_err(|reason| not_restored(&reason))?;
@@ -260,7 +265,8 @@ fn input_under(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<V
     Ok(engine.start(plan, input, &options)?.input().clone())
 }
 
-/// Checks that no hook has changed the state before a step that has not ended, since that change cannot be migrated.
+/// Checks that no hook has changed the state before an unfinished step, since that change cannot be
+/// migrated.
 fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
     let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
     for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {

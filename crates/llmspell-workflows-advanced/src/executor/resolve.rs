@@ -27,8 +27,8 @@ impl Executor {
     /// `path` may be a suffix of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// Returns an error if no stuck step matches `path`, if other steps need fields that the output lacks, another process
-    /// owns the run, or the journal cannot be read or written.
+    /// Returns an error if no stuck step matches `path`, other steps need fields that the output
+    /// lacks, another process owns the run, or the journal cannot be read or written.
     pub async fn resolve(
         &self,
         known: &KnownRun,

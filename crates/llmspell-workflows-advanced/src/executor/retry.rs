@@ -15,14 +15,14 @@ use super::{
 };
 use crate::{ExecutorError, KnownRun};
 
-/// Where a retry or a fork begins, and the input that it begins with.
+/// The starting point and the input of a retry or a fork.
 #[derive(Debug, Clone, Default)]
 pub struct RewindOptions {
-    /// The path of the step to begin at, or a suffix of it; `None` begins at the failed steps.
+    /// The path or path suffix of the first step to run again; `None` starts at the failed steps.
     pub from: Option<String>,
     /// The input for the activity at `from`, in place of its evaluated parameters.
     pub step_input: Option<Value>,
-    /// The definition under which the run continues; `None` continues under the definition that it has.
+    /// The definition under which the run continues; `None` keeps the current definition.
     pub definition: Option<Redefinition>,
 }
 
@@ -30,9 +30,9 @@ impl Executor {
     /// Retries a failed run: failed steps run again as their next generation; completed steps are kept, unless they have
     /// been undone.
     ///
-    /// A failed sub-workflow is retried in the same way. In a run that was cancelled or compensated, only the failed
-    /// steps of `finally` run again. Under another definition, steps that have changed run again too, with the steps
-    /// after them; see [`Self::preview`].
+    /// A failed sub-workflow is retried in the same way. In a run that was cancelled or
+    /// compensated, only the failed steps of `finally` run again. Under another definition, changed
+    /// steps also run again, together with the steps after them; see [`Self::preview`].
     ///
     /// # Errors
     /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
@@ -52,7 +52,7 @@ impl Executor {
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
     }
 
-    /// Finds out what [`Self::retry`] would repeat.
+    /// Determines what [`Self::retry`] would repeat.
     pub(super) async fn preview_retry(
         &self,
         known: &KnownRun,
@@ -98,8 +98,8 @@ impl Executor {
         let basis = self.basis(known.id(), &records, again.definition).await?;
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
         basis.keep(&mut rewinding, around, report);
-        // A cancelled sub-workflow is resumed, since its parent run is.
         let mut partly_undone = Vec::new();
+        // A cancelled sub-workflow is resumed along with its parent run.
         let only_finally =
             known.summary.parent.is_none() && matches!(known.status(), RunStatus::Cancelled | RunStatus::Compensated);
         match only_finally {
@@ -125,7 +125,7 @@ impl Executor {
                 let mut children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
                 partly_undone.iter().for_each(|(path, _)| rewinding.reopen(path));
                 children.extend(partly_undone);
-                // The sub-workflow of a step that would run again anyway gets its new input.
+                // If the step would run again anyway, its sub-workflow runs with the new input.
                 let restarts = |path: &StepPath| basis.restarts(path) || rewinding.follows_another(path);
                 let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path)).collect();
                 for (path, child) in children {
@@ -149,7 +149,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Returns the records of a run: in `bringing`, or as they are in the home.
+    /// Returns the records of a run from `bringing`, or else from the home.
     pub(super) async fn records_in(
         &self,
         known: &KnownRun,
@@ -176,7 +176,7 @@ impl Executor {
                 Box::pin(self.retry_in(child, around, again, bringing, report)).await.map(|()| true)
             }
             status if status.has_ended() => Ok(false),
-            // A child that can be resumed has to be where its parent is.
+            // A resumable child must be in the journal of its parent.
             _ => self.resume_in_place(child, around, definition, bringing, report).await.map(|()| true),
         }
     }
@@ -208,9 +208,9 @@ impl Executor {
 
     /// Starts a new run that reuses the results of `known` up to the step at `from`.
     ///
-    /// Runs that step again, together with its dependents and all steps after it in the enclosing lists, routes and
-    /// loops, and likewise each step that has been undone. The old run does not change and still owns its
-    /// sub-workflows; the new run reuses their outputs.
+    /// That step runs again, together with its dependents and all steps after it in the enclosing
+    /// lists, routes and loops. Undone steps run again in the same way. The old run does not change
+    /// and still owns its sub-workflows; the new run reuses their outputs.
     ///
     /// # Errors
     /// Returns an error if the step does not exist or does not take an input, or if a journal cannot be read or
@@ -227,7 +227,7 @@ impl Executor {
         self.claim_and_open(id, &lease, Resumption::Forked).await
     }
 
-    /// Finds out what [`Self::fork`] would repeat.
+    /// Determines what [`Self::fork`] would repeat.
     pub(super) async fn preview_fork(
         &self,
         known: &KnownRun,
@@ -284,7 +284,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Returns the step at which `options` begin; checks that the step takes the given input.
+    /// Returns the step from which `options` start, after checking that the step takes the given
+    /// input.
     async fn target_of(&self, known: &KnownRun, options: &RewindOptions) -> Result<Option<Target>, ExecutorError> {
         match (&options.from, &options.step_input) {
             (None, Some(_)) => Err(RewindError::InputForNoStep.into()),
@@ -319,7 +320,7 @@ fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), 
     Ok(())
 }
 
-/// What runs again, and under which definition.
+/// The steps to run again, and the definition to run them under.
 #[derive(Clone, Copy)]
 struct Again<'a> {
     target: Option<&'a Target>,

@@ -39,7 +39,7 @@ impl Executor {
         Ok(snapshot)
     }
 
-    /// Rolls back a run, which must not have completed, to its checkpoint `name`.
+    /// Rolls back a run that has not completed to its checkpoint `name`.
     ///
     /// Steps that started or ended after the checkpoint run again as their next generation; everything else is kept.
     /// The state of the checkpoint is restored. Signals stay consumed: a wait that runs again waits for a new signal.

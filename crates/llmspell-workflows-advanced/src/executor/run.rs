@@ -15,7 +15,8 @@ use super::{
     owned::{LiveRun, OwnedRun},
 };
 
-/// An owned durable run. Nothing else in this process can resume or change the run until this is dropped.
+/// An owned durable run. Nothing else in this process can resume or change the run until the value
+/// is dropped.
 ///
 /// [`Executor::drive`](super::Executor::drive) drives it in the current task,
 /// [`Executor::spawn`](super::Executor::spawn) in a background task. Dropping it releases the run, which can then be
@@ -46,8 +47,8 @@ pub enum DurableEnd {
     Stuck(Vec<(String, StepError)>),
     /// The run was paused, or its process is shutting down; it continues when it is resumed.
     Paused,
-    /// The executor no longer drives the run: while the run was parked, the executor was dropped or another owner took
-    /// the run over.
+    /// The executor no longer drives the run: while the run was parked, the executor was dropped or
+    /// another owner took over the run.
     Released,
 }
 
@@ -84,8 +85,8 @@ impl RunControl {
         self.id
     }
 
-    /// Returns whether the run still has the owner that it had when this control was created. A run that was parked and
-    /// woken has a new owner.
+    /// Returns whether the run still has the same owner as when this control was created. A run
+    /// that was parked and woken has a new owner.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.live.strong_count() > 0

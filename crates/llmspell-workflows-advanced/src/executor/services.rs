@@ -46,7 +46,8 @@ impl Executor {
         WeakExecutor(Arc::downgrade(&self.inner))
     }
 
-    /// Returns the current records of a run, including those that this process has not written yet.
+    /// Returns the current records of a run, including records that this process has not written
+    /// yet.
     pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
         self.inner.records(run).await
     }
@@ -55,8 +56,8 @@ impl Executor {
 impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     ///
-    /// If the last records say that the run has been rewound or redefined, they are published too: they were written before
-    /// the run was brought in, so they have not been published yet.
+    /// Trailing records of a rewind or a redefinition are also published. They were written before
+    /// the run was brought in and have not been published yet.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
         let masker = self.engine.masker();
         let Some(bus) = &self.services.events else {

@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::{Executor, lock};
 
 impl Executor {
-    /// Shuts this executor down gracefully: no further steps start, and running steps get `grace` to finish.
+    /// Shuts this executor down gracefully: no further steps start, and running steps have `grace`
+    /// to finish.
     ///
     /// Steps that are still running after `grace` are stopped; they run again when their run is resumed. A stopped
     /// `at_most_once` step leaves its run stuck.

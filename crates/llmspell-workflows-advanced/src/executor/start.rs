@@ -24,11 +24,11 @@ use crate::{
 pub struct StartOptions {
     /// The name of an environment of the definition. Its variables override the defaults.
     pub environment: Option<String>,
-    /// Labels to find the run by.
+    /// Labels for finding the run.
     pub labels: BTreeMap<String, String>,
     /// The run that this run was created from.
     pub origin: Option<Origin>,
-    /// The time limit of the run, from its first start. It applies in addition to that of the definition.
+    /// The time limit of the run, from its first start. The definition's time limit also applies.
     pub timeout: Option<Duration>,
 }
 
@@ -119,7 +119,7 @@ impl Executor {
         self.resume_in(known, &lease).await
     }
 
-    /// Leases the journal of a run in order to resume the run, if hooks permit that.
+    /// Leases a run's journal in order to resume the run, if hooks permit it.
     pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
         let journal = self.journal_of(known)?;
         check_top_level(known)?;

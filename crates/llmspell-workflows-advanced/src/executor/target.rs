@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Executor;
 use crate::{ExecutorError, KnownRun};
 
-/// The maximum number of steps that an error message lists.
+/// The maximum number of steps listed in an error message.
 const CANDIDATES_MAX: usize = 12;
 
 /// A step of a run or of its sub-workflows.
@@ -18,7 +18,7 @@ const CANDIDATES_MAX: usize = 12;
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) step: StepPath,
-    /// If the target is inside a sub-workflow: the run of the sub-workflow, and the target in that run.
+    /// For a target inside a sub-workflow: the run of the sub-workflow, and the target in that run.
     pub(super) inside: Option<(KnownRun, Box<Target>)>,
 }
 

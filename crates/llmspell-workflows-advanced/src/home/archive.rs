@@ -8,16 +8,17 @@ use uuid::Uuid;
 use super::{Home, Lease};
 use crate::ExecutorError;
 
-/// The number of runs that are moved in one batch.
+/// The number of runs moved in one batch.
 const BATCH: usize = 256;
 
 impl dyn Home {
     /// Moves the ended `runs` from the journal of `lease` to the store.
     ///
-    /// Children are moved together with their parents, and stay as long as these. Returns the number of runs moved.
+    /// Children are moved together with their parents, and stay in the journal as long as their
+    /// parents do. Returns the number of runs moved.
     ///
-    /// Writes the summaries and then the records, which syncs both. Only then are the runs removed from the journal, so
-    /// each run is in the journal or in the store at all times.
+    /// Writes the summaries and then the records, which syncs both. The runs are removed from the
+    /// journal only after that, so each run is in the journal or in the store at all times.
     pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<usize, ExecutorError> {
         let mut moved = 0;
         let here: HashSet<Uuid> = lease.journal.runs().into_iter().collect();
@@ -26,7 +27,7 @@ impl dyn Home {
             let mut summaries = Vec::new();
             let mut next: Vec<Uuid> = batch.to_vec();
             while !next.is_empty() {
-                // An earlier move that failed later on has already stored and forgotten some runs.
+                // An earlier move stored and forgot some runs before it failed.
                 next.retain(|run| here.contains(run) && !taken.contains(run));
                 let opened = lease.journal.open_lines(&next).await?;
                 let of_each = std::mem::take(&mut next).into_iter().zip(opened);
@@ -108,7 +109,7 @@ mod tests {
         let stores = home.stores().await.unwrap();
         let records = get(stores, id).await.unwrap().unwrap();
         assert!(!records.is_empty());
-        // As after a move that failed once the run was stored and forgotten.
+        // The same state as after a move that failed once the run had been stored and forgotten.
         home.archive(&lease, &[id]).await.unwrap();
         assert_eq!(get(stores, id).await.unwrap().unwrap(), records);
         assert!(home.verify().await.unwrap().damage.is_empty());
@@ -131,7 +132,7 @@ mod tests {
         let summary = RunSummary::of(id, &records, None).unwrap();
         home.stores().await.unwrap().runs.put_all(&[summary]).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage, Vec::<String>::new());
-        // A summary whose records exist nowhere is damage.
+        // A summary whose records are missing everywhere counts as damage.
         let lost = RunSummary::of(uuid::Uuid::from_u128(7), &records, None).unwrap();
         home.stores().await.unwrap().runs.put_all(&[lost]).await.unwrap();
         assert_eq!(home.verify().await.unwrap().damage.len(), 1);

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The exclusive right to move a run, held until this is dropped or its process dies.
+/// The exclusive right to move a run, held until the claim is dropped or its process dies.
 pub struct Claim(Box<dyn Send + Sync>);
 
 impl Claim {

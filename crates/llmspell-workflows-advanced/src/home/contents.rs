@@ -11,11 +11,11 @@ use crate::ExecutorError;
 pub struct JournalSummaries {
     /// The holder of the lease on the journal when the runs were read.
     pub holder: Option<Holder>,
-    /// The runs, without those that are damaged.
+    /// The undamaged runs.
     pub runs: Vec<LiveRunSummary>,
     /// The runs whose records cannot be used.
     pub damaged: Vec<DamagedRun>,
-    /// What is wrong with the journal apart from these runs.
+    /// Damage to the journal outside these runs.
     pub damage: Vec<JournalError>,
 }
 
@@ -40,7 +40,7 @@ pub struct DamagedRun {
 impl JournalSummaries {
     /// Summarizes the runs in `contents`; `holder` is the holder of the journal.
     ///
-    /// Runs without a start record are left out: their start was never acknowledged.
+    /// Runs without a start record are omitted, because their start was never acknowledged.
     #[must_use]
     pub fn of(contents: JournalContents, holder: Option<Holder>) -> Self {
         let owner = holder.as_ref().map(|holder| holder.0.clone());
@@ -63,20 +63,20 @@ impl JournalSummaries {
         ended.map(|run| run.summary.id).collect()
     }
 
-    /// Returns whether the journal contains a run that has not ended, or anything that cannot be read.
+    /// Returns whether the journal contains an unfinished run or unreadable data.
     pub(super) fn has_live(&self) -> bool {
         let is_live = |run: &LiveRunSummary| !run.summary.status.has_ended();
         self.runs.iter().any(is_live) || !self.damaged.is_empty() || !self.damage.is_empty()
     }
 }
 
-/// Runs of a home, and what is damaged in its journals.
+/// Runs of a home, and the damage found in its journals.
 #[derive(Debug, Default)]
 pub struct RunListing {
     /// The runs, newest first.
     pub runs: Vec<KnownRun>,
-    /// Runs that cannot be listed, because their records cannot be used.
+    /// Runs that cannot be listed because their records cannot be used.
     pub damaged: Vec<DamagedRun>,
-    /// Damage of journals, and journals that cannot be read. Other runs are not affected.
+    /// Errors of damaged or unreadable journals. Other runs are not affected.
     pub damage: Vec<ExecutorError>,
 }

@@ -15,10 +15,10 @@ use crate::ExecutorError;
 /// An event of a run, built from the run's journal. Events are therefore complete even if there was no subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkflowEvent {
-    /// The number of the record that the event comes from, from 0.
+    /// The number of the event's record, counted from 0.
     pub sequence: u64,
-    /// The number of the event within that record, from 0. For example, the first record of a step can also start the
-    /// blocks that enclose the step.
+    /// The number of the event within that record, counted from 0. For example, the first record of
+    /// a step can also start the blocks that enclose the step.
     pub part: u32,
     /// The kind of event.
     #[serde(rename = "type", serialize_with = "as_text")]

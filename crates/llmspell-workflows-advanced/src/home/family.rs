@@ -15,8 +15,8 @@ pub struct SubRun {
 }
 
 impl dyn Home {
-    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they were started. For a
-    /// `workflow` step that was retried, this is the last run.
+    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they
+    /// were started. For a retried `workflow` step, this is the last run.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.
@@ -63,7 +63,7 @@ impl dyn Home {
         Ok(found)
     }
 
-    /// Returns the run that `run` is a part of: `run` itself, unless it is a sub-workflow.
+    /// Returns the top-level run that contains `run`: `run` itself, unless it is a sub-workflow.
     ///
     /// # Errors
     /// Returns an error if a journal or the store cannot be read.

@@ -24,11 +24,12 @@ pub struct Prune {
 }
 
 impl dyn Home {
-    /// Deletes ended runs with their sub-workflows, and all data that is stored for them.
+    /// Deletes ended runs with their sub-workflows, and all data stored for them.
     ///
     /// # Errors
-    /// Returns an error if a run has not ended, is in the journal of a running process or is a sub-workflow of a run that
-    /// is kept, in which case no run is deleted, or if a journal or the store cannot be written.
+    /// Returns an error, and deletes no run, if a run has not ended, is in the journal of a running
+    /// process or is a sub-workflow of a run that is kept. Also returns an error if a journal or
+    /// the store cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
         let mut all: Vec<KnownRun> = Vec::new();
         for run in runs {
@@ -53,8 +54,8 @@ impl dyn Home {
         let stores = self.existing_stores().await?;
         let (live, archived): (Vec<&KnownRun>, Vec<&KnownRun>) = runs.iter().partition(|run| run.journal().is_some());
         if let Some(stores) = stores.filter(|_| !live.is_empty()) {
-            // The archive keeps the old version of a run that was brought back from it. Without its journal, the run
-            // would reappear in that version.
+            // The archive still contains the old version of a run that was brought back from it. If
+            // only its journal were deleted, the run would reappear in that version.
             let ids: Vec<Uuid> = live.iter().map(|run| run.id()).collect();
             stores.runs.remove_all(&ids).await?;
             for run in ids {
@@ -78,8 +79,8 @@ impl dyn Home {
             outputs.remove(&runs.iter().map(KnownRun::id).collect::<Vec<_>>()).await?;
         }
         let Some(stores) = stores else { return Ok(()) };
-        // Remove all summaries at once, and before anything else: records of an unlisted run do no harm, but a listed run
-        // without records would, and so would a sub-workflow without its parent.
+        // Remove all summaries at once, before anything else. Records of an unlisted run do no
+        // harm, but a listed run without records or a sub-workflow without its parent would.
         let ids: Vec<Uuid> = archived.iter().map(|run| run.id()).collect();
         stores.runs.remove_all(&ids).await?;
         for run in runs {
@@ -121,7 +122,7 @@ impl dyn Home {
     /// Leases the journal that contains `run`.
     async fn lease_of(&self, run: &KnownRun, journal: &JournalId) -> Result<Lease, ExecutorError> {
         self.lease(journal, Contact::None).await.map_err(|error| match error.held_by(run.id()) {
-            // Only runs that have ended are deleted.
+            // Only ended runs are deleted.
             ExecutorError::Held { run, holder } => ExecutorError::NotArchived { run, holder },
             other => other,
         })

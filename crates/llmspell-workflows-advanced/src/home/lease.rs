@@ -18,7 +18,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Returns whether the journal is sound and contains no run to resume but `run`.
+    /// Returns whether the journal is intact and contains no unfinished run other than `run`.
     pub(crate) fn is_only_for(&self, run: Uuid) -> bool {
         let ended: HashSet<&Uuid> = self.ended.iter().collect();
         let is_other = |other: &Uuid| *other != run && !ended.contains(other);

@@ -40,7 +40,8 @@ struct MemoryLog {
     contact: Contact,
 }
 
-/// A journal while an executor holds it. Once this is dropped, another executor can take over the journal's runs.
+/// A journal leased by an executor. Once this value is dropped, another executor can take over the
+/// journal's runs.
 #[derive(Debug)]
 struct LeasedJournal(Arc<MemoryJournal>);
 
@@ -105,7 +106,7 @@ fn run_of(journal: &MemoryJournal, run: Uuid) -> Option<JournaledRun> {
 /// The claimed runs of a home.
 type Claimed = Arc<Mutex<BTreeSet<Uuid>>>;
 
-/// A claim, which is released when this is dropped.
+/// A claim, released when this value is dropped.
 struct ClaimedRun {
     run: Uuid,
     claimed: Claimed,
@@ -152,7 +153,8 @@ impl Home for MemoryHome {
     }
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
-        // Whoever has a claim is at work on this runtime or on another thread, and releases it soon.
+        // The owner of the claim works on this runtime or on another thread and will release it
+        // soon.
         while !lock(&self.claimed).insert(run) {
             tokio::task::yield_now().await;
         }
@@ -205,13 +207,13 @@ impl Upkeep for MemoryHome {
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
-        // The slot of the journal stays, because the numbers of the other journals depend on it.
+        // The slot of the journal is kept, because the numbers of the other journals depend on it.
         drop(lease);
         Ok(false)
     }
 
     async fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError> {
-        // Nothing in memory is ever damaged.
+        // Journals in memory are never damaged.
         Err(ExecutorError::UnknownJournal { journal: lease.id })
     }
 

@@ -59,12 +59,13 @@ pub use waits::{RunWait, WaitFilter};
 
 use crate::ExecutorError;
 
-/// The place where runs are stored: the journals of live runs, each leased by one process at a time, and the stores
-/// next to the journals.
+/// A place to store runs: the journals of live runs, each leased by one process at a time, and the
+/// stores next to the journals.
 ///
-/// [`FolderHome`] is a home in a folder that several processes can share; [`MemoryHome`] exists only as long as its
-/// process. Operations on runs work the same way on every home and are implemented once, on `dyn Home`:
-/// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export` etc.
+/// [`FolderHome`] is a home in a folder that several processes can share; [`MemoryHome`] exists
+/// only as long as its process. Operations on runs work the same way on every home and are
+/// implemented once, on `dyn Home`: [`runs`](trait.Home.html#method.runs),
+/// [`find`](trait.Home.html#method.find), `history`, `post`, `export` and others.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -98,8 +99,8 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the stores cannot be opened.
     async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError>;
 
-    /// Returns where the output of steps is kept while they run; `None` if the home does not keep it. The output of a
-    /// completed step is recorded in any case.
+    /// Returns the store for the output of running steps; `None` if the home does not keep such
+    /// output. The output of a completed step is always recorded.
     fn outputs(&self) -> Option<Arc<dyn StepOutputs>> {
         None
     }
@@ -124,11 +125,12 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns a summary of each run in a journal, without disturbing the journal's holder. Outputs are not read.
     ///
     /// # Errors
-    /// Returns an error if the journal cannot be read at all. Damage is not an error; it is part of the result.
+    /// Returns an error if the journal cannot be read at all. Damage is part of the result and not
+    /// an error.
     async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError>;
 
-    /// Returns one run in a journal, without disturbing the journal's holder; `None` if the journal does not contain the
-    /// run.
+    /// Returns a run from a journal without disturbing the journal's holder; `None` if the journal
+    /// does not contain the run.
     ///
     /// Other runs are not read.
     ///
@@ -136,18 +138,19 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the journal cannot be read at all. Damage to the run is part of the result.
     async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError>;
 
-    /// Claims a run in order to move it, together with its sub-workflows: until the claim is dropped, nobody else moves
-    /// them. Waits a while if somebody else has the claim.
+    /// Claims a run so that the caller can move it together with its sub-workflows. Nobody else can
+    /// move them until the claim is dropped. Waits a while if the run is already claimed.
     ///
     /// # Errors
-    /// Returns an error if somebody else keeps the claim, or if it cannot be made.
+    /// Returns an error if another claim on the run is not released in time, or if the claim cannot
+    /// be made.
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError>;
 
-    /// Waits until fewer than `holders` steps of the home's runs, over all processes, hold the named limit. The permit
-    /// is held until it is dropped or its process dies. Returns `None` if only this process uses the home, which then
-    /// counts its own steps.
+    /// Waits until fewer than `holders` steps of the home's runs, across all processes, hold the
+    /// named limit. The permit is held until it is dropped or its process dies. Returns `None` if
+    /// only this process uses the home and therefore counts its own steps.
     ///
-    /// Permits are not given out in the order of the requests.
+    /// Permits are not granted in the order of the requests.
     ///
     /// # Errors
     /// Returns an error if the holders of the limit cannot be counted.
@@ -159,13 +162,13 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if another process has leased the journal or the journal cannot be read.
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError>;
 
-    /// Announces where the holder of a lease, who had no contact so far, is notified of messages.
+    /// Announces a contact for the holder of a lease that was acquired without a contact.
     ///
     /// # Errors
     /// Returns an error if the contact cannot be written.
     async fn announce(&self, lease: &Lease, contact: Contact) -> Result<(), ExecutorError>;
 
-    /// Leases a journal for new runs: an unleased journal that has no runs to resume, or a new journal.
+    /// Leases a journal for new runs: an unleased journal without runs to resume, or a new journal.
     ///
     /// # Errors
     /// Returns an error if the journals cannot be read, or a new journal cannot be created.
@@ -181,7 +184,8 @@ pub trait Upkeep {
     /// Reads all records of a journal.
     ///
     /// # Errors
-    /// Returns an error if the journal cannot be read at all. Damage is not an error; it is part of the result.
+    /// Returns an error if the journal cannot be read at all. Damage is part of the result and not
+    /// an error.
     async fn check(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError>;
 
     /// Releases a lease and removes its journal if the journal is empty; returns whether the journal was removed.
@@ -190,7 +194,7 @@ pub trait Upkeep {
     /// Returns an error if the journal cannot be removed.
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError>;
 
-    /// Moves the journal of a lease out of the home; returns its new place.
+    /// Moves the journal of a lease out of the home and returns its new location.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be moved.
@@ -204,20 +208,20 @@ pub trait Upkeep {
 
     /// Copies the home to the new folder `to` while other processes continue to use it.
     ///
-    /// The copy is also a home. It contains each run as it was at some moment during the call, and its runs can be
-    /// resumed.
+    /// The copy is itself a home. It contains each run as of some moment during the call, and its
+    /// runs can be resumed.
     ///
     /// # Errors
-    /// Returns an error if `to` already exists, or if a file cannot be read or written, in which case nothing is left
-    /// at `to`.
+    /// Returns an error if `to` already exists, or if a file cannot be read or written. In the
+    /// second case, nothing is left at `to`.
     async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError>;
 }
 
-/// Where the holder of a journal is notified of messages to the journal's runs.
+/// The address at which the holder of a journal is notified of messages to the journal's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
-    /// On this loopback port.
+    /// A port on the loopback interface.
     Port(u16),
-    /// Nowhere, since the holder needs the journal only briefly.
+    /// No address, because the holder needs the journal only briefly.
     None,
 }

@@ -1,7 +1,7 @@
 //! Notifies the process that owns a run of messages for the run.
 //!
-//! The message itself is in the store. Only the run's id is sent over the loopback interface; the owner echoes it as
-//! its answer.
+//! The message itself is in the store. Only the run's id is sent over the loopback interface, and
+//! the owner echoes it as its answer.
 
 use std::{
     io,
@@ -18,7 +18,8 @@ use llmspell_workflows_basic::targets;
 use llmspell_workflows_state::disk::blocking;
 use uuid::Uuid;
 
-/// The maximum number of times that a notification is sent, and the time to wait for an answer each time.
+/// The maximum number of times a notification is sent, and the time to wait for an answer each
+/// time.
 const SENDS_MAX: u32 = 20;
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -44,7 +45,8 @@ impl MessageListener {
         Ok(self.socket.local_addr()?.port())
     }
 
-    /// Calls `on_message` with each run that has a message, in a separate thread; dropping the guard stops the thread.
+    /// Calls `on_message` in a separate thread for each run that has a message. Dropping the guard
+    /// stops the thread.
     pub(crate) fn listen(self, on_message: impl Fn(Uuid) + Send + 'static) -> io::Result<ListenerGuard> {
         let guard = ListenerGuard { port: self.port()?, ends: Arc::default() };
         let ends = guard.ends.clone();
@@ -77,7 +79,7 @@ impl Drop for ListenerGuard {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         let wake = |socket: UdpSocket| socket.send_to(&[], (Ipv4Addr::LOCALHOST, self.port));
-        // If this fails too, the thread stays blocked in `recv_from`.
+        // If this also fails, the thread stays blocked in `recv_from`.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(wake);
     }
 }

@@ -1,4 +1,4 @@
-//! The output of steps, which a home keeps while they run.
+//! The output of running steps, kept by a home.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,20 +9,22 @@ use uuid::Uuid;
 
 use crate::ExecutorError;
 
-/// The number of lines that are kept from the beginning of an attempt's output.
+/// The number of lines kept from the beginning of an attempt's output.
 pub const OUTPUT_HEAD_LINES: usize = 500;
 
-/// The number of lines that are kept from the end of an attempt's output, if it has more than the first lines.
+/// The number of lines kept from the end of an attempt's output, if the output is longer than the
+/// first lines.
 pub const OUTPUT_TAIL_LINES: usize = 500;
 
 /// Keeps the output of steps, line by line while they run, so that another process can follow it.
 ///
-/// For each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`] lines are kept, or fewer
-/// if they are long, and the lines that have begun. Lines are not synced: the journal, not this log, decides what has happened.
+/// For each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`]
+/// lines are kept, together with unfinished lines; fewer are kept if lines are long. Lines are not
+/// synced, because the journal is authoritative, not this log.
 #[async_trait]
 pub trait StepOutputs: OutputSink {
-    /// Returns the lines of a run that were written after the last call with the same cursor, in the order in which they
-    /// were written.
+    /// Returns the lines of a run written since the last call with the same cursor, in the order
+    /// they were written.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read.
@@ -40,7 +42,7 @@ pub trait StepOutputs: OutputSink {
 pub struct LoggedAttempt {
     /// Distinguishes the executions of a run; a later execution has a greater id.
     pub id: u64,
-    /// When it wrote its first line.
+    /// The time at which the execution wrote its first line.
     pub at: Timestamp,
     /// The run, the step and the attempt.
     pub source: OutputSource,
@@ -49,26 +51,27 @@ pub struct LoggedAttempt {
 /// A line of an attempt's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedLine {
-    /// The attempt that wrote it.
+    /// The attempt that wrote the line.
     pub attempt: Arc<LoggedAttempt>,
-    /// The number of lines that the attempt wrote before; a gap between two numbers means that lines were not kept.
+    /// The number of lines that the attempt wrote before this one. A gap between two numbers means
+    /// that lines were dropped.
     pub number: u64,
     /// The line.
     pub line: OutputLine,
 }
 
-/// How far a reader has read the output of a run.
+/// A reader's position in the output of a run.
 #[derive(Debug, Default)]
 pub struct OutputCursor {
-    /// The number of bytes that were read from the log of the run.
+    /// The number of bytes read from the log of the run.
     pub(super) position: u64,
     pub(super) attempts: HashMap<u64, AttemptCursor>,
     pub(super) unfinished: Vec<LoggedLine>,
 }
 
 impl OutputCursor {
-    /// Returns the lines that had begun but not ended at the last read. They may still change, and are read as lines
-    /// when they have ended.
+    /// Returns the lines that were unfinished at the last read. They may still change; once
+    /// finished, they are read as normal lines.
     #[must_use]
     pub fn unfinished(&self) -> &[LoggedLine] {
         &self.unfinished
@@ -86,15 +89,15 @@ impl OutputCursor {
 pub struct OutputEnd {
     /// The number of lines that the attempt wrote.
     pub lines: u64,
-    /// Why lines at the end could not be logged.
+    /// Why the last lines could not be logged.
     pub error: Option<String>,
 }
 
-/// How far a reader has read the output of an attempt.
+/// A reader's position in the output of an attempt.
 #[derive(Debug)]
 pub(super) struct AttemptCursor {
     pub(super) attempt: Arc<LoggedAttempt>,
-    /// The number of the first line that was not read.
+    /// The number of the first unread line.
     pub(super) next: u64,
     /// Whether the last lines are in separate files.
     pub(super) has_tail: bool,

@@ -20,8 +20,7 @@ pub enum Delivery {
 impl dyn Home {
     /// Stores a message for a run and notifies the process that owns the run.
     ///
-    /// A signal for which no step of the run waits, but a step of one of its sub-workflows does, goes to that
-    /// sub-workflow.
+    /// A signal awaited only by a sub-workflow of the run goes to that sub-workflow.
     ///
     /// # Errors
     /// Returns an error if the run has ended, several sub-workflows wait for the signal, or the store cannot be written.
@@ -35,8 +34,9 @@ impl dyn Home {
         };
         let run = receiver.as_ref().unwrap_or(run);
         self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message).await?;
-        // Check for a holder only now: a process that takes over the run later reads the stored message itself. The run may
-        // have been moved since it was looked up.
+        // The holder is checked only after storing the message, because a process that takes over
+        // the run later reads the stored message itself. The run may have been moved since it was
+        // looked up.
         let Some(KnownRun { location: RunLocation::Journal(journal), .. }) = self.get(run.id()).await? else {
             return Ok(Delivery::Stored);
         };
@@ -45,7 +45,7 @@ impl dyn Home {
         if self.notify(journal, run.id()).await {
             return Ok(Delivery::Received);
         }
-        // The holder may have obeyed the message, and exited before it could answer.
+        // The holder may have obeyed the message and exited before it could answer.
         Ok(match self.get(run.id()).await? {
             Some(now) if now.status().has_ended() => Delivery::Received,
             Some(KnownRun { holder: None, .. }) | None => Delivery::Stored,
@@ -65,7 +65,8 @@ impl dyn Home {
         }
     }
 
-    /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself does, or nothing.
+    /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself
+    /// waits for it, or if nothing does.
     async fn receiver(&self, run: &KnownRun, name: &str) -> Result<Option<KnownRun>, ExecutorError> {
         let waits = self.waits(run).await?;
         let mut waiting: Vec<Uuid> =

@@ -10,7 +10,7 @@ use crate::ExecutorError;
 /// The result of repairing a home.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepairReport {
-    /// What was damaged, and where it is now.
+    /// The damaged parts, with their new locations.
     pub moved: Vec<MovedAside>,
     /// Damaged journals that were left alone because a running process holds them.
     pub held: Vec<JournalId>,
@@ -21,14 +21,15 @@ pub struct RepairReport {
 pub struct MovedAside {
     /// Descriptions of the damage.
     pub damage: Vec<String>,
-    /// The place where the damaged part is now.
+    /// The new location of the damaged part.
     pub place: PathBuf,
-    /// The number of sound runs that were in it, and that are in another journal now.
+    /// The number of intact runs rescued from the damaged part into another journal.
     pub rescued: usize,
 }
 
 impl dyn Home {
-    /// Moves each damaged journal aside, after its sound runs have been brought into another journal. Nothing is deleted.
+    /// Moves each damaged journal aside after bringing its intact runs into another journal.
+    /// Nothing is deleted.
     ///
     /// # Errors
     /// Returns an error if a journal cannot be read at all, or if the home cannot be written.

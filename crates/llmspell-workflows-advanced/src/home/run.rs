@@ -5,7 +5,7 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
 
-/// The clocks of two machines normally differ by less than this.
+/// The maximum normal difference between the clocks of two machines.
 const AHEAD_MIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A description of the process or executor that holds a journal.
@@ -45,7 +45,8 @@ pub struct KnownRun {
     pub holder: Option<Holder>,
     /// Where the records of the run are stored.
     pub location: RunLocation,
-    /// Other journals with an outdated copy of the run, left by a process that died while it moved the run.
+    /// Other journals with an outdated copy of the run, left by a process that died while moving
+    /// the run.
     pub copies: Vec<JournalId>,
 }
 
@@ -69,8 +70,8 @@ impl KnownRun {
         Self { summary, holder, location: RunLocation::Journal(journal.clone()), copies: Vec::new() }
     }
 
-    /// Returns whether the run was started in the future according to this machine's clock. Either that clock is wrong,
-    /// or the clock of the machine that started the run was.
+    /// Returns whether the run was started in the future according to this machine's clock. Either
+    /// this clock is wrong, or the clock of the machine that started the run was wrong.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.summary.started_at.duration_since(Timestamp::now()) >= AHEAD_MIN

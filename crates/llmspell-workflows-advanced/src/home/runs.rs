@@ -12,11 +12,12 @@ use uuid::Uuid;
 use super::{DamagedRun, Home, KnownRun, LiveRunSummary, RunListing, RunLocation, archive};
 use crate::ExecutorError;
 
-/// The maximum number of runs that an error message lists.
+/// The maximum number of runs listed in an error message.
 const CANDIDATES_MAX: usize = 12;
 
 impl dyn Home {
-    /// Returns the runs that match `query`, newest first, without disturbing their owners. Damaged runs are left out.
+    /// Returns the runs that match `query`, newest first, without disturbing their owners. Damaged
+    /// runs are omitted.
     ///
     /// # Errors
     /// Returns an error if the journals or the store cannot be read or the query is invalid.
@@ -24,7 +25,8 @@ impl dyn Home {
         Ok(self.list(query).await?.runs)
     }
 
-    /// Returns the runs that match `query`, newest first, and what is damaged in the journals of the home.
+    /// Returns the runs that match `query`, newest first, and the damage found in the journals of
+    /// the home.
     ///
     /// # Errors
     /// Returns an error if the journals or the store cannot be read or the query is invalid.
@@ -75,7 +77,8 @@ impl dyn Home {
         }
     }
 
-    /// Returns the newest run that is not a sub-workflow. Runs that were started in the future come last.
+    /// Returns the newest run that is not a sub-workflow. Runs with a start time in the future come
+    /// last.
     async fn last(&self) -> Result<Option<KnownRun>, ExecutorError> {
         let mut query = RunQuery { limit: 100, ..RunQuery::default() };
         let mut ahead = None;
@@ -103,8 +106,8 @@ impl dyn Home {
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         match self.look_up(run).await? {
             Some(known) => Ok(Some(known)),
-            // The first look-up misses a run that is moved meanwhile if it reads the new journal before the run arrives
-            // and the old one after the run was removed.
+            // The first lookup misses a run that is being moved if it reads the new journal before
+            // the run arrives and the old journal after the run was removed.
             None => self.look_up(run).await,
         }
     }
@@ -112,7 +115,8 @@ impl dyn Home {
     async fn look_up(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         let (mut found, mut unreadable) = (FoundRuns::default(), None);
         for journal in self.journals().await? {
-            // The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
+            // The holder is looked up first: a run must not look interrupted if its holder finishes
+            // it and exits between the two lookups.
             let read = async { Ok((self.holder(&journal).await?, self.run_in(&journal, run).await?)) };
             match read.await {
                 Ok((_, None)) => {}
@@ -141,7 +145,7 @@ impl dyn Home {
         }
     }
 
-    /// Returns the records of `run`. A run that has been moved since it was looked up is found where it is now.
+    /// Returns the records of `run`, even if the run has been moved since it was looked up.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read or the run no longer exists.
@@ -155,7 +159,7 @@ impl dyn Home {
         self.records_at(run.id(), &now.location).await?.ok_or_else(unknown)
     }
 
-    /// Returns the records of `run` at `location`; `None` if it is not there.
+    /// Returns the records of `run` at `location`; `None` if the run is not there.
     async fn records_at(&self, run: Uuid, location: &RunLocation) -> Result<Option<Vec<Record>>, ExecutorError> {
         match location {
             RunLocation::Journal(journal) => match self.run_in(journal, run).await? {
@@ -190,7 +194,7 @@ impl dyn Home {
     /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// Returns an error if the definition is missing, cannot be read, or is not what the hash says.
+    /// Returns an error if the definition is missing, cannot be read, or does not match the hash.
     pub async fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;
@@ -212,7 +216,7 @@ impl dyn Home {
         Ok(hash)
     }
 
-    /// Returns all runs that are in a journal, and what is damaged.
+    /// Returns all runs in journals, and the damage found there.
     pub(super) async fn live(&self) -> Result<RunListing, ExecutorError> {
         let (mut listing, mut found) = (RunListing::default(), FoundRuns::default());
         for journal in self.journals().await? {
@@ -238,7 +242,8 @@ impl dyn Home {
         Ok(listing)
     }
 
-    /// Returns the runs of `workflow` whose process died, newest first, without sub-workflows and without what is damaged.
+    /// Returns the runs of `workflow` whose process died, newest first, without sub-workflows or
+    /// damaged runs.
     ///
     /// # Errors
     /// Returns an error if the journals cannot be listed.
@@ -253,7 +258,8 @@ impl dyn Home {
     }
 }
 
-/// Runs that were found in journals. If several journals contain a run, the copy with the latest epoch counts.
+/// Runs found in journals. If several journals contain a run, the copy with the latest epoch
+/// counts.
 #[derive(Default)]
 struct FoundRuns {
     runs: Vec<(Epoch, Result<KnownRun, JournalError>)>,
@@ -261,7 +267,7 @@ struct FoundRuns {
 }
 
 impl FoundRuns {
-    /// Adds a run as one journal contains it.
+    /// Adds a run as found in one journal.
     fn add(&mut self, run: Uuid, epoch: Epoch, known: Result<KnownRun, JournalError>) {
         let at = *self.places.entry(run).or_insert(self.runs.len());
         let Some(other) = self.runs.get_mut(at) else {

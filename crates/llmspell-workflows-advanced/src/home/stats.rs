@@ -34,7 +34,7 @@ pub struct JournalStats {
     pub id: JournalId,
     /// The holder of the lease on the journal.
     pub holder: Option<Holder>,
-    /// The number of runs in the journal that have not ended.
+    /// The number of unfinished runs in the journal.
     pub live: usize,
     /// The number of ended runs in the journal that have not been archived yet.
     pub ended: usize,
@@ -105,8 +105,8 @@ impl dyn Home {
     /// Verifies the home by reading every journal, record, definition and large value.
     ///
     /// # Errors
-    /// Returns an error if the home cannot be read at all. Damaged parts are not errors; they are reported in the
-    /// result.
+    /// Returns an error if the home cannot be read at all. Damaged parts are reported in the result
+    /// and are not errors.
     pub async fn verify(&self) -> Result<HomeCheck, ExecutorError> {
         let mut check = HomeCheck::default();
         let hashes: BTreeSet<String> = self.definitions().hashes().await?.into_iter().collect();
@@ -152,7 +152,7 @@ impl dyn Home {
                 }
             }
             for run in check.add_store_check(&verified, &live) {
-                // The run may have begun or moved since the journals were read.
+                // The run may have started or moved since the journals were read.
                 let is_in_journal = matches!(self.get(run).await, Ok(Some(run)) if run.journal().is_some());
                 if !is_in_journal && archive::get(stores, run).await?.is_none() {
                     check.damage.push(format!("the records of the run {run} are missing from the archive"));
@@ -177,7 +177,8 @@ impl HomeCheck {
     fn add_store_check(&mut self, verified: &Verified, live: &BTreeSet<Uuid>) -> Vec<Uuid> {
         self.archived = verified.archived.len();
         self.damage.extend(verified.damage.iter().map(ToString::to_string));
-        // A process that dies while it archives a run leaves a summary without records; the run is still in its journal.
+        // A process that dies while archiving a run leaves a summary without records; the run is
+        // still in its journal.
         let lost = verified.summaries.difference(&verified.archived).filter(|run| !live.contains(run));
         lost.copied().collect()
     }

@@ -25,8 +25,8 @@ impl dyn Home {
     /// Secrets are masked, as in the records.
     ///
     /// # Errors
-    /// Returns an error if the run is a sub-workflow, which is exported with its parent, or if a part of it cannot be
-    /// read.
+    /// Returns an error if the run is a sub-workflow, which is exported with its parent, or if a
+    /// part of the run cannot be read.
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         match run.summary.parent {
             Some(parent) => Err(ExecutorError::PartOf { run: run.id(), parent, done: "exported" }),
@@ -66,16 +66,17 @@ impl dyn Home {
         }))
     }
 
-    /// Imports an exported run under its own id; a run that has not ended can be resumed.
+    /// Imports an exported run under its own id. An unfinished run can be resumed.
     ///
     /// # Errors
-    /// Returns an error if the document is not a valid export or has a newer version, the run already exists, or the
-    /// run cannot be written.
+    /// Returns an error if the document is not a valid export or has a newer version, if the run
+    /// already exists, or if the run cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let mut family = Vec::new();
         Import::read_family(document, None, &mut family)?;
         let run = family[0].run;
-        // Several imports of one run can be at work; the later ones find the run.
+        // Several imports of the same run can be active at once; all but the first find the run
+        // already imported.
         let _claim = self.claim(run).await?;
         for Import { run, .. } in &family {
             if self.get(*run).await?.is_some() {
@@ -103,7 +104,7 @@ impl dyn Home {
         let arrival = |Import { run, records, .. }| Arrival { run, after: Epoch::default(), records };
         lease.journal.arrive(family.into_iter().map(arrival).collect()).await?;
         if has_ended {
-            // All of the runs have arrived; from now on they are in the journal or in the archive.
+            // All runs have arrived; from now on, each run is in the journal or in the archive.
             self.archive(&lease, &[run]).await?;
         }
         drop(lease);
@@ -137,7 +138,7 @@ impl Import {
         if import.summary.parent != parent {
             let message = match parent {
                 Some(parent) => format!("the run {run} is not a sub-workflow of the run {parent}"),
-                None => format!("the run {run} is a sub-workflow; export the run that it is a part of"),
+                None => format!("the run {run} is a sub-workflow; export the run it is part of"),
             };
             return Err(invalid_export(message));
         }
@@ -197,7 +198,7 @@ impl Import {
     }
 }
 
-/// Checks the numbers of the parts of a document, before they are read.
+/// Checks the number of parts of each kind in a document before the parts are read.
 fn check_counts(document: &Value) -> Result<(), String> {
     for (name, max, limit) in [
         ("records", limits::RECORDS_MAX, "RECORDS_MAX"),

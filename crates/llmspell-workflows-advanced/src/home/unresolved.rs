@@ -8,14 +8,15 @@ use llmspell_workflows_state::PastStep;
 use super::{Home, KnownRun};
 use crate::ExecutorError;
 
-/// A step of a run, or of one of its sub-workflows, that has to be resolved manually.
+/// A step of a run, or of one of its sub-workflows, that must be resolved manually.
 ///
 /// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
 #[derive(Debug, Clone)]
 pub struct UnresolvedStep {
     /// The run that the step belongs to.
     pub run: KnownRun,
-    /// The paths of the enclosing sub-workflow steps, outermost first, each in its own run.
+    /// The paths of the enclosing sub-workflow steps, outermost first, each relative to its own
+    /// run.
     around: Vec<String>,
     /// The path of the step in its own run.
     pub(crate) path: String,
@@ -42,7 +43,8 @@ impl fmt::Display for UnresolvedStep {
 }
 
 impl dyn Home {
-    /// Returns the stuck steps of a run and of its sub-workflows, in the order in which they began.
+    /// Returns the stuck steps of a run and of its sub-workflows, in the order in which the steps
+    /// began.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.

@@ -8,11 +8,11 @@ use crate::ExecutorError;
 /// The result of compacting a home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CompactionReport {
-    /// The number of ended runs that were moved from journals to the store.
+    /// The number of ended runs moved from journals to the store.
     pub archived: usize,
-    /// The number of empty journals that were removed.
+    /// The number of empty journals removed.
     pub journals_removed: usize,
-    /// The number of journals that were left alone because a running process holds them.
+    /// The number of journals that were left alone because running processes hold them.
     pub journals_held: usize,
 }
 

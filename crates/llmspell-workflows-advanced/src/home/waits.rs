@@ -1,4 +1,5 @@
-//! What the steps of a run wait for, and the events that their filters do not accept.
+//! The signals and times that the steps of a run wait for, and the signals rejected by their
+//! filters.
 
 use llmspell_workflows_basic::{
     StepPath,
@@ -20,23 +21,26 @@ pub struct RunWait {
     pub run: Uuid,
     /// The path of the step, prefixed with the paths of the enclosing sub-workflow steps.
     pub path: String,
-    /// What the step waits for.
+    /// The signal or time that the step waits for.
     pub awaited: Awaited,
-    /// Which signals the step accepts; `None` if it accepts each one with the name, or if the definition cannot be read.
+    /// The filter that determines which signals the step accepts. `None` if the step accepts every
+    /// signal with the name, or if the definition cannot be read.
     pub filter: Option<WaitFilter>,
-    /// Whether a signal that the step accepts is stored, so that the step receives it once the run is resumed. Unknown,
-    /// and false, if only the run can tell which signals the step accepts.
+    /// Whether a signal that the step accepts is stored and will be delivered once the run is
+    /// resumed. `false` if only the run can tell which signals the step accepts.
     pub has_arrived: bool,
 }
 
 /// The filter of a step that waits for a signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WaitFilter {
-    /// The condition, as in the definition.
+    /// The condition in the definition's wording.
     pub condition: String,
-    /// The signals with the awaited name that have arrived and that the filter does not accept, oldest first.
+    /// The signals that arrived with the awaited name but were rejected by the filter, oldest
+    /// first.
     pub not_accepted: Vec<Signal>,
-    /// The names that the filter may read, apart from `event`; `None` if it reads others.
+    /// The values of the names that the filter may read, apart from `event`; `None` if the filter
+    /// reads other names.
     names: Option<Map<String, Value>>,
 }
 
@@ -51,8 +55,8 @@ impl WaitFilter {
         Self { condition: condition.to_owned(), not_accepted: Vec::new(), names: Some(names).filter(|_| reads_known) }
     }
 
-    /// Returns whether the filter accepts the signal `name` with `data`; `None` if this depends on more than the signal
-    /// and the input of the run, so that only the run can tell.
+    /// Returns whether the filter accepts the signal `name` with `data`. `None` if the answer
+    /// depends on more than the signal and the input of the run, so that only the run can tell.
     #[must_use]
     pub fn accepts(&self, name: &str, data: &Value) -> Option<bool> {
         let mut names = self.names.clone()?;
@@ -63,7 +67,7 @@ impl WaitFilter {
 }
 
 impl dyn Home {
-    /// Returns what the steps of a run and of its sub-workflows wait for, ordered by path.
+    /// Returns the waits of a run's steps and of its sub-workflows' steps, ordered by path.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.
@@ -102,7 +106,8 @@ impl dyn Home {
         Ok(())
     }
 
-    /// Reads what tells whether the waiting steps of `run` will receive a signal; `None` if the definition cannot be read.
+    /// Reads the data that determines whether the waiting steps of `run` will receive a signal;
+    /// `None` if the definition cannot be read.
     async fn mail(&self, run: &KnownRun, records: &[Record], state: &RunState) -> Result<Option<Mail>, ExecutorError> {
         let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
         let input = Started::of(records).map(|started| started.input);
@@ -111,7 +116,7 @@ impl dyn Home {
         Ok(Some(Mail { definition, input: input.unwrap_or_default(), signals }))
     }
 
-    /// Returns all signals that were sent to `run`, oldest first.
+    /// Returns all signals sent to `run`, oldest first.
     async fn signals(&self, run: &KnownRun) -> Result<Vec<Signal>, ExecutorError> {
         let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
         let (mut signals, mut last) = (Vec::new(), 0);
@@ -127,7 +132,7 @@ impl dyn Home {
     }
 }
 
-/// The signals that no step of a run has received, and what the filters of its steps read.
+/// The signals that no step of a run has received, and the data that the filters of its steps read.
 struct Mail {
     definition: Definition,
     input: Value,
@@ -135,8 +140,8 @@ struct Mail {
 }
 
 impl Mail {
-    /// Takes the oldest signal `event` that the step at `path` accepts. Returns the filter of the step, and whether there
-    /// is such a signal.
+    /// Takes the oldest signal `event` accepted by the step at `path`. Returns the filter of the
+    /// step, and whether such a signal exists.
     fn receive(&mut self, path: &str, event: &str) -> (Option<WaitFilter>, bool) {
         let Ok(path) = path.parse::<StepPath>() else { return (None, false) };
         let Some(StepKind::WaitForEvent(wait)) = self.definition.step_at(&path).map(|step| &step.kind) else {
@@ -157,7 +162,7 @@ impl Mail {
     fn filter(&self, path: &StepPath, condition: &str) -> WaitFilter {
         let mut filter = WaitFilter::new(condition, &self.input, self.definition.inputs.keys());
         if path.segments().iter().any(|segment| segment.id.to_string() == "$undo") {
-            // Here, `input` is the input of another step.
+            // Here, `input` would refer to another step's input.
             filter.names = None;
         }
         filter

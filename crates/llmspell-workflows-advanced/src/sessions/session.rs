@@ -17,7 +17,7 @@ pub struct Session {
     /// The id of the parent session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Tags to find the session by.
+    /// Tags for finding the session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Arbitrary metadata of the session.
@@ -83,7 +83,7 @@ pub struct NewSession {
     pub name: String,
     /// The id of the parent session.
     pub parent: Option<String>,
-    /// Tags to find the session by.
+    /// Tags for finding the session.
     pub tags: Vec<String>,
     /// Arbitrary metadata of the session.
     pub metadata: BTreeMap<String, Value>,
@@ -103,7 +103,7 @@ impl NewSession {
     }
 }
 
-/// A filter for sessions. A session must meet all conditions that are set.
+/// A filter for sessions. A session must meet all specified conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionQuery {
     /// Selects sessions with this status.

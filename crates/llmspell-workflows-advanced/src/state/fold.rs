@@ -53,8 +53,8 @@ fn hook_changes(recorded: &RunState) -> Vec<Change> {
     serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
-/// Returns a predicate for paths: whether the record at a path is of the step's current generation. A step that runs
-/// again is recorded as its next generation.
+/// Returns a predicate that tells whether the record at a path is of the step's current generation.
+/// A step that runs again is recorded as its next generation.
 fn is_current_generation(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {
         let generation = |path: &StepPath| path.segments().last().map_or(1, |segment| segment.generation);

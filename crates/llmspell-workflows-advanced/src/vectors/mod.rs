@@ -87,7 +87,7 @@ pub struct VectorEntry {
     pub scope: String,
     /// The vector; all vectors of a scope have the same length.
     pub vector: Vec<f32>,
-    /// Arbitrary metadata of the entry, by which queries can filter.
+    /// Arbitrary metadata of the entry, which queries can filter by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
 }
@@ -172,7 +172,7 @@ pub struct VectorStats {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// The vector does not have the length of the other vectors in its scope.
+    /// The length of the vector differs from that of the other vectors in its scope.
     #[error("expected a vector of length {expected} in scope `{scope}`, got length {found}")]
     Length {
         /// The scope.
@@ -188,7 +188,7 @@ pub enum VectorError {
     /// The entry does not exist.
     #[error("scope `{scope}` has no entry `{id}`")]
     Unknown {
-        /// The scope that was searched.
+        /// The searched scope.
         scope: String,
         /// The id of the entry.
         id: String,

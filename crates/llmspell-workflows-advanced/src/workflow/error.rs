@@ -37,7 +37,7 @@ pub enum AdvancedError {
     Waiting {
         /// The id of the run.
         run: Uuid,
-        /// What the run waits for.
+        /// The wait that stopped the run.
         wait: Wait,
     },
     /// The workflow is invalid, or one of its methods failed.

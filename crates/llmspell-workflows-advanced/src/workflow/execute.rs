@@ -16,7 +16,7 @@ use crate::{
     services::Services,
 };
 
-/// The embedding of a run and similar past runs, which are looked up before the run starts.
+/// The embedding of a run and similar past runs, looked up before the run starts.
 #[derive(Default)]
 struct Memory {
     embedding: Option<Vec<f32>>,
@@ -115,7 +115,7 @@ impl EnhancedExecutionContext {
         Ok(output)
     }
 
-    /// Looks up past runs that are similar to a run on `input`.
+    /// Looks up past runs similar to a run on `input`.
     async fn remember(&self, workflow: &dyn AdvancedWorkflow, input: &WorkflowInput) -> Result<Memory, AdvancedError> {
         if !workflow.context_embedding() {
             return Ok(Memory::default());

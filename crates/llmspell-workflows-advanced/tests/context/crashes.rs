@@ -36,7 +36,7 @@ fn hooks() -> HookDispatcher {
 #[test]
 fn result_with_hooks_and_events_is_the_same_after_a_crash_at_any_boundary() {
     let mut crashes = 0;
-    // Skip the race: how far its loser gets, and so which effects it has, depends on how long hooks take.
+    // Skip the race: the progress and the effects of its loser depend on how long hooks take.
     for definition in patterns::all().into_iter().filter(|definition| definition.name != "race") {
         let name = definition.name.clone();
         let bus = EventBus::new();

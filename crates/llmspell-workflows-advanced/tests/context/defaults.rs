@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{context, echo, elsewhere, engine, finished, newest_run, put, sequence, start};
 
-/// Starts a run and drops it; then another context over the same home resumes and reads the run.
+/// Starts and drops a run, then resumes and reads it in another context over the same home.
 async fn resumes_in_another_context(
     context: EnhancedExecutionContext,
     reopen: impl FnOnce(EnhancedExecutionContext) -> EnhancedExecutionContext,

@@ -202,7 +202,7 @@ async fn resumed_run_does_not_publish_recorded_steps_again() {
     assert!(published.contains(&"step.completed /main/b".to_owned()), "{published:?}");
 }
 
-/// One run that publishes every kind of step event.
+/// Runs a workflow that publishes every kind of step event.
 #[tokio::test]
 async fn run_publishes_every_kind_of_step_event() {
     let again = hook_fn(|_| async { Ok(OnError::Retry(HookRetry::once())) });
@@ -276,7 +276,8 @@ async fn failed_iteration_and_cancelled_step_publish_events() {
     assert_eq!(received(&mut events), ["iteration.failed /main/each[0]", "step.cancelled /main/wait"]);
 }
 
-/// Returns the received events that are recorded, each as its record number, part, and kind with path.
+/// Returns the received events that come from records, each as its record number, part, and kind
+/// with path.
 fn numbered(subscription: &mut Subscription) -> Vec<(u64, u32, String)> {
     let mut all = Vec::new();
     while let Some(Received::Event(event)) = subscription.try_next() {
@@ -309,7 +310,7 @@ async fn live_events_match_the_journal_across_a_restart() {
         kept.iter().map(|event| (event.sequence, event.part, format!("{} {}", event.kind, event.path))).collect();
     assert_eq!(published, kept);
     assert!(kept.iter().any(|(_, part, _)| *part > 0), "at least one record has several events: {kept:?}");
-    // A client that reconnects asks for the events after the last number that it has seen.
+    // A reconnecting client asks for the events after the last number it has seen.
     let last = first_of(&published, "run.waiting ");
     assert_eq!(kept.iter().find(|(sequence, ..)| *sequence > last).unwrap().2, "run.resumed ");
 }

@@ -88,7 +88,8 @@ fn result(finished: &Finished) -> Value {
     })
 }
 
-/// Returns the parts of the result that do not depend on the record after which the run was cut.
+/// Returns the parts of the result that do not depend on the record after which the run was
+/// interrupted.
 fn cut_independent(finished: &Finished) -> Value {
     let mut result = result(finished);
     result.as_object_mut().unwrap().remove("steps");
@@ -118,7 +119,7 @@ where
             "{row}: cut after {cut} of {} records",
             records.len()
         );
-        // Hooks are asked each time about a decision that is made several times in a loop.
+        // For a decision made several times in a loop, hooks are asked each time.
         let count = |asked: &CallPaths| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
         let again = count(&again);
         assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
@@ -351,7 +352,7 @@ async fn hook_answer_record_contains_the_cached_output() {
     let definition = sequence([echo("a", json!("first")), echo("b", json!("second"))]);
     let (finished, records) = resume_from(&engine, &definition, &[]).await;
     assert_eq!(*finished.output, json!("first"));
-    // Another process has an empty cache, but gets the recorded output.
+    // Another process has an empty cache but receives the recorded output.
     let last = records.iter().rposition(is_answer).unwrap();
     let other = context(BeforeStep, &CallPaths::default(), Vec::new()).executor().engine().clone();
     assert_eq!(*resume_from(&other, &definition, &records[..=last]).await.0.output, json!("first"));

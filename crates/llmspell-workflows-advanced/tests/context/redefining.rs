@@ -29,7 +29,8 @@ fn rename() -> Migration {
     Migration { rename: [("k".to_owned(), "key".to_owned())].into(), ..Migration::default() }
 }
 
-/// Starts a run of version 1 and drives it until it waits; returns a context as another process would have it.
+/// Starts a run of version 1 and drives it until it waits. Returns a new context over the same
+/// home, as in another process.
 async fn waiting(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;

@@ -96,7 +96,7 @@ pub(crate) async fn start(executor: &Executor, definition: Definition) -> Durabl
     executor.start(definition, WorkflowInput::new(json!({})), StartOptions::default()).await.unwrap()
 }
 
-/// Drops the context and returns a new context over the same home, as another process would have it.
+/// Drops the context and returns a new context over the same home, as in another process.
 pub(crate) fn elsewhere(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let home = context.state_manager.home().clone();
     let engine = context.basic_context.engine().clone();

@@ -1,4 +1,4 @@
-//! Basic workflows that are wrapped as enhanced workflows.
+//! Basic workflows wrapped as enhanced workflows.
 
 use std::{
     sync::{
@@ -21,7 +21,8 @@ use serde_json::json;
 
 use crate::support::{context, elsewhere, engine, newest_run, until_free, within_timeout};
 
-/// A code-first workflow that counts its executions and, the first time, hangs after its first step.
+/// A code-first workflow that counts its executions and hangs after its first step in the first
+/// execution.
 struct Code {
     executions: AtomicU32,
     hangs: AtomicU32,

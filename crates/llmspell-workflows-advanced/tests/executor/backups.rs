@@ -1,4 +1,4 @@
-//! Backups of a home in which runs are moved at the same time.
+//! Backups of a home while runs are moved.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::lab::{Lab, start};
 
-/// The number of backups, during each of which the run is moved once.
+/// The number of backups. The run is moved once during each of them.
 const BACKUPS: usize = 25;
 
 fn waits() -> Definition {
@@ -16,7 +16,7 @@ fn waits() -> Definition {
     Definition::sequence("waits", [Step::new("a", StepKind::WaitForEvent(wait))])
 }
 
-/// Resumes a run in another journal, where another run is started beside it.
+/// Moves a run to another journal: resumes it and starts another run in the new journal.
 async fn move_run(lab: &Lab, run: Uuid) {
     let executor = lab.executor();
     let known = lab.home().find(&run.to_string()).await.unwrap();
@@ -26,9 +26,9 @@ async fn move_run(lab: &Lab, run: Uuid) {
     let DurableEnd::Waiting(_) = executor.drive(beside).await.unwrap() else { panic!("the run waits") };
 }
 
-/// The run leaves a journal that is read late for one that was read early or did not exist yet.
+/// The run moves from a journal that is read late to one that was read early or did not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_contains_a_run_that_is_moved_during_it() {
+async fn backup_contains_a_run_moved_during_the_backup() {
     let lab = Arc::new(Lab::new());
     let executor = lab.executor();
     let run = start(&executor, waits()).await;

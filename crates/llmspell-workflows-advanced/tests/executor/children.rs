@@ -153,7 +153,7 @@ async fn waiting_child_parks_with_its_parent_and_receives_its_signals() {
 }
 
 #[tokio::test]
-async fn retry_resumes_a_child_that_a_sibling_failure_cancelled() {
+async fn retry_resumes_a_child_cancelled_by_a_sibling_failure() {
     let lab = Lab::new();
     let child = Definition::sequence("child", [echo("before", json!(1)), wait("go"), echo("after", json!(2))]);
     let beside = Step::sequence("beside", [wait("fail"), echo("fails", json!(3))]);

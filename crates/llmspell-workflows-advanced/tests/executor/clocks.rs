@@ -1,4 +1,4 @@
-//! Runs that are resumed after the clock was set back.
+//! Runs resumed after the clock was set back.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::lab::{Lab, start};
 
-/// How long each wait takes.
+/// The duration of each wait.
 const WHOLE: Duration = Duration::from_secs(5);
 
 fn sleep() -> Step {
@@ -22,7 +22,7 @@ fn event(timeout: Duration) -> Step {
     Step::new("arrival", StepKind::WaitForEvent(kind)).with_timeout(timeout)
 }
 
-/// Returns a definition for each way to wait for a time, with the status that its run ends with.
+/// Returns a definition for each way to wait for a time, with the final status of its run.
 fn waits() -> Vec<(Definition, RunStatus)> {
     let retry = Retry { attempts_max: 2, initial_delay: WHOLE, jitter: 0.0, ..Retry::default() };
     let parent = Definition::sequence("child", [Step::workflow("child", "inner", json!({}))])
@@ -61,7 +61,7 @@ async fn setting_the_clock_back_does_not_lengthen_a_wait() {
         let run = start(&first, definition).await;
         let id = run.id();
         park(&first, run).await;
-        // Two seconds pass before another process takes the run over, and records that it does.
+        // Two seconds pass before another process takes over the run and records the takeover.
         wrong.advance(Duration::from_secs(2));
         drop(first);
         let second = executor(&wrong);
@@ -74,7 +74,7 @@ async fn setting_the_clock_back_does_not_lengthen_a_wait() {
         let wait = park(&third, run).await;
         let rest = wait.wake_at.unwrap().duration_since(now);
         assert_eq!(rest, SignedDuration::from_secs(3), "{name}");
-        // The time that passes while no process drives the run counts too.
+        // The time during which no process drives the run also counts.
         clock.advance(Duration::from_secs(1));
         let run = third.resume(&lab.known(id).await).await.unwrap();
         assert_eq!(park(&third, run).await.wake_at, wait.wake_at, "{name}");
@@ -88,7 +88,7 @@ async fn setting_the_clock_back_does_not_lengthen_a_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_behind_temporarily_does_not_shorten_a_wait() {
+async fn temporary_clock_lag_does_not_shorten_a_wait() {
     let lab = Lab::new();
     let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
     let month = SignedDuration::from_hours(30 * 24);
@@ -112,7 +112,7 @@ async fn a_clock_that_is_behind_temporarily_does_not_shorten_a_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_started_in_the_future_is_not_the_last_one() {
+async fn run_started_in_the_future_is_not_the_last_run() {
     let lab = Lab::new();
     let wrong = SimClock::new(Timestamp::now() + SignedDuration::from_hours(30 * 24));
     let ahead = start(&Executor::new(lab.home(), lab.engine().clock(wrong)), waits().remove(0).0).await;

@@ -100,7 +100,7 @@ async fn ended_runs_are_moved_to_the_store_while_others_run() {
         runs.iter().filter(|run| run.journal().is_some()).count()
     };
     let moved = async {
-        // Runs may stay in the journal while there are too few of them to be worth a move.
+        // Runs may stay in the journal while there are too few of them to move.
         while in_journals().await > 32 {
             tokio::task::yield_now().await;
         }
@@ -112,7 +112,8 @@ async fn ended_runs_are_moved_to_the_store_while_others_run() {
 async fn shut_down_waits_until_ended_runs_are_in_the_store() {
     let lab = Lab::new();
     let definition = Arc::new(Definition::sequence("short", [Step::set("a", serde_json::Map::new())]));
-    // The last run of the second executor makes the ended runs enough for a move.
+    // The last run of the second executor brings the number of ended runs to the threshold for a
+    // move.
     for runs in [31, 1] {
         assert_eq!(in_store(&lab).await, 0);
         let executor = lab.executor();
@@ -131,7 +132,7 @@ async fn in_store(lab: &Lab) -> usize {
 }
 
 #[tokio::test]
-async fn rest_of_a_journal_whose_removal_was_interrupted_is_ignored_and_then_removed() {
+async fn partially_removed_journal_is_ignored_and_then_removed() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("one", [Step::function("a", "echo", json!(1))])).await;
@@ -139,7 +140,7 @@ async fn rest_of_a_journal_whose_removal_was_interrupted_is_ignored_and_then_rem
     finished(&executor, run).await;
     let journals = lab.folder.path().join("log");
     let journal = std::fs::read_dir(&journals).unwrap().next().unwrap().unwrap().path();
-    // The process died after it had renamed the folder and removed a part of it.
+    // The process died after renaming the folder and removing a part of it.
     let rest = journals.join(format!(".removed-{}", uuid::Uuid::from_u128(7)));
     std::fs::create_dir(&rest).unwrap();
     for entry in std::fs::read_dir(&journal).unwrap().map(Result::unwrap).filter(|entry| entry.file_name() != "lock") {
@@ -156,14 +157,14 @@ async fn rest_of_a_journal_whose_removal_was_interrupted_is_ignored_and_then_rem
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn compacting_beside_working_processes_succeeds_and_loses_no_run() {
+async fn compaction_beside_running_processes_succeeds_and_loses_no_runs() {
     let lab = Arc::new(Lab::new());
     let work = {
         let lab = lab.clone();
         tokio::spawn(async move {
             let mut ids = Vec::new();
             for _ in 0..40 {
-                // Each has a journal of its own, as another process would have.
+                // Each executor has a separate journal, as in a separate process.
                 let executor = lab.executor();
                 let definition = Definition::sequence("one", [Step::function("a", "echo", json!(1))]);
                 let run = start(&executor, definition).await;

@@ -1,4 +1,4 @@
-//! Parked runs of a process that is killed.
+//! Parked runs of a killed process.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ const SIGNALLED: &str = "signalled";
 /// The line that the process prints once all its runs are parked.
 const PARKED: &str = "all are parked";
 
-/// The longest time that the test waits; long enough for many runs.
+/// The maximum time that the test waits, which is long enough for many runs.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
 /// The maximum number of runs that a query returns.
@@ -68,7 +68,7 @@ fn definition(name: &str, wait: StepKind) -> Arc<Definition> {
     Arc::new(Definition::sequence(name, [note("before"), Step::new("wait", wait), note("after")]))
 }
 
-/// Parks all runs and then waits; runs in the process that is killed.
+/// Parks all runs and then waits; called in the process to be killed.
 async fn park(folder: &Path, runs: usize) {
     let (executor, _) = executor(folder);
     let open = WaitForEvent { event: "open".into(), ..Default::default() };
@@ -127,7 +127,8 @@ async fn parked_runs_of_a_killed_process_wake_in_another_process() {
     let home: Arc<dyn Home> = FolderHome::new(folder.join("home")).into();
     let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).await.unwrap();
     assert_eq!(known.len(), runs);
-    // That a run was parked is not synced, so the process may have been killed before that was written.
+    // Parking is recorded without a sync, so the process may have been killed before the record was
+    // written.
     let is_left = |run: &KnownRun| matches!(run.status(), RunStatus::Waiting | RunStatus::Interrupted);
     assert!(known.iter().all(|run| is_left(run) && run.holder.is_none()));
     let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| run.summary.workflow == SIGNALLED);

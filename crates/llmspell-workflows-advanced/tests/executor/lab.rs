@@ -87,7 +87,7 @@ impl Lab {
         Engine::builder().activities(activities)
     }
 
-    /// Returns a new executor over the home, as another process would have it.
+    /// Returns a new executor over the home, as in another process.
     pub(crate) fn executor(&self) -> Executor {
         Executor::new(self.home(), self.engine())
     }

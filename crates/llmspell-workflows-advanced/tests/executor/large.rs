@@ -106,7 +106,7 @@ async fn the_total_size_of_outputs_is_limited_across_resumes() {
     for (steps, fails_at) in [
         (vec![echo("a"), echo("b"), wait.clone()], None),
         (vec![echo("a"), echo("b"), echo("c"), wait.clone()], Some("/main/c")),
-        // Recorded outputs count.
+        // Recorded outputs count towards the limit.
         (vec![echo("a"), echo("b"), wait.clone(), echo("c")], Some("/main/c")),
         (vec![echo("a"), wait, echo("c")], None),
     ] {

@@ -109,7 +109,7 @@ fn gated() -> Definition {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_ends_a_paused_run_in_the_journal_of_a_process_that_is_alive() {
+async fn cancel_ends_a_paused_run_in_the_journal_of_a_live_process() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, gated()).await;
@@ -129,7 +129,7 @@ async fn cancel_ends_a_paused_run_in_the_journal_of_a_process_that_is_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_revokes_a_pause_that_was_requested_before() {
+async fn cancel_revokes_an_earlier_pause_request() {
     let lab = Lab::new();
     for is_resumed in [false, true] {
         let executor = lab.executor().parking(Parking::Never);
@@ -146,7 +146,7 @@ async fn cancel_revokes_a_pause_that_was_requested_before() {
         } else {
             let driven = tokio::spawn(async move { finished(&executor, run).await });
             in_memory.until_waiting().await;
-            // Both are read one after the other.
+            // The run reads both messages one after the other.
             inbox.post(id, "pause", &Message::Pause).await.unwrap();
             lab.home().post(&lab.known(id).await, &Message::Cancel).await.unwrap();
             assert_eq!(driven.await.unwrap().status, RunStatus::Cancelled);
@@ -156,13 +156,13 @@ async fn cancel_revokes_a_pause_that_was_requested_before() {
 }
 
 #[tokio::test]
-async fn run_that_has_ended_is_not_called_owned_by_the_process_in_whose_journal_it_is() {
+async fn ended_run_is_not_reported_as_owned_by_the_holder_of_its_journal() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("ends", [Step::function("a", "echo", json!(1))])).await;
     let mut known = lab.known(run.id()).await;
     assert!(matches!(known.check_deletable(), Err(ExecutorError::NotEnded { .. })));
-    // As it is looked up between its end and its way to the archive.
+    // The run as seen between its end and its move to the archive.
     known.summary.status = RunStatus::Completed;
     let error = known.check_deletable().unwrap_err();
     assert!(matches!(&error, ExecutorError::NotArchived { .. }) && error.is_retryable(), "{error}");

@@ -1,4 +1,4 @@
-//! Named limits over several executors of one home, which stand for several processes.
+//! Named limits across several executors of one home, which represent several processes.
 
 use std::{
     sync::{
@@ -34,7 +34,8 @@ impl Counter {
                 async move {
                     let (now, most) = &*counter.0;
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    // Long enough for steps of other executors to begin, if nothing holds them back.
+                    // Long enough for steps of other executors to begin if the limit does not block
+                    // them.
                     tokio::time::sleep(Duration::from_millis(3)).await;
                     now.fetch_sub(1, Ordering::SeqCst);
                     Ok(json!(null))
@@ -71,7 +72,7 @@ async fn run_all(executors: Vec<Executor>, definitions: Vec<Definition>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_holds_over_all_executors_of_a_home() {
+async fn named_limit_applies_across_all_executors_of_a_home() {
     let of_definition = |names: [&str; 2], holders: [u32; 2]| {
         names.into_iter().zip(holders).map(|(name, holders)| limited(name, Some(holders))).collect::<Vec<_>>()
     };

@@ -1,4 +1,4 @@
-//! The log of what steps write, in a folder home.
+//! The log of step output in a folder home.
 
 use std::{fs, io::Write, sync::Arc};
 
@@ -38,7 +38,7 @@ fn texts(lines: &[LoggedLine]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn reader_gets_each_line_once_in_order() {
+async fn reader_receives_each_line_once_in_order() {
     let (_folder, outputs) = outputs();
     let mut cursor = OutputCursor::default();
     assert!(read(&outputs, &mut cursor).await.is_empty(), "nothing has been written");
@@ -57,7 +57,8 @@ async fn reader_gets_each_line_once_in_order() {
     assert!(read(&outputs, &mut OutputCursor::default()).await.is_empty());
 }
 
-/// The first and the last lines of a long output are kept, in bounded space, however it is divided into writes.
+/// The first and the last lines of a long output are kept in bounded space, however the output is
+/// divided into writes.
 #[tokio::test]
 async fn long_output_keeps_its_first_and_last_lines() {
     const LINES: u64 = 50_000;
@@ -91,7 +92,7 @@ async fn long_output_keeps_its_first_and_last_lines() {
 }
 
 #[tokio::test]
-async fn line_that_a_crash_cut_off_does_not_hide_later_ones() {
+async fn line_cut_off_by_a_crash_does_not_hide_later_lines() {
     let (folder, outputs) = outputs();
     write(&mut open(&outputs, "/main/a", 1), ["one".to_owned()]).await;
     let file = folder.path().join(format!("output/{RUN}/lines"));
@@ -103,7 +104,7 @@ async fn line_that_a_crash_cut_off_does_not_hide_later_ones() {
 }
 
 #[tokio::test]
-async fn home_that_was_removed_does_not_appear_again() {
+async fn removed_home_does_not_reappear() {
     let (folder, outputs) = outputs();
     let path = folder.path().to_owned();
     drop(folder);
@@ -113,7 +114,7 @@ async fn home_that_was_removed_does_not_appear_again() {
 
 /// The tail of the log is on a full disk.
 #[tokio::test]
-async fn log_that_cannot_be_written_says_how_many_lines_are_missing() {
+async fn unwritable_log_reports_the_number_of_missing_lines() {
     let (folder, outputs) = outputs();
     let mut log = open(&outputs, "/main/a", 1);
     let head = OUTPUT_HEAD_LINES as u64;
@@ -135,7 +136,7 @@ async fn log_that_cannot_be_written_says_how_many_lines_are_missing() {
 }
 
 #[tokio::test]
-async fn log_that_is_complete_ends_without_an_error() {
+async fn complete_log_ends_without_an_error() {
     let (_folder, outputs) = outputs();
     let mut log = open(&outputs, "/main/a", 1);
     write(&mut log, ["one".to_owned()]).await;

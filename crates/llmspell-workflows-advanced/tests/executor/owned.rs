@@ -31,7 +31,7 @@ fn waits() -> Definition {
     Definition::sequence("waits", [Step::function("before", "echo", json!(1)), wait("gate", "open"), after])
 }
 
-/// The longest time that a test waits.
+/// The maximum time that a test waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
@@ -267,7 +267,7 @@ async fn runs_can_be_resumed_after_shutdown() {
     assert!(matches!(executor.resume(&lab.known(id).await).await, Err(ExecutorError::ShutDown)));
     drop(executor);
     let other = Executor::new(lab.home(), lab.engine().activities(hanging()));
-    // The task of the run keeps the journal for a moment after it has reported the end.
+    // The task of the run keeps the journal for a moment after reporting the end.
     let resumed = async {
         loop {
             match other.resume(&lab.known(id).await).await {

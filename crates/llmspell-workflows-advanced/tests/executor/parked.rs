@@ -1,4 +1,4 @@
-//! Parked runs: how they wake, how much memory they take, and how they are taken over.
+//! Parked runs: how they wake, how much memory they use, and how they are taken over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,9 +54,10 @@ pub(crate) async fn until_parked(executor: &Executor, count: usize) {
     }
 }
 
-/// A waiting step that is parked keeps its place; otherwise the run would be resumed again and again for the step after it.
+/// A parked step keeps its place; otherwise the run would be resumed again and again to start the
+/// next step.
 #[tokio::test]
-async fn step_behind_a_waiting_one_begins_only_after_it() {
+async fn parked_step_keeps_its_place_before_the_next_step() {
     let day = || Step::new("day", StepKind::Sleep(Duration::from_secs(24 * 3600).into()));
     let echo = || Step::function("echo", "echo", json!(1));
     let both = Parallel { max_parallelism: Some(1), ..Parallel::new([day(), echo()]) };

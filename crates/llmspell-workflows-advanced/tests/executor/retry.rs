@@ -81,7 +81,8 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
         let known = lab.known(id).await;
         let records = lab.home().records(&known).await.unwrap();
         let leaves = expected.steps.iter().filter(|step| step.path.segments().len() > 1);
-        // The nested pattern contains all other patterns, more than once, so only some of its steps are tried.
+        // The nested pattern contains all other patterns, more than once, so only some of its steps
+        // are tested.
         let leaves: Vec<_> = leaves.step_by(if definition.name == "nested" { 7 } else { 1 }).collect();
         for leaf in leaves {
             let path = leaf.path.to_string();
@@ -100,7 +101,7 @@ async fn fork_from_every_step_leaves_the_original_unchanged() {
             if !depends_on_order(&definition) {
                 assert_eq!((&forked.output, state(&forked)), (&expected.output, state(&expected)), "{at}");
             }
-            // How far the loser of a race gets is random.
+            // The progress of a race's loser is random.
             let is_loser = path.contains("/race/slow/");
             if leaf.is_leaf && leaf.output.is_some() && !path.ends_with("/wait") && !is_loser {
                 let performed = lab.performed.all();

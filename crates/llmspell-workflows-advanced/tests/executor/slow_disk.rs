@@ -31,11 +31,12 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// The duration of a sync, and the delay that a timer may have during a sync on top of the delay of a sleeping thread.
+/// The duration of a sync, and the maximum additional delay of a timer during a sync compared with
+/// a sleeping thread.
 const SYNC: Duration = Duration::from_millis(200);
 const LATE_MAX: Duration = Duration::from_millis(20);
 
-/// Sleeps repeatedly until `is_done`, and returns the greatest delay with which this thread woke.
+/// Sleeps repeatedly until `is_done`, and returns the longest delay with which this thread woke.
 fn lateness(is_done: &AtomicBool) -> Duration {
     let mut latest = Duration::ZERO;
     while !is_done.load(Ordering::SeqCst) {

@@ -45,7 +45,7 @@ async fn interrupted_at_most_once_step_is_stuck_until_resolved() {
         let known = lab.known(id).await;
         assert_eq!(known.status(), RunStatus::Stuck);
         drop(executor);
-        // Another process does not know the outcome either.
+        // A new process does not know the outcome either.
         let executor = lab.executor();
         let run = executor.resume(&known).await.unwrap();
         assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Stuck(_)));
@@ -61,7 +61,7 @@ async fn interrupted_at_most_once_step_is_stuck_until_resolved() {
 }
 
 #[tokio::test]
-async fn rerun_of_a_stuck_step_gets_a_new_idempotency_key() {
+async fn rerun_of_a_stuck_step_has_a_new_idempotency_key() {
     let lab = Lab::new();
     let mut activities = Activities::new();
     activities.register(

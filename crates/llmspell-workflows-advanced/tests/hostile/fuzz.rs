@@ -1,4 +1,4 @@
-//! Imports mutated exports: for a moment, or for as many seconds as `FUZZ_SECONDS` says.
+//! Imports mutated exports, briefly or for `FUZZ_SECONDS` seconds.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,13 +12,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{executor, export, home, waiting};
 
-/// The time that one document may take.
+/// The maximum time for one document.
 const CASE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Records of every kind, with every field set.
 const RECORDS: &str = include_str!("../../../llmspell-workflows-state/tests/records/golden/format-2.jsonl");
 
-/// A small random number generator (SplitMix64); a seed gives the same documents on every machine.
+/// A small random number generator (SplitMix64). A seed produces the same documents on every
+/// machine.
 struct Random(u64);
 
 impl Random {
@@ -39,7 +40,7 @@ impl Random {
     }
 }
 
-/// What the mutations are made of.
+/// The documents and records from which mutations are built.
 struct Corpus {
     documents: Vec<Value>,
     records: Vec<Value>,
@@ -112,7 +113,7 @@ fn paths(document: &Value) -> Vec<String> {
     fields.filter_map(|fields| fields["path"].as_str().map(str::to_owned)).collect()
 }
 
-/// Returns a random part of `value`, deeper parts more often.
+/// Returns a random part of `value`, preferring deeper parts.
 fn random_part<'v>(random: &mut Random, value: &'v mut Value) -> &'v mut Value {
     let count = match value {
         Value::Array(items) => items.len(),
@@ -204,7 +205,7 @@ fn change_slightly(random: &mut Random, part: &mut Value) {
     }
 }
 
-/// Gives each definition its right hash again, so that mutated definitions are read too.
+/// Corrects the hash of each definition so that mutated definitions are also read.
 fn fix_hashes(document: &mut Value) {
     let Some(all) = document["definitions"].as_object() else { return };
     let mut fixed = Map::new();
@@ -223,7 +224,7 @@ fn fix_hashes(document: &mut Value) {
     document["records"] = serde_json::from_str(&text).unwrap();
 }
 
-/// Imports `document` and reads the run in every way; returns whether it was accepted.
+/// Imports `document` and reads the run in every way; returns whether the document was accepted.
 async fn examine(document: &Value) -> bool {
     let home = home();
     let known = match home.import(document).await {
@@ -241,7 +242,7 @@ async fn examine(document: &Value) -> bool {
     assert!(home.verify().await.unwrap().damage.is_empty());
     assert_eq!(home.export(&known).await.unwrap()["records"], document["records"]);
     let executor = executor(&home);
-    // These may fail, for example because a step does not exist; they must not panic.
+    // These calls may fail, for example because a step does not exist, but they must not panic.
     drop(executor.state(&known, None).await);
     for step in history.steps.iter().take(3) {
         let options = RewindOptions { from: Some(step.path.clone()), step_input: None, ..Default::default() };

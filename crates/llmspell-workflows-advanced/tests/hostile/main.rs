@@ -1,4 +1,4 @@
-//! Exported documents that were made to hurt are refused, or read without a panic and within bounds.
+//! Malicious export documents are refused, or read without a panic and within bounds.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod fuzz;
@@ -40,7 +40,7 @@ async fn export(definition: Definition) -> Value {
     home.export(&known).await.unwrap()
 }
 
-/// A run that has completed a step and waits in the next one.
+/// Returns a workflow that completes two steps and then waits.
 fn waiting() -> Definition {
     let wait = WaitForEvent { event: "go".into(), ..WaitForEvent::default() };
     let wait = Step::new("w", StepKind::WaitForEvent(wait));

@@ -1,4 +1,4 @@
-//! Each kind of hostile document, and the reason for which it is refused.
+//! Each kind of hostile document, with the reason for its refusal.
 
 use llmspell_workflows_basic::model::{Definition, Step};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{export, home, waiting};
 
-/// Changes a document.
+/// A change to a document.
 type Change = Box<dyn Fn(&mut Value)>;
 
 /// Adds `record` after the first one.
@@ -39,7 +39,7 @@ fn ended(path: impl Into<String>, output: &Value) -> Value {
     json!({"ended": {"path": path.into(), "t": 1, "end": {"completed": {"output": output}}}})
 }
 
-/// Returns a chain of outputs, each of which refers `fan` times to the one before.
+/// Returns a chain of outputs, each of which refers `fan` times to the previous output.
 fn chain(fan: usize, length: usize) -> Change {
     replace(move || {
         let first = ended("/main/x0", &json!({"v": ["x".repeat(100), "y"]}));
@@ -51,7 +51,7 @@ fn chain(fan: usize, length: usize) -> Change {
     })
 }
 
-/// Returns a chain of state changes, each of which refers `fan` times to the one before.
+/// Returns a chain of state changes, each of which refers `fan` times to the previous change.
 fn changes(fan: usize, length: usize) -> Change {
     replace(move || {
         let record = |n: usize| {
@@ -82,7 +82,7 @@ fn related(relation: &'static str, value: impl Fn(&Value) -> Value + 'static) ->
     Box::new(move |document| document["records"][0]["started"][relation] = value(&document["run_id"]))
 }
 
-/// A definition that is well-formed but not valid, under its right hash.
+/// Makes a definition invalid but well-formed, and stores it under its correct hash.
 fn definition(change: impl Fn(&mut Value) + 'static) -> Change {
     Box::new(move |document| {
         let old = document["definitions"].as_object().unwrap().keys().next().unwrap().clone();
@@ -222,15 +222,15 @@ async fn hostile_documents_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_run_that_claims_to_be_a_sub_workflow_is_not_imported_alone() {
+async fn run_that_claims_to_be_a_sub_workflow_is_not_imported_alone() {
     let mut one = export(waiting()).await;
     one["records"][0]["started"]["parent"] = json!({"run": export(waiting()).await["run_id"], "path": "/main/b"});
     let error = home().import(&one).await.map(|known| known.id()).unwrap_err();
     assert_eq!(error.code(), "invalid_export");
-    assert!(error.to_string().contains("is a sub-workflow; export the run that it is a part of"), "{error}");
+    assert!(error.to_string().contains("is a sub-workflow; export the run it is part of"), "{error}");
 }
 
-/// The checks of an import are not the only protection: a journal can be damaged too.
+/// The checks of an import are not enough, because a journal can also be damaged.
 #[tokio::test]
 async fn odd_paths_in_a_journal_never_cause_a_panic() {
     let original = export(waiting()).await;

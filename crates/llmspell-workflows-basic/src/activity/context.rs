@@ -45,15 +45,15 @@ impl ActivityContext {
         }
     }
 
-    /// Returns the masker of the run, for a text that is cut before it becomes a part of an error.
+    /// Returns the run's masker, for text that is truncated before it becomes part of an error.
     ///
-    /// Secrets are masked before a text is cut; otherwise a part of a secret could remain.
+    /// Mask secrets before the text is truncated; otherwise, part of a secret could remain.
     #[must_use]
     pub fn masker(&self) -> &Masker {
         self.call.run().masker()
     }
 
-    /// Returns writers for the standard output and the standard error of this attempt's work, which pass them to the
+    /// Returns writers that pass the standard output and standard error of this attempt to the
     /// engine's [sinks](super::OutputSink).
     #[must_use]
     pub fn output(&self) -> [OutputWriter; 2] {
@@ -83,8 +83,8 @@ impl ActivityContext {
         self.call.attempt()
     }
 
-    /// Returns the number of the attempt, counted from 1, with the attempts that the end of a process cut off. These do
-    /// not count against the policy of the step.
+    /// Returns the number of the attempt, counted from 1, including attempts interrupted by the end
+    /// of their process. Interrupted attempts do not count against the step's policy.
     #[must_use]
     pub fn attempt_with_cuts(&self) -> u32 {
         self.call.attempt_with_cuts()

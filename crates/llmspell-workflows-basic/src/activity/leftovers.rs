@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-/// Ends what steps started and what outlived the process that ran them, such as operating system processes.
+/// Ends leftovers of steps that outlived their process, such as operating system processes.
 ///
-/// A run that is resumed after its process died calls this before any of its steps runs again, so that a step is not
-/// executed twice at the same time.
+/// A run resumed after its process died calls this before any of its steps runs again, so that a
+/// step is not executed twice at the same time.
 #[async_trait]
 pub trait Leftovers: Send + Sync {
-    /// Ends what is left of the steps at `paths` of `run`; returns a description of each part that could not be ended.
+    /// Ends the leftovers of the steps at `paths` of `run`; returns a description of each leftover
+    /// that could not be ended.
     async fn end(&self, run: Uuid, paths: &[String]) -> Vec<String>;
 }

@@ -26,10 +26,11 @@ use crate::{StepError, state::Change};
 
 /// The work of a leaf with effects: a tool, an agent, or a function.
 ///
-/// An activity may be performed more than once for one step: when it is retried, and after a crash between its effect
-/// and its record. All these calls share one [idempotency key](ActivityContext::idempotency_key). An activity should
-/// stop soon after it is [cancelled](ActivityContext::cancelled); if it does not, the error of the run names it.
-/// Blocking work belongs in [`tokio::task::spawn_blocking`].
+/// An activity may be performed more than once for one step: when it is retried, and after a crash
+/// between its effect and its record. All these calls share one
+/// [idempotency key](ActivityContext::idempotency_key). An activity should stop soon after it is
+/// [cancelled](ActivityContext::cancelled); if it does not, the run's error names it. Blocking work
+/// belongs in [`tokio::task::spawn_blocking`].
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -53,16 +54,17 @@ pub trait Activity: Send + Sync {
     /// Performs one attempt of the work.
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError>;
 
-    /// Returns the problems of `params` that can be found before a run.
+    /// Returns the problems in `params` that can be found before a run.
     ///
-    /// `dynamic` takes a JSON pointer and returns whether that part is a string with references, whose value is not
-    /// known yet.
+    /// `dynamic` takes a JSON pointer and returns whether that part is a string with references, so
+    /// that its value is not known yet.
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
     }
 
-    /// Returns what is known of the outputs before a run; references to parts that an output cannot have are errors.
+    /// Returns the known shape of the outputs before a run; a reference to a part that an output
+    /// cannot have is an error.
     fn output(&self) -> Shape {
         Shape::Any
     }
@@ -106,7 +108,7 @@ pub struct ParamProblem {
     pub message: String,
     /// How to fix the problem.
     pub help: Option<String>,
-    /// Whether the step may run nevertheless.
+    /// Whether the step may run despite the problem.
     pub is_warning: bool,
 }
 
@@ -116,7 +118,7 @@ impl ParamProblem {
         Self::coded("wrong_parameters", pointer, message)
     }
 
-    /// Creates a problem with a code of its own.
+    /// Creates a problem with the given code.
     pub fn coded(code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, pointer: pointer.into(), span: None, message: message.into(), help: None, is_warning: false }
     }
@@ -142,7 +144,7 @@ impl ParamProblem {
         self
     }
 
-    /// Adds how to fix the problem.
+    /// Adds a hint on how to fix the problem.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

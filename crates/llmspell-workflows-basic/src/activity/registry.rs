@@ -47,7 +47,7 @@ impl Activities {
         self
     }
 
-    /// Registers a provider for the activities of `kind` that are not registered by name.
+    /// Registers a provider for the activities of `kind` not registered by name.
     pub fn provide(&mut self, kind: impl Into<String>, provider: impl Provider + 'static) -> &mut Self {
         self.providers.insert(kind.into(), Arc::new(provider));
         self
@@ -62,13 +62,14 @@ impl Activities {
         self
     }
 
-    /// Adds a service that ends what steps left behind when their process died.
+    /// Adds a service that ends the leftovers of steps whose process died.
     pub fn end_leftovers_with(&mut self, leftovers: impl Leftovers + 'static) -> &mut Self {
         self.leftovers.push(Arc::new(leftovers));
         self
     }
 
-    /// Ends what is left of the steps at `paths` of `run`; returns a description of each part that could not be ended.
+    /// Ends the leftovers of the steps at `paths` of `run`; returns a description of each leftover
+    /// that could not be ended.
     pub async fn end_leftovers(&self, run: Uuid, paths: &[String]) -> Vec<String> {
         let mut left = Vec::new();
         for leftovers in &self.leftovers {

@@ -39,8 +39,8 @@ pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityP
 
 /// Calls an activity; returns the rest of the call if the activity does not end immediately.
 ///
-/// Most quick leaves end here, before cancellation is set up. This is not an `async` function because moving a call
-/// from one future to the next takes longer than all the rest of such a leaf.
+/// Most quick leaves end here, before cancellation is set up. This is not an `async` function
+/// because moving a call from one future to the next takes longer than the rest of such a leaf.
 pub(super) fn start<'a>(
     call: Call,
     context: &'a CallContext,
@@ -64,7 +64,7 @@ pub(super) fn start<'a>(
     }
 }
 
-/// A call to an activity that has not ended.
+/// An unfinished call to an activity.
 pub(crate) struct UnfinishedCall<'a> {
     origin: Origin<'a>,
     work: AttemptFuture<'a>,
@@ -128,8 +128,8 @@ fn dispatch_leaf<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext
     }
 }
 
-/// Begins one attempt of an activity; returns the result if the attempt ends immediately, or else the remaining future,
-/// which has been polled once with a waker that does nothing.
+/// Begins one attempt of an activity. Returns the result if the attempt ends immediately, and
+/// otherwise the remaining future, which has been polled once with a no-op waker.
 #[inline]
 fn begin<'a>(
     origin: &Origin<'_>,
@@ -206,7 +206,7 @@ impl Run {
     /// Counts the output of an activity.
     ///
     /// # Errors
-    /// Fails if the output is too large, or too large together with the earlier outputs of the run.
+    /// Fails if the output is too large, either alone or together with the run's earlier outputs.
     fn count_output(&self, output: &Value) -> Result<(), StepError> {
         let too_large = |code: &'static str, message: String| {
             Err(StepError::new(ErrorClass::Resource, code, message).retryable(false))
@@ -232,7 +232,8 @@ impl Run {
     }
 }
 
-/// Returns whether `value` takes at most about `left` bytes as JSON; subtracts its size from `left`.
+/// Returns whether `value` takes at most about `left` bytes as JSON, and
+/// subtracts its size from `left`.
 fn fits(value: &Value, left: &mut usize) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => take(left, 4),

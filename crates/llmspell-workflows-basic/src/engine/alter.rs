@@ -1,4 +1,4 @@
-//! Methods of [`Call`] for interceptors: details of the call beyond its step, and calls derived from it.
+//! Methods of [`Call`] for interceptors: details of the call beyond its step, and derived calls.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ impl Call {
         self.node().role
     }
 
-    /// Returns the input of the activity with secrets masked, to be displayed or recorded; `None` if the step does not
-    /// call an activity.
+    /// Returns the input of the activity with secrets masked, for display or recording; `None` if
+    /// the step does not call an activity.
     ///
     /// # Errors
     /// Fails if a reference in the parameters cannot be resolved.
@@ -70,7 +70,7 @@ impl Call {
         Ok(self)
     }
 
-    /// Returns the same call with the state `state`.
+    /// Returns the same call with the given state.
     #[must_use]
     pub fn with_state(&self, state: WorkflowState) -> Self {
         self.seeing(self.context.scope.clone(), Arc::new(state))
@@ -82,7 +82,7 @@ impl Call {
         self.with_iteration(index)
     }
 
-    /// Enters the step again under its next generation, for round `round`, which hooks have requested.
+    /// Enters the step again under its next generation, for the round `round` requested by hooks.
     ///
     /// # Errors
     /// Fails if an interceptor rejects the decision.
@@ -105,7 +105,8 @@ impl Call {
         super::wait_until(self, wake_at).await
     }
 
-    /// Returns the records of the steps directly inside this step's last generation, in the order in which they began.
+    /// Returns the records of the steps directly inside this step's last
+    /// generation, in the order they began.
     ///
     /// The steps directly inside a loop are its iterations.
     #[must_use]

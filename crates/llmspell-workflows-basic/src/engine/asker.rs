@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 pub struct Asker {
     /// The origin of the request.
     pub who: Who,
-    /// A description of the reason, if one was given.
+    /// A description of the reason, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The number of the message that made the request, if a message did.
+    /// The number of the message that made the request, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<u64>,
 }
@@ -28,7 +28,7 @@ pub enum Who {
     Parent,
     /// A child run.
     Child,
-    /// The journal: the request was made and recorded earlier.
+    /// The journal: the request was recorded earlier.
     Record,
 }
 

@@ -15,8 +15,8 @@ use crate::sync::lock;
 
 /// Counts the active branches of a run, and records whether the run is parking.
 ///
-/// A branch is not active while it waits for a time, for a message, or for the branches below it. A run without active
-/// branches need not be in memory.
+/// A branch is not active while it waits for a time, a message, or the branches below it. A run
+/// without active branches need not be in memory.
 pub(crate) struct Branches {
     active: AtomicUsize,
     all_waiting: Notify,
@@ -40,7 +40,7 @@ struct Wakes {
 pub(crate) enum WaitsFor {
     /// Only the time.
     Time,
-    /// Something else, such as a signal, which has to arrive by then.
+    /// Something else, such as a signal, that has to arrive by then.
     Deadline,
 }
 
@@ -140,7 +140,7 @@ impl Run {
         }
     }
 
-    /// Waits until a branch of the run is active again, or has been active since this call.
+    /// Waits until a branch of the run is active again or has been active since this call.
     pub async fn until_active(&self) {
         let mut notified = std::pin::pin!(self.branches.one_active.notified());
         notified.as_mut().enable();
@@ -157,7 +157,8 @@ impl Run {
         self.next_timer().into_iter().chain(of_deadline).min()
     }
 
-    /// Returns the earliest time, on the engine's clock, at which a step continues that waits only for that time.
+    /// Returns the earliest time, on the engine's clock, at which a step waiting
+    /// only for a time continues.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.first_wake(WaitsFor::Time)
@@ -168,7 +169,7 @@ impl Run {
         first.map(|time| self.clock().to_engine(time))
     }
 
-    /// Registers the waits of `child`, whose earliest ends are now known, until the guards are dropped.
+    /// Registers the earliest known ends of the waits of `child`, until the guards are dropped.
     pub(super) fn wakes_with(&self, child: &Run) -> [Option<PendingWake<'_>>; 2] {
         [WaitsFor::Time, WaitsFor::Deadline].map(|what| {
             let wake = child.first_wake(what)?;
@@ -176,7 +177,8 @@ impl Run {
         })
     }
 
-    /// Waits until all branches of the run wait only for messages, which nobody can send to a run that no executor drives.
+    /// Waits until all branches of the run wait only for messages. Nobody can send messages to a
+    /// run without an executor.
     async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {
@@ -208,7 +210,8 @@ impl Run {
 }
 
 impl Engine {
-    /// Drives a run that no executor knows, so nobody can send it a message: it parks once it waits only for messages.
+    /// Drives a run without an executor. Nobody can send it messages, so it parks once it waits
+    /// only for messages.
     pub async fn drive_alone(&self, run: &Arc<Run>) -> Driven {
         let mut driven = std::pin::pin!(self.drive(run));
         loop {

@@ -53,7 +53,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a definition that steps can run as a sub-workflow, in addition to those that their own definition contains.
+    /// Adds a definition that steps can run as a sub-workflow, in addition to
+    /// those in their own definition.
     #[must_use]
     pub fn workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();
@@ -89,7 +90,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Declares the concurrency limit `name`, which at most `holders` steps of all the engine's runs can hold at once.
+    /// Declares the concurrency limit `name`: at most `holders` steps in all runs of the
+    /// engine can hold it at once.
     ///
     /// If `holders` is 0, the limit is 1. The name then refers to this limit in every definition. A definition that
     /// declares a different number can still run, with the warning `limit_differs`.
@@ -106,8 +108,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds secrets that definitions may list under `secrets`; the values of all of them are masked in everything that
-    /// runs record or show.
+    /// Adds secrets that definitions may list under `secrets`. All their values are masked in
+    /// everything that runs record or show.
     ///
     /// A run whose definition lists a secret shorter than [`SECRET_BYTES_MIN`](crate::secrets::SECRET_BYTES_MIN) bytes
     /// is refused.

@@ -25,7 +25,7 @@ use crate::{
 pub struct Call {
     pub(crate) context: Arc<CallContext>,
     node: NodeRef,
-    /// Values that only few calls have.
+    /// Values that only a few calls have.
     extra: Option<Box<Extra>>,
     path: OnceLock<PathLink>,
     iteration: Option<u32>,
@@ -66,7 +66,7 @@ impl Call {
         self.node.in_plan(&self.context.run.plan)
     }
 
-    /// Returns the number of the step in the plan; `None` for a step that code calls.
+    /// Returns the number of the step in the plan; `None` for a step called by code.
     pub(super) fn node_number(&self) -> Option<usize> {
         match self.node {
             NodeRef::Planned(number) => Some(number as usize),
@@ -99,7 +99,8 @@ impl Call {
         })
     }
 
-    /// Returns the number of the attempt, counted from 1, with the attempts that the end of a process cut off.
+    /// Returns the number of the attempt, counted from 1, including attempts interrupted by the end
+    /// of their process.
     #[must_use]
     #[inline]
     pub fn attempt_with_cuts(&self) -> u32 {
@@ -135,7 +136,7 @@ impl Call {
         self
     }
 
-    /// Makes a decision; interceptors may replay a recorded one or change the new one.
+    /// Makes a decision; interceptors may replay a recorded decision or change the new one.
     ///
     /// # Errors
     /// Fails if an interceptor rejects the decision, or returns a different decision.
@@ -214,7 +215,7 @@ impl Call {
         self.extra.as_ref().and_then(|extra| extra.deadline).or(self.context.deadline)
     }
 
-    /// Returns the recorded time at which the step began; `None` if none of its expressions reads it.
+    /// Returns the recorded start time of the step; `None` if none of its expressions reads it.
     pub(crate) fn started_at(&self) -> Option<Timestamp> {
         self.extra.as_ref()?.started_at
     }
@@ -228,7 +229,7 @@ impl Call {
         self.extra().activity = Some(Arc::new(activity));
     }
 
-    /// Returns why the enclosing list skips the step, if it does.
+    /// Returns the enclosing list's reason to skip the step, if any.
     pub(super) fn gate(&self) -> Option<&SkipReason> {
         self.extra.as_ref()?.gate.as_ref()
     }
@@ -238,7 +239,7 @@ impl Call {
         self
     }
 
-    /// Returns the test after the iteration, if the call is an iteration of a loop with one.
+    /// Returns the test after the iteration, if the call is an iteration of a loop with an `until`.
     pub(crate) fn until(&self) -> Option<&Arc<UntilTest>> {
         self.extra.as_ref()?.until.as_ref()
     }
@@ -276,7 +277,7 @@ impl Call {
         self
     }
 
-    /// Returns the same call with a different scope and state, in which expressions are evaluated.
+    /// Returns the same call with a different scope and state for evaluating expressions.
     pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
         let context = CallContext { scope, state, ..(*self.context).clone() };
         Self { context: Arc::new(context), ..self.clone() }
@@ -307,18 +308,18 @@ impl Call {
         View::new(self)
     }
 
-    /// Returns the outcome of a step that was asked to stop.
+    /// Returns the outcome of a step asked to stop.
     pub(crate) fn cancelled(&self) -> Outcome {
         Outcome::cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
-    /// Returns the outcome of a step that does not begin because the run is parking; the step begins when the run is
-    /// driven again.
+    /// Returns the outcome of a step that does not begin because the run is parking. The step
+    /// begins when the run is driven again.
     pub(crate) fn parked(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().now()), inbox_after: None })
     }
 
-    /// Returns the outcome of a step that failed with `error`; sets the path of the error unless it has one.
+    /// Returns the outcome of a step that failed with `error`; sets the error's path if missing.
     pub(crate) fn failed(&self, mut error: StepError) -> Outcome {
         if error.path.is_none() {
             error.attempt = self.attempt;
@@ -344,7 +345,7 @@ macro_rules! decide {
 }
 pub(crate) use decide;
 
-/// Returns the value of a recorded decision, if there is one, or fails the step.
+/// Returns the value of a recorded decision, if it exists, or fails the step.
 macro_rules! recall {
     ($call:expr, $choice:expr) => {
         match $call.recall($choice).await {

@@ -20,15 +20,16 @@ pub(crate) struct CallContext {
     pub(crate) cancel: Cancel,
     /// The time by which the enclosing steps must have ended.
     pub(crate) deadline: Option<Timestamp>,
-    /// When the previous sibling ended, if siblings run one after the other; the next sibling begins at that time.
+    /// When the previous sibling ended, if siblings run in sequence; the next
+    /// sibling begins at that time.
     pub(crate) ended_at: EndTime,
-    /// Whether children run one after the other.
+    /// Whether children run in sequence.
     pub(crate) in_order: bool,
 }
 
 /// The time at which a step ended, as seconds and nanoseconds; zero if there is none.
 ///
-/// Only one task at a time uses it.
+/// Used by only one task at a time.
 #[derive(Default)]
 pub(crate) struct EndTime(AtomicI64, AtomicI32);
 
@@ -61,7 +62,7 @@ impl CallContext {
         Self { run, parent, scope, state, cancel, deadline: None, ended_at: EndTime::default(), in_order: false }
     }
 
-    /// Marks the children as running one after the other.
+    /// Marks the children as running in sequence.
     pub(crate) fn in_order(self) -> Self {
         Self { in_order: true, ..self }
     }

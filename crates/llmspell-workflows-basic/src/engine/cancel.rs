@@ -49,14 +49,14 @@ struct Inner {
     /// Whether the token is cancelled, readable without the token's lock.
     triggered: AtomicBool,
     parent: Option<Cancel>,
-    /// The request that applies to the step that started this run as its sub-workflow.
+    /// The request that applies to the sub-workflow step that started this run.
     around: OnceLock<Cancel>,
     /// The number of cleanups in progress in the part to which the request applies.
     cleanups: AtomicUsize,
     cleaned_up: Notify,
 }
 
-/// A cleanup in progress: until it is dropped, nobody gives up waiting for the steps around it.
+/// A cleanup in progress; until this guard is dropped, the enclosing steps are not abandoned.
 #[derive(Debug)]
 pub(crate) struct Cleanup(Cancel);
 
@@ -86,14 +86,15 @@ impl Cancel {
         }))
     }
 
-    /// Creates a request that is triggered together with this one, and can also be triggered alone.
+    /// Creates a request that is triggered with this request, and can also be triggered alone.
     pub(crate) fn child(&self) -> Self {
         Self::new(self.0.token.child_token(), Some(self.clone()))
     }
 
-    /// Makes cleanups of a sub-workflow, to which this request applies, count for the step that started it.
+    /// Makes a sub-workflow's cleanups under this request count for the step that
+    /// started the sub-workflow.
     pub(super) fn set_around(&self, around: &Self) {
-        // A run has only one step around it.
+        // A run has only one enclosing step.
         let _ = self.0.around.set(around.clone());
     }
 
@@ -122,7 +123,7 @@ impl Cancel {
         }
     }
 
-    /// Returns this request and those that enclose it, also in the runs around this one.
+    /// Returns this request and all enclosing requests, including those of enclosing runs.
     fn enclosing(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |request| request.0.parent.as_ref().or_else(|| request.0.around.get()))
     }
@@ -132,8 +133,8 @@ impl Cancel {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Triggers the request: everything to which it applies must stop. If it is triggered again, the first reason is
-    /// kept.
+    /// Triggers the request: everything to which it applies must stop. If it is triggered again, it
+    /// keeps the first reason.
     pub fn cancel(&self, reason: CancelReason) {
         // The reason is set first, so that it is known when the token is triggered.
         let _ = self.0.reason.set(reason);
@@ -141,7 +142,7 @@ impl Cancel {
         self.0.token.cancel();
     }
 
-    /// Returns whether this request or an enclosing one has been triggered.
+    /// Returns whether this request or an enclosing request has been triggered.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.triggered.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
@@ -152,8 +153,8 @@ impl Cancel {
         self.0.token.cancelled().await;
     }
 
-    /// Returns why the request was triggered. The reason of an outer request takes precedence, because an outer request
-    /// stops the inner ones too.
+    /// Returns why the request was triggered. The reason of an outer request takes precedence,
+    /// because an outer request also stops the inner ones.
     #[must_use]
     pub fn reason(&self) -> Option<CancelReason> {
         let above = self.0.parent.as_ref().and_then(Self::reason);

@@ -29,8 +29,9 @@ pub trait Children: Send + Sync {
     /// Fails if the child could not be started.
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
 
-    /// Cancels the children of `run` that wait, because the run ends, and drives them until they have ended; with
-    /// `compensates`, their steps are undone. Returns `None` once all children have ended, or what they wait for.
+    /// Cancels the waiting children of `run`, because the run ends, and drives them until they have
+    /// ended. With `compensates`, their steps are undone. Returns `None` once all children have
+    /// ended; otherwise, returns what they wait for.
     ///
     /// Called after the root step has ended, before the run undoes its own steps and runs its `finally`.
     ///
@@ -41,7 +42,7 @@ pub trait Children: Send + Sync {
         Ok(None)
     }
 
-    /// Undoes the steps of a child of `run` that has ended.
+    /// Undoes the steps of an ended child of `run`.
     ///
     /// # Errors
     /// Fails if the child cannot be undone.
@@ -53,8 +54,8 @@ pub trait Children: Send + Sync {
 pub struct Child {
     /// The id of the child run, derived from the parent run and the path of the step.
     pub id: Uuid,
-    /// The current plan of the child. A child that was started with an earlier version of its definition continues with
-    /// that version.
+    /// The current plan of the child. A child started with an earlier version of its definition
+    /// continues with that version.
     pub plan: Arc<Plan>,
     /// The input of the child.
     pub input: Value,
@@ -165,7 +166,8 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
     drive_inside(call.run(), call.cancel(), child, driven).await
 }
 
-/// Awaits `driven`, the future that drives `child`, as a part of the cleanup of `run`, which only a shutdown stops.
+/// Awaits `driven`, the future that drives `child`, as a part of the cleanup of `run`; only a
+/// shutdown stops it.
 pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     drive_inside(run, &run.cleanup, child, driven).await
 }
@@ -173,7 +175,7 @@ pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven:
 async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     child.cancel.set_around(cancel);
     let mut driven = std::pin::pin!(driven);
-    // A child that is driven only to clean up does not execute its steps first.
+    // A child driven only for cleanup does not execute its steps first.
     let mut is_stopped = cancel.is_cancelled();
     if is_stopped {
         stop_child(run, cancel, child);
@@ -263,7 +265,8 @@ fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
         }
         ChildEnd::Cancelled if call.cancel().is_cancelled() => call.cancelled(),
         ChildEnd::Cancelled => {
-            // The child itself was cancelled; this also cancels the parent, which needs the child's output.
+            // The child itself was cancelled. This also cancels the parent, which
+            // needs the child's output.
             call.run().cancel_by(&Asker::new(Who::Child));
             Outcome::cancelled(Cancelled::new(CancelReason::Requested))
         }

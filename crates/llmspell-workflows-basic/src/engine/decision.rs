@@ -29,14 +29,14 @@ macro_rules! choices {
     ($($(#[doc = $doc:literal])+ $name:ident $(($($arg:ident: $type:ty),+))? = $text:literal -> $value:ty;)+) => {
         /// Identifies a decision of a step.
         ///
-        /// A recorded decision is found by its key together with the path of its step.
+        /// A recorded decision is found by its key and the path of its step.
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum DecisionKey {
             $($(#[doc = $doc])+ $name $(($($type),+))?,)+
         }
 
-        /// A decision that a run has made, as data: the parts of its key, then its value.
+        /// A decision made by a run, as data: the parts of its key, then its value.
         ///
         /// Every decision goes through [`Call::decide`], so an interceptor can replay a recorded decision or change a
         /// new one.
@@ -131,9 +131,9 @@ choices! {
     Branch = "branch" -> Option<usize>;
     /// The items of a loop.
     Items = "items" -> Arc<Vec<Value>>;
-    /// Whether the `while` of a loop is true before iteration `n`.
+    /// Whether the loop's `while` condition is true before iteration `n`.
     While(n: u64) = "while" -> bool;
-    /// Whether the `until` of a loop is true after iteration `n`.
+    /// Whether the loop's `until` condition is true after iteration `n`.
     Until(n: u64) = "until" -> bool;
     /// The step that a route runs after its `n`th step, counted from 0; `None` if the route ends.
     Transition(n: u64) = "transition" -> Option<String>;
@@ -141,7 +141,7 @@ choices! {
     RetryGeneration(n: u32) = "retry_generation" -> u32;
     /// The generation under which a route enters a step again after `n` transitions.
     RouteGeneration(n: u64) = "route_generation" -> u32;
-    /// The generation under which a step is entered again because hooks asked for round `n`.
+    /// The generation under which a step is entered again because hooks requested round `n`.
     HookGeneration(n: u64) = "hook_generation" -> u32;
     /// The branch that ended `n`th, counted from 0; recorded only if the order matters.
     EndedNth(n: u64) = "ended_nth" -> usize;
@@ -161,11 +161,11 @@ choices! {
     Received(n: u32) = "received" -> crate::engine::Received;
     /// When the step began; recorded only if one of its expressions reads the time.
     StartedAt = "started_at" -> Timestamp;
-    /// The time that the `n`th reading of the clock in code returned, counted from 0.
+    /// The time returned when code read the clock for the `n`th time, counted from 0.
     Now(n: u64) = "now" -> Timestamp;
-    /// The `n`th random number that code has drawn, counted from 0.
+    /// The `n`th random number drawn by code, counted from 0.
     Random(n: u64) = "random" -> u64;
-    /// The hash of the input with which code calls a step.
+    /// The hash of the input that code passes to a step.
     Input = "input" -> String;
     /// The child run of attempt `n` of a sub-workflow step.
     Child(n: u32) = "child" -> ChildRun;
@@ -177,9 +177,9 @@ choices! {
     HookAnswer(point: Cow<'static, str>, n: u64) = "hook_answer" -> Arc<Value>;
     /// The answer of the hooks to a decision of the step.
     HookAnswerTo(choice: Box<DecisionKey>) = "hook_answer_to" -> Arc<Value>;
-    /// The answer of the hooks to signal number `n` of the run, before the step receives it.
+    /// The answer of the hooks to the run's signal number `n`, before the step receives it.
     HookAnswerToSignal(n: u64) = "hook_answer_to_signal" -> Arc<Value>;
-    /// The output of one part of a step that a hook has forked; recorded at the path of the part.
+    /// The output of one part of a step forked by a hook; recorded at the path of the part.
     ForkPart = "fork_part" -> Output;
 }
 
@@ -187,7 +187,7 @@ choices! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attempt {
-    /// The attempt failed, and the next one begins at `wake_at`.
+    /// The attempt failed, and the next attempt begins at `wake_at`.
     Failed {
         /// Why the attempt failed.
         error: Box<StepError>,
@@ -241,7 +241,7 @@ impl Decision {
     }
 }
 
-/// A decision that is about to be made: the call that makes it, and its key.
+/// A decision about to be made: the call that makes it, and its key.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionPoint<'a> {
     /// The call that makes the decision.

@@ -65,7 +65,7 @@ pub(super) struct Inner {
     pub(super) workflows: BTreeMap<String, Arc<Definition>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) schemas: Option<Arc<dyn SchemaCheck>>,
-    /// Receive the output of steps while they run.
+    /// Sinks that receive the output of steps while they run.
     pub(super) output_sinks: Vec<Arc<dyn OutputSink>>,
     pub(super) limits: Limits,
     pub(super) env: HashMap<String, String>,
@@ -86,13 +86,13 @@ pub struct EngineBuilder(pub(super) Inner);
 pub struct RunOptions {
     /// The run to resume; `None` to start a new run.
     pub resume: Option<Resume>,
-    /// The name of one of the definition's environments, whose values override those of the variables.
+    /// The name of one of the definition's environments, whose values override the variables.
     pub environment: Option<String>,
     /// Values that interceptors need for this run.
     pub extensions: Extensions,
     /// The number of runs that enclose this run.
     pub depth: u32,
-    /// The time limit of the run, which applies in addition to that of the definition.
+    /// The time limit of the run, in addition to the definition's limit.
     pub timeout: Option<Duration>,
 }
 
@@ -168,7 +168,8 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns the same engine, with `limits` counting the holders of named limits over all processes.
+    /// Returns the same engine, with `limits` counting the holders of named
+    /// limits across all processes.
     #[must_use]
     pub fn with_shared_limits(&self, limits: impl SharedLimits + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -179,12 +180,12 @@ impl Engine {
     /// Prepares `definition` to run.
     ///
     /// # Errors
-    /// Returns all problems of the definition if one of them is an error.
+    /// Returns all problems in the definition if one of them is an error.
     pub fn prepare(&self, definition: impl Into<Arc<Definition>>) -> Result<Arc<Plan>, Invalid> {
         Builder::plan(self, definition.into()).map(Arc::new)
     }
 
-    /// Returns all problems of `definition`, including warnings.
+    /// Returns all problems in `definition`, including warnings.
     #[must_use]
     pub fn validate(&self, definition: impl Into<Arc<Definition>>) -> Vec<Problem> {
         Builder::run(self, definition.into()).1
@@ -264,8 +265,8 @@ impl Engine {
 
     /// Drives `run` until it ends or all of its active branches wait.
     ///
-    /// Dropping the future leaves the run as a crash would: nothing is cancelled or recorded. To stop it properly,
-    /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
+    /// Dropping the future has the same effect on the run as a crash: nothing is cancelled or
+    /// recorded. To stop it properly, call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
         if !tracing::enabled!(target: targets::RUN, Level::INFO) {
             return self.drive_untraced(run).await;
@@ -379,7 +380,7 @@ impl Engine {
         self.0.schemas.as_deref()
     }
 
-    /// Returns the service that counts the holders of named limits over all processes.
+    /// Returns the service that counts the holders of named limits across all processes.
     pub(super) fn shared_limits(&self) -> &dyn SharedLimits {
         &*self.0.shared_limits
     }

@@ -34,18 +34,19 @@ pub(crate) enum Begun<'a> {
     Rest(Rest<'a>),
 }
 
-/// What is left of a step that has begun.
+/// The remaining work of a step that has begun.
 pub(crate) enum Rest<'a> {
-    /// The step runs in a task of its own.
+    /// The step runs in its own task.
     InTask(Call),
-    /// The activity of a step without settings has not ended. The number is that of the step's record.
+    /// The activity of a step without settings has not ended. The number
+    /// identifies the step's record.
     Activity(usize, UnfinishedCall<'a>),
     /// The step has a record; nothing else has happened.
     All(Call, Result<(), Outcome>),
 }
 
-/// Begins a step, and ends it at once if that is possible: a step without settings whose activity ends immediately
-/// needs no future.
+/// Begins a step and, if possible, ends it immediately: a step without settings whose activity ends
+/// immediately needs no future.
 pub(crate) fn begin(mut call: Call, context: &CallContext) -> Begun<'_> {
     if call.needs_task() {
         return Begun::Rest(Rest::InTask(call));
@@ -69,7 +70,7 @@ pub(crate) fn begin(mut call: Call, context: &CallContext) -> Begun<'_> {
     }
 }
 
-/// Returns the step's activity, if nothing but the activity itself affects the step.
+/// Returns the step's activity, if nothing else affects the step.
 fn bare_activity<'a>(call: &Call, context: &'a CallContext) -> Option<&'a ActivityPlan> {
     let node = &context.run.plan.nodes[call.node_number()?];
     let is_bare = node.is_plain && call.gate().is_none() && context.run.masker.is_empty();
@@ -126,7 +127,7 @@ async fn run(mut call: Call, may_begin: Result<(), Outcome>) -> Outcome {
     }
 }
 
-/// Applies the generation and the input from [`Resume`](super::Resume) that override the call's own.
+/// Applies the generation and input from [`Resume`](super::Resume) that override those of the call.
 fn with_overrides(mut call: Call, run: &Run) -> Call {
     if let Some(generation) = run.reentered.get(&call.path().to_string()) {
         call = call.with_generation(*generation);
@@ -154,7 +155,7 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
 
-/// Decides whether the step runs, from its condition and the list's reason to skip it.
+/// Decides from the step's condition and the list's skip reason whether the step runs.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node().reads_start {
         let now = call.run().now();
@@ -210,7 +211,7 @@ impl<T> From<DecisionResult<T>> for Result<T, Outcome> {
     }
 }
 
-/// Returns why the step is skipped because of its condition, if it is.
+/// Returns the skip reason if the step's condition prevents it from running.
 fn condition(call: &Call) -> Option<SkipReason> {
     let condition = call.node().condition.as_ref()?;
     match condition.test(&call.view()) {

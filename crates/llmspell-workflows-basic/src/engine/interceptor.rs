@@ -8,9 +8,9 @@ use crate::{StepError, model::Step};
 
 /// Code that runs around steps and their decisions.
 ///
-/// The journal, hooks, retries and timeouts are interceptors. Each is asked once per step whether it applies, so
-/// unused ones cost nothing. An interceptor may call `next` any number of times: not at all to answer in place of the
-/// step, or more than once to retry.
+/// The journal, hooks, retries and timeouts are interceptors. Each is asked once per step whether
+/// it applies, so unused interceptors cost nothing. An interceptor may call `next` any number of
+/// times: not at all to answer in place of the step, or more than once to retry.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -75,12 +75,13 @@ pub trait Interceptor: Send + Sync {
 pub enum Happening<'a> {
     /// An engine begins to drive the run, for the first time or again.
     Begins,
-    /// The run has ended, waits or is stuck; any compensation and `finally` steps come before this event.
+    /// The run has ended, is waiting or is stuck; any compensation and `finally`
+    /// steps come before this event.
     Ends(&'a Outcome),
     /// The run has a warning.
     Warns(&'a Warning),
-    /// The cancellation of the run is requested for the first time, or its compensation is requested in addition. A run
-    /// that is already cleaning up finishes its cleanup.
+    /// Cancellation of the run is requested for the first time, or compensation is requested in
+    /// addition. A run that is already cleaning up finishes its cleanup.
     Cancels {
         /// Who requested the cancellation.
         by: &'a Asker,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::Run;
 use crate::sync::lock;
 
-/// An inbound message for a step that waits for it.
+/// An inbound message for a step that waits for a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// The number of the message; the messages to a run are numbered from 1.
@@ -70,7 +70,7 @@ impl Mailbox {
         }
     }
 
-    /// Returns the first signal after number `seen` that has not been consumed.
+    /// Returns the first unconsumed signal after number `seen`.
     fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
         lock(&self.queue).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
     }
@@ -98,7 +98,7 @@ impl Run {
         self.mailbox.put(signal);
     }
 
-    /// Sends the signal `name` with `data` to a run whose messages are not numbered elsewhere.
+    /// Sends the signal `name` with `data` to a run whose messages have no other numbering.
     pub fn signal(&self, name: impl Into<String>, data: impl Into<Value>) {
         let number = self.mailbox.last() + 1;
         self.deliver(Signal { number, name: name.into(), data: data.into() });

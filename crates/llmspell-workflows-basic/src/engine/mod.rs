@@ -1,8 +1,9 @@
 //! The engine: a single code path that executes every step, with extension points around it.
 //!
-//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): expressions and templates are parsed once,
-//! references are checked, and each step gets only the [`Interceptor`]s that apply to it. [`Engine::drive`] runs the
-//! plan. Every step is executed through the [`Stack`]; every decision goes through [`Call::decide`].
+//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): expressions and templates
+//! are parsed once, references are checked, and each step receives only the [`Interceptor`]s that
+//! apply to it. [`Engine::drive`] runs the plan. Every step is executed through the [`Stack`];
+//! every decision is made through [`Call::decide`].
 
 mod activity;
 mod alter;
@@ -14,7 +15,7 @@ mod call_context;
 mod cancel;
 mod child;
 mod decision;
-#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other type")]
+#[expect(clippy::module_inception, reason = "`Engine` has its own file, like every other type")]
 mod engine;
 mod execute;
 mod extensions;

@@ -21,12 +21,13 @@ pub enum Outcome {
     Failed(Failure),
     /// The step was cancelled.
     Cancelled(Box<Cancelled>),
-    /// The step waits, and uses no thread or task in the meantime.
+    /// The step waits without using a thread or a task.
     Parked(Wait),
-    /// The step itself or steps inside it are stuck and have to be resolved by hand.
+    /// The step itself or steps inside it are stuck and must be resolved manually.
     ///
-    /// A block with a stuck step waits as long as another of its steps waits, and is stuck once all others have ended.
-    /// No enclosing step is retried, compensated or ended because of a stuck step.
+    /// A block with a stuck step waits as long as any other of its steps waits, and becomes stuck
+    /// once all others have ended. A stuck step does not cause an enclosing step to be retried,
+    /// compensated or ended.
     Stuck(Vec<StuckStep>),
 }
 
@@ -84,7 +85,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Creates a failure that is not handled.
+    /// Creates an unhandled failure.
     pub fn new(error: impl Into<Box<StepError>>) -> Self {
         Self { error: error.into(), handled: false, later_errors: Vec::new() }
     }
@@ -97,7 +98,7 @@ impl Failure {
     }
 }
 
-/// Why a step was cancelled, and the activities that it left behind.
+/// Why a step was cancelled, and the activities left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
     /// Why the step was cancelled.
@@ -120,7 +121,7 @@ impl Cancelled {
         Self { reason, aborted: Vec::new(), still_running: Vec::new(), later_errors: Vec::new() }
     }
 
-    /// Adds the activities that `other` left behind.
+    /// Adds the activities left behind by `other`.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.aborted.extend(other.aborted);
         self.still_running.extend(other.still_running);
@@ -133,7 +134,7 @@ impl Cancelled {
         StepError::new(ErrorClass::Cancelled, "cancelled", message)
     }
 
-    /// Describes the activities that were left behind; empty if there are none.
+    /// Describes the activities left behind; empty if there are none.
     #[must_use]
     pub fn left_behind(&self) -> String {
         let mut text = String::new();
@@ -141,7 +142,7 @@ impl Cancelled {
             text += &format!("; dropped after the grace period: {}", self.aborted.join(", "));
         }
         if !self.still_running.is_empty() {
-            text += &format!("; still running, ignoring the request to stop: {}", self.still_running.join(", "));
+            text += &format!("; still running despite the request to stop: {}", self.still_running.join(", "));
         }
         text
     }
@@ -153,7 +154,7 @@ pub struct Wait {
     /// When the step continues, if it waits for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
-    /// The number of the last message that the step has seen, if it waits for a message.
+    /// The number of the last message seen by the step, if it waits for a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox_after: Option<u64>,
 }
@@ -174,7 +175,7 @@ impl Wait {
     }
 }
 
-/// A step that has to be resolved by hand, because its outcome is unknown or because it cannot be undone.
+/// A step that must be resolved manually, because its outcome is unknown or it cannot be undone.
 ///
 /// A stuck step is displayed as its path, preceded by the paths of the sub-workflow steps that enclose its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -236,13 +237,14 @@ impl UnfinishedSteps {
         }
     }
 
-    /// Returns the number of steps that wait. They keep their places among the steps that run at once: if another step
-    /// began in such a place, the run would be resumed for that step again and again until the wait ends.
+    /// Returns the number of waiting steps. A waiting step counts towards the limit on concurrent
+    /// steps: if another step began in its place, the run would be resumed for that step again and
+    /// again until the wait ends.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Returns the outcome of the block that these steps cause; `None` if there are no such steps.
+    /// Returns the block outcome that results from these steps; `None` if there are no such steps.
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),
@@ -251,8 +253,8 @@ impl UnfinishedSteps {
         }
     }
 
-    /// Returns `ended`, the outcome of a block that does not need its waiting steps. If there are stuck steps, returns
-    /// them instead, unless the process is shutting down.
+    /// Returns `ended`, the outcome of a block that does not need its waiting steps. If there are
+    /// stuck steps, returns a stuck outcome instead, unless the process is shutting down.
     pub(crate) fn stuck_or(self, ended: Outcome) -> Outcome {
         let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
         if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }
@@ -280,7 +282,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome of a step that was cancelled.
+    /// Returns the outcome of a cancelled step.
     #[must_use]
     pub fn cancelled(cancelled: Cancelled) -> Self {
         Self::Cancelled(Box::new(cancelled))

@@ -1,4 +1,4 @@
-//! How far a resumed run has come, according to its records.
+//! The recorded progress of a resumed run.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -6,7 +6,8 @@ use super::{Asker, Outcome, Run, Scope, Slots, VisibleResult, Who};
 use crate::{PathLink, Segment, StepPath, plan::Recovery, sync::lock};
 
 impl Run {
-    /// Restores how far a resumed run has come: whether its root step has ended, and whether it was requested to cancel.
+    /// Restores the progress of a resumed run: whether its root step has ended, and whether
+    /// cancellation was requested.
     pub(super) fn restore_progress(&self, cancel: Option<bool>) {
         let main = format!("/{}", self.plan.root.id);
         let has_ended = match self.engine.stack().recorded(self, &main) {
@@ -21,8 +22,9 @@ impl Run {
         }
     }
 
-    /// Returns whether the step at `path` is or contains one that an earlier process began and that has to be entered even
-    /// if this run is stopped: a sub-workflow that has not ended, or an activity that must not run twice.
+    /// Returns whether the step at `path` is or contains an unsettled step: a sub-workflow that has
+    /// not ended, or an activity that must not run twice. An earlier process began such a step, and
+    /// it must be entered even if this run is stopped.
     pub(crate) fn is_unsettled(&self, path: &PathLink) -> bool {
         if self.unsettled.is_empty() {
             return false;
@@ -31,20 +33,20 @@ impl Run {
         self.unsettled.iter().any(|open| leads_to(&path, open))
     }
 
-    /// Returns whether the step at `path` is entered although the run is stopped: its outcome is recorded, or an earlier
-    /// process left something unsettled in it.
+    /// Returns whether the step at `path` is entered although the run is stopped, because its
+    /// outcome is recorded or because it is or contains an unsettled step.
     pub(super) fn enters_stopped(&self, path: &PathLink) -> bool {
         !self.unsettled.is_empty()
             && (self.is_unsettled(path) || self.engine.stack().recorded(self, &path.to_string()).is_some())
     }
 
-    /// Returns the scope of the root list after its steps, for the steps that run later.
+    /// Returns the scope of the root list, for steps that run after it.
     pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
         let entered = lock(&self.root_scope).clone();
         entered.or_else(|| self.recorded_root_scope())
     }
 
-    /// Returns the scope of the root list according to the records; the list is not entered again once it has ended.
+    /// Returns the recorded scope of the root list, which is not entered again once it has ended.
     fn recorded_root_scope(&self) -> Option<Arc<Scope>> {
         let list = self.plan.root.body.list()?;
         let slots = Slots::new(list.nodes.len());

@@ -12,18 +12,18 @@ use crate::{StepError, model::Definition, sync::lock};
 
 /// The named limits of an engine; all runs of the engine share them.
 ///
-/// A name that the engine declares means the engine's limit in every definition. Any other name belongs to the
-/// definition that declares it: definitions with different names never share a limit, and a sub-workflow does not see
-/// the limits of its parent.
+/// A name declared by the engine refers to the engine's limit in every definition. Any other name
+/// belongs to the definition that declares it: definitions with different names never share a
+/// limit, and a sub-workflow does not see its parent's limits.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
     declared: BTreeMap<String, Share>,
-    /// The limits of definitions that currently have runs, by the names of the definition and the limit.
+    /// The limits of definitions that currently have runs, by definition name and limit name.
     definitions: Mutex<HashMap<(String, String), Weak<Limit>>>,
 }
 
 impl Permits {
-    /// Creates the limits that the engine itself declares.
+    /// Creates the limits declared by the engine itself.
     pub(super) fn new(declared: &BTreeMap<String, u32>) -> Self {
         let share = |(name, holders): (&String, &u32)| (name.clone(), Share::new(None, name, *holders, Arc::default()));
         Self { declared: declared.iter().map(share).collect(), definitions: Mutex::default() }
@@ -34,7 +34,7 @@ impl Permits {
         self.declared.get(name).map(|share| share.holders)
     }
 
-    /// Returns the shares of a run of `definition` in the limits that the definition itself declares.
+    /// Returns the shares of a run of `definition` in the limits declared by the definition itself.
     pub(super) fn shares(&self, definition: &Definition) -> Vec<Share> {
         let own = definition.concurrency.iter().filter(|(name, _)| self.declared(name).is_none());
         let share = |(name, holders): (&String, &u32)| {
@@ -49,7 +49,7 @@ impl Permits {
         if let Some(limit) = definitions.get(&key).and_then(Weak::upgrade) {
             return limit;
         }
-        // Limits without runs are dropped, so the map contains no more limits than current runs declare.
+        // Limits without runs are dropped, so the map contains only limits of current runs.
         definitions.retain(|_, limit| limit.strong_count() > 0);
         let limit = Arc::default();
         definitions.insert(key, Arc::downgrade(&limit));
@@ -73,14 +73,15 @@ struct Limit {
     declared: Mutex<BTreeMap<u32, usize>>,
 }
 
-/// A run's share in a named limit, with the number of holders that its definition declares.
+/// A run's share in a named limit, with the number of holders declared by its definition.
 ///
-/// Versions of a definition that declare different numbers of holders share the limit. Each step waits, in the order of
-/// arrival, until fewer steps hold permits than its own version allows. So a version with a lower number is held to it
-/// from its first step, and the total never exceeds the highest number.
+/// Versions of a definition that declare different numbers of holders share the limit. Each step
+/// waits, in the order of arrival, until fewer steps hold permits than its own version allows. So a
+/// version with a lower number observes that number from its first step, and the total never
+/// exceeds the highest number.
 #[derive(Debug)]
 pub(super) struct Share {
-    /// The definition that the limit belongs to; `None` for a limit of the engine.
+    /// The definition that declares the limit; `None` for a limit of the engine.
     definition: Option<String>,
     name: String,
     holders: u32,
@@ -98,17 +99,18 @@ impl Share {
         &self.name
     }
 
-    /// Returns how many steps may hold the limit according to this run.
+    /// Returns the number of steps that may hold the limit according to this run.
     pub(super) fn holders(&self) -> u32 {
         self.holders
     }
 
-    /// Returns the number of holders that another current run declares, if it differs from this run's.
+    /// Returns the number of holders declared by another current run, if different from this run's.
     pub(super) fn other_number(&self) -> Option<u32> {
         lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
     }
 
-    /// Waits for a permit of this process, and then for one that counts in all processes that share the limit.
+    /// Waits for a permit of this process, then for a permit that counts in all
+    /// processes sharing the limit.
     ///
     /// # Errors
     /// Fails if the holders in other processes cannot be counted.
@@ -151,13 +153,13 @@ impl Drop for Share {
 /// A permit of a named limit, held until it is dropped.
 pub(crate) struct Permit {
     limit: Arc<Limit>,
-    /// The permit that other processes see; dropping it gives it back.
+    /// The permit visible to other processes; dropping it releases the permit.
     shared: Option<SharedPermit>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // The next step of this process to take the permit must find it free in all processes.
+        // The next step of this process must find the permit free in all processes.
         self.shared = None;
         *lock(&self.limit.held) -= 1;
         self.limit.released.notify_one();

@@ -32,7 +32,7 @@ pub enum StepStatus {
     Cancelled,
     /// The step completed, and was undone.
     Compensated,
-    /// The step has to be resolved by hand, because its outcome is unknown or because it cannot be undone.
+    /// The step must be resolved manually, because its outcome is unknown or it cannot be undone.
     Stuck,
 }
 
@@ -79,7 +79,7 @@ pub struct StepRecord {
     pub skip_reason: Option<SkipReason>,
 }
 
-/// The records of all steps of a run, in the order in which they began.
+/// The records of all steps of a run, in the order they began.
 pub(crate) struct Records {
     plan: Arc<Plan>,
     all: Vec<Record>,
@@ -199,9 +199,10 @@ impl Records {
         record.node.in_plan(&self.plan)
     }
 
-    /// Returns the paths of the leaves at or below `path` that have begun and not ended, including abandoned ones.
+    /// Returns the paths of the leaves at or below `path` that have begun but not ended,
+    /// including abandoned ones.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        // A leaf whose failure is being handled has itself ended.
+        // A leaf whose failure is being handled has already ended.
         let is_open =
             |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
         let running = self.all.iter().filter(|record| self.node(record).step.kind.is_leaf() && is_open(record));
@@ -221,8 +222,8 @@ impl Records {
         }
     }
 
-    /// Returns the steps directly inside the last generation of the step at `path`; `number` is the number of its
-    /// record.
+    /// Returns the steps directly inside the last generation of the step at `path`; `number` is the
+    /// number of that step's record.
     pub(crate) fn children(&self, number: usize, path: &PathLink, masker: &Masker) -> Vec<StepRecord> {
         let later = self.all.get(number + 1..).unwrap_or_default().iter();
         let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
@@ -239,7 +240,7 @@ impl Records {
         if node.role != Role::Iteration {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
-        // An iteration has the same path as its loop, plus its number.
+        // An iteration has its loop's path with a number appended.
         let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),
@@ -279,7 +280,8 @@ impl Records {
     }
 }
 
-/// Returns why the step at `path` is stuck. A block has no error of its own if only steps inside it are stuck.
+/// Returns why the step at `path` is stuck. A block itself has no error if only
+/// steps inside it are stuck.
 fn stuck(path: &PathLink, steps: &[StuckStep]) -> RecordedResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);

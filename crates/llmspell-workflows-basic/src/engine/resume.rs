@@ -10,36 +10,37 @@ use uuid::Uuid;
 use super::Outcome;
 use crate::StepPath;
 
-/// The known facts about a run to resume, apart from the records that interceptors replay.
+/// The known facts about a run to resume, apart from the records replayed by interceptors.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub(super) run_id: Uuid,
     pub(super) started_at: Timestamp,
-    /// When the last record of the run was made.
+    /// When the run's last record was made.
     pub(super) last_record: Timestamp,
-    /// How far the clock of the run was ahead of the engine's clock.
+    /// How far the run's clock was ahead of the engine's clock.
     pub(super) clock_ahead: SignedDuration,
-    /// The last generation of each step that was entered more than once, by the path of its first generation.
+    /// The last generation of each step entered more than once, by the
+    /// path of its first generation.
     pub(super) generations: HashMap<String, u32>,
-    /// The numbers of the signals that steps have consumed.
+    /// The numbers of the signals consumed by steps.
     pub(super) received: HashSet<u64>,
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
-    /// Steps that can be undone, in the order in which they ended.
+    /// Undoable steps, in the order they ended.
     pub(super) undoable: Vec<UndoableStep>,
-    /// Steps that have been undone (`true`) or were deliberately left as they are (`false`).
+    /// Steps that have been undone (`true`) or were deliberately left as is (`false`).
     pub(super) undone: Vec<(StepPath, bool)>,
-    /// Steps that can be undone and had begun but not ended, with their inputs.
+    /// Undoable steps that had begun but not ended, with their inputs.
     pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
-    /// How many attempts of a step the end of a process cut off, by the path of the step.
+    /// The number of a step's attempts interrupted by the end of a process, by step path.
     pub(super) cuts: HashMap<String, u32>,
-    /// Sub-workflow steps whose runs were started and have not ended.
+    /// Sub-workflow steps whose runs have started but not ended.
     pub(super) open_children: Vec<StepPath>,
-    /// Activities that had begun and not ended when the process of the run ended.
+    /// Activities that had begun but not ended when the run's process ended.
     pub(super) interrupted: Vec<StepPath>,
     /// The total size of the recorded outputs of activities, in bytes of JSON.
     pub(super) output_bytes: u64,
-    /// Whether the run was requested to cancel, and whether its steps are to be undone then.
+    /// Whether cancellation of the run was requested, and whether its steps are then to be undone.
     pub(super) cancel: Option<bool>,
     /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
@@ -52,12 +53,12 @@ pub struct Resume {
 pub enum UndoableStep {
     /// A step with a compensation step: its path, its input and its outcome.
     Step(StepPath, Arc<Value>, Outcome),
-    /// A sub-workflow step that is undone by undoing its child run: its path, the child and the outcome.
+    /// A sub-workflow step undone by undoing its child run: its path, the child and the outcome.
     Child(StepPath, Uuid, Outcome),
 }
 
 impl Resume {
-    /// Resumes the run `run_id`, which was first started at `started_at`.
+    /// Resumes the run `run_id`, first started at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
         Self {
@@ -82,84 +83,85 @@ impl Resume {
         }
     }
 
-    /// Sets when the last record of the run was made. The time of the run continues from there if the engine's clock is
-    /// behind it.
+    /// Sets when the run's last record was made. The run's time continues from there if the
+    /// engine's clock is behind that record.
     #[must_use]
     pub fn with_last_record(mut self, at: Timestamp) -> Self {
         self.last_record = at;
         self
     }
 
-    /// Sets how far the clock of the run was ahead of the engine's clock when the last record was made, as
-    /// [`Run::clock_ahead`](super::Run::clock_ahead) returns it. It matters only while the engine's clock is behind that
-    /// record.
+    /// Sets how far the run's clock was ahead of the engine's clock when the last record was made,
+    /// as returned by [`Run::clock_ahead`](super::Run::clock_ahead). This matters only while the
+    /// engine's clock is behind that record.
     #[must_use]
     pub fn with_clock_ahead(mut self, ahead: SignedDuration) -> Self {
         self.clock_ahead = ahead;
         self
     }
 
-    /// Adds the numbers of signals that steps have consumed, so no other step receives these signals.
+    /// Adds the numbers of signals consumed by steps, so no other step receives these signals.
     #[must_use]
     pub fn with_received(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
         self.received.extend(numbers);
         self
     }
 
-    /// Overrides the generations under which steps are entered, by the path of the step.
+    /// Overrides the generations under which steps are entered, by step path.
     #[must_use]
     pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.reentered.extend(steps);
         self
     }
 
-    /// Adds inputs that activities receive instead of their parameters, by the path of the step.
+    /// Adds inputs that replace the parameters of activities, by step path.
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
         self
     }
 
-    /// Adds steps that can be undone, in the order in which they ended.
+    /// Adds undoable steps, in the order they ended.
     #[must_use]
     pub fn with_undoable(mut self, steps: impl IntoIterator<Item = UndoableStep>) -> Self {
         self.undoable.extend(steps);
         self
     }
 
-    /// Adds the paths of steps that have been undone (`true`) or were deliberately left as they are (`false`).
+    /// Adds the paths of steps that have been undone (`true`) or were
+    /// deliberately left as is (`false`).
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);
         self
     }
 
-    /// Adds steps that can be undone and that the end of a process cut off: their paths and inputs, in the order in which
-    /// they began.
+    /// Adds undoable steps interrupted by the end of a process: their paths and inputs, in the
+    /// order they began.
     #[must_use]
     pub fn with_cut_off(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>)>) -> Self {
         self.cut_off.extend(steps);
         self
     }
 
-    /// Sets how many attempts of a step the end of a process cut off, by the path of the step.
+    /// Sets the number of a step's attempts interrupted by the end of a process, by step path.
     #[must_use]
     pub fn with_cuts(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.cuts.extend(steps);
         self
     }
 
-    /// Adds the paths of sub-workflow steps whose runs were started and have not ended. If this run is cancelled or times
-    /// out, they are resumed nevertheless, so that they clean up.
+    /// Adds the paths of sub-workflow steps whose runs have started but not ended. If this run is
+    /// cancelled or times out, these steps are still resumed, so that they clean up.
     #[must_use]
     pub fn with_open_children(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
         self.open_children.extend(steps);
         self
     }
 
-    /// Adds the paths of activities that had begun and not ended when the process of the run ended. If this run is
-    /// cancelled or times out, those that must not run twice are entered nevertheless: their effect is unknown, so the run
-    /// is stuck.
+    /// Adds the paths of activities that had begun but not ended when the run's process ended. If
+    /// this run is cancelled or times out, activities that must not run twice are still entered.
+    /// Their effect is unknown, so the run becomes stuck.
     #[must_use]
     pub fn with_interrupted(mut self, steps: impl IntoIterator<Item = StepPath>) -> Self {
         self.interrupted.extend(steps);
@@ -173,7 +175,7 @@ impl Resume {
         self
     }
 
-    /// Sets whether someone has requested that the run be cancelled; `Some(true)` if its steps are to be undone then.
+    /// Sets whether cancellation was requested; `Some(true)` if the steps are then to be undone.
     #[must_use]
     pub fn with_cancel(mut self, compensates: Option<bool>) -> Self {
         self.cancel = compensates;
@@ -195,7 +197,7 @@ impl Resume {
         self
     }
 
-    /// Adds recorded paths, so that a step is not entered again under a generation that one of these paths contains.
+    /// Adds recorded paths, so that no step is entered again under a generation in these paths.
     #[must_use]
     pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
         for path in paths {

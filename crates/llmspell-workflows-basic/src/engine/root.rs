@@ -1,4 +1,4 @@
-//! The beginning and the end of a run, around its root step.
+//! The beginning and end of a run, around its root step.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Run {
-    /// Computes the variables of the run, each after those that it refers to. Environment variables have the values in
-    /// `recorded`, if they are there.
+    /// Computes the run's variables, each after the variables that it refers to. An environment
+    /// variable in `recorded` has its recorded value.
     pub(super) fn with_variables(
         mut self,
         environment: Option<&str>,
@@ -42,7 +42,7 @@ impl Run {
             })?),
         };
         let order = variable_order(&plan.variables, overrides).map_err(|circle| {
-            let message = format!("the variables {} refer to each other in a circle", circle.join(", "));
+            let message = format!("the variables {} refer to each other in a cycle", circle.join(", "));
             StepError::configuration("circular_reference", message)
         })?;
         let mut names: Vec<&str> = Vec::new();
@@ -123,7 +123,8 @@ impl Run {
         outcome
     }
 
-    /// Ends the children that wait, since the root step ended with `outcome`; returns what the run has to wait for.
+    /// Ends the waiting children after the root step ended with `outcome`; returns an outcome if
+    /// the run cannot end yet.
     async fn end_children(self: &Arc<Self>, main: &PathLink, outcome: &Outcome) -> Option<Outcome> {
         if !self.plan.has_sub_workflows() {
             return None;
@@ -141,7 +142,7 @@ impl Run {
         }
     }
 
-    /// Undoes the steps of the run if they have to be undone, and runs `finally`; neither is cancelled.
+    /// Undoes the run's steps if necessary, and runs `finally`; a cancellation stops neither.
     async fn clean_up(self: &Arc<Self>, main: &PathLink, outcome: Outcome) -> Outcome {
         let is_due = self.is_compensation_due(&outcome);
         let outcome = if is_due { self.compensate(outcome).await } else { outcome };
@@ -153,14 +154,14 @@ impl Run {
             Some(finally) if outcome.is_final() => self.finally(finally, main, outcome).await,
             _ => outcome,
         };
-        // Someone may have asked for compensation while `finally` ran.
+        // Someone may have requested compensation while `finally` ran.
         if !is_due && self.is_compensation_due(&outcome) && is_stopped(&outcome) {
             return self.compensate(outcome).await;
         }
         outcome
     }
 
-    /// Runs the `finally` steps; if one of them fails, a run that completed fails.
+    /// Runs the `finally` steps; if one of them fails, a completed run fails.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         let error = match &outcome {
             Outcome::Cancelled(cancelled) => json!(cancelled.to_error().at(main.to_string())),
@@ -237,7 +238,7 @@ impl expr::Scope for InitialScope<'_> {
     }
 }
 
-/// Adds the errors of cleanup steps to the outcome of a run. The run keeps the error that it failed with first.
+/// Adds the errors of cleanup steps to the outcome of a run. The run keeps its first error.
 fn with_later_errors(outcome: Outcome, errors: Vec<StepError>) -> Outcome {
     let mut errors = errors.into_iter();
     match outcome {

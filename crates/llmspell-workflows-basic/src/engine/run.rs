@@ -28,8 +28,8 @@ use crate::{
     state::Change, sync::lock, targets, workflow::WorkflowInput,
 };
 
-/// If the engine's clock is behind the records of a run by at least this much, the run warns about it. A smaller
-/// difference is normal between machines and after a clock adjustment.
+/// If the engine's clock is behind the records of a run by at least this much, the run emits a
+/// warning. A smaller difference is normal between machines and after a clock adjustment.
 const CLOCK_BEHIND_MIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// One execution of a definition, shared by all its steps.
@@ -49,23 +49,24 @@ pub struct Run {
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) masker: Masker,
     pub(crate) cancel: Cancel,
-    /// Stops the cleanup steps (`finally` and compensation). Only a shutdown triggers it: cleanup steps run even if the
-    /// run is cancelled.
+    /// Stops the cleanup steps (`finally` and compensation). Only a shutdown triggers this request:
+    /// cleanup steps run even if the run is cancelled.
     pub(crate) cleanup: Cancel,
-    /// Whether the root step has ended, so that the run cannot be cancelled anymore.
+    /// Whether the root step has ended, so that the run can no longer be cancelled.
     pub(super) has_ended_root: AtomicBool,
-    /// How many attempts of a step the end of a process cut off, by the path of the step.
+    /// The number of a step's attempts interrupted by the end of a process, by step path.
     pub(super) cuts: HashMap<String, u32>,
-    /// Whether the steps of the run are undone even though its root step has completed.
+    /// Whether the run's steps are undone even though its root step has completed.
     pub(super) undoes_ended: AtomicBool,
     /// Child runs in this process that have ended and can be undone.
     pub(super) ended_children: Mutex<HashMap<Uuid, Arc<Run>>>,
-    /// The time limit of the root step, in addition to that of the definition.
+    /// The time limit of the root step, in addition to the definition's limit.
     pub(crate) timeout: Option<Duration>,
-    /// The time limit that was set when the run was driven, and the time by which it passes.
+    /// The time limit set when the run was driven, and the time at which it expires.
     pub(crate) given_limit: OnceLock<(Duration, Timestamp)>,
-    /// The steps that an earlier process began and did not end, and that have to be entered even if the run is stopped:
-    /// sub-workflows, which clean up, and activities that must not run twice, whose effect is unknown.
+    /// Steps that an earlier process began but did not end, and that must be entered even if the
+    /// run is stopped: sub-workflows, so that they clean up, and activities that must not run
+    /// twice, because their effect is unknown.
     pub(super) unsettled: Vec<StepPath>,
     pub(crate) records: Arc<Mutex<Records>>,
     pub(crate) warnings: Mutex<Warnings>,
@@ -81,9 +82,10 @@ pub struct Run {
     pub(crate) undos: Mutex<Undos>,
     /// The number of runs that enclose this run.
     pub(crate) depth: u32,
-    /// The generation in which a step starts, by the path that it would otherwise have; other steps start in the first.
+    /// The generation in which a step starts, by the path that the step would otherwise have; other
+    /// steps start in the first.
     pub(super) reentered: HashMap<String, u32>,
-    /// Inputs that replace the parameters of activities, by the path of the step.
+    /// Inputs that replace the parameters of activities, by step path.
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,
@@ -150,8 +152,9 @@ impl Run {
 
     /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// Cleanup is not cancelled: the `finally` steps of the run still run, and a run that is already undoing its steps
-    /// or running its `finally` steps finishes that and ends with the same status as without the request.
+    /// Cleanup is not cancelled: the `finally` steps of the run still run. A run that is already
+    /// undoing its steps or running its `finally` steps finishes this work, and ends with the same
+    /// status as without the request.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
@@ -183,8 +186,8 @@ impl Run {
         let _ = self.given_limit.set((timeout, clock::after(self.now(), timeout)));
     }
 
-    /// Returns whether a cleanup is in progress, which a cancellation does not stop: in the run, an attempt of a block, or
-    /// a sub-workflow.
+    /// Returns whether a cleanup is in progress in the run, in an attempt of a block, or in a
+    /// sub-workflow. A cancellation does not stop a cleanup.
     #[must_use]
     pub fn cleans_up(&self) -> bool {
         self.cancel.cleans_up()
@@ -208,7 +211,7 @@ impl Run {
         self.cancel.reason() == Some(CancelReason::Shutdown)
     }
 
-    /// Returns the records of all steps so far, in the order in which they began.
+    /// Returns the records of all steps so far, in the order they began.
     #[must_use]
     pub fn steps(&self) -> Vec<StepRecord> {
         self.records().to_vec(&self.masker)
@@ -220,7 +223,7 @@ impl Run {
         lock(&self.warnings).kept.clone()
     }
 
-    /// Returns the number of warnings beyond the limit, which were dropped.
+    /// Returns the number of warnings dropped because they exceeded the limit.
     #[must_use]
     pub fn warnings_dropped(&self) -> u64 {
         lock(&self.warnings).dropped
@@ -240,24 +243,26 @@ impl Run {
         }
     }
 
-    /// Warns about each named limit for which a run of another version of the definition declares a different number.
+    /// Warns about each named limit for which a run of another definition version declares a
+    /// different number.
     pub(super) fn warn_about_differing_limits(&self) {
         for share in &self.shares {
             let Some(other) = share.other_number() else { continue };
             let (name, holders) = (share.name(), share.holders());
             let message = format!(
-                "this version of `{}` declares the limit `{name}` as {holders}, and another running version as {other}; \
-                 each step waits until fewer steps hold it than its own version allows",
+                "this version of `{}` sets the limit `{name}` to {holders}, but another running version sets it to \
+                 {other}; each step waits until fewer steps hold the limit than its own version allows",
                 self.definition().name
             );
             self.warn("limit_differs", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
     }
 
-    /// Warns about each field of the input that an expression reads without a default, and that the input does not have.
+    /// Warns about each input field that an expression reads without a default and that
+    /// is missing from the input.
     ///
-    /// If a definition declares no inputs, any unknown name may be a field of the input; a condition that reads a missing
-    /// one sees null.
+    /// If a definition declares no inputs, any unknown name may be a field of the input; a
+    /// condition that reads a missing field sees null.
     pub(super) fn warn_about_missing_fields(&self) {
         let given = &self.input.initial_data;
         if !self.is_new || given.get("task").is_some() {
@@ -266,8 +271,8 @@ impl Run {
         let read = self.plan.input_fields().iter().filter(|(_, required)| **required).map(|(name, _)| name);
         for name in read.filter(|name| given.get(name.as_str()).is_none() && self.parameter(name).is_none()) {
             let message = format!(
-                "the workflow reads `{name}`, which is not a step, a variable or a field of the input; in conditions, \
-                 it is null"
+                "the workflow reads `{name}`, which is not a step, a variable or a field of the input; conditions \
+                 treat it as null"
             );
             self.warn("input_field_missing", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
@@ -280,7 +285,7 @@ impl Run {
             let behind = SignedDuration::from_secs(behind.as_secs());
             let message = format!(
                 "this machine's clock is {behind:#} behind the last record of the run; the run continues from the time \
-                 of that record, so its waits do not get longer"
+                 of that record, so that its waits do not take longer"
             );
             self.warn("clock_went_back", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
@@ -289,7 +294,8 @@ impl Run {
     /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Fails if neither the definition nor the engine declares the limit, or if its holders cannot be counted.
+    /// Fails if neither the definition nor the engine declares the limit, or if the limit's holders
+    /// cannot be counted.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
@@ -298,21 +304,21 @@ impl Run {
         share.acquire_shared(self.engine.shared_limits()).await
     }
 
-    /// Returns the current time of the run. This is the time of the engine's clock, unless that clock is behind the
-    /// records of the run, as it is after the system's clock was set back.
+    /// Returns the current time of the run. This is the time of the engine's clock, unless that
+    /// clock is behind the run's records, for example because the system clock was set back.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Returns how far the clock of the run is ahead of the engine's clock; zero unless the latter is behind the
-    /// records of the run.
+    /// Returns how far the run's clock is ahead of the engine's clock; zero unless the engine's
+    /// clock is behind the run's records.
     #[must_use]
     pub fn clock_ahead(&self) -> SignedDuration {
         self.clock.ahead()
     }
 
-    /// Returns the number of the next event of a run that is not recorded; the events are numbered from 0.
+    /// Returns the number of the next event of an unrecorded run; the events are numbered from 0.
     pub fn next_event(&self) -> u64 {
         self.emitted_events.fetch_add(1, Ordering::Relaxed)
     }
@@ -335,8 +341,8 @@ impl Run {
         lock(&self.records)
     }
 
-    /// Returns the value of `task`, an older name of the input: the input's field `task` if there is one, or else the
-    /// whole input.
+    /// Returns the value of `task`, an older name for the input: the input's field `task` if it
+    /// exists, otherwise the whole input.
     pub(crate) fn task(&self) -> &Value {
         self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
     }
@@ -375,7 +381,7 @@ impl Run {
         Some(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
     }
 
-    /// Takes one retry from the workflow's retry budget; returns `false` if none is left.
+    /// Takes one retry from the workflow's retry budget; returns `false` if the budget is used up.
     pub(crate) fn take_retry(&self) -> bool {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }

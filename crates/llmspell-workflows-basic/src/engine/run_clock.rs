@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::Wait;
 use crate::Clock;
 
-/// The clock of one run: the engine's clock, unless that is behind the records of the run.
+/// The clock of one run: the engine's clock, unless it is behind the run's records.
 ///
-/// A run that is resumed after the system's clock was set back continues at the time of its last record. So its times
-/// stay in order, and the remainder of a wait is never longer than the wait itself.
+/// A run resumed after the system clock was set back continues at the time of its last
+/// record. This keeps the run's times in order, and the remainder of a wait is never
+/// longer than the wait itself.
 pub(crate) struct RunClock {
     engine: Arc<dyn Clock>,
     /// How far this clock is ahead of the engine's clock.
@@ -17,11 +18,11 @@ pub(crate) struct RunClock {
 }
 
 impl RunClock {
-    /// Returns the clock of a run whose last record was made at `last`; `former` is how far ahead the clock of the run
-    /// was then.
+    /// Returns the clock of a run whose last record was made at `last`, when the run's clock was
+    /// ahead by `former`.
     pub(super) fn new(engine: Arc<dyn Clock>, last: Timestamp, former: SignedDuration) -> Self {
         let behind = whole_micros(last.duration_since(engine.now()).max(SignedDuration::ZERO));
-        // With the former difference, the time that has passed since the last record counts too.
+        // The former difference also accounts for the time that has passed since the last record.
         let ahead = if behind.is_zero() { behind } else { behind.max(former) };
         Self { engine, ahead }
     }
@@ -41,12 +42,12 @@ impl RunClock {
         time.checked_add(self.ahead).unwrap_or(Timestamp::MAX)
     }
 
-    /// Converts a wait of this run to the engine's clock, for whoever drives the run again.
+    /// Converts a wait of this run to the engine's clock, for the next driver of the run.
     pub(super) fn wait_to_engine(&self, wait: Wait) -> Wait {
         Wait { wake_at: wait.wake_at.map(|time| self.to_engine(time)), ..wait }
     }
 
-    /// Converts the wait of another run, which is on the engine's clock, to this clock.
+    /// Converts another run's wait from the engine's clock to this clock.
     pub(super) fn wait_to_run(&self, wait: Wait) -> Wait {
         Wait { wake_at: wait.wake_at.map(|time| self.to_run(time)), ..wait }
     }
@@ -63,7 +64,8 @@ impl RunClock {
     }
 }
 
-/// Rounds up to whole microseconds, the unit of records: a difference that is read back must not be smaller.
+/// Rounds up to whole microseconds, the unit of records, because the difference must not be smaller
+/// when it is read back.
 fn whole_micros(duration: SignedDuration) -> SignedDuration {
     let micros = duration.as_micros();
     let rounded = SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));

@@ -19,7 +19,7 @@ pub(crate) struct Scope {
 
 #[derive(Debug)]
 enum Frame {
-    /// The steps of a list that have ended; `visible` is the step of a graph that sees only its predecessors.
+    /// The ended steps of a list; `visible` is the step of a graph that sees only its predecessors.
     List { list: Arc<List>, slots: Arc<Slots>, visible: Option<usize> },
     /// An iteration of a loop.
     Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
@@ -50,11 +50,11 @@ impl Scope {
     }
 }
 
-/// Resolves the names in the expressions of a step.
+/// Resolves names in the expressions of a step.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     call: &'a Call,
-    /// How deeply named conditions are nested at this point.
+    /// The current nesting depth of named conditions.
     depth: u8,
 }
 
@@ -78,7 +78,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Resolves `loop…`; each `parent` leads one loop outwards.
+    /// Resolves `loop…`; each `parent` refers to the next enclosing loop.
     fn iteration(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let outwards = (0..keys.len()).take_while(|at| name_at(keys, *at) == Some("parent")).count();
         let mut loops = self.frames().filter(|frame| matches!(frame, Frame::Loop { .. }));
@@ -104,7 +104,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Returns the visible step `id`: its result if it has one, or else `None`.
+    /// Returns the visible step `id`: its result, or `None` if it has no result.
     fn visible(&self, id: &str) -> Option<Option<&'a VisibleResult>> {
         self.frames().find_map(|frame| match frame {
             Frame::List { list, slots, visible } => {
@@ -118,7 +118,7 @@ impl<'a> View<'a> {
     /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
     fn step(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let Some(ended) = self.visible(name_at(keys, 0)?)? else {
-            // It has not run, as in a route or in the cleanup after a failure.
+            // The step has not run, for example in a route or in the cleanup after a failure.
             let pending = StepStatus::Pending.as_str();
             return match name_at(keys, 1) {
                 Some("status") => Some((Cow::Owned(pending.into()), 2)),
@@ -153,7 +153,7 @@ impl<'a> View<'a> {
         match name_at(keys, skip) {
             Some(key) => {
                 let value = self.call.state().shared(key)?;
-                // Counting a growing list does not require assembling it.
+                // Counting the items of a growing list does not require assembling the list.
                 match value.list().filter(|_| name_at(keys, skip + 1) == Some("length")) {
                     Some(list) => Some((Cow::Owned(list.len().into()), skip + 2)),
                     None => Some((Cow::Borrowed(value), skip + 1)),

@@ -54,7 +54,7 @@ impl Dispatch for InProcess {
     }
 }
 
-/// Returns the error for an activity `name` that is not registered.
+/// Returns the error for the unregistered activity `name`.
 pub(super) fn missing(name: &ActivityName) -> StepError {
     StepError::configuration("unknown_activity", format!("unknown activity `{name}`"))
 }
@@ -62,8 +62,8 @@ pub(super) fn missing(name: &ActivityName) -> StepError {
 /// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, a time of the engine's clock that is already recorded, or returns [`Wake::Park`] to park
-    /// the step.
+    /// Waits until `wake_at`, an already recorded time of the engine's clock, or returns
+    /// [`Wake::Park`] to park the step.
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
 
@@ -84,21 +84,22 @@ impl Timers for InProcess {
     }
 }
 
-/// Counts the steps that hold a named limit in all processes that share it.
+/// Counts the steps that hold a named limit in all processes sharing it.
 #[async_trait]
 pub trait SharedLimits: Send + Sync {
-    /// Waits until fewer than `holders` steps in all processes hold the limit. The step then holds it until the
-    /// returned permit is dropped or its process dies. Returns `None` if no other process shares the limit.
+    /// Waits until fewer than `holders` steps in all processes hold the limit. The step then holds
+    /// the limit until the returned permit is dropped or its process dies. Returns `None` if no
+    /// other process shares the limit.
     ///
     /// # Errors
     /// Fails if the holders of the limit cannot be counted.
     async fn acquire(&self, limit: LimitName<'_>, holders: u32) -> Result<Option<SharedPermit>, StepError>;
 }
 
-/// A permit of a limit that several processes share. Dropping it gives the permit back.
+/// A permit of a limit shared by several processes; released when dropped.
 pub type SharedPermit = Box<dyn std::any::Any + Send + Sync>;
 
-/// The name of a concurrency limit, and what declares it.
+/// The name of a concurrency limit, and its declaring definition, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitName<'n> {
     /// The name of the definition that declares the limit; `None` if the engine declares it.
@@ -126,7 +127,7 @@ pub trait SchemaCheck: Send + Sync {
 /// A part of the data that violates a schema or an assertion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// A JSON pointer to the part; empty for the whole data.
+    /// A JSON pointer to the part; empty for the data as a whole.
     pub path: String,
     /// Why the part is invalid.
     pub message: String,

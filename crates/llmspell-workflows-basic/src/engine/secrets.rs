@@ -14,16 +14,17 @@ use crate::{
 };
 
 impl Engine {
-    /// Returns what masks the secrets of the engine.
+    /// Returns the masker of the engine's secrets.
     #[must_use]
     pub fn masker(&self) -> &Masker {
         &self.0.masker
     }
 
-    /// Returns the masker for runs of `definition`, whose own words stay readable as names of fields.
+    /// Returns the masker for runs of `definition`. The definition's own words
+    /// remain readable as field names.
     ///
     /// # Errors
-    /// Fails if a secret that the definition lists is too short.
+    /// Fails if a secret listed by the definition is too short.
     pub(super) fn masker_for(&self, definition: &Definition) -> Result<Masker, StepError> {
         let short = definition.secrets.iter().find(|name| self.0.secrets.get(*name).is_some_and(|v| is_too_short(v)));
         if let Some(name) = short {
@@ -39,7 +40,7 @@ impl Engine {
 }
 
 impl Run {
-    /// Returns what masks the secrets in everything that the run records or shows.
+    /// Returns the masker for everything that the run records or shows.
     #[must_use]
     pub fn masker(&self) -> &Masker {
         &self.masker
@@ -64,8 +65,8 @@ impl Run {
         decision
     }
 
-    /// Restores the secrets in `changed`, which was derived from `real` with its secrets masked: every part that is
-    /// still the same is taken from `real`.
+    /// Restores the secrets in `changed`, an edited copy of `real` with secrets masked: every
+    /// unchanged part is taken from `real`.
     #[must_use]
     pub fn with_secrets(&self, changed: &Value, real: &Value) -> Value {
         if self.masker.find_in(real).is_none() {
@@ -76,7 +77,7 @@ impl Run {
         unmasked(changed, &shown, real)
     }
 
-    /// Restores the secrets in state changes, which were derived from `real` with its secrets masked.
+    /// Restores the secrets in state changes that were derived from `real` with secrets masked.
     #[must_use]
     pub fn changes_with_secrets(&self, mut changed: Vec<Change>, real: &[Change]) -> Vec<Change> {
         if self.masker.is_empty() {
@@ -98,28 +99,29 @@ impl Run {
     pub(super) fn checked_changes(&self, output: ActivityOutput) -> Result<ActivityOutput, StepError> {
         if !self.masker.is_empty() {
             let paths = output.state_changes.iter().map(|change| (change.path.to_string(), Value::Null));
-            self.check_recorded("the name of a part of the state", &Value::Object(paths.collect()))?;
+            self.check_recorded("the path of a state change", &Value::Object(paths.collect()))?;
         }
         Ok(output)
     }
 
-    /// Checks that `value`, which is to be recorded as `what`, does not contain a secret.
+    /// Checks that `value`, which will be recorded as `what`, does not contain a secret.
     ///
-    /// A masked value would mean something else when it is read back.
+    /// A masked value would have a different meaning when it is read back.
     ///
     /// # Errors
     /// Returns an error that names the secret if `value` contains one.
     pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
         let Some(name) = self.masker.find_in(value) else { return Ok(()) };
         let message = format!(
-            "{what} would be recorded, but contains the secret `{name}`; use secrets only in the parameters of activities"
+            "{what} would be recorded, but contains the secret `{name}`; use secrets only in activity parameters"
         );
         Err(StepError::configuration("secret_would_be_recorded", message))
     }
 }
 
 impl Decision {
-    /// Returns whether the decision contains data of the run, which later steps read and which may contain secrets.
+    /// Returns whether the decision contains run data, which later steps read and
+    /// which may contain secrets.
     #[must_use]
     pub fn has_data(&self) -> bool {
         matches!(
@@ -134,7 +136,7 @@ impl Decision {
         )
     }
 
-    /// Calls `visit` with each value of the data in the decision.
+    /// Calls `visit` with each data value in the decision.
     pub fn each_value(&mut self, visit: &mut dyn FnMut(&mut Value)) {
         match self {
             Self::Items(items) => Arc::make_mut(items).iter_mut().for_each(visit),
@@ -155,7 +157,7 @@ impl Decision {
 }
 
 impl Call {
-    /// Returns the state as the step sees it, with secrets masked.
+    /// Returns the step's view of the state, with secrets masked.
     #[must_use]
     pub fn shown_state(&self) -> WorkflowState {
         let (mut state, masker) = (self.state().clone(), self.run().masker());
@@ -177,7 +179,7 @@ impl Call {
     }
 }
 
-/// Restores masked values: every part of `changed` that is the same as in `shown` is taken from `real`.
+/// Restores masked values: every part of `changed` that equals `shown` is taken from `real`.
 pub(super) fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

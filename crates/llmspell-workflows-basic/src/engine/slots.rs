@@ -3,11 +3,11 @@ use std::sync::{Arc, OnceLock};
 use super::{Outcome, StepStatus};
 use crate::{StepError, state::SharedValue};
 
-/// The results of the steps of a list, by the number of the step; each is set once.
+/// The results of a list's steps, by step number; each is set once.
 #[derive(Debug)]
 pub(crate) struct Slots(Box<[OnceLock<VisibleResult>]>);
 
-/// The result of a step, as other steps see it.
+/// The result of a step, as visible to other steps.
 #[derive(Debug, Clone)]
 pub(crate) struct VisibleResult {
     pub(crate) status: StepStatus,
@@ -16,7 +16,8 @@ pub(crate) struct VisibleResult {
 }
 
 impl VisibleResult {
-    /// Returns the result of a step that failed or was cancelled with `outcome`, which ends its list.
+    /// Returns the result of a step that ended its list because it failed or was
+    /// cancelled with `outcome`.
     pub(crate) fn of_last(outcome: &Outcome) -> Option<Self> {
         let (status, error) = match outcome {
             Outcome::Failed(failure) => (StepStatus::Failed, Some(Arc::new((*failure.error).clone()))),
@@ -26,7 +27,7 @@ impl VisibleResult {
         Some(Self { status, value: SharedValue::default(), error })
     }
 
-    /// Returns the result of a step that ended with `outcome`; `None` if it has not ended by itself.
+    /// Converts `outcome` to a result; `None` unless the step completed, failed or was skipped.
     pub(crate) fn of(outcome: Outcome) -> Option<Self> {
         let (status, value, error) = match outcome {
             Outcome::Completed(output) => (StepStatus::Completed, output.value, None),

@@ -5,11 +5,12 @@ use crate::model::Step;
 
 /// The positions of interceptors in the stack, outermost first.
 ///
-/// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout), [`Retry`](Self::Retry),
-/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host fills the others, and may add
-/// to these. Two parts of the engine surround the whole stack without being interceptors: `on_error`, which handles the
-/// step's failure, and outside it the record of the input and outcome of a step with `compensate`, which the run uses
-/// to undo the step.
+/// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout),
+/// [`Retry`](Self::Retry), [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout)
+/// itself. A host fills the other positions, and may add interceptors to these. Two parts of the
+/// engine surround the whole stack without being interceptors. The inner part is `on_error`, which
+/// handles the step's failure. The outer part records the input and outcome of a step with
+/// `compensate`; the run uses this record to undo the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.
@@ -18,8 +19,8 @@ pub enum Position {
     Journal,
     /// Calls hooks once per generation of a step, not once per attempt; their answers are recorded.
     Hooks,
-    /// For an interceptor that answers with an earlier output and does not call `next`: a hit skips everything that
-    /// follows, while hooks and the journal see it like any other output.
+    /// For an interceptor that answers with an earlier output and does not call `next`: a hit skips
+    /// everything further inside, while hooks and the journal treat it like any other output.
     Cache,
     /// For an interceptor that keeps failed steps: it sees a failure only after the last attempt.
     DeadLetter,
@@ -30,7 +31,7 @@ pub enum Position {
     /// For an interceptor that rejects attempts while a service is down: the enclosing retry counts each rejection as a
     /// failed attempt, and no permit is taken.
     Breaker,
-    /// Waits for the permits of named limits; the wait does not count against the time of the attempt.
+    /// Waits for the permits of named limits; the wait does not count towards the attempt's time.
     Limits,
     /// Limits the time of one attempt.
     AttemptTimeout,

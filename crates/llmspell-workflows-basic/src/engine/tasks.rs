@@ -17,14 +17,15 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Steps that run in their own tasks and can be stopped together.
 ///
-/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace period. A task that
-/// does not end even then must be blocking its thread; it is reported and abandoned.
+/// A task is never dropped while it runs: it is asked to stop, and its leaves end
+/// within the grace period. A task that still does not end must be blocking its thread;
+/// it is reported and abandoned.
 pub(crate) struct Tasks {
-    /// Receives the result of each task. The channel is unbounded, because it never holds more results than there are
-    /// running tasks.
+    /// Receives the result of each task. The channel is unbounded, because it never contains more
+    /// results than there are running tasks.
     results: UnboundedReceiver<TaskResult>,
     sender: UnboundedSender<TaskResult>,
-    /// The tasks that have not ended, by number.
+    /// The unfinished tasks, by number.
     running: Vec<Option<Running>>,
     left: usize,
     parent: Call,
@@ -35,7 +36,7 @@ pub(crate) struct Tasks {
 /// The number of a task, its outcome or panic, and a guard: the branch counts as active until the result is read.
 type TaskResult = (usize, std::thread::Result<Outcome>, ActiveBranch);
 
-/// A task that has not ended.
+/// An unfinished task.
 struct Running {
     call: Call,
     task: AbortHandle,
@@ -67,7 +68,7 @@ impl Tasks {
         tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
     }
 
-    /// Returns the number of tasks that have not ended.
+    /// Returns the number of unfinished tasks.
     pub(crate) fn len(&self) -> usize {
         self.left
     }
@@ -78,7 +79,7 @@ impl Tasks {
         F: FnOnce(Call) -> Fut,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` share this request to stop");
+        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` share this stop request");
         if self.running.len() <= index {
             self.running.resize_with(index + 1, || None);
         }
@@ -113,8 +114,8 @@ impl Tasks {
         None
     }
 
-    /// Returns the next result; `None` once the tasks that were asked to stop have to be abandoned, which is never while
-    /// one of them cleans up.
+    /// Returns the next result; `None` once the tasks that were asked to stop must be abandoned. No
+    /// task is abandoned while one of them cleans up.
     async fn join(&mut self) -> Option<TaskResult> {
         if let Ok(ended) = self.results.try_recv() {
             return Some(ended);
@@ -136,7 +137,8 @@ impl Tasks {
             if !self.cancel.cleans_up() {
                 return None;
             }
-            // Cleanup steps are not stopped, and their own timeouts limit them; the grace period begins after them.
+            // Cleanup steps are not stopped; their own timeouts limit them. The grace
+            // period begins after them.
             tokio::select! {
                 biased;
                 ended = self.results.recv() => return ended,
@@ -149,7 +151,7 @@ impl Tasks {
         self.give_up_at = Some(Instant::now() + self.parent.run().limits().cancel_grace + JOIN_MARGIN);
     }
 
-    /// Reports a task that does not end, and abandons it.
+    /// Reports and abandons a task that does not end.
     fn give_up(&mut self) -> (usize, Outcome) {
         let index =
             self.running.iter().position(Option::is_some).expect("`next` gives up only while tasks are running");
@@ -165,7 +167,8 @@ impl Tasks {
         (index, Outcome::cancelled(cancelled))
     }
 
-    /// Waits for all running tasks; returns the activities that they left behind, and the steps that have not ended.
+    /// Waits for all running tasks; returns the activities left behind, and the
+    /// steps that have not ended.
     pub(crate) async fn drain(&mut self) -> (Cancelled, UnfinishedSteps) {
         let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         let mut unfinished = UnfinishedSteps::default();

@@ -1,4 +1,5 @@
-//! Undoes steps by running their `compensate` steps, in the reverse of the order in which the steps ended.
+//! Undoes steps by running their `compensate` steps, in the reverse of the
+//! order in which they ended.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -19,22 +20,22 @@ pub(crate) struct Undo {
     output: Arc<Value>,
     /// Whether the step's effect is known to have happened.
     certain: bool,
-    /// The child run to undo, if the step is a sub-workflow without a compensation step of its own.
+    /// The child run to undo, if the step is a sub-workflow step without its own compensation step.
     child: Option<Uuid>,
 }
 
-/// The steps to undo, in the order in which they ended, and the progress of undoing.
+/// The steps to undo, in the order they ended, and the progress of undoing.
 #[derive(Debug, Default)]
 pub(crate) struct Undos {
     list: Vec<Undo>,
-    /// Steps that were running when the process of the run ended, with their inputs. Each is here until this process has
-    /// executed it again.
+    /// Steps that were running when the run's process ended, with their inputs. A step remains here
+    /// until this process has executed it again.
     cut_off: Vec<(StepPath, Arc<Value>)>,
-    /// Whether someone requested to cancel the run.
+    /// Whether cancellation of the run was requested.
     is_requested: bool,
-    /// Whether a cancelled run is undone too.
+    /// Whether a cancelled run is also undone.
     when_cancelled: bool,
-    /// The number of steps that have been undone; `given_up` counts the steps that were deliberately left as they are.
+    /// The number of steps that have been undone; `given_up` counts steps deliberately left as is.
     undone: usize,
     given_up: usize,
     pub(crate) status: UndoStatus,
@@ -43,7 +44,7 @@ pub(crate) struct Undos {
 /// The result of undoing a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum UndoStatus {
-    /// There was nothing to undo, or a step was deliberately left as it is.
+    /// There was nothing to undo, or a step was deliberately left as is.
     #[default]
     NotCompensated,
     /// All steps are undone.
@@ -61,7 +62,7 @@ pub(crate) enum IncompleteUndo {
     Deferred(Outcome),
 }
 
-/// Executes a step that can be undone; its input is recorded before it begins.
+/// Executes an undoable step; its input is recorded before it begins.
 pub(super) async fn execute_undoable(call: Call) -> Outcome {
     let input = match input_of(&call) {
         Ok(input) => input,
@@ -84,7 +85,7 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
 }
 
 impl Undos {
-    /// Notes a request to cancel the run; returns whether it asks for more than the requests before it.
+    /// Records a request to cancel the run; returns whether it asks for more than earlier requests.
     pub(super) fn requested(&mut self, compensates: bool) -> bool {
         let is_new = !self.is_requested || (compensates && !self.when_cancelled);
         self.is_requested = true;
@@ -92,9 +93,10 @@ impl Undos {
         is_new
     }
 
-    /// Returns the step to undo next: the last step to end at or below `under`.
+    /// Returns the next step to undo: the last step to end at or below `under`.
     ///
-    /// Steps that the end of a process cut off count as ended last, since they were stopped after all others had ended.
+    /// Steps interrupted by the end of a process count as ended last, because they were stopped
+    /// after all others had ended.
     fn next(&mut self, under: Option<&StepPath>) -> Option<Undo> {
         let is_under = |path: &StepPath| under.is_none_or(|under| under.contains(path));
         let cut_off = self.cut_off.extract_if(.., |(path, _)| is_under(path));
@@ -157,7 +159,7 @@ impl Run {
         Outcome::Stuck(stuck.into_iter().map(with_cause).collect())
     }
 
-    /// Records the outcome of a step that can be undone.
+    /// Records the outcome of an undoable step.
     pub(super) fn record_undoable(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
         let mut undos = lock(&self.undos);
         if matches!(outcome, Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_)) || is_stopped(outcome) {
@@ -185,8 +187,8 @@ impl Run {
         undos.list.push(Undo { path, input, output, certain, child: None });
     }
 
-    /// Records the outcome of a sub-workflow step that is undone by undoing its child run: a step without a compensation
-    /// step of its own. A child that failed has already been undone.
+    /// Records the outcome of a sub-workflow step without its own compensation step, which is
+    /// undone by undoing its child run. A child that failed has already been undone.
     pub(super) fn record_undoable_child(&self, path: StepPath, child: Uuid, outcome: &Outcome) {
         if !matches!(outcome, Outcome::Completed(_)) && !is_stopped(outcome) || !self.plan.undoes_child_at(&path) {
             return;
@@ -198,30 +200,31 @@ impl Run {
         }
     }
 
-    /// Returns whether a step of the run can be undone.
+    /// Returns whether the run has a step that can be undone.
     #[must_use]
     pub fn has_undos(&self) -> bool {
         let undos = lock(&self.undos);
         !undos.list.is_empty() || !undos.cut_off.is_empty()
     }
 
-    /// Requests that the steps of the run be undone although its root step has ended: the run ends as cancelled and
-    /// compensated. `by` is whoever requested it.
+    /// Requests, on behalf of `by`, that the run's steps be undone although its root step has
+    /// ended: the run ends as cancelled and compensated.
     pub fn undo_ended_by(&self, by: &Asker) {
         self.undoes_ended.store(true, Ordering::SeqCst);
         self.cancelled_by(by, true);
     }
 
-    /// Records a step that can be undone and was running when the process of the run ended.
+    /// Records an undoable step that was running when the run's process ended.
     ///
-    /// Unless the step runs again in this process, it is undone like a step that was cancelled while it was running.
+    /// Unless the step runs again in this process, it is undone like a
+    /// step cancelled while running.
     pub(super) fn record_cut_off(&self, path: StepPath, input: Arc<Value>) {
         if self.plan.step(&path).is_some_and(|step| step.kind.is_leaf() && step.compensate.is_some()) {
             lock(&self.undos).cut_off.push((path, input));
         }
     }
 
-    /// Removes steps that are recorded as undone or given up, so they are not undone again.
+    /// Removes steps recorded as undone or given up, so they are not undone again.
     pub(super) fn remove_undone(&self, steps: &[(StepPath, bool)]) {
         let mut undos = lock(&self.undos);
         for (path, is_undone) in steps {
@@ -231,7 +234,7 @@ impl Run {
         }
     }
 
-    /// Returns whether the steps of the run, whose root step ended with `outcome`, have to be undone.
+    /// Returns whether the steps of the run, whose root step ended with `outcome`, must be undone.
     pub(super) fn is_compensation_due(&self, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::Failed(_) => true,
@@ -251,7 +254,7 @@ impl Run {
             }
             Err(IncompleteUndo::Failed(error)) => {
                 let path = error.path.clone().unwrap_or_default();
-                // The compensation step has to be resolved as a whole, regardless of where inside it the error occurred.
+                // The compensation step must be resolved as a whole, wherever inside it the error occurred.
                 let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
                 lock(&self.undos).status = UndoStatus::Stuck(vec![StuckStep::new(undo, *error)]);
                 outcome
@@ -275,11 +278,12 @@ impl Run {
             }
             let is_undone = match self.undo_one(&next).await {
                 Outcome::Completed(_) => true,
-                // The compensation was resolved by hand, so the step is left as it is.
+                // The compensation was resolved manually, so the step is left as is.
                 Outcome::Skipped(_) => false,
                 Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,
-                // The run does not cancel its cleanup, but a workflow that undoes the step can itself be cancelled.
+                // The run does not cancel its cleanup, but a workflow undoing the
+                // step can itself be cancelled.
                 Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => {
                     let error = cancelled.to_error().at(format!("{}/$undo", next.path));
                     return Err(IncompleteUndo::Failed(Box::new(error)));
@@ -329,7 +333,7 @@ impl Run {
     }
 }
 
-/// Returns whether a step was cancelled for good, and not because the process is shutting down.
+/// Returns whether a step was cancelled permanently, not just because the process is shutting down.
 pub(super) fn is_stopped(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown)
 }

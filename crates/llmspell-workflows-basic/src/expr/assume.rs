@@ -1,7 +1,8 @@
-//! Evaluates an expression of which only some values are known: what its value can be, and which references it reads.
+//! Evaluates an expression with partly unknown values: its possible results,
+//! and the references it reads.
 //!
-//! A definition is checked with it before a run: if the output of a step is assumed to be absent, can this condition be
-//! true, and does this template read the output?
+//! This is used to check definitions before a run. For example, if a step's output is assumed to be
+//! absent, can a condition be true, and does a template read the output?
 
 use std::collections::BTreeSet;
 
@@ -15,14 +16,14 @@ use super::tree::{
 };
 use super::value::{ExprValue, is_true, to_key};
 
-/// What a value can be.
+/// The possible values of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Possible {
     /// The value, if only one is possible.
     value: Option<Value>,
-    /// Whether it can be true in a condition.
+    /// Whether the value can be true in a condition.
     pub(crate) can_be_true: bool,
-    /// Whether it can be false in a condition.
+    /// Whether the value can be false in a condition.
     pub(crate) can_be_false: bool,
 }
 
@@ -32,7 +33,7 @@ impl Possible {
     /// No value: the evaluation fails.
     const NONE: Self = Self { value: None, can_be_true: false, can_be_false: false };
 
-    /// Makes false of a failure, as a condition does.
+    /// Replaces a failure with false, as a condition does.
     pub(crate) fn or_false(self) -> Self {
         if self.is_none() { Value::Bool(false).into() } else { self }
     }
@@ -49,7 +50,7 @@ impl Possible {
         if self.can_be_true { Self { value: None, can_be_true: false, ..*self } } else { self.clone() }
     }
 
-    /// Returns what is possible if either of the two is.
+    /// Combines the possibilities of two alternatives.
     fn or(self, other: Self) -> Self {
         if self.is_none() {
             return other;
@@ -72,16 +73,16 @@ impl From<Value> for Possible {
     }
 }
 
-/// Returns what is known of the value of a reference; `None` if nothing is.
+/// Returns the assumed possible values of a reference; `None` if nothing is known.
 pub(crate) type Assume<'a> = &'a dyn Fn(&Reference) -> Option<Possible>;
 
 impl Expr {
-    /// Returns what the value can be under the assumptions.
+    /// Returns the possible values under the assumptions.
     pub(crate) fn possible(&self, assume: Assume<'_>) -> Possible {
         Assumed::new(self, assume).value(self.root())
     }
 
-    /// Returns the references that an evaluation under the assumptions may read, by their numbers.
+    /// Returns the numbers of the references that an evaluation under the assumptions may read.
     pub(crate) fn read_under(&self, assume: Assume<'_>) -> BTreeSet<usize> {
         let mut assumed = Assumed::new(self, assume);
         assumed.value(self.root());
@@ -170,7 +171,8 @@ impl<'a> Assumed<'a> {
         let known = (self.assume)(&self.references[lookup.reference]);
         match (known, &lookup.keys) {
             (Some(known), Keys::Static(_)) => known,
-            // Only what the literal keys lead to is known; of null, a computed key selects null.
+            // Only the value selected by the literal keys is known; a computed key
+            // applied to null selects null.
             (Some(Possible { value: Some(Value::Null), .. }), Keys::Computed(_)) => Value::Null.into(),
             _ => Possible::ANY,
         }
@@ -235,7 +237,7 @@ impl<'a> Assumed<'a> {
         if is_order && (is_null(&left) || is_null(&right)) {
             return Possible::NONE;
         }
-        // Null contains nothing, whatever is searched.
+        // Null contains nothing, no matter what is searched for.
         let whole = match operator {
             Comparison::Contains | Comparison::NotContains => Some(&left),
             Comparison::In | Comparison::NotIn => Some(&right),

@@ -71,9 +71,9 @@ pub enum EvalError {
         at: Box<ErrorLocation>,
         /// The reference as written, up to the first unknown part.
         reference: String,
-        /// The names that are available instead, the most similar one first.
+        /// The names available instead, most similar first.
         available: Vec<String>,
-        /// The name that was probably meant, or another hint.
+        /// The probably intended name, or another hint.
         help: Option<String>,
     },
     /// An operator or a function does not support the type of a value.
@@ -81,7 +81,7 @@ pub enum EvalError {
     Type {
         /// The location of the error.
         at: Box<ErrorLocation>,
-        /// The expected type and the actual type.
+        /// The expected and actual types.
         message: String,
     },
     /// A calculation has no finite result.
@@ -130,7 +130,8 @@ impl EvalError {
         }
     }
 
-    /// Returns the name of the secret without a value that the expression reads, if this is the reason.
+    /// Returns the secret's name if the expression failed because it reads
+    /// a secret without a value.
     pub fn unresolved_secret(&self) -> Option<&str> {
         let Self::Unresolved { reference, .. } = self else { return None };
         let read = self.expression().get(self.span())?.strip_prefix("secrets.")?;
@@ -184,7 +185,7 @@ impl EvalError {
 }
 
 fn unresolved(reference: &str, available: &[String], help: Option<&str>) -> String {
-    let mut message = format!("`{reference}` is not known");
+    let mut message = format!("`{reference}` is not defined");
     if let Some(help) = help {
         message.push_str("; ");
         message.push_str(help);

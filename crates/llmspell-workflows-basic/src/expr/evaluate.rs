@@ -1,4 +1,4 @@
-//! Evaluates a tree on borrowed JSON.
+//! Evaluates a syntax tree on borrowed JSON.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub(super) fn evaluate<'e, 's>(
     evaluation.value(&parsed.root)
 }
 
-/// Evaluates the arguments of a call of `concat`, and returns the items that it adds to a list.
+/// Evaluates the arguments of a `concat` call, and returns the items that it adds to a list.
 pub(super) fn evaluate_items(parsed: &Parsed, call: &Call, scope: &dyn Scope) -> Result<Vec<Value>, Failure> {
     let mut evaluation = Evaluation { parsed, scope, strict: true, budget: Budget::for_evaluation() };
     let mut values = Vec::with_capacity(call.arguments.len());

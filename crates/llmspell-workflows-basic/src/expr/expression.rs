@@ -54,8 +54,8 @@ pub struct Reference {
     pub has_computed_key: bool,
     /// The byte range of the name and all its keys in the source.
     pub span: Range<usize>,
-    /// Whether a missing value is null instead of an error, as on the left of `||` and `??`, before a
-    /// `default` and with `?.`.
+    /// Whether a missing value is null instead of an error, as on the left of `||` and `??`, before
+    /// a `default`, and with `?.`.
     pub optional: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Reference {
 pub enum Key {
     /// A field.
     Name(String),
-    /// An element; negative indices count from the end.
+    /// An element; a negative index counts from the end.
     Index(i64),
 }
 
@@ -83,7 +83,7 @@ impl Expr {
         &self.0.root
     }
 
-    /// Returns the source as it was parsed.
+    /// Returns the original source.
     pub fn source(&self) -> &str {
         &self.0.source
     }
@@ -126,8 +126,8 @@ impl Expr {
         self.extension().is_some_and(|(extended, _)| extended == key)
     }
 
-    /// Returns the items that an expression that [extends the state](Self::extends_state) adds, without reading the
-    /// list; nothing for any other expression.
+    /// Returns the items added by an expression that [extends the state](Self::extends_state),
+    /// without reading the list; returns nothing for any other expression.
     ///
     /// # Errors
     ///

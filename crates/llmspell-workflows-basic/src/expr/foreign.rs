@@ -1,10 +1,11 @@
-//! Syntax of other languages that expressions do not support, with hints on what to write instead.
+//! Syntax of other languages that expressions do not support, with suggested replacements.
 
 use std::ops::Range;
 
 use super::error::ParseError;
 
-/// Signs with their message and help, each before its prefixes; a sign without a message is valid.
+/// Signs with their messages and help, each listed before its prefixes; a sign
+/// without a message is valid.
 const SIGNS: &[(&str, &str, &str)] = &[
     ("===", "", ""),
     ("!==", "", ""),
@@ -116,7 +117,8 @@ pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range
     Some(ParseError::new(format!("`{word}` is not an operator"), span).help(*help))
 }
 
-/// Returns whether `source`, which is not an expression, is an expansion of the shell, such as `CI:-no` or `file%.txt`.
+/// Returns whether `source`, which is not an expression, is a shell expansion, such
+/// as `CI:-no` or `file%.txt`.
 pub(super) fn is_shell(source: &str) -> bool {
     if let Some(name) = source.strip_prefix(['#', '!']) {
         return name.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '*'));
@@ -135,7 +137,7 @@ pub fn is_shell_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Returns whether `rest` is the slice of a shell variable, such as `:0:3`.
+/// Returns whether `rest` is a slice of a shell variable, such as `:0:3`.
 fn is_slice(rest: &str) -> bool {
     rest.strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()))
 }
@@ -172,7 +174,8 @@ pub(super) fn global(object: &str, method: &str, span: Range<usize>) -> Option<P
     Some(ParseError::new(format!("`{called}` is not supported"), span).help(format!("use {instead}")))
 }
 
-/// Functions of other languages that are missing here or have a different name, with what to write instead.
+/// Functions of other languages that are missing here or have a different
+/// name, with their replacements.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("map", "functions are not values; use a loop step"),
     ("filter", "functions are not values; use a loop step"),
@@ -214,7 +217,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("defined", "write x != null"),
 ];
 
-/// Returns what to write instead of an unknown function.
+/// Returns the replacement for an unknown function.
 pub(super) fn function(name: &str) -> Option<&'static str> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
 }
@@ -224,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expansions_of_the_shell_are_recognized() {
+    fn shell_expansions_are_recognized() {
         for source in [
             "CI:-no",
             "CI:=no",

@@ -1,7 +1,7 @@
-//! What is known about an expression or a text without evaluating it.
+//! Facts about an expression or a text that are known without evaluating it.
 //!
-//! Programs that read a text as something else than text (a shell, a URL parser) must know which parts of it come from
-//! outside, and whether these were escaped.
+//! Programs that interpret a text, such as a shell or a URL parser, must know which parts of it
+//! come from outside and whether these parts were escaped.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::tree::{Keys, Node, StepKind};
 /// A part of a text: plain text, or an expression that is replaced by its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TemplatePart<'a> {
-    /// Text that stays as it is; escaped braces are already resolved.
+    /// Text that remains unchanged; escaped braces are already resolved.
     Plain(&'a str),
     /// An expression.
     Expression {
@@ -23,7 +23,7 @@ pub enum TemplatePart<'a> {
     },
 }
 
-/// What the form of an expression says about its value.
+/// Information about a value, derived from the form of its expression.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ValueForm<'e> {
     /// The value of a reference without computed keys.
@@ -38,7 +38,7 @@ pub(crate) enum ValueForm<'e> {
 }
 
 impl Template {
-    /// Returns the parts of a text, in order; a value that is not a string has none.
+    /// Returns the parts of a text, in order; a value other than a string has none.
     ///
     /// ```
     /// use llmspell_workflows_basic::expr::{Template, TemplatePart};
@@ -67,7 +67,7 @@ impl Template {
 }
 
 impl Expr {
-    /// Returns the value of an expression that reads no name; nothing for any other expression.
+    /// Returns the value of an expression that reads no names; nothing for any other expression.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl Expr {
         self.references().is_empty().then(evaluated)
     }
 
-    /// Returns whether the value is a number or a boolean that only the loops around the step determine, such as
-    /// `loop.index + 1`.
+    /// Returns whether the value is a number or a boolean determined only by the enclosing loops,
+    /// such as `loop.index + 1`.
     ///
     /// ```
     /// use llmspell_workflows_basic::expr::Expr;
@@ -104,7 +104,7 @@ impl Expr {
         !references.is_empty() && self.source().chars().all(is_plain) && references.iter().all(is_counter)
     }
 
-    /// Returns what the form of the expression says about its value.
+    /// Returns the information about the value that the form of the expression provides.
     pub(crate) fn form(&self) -> ValueForm<'_> {
         match self.root() {
             Node::Literal(value) => ValueForm::Literal(value),
@@ -119,7 +119,7 @@ impl Expr {
         }
     }
 
-    /// Returns the names of the functions and filters that produce the value, the last one first.
+    /// Returns the names of the functions and filters that produce the value, last one first.
     ///
     /// ```
     /// use llmspell_workflows_basic::expr::Expr;
@@ -151,8 +151,8 @@ impl Expr {
         }
     }
 
-    /// Returns whether the value is one that the expression finds as it is, instead of one that it puts together or
-    /// converts.
+    /// Returns whether the expression selects an existing value, instead of
+    /// constructing or converting one.
     ///
     /// ```
     /// use llmspell_workflows_basic::expr::Expr;

@@ -1,7 +1,7 @@
 //! Limits on the cost of expressions.
 //!
 //! Definitions are untrusted, so parsing, evaluation and rendering are all bounded. Every limit is
-//! checked before the work is done.
+//! checked before the corresponding work is done.
 
 use serde_json::Value;
 
@@ -21,10 +21,10 @@ pub const TEXT_BYTES_PER_OPERATION: u64 = 16 * 1024;
 pub const PRODUCED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The maximum number of bytes of text, lists and objects that a template creates.
 pub const RENDERED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The maximum number of bytes of existing values that a template passes on as they are, such as the whole output of a
-/// step.
+/// The maximum number of bytes of existing values that a template passes on unchanged, such as the
+/// whole output of a step.
 pub const PASSED_ON_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The maximum nesting of a value that is compared, copied or converted to text.
+/// The maximum nesting of a value being compared, copied or converted to text.
 pub const VALUE_DEPTH_MAX: usize = 256;
 
 /// The memory charged for a list element or a field, in addition to its text.
@@ -78,7 +78,7 @@ impl Budget {
                 self.work_left = left;
                 Ok(())
             }
-            None => Err(Fault::Limit(format!("the expression takes more than {OPERATIONS_MAX} operations"))),
+            None => Err(Fault::Limit(format!("the expression needs more than {OPERATIONS_MAX} operations"))),
         }
     }
 
@@ -91,7 +91,7 @@ impl Budget {
                 Ok(())
             }
             None => Err(Fault::Limit(format!(
-                "more than {} bytes of text, lists and objects would be created",
+                "the expression would create more than {} bytes of text, lists and objects",
                 self.bytes_max
             ))),
         }
@@ -108,7 +108,7 @@ impl Budget {
         visit(value, VALUE_DEPTH_MAX, &mut |bytes| self.produce(bytes))
     }
 
-    /// Charges for an existing value that is passed on as it is.
+    /// Charges for an existing value that is passed on unchanged.
     pub(super) fn pass_on(&mut self, value: &Value) -> Result<(), Fault> {
         visit(value, VALUE_DEPTH_MAX, &mut |bytes| match self.passed_on_left.checked_sub(bytes) {
             Some(left) => {
@@ -116,8 +116,8 @@ impl Budget {
                 Ok(())
             }
             None => Err(Fault::Limit(format!(
-                "more than {PASSED_ON_BYTES_MAX} bytes of existing values would be passed on; pass on a part of them, or \
-                 the path of a file"
+                "the expression would pass on more than {PASSED_ON_BYTES_MAX} bytes of existing values; pass on only \
+                 a part of them, or a file path"
             ))),
         })
     }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_are_passed_on_have_a_limit_of_their_own() {
+    fn passed_on_values_have_a_separate_limit() {
         let mut budget = Budget::for_rendering();
         let value = Value::String("x".repeat(1 << 20));
         let passed_on = (0..300).take_while(|_| budget.pass_on(&value).is_ok()).count();

@@ -138,7 +138,7 @@ pub(super) fn contains(whole: &Value, part: &Value, budget: &mut Budget) -> Resu
             Err(Fault::Type(format!("a field name must be a string, got {}", type_with_article(part))))
         }
         (Value::String(_), part) => {
-            Err(Fault::Type(format!("a part of a string must be a string, got {}", type_with_article(part))))
+            Err(Fault::Type(format!("a substring must be a string, got {}", type_with_article(part))))
         }
         (whole, _) => Err(Fault::Type(format!(
             "expected a list, an object or a string to search, got {}",

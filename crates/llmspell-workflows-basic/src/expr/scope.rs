@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 pub enum Segment<'a> {
     /// A field.
     Name(Cow<'a, str>),
-    /// An element; negative indices count from the end.
+    /// An element; a negative index counts from the end.
     Index(i64),
 }
 
@@ -25,9 +25,9 @@ impl Segment<'_> {
 
 /// The values of the names in an expression.
 ///
-/// A scope returns borrowed values where it can. It may resolve keys as well as names: a scope that
-/// stores step outputs separately resolves all of `steps.fetch.output`, and reports that it used two
-/// keys.
+/// A scope returns borrowed values where it can. It may resolve keys in addition to names: a
+/// scope that stores step outputs separately resolves all of `steps.fetch.output`, and
+/// reports that it used two keys.
 pub trait Scope {
     /// Finds the value of `name`, followed by as many of `keys` as the scope resolves itself.
     ///

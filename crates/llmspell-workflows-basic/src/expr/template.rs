@@ -22,9 +22,9 @@ use super::template_text::{Piece, TemplateError, TemplateErrors, pieces};
 /// anything else. A missing reference is an error unless it has a default: `${x || 'none'}`,
 /// `{{ x | default('') }}`, `{{ x?.y }}`.
 ///
-/// `\{{` and `\${` are the literal characters (and `\\{{` is a backslash followed by an expression).
-/// The shell's `$HOME` and `$(date)` are left alone, but `${HOME}` is an expression. Field names are not
-/// templates.
+/// `\{{` and `\${` are the literal characters (and `\\{{` is a backslash followed by an
+/// expression). The shell's `$HOME` and `$(date)` are left unchanged, but `${HOME}` is an
+/// expression. Field names are not templates.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::Template;
@@ -102,7 +102,7 @@ impl Template {
         Self::parse(&Value::from(text))
     }
 
-    /// Returns the value as it was parsed.
+    /// Returns the original value.
     pub fn source(&self) -> &Value {
         &self.source
     }
@@ -135,7 +135,7 @@ impl Template {
 }
 
 impl Template {
-    /// Returns the expression if the template is a single one.
+    /// Returns the expression if the template consists of a single expression.
     pub(crate) fn whole_expression(&self) -> Option<&Expr> {
         match &*self.root {
             Part::Whole(hole) => Some(&hole.expression),
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for Template {
     }
 }
 
-/// Returns whether no string in `value` can contain an expression, so that nothing has to be parsed.
+/// Returns whether no string in `value` can contain an expression, so that no parsing is necessary.
 fn is_plain(value: &Value, depth_left: usize) -> bool {
     match value {
         Value::String(text) => !text.contains('{'),

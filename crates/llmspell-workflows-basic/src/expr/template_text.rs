@@ -86,7 +86,8 @@ pub(super) fn pieces(text: &str, errors: &mut Vec<(usize, ParseError)>) -> Vec<P
     while let Some(opening) = Opening::after(text, at) {
         let before = &text[at..opening.start - opening.backslashes];
         plain.push_str(before);
-        // Two backslashes are one literal backslash; a remaining backslash escapes the opening.
+        // Two backslashes represent one literal backslash; a remaining
+        // backslash escapes the opening.
         plain.push_str(&"\\".repeat(opening.backslashes / 2));
         let inside = opening.start + opening.sign.len();
         if opening.backslashes % 2 == 1 {
@@ -139,7 +140,7 @@ impl Opening {
     /// Parses the expression at `inside`; returns the expression, its offset and the offset after it.
     fn expression(&self, text: &str, inside: usize) -> Result<(Expr, usize, usize), (usize, ParseError, usize)> {
         let close = closing(text, inside, self.closing);
-        // An unmatched quote makes the closing sign look like part of a string.
+        // An unmatched quote makes the closing delimiter look like part of a string.
         let nearest = || text[inside..].find(self.closing).map(|length| inside + length);
         let Some(end) = close.or_else(nearest) else {
             let error = ParseError::new(format!("`{}` is not closed", self.sign), 0..self.sign.len())
@@ -159,7 +160,7 @@ impl Opening {
             Ok(expression) => Ok((expression, offset, after)),
             Err(_) if self.sign == "${" && foreign::is_shell(written) => {
                 let whole = &text[self.start..after];
-                let message = format!("`{whole}` is an expansion of the shell, but `${{` begins an expression");
+                let message = format!("`{whole}` is a shell expansion, but `${{` begins an expression");
                 let default = "; in an expression, a default is written `{{ name ?? 'value' }}`";
                 let default = if written.contains(":-") || written.contains('=') { default } else { "" };
                 let error =
@@ -171,7 +172,7 @@ impl Opening {
     }
 }
 
-/// Returns the end of the expression at `inside`; braces in its strings and objects do not count.
+/// Returns the end of the expression at `inside`; braces in its strings and objects are ignored.
 fn closing(text: &str, inside: usize, closing: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;

@@ -110,7 +110,7 @@ fn number(source: &str, start: usize) -> Result<(Kind, usize), ParseError> {
 }
 
 impl TooLarge {
-    /// Creates the error for a number that the expression contains.
+    /// Creates the error for a number in the expression.
     pub(super) fn at(self, number: &str, span: Span) -> ParseError {
         ParseError::new(self.message(number), span).help("write it in quotes if it is a string")
     }

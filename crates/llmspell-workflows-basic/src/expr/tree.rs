@@ -137,7 +137,7 @@ pub(super) enum Logical {
 }
 
 impl Node {
-    /// Makes the references that lead to this value optional: a missing reference is null.
+    /// Makes the references leading to this value optional: a missing reference is null.
     pub(super) fn make_optional(&mut self, references: &mut [Reference]) {
         match self {
             Self::Lookup(lookup) | Self::Exists(lookup) => lookup.make_optional(references),

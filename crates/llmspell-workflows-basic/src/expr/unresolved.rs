@@ -14,10 +14,10 @@ use crate::nearest;
 
 /// The maximum number of names kept in an error; a scope may have many thousands.
 const AVAILABLE_MAX: usize = 100;
-/// The maximum number of characters of a computed key that are shown.
+/// The maximum number of characters shown of a computed key.
 const NAME_CHARS_MAX: usize = 100;
 
-/// Builds the error for a name, or a name with its first keys, that the scope does not know.
+/// Builds the error for a name, or a name with its first keys, that is unknown to the scope.
 pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Segment<'_>]) -> Failure {
     let available = evaluation.scope.available();
     let inside = format!("{}.", lookup.name);
@@ -96,7 +96,7 @@ fn parent_help(parent: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// Suggests calling a function that is written like a field.
+/// Suggests calling a function that was written like a field.
 fn missing_call_help(key: &str) -> Option<String> {
     let name = key.trim_start_matches(['?', '.']);
     functions::exists(name).then(|| format!("to call the function, write {name}()"))

@@ -41,7 +41,7 @@ impl<T: Into<Value>> From<T> for ExprValue<'_, '_> {
 impl<'s> ExprValue<'_, 's> {
     pub(super) const NULL: Self = Self::Owned(Value::Null);
 
-    /// Wraps a value that a scope returned.
+    /// Wraps a value returned by a scope.
     pub(super) fn from_scope(value: Cow<'s, Value>) -> Self {
         match value {
             Cow::Borrowed(value) => Self::Scope(value),
@@ -151,7 +151,7 @@ fn length(length: usize) -> Member<'static> {
     Member::Computed(Value::from(length))
 }
 
-/// Parses a list index that is written as a name, such as the `0` in `a['0']`.
+/// Parses a list index written as a name, such as the `0` in `a['0']`.
 fn parse_index(name: &str) -> Option<usize> {
     let index: usize = name.parse().ok()?;
     (index.to_string() == name).then_some(index)

@@ -6,15 +6,16 @@ const DIGITS_KEPT: usize = 15;
 /// The maximum number of significant digits of a 64-bit float.
 const DIGITS_MAX: usize = 767;
 
-/// A decimal number: `0.DIGITS` times 10 to the power of `exponent`, without its sign. The digits of zero are empty.
+/// A decimal number: `0.DIGITS` times 10 to the power of `exponent`, without its
+/// sign. Zero has no digits.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
     digits: String,
     exponent: i64,
 }
 
-/// Returns whether `float` is the number that `text` writes: the float itself, or its shortest decimal form, is numerically
-/// equal to it.
+/// Returns whether `float` is the number written in `text`: the float itself, or its shortest
+/// decimal form, is numerically equal to that number.
 ///
 /// ```
 /// use llmspell_workflows_basic::is_exact;
@@ -32,7 +33,7 @@ pub fn is_exact(text: &str, float: f64) -> bool {
     float.is_finite() && (is_kept(format!("{float:e}")) || as_json() || is_kept(format!("{float:.DIGITS_MAX$e}")))
 }
 
-/// Returns whether the JSON number `text` has so few digits that no float changes it.
+/// Returns whether the JSON number `text` has so few digits that a float represents it exactly.
 pub(super) fn is_short(text: &str) -> bool {
     let has_small_exponent = text.split(['e', 'E']).nth(1).is_none_or(|exponent| exponent.len() <= 3);
     has_small_exponent && text.len() <= DIGITS_KEPT
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_compared_with_what_was_written() {
+    fn floats_are_compared_with_the_written_number() {
         for (text, expected) in [
             ("0.1", true),
             ("1.10", true),
@@ -96,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_float_is_what_it_is_written_as(float in any::<f64>().prop_filter("finite", |float| float.is_finite())) {
+        fn every_float_is_exact_in_its_written_form(float in any::<f64>().prop_filter("finite", |float| float.is_finite())) {
             prop_assert!(is_exact(&float.to_string(), float));
             prop_assert!(is_exact(&serde_json::json!(float).to_string(), float));
         }

@@ -1,4 +1,4 @@
-//! JSON texts from outside: numbers are kept exactly or rejected.
+//! JSON from outside the process: numbers are kept exactly or rejected.
 
 mod decimal;
 mod scan;
@@ -16,7 +16,8 @@ use scan::Scan;
 /// 2^64: the first integer above the range.
 const ABOVE: f64 = 18_446_744_073_709_551_616.0;
 
-/// -2^63: the first integer of the range, and the float that integers just below the range are rounded to.
+/// -2^63: the first integer in the range, and the float to which integers just
+/// below the range are rounded.
 const LEAST: f64 = -9_223_372_036_854_775_808.0;
 
 /// The maximum number of characters of a number that a message shows.
@@ -29,13 +30,13 @@ pub enum JsonError {
     /// The text is not JSON.
     #[error("not valid JSON: {0}")]
     Syntax(serde_json::Error),
-    /// An integer of the text is outside the range from -2^63 to 2^64 - 1.
+    /// An integer in the text is outside the range from -2^63 to 2^64 - 1.
     #[error(
         "`{number}`{} at line {line} column {column} is too large to be represented exactly; write it in quotes to keep \
          it as a string", .pointer.as_ref().map(|pointer| format!(" in `{pointer}`")).unwrap_or_default()
     )]
     TooLarge {
-        /// The number as written; the middle of a very long one is left out.
+        /// The number as written; the middle of a very long number is omitted.
         number: String,
         /// The JSON pointer to the number; `None` if the number is the whole text.
         pointer: Option<String>,
@@ -44,13 +45,14 @@ pub enum JsonError {
         /// The column of the number's first digit or sign in bytes, counted from 1.
         column: usize,
     },
-    /// A number with a fraction or an exponent would be rounded; only [`parse_json_exactly`] rejects it.
+    /// A number with a fraction or an exponent would be rounded; only [`parse_json_exactly`]
+    /// rejects such a number.
     #[error(
         "`{number}`{} at line {line} column {column} has more digits than a 64-bit float keeps; write it in quotes to \
          keep it as a string", .pointer.as_ref().map(|pointer| format!(" in `{pointer}`")).unwrap_or_default()
     )]
     Rounded {
-        /// The number as written; the middle of a very long one is left out.
+        /// The number as written; the middle of a very long number is omitted.
         number: String,
         /// The JSON pointer to the number; `None` if the number is the whole text.
         pointer: Option<String>,
@@ -73,12 +75,12 @@ impl JsonError {
     }
 }
 
-/// A number that is an integer outside the range, or is not finite.
+/// An integer outside the range, or a number that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
 impl TooLarge {
-    /// Returns the message about a number without a place.
+    /// Returns the message about a number without its location.
     pub(crate) fn message(self, number: &str) -> String {
         format!("`{}` is too large to be represented exactly", shown(number))
     }
@@ -86,8 +88,9 @@ impl TooLarge {
 
 /// Parses a JSON text from outside the process, such as an input of a run, a response or a file.
 ///
-/// Integers are exact from -2^63 to 2^64 - 1. An integer outside this range is an error, because the nearest float has
-/// other digits. A number with a fraction or an exponent is a float, and is rounded to the nearest one.
+/// Integers are exact from -2^63 to 2^64 - 1. An integer outside this range is an error,
+/// because the nearest float has different digits. A number with a fraction or an exponent
+/// becomes the nearest float.
 ///
 /// ```
 /// use llmspell_workflows_basic::parse_json;
@@ -104,7 +107,7 @@ pub fn parse_json(text: &str) -> Result<Value, JsonError> {
     parse(serde_json::Deserializer::from_str(text), text.as_bytes(), Floats::Rounded)
 }
 
-/// Parses a JSON text like [`parse_json`], unless it is not UTF-8.
+/// Parses a JSON text like [`parse_json`], from bytes that must be UTF-8.
 ///
 /// # Errors
 /// Fails like [`parse_json`].
@@ -112,16 +115,16 @@ pub fn parse_json_bytes(text: &[u8]) -> Result<Value, JsonError> {
     parse(serde_json::Deserializer::from_slice(text), text, Floats::Rounded)
 }
 
-/// Parses a JSON text like [`parse_json_bytes`], but a number with a fraction or an exponent that would be rounded is an
-/// error too.
+/// Parses a JSON text like [`parse_json_bytes`], but also rejects a number with a fraction or an
+/// exponent if it would be rounded.
 ///
 /// # Errors
-/// Fails like [`parse_json`], and if a number is not [exact](is_exact).
+/// Fails like [`parse_json`], or if a number is not [exact](is_exact).
 pub fn parse_json_exactly(text: &[u8]) -> Result<Value, JsonError> {
     parse(serde_json::Deserializer::from_slice(text), text, Floats::Exact)
 }
 
-/// What becomes of numbers with a fraction or an exponent.
+/// How numbers with a fraction or an exponent are handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Floats {
     Rounded,
@@ -136,26 +139,27 @@ fn parse<'t, R: Read<'t>>(
     let seen = Seen { floats, suspicious: Cell::new(false) };
     let value = Exact(&seen).deserialize(&mut deserializer).map_err(|error| rejected(error, text))?;
     deserializer.end().map_err(JsonError::Syntax)?;
-    // `1e30` and an integer of 31 digits are the same float, so only the text can tell them apart.
+    // `1e30` and an integer of 31 digits are the same float, so only the text distinguishes them.
     match seen.suspicious.get().then(|| Scan::new(text, floats).run()).flatten() {
         Some(error) => Err(error),
         None => Ok(value),
     }
 }
 
-/// Converts the parser's error; a number that is too large even for a float is reported like any other.
+/// Converts the parser's error; a number too large even for a float is reported like
+/// any other rejected number.
 fn rejected(error: serde_json::Error, text: &[u8]) -> JsonError {
     let is_number = error.is_syntax() && error.to_string().starts_with("number out of range");
     is_number.then(|| Scan::new(text, Floats::Rounded).run()).flatten().unwrap_or(JsonError::Syntax(error))
 }
 
-/// Parses one number as JSON writes it.
+/// Parses a single number in JSON syntax.
 ///
 /// Returns `None` if the text is not a number.
 pub(crate) fn parse_number(text: &str) -> Option<Result<Number, TooLarge>> {
     let number = match text.parse::<Number>() {
         Ok(number) => number,
-        // The parser also rejects numbers that are too large for a float.
+        // The parser also rejects numbers too large for a float.
         Err(_) if text.parse::<f64>().is_ok_and(f64::is_infinite) && text.contains(|c: char| c.is_ascii_digit()) => {
             return Some(Err(TooLarge));
         }
@@ -175,14 +179,14 @@ fn is_integer(number: &[u8]) -> bool {
     !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
-/// Facts collected while a text is parsed.
+/// Facts collected while parsing a text.
 struct Seen {
     floats: Floats,
     /// Whether a number may have been an integer outside the range, or rounded.
     suspicious: Cell<bool>,
 }
 
-/// Builds a [`Value`], and notes whether a number needs a second look.
+/// Builds a [`Value`], and records whether a number needs a closer check.
 struct Exact<'n>(&'n Seen);
 
 impl<'de> DeserializeSeed<'de> for Exact<'_> {
@@ -248,7 +252,7 @@ impl<'de> Visitor<'de> for Exact<'_> {
     }
 }
 
-/// Returns a number for a message; digits in the middle of a very long one are left out.
+/// Returns a number for a message, without the middle digits of a very long number.
 fn shown(number: &str) -> String {
     match number.len() {
         ..=NUMBER_CHARS_SHOWN_MAX => number.to_owned(),
@@ -314,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_not_json_are_rejected_as_before() {
+    fn invalid_json_is_rejected_with_the_parser_error() {
         let deep = "[".repeat(500);
         for text in ["", "{", "[1,]", "1 2", "nul", "01", "\"\\x\"", &deep, "{\"a\" 99999999999999999999}"] {
             let expected = serde_json::from_str::<Value>(text).unwrap_err().to_string();
@@ -354,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_read_exactly_or_its_first_inexact_integer_is_named(text in texts()) {
+        fn integers_are_parsed_exactly_or_the_first_inexact_one_is_reported(text in texts()) {
             let value = serde_json::from_str::<Value>(&text).unwrap();
             match parse_json(&text) {
                 Ok(parsed) => prop_assert_eq!(parsed, value),

@@ -1,13 +1,13 @@
-//! Finds the place of a number that was rejected.
+//! Finds the location of a rejected number.
 
 use super::{Floats, JsonError, TooLarge, is_exact, is_integer, is_short, parse_number, shown};
 
-/// Finds the first number to reject in a text that is valid JSON.
+/// Finds the first number to reject in a valid JSON text.
 pub(super) struct Scan<'t> {
     text: &'t [u8],
     floats: Floats,
     at: usize,
-    /// The arrays and objects around the position.
+    /// The arrays and objects that enclose the current position.
     around: Vec<Around<'t>>,
 }
 
@@ -77,14 +77,14 @@ impl<'t> Scan<'t> {
         (before.iter().filter(|byte| **byte == b'\n').count() + 1, start - line_start + 1)
     }
 
-    /// Returns the JSON pointer to the position; `None` if it is not inside anything.
+    /// Returns the JSON pointer to the position; `None` at the top level.
     fn pointer(&self) -> Option<String> {
         let pointer = self.around.iter().map(|around| format!("/{}", around.reference())).collect();
         (!self.around.is_empty()).then_some(pointer)
     }
 }
 
-/// Returns whether a float would change the number.
+/// Returns whether conversion to a float would change the number.
 fn is_rounded(number: &str) -> bool {
     !is_integer(number.as_bytes()) && !is_short(number) && !number.parse().is_ok_and(|float| is_exact(number, float))
 }

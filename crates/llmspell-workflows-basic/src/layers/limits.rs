@@ -15,8 +15,8 @@ impl Interceptor for LimitLayer {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        // Permits are taken in the order of their names, so that two steps that need the same limits never wait for
-        // each other.
+        // Permits are taken in the order of their names, so that two steps with the same limits
+        // never wait for each other.
         let mut names = call.step().limits.clone();
         names.sort_unstable();
         names.dedup();
@@ -25,7 +25,7 @@ impl Interceptor for LimitLayer {
             tokio::select! {
                 biased;
                 () = call.cancel().cancelled() => return call.cancelled(),
-                // The step has not begun, so it does not run after a pause.
+                // The step has not begun, so it does not begin once the run has been asked to park.
                 () = call.run().park_requested() => return call.parked(),
                 permit = call.run().permit(&name) => match permit {
                     Ok(permit) => permits.push(permit),

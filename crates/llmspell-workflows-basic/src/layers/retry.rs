@@ -15,13 +15,14 @@ use crate::{
     targets,
 };
 
-/// The detail of an error that names the limit because of which the step was not retried.
+/// The error detail that names the limit that prevented a retry of the step.
 const ENDED_BY: &str = "retries_ended_by";
 
 /// Retries a failed step according to its policy.
 ///
-/// All attempts of a leaf share one generation, and therefore one idempotency key; a block is entered again under its
-/// next generation. The result of each failed attempt is a decision, so recorded attempts are not made again.
+/// All attempts of a leaf share one generation, and therefore one idempotency key. A block is
+/// entered again under its next generation. The result of each failed attempt is a decision, so
+/// recorded attempts are not repeated.
 pub(super) struct RetryLayer;
 
 #[async_trait]
@@ -100,7 +101,7 @@ async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
 
 /// Undoes an attempt of a block before the next attempt begins.
 async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
-    // The request to stop that applies to the block does not stop this.
+    // The request to stop that applies to the block does not stop this cleanup.
     let _cleanup = call.cancel().begin_cleanup();
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
@@ -110,7 +111,7 @@ async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     }
 }
 
-/// Why an attempt is the last one.
+/// Why no further attempt follows.
 #[derive(Clone, Copy)]
 enum LastAttempt {
     /// The policy allows no further attempt after this error.
@@ -127,7 +128,7 @@ impl LastAttempt {
         let (field, why) = match (self, retry.duration_max, call.run().definition().retry_budget) {
             (Self::Duration, Some(max), _) => {
                 let max = Delay::Fixed(max);
-                ("max_duration", format!("its `max_duration` of {max} would be over before the next attempt"))
+                ("max_duration", format!("its `max_duration` of {max} would expire before the next attempt"))
             }
             (Self::Budget, _, Some(budget)) => {
                 ("max_retry_budget", format!("the workflow's `max_retry_budget` of {budget} is used up"))

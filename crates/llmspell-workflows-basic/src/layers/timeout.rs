@@ -12,8 +12,9 @@ use crate::{
 
 /// Limits the time of one attempt of a step, or of all attempts.
 ///
-/// The deadline is an absolute time, decided when the step or the attempt begins, so it can also pass while no process
-/// drives the run. The step runs in its own task, so that even a step that blocks its thread can be abandoned.
+/// The deadline is an absolute time, decided when the step or the attempt begins, so it can pass
+/// even while no process drives the run. The step runs in its own task, so that even a step that
+/// blocks its thread can be abandoned.
 pub(super) enum Timeout {
     Attempt,
     Total,
@@ -44,7 +45,7 @@ impl Interceptor for Timeout {
         let now = call.run().now();
         let (length, deadline) = match own.into_iter().chain(of_run).min() {
             Some(length) => (length, clock::after(now, length)),
-            // A limit that was given when the run was driven earlier.
+            // A limit set when the run was driven earlier.
             None if call.node().is_root => match recall!(call, choice::TotalDeadline) {
                 Some(deadline) => (clock::until(call.run().started_at(), deadline), deadline),
                 None => return next.run(call).await,
@@ -74,7 +75,7 @@ impl Timeout {
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
         let inner = tasks.own().with_deadline(earliest);
         if is_late {
-            // Only what is unsettled is entered.
+            // Only unsettled steps are entered.
             tasks.stop(CancelReason::Timeout);
             tasks.spawn(0, inner, |call| next.run(call));
             return self.stopped(&call, tasks, length).await;

@@ -69,11 +69,12 @@ impl Setting {
         Ok((change.after().unwrap_or(whole), change))
     }
 
-    /// Returns the list in the state, extended by the items that the value adds, in time that does not depend on the
-    /// list's length; `None` if the value is anything else.
+    /// Returns the list in the state, extended by the items that the value adds, in time that does
+    /// not depend on the list's length; `None` for any other value.
     fn extended(&self, call: &Call) -> Result<Option<List>, EvalError> {
         let Some(expression) = self.value.whole_expression().filter(|_| self.extends) else { return Ok(None) };
-        // Any other value in the state is left to the whole expression, which reports what is wrong with it.
+        // For any other value in the state, the whole expression is
+        // evaluated, which reports the error.
         let Some(before) = call.state().shared(&self.key).filter(|before| before.has_items()) else { return Ok(None) };
         let added = expression.added_items(&call.view())?;
         Ok(List::after(before, added.into()))

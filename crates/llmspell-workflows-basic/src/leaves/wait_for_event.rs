@@ -20,7 +20,7 @@ struct WaitPlan {
 impl Builder<'_> {
     pub(crate) fn wait_for_event(&mut self, wait: &WaitForEvent, path: &str) -> Body {
         if wait.event.is_empty() {
-            self.error("missing_event", ProblemLocation::new(path, "event"), "the name of the event is missing");
+            self.error("missing_event", ProblemLocation::new(path, "event"), "the event name is missing");
         }
         let event = self.template(&Value::from(&*wait.event), path, "event");
         let filter = wait.filter.as_ref().map(|filter| {
@@ -48,7 +48,7 @@ async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
         match known.take() {
             Some(Received::Signal(signal)) => break Some(signal),
             Some(Received::TimedOut) => break None,
-            // A signal that an interceptor refuses is treated as if it had never arrived.
+            // A signal refused by an interceptor is treated as if it had never arrived.
             Some(Received::Refused) | None => match receive(&call, plan, &awaited).await {
                 Ok(received) => known = Some(decide!(call, choice::Received(call.attempt()), received)),
                 Err(outcome) => return outcome,

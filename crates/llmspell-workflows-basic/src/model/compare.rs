@@ -1,4 +1,4 @@
-//! Compares two versions of a definition, to find the results of steps that stay valid.
+//! Compares two versions of a definition to find step results that remain valid.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 use super::{Definition, OnError, Step, StepKind};
 use crate::expr::{Expr, Key, Reference, Template};
 
-/// What differs between a step and its new version, apart from the steps inside it.
+/// The difference between a step and its new version, apart from the steps inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepChange {
     /// Nothing that affects a run.
     Nothing,
-    /// How the step is carried out: its retries, timeouts, limits, handlers or compensation. If the step has completed,
-    /// its result is still valid.
+    /// How the step is executed: its retries, timeouts, limits, handlers or compensation. If the
+    /// step has completed, its result is still valid.
     Handling,
-    /// What a block does with the results of the steps inside it, such as `aggregation` or `max_iterations`. These
-    /// results are still valid, but the result of the block is not.
+    /// How a block uses the results of the steps inside it, such as `aggregation` or
+    /// `max_iterations`. These results are still valid, but the block's result is not.
     Conclusion,
     /// What the step does.
     Work,
@@ -25,11 +25,11 @@ pub enum StepChange {
 /// The fields of a step that do not affect a completed result.
 const HANDLING: [&str; 7] = ["retry", "timeout", "total_timeout", "on_error", "limits", "compensate", "at_most_once"];
 
-/// The id of the step that takes the place of a step inside another step.
+/// The id of the placeholder for a step inside another step.
 const PLACEHOLDER: &str = "\u{0}";
 
 impl Step {
-    /// Returns what differs between this step and `new`, apart from the steps inside them.
+    /// Returns the difference between this step and `new`, apart from the steps inside them.
     #[must_use]
     pub fn change_to(&self, new: &Self) -> StepChange {
         let (old_fields, new_fields) = (fields(self), fields(new));
@@ -53,7 +53,7 @@ impl Step {
 }
 
 impl Step {
-    /// Returns the secrets that the step itself reads, without those of the steps inside it.
+    /// Returns the secrets that the step itself reads, excluding the steps inside it.
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<String> {
         let kind = serde_json::to_value(without_steps(&self.kind)).unwrap_or_default();
@@ -70,8 +70,8 @@ impl Step {
     }
 }
 
-/// Calls `visit` with each reference of the expressions and templates in `value`. A plain text that happens to be an
-/// expression counts too.
+/// Calls `visit` with each reference in the expressions and templates in `value`. Plain text that
+/// happens to be a valid expression also counts.
 fn visit_references(value: &Value, visit: &mut impl FnMut(&Reference)) {
     match value {
         Value::String(text) => {
@@ -132,7 +132,7 @@ fn change_of_kind(old: &StepKind, new: &StepKind) -> StepChange {
         (value.unwrap_or_default(), elements)
     };
     let ((old_value, old_elements), (new_value, new_elements)) = (own(old), own(new));
-    // Steps that only one version has are compared elsewhere.
+    // Steps that exist in only one version are compared elsewhere.
     let is_same_element = |(id, element): (&String, &Value)| new_elements.get(id).is_none_or(|new| new == element);
     let of_elements = match old_elements.iter().all(is_same_element) {
         true => StepChange::Nothing,
@@ -166,8 +166,8 @@ fn variant(value: &Value) -> Option<&String> {
     value.as_object().filter(|fields| fields.len() == 1)?.keys().next()
 }
 
-/// Removes the placeholders from the arrays in `value`; what an array contains besides a placeholder, such as the
-/// settings of a branch, is moved to `elements`, by the step's id.
+/// Removes the placeholders from the arrays in `value`. Array items that contain more than a
+/// placeholder, such as the settings of a branch, are moved to `elements` under the step's id.
 fn take_placeholders(value: &mut Value, elements: &mut Map<String, Value>) {
     let placeholder = |value: &Value| {
         let id = value.get("id")?.as_str()?.strip_prefix(PLACEHOLDER)?;
@@ -192,13 +192,14 @@ fn take_placeholders(value: &mut Value, elements: &mut Map<String, Value>) {
     }
 }
 
-/// The names that have another meaning in a new version of a definition: variables, conditions, constants, and fields of
-/// the input.
+/// The names with a different meaning in a new version of a definition: variables, conditions,
+/// constants, and fields of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangedNames(BTreeSet<(&'static str, String)>);
 
 impl ChangedNames {
-    /// Compares two versions of a definition, for a run in `environment` whose input has other values for `inputs`.
+    /// Compares two versions of a definition, for a run in `environment` whose input has different
+    /// values for `inputs`.
     #[must_use]
     pub fn between<'i>(
         old: &Definition,
@@ -245,7 +246,7 @@ impl ChangedNames {
         }
     }
 
-    /// Returns a name that an expression in `value` reads.
+    /// Returns a changed name that an expression in `value` reads.
     fn read_by(&self, value: &Value) -> Option<&str> {
         if self.0.is_empty() {
             return None;
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn change_of_a_step_is_the_most_far_reaching_of_its_fields() {
+    fn change_of_a_step_is_its_most_far_reaching_field_change() {
         let step = || shell("a", "make");
         let each = || Loop::items(json!([1, 2]), [shell("inner", "one")]);
         let both = || Parallel::new([shell("x", "1"), shell("y", "2")]);
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_name_is_read_directly_or_through_other_names() {
+    fn changed_names_are_found_directly_and_through_other_names() {
         let definition = |version: &str, check: &str| {
             let mut definition = Definition::sequence("d", []);
             definition.variables.insert("version".into(), json!(version));
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn conclusion_names_fields_of_the_kind() {
+    fn conclusion_contains_only_fields_of_the_kind() {
         let mut each = Loop::new(LoopSource::While("x".into()), []);
         (each.max_parallelism, each.max_iterations, each.until) = (Some(1), Some(1), Some("x".into()));
         each.on_conflict = crate::model::OnConflict::Last;

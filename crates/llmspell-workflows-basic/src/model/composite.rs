@@ -38,9 +38,9 @@ pub struct Case {
     pub steps: Steps,
 }
 
-/// Runs steps that each name the next step ([`Step::next`]), which may be an earlier one.
+/// Runs steps that each name the next step ([`Step::next`]), possibly an earlier step.
 ///
-/// A step that is entered again runs under its next generation.
+/// A step entered again runs under its next generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The id of the first step.
@@ -82,14 +82,15 @@ pub struct Loop {
     /// The number of iterations after which the loop ends; `None` to run all iterations, up to the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u64>,
-    /// An expression that is tested after each iteration and ends the loop if it is true; only in sequential mode.
+    /// An expression tested after each iteration that ends the loop if
+    /// true; only in sequential mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// What happens when an iteration fails.
     #[serde(default)]
     pub on_error: IterationErrors,
-    /// What happens if two iterations set the same part of the state to different values; only in parallel mode. The
-    /// order of the iterations counts, not the order in which they end.
+    /// What happens if two iterations set the same part of the state to different values; only in
+    /// parallel mode. The order of the iterations matters, not the order in which they end.
     #[serde(default, skip_serializing_if = "super::step::is_default")]
     pub on_conflict: OnConflict,
 }
@@ -111,7 +112,7 @@ pub enum LoopSource {
         /// The difference between consecutive numbers, not 0; a negative step counts down.
         step: Value,
     },
-    /// The loop runs while this expression is true; the expression is tested before each iteration.
+    /// The loop runs while this expression, tested before each iteration, is true.
     While(String),
 }
 
@@ -119,7 +120,7 @@ pub enum LoopSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationMode {
-    /// Iterations run one after the other; each sees the state that the previous one left.
+    /// Iterations run one after the other; each sees the state left by the previous iteration.
     #[default]
     Sequential,
     /// Several iterations run at once, each on its own copy of the state.
@@ -152,8 +153,8 @@ pub struct Parallel {
     pub error_mode: ErrorMode,
     /// How many branches must succeed, and what the output contains.
     ///
-    /// A list of outputs has one place for each branch, in definition order; it is null if the branch was skipped, failed or
-    /// was stopped.
+    /// A list of outputs has one entry for each branch, in definition order. The entry is null if
+    /// the branch was skipped, failed or was stopped.
     #[serde(default)]
     pub aggregation: Aggregation,
     /// The shape of the output.
@@ -181,7 +182,8 @@ pub struct Branch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorMode {
-    /// The other branches are cancelled once a required branch has failed or success is out of reach.
+    /// The other branches are cancelled once a required branch has failed or
+    /// success has become impossible.
     FailFast,
     /// All branches run to their end; then the block completes or fails.
     #[default]
@@ -192,8 +194,8 @@ pub enum ErrorMode {
 
 /// How many branches must succeed, and what the output contains.
 ///
-/// A list of outputs has one place for each branch, in definition order; it is null if the branch was skipped, failed or
-/// was stopped.
+/// A list of outputs has one entry for each branch, in definition order. The entry is null if the
+/// branch was skipped, failed or was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
@@ -218,7 +220,8 @@ pub enum ParallelOutput {
     /// An array of outputs, or the single output of [`Aggregation::First`].
     #[default]
     Values,
-    /// An object with the output of each branch by the branch's id; for a failed branch, the value is `{"error": {…}}`.
+    /// An object that maps each branch's id to its output; for a failed branch, the value is
+    /// `{"error": {…}}`.
     ByBranch,
 }
 
@@ -231,22 +234,23 @@ pub enum OnConflict {
     Error,
     /// The value of the branch that ended first is kept.
     First,
-    /// The value of the branch that is defined last is kept.
+    /// The value of the branch defined last is kept.
     Last,
     /// Objects are merged recursively and arrays are concatenated in definition order; other values are an error.
     Merge,
-    /// What each branch appended to the list that was there before is appended, in definition order. If there was none
-    /// before, arrays are concatenated, and other values become the items of a new list.
+    /// The items that each branch appended to the previous list are appended in
+    /// definition order. Without a previous list, arrays are concatenated, and other
+    /// values become the items of a new list.
     Append,
-    /// What each branch added to the number that was there before, or to 0, is added; in objects, for each field. Other
-    /// values are an error.
+    /// The amounts that the branches added to the previous number, or to 0, are added up; in
+    /// objects, for each field. Other values are an error.
     Sum,
     /// The function registered under this name chooses the value.
     Custom(String),
 }
 
 impl OnConflict {
-    /// The policies that have a word of their own in YAML.
+    /// The policies that have a keyword in YAML.
     pub const WORDS: [(&'static str, Self); 6] = [
         ("error", Self::Error),
         ("first", Self::First),
@@ -256,7 +260,8 @@ impl OnConflict {
         ("sum", Self::Sum),
     ];
 
-    /// Returns whether equal values of two branches count twice, because they are combined instead of chosen from.
+    /// Returns whether equal values of two branches count twice, because the policy combines values
+    /// instead of choosing one.
     #[must_use]
     pub fn combines(&self) -> bool {
         matches!(self, Self::Append | Self::Sum)

@@ -30,7 +30,8 @@ pub struct Definition {
     /// The fields of the workflow's input. If there are none, any input is accepted.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, InputSpec>,
-    /// Values that are computed when a run starts: JSON whose strings may refer to the input and to other variables.
+    /// Values computed when a run starts: JSON whose strings may refer to the
+    /// input and to other variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub variables: IndexMap<String, Value>,
     /// Values of variables, by environment; the environment is chosen when a run starts.
@@ -60,7 +61,7 @@ pub struct Definition {
     /// The maximum number of retries in a run, counted across all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_budget: Option<u32>,
-    /// How long the whole run may take.
+    /// The time limit of the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Delay>,
     /// The kind of the root step, at `/main`.
@@ -71,7 +72,7 @@ pub struct Definition {
     /// Migrations of the state from earlier versions of the definition, keyed by the earlier version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<String, Migration>,
-    /// The definitions that steps of this workflow run, by name.
+    /// The definitions that this workflow's steps run, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
     /// The template of the workflow's output: JSON whose strings may contain references; `None` for the root step's
@@ -117,7 +118,8 @@ impl Definition {
         }
     }
 
-    /// Creates a definition whose steps run in order, or as a graph if any of them has dependencies.
+    /// Creates a definition whose steps run in order, or as a graph if any
+    /// of them have dependencies.
     pub fn sequence(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(name, StepKind::Sequence(shared(steps)))
     }
@@ -132,7 +134,8 @@ impl Definition {
 
     /// Returns the definition as JSON text with sorted keys.
     ///
-    /// Definitions that are equal by value have the same text, even if they were written in different notations.
+    /// Definitions that are equal by value have the same text, even if
+    /// they use different notations.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_value(self).expect("a definition is always valid JSON").to_string()
@@ -144,7 +147,7 @@ impl Definition {
         Self::hash_of(&self.to_json())
     }
 
-    /// Returns the hash of a definition that has this JSON text.
+    /// Returns the hash of a definition with this JSON text.
     #[must_use]
     pub fn hash_of(json: &str) -> String {
         Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -160,8 +163,9 @@ pub enum Durability {
     /// Every completion survives, even if the machine loses power: it is synced before anything depends on it.
     #[default]
     Sync,
-    /// Every completion survives if the process is killed. If the machine loses power, completions since the
-    /// sync before the last one may be lost; one sync follows another as long as completions arrive.
+    /// Every completion survives if the process is killed. If the machine loses power,
+    /// completions since the second-to-last sync may be lost. Syncs follow one another as
+    /// long as completions arrive.
     Async,
     /// No explicit flush; a crash of the process may lose recent steps.
     None,

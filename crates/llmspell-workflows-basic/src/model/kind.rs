@@ -7,14 +7,14 @@ use super::*;
 
 /// The kind of a step, which determines what the step does.
 ///
-/// The enum is exhaustive on purpose: if a kind is added, crates that have a notation or a drawing for each kind do not
-/// compile until they handle it.
+/// The enum is deliberately exhaustive: if a kind is added, crates with a notation or a drawing for
+/// each kind do not compile until they handle the new kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
-    /// Calls an activity. No other kind has an effect of its own outside the run.
+    /// Calls an activity. No other kind has a direct effect outside the run.
     Activity(ActivityCall),
-    /// Runs steps in order, or as a graph if any of them has dependencies.
+    /// Runs steps in order, or as a graph if any of them have dependencies.
     Sequence(Steps),
     /// Runs one of two lists.
     Conditional(Conditional),
@@ -22,7 +22,7 @@ pub enum StepKind {
     Switch(Switch),
     /// Follows transitions from step to step, possibly back to an earlier step.
     Route(Route),
-    /// Runs a list once for each item or number, or while a condition holds.
+    /// Runs a list once for each item or number, or while a condition is true.
     Loop(Loop),
     /// Runs branches at the same time and joins them.
     Parallel(Parallel),
@@ -43,7 +43,7 @@ pub enum StepKind {
 pub struct KindTraits {
     /// The name of the kind in the YAML dialect.
     pub name: &'static str,
-    /// How a step of this kind runs the steps inside it.
+    /// How a step of this kind runs its inner steps.
     pub pattern: Pattern,
     /// The effect of a step of this kind outside the run.
     pub effect: Effect,
@@ -51,17 +51,17 @@ pub struct KindTraits {
     pub waits_for_signal: bool,
     /// Whether a step of this kind changes the run's state itself; see [`StepKind::state_keys`].
     pub sets_state: bool,
-    /// Whether a step of this kind, as the root step, applies the definition's `outputs` itself, because they may refer
-    /// to steps inside it.
+    /// Whether a step of this kind, as the root step, applies the definition's `outputs` itself,
+    /// because they may refer to its inner steps.
     pub applies_outputs: bool,
-    /// The fields of the output, if a step of this kind always has the same.
+    /// The fields of the output, if they are the same for all steps of this kind.
     pub output: Option<&'static [&'static str]>,
-    /// The fields that affect only what a step of this kind does with the results of the steps inside it; `FIELD/VARIANT`
-    /// for one variant of a field.
+    /// The fields that affect only how a step of this kind uses the results of its inner steps;
+    /// `FIELD/VARIANT` for one variant of a field.
     pub conclusion: &'static [&'static str],
 }
 
-/// How a kind runs the steps inside it.
+/// How a kind runs its inner steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// The kind does not run other steps.
@@ -94,7 +94,7 @@ pub enum Effect {
 pub enum StateKeys {
     /// Only these keys.
     Known(Vec<String>),
-    /// Any keys; the definition of the step does not determine them.
+    /// Any keys; the step's definition does not determine them.
     Any,
 }
 
@@ -104,7 +104,8 @@ pub struct Group<'a> {
     /// The path segment between the enclosing step and these steps, such as `then`; `None` if the steps are directly
     /// inside the enclosing step.
     pub segment: Option<Cow<'static, str>>,
-    /// The expression that chooses these steps; `None` if they always run, or run if no other group was chosen.
+    /// The expression that chooses these steps; `None` if they always run, or if they run when no
+    /// other group was chosen.
     pub when: Option<&'a str>,
     /// The steps, in definition order.
     pub steps: Vec<&'a Arc<Step>>,
@@ -238,7 +239,7 @@ impl StepKind {
         self.traits().pattern == Pattern::Leaf
     }
 
-    /// Returns how a step of this kind runs the steps inside it.
+    /// Returns how a step of this kind runs its inner steps.
     #[must_use]
     pub fn pattern(&self) -> Pattern {
         self.traits().pattern

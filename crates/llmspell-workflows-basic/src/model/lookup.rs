@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Definition, OnError, Pattern, Step, StepKind, Steps};
 use crate::{Segment, StepPath};
 
-/// A place in a definition: a step, or a list that is not a step.
+/// A location in a definition: a step, or a list that is not a step.
 enum Place<'d> {
     Root(&'d Definition),
     Step(&'d Step),
@@ -27,8 +27,9 @@ impl Definition {
 }
 
 impl Definition {
-    /// Returns the steps that run in every run that does not fail before: those without a condition or dependencies whose
-    /// enclosing blocks always run them. Steps of sub-workflows are not included.
+    /// Returns the steps that run in every run that does not fail earlier: steps without a
+    /// condition or dependencies whose enclosing blocks always run them. Steps of
+    /// sub-workflows are not included.
     #[must_use]
     pub fn certain_steps(&self) -> Vec<&Step> {
         let mut found = Vec::new();
@@ -99,7 +100,7 @@ mod tests {
     use crate::model::{Conditional, Loop};
 
     #[test]
-    fn step_is_found_in_every_kind_of_list() {
+    fn steps_are_found_in_every_kind_of_list() {
         let leaf = |id: &str| Step::function(id, "f", json!(null));
         let mut undone = leaf("undone");
         undone.compensate = Some(leaf("reverse").into());

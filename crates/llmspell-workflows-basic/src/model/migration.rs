@@ -24,7 +24,7 @@ pub struct Migration {
     /// Keys to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
-    /// The name of a host function that does the rest. It must be registered with
+    /// The name of a host function that completes the migration. It must be registered with
     /// [`Functions::register_migration`](crate::Functions::register_migration).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,

@@ -1,8 +1,9 @@
 //! Workflows as data, created by builders or from YAML or Lua.
 //!
-//! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Expressions are
-//! stored as strings; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a
-//! closure, is registered by name and referred to by that name.
+//! A [`Definition`] is plain data: it serializes, compares by value and has a
+//! [hash](Definition::hash). Expressions are stored as strings; [`crate::Engine::prepare`] parses
+//! and checks them once. Anything other than data, such as a closure, is registered under a name
+//! and referenced by that name.
 
 mod compare;
 mod composite;

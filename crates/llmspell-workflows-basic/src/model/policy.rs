@@ -29,15 +29,16 @@ pub struct Retry {
     pub multiplier: f64,
     /// The random variation of a delay, as a fraction of the delay: 0.1 is ±10 %.
     pub jitter: f64,
-    /// The error codes or classes that are retried. If there are none, the error itself decides.
+    /// The error codes or classes that are retried. If the list is empty, the error itself decides.
     pub on_errors: Vec<String>,
-    /// The HTTP status codes (`details.status` of the error) that are retried. If there are none, they are not checked.
+    /// The HTTP status codes (`details.status` of the error) that are retried. If the list is
+    /// empty, status codes are ignored.
     pub on_status_codes: Vec<u16>,
-    /// The exit codes of processes (`details.exit_code` of the error) that are retried; never 0. If there are none, they
-    /// are not checked.
+    /// The exit codes of processes (`details.exit_code` of the error) that are retried; never 0. If
+    /// the list is empty, exit codes are ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on_exit_codes: Vec<u8>,
-    /// How long after the first attempt further attempts may begin.
+    /// The time after the first attempt during which further attempts may begin.
     pub duration_max: Option<Duration>,
 }
 
@@ -59,7 +60,8 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Creates a policy with at most `attempts_max` attempts and defaults for everything else.
+    /// Creates a policy with at most `attempts_max` attempts and default
+    /// values for all other settings.
     #[must_use]
     pub fn attempts(attempts_max: u32) -> Self {
         Self { attempts_max, ..Self::default() }
@@ -148,8 +150,9 @@ pub enum OnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerRule {
-    /// The step runs if no dependency failed and at least one succeeded. A dependency that was skipped because of a
-    /// failure counts as failed; one that was skipped because of its condition does not.
+    /// The step runs if no dependency failed and at least one succeeded. A dependency
+    /// skipped because of a failure counts as failed, but not a dependency skipped
+    /// because of its condition.
     #[default]
     NoneFailedMinOneSuccess,
     /// The step runs if all dependencies succeeded.

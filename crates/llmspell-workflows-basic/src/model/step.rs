@@ -8,7 +8,7 @@ use super::{Delay, OnError, Retry, StepKind, SubWorkflow, Transition, TriggerRul
 /// Steps in definition order, shared so that a definition is cheap to clone and to traverse.
 pub type Steps = Vec<Arc<Step>>;
 
-/// A node of a definition: its kind, and the settings that all kinds have.
+/// A node of a definition: its kind, and the settings shared by all kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The id of the step, unique among its siblings.
@@ -147,7 +147,7 @@ impl Step {
         Self::activity(id, "function", name, params)
     }
 
-    /// Creates a step that runs `steps` in order, or as a graph if any of them has dependencies.
+    /// Creates a step that runs `steps` in order, or as a graph if any of them have dependencies.
     pub fn sequence(id: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(id, StepKind::Sequence(shared(steps)))
     }
@@ -199,7 +199,7 @@ impl Step {
         self
     }
 
-    /// Sets the rule that decides, from the outcomes of its dependencies, whether the step runs.
+    /// Sets the rule that decides whether the step runs, based on the outcomes of its dependencies.
     #[must_use]
     pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
         self.trigger_rule = rule;

@@ -102,7 +102,7 @@ mod tests {
     use crate::model::{Case, Definition, Step, StepKind, Switch};
 
     #[test]
-    fn step_of_a_case_is_found_by_its_path() {
+    fn steps_of_cases_are_found_by_path() {
         let leaf = |id: &str| vec![Step::function(id, "f", json!(null)).into()];
         let case = |when: &str, id: &str| Case { when: when.into(), steps: leaf(id) };
         let choice = Switch { cases: vec![case("a", "x"), case("b", "y")], default: leaf("z") };

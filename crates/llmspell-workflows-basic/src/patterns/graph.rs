@@ -59,7 +59,7 @@ struct Walk<'a> {
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Failure)>,
-    /// For each step that was skipped because of a failure, however far back, the step that failed.
+    /// For each step skipped because of a failure, directly or indirectly, the step that failed.
     blamed: Vec<Option<usize>>,
     unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
@@ -92,7 +92,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Creates the call of step `number`, which sees the base state and the changes of all steps before it.
+    /// Creates the call of step `number`, which sees the base state and the
+    /// changes of all earlier steps.
     fn child(&mut self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
         let state = self.view(number)?;
         let scope = Scope::graph(self.call.context.scope.clone(), self.list, &self.slots, number);
@@ -127,8 +128,9 @@ impl<'a> Walk<'a> {
 
     /// Returns the changes of `steps`, ordered so that each change follows the changes that its step has seen.
     ///
-    /// Two steps that have not seen each other's changes conflict if they set the same part of the state, or one part
-    /// inside the other, to different values. A part that a later step has set again is not in conflict.
+    /// Two steps that have not seen each other's changes conflict if they set the same part of the
+    /// state, or one part inside the other, to different values. A part that a later step has
+    /// overwritten does not conflict.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
@@ -167,7 +169,7 @@ impl<'a> Walk<'a> {
         Err(conflict_outcome(self.call, Conflict { path: path.clone(), values }))
     }
 
-    /// Returns why step `number` is skipped because of its trigger rule, if it is.
+    /// Returns the skip reason if the trigger rule of step `number` prevents it from running.
     fn gate(&mut self, number: usize) -> Option<SkipReason> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
@@ -175,7 +177,7 @@ impl<'a> Walk<'a> {
             // A step without dependencies runs even if other steps fail: it could have begun before they failed.
             return None;
         }
-        // A step that was skipped because of a failure counts as that failure.
+        // A step skipped because of a failure counts as that failure.
         let failure = dependencies.iter().find_map(|step| self.failure_behind(*step));
         let succeeded =
             |step: &&usize| self.failure_behind(**step).is_none() && self.status(**step) != StepStatus::Skipped;

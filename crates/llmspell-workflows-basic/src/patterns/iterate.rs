@@ -19,7 +19,7 @@ use crate::{
     state::{SharedValue, Side},
 };
 
-/// Runs a list once for each item or number, or while a condition holds.
+/// Runs a list once for each item or number, or while a condition is true.
 pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
     let items = match &plan.over {
         Iterations::While(condition) => return while_holds(&call, plan, condition).await,
@@ -76,7 +76,7 @@ fn iteration(
 ) -> Call {
     let count = count.map(|count| count as u64);
     let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item), index as u64, count);
-    // An iteration has the same path as its loop, plus its number.
+    // An iteration has its loop's path with a number appended.
     let context = CallContext { state: progress.state.clone(), scope: Some(scope), ..(*call.context).clone() };
     Call::new(Arc::new(context), &plan.body).with_generation(call.generation()).with_iteration(index)
 }
@@ -268,7 +268,8 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     }
 }
 
-/// Ends the loop with `outcome`, unless it has already ended with an earlier one, and stops running iterations.
+/// Ends the loop with `outcome`, unless it has already ended with an earlier outcome, and stops
+/// running iterations.
 fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
     match (stopped.as_mut(), outcome) {
         (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(*more),

@@ -11,7 +11,8 @@ use crate::{
     state::{self, Change, Edit, Joined, Side},
 };
 
-/// Returns how many children may run at once: the block's own limit if it has one, or else the engine's limit.
+/// Returns how many children may run at once: the block's own limit, or the engine's
+/// limit if the block has none.
 pub(super) fn limit(call: &Call, own: Option<u32>) -> usize {
     own.unwrap_or(call.run().limits().parallelism_max).max(1) as usize
 }
@@ -34,7 +35,7 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
     })
 }
 
-/// Returns the joined changes, with a recorded value for each conflict that `on_conflict` resolved.
+/// Returns the joined changes, with a recorded value for each conflict resolved by `on_conflict`.
 pub(super) async fn resolved_changes(call: &Call, mut joined: Joined) -> Result<Vec<Change>, Outcome> {
     for (index, position) in joined.resolved.iter().enumerate() {
         let change = &mut joined.changes[*position];
@@ -48,7 +49,7 @@ pub(super) async fn resolved_changes(call: &Call, mut joined: Joined) -> Result<
     Ok(joined.changes)
 }
 
-/// Reports a conflict resolver of the block at `path` that is not registered.
+/// Reports an unregistered conflict resolver of the block at `path`.
 pub(super) fn check_resolver(builder: &mut Builder<'_>, on_conflict: &OnConflict, path: &str) {
     if let OnConflict::Custom(name) = on_conflict
         && !builder.engine.functions().has_resolver(name)
@@ -59,11 +60,11 @@ pub(super) fn check_resolver(builder: &mut Builder<'_>, on_conflict: &OnConflict
     }
 }
 
-/// Returns the outcome of a block that fails because of `conflict`.
+/// Returns the outcome of a block that failed because of `conflict`.
 pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcome {
     let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
     let message = format!(
-        "{} set the state's `{}` to different values; {}",
+        "{} set `{}` in the state to different values; {}",
         names.join(" and "),
         conflict.path,
         advice(call.step().kind.pattern())
@@ -72,12 +73,13 @@ pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcom
     call.failed(StepError::validation("state_conflict", message).with_details(values.into()))
 }
 
-/// Returns how the steps of a block can be kept from setting a part of the state to different values.
+/// Returns advice on how to keep a block's steps from setting a part of the
+/// state to different values.
 fn advice(pattern: Pattern) -> &'static str {
     match pattern {
         Pattern::Parallel | Pattern::Loop => "set `on_conflict` to choose one",
         Pattern::List | Pattern::Choice | Pattern::Route | Pattern::Leaf => {
-            "let one of them depend on the other, so that the later one stands"
+            "make one of them depend on the other, so that the later value is kept"
         }
     }
 }

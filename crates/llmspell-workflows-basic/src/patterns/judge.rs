@@ -34,9 +34,10 @@ pub struct BranchResult {
 /// | `best_effort` | `all` | never | all required ones succeeded and, if any branch failed, at least one succeeded |
 /// | `best_effort` | other | never | enough and all required ones succeeded |
 ///
-/// "Enough" means all branches that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half
-/// (`majority`), or none (a function, which decides for itself). A failure that the branch's own `on_error` handles
-/// counts as a success. The outcome of a branch that ends after the cancellation of the other branches is ignored.
+/// "Enough" means all branches that were not skipped (`all`), 1 (`first`), n (`partial:n`), more
+/// than half (`majority`), or none (a function, which decides for itself). A failure handled by the
+/// branch's own `on_error` counts as a success. The outcome of a branch that ends after the
+/// cancellation of the other branches is ignored.
 pub(super) struct Judge<'a> {
     plan: &'a ParallelPlan,
     /// The outcome of each branch; `None` if the branch had not ended before the verdict.
@@ -44,7 +45,7 @@ pub(super) struct Judge<'a> {
     winner: Option<usize>,
 }
 
-/// What a block does next.
+/// The block's next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The block waits for the other branches.
@@ -139,7 +140,7 @@ impl<'a> Judge<'a> {
             Aggregation::Custom(name) => self.custom(call, name, durations),
             _ if self.plan.settings.output == ParallelOutput::ByBranch => Ok(self.by_branch()),
             Aggregation::First => Ok(self.winner.map(|winner| self.value(winner)).unwrap_or_default()),
-            // Each branch keeps its place, whatever became of it.
+            // Each branch keeps its place, regardless of its outcome.
             Aggregation::All | Aggregation::AtLeast(_) | Aggregation::Majority => {
                 Ok((0..self.ends.len()).map(|number| self.value(number)).collect())
             }
@@ -205,7 +206,8 @@ impl<'a> Judge<'a> {
                 Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
                 Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
                 Some(_) => self.value(number),
-                // Whether a cancelled branch had already begun depends on timing, so the output does not show it.
+                // Whether a cancelled branch had already begun depends on timing, so the output
+                // does not show this.
                 None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)

@@ -41,7 +41,7 @@ impl Composite for ListPlan {
     }
 }
 
-/// Runs the steps of `list`, and puts their results in `slots`.
+/// Runs the steps of `list` and stores their results in `slots`.
 pub(super) fn steps(call: Call, list: Arc<List>, slots: Arc<Slots>) -> BoxFuture<'static, Outcome> {
     match &list.graph {
         Some(_) => Box::pin(graph::graph(call, list, slots)),

@@ -95,7 +95,8 @@ impl Builder<'_> {
         Body::Composite(Box::new(LoopPlan { over, body, until, settings: settings.clone() }))
     }
 
-    /// Warns of each `set` step that gives the same key a different value in each of the concurrent iterations.
+    /// Warns about each `set` step that sets the same key to a different value in
+    /// each concurrent iteration.
     fn conflicting_sets(&mut self, steps: &[Arc<Step>], path: &str) {
         for step in steps.iter().filter(|step| step.condition.is_none()) {
             let inner = format!("{path}/{}", step.id);
@@ -107,9 +108,9 @@ impl Builder<'_> {
             };
             for (key, _) in values.iter().filter(|(_, value)| is_different_in_each_iteration(value)) {
                 let place = ProblemLocation::new(&*inner, format!("set/{key}"));
-                let message = format!("the iterations run at the same time, and each sets `{key}` to another value");
-                let help = "set `on_conflict` of the loop, such as `append` or `sum`, or use a step that does not \
-                            change the state";
+                let message = format!("the iterations run concurrently, and each sets `{key}` to a different value");
+                let help = "set `on_conflict` of the loop, for example to `append` or `sum`, or use a step that does \
+                            not change the state";
                 self.problems.push(Problem::warning("state_conflict", place, message).with_help(help));
             }
         }
@@ -121,8 +122,7 @@ impl Builder<'_> {
         }
         check_resolver(self, &settings.on_conflict, path);
         if settings.mode == IterationMode::Sequential && settings.on_conflict != OnConflict::default() {
-            let message =
-                "`on_conflict` needs `mode: parallel`: iterations that run one after the other do not conflict";
+            let message = "`on_conflict` needs `mode: parallel`: sequential iterations do not conflict";
             self.error("on_conflict_in_sequence", ProblemLocation::new(path, "on_conflict"), message);
         }
         if settings.mode == IterationMode::Parallel {

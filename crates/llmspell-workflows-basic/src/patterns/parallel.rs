@@ -73,7 +73,8 @@ impl<'a> Block<'a> {
         Call::new(self.context.clone(), &self.plan.branches[number])
     }
 
-    /// Replays the branches that are recorded as ended, in the recorded order, before any other branch begins.
+    /// Replays the branches recorded as ended, in the recorded order,
+    /// before any other branch begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
             let nth = choice::EndedNth(self.order.len() as u64);
@@ -143,7 +144,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Collects the activities that a cancelled branch left behind.
+    /// Collects the activities left behind by a cancelled branch.
     fn collect_left_behind(&mut self, outcome: &Outcome) {
         if let Outcome::Cancelled(cancelled) = outcome {
             self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb((**cancelled).clone());

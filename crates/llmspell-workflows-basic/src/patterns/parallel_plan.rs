@@ -59,14 +59,11 @@ impl Builder<'_> {
     fn branch(&mut self, branch: &Branch, parallel: &Parallel, path: &str, depth: usize) -> Arc<Node> {
         let inner = format!("{path}/{}", branch.step.id);
         if !branch.step.dependencies.is_empty() {
-            let message = "the branches of a parallel block run at the same time, so none can wait for another";
+            let message = "the branches of a parallel block run concurrently, so none can wait for another";
             let problem =
                 Problem::error("dependencies_in_parallel", ProblemLocation::new(&*inner, "dependencies/0"), message);
-            self.problems.push(
-                problem.with_help(
-                    "put both steps into a list with `dependencies`, or one after the other into one branch",
-                ),
-            );
+            self.problems
+                .push(problem.with_help("put both steps in a list with `dependencies`, or in sequence in one branch"));
         }
         self.next_without_route(&branch.step, &inner);
         let mut step = branch.step.clone();

@@ -1,10 +1,11 @@
-//! The numbers that a loop with a range iterates over.
+//! The numbers produced by a loop's range.
 
 use serde_json::{Value, json};
 
 use crate::{ErrorClass, StepError, engine::Call, expr::Template};
 
-/// Returns the numbers of a range. If its start and its step are integers, the numbers are integers too.
+/// Returns the numbers of a range. If its start and step are integers, the
+/// numbers are also integers.
 pub(super) fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
     let mut numbers = [const { Value::Null }; 3];
     for (number, template) in numbers.iter_mut().zip(bounds) {
@@ -21,7 +22,8 @@ pub(super) fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, S
 
 /// The numbers from a start up to but not including an end.
 ///
-/// The bounds of integers are wider than the integers themselves, so that neither the count nor a number overflows.
+/// Integer bounds have a wider type than the integers themselves, so that neither the count nor a
+/// number overflows.
 enum Numbers {
     Integers { start: i128, end: i128, step: i128 },
     Floats { start: f64, end: f64, step: f64 },
@@ -42,7 +44,7 @@ impl Numbers {
     /// Returns all numbers; fails if there are more than `limit`.
     fn up_to(self, limit: u64) -> Result<Vec<Value>, StepError> {
         let too_many = |count: &dyn std::fmt::Display| {
-            let message = format!("the range has {count} numbers, more than the limit `run_steps_max`, {limit}");
+            let message = format!("the range has {count} numbers, more than {limit}, the limit `run_steps_max`");
             StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false)
         };
         match self {
@@ -68,7 +70,8 @@ fn integer(value: &Value) -> Option<i128> {
     value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
 }
 
-/// Returns the integer at which integers that count by `step` reach `end`, which may have a fraction.
+/// Returns the integer at which counting in steps of `step` reaches `end`,
+/// which may have a fraction.
 fn integer_end(end: &Value, step: i128) -> i128 {
     /// Far outside the range of JSON integers, and far inside the range of `i128`.
     const FAR: f64 = 1e30;
@@ -130,9 +133,9 @@ mod tests {
         for (range, message) in [
             ([json!(0), json!(5), json!(0)], "a step of 0"),
             ([json!(0), json!(5), json!(-0.0)], "a step of 0"),
-            ([json!(0), json!(11), json!(1)], "has 11 numbers, more than the limit `run_steps_max`, 10"),
+            ([json!(0), json!(11), json!(1)], "has 11 numbers, more than 10, the limit `run_steps_max`"),
             ([json!(i64::MIN), json!(u64::MAX), json!(1)], "has 27670116110564327423 numbers"),
-            ([json!(0.0), json!(1e300), json!(1)], "more than the limit"),
+            ([json!(0.0), json!(1e300), json!(1)], "more than 10, the limit"),
         ] {
             let [start, end, step] = range;
             assert!(numbers(start, end, step, 10).unwrap_err().contains(message), "{message}");
@@ -141,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_count_does_not_depend_on_where_the_range_lies(
+        fn length_of_a_range_does_not_depend_on_its_position(
             base in i64::MIN as i128..=u64::MAX as i128 - 1000, length in 0..100_i128, step in 1..10_i128, down: bool,
         ) {
             let (low, high) = (to_value(base), to_value(base + length));

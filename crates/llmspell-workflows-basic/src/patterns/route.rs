@@ -33,7 +33,7 @@ impl Builder<'_> {
             let inner = format!("{path}/{}", step.id);
             if !step.dependencies.is_empty() {
                 let message =
-                    "a step of a route cannot have dependencies: it runs when another step names it as the next one";
+                    "a step of a route cannot have dependencies: it runs when another step names it as the next step";
                 self.error("dependencies_in_route", ProblemLocation::new(&*inner, "dependencies/0"), message);
             }
             nodes.push(self.step(step, &inner, depth + 1));
@@ -91,7 +91,7 @@ impl Composite for RoutePlan {
     }
 }
 
-/// Runs the steps of a route; a step that is entered again runs under its next generation.
+/// Runs the steps of a route; a step entered again runs under its next generation.
 async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
     let mut current = match starting_step(&call, &plan.list) {

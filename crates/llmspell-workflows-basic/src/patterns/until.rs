@@ -1,4 +1,4 @@
-//! The test of a loop after each iteration.
+//! The test that a loop performs after each iteration.
 
 use std::{
     fmt,
@@ -14,16 +14,17 @@ use crate::{
     plan::List,
 };
 
-/// The `until` of a loop after one iteration.
+/// The `until` condition of a loop, tested after one iteration.
 ///
-/// It is tested when the steps of the iteration have ended, but before the iteration has: that is when its steps are
-/// known, also in a run that is resumed, and the answer is recorded before the iteration is.
+/// The condition is tested after the iteration's steps have ended, but before the iteration itself
+/// ends. At this time, the results of its steps are known, even in a resumed run. The answer is
+/// recorded before the iteration is.
 pub(crate) struct UntilTest {
     condition: Arc<Expr>,
     /// The call of the loop.
     call: Call,
     index: u64,
-    /// Whether the loop goes on after an iteration that failed.
+    /// Whether the loop continues after a failed iteration.
     collects_errors: bool,
     holds: OnceLock<bool>,
 }
@@ -39,17 +40,18 @@ impl UntilTest {
         })
     }
 
-    /// Returns whether the loop ends after the iteration, which has ended.
+    /// Returns whether the loop ends after this iteration, which has ended.
     pub(super) async fn holds(&self) -> Result<bool, StepError> {
         match self.holds.get() {
             Some(holds) => Ok(*holds),
-            // The iteration has been recorded as ended, after the answer. There is none if the test failed.
+            // The iteration was recorded as ended, after the answer. There is no
+            // answer if the test failed.
             None => Ok(self.call.recall(choice::Until(self.index)).await?.unwrap_or(false)),
         }
     }
 
-    /// Tests the condition after the steps of `list`, whose results are in `slots`; an iteration whose condition cannot
-    /// be evaluated has failed.
+    /// Tests the condition after the steps of `list`, whose results are in `slots`. The iteration
+    /// fails if its condition cannot be evaluated.
     async fn test(&self, call: &Call, list: &Arc<List>, slots: &Arc<Slots>, outcome: Outcome) -> Outcome {
         let mut progress = Progress::new(call);
         let output = match &outcome {
@@ -85,7 +87,7 @@ impl fmt::Debug for UntilTest {
     }
 }
 
-/// Runs the steps of an iteration, and then tests whether the loop ends.
+/// Runs the steps of an iteration, then tests whether the loop ends.
 pub(super) async fn iteration(call: Call, list: Arc<List>, until: Arc<UntilTest>) -> Outcome {
     let slots = Arc::new(Slots::new(list.nodes.len()));
     let outcome = list::steps(call.clone(), list.clone(), slots.clone()).await;

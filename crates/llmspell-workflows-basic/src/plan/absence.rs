@@ -1,4 +1,4 @@
-//! Cases in which a step has no output, and whether a reference is reached in them.
+//! Cases in which a step has no output, and checks whether a reference is reached in such a case.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
@@ -10,46 +10,46 @@ use crate::{
     model::{LoopSource, Step, StepKind},
 };
 
-/// A case in which something that a template reads does not exist.
+/// A case in which a value read by a template does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Absence {
-    /// Why it may not exist, as part of a sentence about the step.
+    /// Why the value may not exist, as part of a sentence about the step.
     pub(super) reason: &'static str,
     pub(super) absent: Absent,
     /// The condition that is false in this case.
     pub(super) unless: Option<String>,
 }
 
-/// What does not exist.
+/// The missing value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Absent {
-    /// The output of a step, which has one of these statuses.
+    /// The output of a step with one of these statuses.
     Output { id: String, statuses: &'static [&'static str] },
-    /// A part of the output of a step that completed.
+    /// A part of a completed step's output.
     Field { id: String, fields: Vec<Key> },
     /// The error of the run.
     Error,
 }
 
-/// What was found out about the expression that is being checked and about the steps around it.
+/// Cached facts about the expression being checked and its enclosing steps.
 #[derive(Default)]
 pub(super) struct Reached {
-    /// The expression, and the number of the reference in it that is being checked.
+    /// The expression, and the number of the reference being checked.
     pub(super) expression: Option<(Expr, usize)>,
-    /// The references of the expression that are read in a case.
+    /// The references that the expression reads in each case.
     read: HashMap<(Absence, Option<&'static str>), std::collections::BTreeSet<usize>>,
-    /// Whether the steps of a list are reached in a case, by the path of conditions to them.
+    /// Whether a step can run in each case, by the step's address.
     steps: HashMap<(usize, Absence, Option<&'static str>), bool>,
 }
 
 impl Reached {
-    /// Begins with the next expression.
+    /// Starts checking the next expression.
     pub(super) fn begin(&mut self, expression: Option<&Expr>) {
         self.expression = expression.map(|expression| (expression.clone(), 0));
         self.read.clear();
     }
 
-    /// Goes on to the reference with this number in the expression.
+    /// Moves on to the reference with this number in the expression.
     pub(super) fn at(&mut self, number: usize) {
         if let Some((_, at)) = &mut self.expression {
             *at = number;
@@ -58,7 +58,7 @@ impl Reached {
 }
 
 impl Builder<'_> {
-    /// Returns whether the reference that is being checked is reached in this case.
+    /// Returns whether the reference being checked is reached in this case.
     pub(super) fn is_reached(&mut self, absence: &Absence) -> bool {
         match absence.absent {
             Absent::Output { statuses, .. } => {
@@ -68,7 +68,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the same for a step with this status.
+    /// Returns whether the reference being checked is reached in this case,
+    /// for a step with this status.
     fn is_reached_with(&mut self, absence: &Absence, status: Option<&'static str>) -> bool {
         let innermost = self.names.enclosing.last().map_or(0, |step| Arc::as_ptr(step).addr());
         let key = (innermost, absence.clone(), status);
@@ -89,7 +90,7 @@ impl Builder<'_> {
         self.names.reached.read[&key].contains(&number)
     }
 
-    /// Returns whether the step that is being built, or one that encloses it, can run in this case.
+    /// Returns whether the step being built and its enclosing steps can run in this case.
     fn runs(&self, absence: &Absence, status: Option<&'static str>) -> bool {
         let assume = self.assumptions(&absence.absent, status);
         let possible = |text: &str| {
@@ -106,7 +107,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Returns what is known of the names in a condition if `absent` does not exist.
+    /// Returns the known values of the names in a condition if `absent` does not exist.
     fn assumptions(&self, absent: &Absent, status: Option<&'static str>) -> impl Fn(&Reference) -> Option<Possible> {
         let conditions = &self.definition.conditions;
         let known = RefCell::new(HashMap::new());
@@ -114,7 +115,7 @@ impl Builder<'_> {
     }
 }
 
-/// The values of named conditions as far as they are known; nothing while a condition is being evaluated.
+/// The known values of named conditions; nothing while a condition is being evaluated.
 type KnownConditions = RefCell<HashMap<String, Option<Possible>>>;
 
 fn assumed(
@@ -177,7 +178,8 @@ fn assumed(
     }
 }
 
-/// Returns the conditions that are met, and those that are not, if `step` runs `inner`, which is directly inside it.
+/// Returns the conditions that are true, and those that are false, if `step` runs
+/// its direct child `inner`.
 fn conditions<'s>(step: &'s Step, inner: Option<&Arc<Step>>) -> (Vec<&'s str>, Vec<&'s str>) {
     let mut met: Vec<&str> = step.condition.as_deref().into_iter().collect();
     let mut refused = Vec::new();
@@ -188,7 +190,7 @@ fn conditions<'s>(step: &'s Step, inner: Option<&Arc<Step>>) -> (Vec<&'s str>, V
         met.push(condition);
     }
     let groups = step.kind.groups();
-    // A step that handles failures is in no group.
+    // A failure handler is not part of any group.
     if let Some(chosen) = groups.iter().position(|group| group.steps.iter().any(|step| Arc::ptr_eq(step, inner))) {
         met.extend(groups[chosen].when);
         refused.extend(groups[..chosen].iter().filter_map(|group| group.when));

@@ -20,7 +20,7 @@ impl Builder<'_> {
         ActivityPlan { name: call.activity.clone(), activity, params }
     }
 
-    /// Reports what is wrong with the parameters in `field`; `template` is made of them.
+    /// Reports problems in the parameters in `field`, from which `template` was created.
     pub(crate) fn check_params(
         &mut self,
         activity: &dyn Activity,

@@ -16,8 +16,8 @@ use crate::{
 
 /// The work of a step, prepared to run.
 ///
-/// Most kinds of steps are implementations of [`Leaf`] or [`Composite`], each in its own file. The kinds with effects
-/// are variants of this enum, because the engine has to know what they call.
+/// Most kinds of steps are implementations of [`Leaf`] or [`Composite`], each in its own file. The
+/// kinds with effects are variants of this enum, because the engine must know what they call.
 pub(crate) enum Body {
     Activity(ActivityPlan),
     SubWorkflow(SubPlan),
@@ -32,7 +32,7 @@ pub(crate) trait Leaf: Send + Sync {
     fn perform(&self, call: Call) -> Work<'_>;
 }
 
-/// The work of a leaf: either done already, or a future to await.
+/// The work of a leaf: already done, or a future to await.
 pub(crate) enum Work<'a> {
     Done(Outcome),
     Pending(BoxFuture<'a, Outcome>),
@@ -66,7 +66,7 @@ pub(crate) enum ChildAt {
     Id,
     /// The composite's path followed by the step's id and this number.
     Number(usize),
-    /// The composite's path itself, with the number of an iteration.
+    /// The composite's path itself, with an iteration number.
     Iteration,
 }
 
@@ -110,7 +110,7 @@ impl Body {
         }
     }
 
-    /// Returns the activity that the step calls, if it calls one.
+    /// Returns the activity that the step calls, if any.
     pub(crate) fn activity(&self) -> Option<&ActivityPlan> {
         match self {
             Self::Activity(plan) => Some(plan),
@@ -118,7 +118,7 @@ impl Body {
         }
     }
 
-    /// Returns the sub-workflow that the step runs, if it runs one.
+    /// Returns the sub-workflow that the step runs, if any.
     pub(crate) fn sub_workflow(&self) -> Option<&SubPlan> {
         match self {
             Self::SubWorkflow(plan) => Some(plan),

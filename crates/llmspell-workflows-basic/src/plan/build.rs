@@ -29,19 +29,20 @@ pub(crate) struct Builder<'e> {
     pub(super) all_ids: BTreeSet<String>,
     pub(super) state_keys: BTreeSet<String>,
     pub(super) sets_any_state: bool,
-    /// The undeclared fields of the input that are read, and whether each is required.
+    /// The undeclared input fields that are read, and whether each is required.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
     /// Whether the next list consists of cleanup steps, and whether the next step is one.
     pub(super) is_cleanup_list: bool,
     pub(super) is_cleanup_step: bool,
-    /// The depth of the step whose task also runs the step that is being built.
+    /// The depth of the step whose task also runs the step being built.
     task_depth: usize,
     /// The names of the definitions that enclose this one, outermost first.
     pub(super) chain: Vec<String>,
-    /// A step whose output is known, and the shape of that output.
+    /// A step with a known output, and the shape of that output.
     pub(super) given: Option<(Arc<Step>, Shape)>,
-    /// The fields of the given output that are read and that it does not have, and which problem says so.
+    /// The fields that are read but missing from the given output, each with the number of the
+    /// problem that reports it.
     pub(super) missing: Vec<(String, usize)>,
 }
 
@@ -239,7 +240,7 @@ impl<'e> Builder<'e> {
         Arc::new(List::new(nodes, graph).cleaning_up(cleans_up))
     }
 
-    /// Reports the transitions of a step that is not in a route.
+    /// Reports the transitions of a step outside a route.
     pub(crate) fn next_without_route(&mut self, step: &Step, path: &str) {
         if !step.next.is_empty() {
             let message = "only a step of a route can name a next step";
@@ -329,7 +330,7 @@ impl<'e> Builder<'e> {
     }
 
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
-        // A step that is nested too deeply is reported once, and the steps inside it are not checked.
+        // A step nested too deeply is reported once, and its inner steps are not checked.
         if depth > self.engine.limits().nesting_max {
             return Builder::invalid_body();
         }

@@ -47,7 +47,7 @@ impl Builder<'_> {
             Err(invalid) => {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
                 if let Some(cycle) = invalid.0.iter().find(|problem| problem.code == "workflow_cycle") {
-                    // Any step of the cycle can be changed, not only the one that closes it.
+                    // Any step of the cycle can be changed, not only the step that closes it.
                     self.error("workflow_cycle", ProblemLocation::new(path, "workflow"), cycle.message.clone());
                     return Self::invalid_body();
                 }
@@ -59,7 +59,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports what is certainly wrong with the input of a sub-workflow that declares its inputs.
+    /// Reports definite problems with the input of a sub-workflow that declares its inputs.
     fn sub_input(&mut self, sub: &SubWorkflow, definition: &Definition, path: &str) {
         let (declared, none) = (&definition.inputs, Map::new());
         let given = match &sub.input {
@@ -106,14 +106,14 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports a sub-workflow step that holds a permit of an engine limit which steps inside it need too: they would
-    /// wait forever.
+    /// Reports a sub-workflow step with a permit of an engine limit that its inner steps also need:
+    /// they would wait forever.
     pub(super) fn check_enclosing_limits(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
                 let message = format!(
-                    "the steps of `{}` need permits of the engine's limit `{limit}` too, so this step would wait for them \
-                     forever while it holds one",
+                    "the steps of `{}` also need permits of the engine's limit `{limit}`, so this step would hold a permit \
+                     and wait for them forever",
                     sub.name
                 );
                 self.error("limit_on_block", ProblemLocation::new(path, format!("limits/{position}")), message);
@@ -147,7 +147,7 @@ impl Builder<'_> {
             self.error("at_most_once_without_effect", place(), message);
         }
         if step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1) {
-            let message = "a step cannot run at most once and also be retried";
+            let message = "an `at_most_once` step cannot be retried";
             self.error("at_most_once_with_retry", place(), message);
         }
     }

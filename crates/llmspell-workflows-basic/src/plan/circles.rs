@@ -1,4 +1,4 @@
-//! Variables that refer to other variables, and conditions that refer to other conditions.
+//! References between variables, and between conditions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,10 +6,11 @@ use indexmap::IndexMap;
 
 use crate::expr::{Key, Reference, Template};
 
-/// Returns the order in which variables are computed, with the values that `overrides` gives them; if there is a circle,
-/// `Err` has the variables in it.
+/// Returns the order in which variables are computed, with the values from `overrides`. If there is
+/// a cycle, `Err` contains its variables.
 ///
-/// The order does not depend on that of the definition, which the stored definition does not keep.
+/// The order does not depend on the order in the definition, which the stored
+/// definition does not preserve.
 pub(crate) fn variable_order<'v>(
     variables: &'v IndexMap<String, Template>,
     overrides: Option<&'v IndexMap<String, Template>>,
@@ -21,7 +22,8 @@ pub(crate) fn variable_order<'v>(
     })
 }
 
-/// Returns the name in `root`, such as `variables`, that `reference` refers to, by `root.NAME` or by the name alone.
+/// Returns the name in `root`, such as `variables`, to which `reference` refers, by
+/// `root.NAME` or by name alone.
 pub(crate) fn referred<'r>(reference: &'r Reference, root: &str) -> Option<&'r str> {
     match reference.keys.first() {
         Some(Key::Name(name)) if reference.name == root => Some(name),
@@ -29,19 +31,20 @@ pub(crate) fn referred<'r>(reference: &'r Reference, root: &str) -> Option<&'r s
     }
 }
 
-/// Returns `names` in an order in which each one comes after those that it refers to; `refers` returns the names that one
-/// refers to, and names that are not in `names` do not matter. If there is a circle, `Err` has the names in it.
+/// Returns `names` in an order in which each name follows the names to which it refers. `refers`
+/// returns the references of a name; names that are not in `names` are ignored. If there is a
+/// cycle, `Err` contains its names.
 pub(crate) fn in_order<'n>(
     names: impl IntoIterator<Item = &'n str>,
     refers: impl Fn(&'n str) -> Vec<&'n str>,
 ) -> Result<Vec<&'n str>, Vec<&'n str>> {
     let names: Vec<&str> = names.into_iter().collect();
-    // Whether a name is in `order`; names on the path are not yet.
+    // Whether a name is in `order`; false for names on the path.
     let mut is_done: HashMap<&str, bool> = HashMap::new();
     let known: HashSet<&str> = names.iter().copied().collect();
     let mut order = Vec::with_capacity(names.len());
     for name in names {
-        // The path from `name`, each with the names that it refers to and that have not been looked at.
+        // The path from `name`, each with its references that have not been visited.
         let mut path: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut next = Some(name);
         while next.is_some() || !path.is_empty() {
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_after_those_that_they_refer_to() {
+    fn names_follow_the_names_they_refer_to() {
         let order = |edges: &'static [(&'static str, &'static [&'static str])]| {
             in_order(edges.iter().map(|(name, _)| *name), |name| {
                 edges.iter().find(|(other, _)| *other == name).map(|(_, others)| others.to_vec()).unwrap_or_default()

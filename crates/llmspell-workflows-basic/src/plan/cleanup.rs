@@ -1,4 +1,4 @@
-//! Builds the steps that clean up: those that undo other steps, and `finally`.
+//! Builds cleanup steps: compensation steps and `finally`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ impl Builder<'_> {
     pub(super) fn undo(&mut self, undone: &Arc<Step>, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let place = format!("{path}/$undo");
         if let Some(field) = forbidden_field(undo) {
-            let message = format!("a step that undoes another cannot have `{field}`");
+            let message = format!("a compensation cannot have `{field}`");
             self.error("invalid_compensation", ProblemLocation::new(&*place, field), message);
         }
         let node = self.undoing(undone, |builder| {
@@ -41,15 +41,15 @@ impl Builder<'_> {
     }
 }
 
-/// Returns whether nothing in the definition limits the time of a cleanup step.
+/// Returns whether the definition does not limit the time of a cleanup step.
 pub(super) fn needs_limit(step: &Step) -> bool {
     let is_limited = step.timeout.is_some() || step.total_timeout.is_some();
     let traits = step.kind.traits();
-    // A leaf that has no effect and waits for nobody ends by itself.
+    // A leaf without effects that does not wait for anybody ends on its own.
     !is_limited && (!step.kind.is_leaf() || traits.effect != Effect::None || traits.waits_for_signal)
 }
 
-/// Returns a field that `undo` has although a step that undoes another cannot have it.
+/// Returns a field of `undo` that a compensation step cannot have.
 fn forbidden_field(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),

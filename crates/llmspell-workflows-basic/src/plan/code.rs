@@ -16,7 +16,7 @@ use crate::{
 impl Plan {
     /// Creates a plan for a workflow written in code, which is its root step.
     ///
-    /// The definition holds the workflow's name and metadata.
+    /// The definition contains the workflow's name and metadata.
     pub(crate) fn code(engine: &Engine, workflow: Arc<dyn BasicWorkflow>) -> Self {
         let metadata = workflow.metadata();
         let definition = Definition {
@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// Creates a step that code calls.
+    /// Creates a step called by code.
     pub(crate) fn code_step(run: &Run, id: StepId, step: Step, activity: Arc<dyn Activity>) -> Self {
         let fixed = |delay: &Option<Delay>| match delay {
             Some(Delay::Fixed(duration)) => Some(Length::Fixed(*duration)),

@@ -9,11 +9,11 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Reports the items of a loop if they are certainly not a list.
+    /// Reports the items of a loop if they definitely do not form a list.
     pub(crate) fn check_items(&mut self, items: &Template, path: &str) {
         let place = ProblemLocation::new(path, "over/items");
         let Some(expression) = items.whole_expression() else {
-            // A list that contains templates is a list.
+            // A list remains a list even if it contains templates.
             if let Some(text) = items.source().as_str() {
                 let message = format!("expected an array or a reference to one, got the string `{text}`");
                 let help = "write a list, or a single expression, such as `{{ input.files }}`";
@@ -41,7 +41,7 @@ impl Builder<'_> {
                     [] => format!(
                         "to run the steps a number of times, use `range: {{start: 0, end: \"{{{{ {source} }}}}\"}}`"
                     ),
-                    lists => format!("lists beside it: {}", lists.join(", ")),
+                    lists => format!("lists in the same object: {}", lists.join(", ")),
                 };
                 ("a string, a number or a boolean", help)
             }
@@ -51,7 +51,7 @@ impl Builder<'_> {
         self.problems.push(Problem::error("not_a_collection", place, message).with_help(help));
     }
 
-    /// Returns what is known of the value of a reference.
+    /// Returns the known shape of a reference's value.
     fn reference_shape(&self, reference: &Reference) -> Shape {
         let keys = reference.keys.as_slice();
         match (reference.name.as_str(), keys) {
@@ -77,7 +77,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of `ID…`, where `output` and its other names may stand for the whole output.
+    /// Returns the shape of `ID…`, where `output` and its aliases may mean the whole output.
     fn bare_shape(&self, step: &Step, keys: &[Key]) -> Shape {
         let output = self.output_shape(step);
         match keys {
@@ -94,7 +94,8 @@ impl Builder<'_> {
         self.names.lists.iter().rev().find_map(|list| list.steps.iter().find(|step| step.id == id)).map(|step| &**step)
     }
 
-    /// Returns the shape of a variable, whose value may contain templates and be overridden by an environment.
+    /// Returns the shape of a variable, whose value may contain templates and may be
+    /// overridden by an environment.
     fn variable_shape(&self, name: &str) -> Shape {
         let is_overridden = self.definition.environments.values().any(|one| one.contains_key(name));
         match self.definition.variables.get(name) {
@@ -114,7 +115,7 @@ impl Builder<'_> {
         self.definition.inputs.get(name).is_some_and(|spec| spec.kind == Some(InputType::Object))
     }
 
-    /// Returns the references to the lists that the object around the value of a reference has.
+    /// Returns references to the lists in the same object as a reference's value.
     fn lists_beside(&self, reference: &Reference) -> Vec<String> {
         let Some((_, around)) = reference.keys.split_last() else { return Vec::new() };
         let owner = Reference { keys: around.to_vec(), ..reference.clone() };

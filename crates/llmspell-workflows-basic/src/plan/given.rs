@@ -1,22 +1,23 @@
-//! Checks the output of a step that is given by hand.
+//! Checks a step's output that was provided manually.
 
 use serde_json::Value;
 
 use super::{Builder, Plan};
 use crate::{Engine, Problem, Severity, StepPath, shape::Shape};
 
-/// A part of the definition that cannot work with the output that was given for a step.
+/// A part of the definition that does not work with the output given for a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnmetRead {
-    /// The field that the output lacks; `None` if the output itself is unfit.
+    /// The field missing from the output; `None` if the output itself is unsuitable.
     pub field: Option<String>,
-    /// Who reads the output, and what is wrong.
+    /// The location that reads the output, and what is wrong.
     pub problem: Problem,
 }
 
 impl Plan {
-    /// Returns what cannot work if the step at `path` has this output: the references of other steps, and of the outputs
-    /// of the workflow, to fields that the output lacks. A reference with a default does not count.
+    /// Returns everything that does not work if the step at `path` has this output:
+    /// references to missing fields, in other steps and in the workflow's outputs. A
+    /// reference with a default does not count.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};

@@ -36,9 +36,10 @@ impl Graph {
         Ok(Self { dependencies, waits_for, before, ranks })
     }
 
-    /// Warns of each step that looks as if it followed the steps above it, but starts at once.
+    /// Warns about each step that appears to follow the steps above it but starts immediately.
     ///
-    /// This happens if somebody adds dependencies to one step of a list: all others lose their order.
+    /// This happens if dependencies are added to one step of a list: all
+    /// other steps lose their order.
     pub(crate) fn unconnected(&self, steps: &Steps, path: &str) -> Vec<Problem> {
         let Some(first) = self.dependencies.iter().position(|others| !others.is_empty()) else { return Vec::new() };
         let is_alone = |step: &usize| {
@@ -66,8 +67,8 @@ impl Graph {
     }
 }
 
-/// Returns the steps in an order in which each step follows all steps that it waits for; returns a cycle if there is
-/// one.
+/// Returns the steps in an order in which each step follows all steps that it
+/// waits for, or returns a cycle.
 fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut left: Vec<usize> = waits_for.iter().map(Vec::len).collect();
     let mut followers = vec![Vec::new(); waits_for.len()];

@@ -8,44 +8,44 @@ use crate::{
     model::{Step, Steps},
 };
 
-/// The names in scope at the step that is being built.
+/// The names in scope at the step being built.
 #[derive(Default)]
 pub(super) struct Names {
     pub(super) lists: Vec<ListNames>,
-    /// The step that is being built and the steps around it, outermost first.
+    /// The step being built and its enclosing steps, outermost first.
     pub(super) enclosing: Vec<Arc<Step>>,
     /// Whether a template is being checked, in which a missing field is an error.
     pub(super) in_template: bool,
-    /// Whether the reference that is being checked is reached, as far as that is known.
+    /// Whether the reference being checked is reached, as far as known.
     pub(super) reached: Reached,
-    /// Whether `finally` is being built, in which `error` may be null.
+    /// Whether `finally` is being built, where `error` may be null.
     pub(super) in_finally: bool,
     pub(super) loops: usize,
     pub(super) bindings: Vec<&'static str>,
-    /// The steps of the loop whose `while` is being checked, which have not run when it is tested.
+    /// The steps of the loop whose `while` is being checked; they have not run when it is tested.
     pub(super) later: Option<Steps>,
-    /// The step that is undone, in a step that undoes another.
+    /// The step being undone, in a compensation step.
     pub(super) undone: Option<Arc<Step>>,
-    /// Whether the step that is being built reads its own start time.
+    /// Whether the step being built reads its own start time.
     pub(super) reads_start: bool,
 }
 
 pub(super) struct ListNames {
     pub(super) steps: Steps,
     pub(super) kind: ListKind,
-    /// The number of the step that is being built.
+    /// The number of the step being built.
     pub(super) current: usize,
     pub(super) uses: Vec<SiblingReference>,
 }
 
-/// Which steps of a list have ended when one of them, or a step after the list, runs.
+/// Which steps of a list have ended when a step of the list, or a step after the list, runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListKind {
-    /// Those before it, in the order of the list or of their dependencies.
+    /// The earlier steps, in the order of the list or of their dependencies.
     Ordered,
-    /// Any, since each step chooses the next; the step with the number `start` is the first.
+    /// Any steps, since each step chooses the next; the step with the number `start` is the first.
     Route { start: usize },
-    /// Any: the list has failed, was cancelled, or has completed.
+    /// Any steps: the list has failed, was cancelled, or has completed.
     Ended,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct SiblingReference {
     pub(super) place: ProblemLocation,
 }
 
-/// The names that a step that undoes another one sees.
+/// The names visible to a compensation step.
 const COMPENSATION: [&str; 3] = ["input", "output", "certain"];
 
 impl Names {
@@ -95,7 +95,8 @@ impl Builder<'_> {
         built
     }
 
-    /// Calls `build` for a step that undoes `undone`; it does not see the names of the enclosing lists and loops.
+    /// Calls `build` for a compensation step of `undone`, which does not see the names of
+    /// enclosing lists and loops.
     pub(crate) fn undoing<T>(&mut self, undone: &Arc<Step>, build: impl FnOnce(&mut Self) -> T) -> T {
         let names = Names { bindings: COMPENSATION.to_vec(), undone: Some(undone.clone()), ..Names::default() };
         let outer = std::mem::replace(&mut self.names, names);

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) struct List {
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) graph: Option<Graph>,
-    /// Whether the list cleans up: a step that fails does not keep the next from running.
+    /// Whether the list cleans up: a failed step does not prevent the next step from running.
     pub(crate) cleans_up: bool,
     numbers: HashMap<StepId, usize>,
 }
@@ -37,8 +37,8 @@ impl List {
         self.nodes.iter().map(|node| node.id.as_str()).enumerate()
     }
 
-    /// Returns the outcome of step `number` of the list, which is in the step at `around`. A cleanup list treats a
-    /// cancelled step as a failed one, so that the steps after it still run.
+    /// Returns the outcome of step `number` of the list in the step at `around`. A cleanup list
+    /// treats a cancelled step as failed, so that later steps still run.
     pub(crate) fn ended(&self, around: &PathLink, number: usize, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Cancelled(cancelled) if self.cleans_up && cancelled.reason != CancelReason::Shutdown => {
@@ -48,8 +48,8 @@ impl List {
         }
     }
 
-    /// Returns the failure of the list after one of its steps failed with `failure`: the first one, with the later ones
-    /// beside it if the list cleans up.
+    /// Returns the failure of the list after one of its steps failed with `failure`: the first
+    /// failure, with later failures attached if the list cleans up.
     pub(crate) fn failed(&self, first: Option<Failure>, failure: Failure) -> Failure {
         match first {
             None => failure,

@@ -27,7 +27,7 @@ pub(crate) struct MigrationPlan {
     function: Option<Migrate>,
 }
 
-/// The names that the values of a migration may refer to.
+/// The names to which the values of a migration may refer.
 const NAMES: [&str; 2] = ["state", "input"];
 
 impl Builder<'_> {
@@ -99,7 +99,7 @@ impl Builder<'_> {
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
                     let problem = Problem::error("unknown_reference", ProblemLocation::new("", field), message);
-                    self.problems.push(problem.with_help("refer to `state`, which is the old state, or to `input`"));
+                    self.problems.push(problem.with_help("refer to `state` (the old state) or `input`"));
                 }
                 template
             }
@@ -153,7 +153,7 @@ impl Plan {
         Ok(state)
     }
 
-    /// Returns the name that the state key `key` of version `from` has in this version.
+    /// Returns the name of the state key `key` of version `from` in this version.
     ///
     /// Returns `None` if a migration replaces or removes the key's value.
     #[must_use]

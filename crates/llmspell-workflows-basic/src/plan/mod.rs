@@ -86,8 +86,8 @@ impl Plan {
         self.nodes.iter().any(compensates)
     }
 
-    /// Returns whether the step at `path` is undone by undoing its sub-workflow: it has no compensation step of its own,
-    /// and its workflow has some.
+    /// Returns whether the step at `path` is undone by undoing its sub-workflow: the step has no
+    /// compensation step, but its workflow has some.
     #[must_use]
     pub fn undoes_child_at(&self, path: &crate::StepPath) -> bool {
         let node = self.node_at(path).filter(|node| node.undo.is_none());
@@ -100,7 +100,7 @@ impl Plan {
         &self.warnings
     }
 
-    /// Returns the fields of the input that expressions read, and whether each is required.
+    /// Returns the input fields that expressions read, and whether each is required.
     ///
     /// The map is empty if the definition declares its inputs. A field is not required if it is read only with a
     /// default, or if a step may set a state key of the same name.

@@ -26,7 +26,7 @@ pub(super) const ROOTS: [&str; 14] = [
     "event",
 ];
 
-/// The names with a fixed meaning that have no value without a key after them, and an example of each.
+/// The names with a fixed meaning that have no value without a further key, and an example of each.
 const NEED_KEYS: [(&str, &str); 8] = [
     ("steps", "steps.ID.output"),
     ("step", "step.started_at"),
@@ -112,7 +112,7 @@ impl Builder<'_> {
                 let known: Vec<_> = self.definition.variables.keys().cloned().collect();
                 self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
-            // In a step that undoes another, `input` is the input of that other step.
+            // In a compensation step, `input` is the input of the step being undone.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
             ("input" | "task", Some(name)) => {
@@ -159,7 +159,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports a name that has no value without a key after it. Returns whether it is such a name.
+    /// Reports a name that has no value without a further key; returns whether this is such a name.
     fn needs_key(&mut self, reference: &Reference, place: &ProblemLocation) -> bool {
         let name = reference.name.as_str();
         let Some((_, usual)) = NEED_KEYS.iter().find(|(known, _)| *known == name) else { return false };
@@ -174,14 +174,14 @@ impl Builder<'_> {
         let severity = if reference.optional { Problem::warning } else { Problem::error };
         let problem = severity("unknown_reference", place.clone(), format!("`{name}` has no value by itself"));
         let example = known.as_deref().unwrap_or(usual);
-        self.problems.push(problem.with_help(format!("name a part of it, such as `{example}`")));
+        self.problems.push(problem.with_help(format!("use one of its fields, such as `{example}`")));
         true
     }
 
     /// Records that a field of the input is read, if no inputs are declared.
     fn record_field_read(&mut self, name: &str, reference: &Reference) {
         if self.definition.inputs.is_empty() {
-            // A named condition may read steps, which are known only where it is used.
+            // A named condition may read steps, which are known only where the condition is used.
             let is_needed = !reference.optional && !self.sets_any_state && !self.all_ids.contains(name);
             *self.fields_read.entry(name.to_owned()).or_default() |= is_needed;
         }
@@ -226,12 +226,13 @@ impl Builder<'_> {
         if reference.optional || self.sets_state(name) {
             return;
         }
-        // A named condition may read steps, which are known only where it is used.
+        // A named condition may read steps, which are known only where the condition is used.
         let in_condition = self.names.enclosing.is_empty() && !self.names.in_template;
         if definition.inputs.is_empty() && self.all_ids.contains(name) && !in_condition {
             let message = format!("the step `{name}` is not visible here, so `{name}` is read as a field of the input");
             let problem = Problem::warning("unknown_reference", place.clone(), message);
-            let help = "a step sees only earlier steps of its own and enclosing lists; of a block, read its output";
+            let help =
+                "a step sees only earlier steps of its own list and of enclosing lists; for a block, read its output";
             return self.problems.push(problem.with_help(help));
         }
         let mut names: Vec<String> = definition.inputs.keys().chain(definition.variables.keys()).cloned().collect();
@@ -244,12 +245,12 @@ impl Builder<'_> {
                     let message = format!("`{name}` is read as a field of the input");
                     Problem::warning("unknown_reference", place, message)
                 }
-                false => Problem::error("unknown_reference", place, format!("`{name}` is not known")),
+                false => Problem::error("unknown_reference", place, format!("`{name}` is not defined")),
             };
-            let help = format!("if it is a variable of the shell, write `${name}` or `\\${{{name}}}`");
+            let help = format!("if it is a shell variable, write `${name}` or `\\${{{name}}}`");
             self.problems.push(problem.with_help(help));
         } else if !definition.inputs.is_empty() {
-            self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
+            self.unknown(reference, place, &format!("`{name}` is not defined"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
             // Without declared inputs, any name may be a field of the input, so a likely typo is only a warning.
             let message = format!("`{name}` is read as a field of the input");
@@ -284,7 +285,8 @@ impl Builder<'_> {
             }
             let message = if elsewhere {
                 format!(
-                    "the step `{id}` is not visible here; a step sees only earlier steps of its own and enclosing lists"
+                    "the step `{id}` is not visible here; a step sees only earlier steps of its own list and of \
+                     enclosing lists"
                 )
             } else {
                 format!("unknown step `{id}`")
@@ -342,7 +344,7 @@ pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bo
     (ids, keys, any)
 }
 
-/// Returns the problem of a reference to `what` in a step that undoes `undone`.
+/// Returns the problem of a reference to `what` in the compensation step of `undone`.
 fn not_in_compensation(undone: &Step, reference: &Reference, place: &ProblemLocation, what: &str) -> Problem {
     let example = match &undone.kind {
         StepKind::Activity(call) => same_parameter(&call.params, reference),
@@ -350,13 +352,13 @@ fn not_in_compensation(undone: &Step, reference: &Reference, place: &ProblemLoca
     };
     let example = example.map(|path| format!(", such as `input{path}`")).unwrap_or_default();
     let help =
-        format!("of the steps, a compensation sees only `input`, `output` and `certain` of the one it undoes{example}");
+        format!("a compensation sees no steps, only `input`, `output` and `certain` of the step it undoes{example}");
     let message = format!("{what} is not visible in a compensation");
     let severity = if reference.optional { Problem::warning } else { Problem::error };
     severity("unknown_reference", place.clone(), message).with_help(help)
 }
 
-/// Returns the path of the parameter in `params` whose template has the same reference.
+/// Returns the path of the parameter in `params` whose template contains the same reference.
 fn same_parameter(params: &serde_json::Value, reference: &Reference) -> Option<String> {
     let template = Template::parse(params).ok()?;
     let is_same = |other: &Reference| (&other.name, &other.keys) == (&reference.name, &reference.keys);

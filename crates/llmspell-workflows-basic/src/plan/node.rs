@@ -12,7 +12,7 @@ use crate::{
 
 /// A step prepared to run.
 pub(crate) struct Node {
-    /// The index of the node in the plan; `None` for a step that code calls.
+    /// The index of the node in the plan; `None` for a step called by code.
     pub(crate) number: Option<u32>,
     pub(crate) id: StepId,
     pub(crate) step: Arc<Step>,
@@ -34,7 +34,8 @@ pub(crate) struct Node {
     pub(crate) role: Role,
     /// Whether there is no condition, name or start time to evaluate before the step runs.
     pub(crate) is_plain: bool,
-    /// Whether the step is nested so deeply that it needs its own task, since the steps of one task share a stack.
+    /// Whether the step is nested so deeply that it needs its own task, because the steps
+    /// of a task share one stack.
     pub(crate) in_task: bool,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Node {
 pub enum Role {
     /// The run as a whole.
     Root,
-    /// A step of a list, a graph or a route, or a step that code calls.
+    /// A step of a list, a graph or a route, or a step called by code.
     Member,
     /// A branch of a parallel block.
     Branch,
@@ -54,8 +55,8 @@ pub enum Role {
     Block,
 }
 
-/// A reference from a call or a record to a node. A node of the plan is referred to by its number, which is cheap to
-/// copy.
+/// A reference from a call or a record to a node. A node of the plan is referenced by its number,
+/// which is cheap to copy.
 #[derive(Clone)]
 pub(crate) enum NodeRef {
     Planned(u32),
@@ -84,7 +85,7 @@ pub(crate) enum Recovery {
     Steps(Arc<Node>),
 }
 
-/// A duration, either fixed or to be computed.
+/// A duration, either fixed or still to be computed.
 #[derive(Debug, Clone)]
 pub(crate) enum Length {
     Fixed(Duration),

@@ -8,7 +8,7 @@ use crate::{Segment, StepId, StepPath, model::Definition};
 pub enum Order {
     /// The step contains no steps.
     Leaf,
-    /// One after the other: a later step may depend on an earlier one.
+    /// One after the other: a later step may depend on an earlier step.
     Sequential,
     /// As their dependencies allow. The listed steps depend on the requested child, directly or indirectly.
     Graph(Vec<StepId>),
@@ -20,13 +20,14 @@ impl Plan {
     /// Returns the order of the steps inside the step at `path`, as seen from its child `child`; `None` if there is no
     /// step at `path`.
     ///
-    /// An iteration has the same path as its loop, plus its number: `/main/each[3]` is the list of the loop's steps.
+    /// An iteration has its loop's path with a number appended: `/main/each[3]` is the
+    /// list of the loop's steps.
     #[must_use]
     pub fn order(&self, path: &StepPath, child: Option<&StepId>) -> Option<Order> {
         Some(self.find(path)?.body.order(child))
     }
 
-    /// Returns the step at `path`, if the plan contains it. Steps that code calls are not in a plan.
+    /// Returns the step at `path`, if the plan contains it. Steps called by code are not in a plan.
     #[must_use]
     pub fn step(&self, path: &StepPath) -> Option<&crate::model::Step> {
         self.find(path).map(|node| &*node.step)

@@ -1,4 +1,4 @@
-//! Templates that read the output of a step that may have none when the template is rendered.
+//! Checks templates that read a step's output, which may not exist when the template is rendered.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Warns about a reference in a template to step `of` of list `at` if it fails because the step has no output.
+    /// Warns about a template's reference to step `of` of list `at` if it fails
+    /// because the step has no output.
     ///
-    /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The reference is fine if
-    /// it is not reached in these cases: because of the conditions of the step that reads it and of the enclosing ones,
-    /// or because of the expression that contains it.
+    /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The
+    /// reference is valid if it is not reached in these cases, because of the conditions of its
+    /// step and of the enclosing steps, or because of the expression that contains the reference.
     pub(super) fn check_presence(
         &mut self,
         [at, of]: [usize; 2],
@@ -48,7 +49,8 @@ impl Builder<'_> {
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
     }
 
-    /// Warns of a field of `error` in a template of `finally`, where it is null if the run has completed.
+    /// Warns about a field of `error` in a `finally` template, where `error` is null
+    /// if the run has completed.
     pub(super) fn check_error_presence(&mut self, reference: &Reference, place: &ProblemLocation) {
         if !self.names.in_finally || reference.keys.is_empty() {
             return;
@@ -63,7 +65,8 @@ impl Builder<'_> {
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
     }
 
-    /// Returns in which cases `fields` of the output of step `of` of list `at` do not exist where they are read.
+    /// Returns the cases in which `fields` of the output of step `of` of list `at` do not exist
+    /// when they are read.
     fn absences(&self, at: usize, of: usize, fields: &[Key]) -> Vec<Absence> {
         let list = &self.names.lists[at];
         let step = &list.steps[of];
@@ -86,7 +89,7 @@ impl Builder<'_> {
             absences.push(without_output(&["pending", "skipped", "failed"], "it may have failed"));
         }
         if fields.is_empty() {
-            // The whole output of a step that was reached is null if it has none.
+            // The whole output of a reached step is null if the step has no output.
             return absences;
         }
         if !self.has_succeeded(at, of) {
@@ -108,8 +111,8 @@ impl Builder<'_> {
         absences
     }
 
-    /// Returns why `fields` of the output of a step that completed may not exist, and how many of them lead to what is
-    /// missing.
+    /// Returns why `fields` of a completed step's output may not exist, and the number of fields up
+    /// to the missing part.
     fn reason_inside(&self, step: &Step, fields: &[Key]) -> Option<(&'static str, usize)> {
         if fields.is_empty() {
             return None;
@@ -141,7 +144,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Does the same for a list with this last step. The output of a list is that of the last of its steps that ran.
+    /// Returns the reason for a list with this last step. The output of a list is the output of its
+    /// last step that ran.
     fn reason_in_list(&self, last: Option<&Arc<Step>>, fields: &[Key]) -> Option<(&'static str, usize)> {
         match last {
             Some(last) if !last.dependencies.is_empty() => Some(("its last step may be skipped", 1)),
@@ -165,7 +169,7 @@ impl Builder<'_> {
             _ => None,
         };
         let (may_fail, branch) = (may_fail(parallel, branch?), &branch?.step);
-        // The output of a branch without output is null, or its error.
+        // A branch without output is represented by null or by its error.
         let [first, ..] = rest else { return None };
         if may_be_absent(branch) {
             return Some(("the branch may be skipped or fail", 1));
@@ -211,7 +215,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns whether the steps of a route can lead from the first one to step `reader` without step `of`.
+/// Returns whether a route can lead from its first step to step `reader` without passing step `of`.
 fn is_reached_without(steps: &Steps, start: usize, of: usize, reader: usize) -> bool {
     if of == reader {
         return true;
@@ -270,7 +274,8 @@ fn key_text(key: &Key) -> String {
     }
 }
 
-/// Returns the reference up to the key with the number `until`, or all of it for 0, as it is written.
+/// Returns the reference as written, up to the key with the number `until`, or
+/// all of it if `until` is 0.
 fn written(reference: &Reference, until: usize) -> String {
     let keys = if until == 0 { &reference.keys[..] } else { &reference.keys[..until.min(reference.keys.len())] };
     reference.name.clone() + &keys.iter().map(key_text).collect::<String>()

@@ -1,4 +1,5 @@
-//! The definition as a whole: its settings, its root step, and the templates that are evaluated after the root step.
+//! The definition as a whole: its settings, its root step, and the templates
+//! evaluated after the root step.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -93,14 +94,14 @@ impl Builder<'_> {
         conditions
     }
 
-    /// Reports variables that refer to each other in a circle, with the values that an environment gives them.
+    /// Reports variables that refer to each other in a cycle, using the values from an environment.
     fn variable_circle(
         &mut self,
         field: &str,
         variables: &IndexMap<String, Template>,
         overrides: Option<&IndexMap<String, Template>>,
     ) {
-        // A circle that the environment does not close is reported once.
+        // A cycle that exists without the environment is reported only once.
         if overrides.is_some() && variable_order(variables, None).is_err() {
             return;
         }
@@ -118,7 +119,7 @@ impl Builder<'_> {
         let problem =
             Problem::error("circular_reference", ProblemLocation::new("", format!("{field}/{last}")), message);
         self.problems
-            .push(problem.with_help("break the circle: give one of them a value that refers to none of the others"));
+            .push(problem.with_help("break the cycle: give one of them a value that refers to none of the others"));
     }
 
     fn root_settings(&mut self, definition: &Definition) {
@@ -162,17 +163,17 @@ impl Builder<'_> {
     fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
         let definition = self.definition.clone();
         let outputs = definition.outputs.as_ref();
-        // In a route, the steps that no transition led to have not run.
+        // In a route, steps not reached by any transition have not run.
         let is_route = matches!(self.definition.body, StepKind::Route(_));
         let kind = if is_route { ListKind::Ended } else { ListKind::Ordered };
         let outputs = outputs.map(|outputs| self.after_root(kind, |builder| builder.template(outputs, "", "outputs")));
         let node = self.node(main, "/main", 0);
-        // A run can be started with a time limit of its own.
+        // A run can be started with its own time limit.
         let slice = self.bounded_slice(main);
         self.add(Node { outputs, is_root: true, role: Role::Root, slice, ..node })
     }
 
-    /// Calls `build` with the names that are visible after the root list has ended: all steps of the list.
+    /// Calls `build` with the names visible after the root list has ended: all steps of the list.
     pub(super) fn after_root<T>(&mut self, kind: ListKind, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
         let none = Vec::new();
@@ -195,7 +196,7 @@ pub(super) fn main(definition: &Definition) -> Step {
     main
 }
 
-/// Says what to write instead of a default of another type.
+/// Suggests a replacement for a default of the wrong type.
 fn default_help(kind: InputType, default: &Value) -> Option<&'static str> {
     match (kind, default) {
         (InputType::Boolean, Value::String(_)) => {

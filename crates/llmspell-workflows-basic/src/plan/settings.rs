@@ -9,7 +9,7 @@ use crate::{
 impl Builder<'_> {
     pub(super) fn settings(&mut self, step: &Step, path: &str) {
         if !step.kind.is_leaf() && !step.limits.is_empty() {
-            let message = "only leaves can have named limits: a block would wait forever if its own steps need the permit that it holds";
+            let message = "only leaves can have named limits: a block would wait forever if its own steps needed the permit it holds";
             self.error("limit_on_block", ProblemLocation::new(path, "limits/0"), message);
         }
         for (position, limit) in step.limits.iter().enumerate() {

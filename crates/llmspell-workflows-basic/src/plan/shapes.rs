@@ -1,4 +1,4 @@
-//! What is known of the names in scope before a run.
+//! The known shapes of the names in scope before a run.
 
 use super::{Builder, in_scope::Names, names::ROOTS};
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
     shape::Shape,
 };
 
-/// Other names for the whole output of a step, which give way to fields of the output.
+/// Other names for the whole output of a step; fields of the output take precedence.
 pub(crate) const OUTPUT_ALIASES: [&str; 3] = ["output", "result", "results"];
 
 /// The fields of `loop`, apart from `parent`.
 pub(crate) const LOOP_FIELDS: [&str; 4] = ["item", "index", "is_first", "is_last"];
 
 impl Names {
-    /// Returns the shape of `loop` in `depth` loops.
+    /// Returns the shape of `loop` inside `depth` loops.
     fn loop_shape(depth: usize) -> Shape {
         let fields = LOOP_FIELDS.map(|name| (name, if name == "item" { Shape::Any } else { Shape::Scalar }));
         let parent = (depth > 1).then(|| ("parent", Self::loop_shape(depth - 1)));
@@ -69,7 +69,7 @@ impl Builder<'_> {
         Shape::object(inputs.iter().map(|(name, spec)| (name.clone(), shape(spec.kind))))
     }
 
-    /// Returns the shape of a declared input; nothing is known of variables and conditions.
+    /// Returns the shape of a declared input; the shapes of variables and conditions are unknown.
     pub(super) fn input_field_shape(&self, name: &str) -> Shape {
         match self.input_shape() {
             Shape::Object(mut fields) => fields.remove(name).unwrap_or_default(),
@@ -97,13 +97,13 @@ impl Builder<'_> {
         self.problems.push(severity("unknown_reference", place.clone(), message).with_help(help));
     }
 
-    /// Reports steps of a list whose id is also another name that is in scope.
+    /// Reports list steps whose id is also another name in scope.
     pub(crate) fn shadowing(&mut self, steps: &Steps, path: &str) {
         let definition = self.definition.clone();
         for step in steps {
             let id = step.id.as_str();
             let other = match () {
-                () if ROOTS.contains(&id) => "a name with a fixed meaning",
+                () if ROOTS.contains(&id) => "a reserved name",
                 () if definition.inputs.contains_key(id) => "an input",
                 () if definition.variables.contains_key(id) => "a variable",
                 () if definition.conditions.contains_key(id) => "a condition",
@@ -116,16 +116,18 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports declared names that are also another name, since an expression would silently mean one of the two.
+    /// Reports declared names that equal another name, because an expression would
+    /// silently use one of the two.
     pub(super) fn declared_names(&mut self, definition: &Definition) {
         let (inputs, variables) = (&definition.inputs, &definition.variables);
         let declared =
             inputs.keys().map(|name| ("inputs", name)).chain(variables.keys().map(|name| ("variables", name)));
         for (field, name) in declared.chain(definition.conditions.keys().map(|name| ("conditions", name))) {
             let other = match field {
-                // `task` means the input's field of this name if there is one, and `event` exists only in filters.
+                // `task` means the input's field of this name if it exists, and
+                // `event` exists only in filters.
                 _ if ROOTS.contains(&name.as_str()) && !(field == "inputs" && ["task", "event"].contains(&&**name)) => {
-                    "a name with a fixed meaning"
+                    "a reserved name"
                 }
                 "variables" | "conditions" if inputs.contains_key(name) => "an input",
                 "conditions" if variables.contains_key(name) => "a variable",
@@ -137,7 +139,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the output of `step`, which may be that of its handler.
+    /// Returns the shape of the output of `step`, which may be its handler's output.
     pub(super) fn output_shape(&self, step: &Step) -> Shape {
         if let Some((given, shape)) = &self.given
             && std::ptr::eq(&**given, step)
@@ -158,7 +160,7 @@ impl Builder<'_> {
                 let activity = self.engine.activities().find(&call.activity);
                 activity.map(|activity| activity.output()).unwrap_or_default()
             }
-            // A `set` step without values stands for a step that could not be read.
+            // A `set` step without values represents a step that could not be read.
             StepKind::Set(values) if !values.is_empty() && values.keys().all(|key| !key.contains(['.', '['])) => {
                 Shape::object(values.keys().map(|key| (key.clone(), Shape::Any)))
             }
@@ -199,7 +201,7 @@ impl Builder<'_> {
         match (parallel.output, &parallel.aggregation) {
             (ParallelOutput::ByBranch, _) => Shape::object(parallel.branches.iter().map(|branch| {
                 let shape = self.output_shape(&branch.step);
-                // A branch that failed or was cancelled has its error.
+                // The result of a failed or cancelled branch is its error.
                 let failed = || Shape::object([("error", error_shape())]);
                 (branch.step.id.clone(), if may_fail(parallel, branch) { shape.or(failed()) } else { shape })
             })),
@@ -211,7 +213,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the output of a list: that of its last step, if that step is certain to complete.
+    /// Returns the shape of a list's output, which is its last step's output if that step is
+    /// certain to complete.
     pub(super) fn list_shape<S: AsRef<Step>>(&self, steps: impl IntoIterator<Item = S>) -> Shape {
         match steps.into_iter().last() {
             Some(last) if is_certain(last.as_ref()) => self.output_shape(last.as_ref()),
@@ -246,7 +249,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Checks the keys of a reference after the first `skip` against what is known of the value.
+    /// Checks the keys of a reference after the first `skip` against the known shape of the value.
     pub(super) fn check_keys(&mut self, shape: &Shape, skip: usize, reference: &Reference, place: &ProblemLocation) {
         let keys = reference.keys.get(skip..).unwrap_or_default();
         let Err(missing) = shape.check(keys) else { return };
@@ -271,12 +274,13 @@ impl Builder<'_> {
     }
 }
 
-/// Returns whether a step that is reached completes unless its list fails.
+/// Returns whether a reached step completes unless its list fails.
 fn is_certain(step: &Step) -> bool {
     step.condition.is_none() && step.dependencies.is_empty() && step.on_error != OnError::Continue
 }
 
-/// Returns whether a parallel block can complete although this branch failed without handling it.
+/// Returns whether a parallel block can complete although this branch failed
+/// without handling the failure.
 pub(super) fn may_fail(parallel: &Parallel, branch: &Branch) -> bool {
     let may_any = parallel.aggregation != Aggregation::All || parallel.error_mode == ErrorMode::BestEffort;
     may_any && !branch.required

@@ -1,4 +1,4 @@
-//! Finds what remains of a secret where a text was cut.
+//! Finds the remaining part of a secret in truncated text.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,16 @@ use aho_corasick::AhoCorasick;
 use super::{Occurrence, automaton, forms::Form};
 use crate::secrets::SECRET_BYTES_MIN;
 
-/// The texts that programs put where they cut a text.
+/// The texts with which programs mark truncated text.
 pub(super) const ELLIPSES: [&str; 2] = ["…", "..."];
 
-/// The maximum number of bytes that are searched on each side of an ellipsis.
+/// The maximum number of bytes searched on each side of an ellipsis.
 const SEARCHED_BYTES: usize = 4096;
 
 /// Finds the beginning of a form before an ellipsis, and the end of a form after one.
 ///
-/// Texts are masked before this program cuts them; this is for those that a tool, another program or a server has cut.
+/// This program masks texts before truncating them, so this type handles texts truncated by a tool,
+/// another program or a server.
 pub(super) struct CutEnds {
     heads: Ends,
     tails: Ends,
@@ -34,7 +35,7 @@ impl Ends {
         Self { search: automaton(by_text.keys().copied()), forms: by_text.into_values().collect() }
     }
 
-    /// Returns where in `text` the ends occur, each with a form.
+    /// Returns where the ends occur in `text`, each with a form.
     fn find<'s>(&'s self, text: &'s str) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + 's {
         let found = self.search.find_overlapping_iter(text);
         found.flat_map(|found| self.forms[found.pattern().as_usize()].iter().map(move |form| (found.range(), *form)))
@@ -65,7 +66,8 @@ impl CutEnds {
         found
     }
 
-    /// Returns whether `text` ends with the beginning of a form that has more text, even if line breaks are left out.
+    /// Returns whether `text` ends with the beginning of a longer form, even
+    /// if line breaks are ignored.
     pub(super) fn is_begun(&self, text: &str, forms: &[(String, Form)]) -> bool {
         let near = text.floor_char_boundary(text.len().saturating_sub(SEARCHED_BYTES));
         let joined: String = text[near..].lines().collect();

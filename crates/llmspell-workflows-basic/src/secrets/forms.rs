@@ -7,18 +7,18 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 
-/// The minimum size of a secret in bytes, without white space around it.
+/// The minimum size of a secret in bytes, excluding surrounding white space.
 ///
-/// Masking a shorter one would garble everything else, so a run that uses it is refused.
+/// Masking a shorter secret would garble everything else, so a run with such a secret is refused.
 pub const SECRET_BYTES_MIN: usize = 4;
 
-/// The lengths of the lines into which common programs break base64.
+/// The line lengths at which common programs wrap base64.
 const BASE64_LINES: [usize; 2] = [76, 64];
 
-/// The smallest part of an encoded secret that is masked by itself, in characters.
+/// The minimum length of a separately masked part of an encoded secret, in characters.
 const PART_CHARS_MIN: usize = 4;
 
-/// A text that stands for a secret or for a line of it.
+/// A text that represents a secret or one of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Form {
     /// The name of the form, which is recorded and must never change.
@@ -53,7 +53,7 @@ impl Forms {
         }
     }
 
-    /// Adds `text` as it is, and as JSON, shells and URLs write it.
+    /// Adds `text` unchanged, and as written by JSON, shells and URLs.
     fn add_encoded(&mut self, of: &str, text: &str) {
         self.add(format!("raw{of}"), text.to_owned());
         for (label, escape) in ESCAPES {
@@ -76,7 +76,7 @@ impl Forms {
         }
     }
 
-    /// Adds the base64 of `text` by itself, in lines, and inside the base64 of a longer text.
+    /// Adds the base64 of `text` alone, in lines, and inside the base64 of a longer text.
     fn add_base64(&mut self, text: &str) {
         for (label, engine) in [("base64", STANDARD), ("base64url", URL_SAFE)] {
             let whole = engine.encode(text);
@@ -90,7 +90,7 @@ impl Forms {
             self.add(label, whole);
             self.add(format!("{label} unpadded"), unpadded);
             for before in 0..3 {
-                // The characters that contain bits of the text before or after are not determined by the secret.
+                // Characters that contain bits of adjacent text are not determined by the secret.
                 let padded = [vec![0; before], text.as_bytes().to_vec()].concat();
                 let (from, to) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
                 let inner = engine.encode(&padded).get(from..to).map(str::to_owned);
@@ -107,7 +107,7 @@ const ESCAPES: [(&str, Encode); 6] = [
     ("json ascii", json_ascii),
     ("json slash", json_slash),
     ("json slash ascii", json_slash_ascii),
-    // As programs and errors of this one show a name in quotes.
+    // The form in which programs, and errors of this program, quote a name.
     ("quoted", |text| text.escape_debug().to_string()),
     ("quoted double", |text| text.escape_debug().to_string().replace("\\'", "'")),
 ];
@@ -122,7 +122,7 @@ const QUOTES: [(&str, Encode); 5] = [
     ("shell ansi", |text| json(text).replace("\\\"", "\"").replace('\'', r"\'")),
 ];
 
-/// The punctuation that each way of percent-encoding leaves as it is.
+/// The punctuation left unchanged by each variant of percent-encoding.
 const PERCENT: [(&str, &str); 7] = [
     ("url", "-._~"),
     ("url component", "-._~!'()*"),

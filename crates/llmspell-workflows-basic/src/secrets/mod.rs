@@ -1,7 +1,7 @@
-//! Masks the values of secrets in everything that is recorded or shown.
+//! Masks the values of secrets in all recorded or shown data.
 //!
-//! A run works with the values themselves. Wherever something leaves the run, to a record, an event, an error, a log
-//! line or its caller, a [`Masker`] replaces each form of each secret by `***`.
+//! A run uses the values themselves. Whenever data leaves the run for a record, an event, an error,
+//! a log line or its caller, a [`Masker`] replaces each form of each secret by `***`.
 
 mod cut;
 mod forms;
@@ -31,10 +31,10 @@ use wrapped::Wrapped;
 
 use crate::{StepError, engine::SkipReason, state::SharedValue};
 
-/// The text that stands for a secret.
+/// The text that replaces a secret.
 pub const MASK: &str = "***";
 
-/// The field names in the outputs of steps. They are never masked, even if a secret has the same text.
+/// The field names in step outputs. They are never masked, even if a secret has the same text.
 const OUTPUT_FIELDS: [&str; 21] = [
     "attempt",
     "body",
@@ -61,18 +61,19 @@ const OUTPUT_FIELDS: [&str; 21] = [
 
 /// Finds the values of secrets in texts, in all their forms.
 ///
-/// Every occurrence of every form is masked as a whole, also where occurrences overlap, so the result does not depend
-/// on the order of the secrets. Where an ellipsis says that a text was cut, the rest of a form beside it is masked too.
+/// Every occurrence of every form is masked as a whole, even if occurrences overlap, so the result
+/// does not depend on the order of the secrets. Where an ellipsis marks truncated text, the
+/// adjacent remainder of a form is also masked.
 #[derive(Clone, Default)]
 pub struct Masker {
     search: Option<Arc<Search>>,
-    /// Field names that are kept although they contain a secret.
+    /// Field names kept even if they contain a secret.
     fields: Arc<BTreeSet<String>>,
 }
 
 struct Search {
     forms: AhoCorasick,
-    /// The name of the secret and the form, by the number of the pattern, sorted by the text of the form.
+    /// The secret's name and the form, by pattern number, sorted by the form's text.
     found: Vec<(String, Form)>,
     cut: CutEnds,
     wrapped: Wrapped,
@@ -90,15 +91,16 @@ struct Occurrence {
     skipped: usize,
 }
 
-/// A part of a text that secrets take up.
+/// A part of a text occupied by secrets.
 struct Found {
     bytes: Range<usize>,
-    /// The parts of forms that together are the text.
+    /// The parts of forms that together make up the text.
     parts: Vec<(usize, Range<usize>)>,
 }
 
 impl Masker {
-    /// Creates a masker of the secrets with these names and values. Values that are too short are left out.
+    /// Creates a masker for the secrets with these names and values. Values that
+    /// are too short are ignored.
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
         let secrets: BTreeMap<&str, &str> = secrets.into_iter().filter(|(_, value)| !is_too_short(value)).collect();
@@ -120,7 +122,7 @@ impl Masker {
         Self { search: Some(Arc::new(Search { forms, found, cut, wrapped, values, longest })), fields: Arc::default() }
     }
 
-    /// Returns the same masker, which keeps `fields` where they are the whole name of a field.
+    /// Returns the same masker, except that it keeps field names that equal one of `fields`.
     #[must_use]
     pub fn keeping(&self, fields: BTreeSet<String>) -> Self {
         Self { search: self.search.clone(), fields: Arc::new(fields) }
@@ -174,15 +176,15 @@ impl Masker {
         }
     }
 
-    /// Returns whether `text` ends with the beginning of a secret in some form, so that more text may complete it. Line
-    /// breaks within base64 do not count.
+    /// Returns whether `text` ends with the beginning of a secret in some form, so that more text
+    /// may complete it. Line breaks within base64 are ignored.
     #[must_use]
     pub fn may_continue(&self, text: &str) -> bool {
         self.search.as_ref().is_some_and(|search| search.cut.is_begun(text, &search.found))
     }
 
-    /// Returns the number of bytes at the beginning of `text` that more text cannot make part of a secret, so that they
-    /// can be masked and shown by themselves.
+    /// Returns the number of bytes at the beginning of `text` that cannot become part of a secret
+    /// when more text follows. These bytes can be masked and shown alone.
     #[must_use]
     pub fn settled(&self, text: &str) -> usize {
         let of = |search: &Arc<Search>| settled::settled(text, search, &self.occurrences(text));
@@ -198,8 +200,8 @@ impl Masker {
 
     /// Masks all secrets in `value`.
     ///
-    /// The names of fields are masked too, unless they are those of outputs or are kept ([`Self::keeping`]). Fields stay
-    /// distinct.
+    /// Field names are also masked, unless they are field names of outputs or are kept
+    /// ([`Self::keeping`]). Fields remain distinct.
     pub fn mask(&self, value: &mut Value) {
         if self.find_in(value).is_some() {
             self.note_masks(value, &mut String::new(), &mut Vec::new());
@@ -230,7 +232,8 @@ impl Masker {
         reason
     }
 
-    /// Returns the parts of `text` that secrets take up, in order. Overlapping occurrences are one part.
+    /// Returns the parts of `text` occupied by secrets, in order. Overlapping
+    /// occurrences form one part.
     fn occurrences(&self, text: &str) -> Vec<Found> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut all = search.cut.find(text, &search.found);
@@ -259,7 +262,7 @@ impl Masker {
     }
 }
 
-/// Returns what finds all of `patterns`, also where they overlap.
+/// Returns an automaton that finds all `patterns`, even if they overlap.
 fn automaton<'p>(patterns: impl Iterator<Item = &'p str>) -> AhoCorasick {
     AhoCorasick::new(patterns).expect("the size of an environment is far below the limits of the automaton")
 }
@@ -283,7 +286,7 @@ pub fn too_short(name: &str) -> String {
     format!("the secret `{name}` is too short to be masked: it has fewer than {SECRET_BYTES_MIN} bytes")
 }
 
-/// Returns `text` with a mask in place of each part, and where in the result each mask begins.
+/// Returns `text` with a mask in place of each part, and the position of each mask in the result.
 fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
     let (mut masked, mut at, mut from) = (String::with_capacity(text.len()), Vec::new(), 0);
     for part in found {
@@ -296,8 +299,8 @@ fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
     (masked, at)
 }
 
-/// Returns all words that `value` contains as names of fields or in texts: the names that data made by the definition
-/// `value` needs.
+/// Collects all words in the field names and texts of `value`: the names needed by data that the
+/// definition `value` creates.
 pub(crate) fn words(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
@@ -315,7 +318,7 @@ pub(crate) fn words(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Adds `item` as `name`, or under another name if there is a field with that name.
+/// Adds `item` as `name`, or under another name if a field with that name already exists.
 fn insert_distinct(fields: &mut Map<String, Value>, name: String, item: Value) -> String {
     let mut distinct = name.clone();
     let mut number = 2;

@@ -1,4 +1,4 @@
-//! Masks that can be replaced by the secrets again.
+//! Masks that can later be replaced by their secrets.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Found, MASK, Masker, insert_distinct, replaced};
 
-/// What a mask in a recorded value stands for.
+/// What a mask in a recorded value represents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskNote {
@@ -16,22 +16,22 @@ pub struct MaskNote {
     /// The kind of the text that contains the mask.
     #[serde(default, rename = "in", skip_serializing_if = "MaskPlace::is_text")]
     place: MaskPlace,
-    /// Where in the text the mask begins, in bytes.
+    /// The position of the mask in the text, in bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     from: usize,
-    /// The parts that the mask stands for, in order; for the name of a field, the parts of the whole name.
+    /// The parts that the mask represents, in order; for a field name, the parts of the whole name.
     parts: Vec<MaskedPart>,
 }
 
-/// A part of what a mask stands for.
+/// A part of the text behind a mask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum MaskedPart {
-    /// A text that is not secret.
+    /// Text that is not secret.
     Text(String),
     /// A secret in one of its forms.
     Secret(String, String),
-    /// A range of the bytes of a secret in one of its forms.
+    /// A byte range of a secret in one of its forms.
     PartOf(String, String, Range<usize>),
 }
 
@@ -41,20 +41,20 @@ enum MaskPlace {
     /// The value is a string.
     #[default]
     Text,
-    /// The value is a string that stands for a number.
+    /// The value is a string that represents a number.
     Number,
     /// The field has another name.
     Name,
 }
 
 impl MaskNote {
-    /// Returns the note as one about a mask in value `number` of several.
+    /// Converts the note to a note about a mask in value `number` of several values.
     #[must_use]
     pub fn within(self, number: usize) -> Self {
         Self { at: format!("/{number}{}", self.at), ..self }
     }
 
-    /// Returns the note as one about value `number` of several, if it is about that value.
+    /// Converts the note to a note about value `number` alone, if it is about that value.
     #[must_use]
     pub fn of_value(&self, number: usize) -> Option<Self> {
         let at = self.at.strip_prefix(&format!("/{number}"))?;
@@ -69,7 +69,7 @@ impl MaskPlace {
     }
 }
 
-/// Why a mask cannot be replaced by the secret again.
+/// Why a mask cannot be replaced by its secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRestored {
     /// The secret has no value in this process.
@@ -78,13 +78,13 @@ pub enum NotRestored {
     /// The secret no longer has the recorded form.
     #[error("the value of the secret `{0}` has changed")]
     Changed(String),
-    /// The note does not fit the value.
-    #[error("the note about the mask at `{0}` does not fit the value")]
+    /// The note does not match the value.
+    #[error("the mask note at `{0}` does not match the value")]
     Unfit(String),
 }
 
 impl NotRestored {
-    /// Returns the stable error code, which has a page under `docs/errors`.
+    /// Returns the stable error code, documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "secret_not_restored"
@@ -101,12 +101,13 @@ impl Masker {
         notes
     }
 
-    /// Replaces the masks in `value` by the secrets that they stand for, with their present values.
+    /// Replaces the masks in `value` by the current values of the secrets that they represent.
     ///
     /// # Errors
     /// Fails if a secret has no value, or no longer has the recorded form. `value` may then have changed.
     pub fn restore(&self, value: &mut Value, notes: &[MaskNote]) -> Result<(), NotRestored> {
-        // Notes are made outside in and from left to right, so the last one is undone first.
+        // Notes are created from the outside in and from left to right, so
+        // they are applied in reverse.
         notes.iter().rev().try_for_each(|note| self.restore_one(value, note))
     }
 

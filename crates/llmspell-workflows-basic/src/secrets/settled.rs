@@ -1,9 +1,9 @@
-//! Finds how much of a text can be shown although more text follows.
+//! Finds how much of a text can be shown even though more text follows.
 
 use super::{Found, SECRET_BYTES_MIN, Search, cut::ELLIPSES};
 
-/// Returns the number of bytes at the beginning of `text` that more text cannot make part of a secret. `found` are the
-/// parts of `text` that secrets take up.
+/// Returns the number of bytes at the beginning of `text` that cannot become part of a secret when
+/// more text follows. `found` are the parts of `text` occupied by secrets.
 pub(super) fn settled(text: &str, search: &Search, found: &[Found]) -> usize {
     let ends = [
         begun(text, 1, search),
@@ -16,14 +16,15 @@ pub(super) fn settled(text: &str, search: &Search, found: &[Found]) -> usize {
     around.map_or(end, |part| part.bytes.start)
 }
 
-/// Returns where the longest end of `text` begins that is the beginning of a form, with at least `bytes_min` bytes.
+/// Returns the start of the longest suffix of `text`, at least `bytes_min`
+/// bytes, that begins a form.
 fn begun(text: &str, bytes_min: usize, search: &Search) -> Option<usize> {
     let from = text.ceil_char_boundary(text.len().saturating_sub(search.longest));
     let to = text.len().checked_sub(bytes_min)?;
     (from..=to).filter(|at| text.is_char_boundary(*at)).find(|at| begins(&text[*at..], search))
 }
 
-/// Returns whether `text` is the beginning of a form that has more text.
+/// Returns whether `text` is the beginning of a longer form.
 fn begins(text: &str, search: &Search) -> bool {
     // The forms are sorted.
     let first = search.found.partition_point(|(_, form)| *form.text < *text);
@@ -31,7 +32,7 @@ fn begins(text: &str, search: &Search) -> bool {
     with_beginning.any(|(_, form)| form.text.len() > text.len())
 }
 
-/// Like [`begun`], for base64 that continues on the next line.
+/// Like [`begun`], for base64 continued on the next line.
 fn begun_in_lines(text: &str, search: &Search) -> Option<usize> {
     if !text.contains('\n') {
         return None;
@@ -49,13 +50,13 @@ fn begun_in_lines(text: &str, search: &Search) -> Option<usize> {
     Some(at + (begins - joined_at))
 }
 
-/// Like [`begun`], for the beginning of a form before what may be an ellipsis.
+/// Like [`begun`], for the beginning of a form before a possible ellipsis.
 fn begun_before_ellipsis(text: &str, search: &Search) -> Option<usize> {
     let before = text.trim_end_matches('.');
     begun(before, SECRET_BYTES_MIN, search).filter(|_| before.len() < text.len())
 }
 
-/// Returns where a text begins, after an ellipsis, that may be the rest of a form without its end.
+/// Returns the start of text after an ellipsis that may be an incomplete remainder of a form.
 fn begun_after_ellipsis(text: &str, search: &Search) -> Option<usize> {
     let from = text.floor_char_boundary(text.len().saturating_sub(search.longest));
     let after = ELLIPSES.into_iter().flat_map(|ellipsis| {

@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::Masker;
 use crate::state::{List, Parts, SharedValue};
 
-/// Masks values that share parts: each part is searched and masked once, and parts without secrets stay shared.
+/// Masks values that share parts: each part is searched and masked once, and parts
+/// without secrets remain shared.
 ///
-/// All values have to exist as long as this does, because parts are recognized by their addresses.
+/// All values must live as long as this object, because parts are identified by their addresses.
 pub(crate) struct SharedMasking<'m> {
     masker: &'m Masker,
     /// The masked parts, by the addresses of the parts.
@@ -19,7 +20,7 @@ impl<'m> SharedMasking<'m> {
         Self { masker, masked: HashMap::new() }
     }
 
-    /// Returns what masks the secrets.
+    /// Returns the masker of the secrets.
     pub(crate) fn masker(&self) -> &'m Masker {
         self.masker
     }
@@ -59,7 +60,8 @@ impl<'m> SharedMasking<'m> {
         Arc::new(masked).into()
     }
 
-    /// Masks a list after the shorter lists that it extends, in a loop: there can be very many of them.
+    /// Masks a list after the shorter lists that it extends, in a loop because there
+    /// can be very many of them.
     fn list(&mut self, list: &List) -> SharedValue {
         let mut longer = Vec::new();
         let mut next = SharedValue::from(list.clone());
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_fields_are_masked_too() {
+    fn field_names_are_also_masked() {
         let masker = Masker::new([("TOKEN", "sesame-open")]);
         let value = SharedValue::object(vec![("sesame-open".to_owned(), json!(1).into())]);
         let mut expected = value.clone().into_value();

@@ -1,4 +1,4 @@
-//! Finds the base64 of secrets where it is broken into lines.
+//! Finds base64 of secrets that is broken into lines.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use aho_corasick::AhoCorasick;
 
 use super::{Occurrence, automaton, forms::Form};
 
-/// Finds base64 that continues on the next line, wherever a longer text is broken.
+/// Finds base64 that continues on the next line, no matter where a longer text is broken.
 pub(super) struct Wrapped {
     search: AhoCorasick,
-    /// The number of the form, by the number of the pattern.
+    /// The form number, by pattern number.
     forms: Vec<usize>,
 }
 
-/// A line of a text, by where it begins in the text and in the text without line breaks.
+/// The start of a line, in the text and in the text without line breaks.
 struct Line {
     begins: usize,
     begins_joined: usize,
@@ -26,7 +26,7 @@ impl Wrapped {
         Self { search: automaton(forms.iter().map(|number| &*found[*number].1.text)), forms }
     }
 
-    /// Returns the part on each line of each form that takes up several lines.
+    /// Returns the part on each line of every form that spans several lines.
     pub(super) fn find(&self, text: &str) -> Vec<Occurrence> {
         if !text.contains('\n') {
             return Vec::new();
@@ -45,14 +45,15 @@ impl Wrapped {
             let parts: Vec<_> = parts
                 .filter_map(|(number, line)| part(line, lines.get(first + number + 1), one.range(), form))
                 .collect();
-            // A form on one line is found without this.
+            // A form on one line is found without this search.
             found.extend(Some(parts).filter(|parts| parts.len() > 1).into_iter().flatten());
         }
         found
     }
 }
 
-/// Returns the part of an occurrence, which takes up `joined` in the text without line breaks, that is on `line`.
+/// Returns the part of an occurrence on `line`; `joined` is the occurrence's range in the text
+/// without line breaks.
 fn part(line: &Line, next: Option<&Line>, joined: Range<usize>, form: usize) -> Option<Occurrence> {
     let from = joined.start.max(line.begins_joined);
     let to = next.map_or(joined.end, |next| joined.end.min(next.begins_joined));

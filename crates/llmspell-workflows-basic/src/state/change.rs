@@ -29,7 +29,7 @@ pub enum Edit {
 /// New items at the end of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Append {
-    /// The number of items that are kept.
+    /// The number of kept items.
     at: usize,
     /// The items that follow the kept items.
     items: Arc<[Value]>,
@@ -49,12 +49,12 @@ impl Change {
         Self::set(StatePath(vec![Key::Name(key.into())]), value)
     }
 
-    /// Returns a change that sets the top-level key `key`, which is a list, to `list`, which extends that list.
+    /// Returns a change that sets the top-level key `key`, a list, to the longer list `list`.
     pub(crate) fn extend(key: impl Into<String>, list: List) -> Self {
         Self { path: StatePath(vec![Key::Name(key.into())]), edit: Edit::Append(list.into()) }
     }
 
-    /// Returns the value that the part is set to; `None` if the change appends items.
+    /// Returns the new value of the part; `None` if the change appends items.
     #[must_use]
     pub fn value(&self) -> Option<&Arc<Value>> {
         match &self.edit {
@@ -106,7 +106,7 @@ impl Append {
         Self { at, items: items.into(), list: None }
     }
 
-    /// Returns the number of items that are kept.
+    /// Returns the number of kept items.
     #[must_use]
     pub fn at(&self) -> usize {
         self.at
@@ -118,7 +118,8 @@ impl Append {
         &self.items
     }
 
-    /// Applies the change to the list `before` and returns the result; the error explains why that is impossible.
+    /// Applies the change to the list `before` and returns the result; the error
+    /// explains why this is impossible.
     pub(super) fn apply_to(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
         let nothing = SharedValue::from(Value::Array(Vec::new()));
         let before = before.unwrap_or(&nothing);
@@ -179,7 +180,7 @@ pub enum Key {
 
 /// The address of one part of the state, such as `review.findings[0].file`; it starts with a name.
 ///
-/// The JSONPath form `$.review['findings'][0]` is accepted too.
+/// The JSONPath form `$.review['findings'][0]` is also accepted.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::StatePath;

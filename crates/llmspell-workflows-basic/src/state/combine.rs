@@ -1,13 +1,15 @@
-//! Combines the values that branches gave to the same part of the state, each starting from the same value.
+//! Combines the values to which branches set the same part of the state,
+//! starting from the same value.
 
 use serde_json::{Map, Number, Value};
 
 use super::exact_sum;
 
-/// Returns `before` with what each of `values` appended to it, in order; `None` if one of them does not begin with
-/// `before`.
+/// Returns `before` with the items appended by each of `values`, in order; `None` if one of them
+/// does not begin with `before`.
 ///
-/// If there was nothing before, arrays are concatenated, and other values become the items of a new list.
+/// Without a previous value, arrays are concatenated, and other values
+/// become the items of a new list.
 pub(super) fn appended(before: Option<&Value>, values: &[(String, Value)]) -> Option<Value> {
     let values: Vec<&Value> = values.iter().map(|(_, value)| value).collect();
     match before.filter(|before| !before.is_null()) {
@@ -27,8 +29,8 @@ pub(super) fn appended(before: Option<&Value>, values: &[(String, Value)]) -> Op
     }
 }
 
-/// Returns `before`, or 0, with what each of `values` added to it; in objects, for each field. `None` if one of them is
-/// not a number, or if the sum is not one.
+/// Returns `before`, or 0, with the amounts added by `values`; in objects, for each field. Returns
+/// `None` if one of the values or the sum is not a number.
 pub(super) fn added(before: Option<&Value>, values: &[(String, Value)]) -> Option<Value> {
     let values: Vec<&Value> = values.iter().map(|(_, value)| value).collect();
     sum(before.filter(|before| !before.is_null()), &values)
@@ -50,7 +52,7 @@ fn sum(before: Option<&Value>, values: &[&Value]) -> Option<Value> {
             let mut fields = before.clone();
             for name in objects.iter().flat_map(|object| object.keys()) {
                 let old = before.get(name);
-                // A branch without the field has not added anything to it.
+                // A branch without the field has added nothing to it.
                 let new: Vec<&Value> = objects.iter().filter_map(|object| object.get(name)).collect();
                 fields.insert(name.clone(), sum(old, &new)?);
             }
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_branches_appended_is_appended_in_order() {
+    fn items_appended_by_branches_are_combined_in_order() {
         for (before, values, expected) in [
             (json!([0]), json!([[0, 1], [0, 2, 3], [0]]), Some(json!([0, 1, 2, 3]))),
             (json!([0]), json!([[0, 1], [0, 1]]), Some(json!([0, 1, 1]))),
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_branches_added_is_added_up() {
+    fn amounts_added_by_branches_are_summed() {
         for (before, values, expected) in [
             (json!(10), json!([11, 12, 10]), Some(json!(13))),
             (json!(10), json!([11, 11]), Some(json!(12))),

@@ -79,9 +79,10 @@ fn compare(parts: &mut Vec<Difference>, at: Vec<Key>, before: Option<&Value>, af
     }
 }
 
-/// Returns the changes that turn the state `before` into `after`, using only sets that are as small as possible.
+/// Returns the changes that turn the state `before` into `after`, using only
+/// the smallest possible sets.
 ///
-/// A state cannot lose a key; a key that is missing in `after` becomes null.
+/// A state cannot lose a key; a key missing in `after` becomes null.
 #[must_use]
 pub fn changes_between(before: &Value, after: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -108,7 +109,8 @@ fn set(changes: &mut Vec<Change>, at: Vec<Key>, before: Option<&Value>, after: &
                 set(changes, inside(Key::Index(index)), Some(old), new);
             }
         }
-        // Setting the fields creates the object, and lets several branches each create a part of it.
+        // Setting the fields creates the object, and allows several branches to
+        // each create a part of it.
         (None, Value::Object(new)) if !new.is_empty() => {
             for (key, value) in new {
                 set(changes, inside(Key::Name(key.clone())), None, value);

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn append_and_sum_combine_what_branches_changed_and_count_equal_values() {
+    fn append_and_sum_combine_changes_and_count_equal_values() {
         let sides = |one: Value, two: Value| [side("a", 1, &[("base.n", one)]), side("b", 0, &[("base.n", two)])];
         let n = |policy, sides: &[Side]| joined(&policy, sides).map(|state| state["base"]["n"].clone());
         assert_eq!(n(OnConflict::Sum, &sides(json!(2), json!(2))), Ok(json!(4)));

@@ -98,7 +98,7 @@ impl List {
 }
 
 impl Drop for Node {
-    /// Drops the chain in a loop, since recursion would overflow the stack for a long chain.
+    /// Drops the chain in a loop, because recursion would overflow the stack for a long chain.
     fn drop(&mut self) {
         let nothing = || Before::Whole(Arc::default());
         let mut before = mem::replace(&mut self.before, nothing());

@@ -92,7 +92,7 @@ impl SharedValue {
         }
     }
 
-    /// Returns whether the value is a list that is not empty.
+    /// Returns whether the value is a non-empty list.
     pub(crate) fn has_items(&self) -> bool {
         match self.parts() {
             Some(Parts::List(list)) => !list.is_empty(),

@@ -6,10 +6,10 @@ use crate::model::Definition;
 
 /// A workflow that can be run: built from data or written as code.
 ///
-/// Code calls [`ExecutionContext::step`] for all work that has an effect. There is one rule: the path through the code
-/// must depend only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
-/// [`ExecutionContext::uuid`]. Then an interrupted run resumes where it stopped, because each step returns the result
-/// that is recorded under its id.
+/// Code calls [`ExecutionContext::step`] for all work with effects. There is one rule: the path
+/// through the code must depend only on the results of steps and on [`ExecutionContext::now`],
+/// [`ExecutionContext::random`] and [`ExecutionContext::uuid`]. An interrupted run can then resume
+/// where it stopped, because each step returns the result recorded under its id.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,7 +69,8 @@ pub trait BasicWorkflow: Send + Sync {
         Ok(())
     }
 
-    /// Returns the workflow as a definition with its closures; `None` if the workflow is code.
+    /// Returns the workflow as a definition with its closures; `None` if the
+    /// workflow is written in code.
     fn as_defined(&self) -> Option<&dyn Defined> {
         None
     }

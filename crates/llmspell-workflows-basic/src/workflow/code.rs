@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
 };
 
-/// The additional time that code has to end, after the grace period of its steps.
+/// The additional time for code to end, after the grace period of its steps.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs code as the body of a step.

@@ -85,7 +85,8 @@ impl ExecutionContext {
     ///
     /// # Errors
     /// Returns the activity's error, or `journal_mismatch` if the step was performed before with a different input.
-    /// Returns an error too if the id is invalid, or if another step with the same id is in flight.
+    /// Also returns an error if the id is invalid, or if another step with
+    /// the same id is in flight.
     pub async fn step(
         &self,
         id: &str,
@@ -153,7 +154,8 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// Takes what the code left behind: state changes, waiting and stuck steps, and the cancellation of a step.
+    /// Takes the results that the code left behind: state changes, waiting and stuck steps, and the
+    /// cancellation of a step.
     pub(crate) fn conclude(&self) -> (Vec<Change>, UnfinishedSteps, Option<Cancelled>) {
         let Some(inside) = &self.run else { return (Vec::new(), UnfinishedSteps::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);
@@ -162,7 +164,7 @@ impl ExecutionContext {
 
     fn run(&self) -> Result<&Arc<CodeRun>, StepError> {
         self.run.as_ref().ok_or_else(|| {
-            let message = "the context is not in a run: start the workflow with `Engine::run_code`";
+            let message = "the context is outside a run: start the workflow with `Engine::run_code`";
             StepError::configuration("outside_of_run", message)
         })
     }
@@ -245,7 +247,7 @@ impl CodeRun {
     }
 }
 
-/// Rejects settings that are not supported for steps in code.
+/// Rejects settings not supported for steps in code.
 fn check_settings(step: &Step) -> Result<(), StepError> {
     let computed = |delay: &Option<Delay>| matches!(delay, Some(Delay::Expression(_)));
     let unsupported = [
@@ -264,7 +266,7 @@ fn check_settings(step: &Step) -> Result<(), StepError> {
 
 fn mismatch(id: &str) -> StepError {
     let message = format!(
-        "the step `{id}` was performed before with a different input: the path through the code may depend only on the \
+        "the step `{id}` ran before with a different input: the control flow of the code may depend only on the \
          results of steps and the context's `now`, `random` and `uuid`"
     );
     StepError::configuration("journal_mismatch", message)

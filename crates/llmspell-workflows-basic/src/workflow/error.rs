@@ -18,7 +18,7 @@ pub enum WorkflowError {
     #[error("the run was cancelled: {0}")]
     Cancelled(String),
     /// The run waits for a time or a message, and only an executor can wake it.
-    #[error("the run waits, and nothing in this process can wake it")]
+    #[error("the run is waiting, and nothing in this process can wake it")]
     Parked(Wait),
     /// These steps must be resolved manually, because their outcomes are unknown or because they cannot be undone.
     #[error("a step's outcome is unknown; resolve it manually: {}", paths(.0))]

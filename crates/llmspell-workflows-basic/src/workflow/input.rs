@@ -15,10 +15,10 @@ use crate::{
 pub struct WorkflowInput {
     /// The input data, usually an object.
     pub initial_data: Value,
-    /// Additional values; the fields of the input take precedence.
+    /// Additional values; fields of the input take precedence.
     #[serde(default)]
     pub parameters: HashMap<String, Value>,
-    /// The id of the step of the root list at which the run starts; earlier steps are skipped.
+    /// The id of the root list's step at which the run starts; earlier steps are skipped.
     #[serde(default)]
     pub starting_step: Option<String>,
 }
@@ -44,7 +44,8 @@ impl WorkflowInput {
         self
     }
 
-    /// Validates the input against the inputs that `definition` declares, if there are any, and adds default values.
+    /// Validates the input against the inputs declared by `definition`, if
+    /// any, and adds default values.
     pub(crate) fn declared(mut self, definition: &Definition) -> Result<Self, StepError> {
         let specs = &definition.inputs;
         if specs.is_empty() {
@@ -91,8 +92,8 @@ impl WorkflowInput {
                 () => return None,
             };
             Some(format!(
-                "the input `{name}` has the name of {other} of the workflow; rename one of them, or declare `{name}` under \
-                 `inputs` instead"
+                "the input `{name}` has the same name as {other} of the workflow; rename one of them, or declare `{name}` \
+                 under `inputs` instead"
             ))
         };
         let fields = self.initial_data.as_object().into_iter().flat_map(Map::keys);
@@ -118,7 +119,7 @@ mod tests {
         definition.conditions.insert("urgent".into(), "true".into());
         let check = |input: WorkflowInput| input.declared(&definition).map_err(|error| error.message);
         for (name, other) in [("region", "a variable"), ("urgent", "a condition")] {
-            let expected = format!("the input `{name}` has the name of {other} of the workflow");
+            let expected = format!("the input `{name}` has the same name as {other} of the workflow");
             for input in [WorkflowInput::new(json!({name: 1})), WorkflowInput::default().with_parameter(name, 1)] {
                 let message = check(input).unwrap_err();
                 assert!(message.starts_with(&expected), "{message}");

@@ -28,19 +28,19 @@ pub struct Finished {
     pub status: RunStatus,
     /// The output; null unless the run completed.
     pub output: SharedValue,
-    /// The error, if the run did not complete: the first one, which decided how the run ended.
+    /// The error, if the run did not complete: the first error, which decided how the run ended.
     pub error: Option<StepError>,
-    /// The errors of cleanup steps that failed after that, in order.
+    /// The errors of cleanup steps that failed after the first error, in order.
     pub later_errors: Vec<StepError>,
     /// Why the run was skipped, if its trigger was false. The status of a skipped run is `completed`.
     pub skipped: Option<SkipReason>,
     /// The changes to the state, in order.
     pub state_changes: Vec<Change>,
-    /// The records of all executed steps, in the order in which they started.
+    /// The records of all executed steps, in the order they started.
     pub steps: Steps,
     /// The first warnings, at most [`crate::Limits::warnings_max`].
     pub warnings: Vec<Warning>,
-    /// The number of warnings beyond the limit, which were dropped.
+    /// The number of warnings dropped because they exceeded the limit.
     pub warnings_dropped: u64,
     /// When the run was started.
     pub started_at: Timestamp,
@@ -165,8 +165,8 @@ pub struct WorkflowOutput {
     pub final_result: Value,
     /// The records of all executed steps by path; [`Self::step`] also finds a record by its step's id.
     pub step_results: BTreeMap<String, StepRecord>,
-    /// The executed steps, in the order in which they started; each is named by its id if the id is unique, or else by
-    /// its path.
+    /// The executed steps, in the order they started. Each step is named by its id if the id is
+    /// unique, and otherwise by its path.
     pub execution_path: Vec<String>,
     /// Durations and counts.
     pub metrics: WorkflowMetrics,
@@ -210,7 +210,8 @@ impl WorkflowOutput {
         }
     }
 
-    /// Returns the record at the path `id`, or of the step with the id `id` whose path sorts last.
+    /// Returns the record at the path `id`, or the record of the step with the id
+    /// `id` whose path sorts last.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&StepRecord> {
         let by_id = |record: &&StepRecord| record.path.id().is_some_and(|known| known.as_str() == id);
@@ -218,8 +219,8 @@ impl WorkflowOutput {
     }
 }
 
-/// Returns the executed steps below the root, in the order in which they started; each is named by its id if the id is
-/// unique, or else by its path.
+/// Returns the executed steps below the root, in the order they started. Each step is named by its
+/// id if the id is unique, and otherwise by its path.
 pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
     let ran: Vec<_> = steps
         .iter()
@@ -237,7 +238,7 @@ pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
         .collect()
 }
 
-/// Sets the status of the steps that have been undone.
+/// Sets the status of steps that have been undone.
 fn with_compensated(mut records: Vec<StepRecord>) -> Vec<StepRecord> {
     let undo = |record: &StepRecord| {
         let (last, undone) = record.path.segments().split_last()?;

@@ -15,7 +15,7 @@ impl WorkflowRegistry {
         Self::default()
     }
 
-    /// Registers `workflow` under its name; returns the workflow that it replaces, if any.
+    /// Registers `workflow` under its name; returns the replaced workflow, if any.
     pub fn register(&mut self, workflow: Arc<dyn BasicWorkflow>) -> Option<Arc<dyn BasicWorkflow>> {
         self.workflows.insert(workflow.name().to_owned(), workflow)
     }

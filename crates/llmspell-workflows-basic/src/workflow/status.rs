@@ -26,7 +26,7 @@ pub enum RunStatus {
     Compensating,
     /// The run has undone its steps.
     Compensated,
-    /// A step must be resolved manually, because its outcome is unknown or because it cannot be undone.
+    /// A step must be resolved manually, because its outcome is unknown or it cannot be undone.
     Stuck,
 }
 

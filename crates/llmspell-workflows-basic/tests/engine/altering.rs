@@ -1,4 +1,4 @@
-//! Interceptors can read the details of a call, and can change the call.
+//! Interceptors can read a call's details and change the call.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +35,7 @@ async fn altered(step: Step, alter: impl Fn(Call) -> Call + Send + Sync + 'stati
 }
 
 #[tokio::test(start_paused = true)]
-async fn interceptors_see_masked_inputs_and_unchanged_masks_become_secrets_again() {
+async fn interceptors_see_masked_inputs_and_unchanged_masks_are_restored_to_secrets() {
     let shown: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = shown.clone();
     let step = Step::function("a", "length", json!({"key": "{{ secrets.KEY }}", "list": ["{{ secrets.KEY }}", 1]}));
@@ -159,7 +159,7 @@ async fn interceptors_see_roles_children_and_run_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn interceptors_can_run_a_step_again_in_its_next_generation() {
+async fn interceptors_can_run_a_step_again_as_its_next_generation() {
     struct Twice;
     #[async_trait]
     impl Interceptor for Twice {

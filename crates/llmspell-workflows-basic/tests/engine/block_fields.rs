@@ -1,4 +1,4 @@
-//! What is known of the fields of blocks: those that their steps return.
+//! The known fields of a block are the fields that its steps return.
 
 use llmspell_workflows_basic::{
     Engine,
@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Map, json};
 
-/// Returns the codes of the problems of a workflow in which `template` reads `block`.
+/// Returns the problem codes of a workflow in which `template` reads `block`.
 fn problems(block: Step, template: &str) -> Vec<&'static str> {
     let definition =
         Definition::sequence("w", [block, Step::set("b", Map::from_iter([("x".to_owned(), json!(template))]))]);
@@ -17,7 +17,7 @@ fn problems(block: Step, template: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn fields_of_blocks_are_those_of_the_steps_that_return_them() {
+fn blocks_have_the_fields_that_their_steps_return() {
     let of = |id: &str, field: &str| Step::set(id, Map::from_iter([(field.to_owned(), json!(1))]));
     let choice = || Conditional::new("input.go", [of("x", "x")], [of("y", "y")]).into_step("c");
     let handled = || Step { on_error: OnError::Steps(vec![of("h", "y").into()]), ..of("c", "x") };

@@ -1,4 +1,4 @@
-//! Cancelling a run stops everything, and the error names the activities that do not stop.
+//! Cancelling a run stops its activities, and the error names any that keep running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -63,7 +63,7 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
 }
 
 #[test]
-fn error_names_activities_that_block_their_thread() {
+fn errors_name_activities_that_block_their_thread() {
     let (finished, live) = blocking(|block| {
         let inner = Parallel::new([block("one"), Step::sequence("inner", [block("two"), block("unreached")])]);
         vec![inner.into_step("both"), block("never")]
@@ -71,7 +71,7 @@ fn error_names_activities_that_block_their_thread() {
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));
     let message = finished.error.unwrap().message;
     let (_, named) = message
-        .split_once("ignoring the request to stop: ")
+        .split_once("despite the request to stop: ")
         .unwrap_or_else(|| panic!("no activity is named: {message}"));
     let mut named: Vec<_> = named.split(", ").collect();
     named.sort_unstable();

@@ -1,4 +1,4 @@
-//! Undoing and `finally` are not stopped by a cancellation or a timeout, whenever it arrives.
+//! A cancellation or timeout never stops compensation or `finally`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Lab, echo, fail, hang, slow};
 
-/// What happens 50 seconds after the start of the run.
+/// The event that occurs 50 seconds after the run starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Event {
     Cancel,
@@ -16,15 +16,15 @@ enum Event {
     CancelThenCompensate,
     Shutdown,
     RunTimeout,
-    /// The block around the phase exceeds its time limit.
+    /// The block that contains the phase exceeds its time limit.
     BlockTimeout,
-    /// Another branch of the block around the phase fails.
+    /// A branch parallel to the phase fails.
     FailFast,
 }
 
 use Event::*;
 
-/// A step that takes 100 seconds, so that the event happens while it runs.
+/// Returns a step that takes 100 seconds, so the event occurs while the step runs.
 fn now() -> Step {
     slow("now", 100_000)
 }
@@ -56,7 +56,7 @@ fn in_phase(phase: &str) -> Definition {
     definition
 }
 
-/// Returns a definition whose steps are those of `phase`, inside a block that the event concerns.
+/// Returns a definition with the steps of `phase` inside the block that the event affects.
 fn around(phase: &str, event: Event) -> Definition {
     let inner = match phase.strip_suffix(" of a sub-workflow") {
         Some(phase) => {
@@ -117,7 +117,7 @@ async fn run(phase: &str, event: Event) -> (Finished, Vec<String>) {
     (*finished, begun.collect())
 }
 
-/// The paths of the steps that ran, without those of the enclosing blocks.
+/// Joins the paths of the steps that ran, without the enclosing blocks.
 fn short(paths: &[String]) -> String {
     let names = paths.iter().map(|path| {
         let path = path.replace("/both", "").replace("/around", "").replace("/$finally", "").replace("/block", "");
@@ -127,7 +127,7 @@ fn short(paths: &[String]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cleanup_is_finished_whatever_happens_while_it_runs() {
+async fn cleanup_finishes_despite_cancellations_and_timeouts() {
     use RunStatus::{Cancelled, Compensated, Completed, Failed};
     let undoes = "a bad a/$undo clean";
     let table: &[(&str, &[Event], RunStatus, &str, &str)] = &[
@@ -137,7 +137,7 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
         ("steps", &[Shutdown], Cancelled, "cancelled", "a now"),
         ("on_error", &[Cancel, CancelTwice], Cancelled, "cancelled", "a bad $on_error/now clean"),
         ("on_error", &[CancelAndCompensate], Compensated, "cancelled", "a bad $on_error/now a/$undo clean"),
-        // The time limit of a run ends with its steps.
+        // The run's time limit no longer applies once its steps have ended.
         ("on_error", &[RunTimeout], Completed, "", "a bad $on_error/now clean"),
         ("on_error", &[Shutdown], Cancelled, "cancelled", "a bad $on_error/now"),
         ("undo", &[Cancel, CancelTwice, CancelAndCompensate, CancelThenCompensate], Compensated, "boom", undoes),
@@ -160,7 +160,7 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
         ("undo of a sub-workflow", &[RunTimeout], Failed, "run_timed_out", undoes),
         ("undo of a sub-workflow", &[BlockTimeout], Failed, "timeout", undoes),
         ("undo of a sub-workflow", &[Shutdown], Cancelled, "cancelled", "a bad a/$undo"),
-        // The sub-workflow had completed its steps before the request, and no step follows it.
+        // The sub-workflow had completed its steps before the request and is the last step.
         ("finally of a sub-workflow", &[Cancel, CancelTwice], Completed, "", "a now clean"),
         ("finally of a sub-workflow", &[RunTimeout], Compensated, "run_timed_out", "a now clean a/$undo"),
         ("finally of a sub-workflow", &[BlockTimeout], Compensated, "timeout", "a now clean a/$undo"),
@@ -181,7 +181,7 @@ async fn cleanup_is_finished_whatever_happens_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn compensation_that_is_requested_while_a_cancelled_run_is_in_finally_follows_it() {
+async fn compensation_requested_during_finally_of_a_cancelled_run_runs_after_finally() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let mut definition = Definition::sequence("late", [undone(echo("undo", json!(1))), hang("hangs")]);
@@ -216,7 +216,7 @@ async fn cleaned_up(main: Step, finally: Vec<Step>) -> (Finished, Vec<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_step_of_finally_runs_and_the_first_error_is_that_of_the_run() {
+async fn all_finally_steps_run_and_the_run_reports_the_first_error() {
     let unresolved = || echo("one", json!("{{ steps.main.output.missing }}"));
     let steps = || vec![unresolved(), echo("two", json!(2)), failing("three", "third"), echo("four", json!(4))];
     let ran = ["/main/main#1", "/main/$finally/two#1", "/main/$finally/three#1", "/main/$finally/four#1"];
@@ -240,7 +240,7 @@ async fn every_step_of_finally_runs_and_the_first_error_is_that_of_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_graph_in_finally_keeps_its_dependencies() {
+async fn graphs_in_finally_respect_dependencies() {
     let steps = vec![
         failing("one", "first"),
         echo("after_one", json!(1)).after(["one"]),
@@ -255,7 +255,7 @@ async fn a_graph_in_finally_keeps_its_dependencies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cleanup_steps_without_a_timeout_have_a_limit_that_the_error_names() {
+async fn cleanup_steps_without_a_timeout_are_limited_and_the_error_names_the_limit() {
     let limits = Limits { cleanup_step_max: Duration::from_secs(600), ..Limits::default() };
     let sleep = Step::new("sleep", StepKind::Sleep(Delay::Fixed(Duration::from_secs(1_000))));
     let own = hang("own").with_total_timeout(Duration::from_secs(1_000));
@@ -274,7 +274,7 @@ async fn cleanup_steps_without_a_timeout_have_a_limit_that_the_error_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_time_limits_of_a_run_the_shorter_one_applies() {
+async fn the_shorter_of_two_run_timeouts_applies() {
     for (own, given, expected) in [(None, Some(5), 5), (Some(9), Some(5), 5), (Some(5), Some(9), 5), (Some(5), None, 5)]
     {
         let lab = Lab::new();

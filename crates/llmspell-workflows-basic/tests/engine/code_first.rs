@@ -1,4 +1,4 @@
-//! Workflows written as code: the step with a given id runs once, and returns its recorded result in a resumed run.
+//! Workflows written as code run each step id once, and a resumed run reuses the recorded results.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use crate::support::{Journal, Lab, Records, echo};
 
 type Body = dyn for<'c> Fn(&'c ExecutionContext, Lab) -> BoxFuture<'c, Result<Value, WorkflowError>> + Send + Sync;
 
-/// A workflow from a closure.
+/// A workflow made from a closure.
 struct Code(Lab, Box<Body>);
 
 #[async_trait]
@@ -168,7 +168,7 @@ async fn runs_are_cancelled_even_if_the_code_ignores_the_cancellation() {
     }
 }
 
-/// Code that uses every kind of value that is recorded.
+/// Code that uses every kind of recorded value.
 fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, WorkflowError>> {
     Box::pin(async move {
         let (now, random) = (context.now().await?.to_string(), context.random().await?);
@@ -181,7 +181,7 @@ fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, Wor
     })
 }
 
-/// Runs one process that crashes at boundary `crash_at`; returns the result if the run ended before that.
+/// Runs one process that crashes at boundary `crash_at`; returns the result if the run ends first.
 fn process(lab: &Lab, records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Option<Finished> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {

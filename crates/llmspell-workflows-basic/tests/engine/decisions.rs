@@ -1,4 +1,4 @@
-//! An interceptor that changes a decision changes the run; if it answers with the wrong kind, the run fails.
+//! Interceptors can change decisions, but an answer of the wrong kind fails the run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::support::{Lab, echo, fail, hang, put, slow};
 /// An interceptor that changes the decisions of one kind.
 struct ChangeDecision<F>(&'static str, F);
 
-/// An interceptor that has one recorded decision.
+/// An interceptor that recalls one recorded decision.
 struct RecordedDecision(Decision);
 
 #[async_trait]
@@ -61,12 +61,12 @@ impl BasicWorkflow for Code {
     }
 }
 
-/// Runs a definition that makes decisions of the kind `kind`; `answer` changes these decisions.
+/// Runs a definition that makes `kind` decisions, which `answer` changes.
 async fn run(kind: &'static str, answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static) -> Finished {
     run_of(kind, kind, answer).await
 }
 
-/// Runs the definition for `what`; `answer` changes its decisions of the kind `kind`.
+/// Runs the definition for `what`, changing its `kind` decisions with `answer`.
 async fn run_of(
     what: &'static str,
     kind: &'static str,
@@ -228,14 +228,14 @@ async fn changing_a_generation_decision_changes_the_path_of_the_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_race_is_won_by_the_branch_recorded_as_first() {
+async fn the_branch_recorded_as_first_wins_the_race() {
     assert_eq!(output(&run("ended_nth", Decision::clone).await), "x");
     assert_eq!(output(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 1))).await), "y");
     assert_eq!(code(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 2))).await), "wrong_decision");
 }
 
 #[tokio::test(start_paused = true)]
-async fn recorded_attempts_are_not_made_again() {
+async fn recorded_attempts_are_not_repeated() {
     let wake_at = "2026-01-01T00:01:00Z".parse().unwrap();
     let error = Box::new(StepError::transient("known", "failed before"));
     let finished =
@@ -280,7 +280,7 @@ async fn a_recorded_signal_ends_a_wait_immediately() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_gets_the_decided_time_and_random_number() {
+async fn code_receives_the_decided_time_and_random_number() {
     let then: jiff::Timestamp = "1999-12-31T00:00:00Z".parse().unwrap();
     assert_eq!(output(&run("now", move |_| Decision::Now(0, then)).await)[0], then.to_string());
     assert_eq!(output(&run("random", |_| Decision::Random(0, 4)).await)[1], 4);

@@ -1,4 +1,4 @@
-//! An activity that fails, anywhere in a nested definition, has the documented effect and leaves nothing running.
+//! A failing activity, however deeply nested, has the documented effect and leaves nothing running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gate, Lab, OpenOnDrop, echo, fail};
 
-/// The id of a leaf at each kind of place in a definition, and its path.
+/// The id and path of a leaf at each kind of position in a definition.
 const PLACES: [(&str, &str); 10] = [
     ("in_sequence", "/main/outer/in_sequence"),
     ("in_graph", "/main/outer/graph/in_graph"),
@@ -27,7 +27,8 @@ const PLACES: [(&str, &str); 10] = [
     ("in_code", "/main/in_code"),
 ];
 
-/// A definition with a leaf at each place; the leaf with the id `place` is a copy of `bad`, and the others succeed.
+/// Returns a definition with a leaf at each position. The leaf with the id `place` is a copy of
+/// `bad`, and the others succeed.
 fn nested(place: &str, bad: &Step) -> Definition {
     let leaf = |id: &str| if id == place { Step { id: id.to_owned(), ..bad.clone() } } else { echo(id, json!(id)) };
     let second = |id: &str| leaf(id).when("loop.index == 1");
@@ -51,7 +52,7 @@ fn nested(place: &str, bad: &Step) -> Definition {
     definition
 }
 
-/// Code that performs the given step and then a step `after`.
+/// Code that runs the given step and then the step `after`.
 struct Code(Step, Lab);
 
 #[async_trait]
@@ -100,7 +101,8 @@ async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
 /// The expected status, error code, error class and number of attempts of the bad leaf.
 struct Expected(&'static str, &'static str, &'static str, u32);
 
-/// Runs the nested definition with `bad` at `place`, and checks the result; returns it and the record of the leaf.
+/// Runs the nested definition with `bad` at `place`, checks the result, and returns it with the
+/// leaf's record.
 async fn check(place: &str, path: &str, bad: &Step, cancels: bool, expected: &Expected) -> (Finished, StepRecord) {
     let lab = Lab::new();
     let finished = run(&lab, place, bad, cancels).await;
@@ -180,7 +182,7 @@ async fn running_activities_stop_when_the_run_is_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_names_dropped_activities_that_ignore_their_cancellation() {
+async fn errors_name_dropped_activities_that_ignore_cancellation() {
     let ended = everywhere(step("ignore", json!(null)), true, Expected("cancelled", "cancelled", "cancelled", 1)).await;
     for (path, finished, record) in ended {
         let expected = format!("cancelled on request; dropped after the grace period: {path}");
@@ -190,7 +192,7 @@ async fn error_names_dropped_activities_that_ignore_their_cancellation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_names_dropped_activities_that_ignore_their_timeout() {
+async fn errors_name_dropped_activities_that_ignore_a_timeout() {
     let bad = step("ignore", json!(null)).with_timeout(Duration::from_secs(2));
     for (path, _, record) in everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await {
         let message = record.error.unwrap().message;
@@ -198,8 +200,9 @@ async fn error_names_dropped_activities_that_ignore_their_timeout() {
     }
 }
 
-/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` is set, the activity times out;
-/// otherwise the run is cancelled.
+/// Runs an activity that blocks its thread at `place`, and returns the run's error.
+///
+/// If `limited` is set, the activity times out. Otherwise, the run is cancelled.
 async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
     let mut lab = Lab::new();
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
@@ -233,7 +236,7 @@ async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
 }
 
 #[test]
-fn error_names_abandoned_activities_that_block_their_thread() {
+fn errors_name_abandoned_activities_that_block_their_thread() {
     // Each activity blocks a thread until the gate opens.
     let threads = 2 * PLACES.len() + 2;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
@@ -241,13 +244,13 @@ fn error_names_abandoned_activities_that_block_their_thread() {
     let _open_on_drop = OpenOnDrop(gate.clone());
     let cases = PLACES.into_iter().flat_map(|place| [(place, false), (place, true)]);
     let cases: Vec<_> = cases.filter(|((place, _), limited)| *limited || *place != "in_finally").collect();
-    // The runs are driven on this thread, since a blocked worker thread may hold the task that it has just woken.
+    // This thread drives the runs, because a blocked worker may hold the task it has just woken.
     let running = cases.iter().map(|((place, _), limited)| blocked(place, gate.clone(), *limited));
     let messages = runtime.block_on(futures_util::future::join_all(running));
     for (((place, path), limited), message) in cases.into_iter().zip(messages) {
-        // In a failed handler, the cause of the error is the error that was being handled.
+        // If a handler fails, the cause of its error is the error it was handling.
         if !(limited && place == "in_handler") {
-            let expected = format!("still running, ignoring the request to stop: {path}");
+            let expected = format!("still running despite the request to stop: {path}");
             assert!(message.contains(&expected), "{place}, limited: {limited}: {message}");
         }
     }

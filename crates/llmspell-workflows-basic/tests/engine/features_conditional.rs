@@ -44,7 +44,7 @@ async fn a_false_conditional_without_else_outputs_null() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conditions_that_cannot_be_evaluated_count_as_false_with_a_warning() {
+async fn unevaluable_conditions_count_as_false_with_a_warning() {
     let finished = taken("data.text.length > data.list").await;
     assert_eq!(*finished.output, "else");
     let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
@@ -52,7 +52,7 @@ async fn conditions_that_cannot_be_evaluated_count_as_false_with_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn named_conditions_that_cannot_be_evaluated_count_as_false_with_a_warning() {
+async fn unevaluable_named_conditions_count_as_false_with_a_warning() {
     let mut definition = Definition::sequence("named", [echo("a", json!("{{ conditions.is_ready ? 1 : 2 }}"))]);
     definition.conditions.insert("is_ready".into(), "input.n * 2 > 1".into());
     let finished = Lab::new().engine().build().run(definition, WorkflowInput::new(json!({"n": "x"}))).await.unwrap();

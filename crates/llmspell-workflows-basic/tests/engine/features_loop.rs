@@ -17,7 +17,7 @@ fn in_parallel(repeat: Loop) -> Loop {
     repeat.parallel(2)
 }
 
-/// A loop whose items 2 and 4 fail, item 4 first.
+/// Returns a loop whose items 2 and 4 fail, item 4 first.
 fn failing(on_error: IterationErrors) -> Loop {
     let params =
         json!({"ms": "{{ 50 - loop.item * 10 }}", "value": "{{ loop.item }}", "fails": "{{ loop.item % 2 == 0 }}"});
@@ -105,7 +105,7 @@ async fn loops_over_empty_arrays_run_no_iterations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_shows_the_value_if_a_loop_source_is_not_an_array() {
+async fn errors_show_the_value_if_a_loop_source_is_not_an_array() {
     let error = run(each(json!("{{ input.yes }}"))).await.error.unwrap();
     assert_eq!((error.code.as_ref(), error.class.as_str()), ("not_a_collection", "validation"));
     assert!(error.message.contains("input.yes") && error.message.contains("true"), "{}", error.message);
@@ -168,7 +168,7 @@ async fn loops_longer_than_the_engine_limit_need_max_iterations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn iterations_at_the_same_time_resolve_conflicts_by_their_order() {
+async fn concurrent_iterations_resolve_conflicts_in_iteration_order() {
     // The last iteration ends first.
     let waits = || Step::function("wait", "slow", json!({"ms": "{{ 40 - loop.item * 10 }}", "value": 1}));
     let body = || [waits(), put("k", "k", json!("{{ [loop.item] }}"))];
@@ -190,7 +190,7 @@ async fn iterations_at_the_same_time_resolve_conflicts_by_their_order() {
 }
 
 #[test]
-fn resolved_conflicts_of_iterations_stay_resolved_after_a_crash() {
+fn resolved_iteration_conflicts_stay_resolved_after_a_crash() {
     let body = [Step::function("add", "add", json!({"n": "{{ loop.item }}", "key": "k"}))];
     let each = Loop { on_conflict: OnConflict::Last, ..in_parallel(Loop::items(json!([1, 2, 3]), body)) };
     let steps = [each.into_step("each"), echo("after", json!("{{ state.k }}"))];
@@ -218,7 +218,7 @@ async fn concurrent_iterations_can_append_to_a_list_and_add_to_a_number() {
 }
 
 #[test]
-fn setting_a_key_to_the_item_in_concurrent_iterations_is_warned_of() {
+fn setting_a_key_to_the_item_in_concurrent_iterations_causes_a_warning() {
     let codes = |change: fn(Loop) -> Loop, value: &str| {
         let over = LoopSource::Items(json!([1, 2]));
         let set = Step::set("set", serde_json::Map::from_iter([("k".to_owned(), json!(value))]));

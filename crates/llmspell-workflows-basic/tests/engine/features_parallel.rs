@@ -73,7 +73,7 @@ async fn each_branch_has_its_own_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn branches_change_their_own_copies_of_the_state_until_they_are_joined() {
+async fn branches_change_separate_copies_of_the_state_until_the_join() {
     let see = |id: &str| echo(id, json!("{{ state.x || 'nothing' }} {{ state.y || 'nothing' }}"));
     let side = |id: &str, key: &str| Step::sequence(id, [put("put", key, json!(id)), slow("wait", 5), see("see")]);
     let finished =

@@ -149,7 +149,7 @@ async fn errors_name_the_limit_that_prevented_another_attempt() {
     for (step, budget, ended_by, message) in [
         (fails(Retry::attempts(5)), 3, Some("max_retry_budget"), "the workflow's `max_retry_budget` of 3 is used up"),
         (within_block, 0, Some("max_retry_budget"), "the workflow's `max_retry_budget` of 0 is used up"),
-        (slow, 9, Some("max_duration"), "its `max_duration` of 1ms would be over before the next attempt"),
+        (slow, 9, Some("max_duration"), "its `max_duration` of 1ms would expire before the next attempt"),
         (fails(Retry::attempts(3)), 9, None, ""),
         (fails(Retry::attempts(3).with_errors(["other"])), 0, None, ""),
     ] {

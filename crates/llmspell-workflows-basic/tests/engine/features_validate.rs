@@ -83,7 +83,7 @@ async fn valid_data_becomes_the_output_or_is_transformed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn assertions_that_cannot_be_evaluated_fail_the_step() {
+async fn unevaluable_assertions_fail_the_step() {
     let finished = run(Validate { assertions: vec!["data.n < 'x'".into()], ..check(1) }).await;
     assert_eq!(finished.status, RunStatus::Failed);
 }

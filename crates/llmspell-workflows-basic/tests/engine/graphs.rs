@@ -1,4 +1,4 @@
-//! Graphs: the order in which steps happen to run does not affect which steps run.
+//! The execution order of a graph's steps does not affect which steps run.
 
 use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, engine::StepStatus, model::Definition};
 use serde_json::json;

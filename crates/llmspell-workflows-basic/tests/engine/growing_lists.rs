@@ -1,4 +1,4 @@
-//! Lists in the state that a step extends.
+//! Steps that extend lists in the state.
 
 use llmspell_workflows_basic::{
     Engine, Finished, WorkflowInput,
@@ -19,19 +19,19 @@ async fn extended(before: &Value, value: &str) -> Finished {
     Engine::builder().build().run(Definition::sequence("lists", steps), input).await.expect("the definition is valid")
 }
 
-/// What the run did, without the texts of expressions in errors.
+/// Returns a run's output, error code and state changes; error texts differ in their expressions.
 fn summary(finished: &Finished) -> (Value, Option<&str>, Vec<Value>) {
     let changes = finished.state_changes.iter().map(|change| json!(change)).collect();
     (json!(*finished.output), finished.error.as_ref().map(|error| &*error.code), changes)
 }
 
 #[tokio::test]
-async fn extending_a_list_gives_the_same_value_as_its_expression() {
+async fn extending_a_list_gives_the_same_value_as_evaluating_its_expression() {
     for before in [json!([]), json!([7]), json!([[8], {"a": 9}, "b"]), json!("text"), json!(null), json!({"a": 1})] {
         for arguments in ["input.more", "1, 'two', [3, [4]]", "", "[]", "none", "input.missing", "state.list", "1 / 0"]
         {
             let fast = extended(&before, &format!("{{{{ state.list.concat({arguments}) }}}}")).await;
-            // The same value from an expression that the step does not recognise.
+            // This expression has the same value but is not recognised as an extension.
             let plain = extended(&before, &format!("{{{{ (true ? state.list : null).concat({arguments}) }}}}")).await;
             assert_eq!(summary(&fast), summary(&plain), "{before} and {arguments}");
         }
@@ -43,7 +43,7 @@ async fn only_the_added_items_are_recorded() {
     let finished = extended(&json!([1, 2]), "{{ state.list.concat([3]) }}").await;
     let recorded: Vec<_> = finished.state_changes.iter().filter_map(appended).collect();
     assert_eq!(recorded, [(2, vec![json!(3)]), (3, vec![json!(3)])]);
-    // Another key does not extend the list.
+    // Setting a different key does not extend the list.
     let steps = [
         set("before", "list", json!([1])),
         set("other", "other", json!("{{ state.list.concat([2]) }}")),
@@ -67,7 +67,7 @@ fn appended(change: &Change) -> Option<(usize, Vec<Value>)> {
 }
 
 #[tokio::test]
-async fn the_length_of_a_growing_list_is_known() {
+async fn expressions_see_the_length_and_items_of_an_extended_list() {
     let steps = [
         set("before", "list", json!([1])),
         set("one", "list", json!("{{ state.list.concat([2, 3]) }}")),

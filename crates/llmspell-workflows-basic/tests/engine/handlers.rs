@@ -1,4 +1,4 @@
-//! Error handlers and `finally`: the steps and errors that they see, and the effect of their own failures.
+//! The steps and errors that error handlers and `finally` see, and the effects of their failures.
 
 use llmspell_workflows_basic::{Driven, Engine, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;
@@ -37,7 +37,7 @@ async fn on_error_sees_the_steps_that_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_handler_error_has_the_handled_error_as_its_cause() {
+async fn handler_errors_have_the_handled_error_as_their_cause() {
     let failing = |id: &str, code: &str| Step::function(id, "fail", json!({"code": code}));
     let inner = failing("a", "first").with_on_error(OnError::Steps(vec![failing("h", "second").into()]));
     let mut definition = Definition::sequence("list", [inner]);
@@ -90,7 +90,7 @@ async fn finally_does_not_run_on_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_can_start_at_a_step_only_if_the_workflow_is_a_step_list() {
+async fn runs_can_start_at_a_step_only_if_the_workflow_is_a_step_list() {
     let parallel = Parallel::new([echo("a", json!(1))]);
     let engine = Lab::new().engine().build();
     let definition = Definition::new("parallel", StepKind::Parallel(parallel));

@@ -1,4 +1,4 @@
-//! How an activity gets its input.
+//! How an activity receives its input.
 
 use llmspell_workflows_basic::model::{Definition, Step};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn address(input: &Value) -> usize {
     input["text"].as_str().map_or(0, |text| text.as_ptr() as usize)
 }
 
-/// Runs an activity with these parameters; returns whether it got its input without a copy.
+/// Runs an activity with these parameters; returns whether its input arrived without a copy.
 async fn is_moved(params: Value) -> bool {
     let mut lab = Lab::new();
     lab.register("take", |context| async move {
@@ -24,7 +24,7 @@ async fn is_moved(params: Value) -> bool {
 }
 
 #[tokio::test]
-async fn an_evaluated_input_is_moved_and_the_definition_keeps_its_own() {
+async fn evaluated_input_is_moved_and_constant_input_is_copied() {
     assert!(is_moved(json!({"text": "{{ a.text }}"})).await);
     assert!(!is_moved(json!({"text": "fixed"})).await);
 }

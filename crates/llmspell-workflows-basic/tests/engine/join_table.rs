@@ -69,7 +69,9 @@ impl Case {
         ended.iter().filter(|n| self.behaviors[**n] == behavior).count()
     }
 
-    /// Returns whether a block with the aggregation `first` has succeeded: one branch and all required branches have.
+    /// Returns whether a block with the aggregation `first` has succeeded.
+    ///
+    /// One branch must have succeeded, and every required branch must have ended without failing.
     fn succeeds_early(&self, ended: &[usize]) -> bool {
         let required = (0..3).filter(|n| self.required[*n]);
         self.aggregation == Aggregation::First && self.count(ended, Behavior::Succeed) > 0 && { required }
@@ -96,7 +98,7 @@ impl Case {
         match self.aggregation {
             Aggregation::First => ended.iter().find(|n| good(n)).map_or(Value::Null, |n| json!(n)),
             Aggregation::Custom(_) => json!((0..3).filter(good).count()),
-            // A branch that is stopped because the others are enough has no output, unless it ended before.
+            // A branch stopped after enough others succeeded has no output, unless it ended before.
             _ => (0..3).map(|n| if good(&n) && ended.contains(&n) { json!(n) } else { Value::Null }).collect(),
         }
     }
@@ -104,7 +106,7 @@ impl Case {
 
 fn block_result(finished: &Finished) -> BlockResult {
     let cancelled = std::array::from_fn(|n| {
-        // A branch that did not start counts as cancelled too.
+        // A branch that never started also counts as cancelled.
         finished.step(&format!("b{n}")).is_none_or(|record| record.status.as_str() == "cancelled")
     });
     match &finished.error {
@@ -165,7 +167,7 @@ async fn best_effort_matches_the_documented_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_branch_that_handles_its_failure_counts_as_successful_and_is_left_out_of_the_error() {
+async fn handled_branch_failures_count_as_success_and_are_not_in_the_error() {
     let handled = Step::function("handled", "fail", json!({"code": "minor"})).with_on_error(OnError::Continue);
     let finished = Lab::new().steps([Parallel::new([handled.clone()]).into_step("block")]).await;
     assert_eq!((&finished.error, &*finished.output), (&None, &json!([null])));

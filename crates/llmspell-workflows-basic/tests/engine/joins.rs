@@ -1,6 +1,6 @@
-//! Random graphs with failures and skips execute exactly the steps that a model of the trigger rules says.
+//! Random graphs with failures and skips run exactly the steps that a trigger-rule model predicts.
 //!
-//! `GRAPHS` and `SEED` choose how many graphs to try and where to begin.
+//! `GRAPHS` sets how many graphs to try, and `SEED` seeds the random generator.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use serde_json::json;
 
 use crate::support::{Lab, echo, fail};
 
-/// What a step does if it is not skipped because of its trigger rule.
+/// What a step does unless its trigger rule skips it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Behavior {
     Succeed,
     Fail,
     /// Fails with `on_error: continue`.
     FailHandled,
-    /// Has a condition that is false.
+    /// Has a false condition.
     Condition,
 }
 
@@ -29,11 +29,11 @@ enum Behavior {
 struct Node {
     behavior: Behavior,
     rule: TriggerRule,
-    /// Numbers of earlier steps.
+    /// The indices of earlier steps.
     dependencies: Vec<usize>,
 }
 
-/// What becomes of a step.
+/// How a step ends.
 #[derive(Debug, Clone, PartialEq)]
 enum End {
     Completed,
@@ -41,10 +41,10 @@ enum End {
     Skipped(&'static str),
 }
 
-/// Applies the rules as the documentation states them.
+/// Returns how each step ends according to the documented rules.
 fn expected(nodes: &[Node]) -> Vec<End> {
     let mut ends: Vec<End> = Vec::new();
-    // Whether the step failed without being handled, or was skipped because such a failure is among its ancestors.
+    // Whether each step had an unhandled failure, or was skipped because an ancestor had one.
     let mut is_blocked: Vec<bool> = Vec::new();
     for node in nodes {
         let all = |test: &dyn Fn(usize) -> bool| node.dependencies.iter().all(|other| test(*other));
@@ -125,7 +125,7 @@ fn number(name: &str, default: u32) -> u32 {
 }
 
 #[test]
-fn random_graphs_execute_what_the_trigger_rules_say() {
+fn random_graphs_follow_the_trigger_rules() {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let seed = number("SEED", 1).to_le_bytes().repeat(8);
     let rng = prop::test_runner::TestRng::from_seed(prop::test_runner::RngAlgorithm::ChaCha, &seed);
@@ -137,7 +137,7 @@ fn random_graphs_execute_what_the_trigger_rules_say() {
     while tried < number("GRAPHS", 1_000) {
         let nodes = graphs().new_tree(&mut runner).unwrap().current();
         if nodes.iter().all(|node| node.dependencies.is_empty()) {
-            // Without dependencies the steps are a list.
+            // Without dependencies, the steps form a list.
             continue;
         }
         tried += 1;

@@ -1,4 +1,4 @@
-//! A workflow without declared inputs warns once about each name that is read and that nothing provides.
+//! A workflow without declared inputs warns once about each name it reads but nothing provides.
 
 use llmspell_workflows_basic::{
     Driven, Engine, RunOptions, WorkflowInput,
@@ -13,7 +13,7 @@ fn set(id: &str) -> Step {
     Step::set(id, serde_json::Map::new())
 }
 
-/// Returns the messages of the warnings of a run of `definition`.
+/// Runs `definition` and returns its warnings about missing input fields.
 async fn warnings(definition: Definition, input: Value) -> Vec<String> {
     let finished = Lab::new().engine().build().run(definition, WorkflowInput::new(input)).await.unwrap();
     let missing = finished.warnings.into_iter().filter(|warning| warning.code == "input_field_missing");
@@ -21,7 +21,7 @@ async fn warnings(definition: Definition, input: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_name_that_nothing_provides_causes_one_warning() {
+async fn a_missing_name_causes_one_warning() {
     let read = |condition: &str| Definition::sequence("w", [set("a"), set("b").when(condition)]);
     let table: [(&str, Value, bool); 11] = [
         ("staus == 'ready'", json!({}), true),
@@ -44,7 +44,7 @@ async fn a_name_that_nothing_provides_causes_one_warning() {
 }
 
 #[tokio::test]
-async fn names_in_loops_cause_one_warning_and_declared_or_set_names_none() {
+async fn loops_warn_once_about_a_missing_name_and_never_about_a_provided_one() {
     let over = LoopSource::Range { start: json!(0), end: json!(3), step: json!(1) };
     let body = [set("x").when("staus == loop.index")];
     let looped = Definition::sequence("w", [Loop::new(over, body).into_step("each")]);
@@ -58,7 +58,7 @@ async fn names_in_loops_cause_one_warning_and_declared_or_set_names_none() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_resumed_does_not_warn_again() {
+async fn resumed_runs_do_not_repeat_the_warning() {
     let engine = Engine::builder().build();
     let steps = [set("s").when("staus")];
     let plan = engine.prepare(Definition::sequence("w", steps)).unwrap();
@@ -75,7 +75,7 @@ async fn a_run_that_is_resumed_does_not_warn_again() {
 }
 
 #[test]
-fn a_step_that_is_not_visible_is_not_silently_a_field_of_the_input() {
+fn invisible_steps_are_not_mistaken_for_input_fields() {
     let reads = |id: &str, name: &str| {
         Step::set(id, serde_json::Map::from_iter([("x".to_owned(), json!(format!("{{{{ {name}.x }}}}")))]))
     };
@@ -93,7 +93,7 @@ fn a_step_that_is_not_visible_is_not_silently_a_field_of_the_input() {
         let [(code, message)] = found.as_slice() else { panic!("{found:?}") };
         assert!(code == "unknown_reference" && message.contains("is not visible here"), "{message}");
     }
-    // Where a named condition is used, it sees the step.
+    // A named condition sees the steps that are visible where it is used.
     let named = Definition {
         conditions: [("has_a".to_owned(), "steps.a.status == 'completed' && a.x == 1".to_owned())]
             .into_iter()

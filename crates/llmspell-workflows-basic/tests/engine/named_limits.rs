@@ -1,4 +1,4 @@
-//! Named limits: a name means the engine's limit if the engine declares one, or else the definition's own limit.
+//! A named limit is the engine's if the engine declares one, and otherwise the definition's own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Lab, slow};
 
-/// A definition of five parallel steps with the limit `api`, which it declares with the value `holders`.
+/// Returns a definition of five parallel steps under the limit `api`, declared as `holders`.
 fn limited(name: &str, holders: Option<u32>) -> Definition {
     let steps = (0..5).map(|number| slow(&format!("s{number}"), 10).with_limit("api"));
     let mut definition = Definition::sequence(name, [Parallel::new(steps).into_step("block")]);
@@ -90,7 +90,8 @@ async fn versions_of_a_definition_share_a_limit_and_differing_numbers_are_report
         let Driven::Done(finished) = driven else { panic!("{driven:?}") };
         let [warning] = &finished.warnings[..] else { panic!("{:?}", finished.warnings) };
         assert_eq!((warning.code.as_str(), warning.path.as_str()), ("limit_differs", "/main"));
-        let numbers = [format!("declares the limit `api` as {own},"), format!("another running version as {other};")];
+        let numbers =
+            [format!("sets the limit `api` to {own},"), format!("another running version sets it to {other};")];
         assert!(numbers.iter().all(|text| warning.message.contains(text)), "{}", warning.message);
     }
 }
@@ -130,7 +131,7 @@ fn steps_cannot_hold_a_permit_that_their_sub_workflow_needs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_that_waits_for_a_permit_does_not_begin_after_a_pause() {
+async fn steps_waiting_for_a_permit_do_not_start_after_a_pause() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let plan = engine.prepare(limited("one", Some(1))).unwrap();

@@ -1,6 +1,6 @@
-//! A definition that is valid without warnings never fails because of a name.
+//! A definition that validates without warnings never fails because of a name.
 //!
-//! `DEFINITIONS` and `SEED` choose how many definitions to try and where to begin.
+//! `DEFINITIONS` sets how many definitions to try, and `SEED` seeds the random generator.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Lab, echo, put};
 
-/// References, right and wrong; `STEP` stands for the id of some step.
+/// Valid and invalid references; `STEP` stands for the id of a step.
 const REFERENCES: [&str; 63] = [
     "n",
     "m",
@@ -107,17 +107,17 @@ const CONDITIONS: [&str; 14] = [
 
 #[derive(Debug, Clone)]
 enum Plan {
-    /// A `set` step with these references, and the number of its condition.
+    /// A `set` step with these references and the index of its condition.
     Set(Vec<(usize, usize)>, usize),
     /// A step that fails; the run continues.
     Fails,
     Sleep,
     Sequence(Vec<Plan>),
-    /// A loop with the reference of its `until`.
+    /// A loop and the reference in its `until`.
     Loop(Vec<Plan>, (usize, usize)),
     /// A parallel block, and whether its output is a list.
     Branches(Vec<Plan>, bool),
-    /// A choice with the number of its condition.
+    /// A conditional, starting with the index of its condition.
     Choice(usize, Vec<Plan>, Vec<Plan>),
     /// A step with a handler, and whether the step fails.
     Handled(Box<Plan>, bool),
@@ -144,7 +144,7 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
     proptest::collection::vec(step, 1..4)
 }
 
-/// Writes a definition; ids are numbered in order, so that some references mean earlier and some mean later steps.
+/// Writes a definition with numbered ids, so references can point to earlier or later steps.
 #[derive(Default)]
 struct Writer {
     ids: usize,
@@ -156,7 +156,7 @@ impl Writer {
         REFERENCES[reference].replace("STEP", &format!("s{step}"))
     }
 
-    /// Returns a condition; some hold and some do not, and some are about an earlier step.
+    /// Returns a condition; some are true, some are false, and some depend on an earlier step.
     fn condition(&self, condition: usize) -> String {
         CONDITIONS[condition].replace("STEP", &format!("s{}", self.ids.saturating_sub(1).max(1)))
     }
@@ -207,13 +207,13 @@ impl Writer {
     }
 }
 
-/// A step that fails.
+/// Creates a step that fails.
 fn bad(id: impl Into<String>) -> Step {
     let check = Validate { data: json!(1), assertions: vec!["data > 1".to_owned()], ..Validate::default() };
     Step::new(id, StepKind::Validate(check))
 }
 
-/// The steps, the position at which the run fails, if it does, and the references of the cleanup.
+/// The steps, the position of a failing step (if within the list), and the cleanup's references.
 type Whole = (Vec<Plan>, usize, Vec<(usize, usize)>);
 
 fn definition((plans, fails_at, cleanup): &Whole) -> Definition {
@@ -234,7 +234,7 @@ fn definition((plans, fails_at, cleanup): &Whole) -> Definition {
     definition
 }
 
-/// Removes what a problem is about, so that the rest can run.
+/// Removes the part of the definition that a problem concerns, so that the rest can run.
 fn remove(definition: &mut Definition, place: &ProblemLocation) {
     let id = place.path.rsplit('/').next().unwrap_or_default().split('[').next().unwrap_or_default();
     let steps = definition.body.steps_mut().into_iter().chain(&mut definition.finally);
@@ -298,7 +298,7 @@ fn valid_definitions_never_fail_because_of_a_name() {
 }
 
 #[test]
-fn a_step_that_undoes_another_reads_the_input_of_that_step_but_no_state() {
+fn compensations_can_read_the_input_of_their_step_but_not_the_state() {
     let problems = |text: &str| {
         let undo = echo("undo", json!(text));
         let done = Step { compensate: Some(undo.into()), ..echo("do", json!(1)) };

@@ -89,7 +89,7 @@ async fn inner_interceptors_and_the_step_do_not_run_after_a_cache_hit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dead_letter_interceptors_see_only_the_last_failure_and_breakers_see_every_attempt() {
+async fn dead_letter_interceptors_see_the_last_failure_and_breakers_see_all_attempts() {
     let retry = Retry::attempts(3).with_backoff(Backoff::Immediate);
     let (finished, seen) = run(Step::function("a", "fail", json!({})).with_retry(retry), false).await;
     assert_eq!(finished.status, RunStatus::Failed);

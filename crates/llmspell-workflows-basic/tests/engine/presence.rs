@@ -1,4 +1,4 @@
-//! Templates that read a step that may have no output: a warning where they would fail, and none where they cannot.
+//! Reading a step that may have no output causes a warning if, and only if, the template can fail.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn reading_a_step_that_may_be_skipped_or_fail_causes_a_warning() {
 }
 
 #[test]
-fn condition_guards_a_step_only_if_it_is_false_without_the_output() {
+fn conditions_guard_a_step_only_if_they_are_false_without_the_output() {
     let table = [
         // Conditions that cannot be true if the step has no output.
         ("a", true),
@@ -93,7 +93,7 @@ fn condition_guards_a_step_only_if_it_is_false_without_the_output() {
         ("ready", true),
         ("input.go", true),
         ("false", true),
-        // Conditions that can.
+        // Conditions that can be true if the step has no output.
         ("not a", false),
         ("a == null", false),
         ("!a.x", false),
@@ -137,7 +137,7 @@ fn condition_guards_a_step_only_if_it_is_false_without_the_output() {
 }
 
 #[test]
-fn steps_of_a_block_are_guarded_by_what_chose_them() {
+fn conditions_of_a_block_guard_the_steps_inside_it() {
     let skipped = || set("a", "1").when("input.go");
     let reads = || set("b", "{{ a.x }}");
     let none = || Vec::<Step>::new();
@@ -172,7 +172,7 @@ fn steps_of_a_block_are_guarded_by_what_chose_them() {
 }
 
 #[test]
-fn dependencies_guard_over_any_distance() {
+fn indirect_dependencies_guard_a_step() {
     let over = |rule: TriggerRule| {
         let middle = Step { trigger_rule: rule, ..needs(set("m", "1"), &["a"]) };
         let steps = [set("a", "1").when("input.go"), middle, needs(set("b", "{{ a.x }}"), &["m"])];
@@ -185,7 +185,7 @@ fn dependencies_guard_over_any_distance() {
 }
 
 #[test]
-fn part_of_a_block_may_be_absent_although_the_block_completed() {
+fn parts_of_a_completed_block_can_be_absent() {
     let block = |condition: Option<&str>| {
         let branch = Step { condition: condition.map(str::to_owned), ..set("one", "1") };
         let branches = Parallel::new([branch, set("two", "2")]);
@@ -211,7 +211,7 @@ fn part_of_a_block_may_be_absent_although_the_block_completed() {
 }
 
 #[test]
-fn reading_a_step_that_may_have_failed_or_depends_on_a_skipped_one_is_warned_of() {
+fn reading_a_step_that_the_trigger_rule_does_not_require_causes_a_warning() {
     let rule = |trigger_rule, ids: &[&str]| Step { trigger_rule, ..needs(set("b", "{{ a.x }}"), ids) };
     let table: [(&str, Vec<Step>, bool); 7] = [
         ("always", vec![set("a", "1"), rule(TriggerRule::Always, &[])], true),
@@ -243,7 +243,7 @@ fn reading_a_step_that_may_have_failed_or_depends_on_a_skipped_one_is_warned_of(
 }
 
 #[test]
-fn reading_the_error_in_finally_is_warned_of() {
+fn reading_the_error_in_finally_causes_a_warning() {
     let finally = |step: Step| Definition { finally: vec![step.into()], ..Definition::sequence("w", [set("a", "1")]) };
     let handler = |step: Step| Definition { on_error: vec![step.into()], ..Definition::sequence("w", [set("a", "1")]) };
     for (template, expected) in [
@@ -302,7 +302,7 @@ fn reading_a_step_that_may_not_have_run_causes_a_warning_in_cleanup_and_in_route
     assert!(!warns(Definition { finally: guarded, ..Definition::sequence("w", [set("a", "1")]) }));
 }
 
-/// Returns what `finally` sees of the steps `a`, `b` and `c`.
+/// Returns the statuses of `a`, `b` and `c`, and the error of `c`, as `finally` sees them.
 async fn seen(steps: Vec<Step>, limit: Option<Duration>) -> Value {
     let template = "{{ steps.a.status }} {{ steps.b.status }} {{ steps.c.status }} {{ steps.c.error ?? 'none' }}";
     let definition = Definition {

@@ -1,4 +1,4 @@
-//! Branches that end after the result of their block is decided do not change the result.
+//! Branches that end after their block's result is decided do not change the result.
 
 use llmspell_workflows_basic::{Finished, RunStatus, model::*};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn losing_branches_look_the_same_whether_or_not_they_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn error_names_the_failed_branch_rather_than_a_cancelled_branch() {
+async fn errors_name_the_failed_branch_rather_than_a_cancelled_branch() {
     let mut block = Parallel::new([hang("stopped"), fail("failed")]).with_error_mode(ErrorMode::FailFast);
     block.branches.iter_mut().for_each(|branch| branch.required = true);
     let error = run(block).await.error.unwrap();

@@ -98,7 +98,7 @@ async fn steps_see_the_secrets_in_the_data_of_other_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secret_that_is_too_short_is_refused_only_where_it_is_used() {
+async fn short_secrets_are_refused_only_if_a_definition_lists_them() {
     let engine = Lab::new().engine().secrets([("key".to_owned(), "abc".to_owned())]).build();
     let mut definition = Definition::sequence("short", [echo("a", json!("abc"))]);
     let finished = engine.run(definition.clone(), WorkflowInput::default()).await.unwrap();
@@ -109,7 +109,7 @@ async fn secret_that_is_too_short_is_refused_only_where_it_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_secret_of_the_engine_is_masked_in_errors_before_a_run_begins() {
+async fn errors_before_a_run_starts_mask_all_secrets_of_the_engine() {
     let engine = Lab::new().engine().secrets([("key".to_owned(), "hunter2".to_owned())]).build();
     let mut definition = Definition::sequence("input", [echo("a", json!(1))]);
     definition.variables.insert("v".to_owned(), json!("{{ input.n.hunter2 }}"));

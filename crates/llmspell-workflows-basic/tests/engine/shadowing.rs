@@ -1,5 +1,5 @@
-//! Two things that expressions can name never have the same name, apart from two lists of which neither contains the
-//! other; and no name refers to itself.
+//! No two things that expressions can name have the same name, except in two lists that do not
+//! contain each other. No name refers to itself.
 
 use llmspell_workflows_basic::{
     Severity,
@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use crate::support::Lab;
 
-/// What may have the name `x`.
+/// The kinds of things that can have the name `x`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Named {
     Input,
@@ -43,7 +43,7 @@ fn definition(name: &str, kinds: &[Named]) -> Definition {
     definition
 }
 
-/// Returns the places and messages of the names that are taken twice.
+/// Returns the location and message of each name that is used twice.
 fn shadowed(definition: Definition) -> Vec<String> {
     let checked = Lab::new().engine().build().validate(definition);
     let of_names = checked.into_iter().filter(|problem| problem.code == "shadowed_name");
@@ -56,7 +56,7 @@ fn shadowed(definition: Definition) -> Vec<String> {
 }
 
 #[test]
-fn no_two_names_are_the_same() {
+fn duplicate_names_are_rejected() {
     for (number, one) in ALL.iter().enumerate() {
         assert_eq!(shadowed(definition("x", &[*one])), Vec::<String>::new(), "{one:?}");
         for other in &ALL[number + 1..] {
@@ -68,17 +68,14 @@ fn no_two_names_are_the_same() {
 }
 
 #[test]
-fn names_with_a_fixed_meaning_are_taken() {
+fn names_with_a_fixed_meaning_are_rejected() {
     for root in ["input", "variables", "steps", "state", "context", "loop", "workflow", "run", "env", "secrets"] {
         for kind in ALL {
             let found = shadowed(definition(root, &[kind]));
-            assert!(
-                found.iter().any(|text| text.contains("a name with a fixed meaning")),
-                "{root} as {kind:?}: {found:?}"
-            );
+            assert!(found.iter().any(|text| text.contains("a reserved name")), "{root} as {kind:?}: {found:?}");
         }
     }
-    // `task` means the input of this name, and `event` exists only where a signal is filtered.
+    // `task` means the input of the same name, and `event` exists only in signal filters.
     for name in ["task", "event"] {
         assert_eq!(shadowed(definition(name, &[Named::Input])), Vec::<String>::new(), "{name}");
         assert_eq!(shadowed(definition(name, &[Named::Variable])).len(), 1, "{name}");
@@ -86,15 +83,16 @@ fn names_with_a_fixed_meaning_are_taken() {
 }
 
 #[test]
-fn lists_beside_each_other_may_use_the_same_ids() {
+fn separate_lists_can_use_the_same_ids() {
     let each = |id: &str| Loop::items(json!([1]), [set("same")]).into_step(id);
     assert_eq!(shadowed(Definition::sequence("d", [each("one"), each("two")])), Vec::<String>::new());
     let both = Parallel::new([each("one"), each("two")]).into_step("both");
     assert_eq!(shadowed(Definition::sequence("d", [both])), Vec::<String>::new());
 }
 
-/// Returns the places and messages of circles in a definition with these variables, conditions and values of an
-/// environment.
+/// Returns the circular references among these variables, conditions and environment values.
+///
+/// Each has the form `field: message`.
 fn circles(variables: &[(&str, &str)], conditions: &[(&str, &str)], prod: &[(&str, &str)]) -> Vec<String> {
     let values = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
     let mut definition = Definition { variables: values(variables), ..Definition::sequence("d", [set("s")]) };
@@ -106,7 +104,7 @@ fn circles(variables: &[(&str, &str)], conditions: &[(&str, &str)], prod: &[(&st
 }
 
 #[test]
-fn variables_and_conditions_do_not_refer_to_each_other_in_a_circle() {
+fn circular_variables_and_conditions_are_rejected() {
     let none: Vec<String> = Vec::new();
     assert_eq!(circles(&[("a", "{{ b }}"), ("b", "{{ variables.c }}"), ("c", "1")], &[], &[]), none);
     assert_eq!(circles(&[("a", "{{ a ?? 1 }}")], &[], &[]), ["variables/a: `a` refers to itself"]);

@@ -48,7 +48,7 @@ async fn drive(definition: Definition) -> Driven {
     }
 }
 
-/// Runs a definition; returns the paths of its stuck steps, and the result so far.
+/// Runs a definition; returns the paths of its stuck steps, and the results so far.
 async fn stuck_steps(definition: Definition) -> (Vec<String>, Box<llmspell_workflows_basic::Finished>) {
     match drive(definition).await {
         Driven::Stuck { steps, so_far } => (steps.iter().map(ToString::to_string).collect(), so_far),

@@ -116,7 +116,7 @@ fn napping_parent(
 }
 
 #[test]
-fn input_that_a_sub_workflow_would_refuse_is_found_before_the_run() {
+fn invalid_sub_workflow_input_is_reported_before_the_run() {
     let mut kid = child();
     let integer = InputSpec { kind: Some(InputType::Integer), required: true, ..InputSpec::default() };
     kid.inputs.insert("n".into(), integer);

@@ -34,7 +34,7 @@ async fn run(definition: Definition) -> (Finished, UndoLog) {
     resumed(definition, None).await
 }
 
-/// Runs `definition`, resumed with `resume`.
+/// Runs `definition`, and resumes it with `resume` if given.
 async fn resumed(definition: Definition, resume: Option<Resume>) -> (Finished, UndoLog) {
     let mut lab = Lab::new();
     let undone = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -60,9 +60,9 @@ async fn resumed(definition: Definition, resume: Option<Resume>) -> (Finished, U
     (finished, UndoLog(undone))
 }
 
-/// A step that the end of a process cut off is undone like a step that was cancelled, unless it runs again first.
+/// A step cut off by a crash is undone like a cancelled step, unless it runs again first.
 #[tokio::test(start_paused = true)]
-async fn steps_that_a_crash_cut_off_are_undone_once() {
+async fn steps_cut_off_by_a_crash_are_undone_once() {
     let work = || undoable(echo("work", json!(1)));
     let block = |inner: Vec<Step>| undoable(Step::sequence("block", inner));
     let first_wins = || Parallel::new([echo("wins", json!(1)), work()]).with_aggregation(Aggregation::First);
@@ -71,12 +71,12 @@ async fn steps_that_a_crash_cut_off_are_undone_once() {
         tries.with_retry(Retry::attempts(2).with_initial_delay(Duration::from_millis(1)))
     };
     for (steps, path, expected) in [
-        // The step is not reached again, since the run fails before it.
+        // The step does not run again, because the run fails first.
         (vec![fail("bad"), work()], "/main/work", vec![("work", false)]),
         (vec![work(), fail("bad")], "/main/work", vec![("work", true)]),
         (vec![block(vec![work()]), fail("bad")], "/main/block/work", vec![("block", true)]),
         (vec![tries()], "/main/tries/work", vec![("work", false)]),
-        // A block that is cut off is undone step by step.
+        // A block cut off by a crash is undone step by step.
         (vec![fail("bad"), block(vec![work()])], "/main/block", vec![]),
         (vec![undoable(echo("a", json!(1))), fail("bad"), work()], "/main/work", vec![("work", false), ("a", true)]),
     ] {

@@ -1,11 +1,11 @@
-//! The `until` of a loop sees the steps of the iteration that has just ended, also if the process died in between.
+//! A loop's `until` sees the steps of the iteration that just ended, even after a crash in between.
 
 use llmspell_workflows_basic::{Finished, RunStatus, model::*};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, crash_everywhere, echo, fail};
 
-/// A step that adds 1 to `state.n` and returns the sum.
+/// Creates a step that adds 1 to `state.n` and returns the sum.
 fn count() -> Step {
     Step::function("count", "add", json!({"n": "{{ state.n ?? 0 }}", "key": "n"}))
 }
@@ -18,7 +18,7 @@ async fn run(repeat: Loop) -> Finished {
     Lab::new().steps([repeat.into_step("each")]).await
 }
 
-/// Bodies whose third iteration makes the condition true, each for a different reason.
+/// Returns loops whose condition becomes true in the third iteration, each for a different reason.
 fn loops() -> Vec<(&'static str, Loop)> {
     let items = || json!([1, 2, 3, 4, 5]);
     let after = |id: &str, other: &str| echo(id, json!(format!("{{{{ {other} }}}}"))).after([other]);
@@ -68,7 +68,7 @@ fn loops() -> Vec<(&'static str, Loop)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn until_sees_the_steps_of_the_iteration_that_has_ended() {
+async fn until_sees_the_steps_of_the_iteration_that_just_ended() {
     let mut lab = Lab::new();
     lab.register("add", |context| async move {
         let n = json!(context.input()["n"].as_i64().unwrap() + 1);
@@ -81,9 +81,9 @@ async fn until_sees_the_steps_of_the_iteration_that_has_ended() {
 }
 
 #[test]
-fn until_is_answered_once_wherever_the_process_dies() {
+fn until_is_evaluated_once_wherever_the_process_crashes() {
     for (what, repeat) in loops() {
-        // `crash_everywhere` has no activity that fails by name.
+        // `crash_everywhere` does not provide the activity `fail`.
         let has_failure = repeat.steps.iter().any(|step| step.kind == fail("x").kind);
         if !has_failure {
             let inner = Loop::items(json!(["a", "b"]), [repeat.clone().into_step("inner"), echo("after", json!(1))]);
@@ -98,7 +98,7 @@ fn until_is_answered_once_wherever_the_process_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn until_that_cannot_be_evaluated_fails_the_iteration() {
+async fn unevaluable_until_fails_the_iteration() {
     let body = || [echo("i", json!("{{ loop.item }}"))];
     let finished = run(until("i < 'x'", Loop::items(json!([1, 2]), body()))).await;
     assert_eq!(finished.status, RunStatus::Failed);

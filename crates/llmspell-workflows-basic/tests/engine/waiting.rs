@@ -72,7 +72,7 @@ async fn each_signal_is_delivered_to_exactly_one_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_a_filter_rejects_stay_available_for_other_steps() {
+async fn events_rejected_by_a_filter_stay_available_for_other_steps() {
     let engine = Lab::new().engine().build();
     let both = [filtered("large", "order", Some("event.data.total > 100")), wait("any", "order")];
     let run = start(&engine, [Parallel::new(both).into_step("both")]);
@@ -134,7 +134,7 @@ async fn parking_runs_finish_running_activities_and_start_none() {
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
     assert_eq!([status("nap"), status("arrival"), status("two")], [Some(StepStatus::Waiting); 3]);
-    // The step that did not begin could begin immediately, so the run can be woken at once.
+    // The step that has not started could start immediately, so the run can be woken at once.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
 

@@ -1,4 +1,4 @@
-//! References that name nothing, and loops over what is not a list, are errors before a run.
+//! References to nothing and loops over values that are not lists are errors before a run starts.
 
 use llmspell_workflows_basic::{
     Engine, Problem, Severity, StepError,
@@ -27,9 +27,9 @@ fn named(steps: impl IntoIterator<Item = Step>) -> Definition {
     }
 }
 
-/// Each of these names has no value by itself when the run reads it.
+/// Names such as `steps` and `run` have no value without a key.
 #[test]
-fn names_without_a_value_of_their_own_need_a_key() {
+fn names_without_a_value_need_a_key() {
     let engine = Engine::builder().build();
     for (text, help) in [
         ("{{ steps }}", Some("steps.first.output")),
@@ -57,7 +57,7 @@ fn names_without_a_value_of_their_own_need_a_key() {
         match help {
             None => assert!(found.is_empty(), "{text}: {found:?}"),
             Some(help) => {
-                assert_eq!(helps, [format!("name a part of it, such as `{help}`")], "{text}");
+                assert_eq!(helps, [format!("use one of its fields, such as `{help}`")], "{text}");
                 assert_eq!(found[0].code, "unknown_reference");
                 assert_eq!(found[0].place.path, "/main/second", "{text}");
             }
@@ -65,7 +65,7 @@ fn names_without_a_value_of_their_own_need_a_key() {
     }
 }
 
-/// Returns a table with rows, as the tools do.
+/// An activity that outputs a table with rows, as the tools do.
 struct Table;
 
 #[async_trait::async_trait]
@@ -85,15 +85,15 @@ impl Activity for Table {
 }
 
 #[test]
-fn loops_over_what_is_certainly_not_a_list_are_errors() {
+fn loops_over_values_that_cannot_be_lists_are_errors() {
     let mut activities = Activities::new();
     activities.register("function", "table", Table);
     let engine = Engine::builder().activities(activities).build();
     let table = || Step::function("table", "table", json!(null));
     for (items, expected) in [
-        (json!("{{ table.rows }}"), Some("lists beside it: `table.columns`")),
-        (json!("{{ steps.table.output.rows }}"), Some("lists beside it: `steps.table.output.columns`")),
-        (json!("{{ table.output.name }}"), Some("lists beside it: `table.output.columns`")),
+        (json!("{{ table.rows }}"), Some("lists in the same object: `table.columns`")),
+        (json!("{{ steps.table.output.rows }}"), Some("lists in the same object: `steps.table.output.columns`")),
+        (json!("{{ table.output.name }}"), Some("lists in the same object: `table.output.columns`")),
         (json!("{{ table }}"), Some("values(table)")),
         (json!("{{ table.about }}"), Some("values(table.about)")),
         (json!("{{ steps.table }}"), Some("values(steps.table)")),
@@ -107,7 +107,7 @@ fn loops_over_what_is_certainly_not_a_list_are_errors() {
         (json!("{{ count }}"), Some("range")),
         (json!("{{ variables.count }}"), Some("range")),
         (json!("{{ word }}"), Some("range")),
-        (json!("{{ input.word }}"), Some("lists beside it: `input.list`")),
+        (json!("{{ input.word }}"), Some("lists in the same object: `input.list`")),
         (json!("{{ thing }}"), Some("values(thing)")),
         (json!("{{ input.thing }}"), Some("values(input.thing)")),
         (json!("{{ 5 }}"), Some("range")),
@@ -149,7 +149,7 @@ fn loops_over_what_is_certainly_not_a_list_are_errors() {
 }
 
 #[test]
-fn items_inside_a_loop_are_checked_by_what_the_loop_defines() {
+fn items_of_nested_loops_are_checked_against_the_outer_loop() {
     let engine = Engine::builder().build();
     for (items, is_valid) in
         [("{{ loop.item }}", true), ("{{ loop.item.parts }}", true), ("{{ loop.index }}", false), ("{{ loop }}", false)]

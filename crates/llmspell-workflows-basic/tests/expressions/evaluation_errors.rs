@@ -10,55 +10,55 @@ fn scope() -> Value {
     })
 }
 
-/// Each entry: a source, the error's code, the part of the source that the error marks, and its message.
+/// Each entry contains a source, the error's code, the marked part of the source, and the message.
 const ERRORS: &[(&str, &str, &str, &str)] = &[
     (
         "x.includes",
         "expression_unresolved",
         "x.includes",
-        "`x` is not known; available: fetch, list, n, o, steps, text, user",
+        "`x` is not defined; available: fetch, list, n, o, steps, text, user",
     ),
     (
         "user.nmae",
         "expression_unresolved",
         "user.nmae",
-        "`user.nmae` is not known; did you mean `name`?; available: name, handle, none",
+        "`user.nmae` is not defined; did you mean `name`?; available: name, handle, none",
     ),
     (
         "usr.name",
         "expression_unresolved",
         "usr.name",
-        "`usr` is not known; did you mean `user`?; available: user, fetch, list, n, o, steps, text",
+        "`usr` is not defined; did you mean `user`?; available: user, fetch, list, n, o, steps, text",
     ),
     (
         "usr",
         "expression_unresolved",
         "usr",
-        "`usr` is not known; did you mean `user`?; available: user, fetch, list, n, o, steps, text",
+        "`usr` is not defined; did you mean `user`?; available: user, fetch, list, n, o, steps, text",
     ),
     (
         "fetch-data",
         "expression_unresolved",
         "data",
-        "`data` is not known; `-` subtracts; write a name with a hyphen as ['like-this']; available: fetch, list, n, o, steps, text, user",
+        "`data` is not defined; `-` subtracts; write a name with a hyphen as ['like-this']; available: fetch, list, n, o, steps, text, user",
     ),
     (
         "steps.fetch-data",
         "expression_unresolved",
         "steps.fetch",
-        "`steps.fetch` is not known; `-` subtracts; write a name with a hyphen as ['like-this']; available: fetch-data",
+        "`steps.fetch` is not defined; `-` subtracts; write a name with a hyphen as ['like-this']; available: fetch-data",
     ),
-    ("list[5]", "expression_unresolved", "list[5]", "`list[5]` is not known; `list` is a list of 2 elements"),
-    ("user.none.x", "expression_unresolved", "user.none.x", "`user.none.x` is not known; `user.none` is null"),
-    ("text.foo", "expression_unresolved", "text.foo", "`text.foo` is not known; `text` is a string"),
+    ("list[5]", "expression_unresolved", "list[5]", "`list[5]` is not defined; `list` is a list of 2 elements"),
+    ("user.none.x", "expression_unresolved", "user.none.x", "`user.none.x` is not defined; `user.none` is null"),
+    ("text.foo", "expression_unresolved", "text.foo", "`text.foo` is not defined; `text` is a string"),
     (
         "steps['fetch-data'].outptu",
         "expression_unresolved",
         "steps['fetch-data'].outptu",
-        "`steps['fetch-data'].outptu` is not known; did you mean `output`?; available: output",
+        "`steps['fetch-data'].outptu` is not defined; did you mean `output`?; available: output",
     ),
-    ("text.split(',')[4]", "expression_unresolved", "[4]", "`[4]` is not known; the value is a list of 1 element"),
-    ("o.x", "expression_unresolved", "o.x", "`o.x` is not known; `o` has no fields"),
+    ("text.split(',')[4]", "expression_unresolved", "[4]", "`[4]` is not defined; the value is a list of 1 element"),
+    ("o.x", "expression_unresolved", "o.x", "`o.x` is not defined; `o` has no fields"),
     ("n > '1'", "expression_type", ">", "`>` expects two numbers or two strings, got a number and a string"),
     ("user.none < 1", "expression_type", "<", "`<` expects two numbers or two strings, got null and a number"),
     ("n + list", "expression_type", "+", "`+` expects two numbers, or at least one string, got a number and a list"),
@@ -106,14 +106,14 @@ const ERRORS: &[(&str, &str, &str, &str)] = &[
     ("list[true]", "expression_type", "[true]", "a key must be a string or an integer, got a boolean"),
     ("user[user.none]", "expression_type", "user[user.none]", "a key is null"),
     ("'a' in n", "expression_type", "in", "expected a list, an object or a string to search, got a number"),
-    ("1 in text", "expression_type", "in", "a part of a string must be a string, got a number"),
+    ("1 in text", "expression_type", "in", "a substring must be a string, got a number"),
     (
         "user.none contains 1",
         "expression_type",
         "contains",
         "expected a list, an object or a string to search, got null",
     ),
-    ("range(1e9)", "expression_limit", "range(1e9)", "the expression takes more than 10000 operations"),
+    ("range(1e9)", "expression_limit", "range(1e9)", "the expression needs more than 10000 operations"),
     ("range(-1)", "expression_type", "range(-1)", "`range` expects at least 0, got -1"),
     (
         "replace('a', '', 'b')",
@@ -127,13 +127,13 @@ const ERRORS: &[(&str, &str, &str, &str)] = &[
         "user.includes",
         "expression_unresolved",
         "user.includes",
-        "`user.includes` is not known; to call the function, write includes(); available: handle, name, none",
+        "`user.includes` is not defined; to call the function, write includes(); available: handle, name, none",
     ),
     (
         "list.first",
         "expression_unresolved",
         "list.first",
-        "`list.first` is not known; to call the function, write first()",
+        "`list.first` is not defined; to call the function, write first()",
     ),
 ];
 
@@ -158,7 +158,7 @@ fn evaluation_errors_have_a_code_a_location_and_a_message() {
 fn displayed_errors_contain_the_expression() {
     assert_eq!(
         failure("user.nmae + 1").to_string(),
-        "`user.nmae` is not known; did you mean `name`?; available: name, handle, none (in `user.nmae + 1`)"
+        "`user.nmae` is not defined; did you mean `name`?; available: name, handle, none (in `user.nmae + 1`)"
     );
     assert_eq!(failure("1 / 0").to_string(), "division by zero (in `1 / 0`)");
 }

@@ -1,4 +1,4 @@
-//! The cost of an expression stays within its limits, whatever its source.
+//! The cost of an expression stays within its limits for any source.
 
 use llmspell_workflows_basic::expr::limits::{
     NESTING_MAX, OPERATIONS_MAX, PRODUCED_BYTES_MAX, SOURCE_BYTES_MAX, VALUE_DEPTH_MAX,
@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::lenient;
 
-/// A runtime's worker thread has 2 MiB of stack; three quarters of that must suffice, even without optimization.
+/// Runs `test` with three quarters of a worker thread's 2 MiB stack.
+///
+/// This must suffice even without optimization.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1536 * 1024);
     let thread = thread.spawn(test).expect("the thread starts");
@@ -94,7 +96,7 @@ fn source_size_is_limited() {
 
 #[test]
 fn operations_are_limited() {
-    let too_many = format!("the expression takes more than {OPERATIONS_MAX} operations");
+    let too_many = format!("the expression needs more than {OPERATIONS_MAX} operations");
     let sum = format!("n{}", "+n".repeat(20_000));
     assert_eq!(message(&sum), too_many);
     assert_eq!(message("range(2000000)"), too_many);
@@ -110,7 +112,8 @@ fn lenient_fails(source: &str) -> bool {
 
 #[test]
 fn bytes_created_by_an_expression_are_limited() {
-    let too_large = format!("more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects would be created");
+    let too_large =
+        format!("the expression would create more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects");
     let doubled = |times: usize| {
         (0..times)
             .fold("'0123456789abcdef'".to_owned(), |source, _| format!("({source}).split('').join('0123456789abcdef')"))
@@ -133,8 +136,11 @@ fn bytes_rendered_by_a_template_are_limited() {
     let scope = json!({"big": "x".repeat(10_000_000)});
     let template = Template::parse(&json!("-{{ big }}".repeat(7))).unwrap();
     let message = template.render(&scope).err().map(|error| error.message());
-    assert_eq!(message.as_deref(), Some("more than 67108864 bytes of text, lists and objects would be created"));
-    // A value that is passed on as it is has not been created.
+    assert_eq!(
+        message.as_deref(),
+        Some("the expression would create more than 67108864 bytes of text, lists and objects")
+    );
+    // A value that is passed on unchanged does not count as created.
     let template = Template::parse(&json!(vec!["{{ big }}"; 7])).unwrap();
     assert!(template.render(&scope).is_ok());
 }

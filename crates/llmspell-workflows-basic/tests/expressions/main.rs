@@ -13,7 +13,7 @@ mod templates;
 use llmspell_workflows_basic::expr::{EvalError, Expr};
 use serde_json::{Value, json};
 
-/// The scope of the tests.
+/// Returns the scope for the tests.
 fn scope() -> Value {
     json!({
         "task": {"type": "feature", "name": "login", "tags": ["a", "b"], "note": "", "size": 3},

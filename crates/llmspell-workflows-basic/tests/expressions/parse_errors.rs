@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::expr::Expr;
 
-/// Each entry: a source, the part of the source that the error marks, and its message.
+/// Each entry contains a source, the marked part of the source, and the message.
 const ERRORS: &[(&str, &str, &str)] = &[
     (" ", " ", "the expression is empty"),
     ("a +", "", "the expression ends before a value"),

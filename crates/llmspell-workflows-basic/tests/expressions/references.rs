@@ -120,7 +120,7 @@ fn references_are_found_without_evaluation() {
     }
 }
 
-/// A scope that resolves `steps.ID.output` itself, and whose value of `made` is owned.
+/// A scope that resolves `steps.ID.output` itself and returns an owned value for `made`.
 struct Steps(Value);
 
 impl Scope for Steps {
@@ -156,7 +156,7 @@ fn scopes_can_resolve_keys() {
     let error = parsed("steps.fetsh.output").evaluate_strict(&scope).unwrap_err();
     assert_eq!(
         error.message(),
-        "`steps.fetsh` is not known; did you mean `steps.fetch`?; available: steps.fetch, steps.build"
+        "`steps.fetsh` is not defined; did you mean `steps.fetch`?; available: steps.fetch, steps.build"
     );
 }
 

@@ -83,12 +83,12 @@ fn errors_point_to_the_failing_string() {
     let table = [
         (
             json!({"in": {"a/b~": ["", "x {{ usr.name }}"]}}),
-            "`usr` is not known; did you mean `user`?; available: user, big, blank, box, empty, f, index, key and 11 more (in `usr.name` at /in/a~1b~0/1)",
+            "`usr` is not defined; did you mean `user`?; available: user, big, blank, box, empty, f, index, key and 11 more (in `usr.name` at /in/a~1b~0/1)",
         ),
         (json!("{{ n > text }}"), "`>` expects two numbers or two strings, got a number and a string (in `n > text`)"),
         (
             json!("{{ user.nmae }}!"),
-            "`user.nmae` is not known; did you mean `name`?; available: name, address, langs, none (in `user.nmae`)",
+            "`user.nmae` is not defined; did you mean `name`?; available: name, address, langs, none (in `user.nmae`)",
         ),
     ];
     for (source, message) in table {

@@ -16,7 +16,7 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let unknown = || Failure::usage(format!("there is no completion script for `{}`", self.shell));
+        let unknown = || Failure::usage(format!("no completion script is available for `{}`", self.shell));
         app.output().text(&completion::script(&self.shell).ok_or_else(unknown)?);
         Ok(Exit::Ok)
     }

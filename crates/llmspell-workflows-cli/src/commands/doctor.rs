@@ -35,7 +35,7 @@ pub(crate) struct Doctor {
     online: bool,
 }
 
-/// The result of one check, with a remedy if it did not succeed.
+/// The result of one check, with a remedy if the check did not succeed.
 #[derive(Debug, Serialize)]
 struct Check {
     check: String,
@@ -88,7 +88,7 @@ impl Doctor {
                 Some(value) if is_too_short(&value) => warning(
                     &about,
                     format!("`{variable}` has fewer than {SECRET_BYTES_MIN} bytes, too few to be masked"),
-                    "pass a value that is not secret under `env` or as an input",
+                    "pass a non-secret value under `env` or as an input",
                 ),
                 Some(_) => check(&about, Ok(format!("set by {variable}"))),
                 None => warning(
@@ -174,7 +174,8 @@ fn within(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// Checks programs that `shell` steps may start: the shell, git, and those that the configuration names.
+/// Checks the programs that `shell` steps may start: the shell, git, and the programs named in the
+/// configuration.
 fn programs(settings: &Settings) -> Vec<Check> {
     let named = settings.policy.programs.iter().filter(|name| !name.contains('*')).map(String::as_str);
     let mut names: Vec<&str> = ["sh", "git"].into_iter().chain(named).collect();

@@ -14,14 +14,14 @@ pub(crate) struct Explain {
     name: String,
 }
 
-/// What a page explains.
+/// The subject of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Error,
     StepType,
 }
 
-/// A page of the documentation.
+/// A documentation page.
 struct Page {
     kind: Kind,
     name: &'static str,
@@ -61,7 +61,7 @@ impl Explain {
             return Ok(Exit::Ok);
         }
         let known = PAGES.iter().map(|page| page.name).chain(registry.specs().map(|spec| spec.name));
-        let message = format!("`{name}` is neither an error code, nor a step type, nor a tool");
+        let message = format!("`{name}` is not an error code, a step type or a tool");
         let failure = Failure::new(Exit::NotFound, "nothing_to_explain", message);
         Err(match nearest(name, known) {
             Some(near) => failure.with_help(format!("did you mean `{near}`?")),

@@ -8,8 +8,8 @@ use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::
 
 /// Formats workflows: one name for each field, and the same indentation everywhere.
 ///
-/// Comments, blank lines and the order of fields stay, and a workflow never changes its meaning. Without `--check` or
-/// `--write`, prints the formatted workflow.
+/// Comments, blank lines and the order of fields are kept, and the meaning of a workflow never
+/// changes. Without `--check` or `--write`, prints the formatted workflow.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow fmt flow.yaml\n  \
@@ -33,7 +33,8 @@ impl Fmt {
             return Err(Failure::usage("cannot write to standard input").with_help("remove `--write`"));
         }
         let mut files = Vec::new();
-        // All files are read before any is written, so an invalid file prevents every change.
+        // All files are read before any file is written, so a single invalid file prevents all
+        // changes.
         for file in definitions(&self.files)? {
             let source = Source::read(&file)?;
             let document = read(&source.text, &source.name, &StepTypes::new()).map_err(Failure::invalid)?;

@@ -33,7 +33,7 @@ impl Init {
             .collect();
         let existing: Vec<_> = files.iter().filter(|(path, _)| path.exists()).collect();
         if let [(first, _), ..] = existing.as_slice() {
-            let message = format!("`{}` already exists and is not overwritten", first.display());
+            let message = format!("`{}` already exists and was not overwritten", first.display());
             let failure = Failure::new(Exit::Usage, "file_exists", message);
             return Err(failure.with_help("choose another folder, or add a workflow with `spellflow new NAME`"));
         }
@@ -61,7 +61,7 @@ impl Init {
     }
 }
 
-/// Creates a file, which must not exist yet, and its parent folders.
+/// Creates a file that must not exist yet, and its parent folders.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| Failure::file("create", folder, &error))?;

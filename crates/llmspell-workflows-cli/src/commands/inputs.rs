@@ -14,8 +14,8 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Reads and merges the arguments; returns null if there are none. `file` is another argument of the command, which
-    /// may also name standard input.
+    /// Reads and merges the arguments; returns null if there are none. `file` is the command's
+    /// other argument that may name standard input.
     pub(super) fn read(&self, file: &Path) -> Result<Value, Failure> {
         super::run::input::read(&self.inputs, file)
     }

@@ -1,4 +1,4 @@
-//! Commands that send messages to runs, whichever process is running them.
+//! Commands that send messages to runs, whichever process drives the run.
 
 use clap::Args;
 use llmspell_workflows_advanced::EventKind;
@@ -28,16 +28,16 @@ pub(crate) struct Cancel {
     compensate: bool,
 }
 
-/// Sends an event to a run, for a step that waits for it.
+/// Sends an event to a run, for a step that waits for this event.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow signal @last approved\n  \
     spellflow signal 0199c1 payment --data '{\"amount\": 12}'")]
 pub(crate) struct Signal {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// The name of the event, as in the step that waits for it.
+    /// The name of the event, as given in the waiting step.
     name: String,
-    /// The data of the event, in JSON.
+    /// The event's data, in JSON.
     #[arg(long, value_name = "JSON", default_value = "null")]
     data: String,
 }
@@ -61,8 +61,8 @@ impl Cancel {
         if delivery != Delivery::Stored {
             return Ok(report(app, &known, &delivery, "cancelling", None));
         }
-        // No process is running it, so this one cancels it and runs its `finally` steps. A sub-workflow is resumed with
-        // the run that it is a part of.
+        // No process is running the run, so this process cancels it and runs its `finally` steps. A
+        // sub-workflow is resumed with its parent run.
         let known = app.wait(app.home().root_of(&known))?;
         let settings = app.config()?.settings().clone();
         let session = Session::new(app, &settings, &SessionOptions { wait: true, ..SessionOptions::default() })?;
@@ -122,8 +122,8 @@ impl Signal {
     }
 }
 
-/// Reports the delivery of a message; `effect` says what an accepted message does, and `more` has further fields for
-/// programs.
+/// Reports the delivery of a message. `effect` describes the effect of an accepted message, and
+/// `more` contains further fields for programs.
 fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str, more: Option<Value>) -> Exit {
     let (run, output) = (known.id(), app.output());
     let word = match delivery {
@@ -141,9 +141,9 @@ fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str, more: 
     let note = match delivery {
         Delivery::Received => format!("run {run}: {effect}"),
         Delivery::Stored if known.status() == RunStatus::Running => format!("run {run}: {effect}"),
-        Delivery::Stored => format!("no process is running the run {run}; resume it with `spellflow resume {run}`"),
+        Delivery::Stored => format!("run {run} is not running in any process; resume it with `spellflow resume {run}`"),
         Delivery::Unanswered(holder) => {
-            format!("run {run} is owned by {}, which does not respond; it will get the message later", holder.0)
+            format!("run {run} is owned by {}, which does not respond; it will receive the message later", holder.0)
         }
     };
     output.note(&note);

@@ -9,7 +9,8 @@ use crate::{App, Exit, Failure, templates::Template};
 
 /// Creates a workflow from a template; the workflow runs without changes.
 ///
-/// Writes `workflows/NAME.yaml` if there is a folder `workflows`, otherwise `NAME.yaml`. Never overwrites a file.
+/// Writes `workflows/NAME.yaml` if a folder `workflows` exists, otherwise `NAME.yaml`. Never
+/// overwrites a file.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow new digest\n  \
@@ -32,7 +33,7 @@ impl New {
         let folder = if folder.is_dir() { folder } else { Path::new("") };
         let file: PathBuf = folder.join(format!("{}.yaml", self.name));
         if file.exists() {
-            let message = format!("`{}` already exists and is not overwritten", file.display());
+            let message = format!("`{}` already exists and was not overwritten", file.display());
             return Err(Failure::new(Exit::Usage, "file_exists", message).with_help("choose another name"));
         }
         create(&file, &self.template.workflow(&self.name))?;

@@ -1,4 +1,4 @@
-//! Options to continue a run under another definition, and what that repeats.
+//! Options to continue a run under another definition, and a preview of the steps that run again.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,10 +16,11 @@ use crate::{Failure, config::Settings, difference::diff_definitions, host, sourc
 /// The definition under which a run continues.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Redefine {
-    /// Continue under the definition in this file; steps that have changed run again, with the steps after them.
+    /// Continue under the definition in this file; changed steps and the steps after them run
+    /// again.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
-    /// Keep the result of a step although it has changed: its path or a suffix of it; may be repeated.
+    /// Keep the result of a changed step: its path or a suffix of it; may be repeated.
     #[arg(long, value_name = "PATH", requires = "definition")]
     keep: Vec<String>,
     /// Show what would run again, without running anything.
@@ -35,7 +36,7 @@ pub(crate) struct Continued<'s> {
 }
 
 impl Redefine {
-    /// Returns the file of the definition.
+    /// Returns the definition's file.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.definition.as_deref()
     }
@@ -49,8 +50,9 @@ impl Redefine {
         Ok(Some(Arc::new(Source::read(file)?.check(session.executor().engine())?.definition)))
     }
 
-    /// Adds the definition to `options`, after its secrets have been checked, and shows what it changes. Returns whether
-    /// the run continues; after a dry run it does not.
+    /// Adds the definition to `options` and shows what it changes. Checks the definition's secrets
+    /// first, except in a dry run. Returns whether the run continues, which is false after a dry
+    /// run.
     ///
     /// # Errors
     /// Returns an error if the definition is not valid or the run cannot continue under it.
@@ -103,11 +105,11 @@ fn text(preview: &Preview, options: &RewindOptions) -> String {
     let again = |step: &RunsAgain| format!("{:width$}  {}", step.path, reason(step));
     list("runs again", preview.runs_again.iter().map(again).collect());
     list("removed, so its results no longer count", preview.removed.clone());
-    list("changed, and kept as it is", preview.kept.clone());
+    list("changed, but kept as is", preview.kept.clone());
     text
 }
 
-/// Says why a step runs again.
+/// Describes why a step runs again.
 fn reason(step: &RunsAgain) -> String {
     match &step.cause {
         Cause::Requested if step.has_completed => "as you asked".to_owned(),
@@ -138,7 +140,7 @@ struct ShownStep<'p> {
     path: &'p str,
     completed: bool,
     reason: &'static str,
-    /// The name or the path of the step that the reason refers to.
+    /// The name or path of the step given as the reason.
     because_of: Option<&'p str>,
 }
 

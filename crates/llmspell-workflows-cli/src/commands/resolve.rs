@@ -18,7 +18,7 @@ pub(crate) struct Resolve {
     /// The step completed, with this output, in JSON.
     #[arg(long, value_name = "JSON", group = "outcome", required_unless_present_any = ["failed", "run_again"], value_parser = input::json)]
     completed: Option<Value>,
-    /// The step did nothing and must not run again; if it is a compensation, give it up.
+    /// The step did nothing and must not run again; a compensation is given up.
     #[arg(long, group = "outcome")]
     failed: bool,
     /// The step did nothing; run it again.

@@ -1,4 +1,5 @@
-//! Commands that repeat a run or a part of it: `retry` in place, `rerun` and `fork` as a new run.
+//! Commands that repeat a run or a part of it: `retry` in place, and `rerun` and `fork` as a new
+//! run.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,7 +32,8 @@ pub(crate) struct Retry {
     /// The run: its id, a unique prefix of it, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
-    /// Retry all failed runs, one after the other, oldest first; with `--definition`, only those of its workflow.
+    /// Retry all failed runs, one after the other, oldest first; with `--definition`, only runs of
+    /// its workflow.
     #[arg(long, conflicts_with_all = ["from", "step_input", "dry_run"])]
     failed: bool,
     /// Retry only runs of this workflow.
@@ -59,14 +61,15 @@ pub(crate) struct Rerun {
     /// Override a field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
     #[arg(short, long = "input", value_name = "INPUT")]
     inputs: Vec<String>,
-    /// Use the definition in this file instead of the one that the run was started with.
+    /// Use the definition in this file instead of the run's original definition.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
     #[command(flatten)]
     session_options: SessionOptions,
 }
 
-/// Starts a new run that keeps the results of a run up to a step, and continues from that step.
+/// Starts a new run that keeps the results of another run up to a step, and continues from that
+/// step.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow fork @last --from write\n  \
     spellflow fork 0199c1 --from '/main/both/left/each[2]/work' --step-input '{\"n\": 3}'")]

@@ -37,7 +37,7 @@ impl Schema {
     }
 }
 
-/// Returns the schema as the text of a file.
+/// Returns the text of the schema file.
 pub(crate) fn text() -> String {
     format!("{:#}\n", llmspell_workflows_definition::schema(&StepTypes::new()))
 }

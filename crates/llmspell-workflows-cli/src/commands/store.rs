@@ -32,19 +32,19 @@ struct Stats {}
 
 /// Verifies the store and reports damage; the exit code is 1 if any damage is found.
 ///
-/// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing, unless
-/// `--repair` is given.
+/// Reads all journals, records of finished runs, definitions and large values. Changes nothing
+/// unless `--repair` is given.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
 struct Verify {
-    /// Move damaged journals to the folder `damaged` of the store, and keep the runs in them that have lost nothing.
+    /// Move damaged journals to the store's `damaged` folder, and keep their intact runs.
     #[arg(long)]
     repair: bool,
 }
 
 /// Moves ended runs to the archive, removes empty journals and frees disk space.
 ///
-/// Does not touch journals that a running process uses.
+/// Does not touch journals used by a running process.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store compact")]
 struct Compact {}
@@ -118,7 +118,7 @@ fn text(path: &str, kind: &str, stats: &HomeStats) -> String {
     table(rows)
 }
 
-/// Formats a number of bytes for people.
+/// Formats a number of bytes for people to read.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} B"),
@@ -127,17 +127,14 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Moves damaged journals aside, and says what they were.
+/// Moves damaged journals aside, and reports the damage.
 fn repair(app: &App) -> Result<(), Failure> {
     let RepairReport { moved, held } = app.wait(app.home().repair())?;
     let output = app.output();
     for MovedAside { damage, place, rescued } in moved {
         damage.iter().for_each(|damage| output.note(damage));
         let runs = if rescued == 1 { "run" } else { "runs" };
-        output.note(&format!(
-            "moved aside to `{}`; {rescued} {runs} in it had lost nothing and are kept",
-            place.display()
-        ));
+        output.note(&format!("moved aside to `{}`; kept {rescued} undamaged {runs} from it", place.display()));
     }
     for journal in held {
         output.note(&format!("journal {journal} is damaged, but is in use by a running process; repair it later"));

@@ -17,10 +17,10 @@ use crate::{
     workflow_test::{self, CaseReport, File, Mismatch, Options, report_text},
 };
 
-/// Runs tests of workflows, with mocks in place of tools.
+/// Runs workflow tests, with mocks in place of tools.
 ///
-/// For a folder, runs every `.test.yaml` file in it. A case that calls a tool without a mock fails unless
-/// `--allow-real` is given. `docs/testing-workflows.md` describes the file format.
+/// For a folder, runs every `.test.yaml` file in it. A case that calls a tool without a mock fails
+/// unless `--allow-real` is given. `docs/testing-workflows.md` describes the file format.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow test flow.test.yaml\n  \
@@ -33,18 +33,18 @@ pub(crate) struct Test {
     /// Run only cases whose name contains this text.
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
-    /// Let activities without a mock do their real work.
+    /// Run the real activities if they have no mock.
     #[arg(long)]
     allow_real: bool,
 }
 
-/// The results of the cases of one file.
+/// The results of a file's cases.
 #[derive(Debug, Serialize)]
 struct FileReport {
     file: String,
     workflow: Option<String>,
     cases: Vec<CaseReport>,
-    /// The mocks of the file that no case used; empty if only some cases ran.
+    /// The file's mocks that no case used; empty if only some cases ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mismatches: Vec<Mismatch>,
     /// The problem with the file or its workflow, if the cases could not run.
@@ -118,10 +118,10 @@ impl Test {
         let (file, plain) = File::read(&source.text, &source.name).map_err(invalid_test)?;
         let workflow = path.parent().unwrap_or(Path::new("")).join(&file.workflow);
         let tools = host::tools(settings)?;
-        // If the named workflow does not exist, the test is invalid.
+        // If the workflow named in the test does not exist, the test is invalid.
         let source = Source::read(&workflow).map_err(|failure| Failure { exit: Exit::Invalid, ..failure })?;
         let readable = llmspell_workflows_definition::read(&source.text, &source.name, &Default::default());
-        // Problems of sub-workflows are reported when the definition is checked.
+        // Problems in sub-workflows are reported when the definition is checked.
         let definition = source.embed(&readable.map_err(Failure::invalid)?.definition);
         let problems = workflow_test::problems(&file, &definition, &tools);
         if !problems.is_empty() {
@@ -139,7 +139,7 @@ impl Test {
         let is_selected = |name: &str| self.case.as_ref().is_none_or(|part| name.contains(part.as_str()));
         let cases = file.cases.iter().filter(|case| is_selected(&case.name));
         let cases: Vec<_> = cases.map(|case| workflow_test::run(&file, case, &definition, &options)).collect();
-        // A mock of the file may be meant for a case that was not selected, or that could not run.
+        // A mock in the file may be meant for a case that was not selected or could not run.
         let has_all = self.case.is_none() && cases.iter().all(|case| case.error.is_none());
         let mismatches = if has_all { workflow_test::unused_mocks(&file, &cases) } else { Vec::new() };
         let (file, workflow) = (path.display().to_string(), Some(definition.name.clone()));

@@ -114,7 +114,7 @@ pub(super) fn show(app: &App, tools: &Registry, spec: &ToolSpec) {
     output.text(&text);
 }
 
-/// Returns a row for each field of `schema` and of the objects in it: path, type and description.
+/// Returns a row for each field of `schema`, including nested fields: path, type and description.
 fn fields(schema: &Value, path: &str, are_parameters: bool) -> Vec<[String; 3]> {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
@@ -155,8 +155,8 @@ fn example(spec: &ToolSpec, parameters: &Map<String, Value>) -> String {
     text
 }
 
-/// Returns the fewest parameters that the schema of a tool admits. The value of a parameter is its first choice, or a
-/// template.
+/// Returns the minimal parameters that a tool's schema accepts. The value of a parameter is its
+/// first choice, or a template.
 fn example_parameters(tools: &Registry, spec: &ToolSpec) -> Map<String, Value> {
     let properties = spec.parameters["properties"].as_object().cloned().unwrap_or_default();
     let value =
@@ -171,7 +171,7 @@ fn example_parameters(tools: &Registry, spec: &ToolSpec) -> Map<String, Value> {
         let found = tools.check_parameters(spec.name, &json!(parameters), &is_template);
         found.map_or(usize::MAX, |violations| violations.len())
     };
-    // Which parameters are needed may depend on others, so each one is tried.
+    // A parameter may be required only because of other parameters, so each one is tried.
     loop {
         let left = violations(&parameters);
         let with = |name: &String| {
@@ -210,7 +210,7 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
             result = &mut call => Some(result),
         }
     });
-    // Does not wait for tasks that are still running.
+    // Limits the wait for tasks that are still running.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
         None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was interrupted")),

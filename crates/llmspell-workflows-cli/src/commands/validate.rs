@@ -50,7 +50,8 @@ fn exit(valid: bool) -> Exit {
     if valid { Exit::Ok } else { Exit::Invalid }
 }
 
-/// Returns the diagnostics of the reader and the engine for a file, even if it is not UTF-8.
+/// Returns the diagnostics from the reader and the engine for a file, even if the file is not
+/// UTF-8.
 fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, Failure> {
     let source = match Source::read(file) {
         Ok(source) => source,

@@ -1,6 +1,8 @@
-//! Completions of words that the command line definition does not contain: runs, steps, tools and workflow files.
+//! Completions of words that the command line definition does not contain: runs, steps, tools and
+//! workflow files.
 //!
-//! A shell's script calls this program with the variable [`VARIABLE`] set and the words of the command line after `--`.
+//! A shell's script calls this program with the variable [`VARIABLE`] set and the words of the
+//! command line after `--`.
 
 mod quoting;
 
@@ -29,16 +31,16 @@ const SHELLS: Shells<'static> = Shells(&[
     &Zsh,
 ]);
 
-/// The variable that holds the name of the shell while a command line is completed.
+/// The variable that contains the name of the shell during a completion.
 const VARIABLE: &str = "_SPELLFLOW_COMPLETE";
 
-/// The maximum number of runs that are offered.
+/// The maximum number of runs offered.
 const RUNS_MAX: usize = 50;
 
-/// The endings of the names of workflow files.
+/// The file name extensions of workflow files.
 const FILE_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Completes a command line and exits, if this process was started for that.
+/// Completes a command line and exits, if this process was started to do so.
 pub(crate) fn complete_if_asked() {
     CompleteEnv::with_factory(|| with_values(crate::cli::command()))
         .shells(SHELLS)
@@ -47,7 +49,7 @@ pub(crate) fn complete_if_asked() {
         .complete();
 }
 
-/// Returns the names of the shells that have a script.
+/// Returns the names of the shells that have a completion script.
 pub(crate) fn shells() -> Vec<&'static str> {
     SHELLS.names().collect()
 }
@@ -87,14 +89,14 @@ fn workflow_files() -> PathCompleter {
     PathCompleter::any().filter(is_workflow)
 }
 
-/// What the words of the command line say about the store and the run.
+/// The store and the run given in the words of the command line.
 struct Given {
     config: Config,
     run: Option<String>,
 }
 
 impl Given {
-    /// Reads the words of the command line that is being completed.
+    /// Reads the words of the command line being completed.
     fn read() -> Option<Self> {
         let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
         let matches = crate::cli::command().ignore_errors(true).try_get_matches_from(words).ok()?;
@@ -134,7 +136,8 @@ fn about(run: &KnownRun) -> String {
     format!("{} {}, {}", run.status(), run.summary.workflow, run.summary.started_at.strftime("%Y-%m-%d %H:%M:%S"))
 }
 
-/// Returns the steps of the run that the command line names: whole paths after a `/`, otherwise their ends.
+/// Returns the steps of the run named on the command line: full paths after a `/`, otherwise path
+/// suffixes.
 fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
     let paths = Given::read().and_then(|given| {
@@ -148,7 +151,7 @@ fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
     let paths = paths.unwrap_or_default();
     let names: BTreeSet<String> = match current.starts_with('/') {
         true => paths.into_iter().collect(),
-        // Only an end that one path has identifies a step.
+        // A suffix identifies a step only if exactly one path has it.
         false => {
             let ends: Vec<String> = paths.iter().map(|path| end(path)).collect();
             let is_unique = |name: &&String| ends.iter().filter(|end| end == name).count() == 1;
@@ -176,7 +179,7 @@ mod tests {
 
     /// Every argument that names a run, a step or a tool is completed.
     #[test]
-    fn arguments_are_completed_by_what_they_mean() {
+    fn arguments_are_completed_according_to_their_meaning() {
         fn check(command: &Command, found: &mut Vec<String>) {
             for arg in command.get_arguments() {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

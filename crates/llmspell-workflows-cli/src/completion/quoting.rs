@@ -1,4 +1,4 @@
-//! Quotes what is completed for shells that put it on the command line as it is.
+//! Quotes completions for shells that insert them into the command line unchanged.
 
 use std::{
     ffi::OsString,
@@ -11,11 +11,11 @@ use clap_complete::env::EnvCompleter;
 
 /// A shell whose completions are quoted.
 ///
-/// Zsh, Fish and Elvish quote completions themselves. Bash and PowerShell do not, so the name of a file could run a
-/// command, as `$(touch x).yaml` would.
+/// Zsh, Fish and Elvish quote completions themselves. Bash and PowerShell do not, so a file name
+/// such as `$(touch x).yaml` could run a command.
 pub(super) struct Quoting<E> {
     pub(super) shell: E,
-    /// Returns a completion as it is to be typed; `None` if it is not offered.
+    /// Returns a completion as the user would type it; `None` if it is not offered.
     pub(super) quote: fn(&str) -> Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl<E: EnvCompleter> EnvCompleter for Quoting<E> {
     ) -> Result<(), Error> {
         let mut plain = Vec::new();
         self.shell.write_complete(command, words, folder, &mut plain)?;
-        // The separator that the shell's script asks for, as in clap_complete.
+        // The separator that the shell's script requests, as in clap_complete.
         let separator = std::env::var("_CLAP_IFS").ok().filter(|text| !text.is_empty()).unwrap_or("\n".to_owned());
         let plain = String::from_utf8_lossy(&plain);
         let quoted: Vec<String> = plain.split(separator.as_str()).filter_map(self.quote).collect();
@@ -56,7 +56,8 @@ impl<E: EnvCompleter> EnvCompleter for Quoting<E> {
     }
 }
 
-/// Escapes each character that has a meaning in Bash; a word with control characters is not offered.
+/// Escapes all characters with a special meaning in Bash; words with control characters are not
+/// offered.
 pub(super) fn for_bash(word: &str) -> Option<String> {
     if word.contains(char::is_control) {
         return None;
@@ -72,7 +73,8 @@ pub(super) fn for_bash(word: &str) -> Option<String> {
     Some(quoted)
 }
 
-/// Offers only words without a meaning in PowerShell; after a tab comes a description.
+/// Offers only words without special characters in PowerShell; a tab separates the word from a
+/// description.
 pub(super) fn for_powershell(line: &str) -> Option<String> {
     let word = line.split('\t').next().unwrap_or_default();
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:\\+=[]".contains(c);
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn words_with_a_meaning_in_powershell_are_not_offered() {
+    fn words_with_special_characters_in_powershell_are_not_offered() {
         assert_eq!(for_powershell("flow.yaml\tA file"), Some("flow.yaml\tA file".to_owned()));
         for word in ["$(id)", "with space", "a;b", "a|b", "'a", "`a", "$finally"] {
             assert_eq!(for_powershell(word), None, "{word}");

@@ -1,4 +1,4 @@
-//! The configuration files: which are read, and which no tool may touch.
+//! The configuration files: the files to read, and the files that no tool may touch.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ pub(super) struct ConfigFiles {
     pub(super) read: Vec<PathBuf>,
     /// The files that a later command would read, whether or not they exist.
     pub(super) guarded: Vec<PathBuf>,
-    /// The files above the working directory that are not read, because another user controls them.
+    /// The files above the working directory that are not read because another user controls them.
     pub(super) refused: Vec<RefusedFile>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct RefusedFile {
 impl fmt::Display for RefusedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, reason) = (self.path.display(), self.reason);
-        write!(f, "ignored the configuration `{path}`: {reason}; to use it, give it with `--config`")
+        write!(f, "ignored the configuration `{path}`: {reason}; to use it, pass it with `--config`")
     }
 }
 
@@ -72,7 +72,8 @@ fn stranger(folder: &Path, file: &Path) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
-    // A link and its target can have different owners. Everyone can write to a link, but only by replacing it.
+    // A link and its target can have different owners. The mode of a link is not checked, because a
+    // link can be changed only by replacing it.
     let checks = [(folder.metadata(), true), (file.symlink_metadata(), false), (file.metadata(), true)];
     checks.into_iter().find_map(|(metadata, checks_mode)| match metadata {
         Ok(metadata) => distrust(metadata.uid(), if checks_mode { metadata.mode() } else { 0 }, own),
@@ -80,13 +81,14 @@ fn stranger(folder: &Path, file: &Path) -> Option<&'static str> {
     })
 }
 
-/// Returns why a file or folder of the user `owner` with `mode` is not trusted by the user `own`.
+/// Returns why the user `own` does not trust a file or folder that has this `mode` and belongs to
+/// the user `owner`.
 #[cfg(unix)]
 fn distrust(owner: u32, mode: u32, own: u32) -> Option<&'static str> {
     const ROOT: u32 = 0;
     const OTHERS_WRITE: u32 = 0o002;
     match owner {
-        _ if owner != own && owner != ROOT => Some("it or its folder belongs to another user"),
+        _ if owner != own && owner != ROOT => Some("it or its folder is owned by another user"),
         _ if mode & OTHERS_WRITE != 0 => Some("every user can write to it or to its folder"),
         _ => None,
     }
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_of_the_user_and_of_root_are_trusted() {
+    fn only_files_owned_by_the_user_or_root_are_trusted() {
         for (owner, mode, own, is_trusted) in [
             (1000, 0o644, 1000, true),
             (1000, 0o664, 1000, true),

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{Exit, Failure, cli::Global, logs};
 
-/// Environment variables that are set for the process of a step. They are not settings, so a nested `spellflow`
-/// ignores them.
+/// Environment variables set for the process of a step. They are not settings, so a nested
+/// `spellflow` ignores them.
 const STEP_VARIABLES: &[&str] =
     &["SPELLFLOW_RUN_ID", "SPELLFLOW_STEP_PATH", "SPELLFLOW_ATTEMPT", "SPELLFLOW_IDEMPOTENCY_KEY"];
 

@@ -1,7 +1,8 @@
-//! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the user's, then defaults.
+//! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the
+//! user's, then defaults.
 //!
-//! [`files`] finds the files, [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`]
-//! converts the merged values to [`Settings`].
+//! [`files`] finds the files, [`settings`] lists every key with its kind and default, [`layers`]
+//! reads the sources of values, and [`typed`] converts the merged values to [`Settings`].
 
 mod files;
 mod layers;
@@ -17,7 +18,7 @@ use crate::{Failure, cli::Global};
 use files::{ConfigFiles, RefusedFile};
 pub(crate) use typed::{Settings, parse_duration};
 
-/// All values that are set, raw and typed.
+/// All configured values, raw and typed.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     values: Values,
@@ -63,7 +64,7 @@ impl Config {
         Ok(Self { values, settings, refused: files.refused })
     }
 
-    /// Returns the configuration files that were not read, because another user controls them.
+    /// Returns the configuration files that were not read because another user controls them.
     pub(crate) fn refused(&self) -> &[RefusedFile] {
         &self.refused
     }

@@ -65,7 +65,7 @@ impl Setting {
     }
 }
 
-/// All settings. Those below `tools` are the fields of the tool policy.
+/// All settings. The settings below `tools` are the fields of the tool policy.
 pub(super) const SETTINGS: &[Setting] = &[
     setting("output", Kind::Choice(&["text", "json", "jsonl", "yaml"]), "The output format").with_default("text"),
     setting("color", Kind::Choice(&["auto", "always", "never"]), "When to use colors").with_default("auto"),

@@ -15,7 +15,7 @@ use crate::{
     output::{Color, Format},
 };
 
-/// The configuration that commands use.
+/// The configuration used by commands.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) output: Format,
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     /// Log directives.
     pub(crate) log: Option<String>,
     pub(crate) log_format: LogFormat,
-    /// The environment to use, for definitions that have environments.
+    /// The environment to use for definitions that have environments.
     pub(crate) environment: Option<String>,
     /// The time limit of a run.
     pub(crate) timeout: Option<Duration>,
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) journal: JournalKind,
     /// How long ended runs are kept.
     pub(crate) retention: Duration,
-    /// The environment variable of each secret, by the name of the secret.
+    /// The environment variable of each secret, by secret name.
     pub(crate) secrets: BTreeMap<String, String>,
     /// What tools may access.
     pub(crate) policy: Policy,

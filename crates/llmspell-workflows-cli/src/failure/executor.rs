@@ -50,7 +50,7 @@ fn help(error: &ExecutorError) -> Option<String> {
             format!("watch it with `spellflow runs watch {run}`, or pause it with `spellflow pause {run}`")
         }
         ExecutorError::NotArchived { .. } => {
-            "wait until that process has moved the run to the archive, or has ended, and try again".to_owned()
+            "wait until that process has moved the run to the archive or has ended, then try again".to_owned()
         }
         ExecutorError::Import { .. } => "create an export with `spellflow runs export`".to_owned(),
         ExecutorError::NewerExport { .. } => "import it with a newer version of spellflow".to_owned(),
@@ -70,7 +70,7 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::Ended { run } => format!("`spellflow runs show {run}` shows its result"),
         ExecutorError::IsChild { parent, .. } => {
             format!(
-                "resume its parent with `spellflow resume {parent}`; if that has failed, use `spellflow retry {parent}`"
+                "resume its parent with `spellflow resume {parent}`; if the parent has failed, use `spellflow retry {parent}`"
             )
         }
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
@@ -78,19 +78,21 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::NotEnded { run, .. } => format!("end it with `spellflow cancel {run}`"),
         ExecutorError::NotFailed { run, status } => match status {
             RunStatus::Stuck => format!(
-                "`spellflow runs show {run}` shows the stuck step; say what happened with `spellflow resolve {run} PATH`"
+                "`spellflow runs show {run}` shows the stuck step; report its outcome with \
+                 `spellflow resolve {run} PATH`"
             ),
             RunStatus::Pending | RunStatus::Running | RunStatus::Compensating => {
                 format!("wait until it ends; `spellflow runs show {run}` shows its progress")
             }
             status if status.has_ended() => format!(
-                "to run part of it again, use `spellflow fork {run} --from PATH`; for all of it, `spellflow rerun {run}`"
+                "to run part of it again, use `spellflow fork {run} --from PATH`; to run all of it again, use \
+                 `spellflow rerun {run}`"
             ),
             _ => format!("continue it with `spellflow resume {run}`"),
         },
         ExecutorError::UnknownEffects { run, paths } => {
             let path = paths.first().map(String::as_str).unwrap_or_default();
-            format!("say what happened with `spellflow resolve {run} {path}`, or leave the step in the definition")
+            format!("report its outcome with `spellflow resolve {run} {path}`, or keep the step in the definition")
         }
         ExecutorError::CannotRunAgain { paths, .. } => {
             let path = paths.first().map(String::as_str).unwrap_or_default();
@@ -100,18 +102,19 @@ fn help(error: &ExecutorError) -> Option<String> {
             format!("`spellflow resume {run}` resumes it with its original definition")
         }
         ExecutorError::Rewind(RewindError::UnknownStep { .. }) => {
-            "`spellflow runs show RUN` lists all steps; for steps of a sub-workflow, show its own run".to_owned()
+            "`spellflow runs show RUN` lists all steps; for the steps of a sub-workflow, show the sub-workflow's run"
+                .to_owned()
         }
         _ => return None,
     })
 }
 
-/// Shows how to give the fields that an output lacks.
+/// Shows how to supply the fields missing from an output.
 fn unfit_output(unmet: &[UnmetRead]) -> String {
     let fields: BTreeSet<&str> = unmet.iter().filter_map(|unmet| unmet.field.as_deref()).collect();
     if fields.is_empty() {
-        return "give the whole output of the step as JSON after `--completed`".to_owned();
+        return "pass the step's whole output as JSON after `--completed`".to_owned();
     }
     let fields: Vec<String> = fields.into_iter().map(|field| format!("\"{field}\": VALUE")).collect();
-    format!("add to the JSON after `--completed`: {}; for a field without a value, `null`", fields.join(", "))
+    format!("add to the JSON after `--completed`: {}; use `null` for a field without a value", fields.join(", "))
 }

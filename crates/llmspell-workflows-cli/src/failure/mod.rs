@@ -13,7 +13,7 @@ pub(crate) use executor::durable_failure;
 
 use crate::Exit;
 
-/// Why a command failed; reported in one place, as text or JSON.
+/// The reason for the failure of a command; reported in one place, as text or JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -21,7 +21,7 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     /// A fragment that fits after "error: ".
     pub(crate) message: String,
-    /// How to fix it.
+    /// How to fix the problem.
     pub(crate) help: Option<String>,
     pub(crate) retryable: bool,
     /// The problems of an invalid file, with their locations.

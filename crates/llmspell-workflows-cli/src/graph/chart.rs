@@ -22,7 +22,7 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) key: String,
-    /// The lines of text in the node; the first is the id of the step.
+    /// The lines of text in the node; the first line is the step's id.
     pub(super) lines: Vec<String>,
     pub(super) shape: Shape,
 }
@@ -31,7 +31,7 @@ pub(super) struct Node {
 pub(super) enum Shape {
     Step,
     Choice,
-    /// Where a route begins or ends.
+    /// The start or the end of a route.
     Point,
 }
 
@@ -155,8 +155,8 @@ impl Pen {
         items
     }
 
-    /// Draws one step. With `shows_condition`, its box contains its condition, because no arrow to it shows the
-    /// condition.
+    /// Draws one step. With `shows_condition`, the step's box contains its condition, because no
+    /// arrow shows it.
     fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
         let mut lines = vec![step.id.clone()];
         lines.extend(step.name.clone().filter(|name| *name != step.id));
@@ -174,7 +174,7 @@ impl Pen {
         self.cluster(lines, items)
     }
 
-    /// Draws a choice between lists: by one condition, or between several cases.
+    /// Draws a choice between lists, which is made by one condition or between several cases.
     fn choice(&mut self, groups: &[Group<'_>]) -> Vec<Item> {
         let conditions: Vec<&str> = groups.iter().filter_map(|group| group.when).collect();
         let (question, yes, no) = match conditions.as_slice() {
@@ -186,7 +186,7 @@ impl Pen {
         let mut items = vec![fork];
         for group in groups.iter().filter(|group| !group.steps.is_empty()) {
             let inside = self.list(&group.steps);
-            // A box around a single box would add nothing.
+            // A box around a single box would be redundant.
             let block = match <[Item; 1]>::try_from(inside) {
                 Ok([single]) => single,
                 Err(inside) => {

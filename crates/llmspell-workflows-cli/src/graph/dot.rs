@@ -17,7 +17,8 @@ pub(crate) fn dot(chart: &Chart) -> String {
     out
 }
 
-/// The nodes to which the arrows to and from a box are attached, because Graphviz cannot connect boxes directly.
+/// The nodes at which the arrows to and from a box are attached, because Graphviz cannot connect
+/// boxes directly.
 struct Ends {
     first: String,
     last: String,

@@ -1,7 +1,7 @@
 //! Charts of definitions, as Mermaid and Graphviz text.
 //!
-//! A [`Chart`] draws composites as boxes around their steps; each output format is one file. The same definition always
-//! produces the same text.
+//! A [`Chart`] draws composites as boxes around their steps, and each output format has one file.
+//! The same definition always produces the same text.
 
 mod chart;
 mod dot;

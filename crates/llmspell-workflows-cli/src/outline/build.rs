@@ -7,12 +7,12 @@ use super::{
     describe::{retry_data, what},
 };
 
-/// Returns the lists of `definition`: its body, then `on_error` and `finally` if it has them.
+/// Returns the lists of `definition`: its body, then `on_error` and `finally` if they exist.
 pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
     let outliner = Outliner { known };
     let mut blocks = match &definition.body {
         list if list.list().is_some() => outliner.blocks(list, "/main"),
-        // A body that is a single block is shown as a step.
+        // A body with a single block is shown as a step.
         kind => {
             let main = Step::new("main", kind.clone());
             let entry = Entry { path: "/main".to_owned(), ..outliner.entry(&main, "", None, Vec::new()) };
@@ -131,7 +131,7 @@ impl Outliner<'_> {
     }
 }
 
-/// Describes under which circumstances a step of a graph runs, apart from its condition.
+/// Describes the circumstances under which a step of a graph runs, apart from its condition.
 fn runs(step: &Step, waits_for: &[String]) -> Option<String> {
     let (needed, read): (Vec<&String>, Vec<&String>) = waits_for.iter().partition(|id| step.dependencies.contains(id));
     let names = |ids: &[&String], word: &str| {
@@ -177,12 +177,13 @@ fn runs(step: &Step, waits_for: &[String]) -> Option<String> {
     Some([rule, order].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
 }
 
-/// Returns the level of each step: 1 if the step waits for no other step, otherwise one more than the highest level of
-/// the steps that it waits for. A step that is in a cycle, or waits for one, has no level.
+/// Returns the level of each step: 1 if the step waits for no other step, otherwise one more than
+/// the highest level among the steps it waits for. A step in a cycle, or waiting for a step in a
+/// cycle, has no level.
 fn levels(steps: &[&Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
     let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
     let mut levels = vec![None; steps.len()];
-    // Each round settles at least one step, until only cycles are left.
+    // Each round settles at least one step, until only cycles remain.
     loop {
         let mut is_settled = true;
         for (number, others) in waits.iter().enumerate() {

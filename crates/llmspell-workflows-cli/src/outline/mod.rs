@@ -1,4 +1,5 @@
-//! Outlines: a definition as a tree of steps with their settings, as `plan` and `graph --format ascii` show it.
+//! Outlines: a definition as a tree of steps with their settings, as shown by `plan` and
+//! `graph --format ascii`.
 
 mod build;
 mod describe;
@@ -26,23 +27,24 @@ pub(crate) struct Entry {
     /// The activity that the step calls.
     #[serde(skip)]
     pub(crate) call: Option<ActivityName>,
-    /// The name of the activity that the step calls.
+    /// The name of the activity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) activity: Option<String>,
-    /// A description of the kind and its settings.
+    /// A description of the step's kind and settings.
     #[serde(skip)]
     pub(crate) what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) condition: Option<String>,
-    /// The value of the condition, if the input alone decides it.
+    /// The value of the condition, if it depends only on the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) condition_holds: Option<bool>,
-    /// The steps of the same list that must end before this step starts; in a sequence, the previous step.
+    /// The steps of the same list that must end before this step starts; in a sequence, the
+    /// previous step.
     pub(crate) waits_for: Vec<String>,
-    /// Under which circumstances a step of a graph runs, apart from its condition.
+    /// The circumstances under which a step of a graph runs, apart from its condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runs: Option<String>,
-    /// The level in a graph, from 1; steps of one level can run at the same time.
+    /// The level in a graph, counted from 1; steps on the same level can run at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) level: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +81,7 @@ pub(crate) struct Block {
     /// The name of the list: `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`.
     pub(crate) name: String,
     pub(crate) order: Order,
-    /// The condition under which the block runs.
+    /// The condition under which the list runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) when: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +89,7 @@ pub(crate) struct Block {
     pub(crate) steps: Vec<Entry>,
 }
 
-/// The order of the steps of a list.
+/// The order of the steps in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
@@ -105,6 +107,6 @@ pub(crate) enum Order {
 pub(crate) struct Known<'k> {
     /// The steps that each step of a graph waits for, by path; a step without an entry waits for its dependencies.
     pub(crate) waits: BTreeMap<String, Vec<String>>,
-    /// Returns the value of a condition, if the input decides it.
+    /// Returns the value of a condition, if it depends only on the input.
     pub(crate) decide: &'k dyn Fn(&str) -> Option<bool>,
 }

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::{Block, Entry, Order, describe::retry_words};
 use crate::escape::escape_line;
 
-/// How the branches of a tree are drawn.
+/// How to draw the branches of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Branches {
     /// With ASCII characters only.
@@ -59,7 +59,8 @@ fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
     }
 }
 
-/// Returns the rows of blocks; steps of a plain list are directly below their parent, other blocks have a heading.
+/// Returns the rows of blocks. Steps of a plain list are placed directly below their parent; other
+/// blocks have a heading.
 fn rows(blocks: &[Block], branches: Branches) -> Vec<Row> {
     let mut rows = Vec::new();
     for block in blocks {

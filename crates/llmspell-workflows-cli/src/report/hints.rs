@@ -1,5 +1,5 @@
-//! Commands that are suggested. They contain the options of the current command that they need too, so that they work
-//! when they are pasted.
+//! Suggested commands. They repeat the necessary options of the current command, so that they work
+//! when pasted.
 
 use std::{borrow::Cow, path::Path, sync::OnceLock};
 
@@ -13,20 +13,20 @@ const USE_STORE: [&str; 11] =
 /// The commands that continue a run.
 const CONTINUE: [&str; 5] = ["resume", "retry", "rerun", "fork", "resolve"];
 
-/// Options that each suggested command needs that uses the store; set once.
+/// Options added to suggested commands that use the store; set once.
 static GLOBAL: OnceLock<String> = OnceLock::new();
 
-/// Options that each suggested command needs that continues a run; set once.
+/// Options added to suggested commands that continue a run; set once.
 static SESSION: OnceLock<String> = OnceLock::new();
 
-/// Keeps the options that name the store and the configuration.
+/// Stores the options that name the store and the configuration.
 pub(crate) fn keep_global(store: Option<&Path>, config: Option<&Path>) {
     let options = [("--store", store), ("--config", config)];
     let given = options.into_iter().filter_map(|(name, value)| Some((name, value?.display().to_string())));
     let _ = GLOBAL.set(written(given));
 }
 
-/// Keeps the options of a run that are not recorded with it.
+/// Stores the options of a run that are not recorded with the run.
 pub(crate) fn keep_session(hosts: &[String], roots: &[std::path::PathBuf]) {
     let hosts = hosts.iter().map(|host| ("--allow-host", host.clone()));
     let roots = roots.iter().map(|root| ("--root", root.display().to_string()));
@@ -37,7 +37,7 @@ fn written(options: impl Iterator<Item = (&'static str, String)>) -> String {
     options.map(|(name, value)| format!("{name} {} ", shell_word(&value))).collect()
 }
 
-/// Adds the kept options to the commands in `text`.
+/// Adds the stored options to the commands in `text`.
 pub(crate) fn with_options(text: &str) -> Cow<'_, str> {
     let kept = |options: &'static OnceLock<String>| options.get().map(String::as_str).unwrap_or_default();
     let (global, session) = (kept(&GLOBAL), kept(&SESSION));
@@ -59,15 +59,15 @@ pub(crate) fn answer(run: impl std::fmt::Display, name: &str) -> String {
     with_options(&format!("spellflow signal {run} {separator}{}", shell_word(name))).into_owned()
 }
 
-/// Returns the command that ends the wait of a step; `root` is the run that has to be resumed.
+/// Returns the command that ends a step's wait; `root` is the run to resume.
 pub(crate) fn next_command(wait: &RunWait, root: Uuid) -> Option<String> {
     let name = wait.awaited.signal.as_deref()?;
-    // The event is stored, and sending it again would not help.
+    // The event is already stored, so sending it again would not help.
     let resume = || with_options(&format!("spellflow resume {root}")).into_owned();
     Some(if wait.has_arrived { resume() } else { answer(wait.run, name) })
 }
 
-/// Returns the command that resolves the stuck step at `path` of `run`, without the kept options.
+/// Returns the command that resolves the stuck step at `path` of `run`, without the stored options.
 pub(crate) fn resolution(run: impl std::fmt::Display, path: &str) -> String {
     format!("spellflow resolve {run} {} --completed JSON", shell_word(path))
 }

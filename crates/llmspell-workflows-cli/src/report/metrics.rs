@@ -18,13 +18,14 @@ pub(crate) struct Counts {
     pub(crate) retries: u64,
 }
 
-/// The counts of a run and its eight metrics. Times are in milliseconds, memory in bytes.
+/// The counts of a run and its eight metrics. Times are in milliseconds, and memory sizes are in
+/// bytes.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Metrics {
     #[serde(flatten)]
     counts: Counts,
     execution_time_ms: f64,
-    /// By the path of a leaf.
+    /// Latency by the path of the leaf.
     step_latency_ms: BTreeMap<String, f64>,
     parallel_efficiency: f64,
     resource_utilization: Resources,
@@ -36,13 +37,13 @@ pub(super) struct Metrics {
     cost_efficiency_ms: Option<f64>,
 }
 
-/// What this process used while it drove the run; `null` for a run that another process drove.
+/// The resources used by this process to drive the run; `null` for a run driven by another process.
 #[derive(Debug, Clone, Serialize)]
 struct Resources {
     cpu_time_ms: Option<f64>,
     memory_bytes: Option<u64>,
     memory_peak_bytes: Option<u64>,
-    /// The number of attempts by activity.
+    /// The number of attempts per activity.
     activity_calls: BTreeMap<String, u64>,
 }
 
@@ -94,7 +95,7 @@ pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Converts to milliseconds, with microsecond precision.
+/// Converts a duration to milliseconds, with microsecond precision.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -1,4 +1,4 @@
-//! Run reports for programs: one shape, whatever the state of the run.
+//! Run reports for programs, with the same shape for every run status.
 
 mod hints;
 mod metrics;
@@ -33,22 +33,22 @@ pub(crate) struct Report<'f> {
     version: &'f str,
     status: &'static str,
     output: Cow<'f, SharedValue>,
-    /// The first error, which decided how the run ended, or why it is stuck.
+    /// The first error, which determined how the run ended, or why the run is stuck.
     error: Option<Error<'f>>,
-    /// The errors of cleanup steps that failed after that.
+    /// The errors of cleanup steps that failed after the first error.
     later_errors: Vec<Error<'f>>,
     steps: Vec<Step<'f>>,
-    /// The runs of its sub-workflows, in the order in which they were started; none are known of a run in memory.
+    /// The runs of the sub-workflows, in start order; not known for a run in memory.
     children: Vec<String>,
-    /// What the run and its sub-workflows wait for.
+    /// The waits of the run and its sub-workflows.
     waits: Vec<ReportedWait<'f>>,
     warnings: Vec<ReportedWarning<'f>>,
-    /// Paths of the steps that ran, in start order.
+    /// The paths of executed steps, in start order.
     execution_path: Vec<String>,
     metrics: Metrics,
 }
 
-/// The last event of a run: its status, with its report.
+/// The last event of a run, with the run's status and report.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunEvent<'f> {
     event: String,
@@ -56,14 +56,15 @@ pub(crate) struct RunEvent<'f> {
     report: Report<'f>,
 }
 
-/// What the records of a run say about it.
+/// The recorded data of a run.
 pub(crate) struct Recorded {
     pub(crate) known: KnownRun,
     pub(crate) history: History,
     pub(crate) waits: Vec<RunWait>,
-    /// The error of the first stuck step of the run and its sub-workflows, at its whole path.
+    /// The error of the first stuck step of the run and its sub-workflows, with the step's full
+    /// path.
     stuck: Option<StepError>,
-    /// The run that has to be resumed.
+    /// The run to resume.
     root: Uuid,
     /// The definition, unless it cannot be read.
     definition: Option<Definition>,
@@ -71,7 +72,8 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Reads the records of `known`; `usage` is what this process used to drive the run.
+    /// Reads the records of `known`; `usage` contains the resources this process used to drive the
+    /// run.
     pub(crate) async fn read(home: &dyn Home, known: KnownRun, usage: ProcessUsage) -> Result<Self, ExecutorError> {
         let (history, state) = home.history_and_state(&known).await?;
         let (waits, root) = (home.waits(&known).await?, home.root_of(&known).await?.id());
@@ -90,7 +92,8 @@ impl<'f> Report<'f> {
         RunEvent { event: format!("run.{}", self.status), report: self }
     }
 
-    /// Creates the report of a run in memory. The root step is the run itself and is not listed.
+    /// Creates the report of a run in memory. The root step represents the run itself and is not
+    /// listed.
     pub(crate) fn new(definition: &'f Definition, finished: &'f Finished, usage: ProcessUsage) -> Self {
         let name = |record: &'f StepRecord| record.name.as_deref().map(Cow::Borrowed);
         let steps: Vec<Step<'f>> = below_root(finished).map(|record| Step::new(record, name(record))).collect();
@@ -114,7 +117,7 @@ impl<'f> Report<'f> {
         }
     }
 
-    /// Creates the report of a run from its records.
+    /// Creates a run's report from its records.
     pub(crate) fn past(recorded: &'f Recorded) -> Self {
         let Recorded { known, history, waits, stuck, root, definition, metrics } = recorded;
         let mut steps: Vec<Step<'f>> = past_steps(known, history).collect();
@@ -148,7 +151,7 @@ fn executed_paths(steps: &[Step<'_>]) -> Vec<String> {
     steps.iter().filter(|step| step.status != skipped).map(|step| step.path.clone()).collect()
 }
 
-/// Returns the steps of a run, from its journal.
+/// Returns the steps of a run from its journal.
 pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl Iterator<Item = Step<'f>> {
     let has_process = known.holder.is_some();
     let steps = history.steps.iter().filter(|step| is_below_root(step));
@@ -170,7 +173,7 @@ fn below_root(finished: &Finished) -> impl Iterator<Item = &StepRecord> {
     finished.steps.iter().filter(|record| record.path.segments().len() > 1)
 }
 
-/// Returns the errors of the steps inside a block that failed because of several.
+/// Returns the errors of the inner steps of a block that failed because of several errors.
 fn errors_inside(error: &StepError) -> Option<&Vec<serde_json::Value>> {
     error.details.as_ref()?.get("errors")?.as_array()
 }

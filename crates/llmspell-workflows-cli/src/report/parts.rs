@@ -19,7 +19,7 @@ use super::{errors_inside, metrics::between, milliseconds, next_command, output}
 #[derive(Debug, Serialize)]
 pub(crate) struct Step<'f> {
     pub(crate) path: String,
-    /// The display name; in a recorded run, as in the definition.
+    /// The display name; for a recorded run, the name in the definition.
     pub(crate) name: Option<Cow<'f, str>>,
     pub(crate) status: &'static str,
     pub(super) attempts: u32,
@@ -32,30 +32,30 @@ pub(crate) struct Step<'f> {
     pub(crate) waits_for: Option<&'f Awaited>,
 }
 
-/// A step that waits.
+/// A waiting step.
 #[derive(Debug, Serialize)]
 pub(super) struct ReportedWait<'f> {
-    /// The path of the step, through the steps of sub-workflows.
+    /// The path of the step, preceded by the paths of the enclosing `workflow` steps.
     path: &'f str,
     run_id: String,
-    /// The event that the step waits for; `null` if it waits only for a time.
+    /// The event that the step waits for; `null` if the step waits only for a time.
     #[serde(rename = "for")]
     event: Option<&'f str>,
     since: String,
     until: Option<String>,
     /// The condition that an event must meet; `null` if there is none.
     filter: Option<&'f str>,
-    /// The events that have arrived and do not meet the condition.
+    /// The events that have arrived but do not meet the condition.
     not_accepted: NotAccepted<'f>,
     /// The command that ends the wait.
     command: Option<String>,
 }
 
-/// Events that the filter of a step does not accept.
+/// Events not accepted by a step's filter.
 #[derive(Debug, Serialize)]
 struct NotAccepted<'f> {
     count: usize,
-    /// The data of the last one.
+    /// The data of the last such event.
     last: Option<&'f Value>,
 }
 
@@ -65,20 +65,21 @@ pub(super) struct ReportedWarning<'f> {
     path: &'f str,
     code: &'f str,
     message: &'f str,
-    /// When the process warned; `null` for a run in memory.
+    /// The time of the warning; `null` for a run in memory.
     at: Option<String>,
 }
 
-/// Why a run or a step failed.
+/// The error of a failed run or step.
 #[derive(Debug, Serialize)]
 pub(crate) struct Error<'f> {
     pub(crate) code: &'f str,
     class: &'static str,
     pub(crate) message: &'f str,
-    /// The path of the step; in a sub-workflow, it begins with the path of the step that runs the sub-workflow.
+    /// The path of the step; in a sub-workflow, the path begins with the path of the `workflow`
+    /// step.
     path: Option<Cow<'f, str>>,
     retryable: bool,
-    /// The errors of the steps inside a block that failed because of several.
+    /// The errors of the inner steps of a block that failed because of several errors.
     errors: &'f [Value],
     cause: Option<Box<Self>>,
 }
@@ -100,7 +101,7 @@ impl<'f> Step<'f> {
 
     pub(super) fn past(step: &'f PastStep, has_process: bool) -> Self {
         let status = match step.status() {
-            // No process is running the step any more.
+            // No process is running the step anymore.
             StepStatus::Running if !has_process => StepStatus::Pending,
             status => status,
         };
@@ -165,8 +166,8 @@ impl<'f> Error<'f> {
     }
 }
 
-/// Returns a line for each cause of `error`, outermost first. The path of a step of a sub-workflow begins with that of
-/// the step that runs it.
+/// Returns a line for each cause of `error`, outermost first. In a sub-workflow, the path of a step
+/// begins with the path of the `workflow` step.
 pub(crate) fn causes(error: &StepError) -> Vec<String> {
     let error = Error::new(error);
     std::iter::successors(error.cause.as_deref(), |error| error.cause.as_deref())
@@ -178,7 +179,7 @@ pub(crate) fn causes(error: &StepError) -> Vec<String> {
 }
 
 #[test]
-fn causes_inside_of_sub_workflows_have_full_paths() {
+fn causes_inside_sub_workflows_have_full_paths() {
     let error = |code: &'static str, path: &str| StepError::configuration(code, "failed").at(path);
     let inner = error("child_failed", "/main/b").with_cause(error("process_failed", "/main/c"));
     let outer = error("branches_failed", "/main").with_cause(error("child_failed", "/main/a").with_cause(inner));

@@ -1,4 +1,4 @@
-//! The items of loops, as short texts.
+//! Loop items, as short texts.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::Place;
 use crate::escape::escape_line;
 
-/// The maximum number of characters of a label.
+/// The maximum length of a label, in characters.
 const LABEL_CHARS_MAX: usize = 40;
 
-/// The items of the loops that are running.
+/// The items of running loops.
 #[derive(Default)]
 pub(super) struct Items(Mutex<HashMap<String, Arc<Vec<Value>>>>);
 
@@ -32,20 +32,21 @@ impl Items {
         self.lock().remove(&place.to_string());
     }
 
-    /// Returns the label of an iteration's item; `None` for other steps, and for loops without items.
+    /// Returns the label of an iteration's item; `None` for other steps and for loops without
+    /// items.
     pub(super) fn label(&self, place: &Place, masker: &Masker) -> Option<String> {
         let index = place.paths().last()?.segments().last()?.iteration?;
         let path = place.to_string();
-        // A generation follows the number of the iteration.
+        // The path contains the generation after the iteration number.
         let (before, generation) = path.rsplit_once(&format!("[{index}]"))?;
         let items = self.lock().get(&format!("{before}{generation}"))?.clone();
         let item = items.get(usize::try_from(index).ok()?)?;
-        // The number of the iteration is shown anyway.
+        // The iteration number is shown anyway.
         (item.as_u64() != Some(index)).then(|| label(item, masker))
     }
 }
 
-/// Returns `item` as a short text in one line, with secrets masked.
+/// Returns `item` as a short text on one line, with secrets masked.
 fn label(item: &Value, masker: &Masker) -> String {
     let whole = || match item {
         Value::String(text) => text.clone(),
@@ -63,7 +64,7 @@ fn label(item: &Value, masker: &Masker) -> String {
     }
 }
 
-/// Returns the beginning of a text, or of the JSON of another value, without writing all of it.
+/// Returns the beginning of a string, or of another value's JSON, without rendering all of it.
 fn beginning(item: &Value) -> String {
     let mut text = Beginning(String::new());
     let _ = match item {
@@ -73,7 +74,7 @@ fn beginning(item: &Value) -> String {
     text.0
 }
 
-/// Accepts a little more than what is shown.
+/// Accepts slightly more text than is shown.
 struct Beginning(String);
 
 impl Write for Beginning {
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_short_and_in_one_line() {
+    fn labels_are_short_and_on_one_line() {
         for (item, expected) in [
             (json!("alpha"), "alpha".to_owned()),
             (json!({"a": [1, "x"]}), r#"{"a":[1,"x"]}"#.to_owned()),

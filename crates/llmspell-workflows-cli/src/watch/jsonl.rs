@@ -8,7 +8,8 @@ use crate::{
     report::{Error, milliseconds},
 };
 
-/// Writes one JSON object per line to standard output: `{"event", "path", …}`. The events are those of `runs events`.
+/// Writes one JSON object per line to standard output: `{"event", "path", …}`. The event names are
+/// the same as in `runs events`.
 pub(crate) struct Jsonl(Output);
 
 impl Jsonl {
@@ -66,7 +67,7 @@ enum Data<'e> {
     },
 }
 
-/// Returns the kind of an event; the events of a wait are those of the step's status.
+/// Returns the kind of an event; waits are reported through the step's status.
 fn kind(event: &Event<'_>) -> Option<EventKind> {
     Some(match event {
         Event::Began { .. } => EventKind::StepStarted,

@@ -20,20 +20,21 @@ use crate::{
 /// Writes one line per event to standard error; used when standard error is not a terminal.
 pub(crate) struct Lines {
     output: Output,
-    /// How many steps ended earlier, according to the journal, and have not been reported yet.
+    /// The number of steps that ended earlier, according to the journal, and have not been reported
+    /// yet.
     recorded: AtomicUsize,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    /// The steps whose end was reported or counted; a run that wakes up visits them again.
+    /// The steps whose end was reported or counted; a woken run visits them again.
     ended: HashSet<String>,
     /// The running steps that contain no other steps.
     running: IndexSet<String>,
     /// The steps whose wait was reported.
     waiting: HashSet<String>,
-    /// The steps that began to wait in an earlier process, whose wait may be over at once.
+    /// The steps that began to wait in an earlier process; their wait may end immediately.
     resumed: Vec<(Place, Uuid, Awaited)>,
 }
 
@@ -46,7 +47,8 @@ impl Lines {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an event. Returns whether this is the end of a step that was neither reported nor counted.
+    /// Records an event. Returns whether the event ends a step that was neither reported nor
+    /// counted before.
     fn is_new(&self, event: &Event<'_>) -> bool {
         let mut known = self.known();
         match event {
@@ -83,13 +85,13 @@ impl Lines {
     }
 
     fn line(&self, sign: &str, word: &str, paint: Paint, path: &Place, rest: &str) {
-        // Only the part before the path has a fixed width.
+        // Only the text before the path has a fixed width.
         self.report_recorded();
         let head = self.output.on_err(paint, &format!("{sign} {word:<9}"));
         self.output.note(format!("{head} {path}  {rest}").trim_end());
     }
 
-    /// Reports a wait, once, with the command that ends it.
+    /// Reports a wait only once, with the command that ends it.
     fn awaits(&self, path: &Place, run: Uuid, awaited: &Awaited) {
         if !self.known().waiting.insert(path.to_string()) {
             return;
@@ -111,7 +113,7 @@ impl View for Lines {
                 self.line(sign(StepStatus::Running), "started", Paint::Dim, path, &format!("({kind}){item}"));
             }
             Event::Awaits { path, run, awaited } => self.awaits(path, *run, awaited),
-            // The wait itself was reported.
+            // The wait itself has already been reported.
             Event::Ended { path, status: StepStatus::Waiting, .. }
                 if self.known().waiting.contains(&path.to_string()) => {}
             Event::Ended { path, status, elapsed: took, error } => {
@@ -144,7 +146,7 @@ impl View for Lines {
         }
     }
 
-    // What a resumed run still waits for.
+    // Reports the steps that a resumed run still waits for.
     fn tick(&self) {
         let resumed = std::mem::take(&mut self.known().resumed);
         resumed.iter().for_each(|(path, run, awaited)| self.awaits(path, *run, awaited));
@@ -159,7 +161,7 @@ impl View for Lines {
     }
 }
 
-/// Describes what a step waits for, in a few words.
+/// Briefly describes what a step waits for.
 pub(super) fn waits_for(awaited: &Awaited) -> String {
     let until = awaited.until.map(|until| format!("until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")));
     match (&awaited.signal, until) {

@@ -3,14 +3,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Event, View, render::Drawing, tree::Tree};
 use crate::{output::Output, screen::screen};
 
-/// The number of rows that stay free below the tree after the run has ended, for its result.
+/// The number of rows left free below the tree for the result, after the run has ended.
 const RESULT_ROWS: usize = 10;
 
 /// The maximum and minimum numbers of lines that stay on the screen after the run has ended.
 const LINES_MAX: usize = 30;
 const LINES_MIN: usize = 6;
 
-/// Draws the tree of steps on a terminal, redrawn in place.
+/// Draws the tree of steps on a terminal, and redraws it in place.
 pub(crate) struct Live {
     output: Output,
     state: Mutex<State>,
@@ -42,7 +42,7 @@ impl Live {
 }
 
 impl State {
-    /// Renders the tree, and below it the notice.
+    /// Renders the tree, with the notice below it.
     fn lines(&self, drawing: &Drawing, lines_max: usize) -> Vec<String> {
         let notice = self.notice.as_ref().map(|text| drawing.notice(text, &self.tree.running())).unwrap_or_default();
         let mut lines = drawing.fitted(&self.tree, lines_max.saturating_sub(notice.len()).max(2));

@@ -43,10 +43,10 @@ pub(crate) use {
 /// Something that happened in a run.
 #[derive(Debug)]
 pub(crate) enum Event<'e> {
-    /// A step started. `parts` is the number of steps inside it, if each of them runs once; `item` describes the item of
-    /// an iteration.
+    /// A step started. `parts` is the number of inner steps, if each of them runs once; `item`
+    /// describes an iteration's item.
     Began { path: &'e Place, kind: &'e str, is_leaf: bool, parts: Option<usize>, item: Option<&'e str> },
-    /// A step began to wait for an event or a time. `run` is the run that the step belongs to.
+    /// A step began to wait for an event or a time. `run` is the run that contains the step.
     Awaits { path: &'e Place, run: Uuid, awaited: &'e Awaited },
     /// The wait of a step has ended.
     Received { path: &'e Place },
@@ -87,17 +87,18 @@ pub(crate) trait View: Send + Sync {
         let _ = event;
     }
 
-    /// Shows the effect of an operating system signal at once; the text stays visible while the run ends.
+    /// Shows the effect of an operating system signal immediately; the text stays visible while the
+    /// run ends.
     fn notice(&self, text: &str);
 
-    /// Called periodically, to redraw.
+    /// Called periodically to redraw the view.
     fn tick(&self) {}
 
     /// Called when the run has ended.
     fn finish(&self) {}
 }
 
-/// The `workflow` steps whose runs are active, by run id.
+/// The `workflow` steps with active runs, by run id.
 #[derive(Default)]
 pub(crate) struct Places(Mutex<HashMap<Uuid, Place>>);
 
@@ -106,7 +107,7 @@ impl Places {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the step that the run is a part of.
+    /// Returns the step that started `run` as a sub-workflow.
     fn around(&self, run: Uuid) -> Option<Place> {
         self.lock().get(&run).cloned()
     }
@@ -208,7 +209,7 @@ impl Interceptor for Watch {
 }
 
 impl Watch {
-    /// Reports a decision, if views show decisions of its kind.
+    /// Reports a decision, if views show this kind of decision.
     fn chosen(&self, call: &Call, decision: &Decision, is_recorded: bool) {
         let path = || self.place(call);
         match decision {
@@ -240,7 +241,7 @@ impl Watch {
     }
 }
 
-/// Returns the symbol of a status; always shown together with its name.
+/// Returns the symbol of a status; always shown together with the status name.
 pub(crate) fn sign(status: StepStatus) -> &'static str {
     match status {
         StepStatus::Pending => "·",

@@ -1,4 +1,4 @@
-//! The lines that show the tree of steps.
+//! Renders the tree of steps as lines.
 
 use console::measure_text_width;
 use jiff::Timestamp;
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::output::{Output, Paint};
 
-/// The maximum number of steps that are named in one line.
+/// The maximum number of steps named on one line.
 const NAMED_MAX: usize = 4;
 
 /// How much of a tree to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Detail {
-    /// Steps that are running, that wait, or that did not complete, with their parents.
+    /// Steps that are running or waiting or did not complete, with their parents.
     Active,
     /// Everything except the children of completed steps.
     Folded,
@@ -26,7 +26,7 @@ pub(super) enum Detail {
     Full,
 }
 
-/// What is shown first if there is not enough room.
+/// The priority of a line if there is not enough space for all lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Failed,
@@ -49,17 +49,18 @@ impl Rank {
 /// A line of the tree.
 struct Line {
     text: String,
-    /// The most important status of the step and of those inside it.
+    /// The most important status among the step and its inner steps.
     rank: Rank,
 }
 
-/// How a tree is drawn.
+/// Settings for drawing a tree.
 #[derive(Clone, Copy)]
 pub(super) struct Drawing {
     pub(super) output: Output,
     /// The width of the terminal.
     pub(super) columns: usize,
-    /// The number of the frame, which animates running steps; `None` if the tree is not redrawn any more.
+    /// The number of the frame, which animates running steps; `None` if the tree is no longer
+    /// redrawn.
     pub(super) frame: Option<usize>,
 }
 
@@ -69,7 +70,7 @@ impl Drawing {
         let mut last = Vec::new();
         for detail in [Detail::Full, Detail::Folded, Detail::Active] {
             let lines = self.lines(tree, detail);
-            // A line with the counts replaces the steps that are not shown.
+            // A line with counts replaces the hidden steps.
             let room = if detail == Detail::Full { lines_max } else { lines_max.saturating_sub(1) };
             last = lines;
             if last.len() <= room {
@@ -99,7 +100,7 @@ impl Drawing {
         lines
     }
 
-    /// Adds the lines of a step and of those inside it; returns its most important status.
+    /// Adds the lines of a step and its inner steps; returns the most important status among them.
     fn step(&self, step: &Step, lines: &mut Vec<Line>, detail: Detail, depth: usize) -> Rank {
         let is_quiet = matches!(step.status, StepStatus::Completed | StepStatus::Skipped);
         if is_quiet && detail == Detail::Active {
@@ -107,7 +108,8 @@ impl Drawing {
         }
         let (at, mut rank) = (lines.len(), Rank::of(step.status));
         let (text, note) = (self.line(step, depth), self.note(step));
-        // What a step waits for is not cut while it can be answered; the result of a run repeats it.
+        // The awaited event is not truncated while it can still be sent; the run's result repeats
+        // it.
         let wait = step.wait.as_ref().filter(|_| self.frame.is_some());
         let mut texts = match note {
             note if wait.is_some() && measure_text_width(&text) + 2 + measure_text_width(&note) > self.columns => {
@@ -140,7 +142,7 @@ impl Drawing {
         match (step.iterations, step.progress()) {
             (Some((ended, Some(total))), _) => line += &format!("  {ended}/{total}"),
             (Some((ended, None)), _) => line += &format!("  {ended}"),
-            // A block that completed has completed all of it.
+            // A completed block needs no progress.
             (None, Some((ended, total))) if step.status != StepStatus::Completed => {
                 line += &format!("  {ended}/{total}");
             }
@@ -150,7 +152,8 @@ impl Drawing {
             line += &format!("  {item}");
         }
         match (step.took, step.status) {
-            // The time for which this process has waited says little: earlier processes may have waited too.
+            // The wait time in this process is misleading, because earlier processes may have
+            // waited too.
             (_, StepStatus::Waiting) => {}
             (Some(took), _) => line += &format!("  {}", elapsed(took)),
             (None, StepStatus::Running) => line += &format!("  {}", elapsed(step.began.elapsed())),
@@ -159,7 +162,7 @@ impl Drawing {
         line
     }
 
-    /// Returns the first line of a step's note; of a wait, also how long it can still take.
+    /// Returns the first line of a step's note; for a wait, with the remaining time.
     fn note(&self, step: &Step) -> String {
         let note = step.note.lines().next().unwrap_or_default();
         let until = step.wait.as_ref().and_then(|wait| wait.until).filter(|_| self.frame.is_some());
@@ -169,7 +172,7 @@ impl Drawing {
         }
     }
 
-    /// Returns the lines of a notice, and the steps that are running.
+    /// Returns the lines of a notice, with the running steps.
     pub(super) fn notice(&self, text: &str, running: &[String]) -> Vec<String> {
         let paint = |line: String| self.output.on_err(Paint::Warn, &line);
         let mut lines: Vec<String> = folded(text, self.columns, "").into_iter().map(paint).collect();
@@ -180,7 +183,8 @@ impl Drawing {
     }
 }
 
-/// Returns the `lines_max` most important lines, in order; the last one says how many are missing.
+/// Returns the `lines_max` most important lines, in order; the last line gives the number of hidden
+/// lines.
 fn most_important(lines: Vec<Line>, lines_max: usize) -> Vec<String> {
     let mut by_rank: Vec<(Rank, usize)> = lines.iter().enumerate().map(|(at, line)| (line.rank, at)).collect();
     by_rank.sort_unstable();
@@ -193,14 +197,15 @@ fn most_important(lines: Vec<Line>, lines_max: usize) -> Vec<String> {
     kept
 }
 
-/// Returns a few of `names`, and how many more there are.
+/// Returns the first few of `names`, and the number of remaining names.
 pub(super) fn shortened(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMED_MAX);
     let named = names[..names.len() - more].join(", ");
     if more > 0 { format!("{named} and {more} more") } else { named }
 }
 
-/// Folds `text` at its spaces, and long words anywhere, into lines of at most `columns` after `indent`.
+/// Wraps `text` at its spaces, and long words anywhere, into lines of at most `columns` after
+/// `indent`.
 fn folded(text: &str, columns: usize, indent: &str) -> Vec<String> {
     let room = columns.saturating_sub(indent.len()).max(1);
     let mut lines = vec![String::new()];

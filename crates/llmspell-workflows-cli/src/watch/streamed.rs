@@ -10,7 +10,7 @@ use crate::{
     output::{Format, Output, Paint},
 };
 
-/// Shows the output of steps as it is written, each line prefixed with the path of its step.
+/// Shows the output of steps as it is written, each line prefixed with the step's path.
 pub(crate) struct Streamed {
     output: Output,
     places: Arc<Places>,
@@ -38,7 +38,7 @@ impl<'l> LineEvent<'l> {
     }
 }
 
-/// Returns a line for people: `/main/build | text`, or `/main/build ! text` for the standard error.
+/// Returns a line for people: `/main/build | text`, or `/main/build ! text` for standard error.
 pub(crate) fn line_after_path(path: &str, attempt: u32, line: &OutputLine, paint: impl Fn(&str) -> String) -> String {
     let sign = if line.stream == OutputStream::Stderr { '!' } else { '|' };
     let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };

@@ -1,4 +1,4 @@
-//! The tree of steps of a run, for the live view.
+//! A run's tree of steps, for the live view.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::report::answer;
 
 /// Steps in start order, each below its parent.
 ///
-/// Completed iterations are only counted, so the tree stays small for long loops.
+/// Completed iterations are only counted, so the tree of a long loop stays small.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) steps: Vec<Step>,
@@ -24,33 +24,33 @@ pub(super) struct Step {
     pub(super) took: Option<Duration>,
     /// The item of an iteration.
     pub(super) item: Option<String>,
-    /// A skip reason, an error, a failed attempt, or what the step waits for.
+    /// A skip reason, an error, a failed attempt, or the event or time that the step waits for.
     pub(super) note: String,
     pub(super) wait: Option<Wait>,
     /// Whether steps of this kind do not run other steps.
     pub(super) is_leaf: bool,
     /// The number of ended iterations, and the total if known.
     pub(super) iterations: Option<(u64, Option<usize>)>,
-    /// The number of steps inside, if each runs once.
+    /// The number of inner steps, if each runs once.
     pub(super) parts: Option<usize>,
     pub(super) children: Vec<Step>,
-    /// The steps in iterations that have completed.
+    /// The steps in completed iterations.
     pub(super) folded: Counts,
 }
 
-/// The wait of a step for an event or a time.
+/// A step's wait for an event or a time.
 pub(super) struct Wait {
     pub(super) until: Option<Timestamp>,
     /// The command that ends the wait.
     pub(super) command: Option<String>,
 }
 
-/// Numbers of steps that do not run other steps, by status.
+/// The number of steps that do not run other steps, by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts([u64; Counts::ORDER.len()]);
 
 impl Counts {
-    /// The statuses that are counted, in the order in which they are shown.
+    /// The counted statuses, in display order.
     const ORDER: [StepStatus; 7] = [
         StepStatus::Completed,
         StepStatus::Failed,
@@ -70,7 +70,7 @@ impl Counts {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
     }
 
-    /// Returns the statuses that some steps have, with their numbers.
+    /// Returns the statuses of at least one step, with the number of steps.
     pub(super) fn present(self) -> impl Iterator<Item = (StepStatus, u64)> {
         Self::ORDER.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
     }
@@ -114,7 +114,7 @@ impl Tree {
         let step = self.at(path);
         (step.status, step.took) = (status, took);
         if status == StepStatus::Waiting {
-            // The step is still waiting, so its reported wait is kept.
+            // The step is still waiting, so the wait reported earlier is kept.
             return;
         }
         (step.note, step.wait) = (note, None);
@@ -142,14 +142,14 @@ impl Tree {
         Some(rest.iter().fold(child(&mut self.steps, first), |step, key| child(&mut step.children, key)))
     }
 
-    /// Returns the number of steps by status, without blocks and loops.
+    /// Returns the number of steps by status, not counting blocks and loops.
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         self.steps.iter().for_each(|step| counts.add_all(step.counts()));
         counts
     }
 
-    /// Returns the labels of the steps that are running, without blocks and loops.
+    /// Returns the labels of the running steps, except blocks and loops.
     pub(super) fn running(&self) -> Vec<String> {
         let mut labels = Vec::new();
         self.steps.iter().for_each(|step| step.collect_running("", &mut labels));
@@ -157,7 +157,8 @@ impl Tree {
     }
 }
 
-/// Splits `/main/each[3]/check~2` into `each`, `[3]`, `check~2`; steps of a sub-workflow follow its `workflow` step.
+/// Splits `/main/each[3]/check~2` into `each`, `[3]`, `check~2`; the steps of a sub-workflow follow
+/// its `workflow` step.
 fn keys(path: &Place) -> Vec<String> {
     let mut keys = Vec::new();
     for segment in path.paths().iter().flat_map(|path| &path.segments()[1..]) {
@@ -169,7 +170,7 @@ fn keys(path: &Place) -> Vec<String> {
 }
 
 fn child<'s>(steps: &'s mut Vec<Step>, label: &str) -> &'s mut Step {
-    // A step that is looked for is usually one of the last.
+    // The requested step is usually one of the last.
     let position = steps.iter().rposition(|step| step.label == label).unwrap_or_else(|| {
         steps.push(Step::new(label));
         steps.len() - 1
@@ -204,11 +205,12 @@ impl Step {
         counts
     }
 
-    /// Returns how many of its steps have ended, and how many there are, if each of them runs once.
+    /// Returns the number of inner steps that have ended and their total number, if each of them
+    /// runs once.
     pub(super) fn progress(&self) -> Option<(usize, usize)> {
         let total = self.parts?;
         let has_ended = |step: &&Step| !matches!(step.status, StepStatus::Running | StepStatus::Waiting);
-        // A step that runs again has another generation.
+        // A step that runs again has a different generation.
         Some((self.children.iter().filter(has_ended).count().min(total), total))
     }
 

@@ -8,7 +8,8 @@ use super::{
     steps::{KnownStep, Role, known_steps},
 };
 
-/// Checks the mocks, messages and expectations of `file` against `definition`, in which sub-workflows are embedded.
+/// Checks the mocks, messages and expectations of `file` against `definition`, which contains its
+/// sub-workflows.
 pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -> Vec<Problem> {
     let steps = known_steps(definition);
     let mut problems = Vec::new();
@@ -40,7 +41,7 @@ impl KnownStep {
         }
     }
 
-    /// Returns the key that mocks what the step calls.
+    /// Returns the key of a mock for the activity or sub-workflow that the step calls.
     fn called(&self) -> Option<String> {
         match &self.role {
             Role::Call(name) if name.name.is_empty() => Some(format!("{}:", name.kind)),
@@ -50,7 +51,7 @@ impl KnownStep {
         }
     }
 
-    /// Returns the path that `key` means if it leaves out `main`, the list of steps of each sub-workflow.
+    /// Returns the path meant by `key` if `key` omits `main`, the step list of each sub-workflow.
     fn inside_sub_workflow(&self, key: &str) -> Option<&str> {
         let mut parts = self.path.split('/').skip(2).filter(|part| *part != "main");
         let short = format!("/main/{}", parts.by_ref().collect::<Vec<_>>().join("/"));
@@ -85,12 +86,13 @@ fn mock_problem(mock: &MockEntry, steps: &[KnownStep], tools: &Registry) -> Opti
     let code = "unknown_step";
     Some(match named.map(|step| &step.role) {
         Some(Role::Wait(event)) => {
-            let message = format!("`{}` waits for an event, so it has no mock", mock.key);
+            let message = format!("`{}` waits for an event, so it cannot be mocked", mock.key);
             let help = format!("send the event with `messages: [{{signal: {event}, data: …}}]`");
             Problem::error(code, place, message).with_help(help)
         }
         Some(_) => {
-            let message = format!("`{}` calls neither an activity nor a sub-workflow, so it has no mock", mock.key);
+            let message =
+                format!("`{}` calls neither an activity nor a sub-workflow, so it cannot be mocked", mock.key);
             Problem::error(code, place, message)
         }
         None => {
@@ -102,8 +104,8 @@ fn mock_problem(mock: &MockEntry, steps: &[KnownStep], tools: &Registry) -> Opti
     })
 }
 
-/// Adds the step, or one of `names`, that is most similar to `key`. A key with several parts is compared with the same
-/// number of parts of each path.
+/// Adds the step, or the name from `names`, that is most similar to `key`. A key with several parts
+/// is compared with the same number of parts of each path.
 fn suggest<'s>(problem: Problem, key: &str, steps: impl Iterator<Item = &'s KnownStep>, names: &[String]) -> Problem {
     let parts = key.trim_start_matches('/').split('/').count();
     let mut known: Vec<&str> = Vec::new();
@@ -111,7 +113,7 @@ fn suggest<'s>(problem: Problem, key: &str, steps: impl Iterator<Item = &'s Know
         if step.id == key && step.path.ends_with("/$undo") {
             let undone = step.path.rsplitn(3, '/').take(2).collect::<Vec<_>>();
             let path = undone.into_iter().rev().collect::<Vec<_>>().join("/");
-            return problem.with_help(format!("the step that undoes another has the path `{path}`"));
+            return problem.with_help(format!("the compensation step has the path `{path}`"));
         }
         if let Some(path) = step.inside_sub_workflow(key) {
             return problem.with_help(format!("did you mean `{path}`?"));

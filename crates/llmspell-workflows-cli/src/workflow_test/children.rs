@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Answer, Mocks, Watch};
 
-/// Runs sub-workflows as a part of the test, or answers with a mock in their place.
+/// Runs sub-workflows as part of the test, or answers with a mock in their place.
 pub(super) struct TestChildren {
     pub(super) mocks: Mocks,
     pub(super) watch: Watch,
@@ -32,7 +32,8 @@ impl Children for TestChildren {
                 InProcess.run(call, child).await
             }
             Some(answer) => {
-                // The sub-workflow is started but not driven, so a mock cannot hide an invalid input.
+                // The sub-workflow is started but not driven, so that a mock cannot hide an invalid
+                // input.
                 let options = RunOptions { depth: child.depth, ..RunOptions::default() };
                 call.run().engine().start(&child.plan, WorkflowInput::new(child.input), &options)?;
                 Ok(match answer {

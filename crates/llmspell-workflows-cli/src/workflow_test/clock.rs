@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 
 /// A clock that skips idle time, so that tests never wait for delays.
 ///
-/// It starts at the current time, runs as fast as the machine's clock but never backwards, and [`skip_to`](Self::skip_to) advances it. [`idle`](Self::idle) waits until no task
-/// can continue without the clock or a message, and no activity does real work.
+/// It starts at the current time, runs as fast as the machine's clock but never backwards, and is
+/// advanced by [`skip_to`](Self::skip_to). [`idle`](Self::idle) waits until no task can continue
+/// without the clock or a message, and no activity does real work.
 #[derive(Clone, Default)]
 pub(super) struct IdleClock(Arc<Mutex<State>>);
 
@@ -22,7 +23,7 @@ struct State {
     waiting: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
     waits: u64,
     busy: usize,
-    /// Told when the runtime is idle.
+    /// Notified when the runtime is idle.
     idle: Option<oneshot::Sender<()>>,
 }
 
@@ -61,14 +62,14 @@ impl IdleClock {
         BusyGuard(self.clone())
     }
 
-    /// Waits until the runtime is idle.
+    /// Returns a receiver that completes once the runtime is idle.
     pub(super) fn idle(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         self.state().idle = Some(sender);
         receiver
     }
 
-    /// Reports that no task can run; to be called by the runtime before it parks its only thread.
+    /// Reports that no task can run; the runtime must call this before it parks its only thread.
     pub(super) fn runtime_parks(&self) {
         let mut state = self.state();
         if state.busy == 0
@@ -79,14 +80,14 @@ impl IdleClock {
         }
     }
 
-    /// Returns the next time that a task waits for.
+    /// Returns the next time for which a task waits.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let mut state = self.state();
         state.waiting.retain(|_, waiter| !waiter.is_closed());
         state.waiting.first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Advances to `time` and wakes the tasks that wait for it or for an earlier time.
+    /// Advances to `time` and wakes the tasks waiting for `time` or an earlier time.
     pub(super) fn skip_to(&self, time: Timestamp) {
         let mut state = self.state();
         let now = state.now();

@@ -31,7 +31,7 @@ impl Mismatch {
     }
 }
 
-/// Returns all differences between how the run of `case` ended and what is expected.
+/// Returns all differences between the actual and the expected result of `case`.
 pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Mismatch> {
     let mut differences = Vec::new();
     let (expect, finished) = (&case.expect, &ended.finished);
@@ -62,14 +62,15 @@ pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Misma
             differences.push(Mismatch::new(format!("calls/{key}"), (*expected).into(), got.map(Value::from)));
         }
     }
-    // A run that waits, although it should not, has not had the opportunity to call them.
+    // A run that waits unexpectedly has not had the opportunity to call the mocks.
     if finished.status != RunStatus::Waiting || expect.status() == finished.status.as_str() {
         differences.extend(unused(case, mocks));
     }
     differences
 }
 
-/// Returns the mocks of `case` itself that have answers which no call got, unless the case states the number of calls.
+/// Returns the mocks of `case` itself with unused answers, unless the case states the number of
+/// calls.
 fn unused(case: &Case, mocks: &Mocks) -> Vec<Mismatch> {
     let own = format!("{}/", case.at);
     let is_counted = |mock: &MockEntry| case.expect.calls.iter().any(|(key, _)| *key == mock.key);
@@ -77,15 +78,15 @@ fn unused(case: &Case, mocks: &Mocks) -> Vec<Mismatch> {
     own.filter_map(|(mock, calls)| unused_answers(mock, calls)).collect()
 }
 
-/// Returns the difference if `calls` calls of `mock` are fewer than it has answers.
+/// Returns the difference if `mock` has more answers than `calls`.
 pub(super) fn unused_answers(mock: &MockEntry, calls: u64) -> Option<Mismatch> {
     let answers = mock.mock.answers_needed();
     let key = &mock.key;
     let note = match calls {
         _ if calls >= answers => return None,
-        0 => format!("nothing called it; remove the mock, or expect that with `calls: {{{}: 0}}`", scalar(key)),
+        0 => format!("it was never called; remove the mock, or expect this with `calls: {{{}: 0}}`", scalar(key)),
         _ => format!(
-            "some answers were not needed; remove them, or expect that with `calls: {{{}: {calls}}}`",
+            "some answers were not needed; remove them, or expect this with `calls: {{{}: {calls}}}`",
             scalar(key)
         ),
     };
@@ -93,7 +94,8 @@ pub(super) fn unused_answers(mock: &MockEntry, calls: u64) -> Option<Mismatch> {
     Some(Mismatch::new(format!("mocks/{key}"), expected, Some(calls.into())).with_note(note))
 }
 
-/// Compares values: objects must contain at least the expected fields; everything else must be equal.
+/// Compares values: objects must contain at least the expected fields, and everything else must be
+/// equal.
 fn subset(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<Mismatch>) {
     match (expected, got) {
         (Value::Object(fields), Some(Value::Object(got))) => {
@@ -106,7 +108,7 @@ fn subset(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec
                 subset(expected, Some(got), &format!("{at}/{number}"), differences);
             }
         }
-        // `1` equals `1.0`, but two integers that are the same float may differ.
+        // `1` equals `1.0`, but two integers that map to the same float may differ.
         (Value::Number(one), Some(Value::Number(two)))
             if (one.is_f64() || two.is_f64()) && one.as_f64() == two.as_f64() => {}
         (expected, got) if Some(expected) == got => {}
@@ -114,7 +116,8 @@ fn subset(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec
     }
 }
 
-/// Compares errors like [`subset`], but the expected message only has to be a part of the actual one.
+/// Compares errors like [`subset`], but the expected message only has to be contained in the actual
+/// message.
 fn error(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<Mismatch>) {
     let mut expected = expected.clone();
     let expected_message = expected.as_object_mut().and_then(|fields| fields.remove("message"));
@@ -172,7 +175,7 @@ fn as_json(record: &StepRecord, ended: &Ended) -> Value {
     })
 }
 
-/// Checks that the expected steps started in this order; other steps may start between them.
+/// Checks that the expected steps started in the given order; other steps may start between them.
 fn order(expected: &[Pattern], ended: &Ended, differences: &mut Vec<Mismatch>) {
     let ran: Vec<&StepRecord> = ended
         .steps
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_fields_of_objects_are_ignored_but_lists_must_match_exactly() {
+    fn extra_object_fields_are_ignored_but_lists_must_match_exactly() {
         let none: [&str; 0] = [];
         assert_eq!(differs(json!({"a": 1}), json!({"a": 1.0, "b": 2})), none);
         assert_eq!(differs(json!({"a": {"b": [1]}}), json!({"a": {"b": [2], "c": 3}})), ["/a/b/0"]);

@@ -8,20 +8,20 @@ use llmspell_workflows_basic::{
 
 use super::{IdleClock, Script, Watch, watch::WaitingStep};
 
-/// How the run of a case ended, with its sub-workflows.
+/// The result of a case's run, including its sub-workflows.
 pub(super) struct Ended {
     pub(super) finished: Finished,
-    /// The records of all steps, in the order in which they started.
+    /// The records of all steps, in start order.
     pub(super) steps: Vec<StepRecord>,
-    /// The steps that still wait, by path.
+    /// The steps that are still waiting, by path.
     pub(super) waits: BTreeMap<String, WaitingStep>,
-    /// The events for which steps have waited, with the paths of the steps.
+    /// The awaited events, with the paths of the steps that waited for them.
     pub(super) awaited: Vec<(String, String)>,
 }
 
-/// Drives `run` to its end. Whenever it can do nothing but wait, the next message is sent; if there is none, the clock
-/// skips to the next time that a step waits for. The run ends as `waiting` if nothing is left that could continue it, or
-/// if that time is after `stop_at`.
+/// Drives `run` to its end. Whenever the run can only wait, the next message is sent. If there is
+/// no message, the clock skips to the next time for which a step waits. The run ends as `waiting`
+/// if nothing can continue it, or if that time is after `stop_at`.
 pub(super) async fn drive(
     engine: &Engine,
     run: &Arc<Run>,
@@ -41,7 +41,7 @@ pub(super) async fn drive(
             _ = clock.idle() => {}
         }
         if run.is_parking() {
-            // A step waits for something else than a time or a message, so it does not park.
+            // A step waits for something other than a time or a message, so it does not park.
             break waiting();
         }
         let now = clock.now();

@@ -1,4 +1,4 @@
-//! Explains why a run waits at the end of a case, or why it does not, and what to change in the test.
+//! Explains why a run is or is not waiting at the end of a case, and how to change the test.
 
 use llmspell_workflows_basic::{
     ErrorClass,
@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{Case, Ended, watch::WaitingStep};
 
-/// Says what each waiting step waits for, and what to write in the test so that it continues.
+/// Describes what each waiting step waits for, and how to change the test so that the step
+/// continues.
 pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     let mut lines: Vec<String> = ended.waits.iter().map(|(path, wait)| wait_line(path, wait, case)).collect();
     if lines.is_empty() {
@@ -20,7 +21,7 @@ pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     lines.join("\n")
 }
 
-/// Returns the error of the run, its origin in a sub-workflow, and what to write in the test for steps that waited in
+/// Returns the error of the run, its origin in a sub-workflow, and advice for steps that waited in
 /// vain.
 pub(super) fn failed(case: &Case, ended: &Ended) -> String {
     let Some(error) = &ended.finished.error else { return String::new() };
@@ -69,7 +70,7 @@ fn wait_line(path: &str, wait: &WaitingStep, case: &Case) -> String {
     format!("{path} waits for the event `{event}`{time}; {advice}")
 }
 
-/// Says why a run that should wait has ended.
+/// Explains why a run that should be waiting has ended.
 pub(super) fn not_waiting(case: &Case, ended: &Ended) -> String {
     let error = ended.finished.error.as_ref().map(|error| format!("{error}\n")).unwrap_or_default();
     let advice = match case.stop_after {
@@ -82,7 +83,7 @@ pub(super) fn not_waiting(case: &Case, ended: &Ended) -> String {
     format!("{error}{advice}")
 }
 
-/// Returns `text` as it can be written in a YAML mapping in braces.
+/// Returns `text` as a scalar for a YAML mapping in braces.
 pub(super) fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|char: char| char.is_ascii_alphabetic())
         && text.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));

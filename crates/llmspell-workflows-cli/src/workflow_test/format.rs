@@ -25,12 +25,12 @@ pub(crate) struct Case {
     pub(super) at: String,
     pub(super) input: Value,
     pub(super) environment: Option<String>,
-    /// The mocks of the case, then those of the file.
+    /// The mocks of the case, followed by the mocks of the file.
     pub(super) mocks: Vec<MockEntry>,
     pub(super) messages: Vec<Message>,
-    /// Where time stops: this long after the start of the run, by the clock of the test.
+    /// The time at which the test's clock stops, relative to the start of the run.
     pub(super) stop_after: Option<Duration>,
-    /// How long the case may take in real time.
+    /// The time limit of the case, in real time.
     pub(super) timeout: Duration,
     pub(super) expect: Expect,
 }
@@ -49,8 +49,8 @@ pub(super) struct MockEntry {
 /// The steps that a mock applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all activities of a kind. The steps of
-    /// `workflow:NAME` run this sub-workflow.
+    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all activities of a
+    /// kind. `workflow:NAME` stands for the steps that run this sub-workflow.
     Activity { kind: String, name: String },
     /// The steps whose path matches this pattern.
     Step(Pattern),
@@ -63,7 +63,7 @@ pub(super) enum Mock {
     Always(Answer),
     /// One answer per call; further calls fail.
     Sequence(Vec<Answer>),
-    /// Calls the activity itself.
+    /// Calls the real activity.
     Real,
 }
 
@@ -74,12 +74,12 @@ pub(super) enum Answer {
     Error(Box<StepError>),
 }
 
-/// A message to the run, sent once the run can do nothing but wait.
+/// A message to the run, sent once the run can only wait.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     /// The location of the message in the file.
     pub(super) at: String,
-    /// When the message is sent at the earliest, after the start of the run.
+    /// The earliest time at which the message is sent, relative to the start of the run.
     pub(super) after: Option<Duration>,
     pub(super) content: Content,
 }
@@ -105,7 +105,7 @@ pub(super) struct Expect {
     pub(super) error: Option<Value>,
     pub(super) steps: Vec<(Pattern, Value)>,
     pub(super) order: Vec<Pattern>,
-    /// The expected number of calls of each mock, by its key.
+    /// The expected number of calls of each mock, by mock key.
     pub(super) calls: Vec<(String, u64)>,
 }
 
@@ -117,7 +117,7 @@ impl Expect {
 }
 
 impl Mock {
-    /// Returns the number of calls that use everything that the mock contains.
+    /// Returns the number of calls needed to use all answers of the mock.
     pub(super) fn answers_needed(&self) -> u64 {
         match self {
             Self::Always(_) | Self::Real => 1,
@@ -125,7 +125,7 @@ impl Mock {
         }
     }
 
-    /// Returns the answers that the mock gives.
+    /// Returns the mock's answers.
     pub(super) fn answers(&self) -> &[Answer] {
         match self {
             Self::Always(answer) => std::slice::from_ref(answer),

@@ -27,8 +27,8 @@ pub(super) struct Mocks {
 }
 
 impl Target {
-    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` returns
-    /// whether a pattern matches the path of the step.
+    /// Returns whether this target matches a step that calls `name`. Tools also match by alias;
+    /// `is_path` returns whether a pattern matches the step's path.
     pub(super) fn matches(&self, name: &ActivityName, tools: &Registry, is_path: impl Fn(&Pattern) -> bool) -> bool {
         match self {
             Self::Step(pattern) => is_path(pattern),
@@ -60,18 +60,19 @@ impl Mocks {
         Self { mocks: Arc::new(mocks), tools, allows_real, clock, watch }
     }
 
-    /// Returns all mocks, with the numbers of their calls.
+    /// Returns all mocks, each with its number of calls.
     pub(super) fn all(&self) -> impl Iterator<Item = (&MockEntry, u64)> {
         self.mocks.iter().map(|(mock, calls)| (mock, calls.load(Ordering::SeqCst) as u64))
     }
 
-    /// Returns the number of calls of the mock `key`, if it exists.
+    /// Returns the number of calls of the mock `key`, if that mock exists.
     pub(super) fn calls(&self, key: &str) -> Option<u64> {
         let (_, calls) = self.mocks.iter().find(|(mock, _)| mock.key == key)?;
         Some(calls.load(Ordering::SeqCst) as u64)
     }
 
-    /// Returns the mock for a call and the number of the call, from 0. Mocks for a path take precedence.
+    /// Returns the mock for a call and the number of the call, counted from 0. Mocks for a path
+    /// take precedence.
     fn find(&self, name: &ActivityName, path: &StepPath) -> Option<(&MockEntry, usize)> {
         let of_step = |mock: &MockEntry| matches!(mock.target, Target::Step(_));
         let matching = || {
@@ -83,14 +84,15 @@ impl Mocks {
         Some((mock, calls.fetch_add(1, Ordering::SeqCst)))
     }
 
-    /// Returns the answer of a mock to a call of `name` at `path`, which counts as a call of the mock; `None` if there is
-    /// no mock, or if the mock calls the real thing.
+    /// Returns the answer of a mock to a call of `name` at `path`, and counts the call. Returns
+    /// `None` if there is no mock, or if the mock calls the real activity.
     pub(super) fn answer(&self, name: &ActivityName, path: &StepPath) -> Option<Answer> {
         let (mocked, number) = self.find(name, path)?;
         mocked.answer(number)
     }
 
-    /// Returns whether a call has no effects: the tool needs no permissions for these parameters.
+    /// Returns whether a call has no effects, because the tool needs no permissions for these
+    /// parameters.
     fn is_safe(&self, name: &ActivityName, parameters: &Value) -> bool {
         let tool = (name.kind == "tool").then(|| self.tools.get(&name.name)).flatten();
         tool.is_some_and(|tool| {
@@ -112,7 +114,7 @@ impl Mocks {
             let _busy = busy;
             match activity {
                 Some(activity) => activity.perform(context).await,
-                None => Err(StepError::configuration("unknown_activity", format!("no activity `{name}`"))),
+                None => Err(StepError::configuration("unknown_activity", format!("unknown activity `{name}`"))),
             }
         })
     }
@@ -169,7 +171,7 @@ fn exhausted(key: &str, answers: usize, call: usize) -> StepError {
     StepError::configuration("mock_used_up", message)
 }
 
-/// An activity that returns one answer of a mock.
+/// An activity that returns a mock's answer.
 struct FixedAnswer(Answer);
 
 #[async_trait]

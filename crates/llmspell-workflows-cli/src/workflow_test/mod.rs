@@ -1,10 +1,11 @@
 //! Workflow tests written in YAML, run by `spellflow test`.
 //!
-//! [`File`] is the content of a test file; reading it reports all problems together, and [`problems`] compares it with
-//! the steps of the workflow and its sub-workflows ([`steps`]). [`run()`] runs each case in its own engine and thread,
-//! where [`Mocks`] replace activities, [`TestChildren`] answers for mocked sub-workflows, and [`Watch`] sees what steps
-//! wait for. [`drive`] sends the messages of the [`Script`] and skips idle time. [`compare`] finds the differences
-//! between the run and the expectations. `docs/testing-workflows.md` is the user guide.
+//! [`File`] is the content of a test file; all problems in the file are reported together.
+//! [`problems`] compares the file with the steps of the workflow and its sub-workflows ([`steps`]).
+//! [`run()`] runs each case in its own engine and thread. There, [`Mocks`] replace activities,
+//! [`TestChildren`] answers for mocked sub-workflows, and [`Watch`] observes the waits of steps.
+//! [`drive`] sends the messages of the [`Script`] and skips idle time. [`compare`] finds the
+//! differences between the run and the expectations. `docs/testing-workflows.md` is the user guide.
 
 mod check;
 mod children;

@@ -2,9 +2,10 @@ use std::fmt;
 
 use llmspell_workflows_basic::StepPath;
 
-/// A pattern for steps: a path (`/main/review/scan`) or the end of one (`scan`, `review/scan`).
+/// A pattern for steps: a path (`/main/review/scan`) or a path suffix (`scan`, `review/scan`).
 ///
-/// A part without an iteration or a generation matches all of them; `each[2]/rate` matches one iteration.
+/// A part without an iteration or a generation matches all of them; `each[2]/rate` matches one
+/// iteration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -24,9 +25,10 @@ impl Pattern {
         })
     }
 
-    /// Returns whether the pattern can match the step at `path`, a path in a definition and thus without iterations.
+    /// Returns whether the pattern can match the step at `path`, a path in a definition, which has
+    /// no iterations.
     pub(super) fn may_match(&self, path: &str) -> bool {
-        // Iterations and generations are only known in a run.
+        // Iterations and generations are known only during a run.
         self.matches_parts(path, |pattern, part| Part::of(pattern).id == Part::of(part).id)
     }
 
@@ -47,7 +49,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A part of a path: `each[2]~3`.
+/// A part of a path, such as `each[2]~3`.
 struct Part<'p> {
     id: &'p str,
     iteration: Option<&'p str>,
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pattern_matches_a_path_or_its_end() {
+    fn pattern_matches_a_path_or_its_suffix() {
         for (pattern, path, expected) in [
             ("scan", "/main/scan", true),
             ("can", "/main/scan", false),

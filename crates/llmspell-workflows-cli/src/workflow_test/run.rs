@@ -24,10 +24,10 @@ use super::{
 };
 use crate::Failure;
 
-/// How long a case that is over its `timeout` may take to stop its activities.
+/// The time that a case has to stop its activities after its `timeout`.
 const STOP: Duration = Duration::from_secs(6);
 
-/// The stack of the thread of a case, as large as that of the main thread usually is.
+/// The stack size of a case's thread, which is that of a typical main thread.
 const STACK_BYTES: usize = 8 << 20;
 
 /// The result of a case.
@@ -36,16 +36,17 @@ pub(crate) struct CaseReport {
     pub(crate) name: String,
     pub(crate) passed: bool,
     pub(crate) duration_ms: u64,
-    /// Why the run could not start, or did not end.
+    /// The reason why the run could not start or did not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     pub(crate) mismatches: Vec<Mismatch>,
-    /// The locations of the mocks that were called, or whose calls were expected to be counted.
+    /// The locations of the mocks that were called, or whose number of calls is stated in the
+    /// expectations.
     #[serde(skip)]
     used_mocks: Vec<String>,
 }
 
-/// Options that all cases of a file share.
+/// Options shared by all cases of a file.
 pub(crate) struct Options<'o> {
     pub(crate) tools: Arc<Registry>,
     pub(crate) allows_real: bool,
@@ -53,8 +54,8 @@ pub(crate) struct Options<'o> {
     pub(crate) engine: &'o dyn Fn() -> Result<EngineBuilder, Failure>,
 }
 
-/// Returns placeholders for activities that exist only as mocks, so that the definition can be validated and run. A
-/// sub-workflow that is mocked as a whole also mocks the activities inside it.
+/// Returns placeholders for activities that exist only as mocks, so that the definition can be
+/// validated and run. Mocking a whole sub-workflow also mocks the activities inside it.
 pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
     let steps = known_steps(definition);
     let mocks = || file.mocks.iter().chain(file.cases.iter().flat_map(|case| &case.mocks));
@@ -66,9 +67,10 @@ pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine
         let is_mocked = || mocked.iter().any(|mocked| mocked.path == step.path || mocked.runs(step));
         if engine.activities().find(name).is_none() && is_mocked() {
             let shown = name.to_string();
-            // The placeholder is called only with `--allow-real`, by a case that does not mock the activity.
+            // The placeholder is called only with `--allow-real`, by a case that does not mock the
+            // activity.
             let missing = function(move |_| {
-                let error = StepError::configuration("unknown_activity", format!("no activity `{shown}`"));
+                let error = StepError::configuration("unknown_activity", format!("unknown activity `{shown}`"));
                 async move { Err::<Value, _>(error) }
             });
             activities.register(name.kind.clone(), name.name.clone(), missing);
@@ -77,13 +79,13 @@ pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine
     activities
 }
 
-/// Returns the mocks of `file` that no case used; `reports` are those of all cases.
+/// Returns the mocks of `file` that no case used; `reports` contains the reports of all cases.
 pub(crate) fn unused_mocks(file: &File, reports: &[CaseReport]) -> Vec<Mismatch> {
     let is_used = |at: &String| reports.iter().any(|report| report.used_mocks.contains(at));
     file.mocks.iter().filter(|mock| !is_used(&mock.at)).filter_map(|mock| unused_answers(mock, 0)).collect()
 }
 
-/// Runs `case` of `file` in its own engine.
+/// Runs `case` of `file` in a separate engine.
 pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, options: &Options<'_>) -> CaseReport {
     let began = Instant::now();
     let result = run_case(file, case, definition, options);
@@ -96,10 +98,11 @@ pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, option
     CaseReport { name: case.name.clone(), passed, duration_ms, error, mismatches, used_mocks }
 }
 
-/// The differences of a case, and the locations of the mocks that it used.
+/// The differences of a case, and the locations of the mocks used.
 type CaseResult = Result<(Vec<Mismatch>, Vec<String>), String>;
 
-/// Runs the case in its own thread, so that even an activity that blocks its thread cannot block the test.
+/// Runs the case in a separate thread, so that an activity that blocks its thread cannot block the
+/// test.
 fn run_case(file: &File, case: &Case, definition: &Arc<Definition>, options: &Options<'_>) -> CaseResult {
     let (clock, watch) = (IdleClock::default(), Watch::default());
     let (mocks, tools) = (case.mocks.clone(), options.tools.clone());
@@ -126,7 +129,7 @@ fn run_case(file: &File, case: &Case, definition: &Arc<Definition>, options: &Op
     let thread = thread.map_err(|error| format!("could not start a thread: {error}"))?;
     match result.recv_timeout(case.timeout.saturating_add(STOP)) {
         Ok(result) => result,
-        // The thread is abandoned; the process ends without it.
+        // The thread is abandoned; the process exits without waiting for it.
         Err(mpsc::RecvTimeoutError::Timeout) => Err(timed_out(case, &watch)),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),
@@ -142,10 +145,10 @@ fn timed_out(case: &Case, watch: &Watch) -> String {
         true => String::new(),
         false => format!("; still running: {}", running.join(", ")),
     };
-    format!("the case took longer than its `timeout` of {timeout:#}{running}; mock what takes long, or raise `timeout`")
+    format!("the case took longer than its `timeout` of {timeout:#}{running}; mock the slow steps, or raise `timeout`")
 }
 
-/// Everything that the thread of a case needs.
+/// Everything that a case's thread needs.
 struct Runner {
     case: Case,
     engine: Engine,
@@ -186,7 +189,7 @@ impl Runner {
                 Err(_) => {
                     let error = timed_out(case, watch);
                     run.shut_down();
-                    // The activities are stopped in an orderly way if they can be.
+                    // Activities that can stop in an orderly way get the time to do so.
                     let _ = tokio::time::timeout(STOP, ended).await;
                     return Err(error);
                 }

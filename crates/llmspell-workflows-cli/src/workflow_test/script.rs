@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Content, Message, Mismatch, Watch};
 
-/// The messages of a case, sent in order: each as soon as the run can do nothing but wait.
+/// The messages of a case in order, each sent as soon as the run can only wait.
 pub(super) struct Script {
     start: Timestamp,
     messages: Vec<(Message, Progress)>,
@@ -16,7 +16,7 @@ pub(super) struct Script {
 #[derive(Default)]
 struct Progress {
     is_sent: bool,
-    /// The runs that got the signal: the run itself, or sub-workflows.
+    /// The runs to which the signal was delivered: the run itself, or sub-workflows.
     delivered_to: HashSet<Uuid>,
 }
 
@@ -35,7 +35,7 @@ impl Script {
         message.after.map_or(self.start, |delay| after(self.start, delay))
     }
 
-    /// Sends the first message that is due and has an effect; returns whether there was one.
+    /// Sends the first message that is due and has an effect; returns whether a message was sent.
     ///
     /// A signal is kept until a step waits for its event, as in a real run.
     pub(super) fn send(&mut self, now: Timestamp, watch: &Watch, root: &Run) -> bool {
@@ -79,8 +79,8 @@ impl Script {
         unsent.map(|(message, _)| self.due_at(message)).filter(|time| *time > now).min()
     }
 
-    /// Returns the messages that were not received although they should have been, and the other way round; the run
-    /// ended at `end`.
+    /// Returns the messages that were unexpectedly received or not received by `end`, the end of
+    /// the run.
     pub(super) fn mismatches(&self, watch: &Watch, end: Timestamp) -> Vec<Mismatch> {
         let numbered = self.messages.iter().enumerate();
         numbered
@@ -102,7 +102,7 @@ impl Script {
             Content::Cancel { .. } if progress.is_sent => return None,
             Content::Cancel { .. } => {
                 let note = match is_due {
-                    true => "the run ended before it did nothing but wait",
+                    true => "the run ended before it had nothing left to do but wait",
                     false => BEFORE_DUE,
                 };
                 return Some(Mismatch::new(at, "the run is cancelled".into(), None).with_note(note));
@@ -123,10 +123,10 @@ impl Script {
     }
 }
 
-/// Why a message with `after` was not sent.
+/// The reason why a message with `after` was not sent.
 const BEFORE_DUE: &str = "the run ended, or time stopped, before it was due";
 
-/// Returns the number of the signal that is message `number` of a case.
+/// Returns the signal number for message `number` of a case.
 fn signal_number(number: usize) -> u64 {
     number as u64 + 1
 }

@@ -7,8 +7,8 @@ use llmspell_workflows_basic::{
 #[derive(Debug)]
 pub(crate) struct KnownStep {
     pub(super) id: String,
-    /// The path, without iterations and generations; of a step of a sub-workflow, it begins with the path of the step
-    /// that runs the sub-workflow.
+    /// The path, without iterations and generations. In a sub-workflow, the path begins with the
+    /// path of the `workflow` step.
     pub(crate) path: String,
     pub(crate) role: Role,
 }
@@ -21,14 +21,15 @@ impl KnownStep {
     }
 }
 
-/// What a test can do with a step.
+/// How a test can affect a step.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Role {
     /// The step calls this activity, which can be mocked.
     Call(ActivityName),
     /// The step runs the sub-workflow with this name, which can be mocked.
     Workflow(String),
-    /// The step waits for the event with this name, which can be sent; the name may contain references.
+    /// The step waits for the event with this name, which a test can send; the name may contain
+    /// references.
     Wait(String),
     Other,
 }
@@ -46,7 +47,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// Adds the steps of `definition`, which the step at `around` runs; `depth` sub-workflows may be inside.
+    /// Adds the steps of `definition`, which is run by the step at `around`, with up to `depth`
+    /// levels of sub-workflows.
     fn definition(&mut self, definition: &Definition, around: &str, depth: u32) {
         let main = format!("{around}/main");
         let root = Step::new("main", definition.body.clone());

@@ -15,27 +15,28 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
-/// Sees all steps of the run of a case and of its sub-workflows: what they wait for, and which signals they receive.
+/// Observes all steps of a case's run and its sub-workflows: what they wait for, and which signals
+/// they receive.
 #[derive(Clone, Default)]
 pub(super) struct Watch(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     root: Option<Arc<Run>>,
-    /// The paths of the steps that run sub-workflows, by the id of the child run.
+    /// The paths of the `workflow` steps, by the id of the child run.
     around: HashMap<Uuid, StepPath>,
-    /// The last run of each of these steps.
+    /// The last child run of each `workflow` step.
     children: IndexMap<StepPath, Arc<Run>>,
     /// The child runs in which a step has begun.
     begun: HashSet<Uuid>,
     waits: BTreeMap<String, WaitingStep>,
-    /// The events for which steps have waited, with the paths of the steps.
+    /// The awaited events, with the paths of the steps that waited for them.
     awaited: Vec<(String, String)>,
-    /// The paths of the steps that received signals, by the number of the signal.
+    /// The paths of the steps that received signals, by signal number.
     received: HashMap<u64, String>,
 }
 
-/// A step that waits for a signal or a time.
+/// A step waiting for a signal or a time.
 #[derive(Clone)]
 pub(super) struct WaitingStep {
     pub(super) run: Arc<Run>,
@@ -49,7 +50,8 @@ impl Watch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the path of a step of the run `run`; in a sub-workflow, it begins with the path of the step that runs it.
+    /// Returns the path of a step of `run`; in a sub-workflow, the path begins with the path of the
+    /// `workflow` step.
     pub(super) fn path(&self, run: Uuid, path: &StepPath) -> StepPath {
         match self.state().around.get(&run) {
             Some(around) => joined(around, path),
@@ -61,17 +63,17 @@ impl Watch {
         self.path(call.run().id(), &call.path().to_path())
     }
 
-    /// Notes the run of the case.
+    /// Records the run of the case.
     pub(super) fn root_begins(&self, run: &Arc<Run>) {
         self.state().root = Some(run.clone());
     }
 
-    /// Notes that the step at `path` runs `child`.
+    /// Records that the step at `path` runs `child`.
     pub(super) fn child_begins(&self, path: StepPath, child: &Child) {
         self.state().around.insert(child.id, path);
     }
 
-    /// Notes that a step of `run` begins.
+    /// Records that a step of `run` begins.
     fn run_begins(&self, run: &Arc<Run>) {
         let mut state = self.state();
         let Some(around) = state.around.get(&run.id()).cloned() else { return };
@@ -81,12 +83,12 @@ impl Watch {
         }
     }
 
-    /// Returns the steps that wait now, by path.
+    /// Returns the currently waiting steps, by path.
     pub(super) fn waits(&self) -> BTreeMap<String, WaitingStep> {
         self.state().waits.clone()
     }
 
-    /// Returns the events for which steps have waited, with the paths of the steps.
+    /// Returns the awaited events, with the paths of the steps that waited for them.
     pub(super) fn awaited(&self) -> Vec<(String, String)> {
         self.state().awaited.clone()
     }
@@ -96,12 +98,11 @@ impl Watch {
         self.state().received.get(&number).cloned()
     }
 
-    /// Returns the records of all steps in the order in which they started, those of sub-workflows under their full
-    /// paths.
+    /// Returns the records of all steps in start order. The steps of sub-workflows have full paths.
     pub(super) fn steps(&self, root: &[StepRecord]) -> Vec<StepRecord> {
         let mut steps = root.to_vec();
         for (around, run) in &self.state().children {
-            // The outcome does not matter for the records.
+            // The outcome is irrelevant to the records.
             let finished = Finished::new(run, Outcome::Parked(Wait::default()));
             let inside = |record: &StepRecord| StepRecord { path: joined(around, &record.path), ..record.clone() };
             steps.extend(finished.steps.iter().map(inside));
@@ -110,7 +111,7 @@ impl Watch {
         steps
     }
 
-    /// Returns the paths of the leaves that are running.
+    /// Returns the paths of the running leaves.
     pub(super) fn running(&self) -> Vec<String> {
         let root = self.state().root.clone();
         let steps = root.map(|run| self.steps(&run.steps())).unwrap_or_default();
@@ -118,7 +119,8 @@ impl Watch {
         running.map(|record| record.path.to_string()).collect()
     }
 
-    /// Forgets everything; the runs and their engine, which has this as an interceptor, refer to each other.
+    /// Clears the state, to break the reference cycle between the runs and their engine, which has
+    /// this interceptor.
     pub(super) fn clear(&self) {
         *self.state() = State::default();
     }

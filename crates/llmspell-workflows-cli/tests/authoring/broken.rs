@@ -41,7 +41,8 @@ fn messages_for_broken_workflows_match_the_golden_files() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The part of a file that its first message must mark, for errors whose cause is easily mistaken.
+/// The part of a file that its first message must mark, for errors whose cause is easily
+/// misidentified.
 const MARKED: &[(&str, usize, &str)] = &[
     ("backslash.yaml", 5, "\\d"),
     ("default-yes.yaml", 3, "yes"),

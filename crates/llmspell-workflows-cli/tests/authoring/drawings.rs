@@ -35,7 +35,7 @@ finally:
 "#;
 
 #[test]
-fn every_format_produces_the_same_text_each_time() {
+fn every_format_always_produces_the_same_text() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);
     for format in ["mermaid", "dot", "ascii"] {
         let ran = sandbox.run(&["graph", "flow.yaml", "--format", format]).ok();
@@ -49,7 +49,7 @@ fn every_format_produces_the_same_text_each_time() {
 }
 
 #[test]
-fn control_characters_of_a_definition_are_not_printed() {
+fn control_characters_in_a_definition_are_not_printed() {
     let sandbox =
         Sandbox::with("f.yaml", "name: \"a\\e[31m\"\nsteps: [{id: a, name: \"x\\ey\", type: set, params: {k: 1}}]\n");
     for arguments in [

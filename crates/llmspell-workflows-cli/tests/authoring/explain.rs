@@ -1,4 +1,4 @@
-//! `spellflow explain`.
+//! Tests for `spellflow explain`.
 
 use crate::support::Sandbox;
 

@@ -17,7 +17,7 @@ name: loose
 ";
 
 #[test]
-fn formatted_workflow_keeps_comments_and_the_order_of_fields() {
+fn formatted_workflow_keeps_comments_and_field_order() {
     let sandbox = Sandbox::with("loose.yaml", LOOSE);
     let ran = sandbox.run(&["fmt", "loose.yaml"]).ok();
     insta::assert_snapshot!(ran.out, @r"
@@ -31,7 +31,7 @@ fn formatted_workflow_keeps_comments_and_the_order_of_fields() {
     name: loose
     ");
     assert_eq!(sandbox.read("loose.yaml"), LOOSE);
-    // Formatting again changes nothing.
+    // Formatting the result again changes nothing.
     assert_eq!(sandbox.run_with(&["fmt", "-"], &[], &ran.out).ok().out, ran.out);
 }
 
@@ -46,7 +46,7 @@ fn check_fails_until_write_formats_the_file() {
 }
 
 #[test]
-fn defaults_and_personas_stay() {
+fn defaults_and_personas_are_kept() {
     let text =
         "name: x\npersonas: [critic]\ndefaults: {tool: {timeout: 5}}\nsteps:\n  - {id: a, tool: json_processor}\n";
     let sandbox = Sandbox::with("x.yaml", text);
@@ -62,7 +62,7 @@ fn json_is_formatted_as_json() {
 }
 
 #[test]
-fn what_new_and_init_write_is_formatted() {
+fn new_and_init_write_formatted_workflows() {
     let sandbox = Sandbox::new();
     sandbox.run(&["init"]).ok();
     for template in ["sequence", "graph", "parallel", "loop", "route"] {

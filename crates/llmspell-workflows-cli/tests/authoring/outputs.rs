@@ -1,4 +1,4 @@
-//! Tests for output that cannot be written, and for special files.
+//! Tests for unwritable output and for special files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
@@ -8,7 +8,8 @@ use crate::support::Sandbox;
 
 const FLOW: &str = "steps: [{id: a, type: set, with: {a: 1}}]\nname: x\n";
 
-/// Runs `line` with every write to a file failing, as on a full disk; returns the exit code and standard error.
+/// Runs `line` while every write to a file fails, as on a full disk; returns the exit code and
+/// standard error.
 fn on_full_disk(sandbox: &Sandbox, line: &str) -> (Option<i32>, String) {
     let script = format!("trap '' XFSZ; ulimit -f 0; exec {} {line}", env!("CARGO_BIN_EXE_spellflow"));
     let mut command = Command::new("sh");

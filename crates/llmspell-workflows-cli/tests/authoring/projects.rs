@@ -19,7 +19,7 @@ fn init_and_new_never_overwrite_files() {
     let ran = sandbox.run(&["init", "-o", "json"]);
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (2, Some("file_exists")));
     assert_eq!(sandbox.read("workflows/hello.yaml"), "mine");
-    // No partial project is left.
+    // No partial project remains.
     assert!(!sandbox.path("spellflow.toml").exists());
     let ran = sandbox.run(&["new", "hello"]);
     assert_eq!(ran.code, 2, "{ran:?}");

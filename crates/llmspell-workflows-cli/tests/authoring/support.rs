@@ -71,7 +71,7 @@ impl Sandbox {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let ended = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {
-            // The name of the folder differs each time.
+            // The folder's name differs each time.
             String::from_utf8(bytes).unwrap().replace(&self.0.path().display().to_string(), "HERE")
         };
         CommandOutput { code: ended.status.code().unwrap(), out: text(ended.stdout), err: text(ended.stderr) }
@@ -79,7 +79,7 @@ impl Sandbox {
 }
 
 impl CommandOutput {
-    /// Returns the exit code and both outputs, for golden tests.
+    /// Returns the exit code and both outputs for golden tests.
     pub(crate) fn all(&self) -> String {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.out, self.err)
     }

@@ -52,7 +52,7 @@ fn validate_suggests_the_next_command_for_a_valid_file() {
 }
 
 #[test]
-fn braces_around_a_variable_of_the_shell_are_explained_if_any_input_is_accepted() {
+fn shell_variable_in_braces_is_explained_if_any_input_is_accepted() {
     let flow = "name: x\nsteps:\n  - {id: a, command: 'echo ${HOME}'}\n";
     let sandbox = Sandbox::with("x.yaml", flow);
     let ran = sandbox.run(&["validate", "x.yaml", "-o", "json"]);
@@ -62,7 +62,7 @@ fn braces_around_a_variable_of_the_shell_are_explained_if_any_input_is_accepted(
     assert_eq!((ran.code, codes.as_slice()), (3, &["shell_injection", "unknown_reference"][..]), "{report}");
     for one in diagnostics {
         let help = one["help"].as_str().unwrap();
-        assert!(help.starts_with("if it is a variable of the shell, write `$HOME` or `\\${HOME}`"), "{help}");
+        assert!(help.starts_with("if it is a shell variable, write `$HOME` or `\\${HOME}`"), "{help}");
     }
 }
 
@@ -101,7 +101,7 @@ fn missing_file_is_reported_as_not_found_with_a_similar_name() {
     assert_eq!(sandbox.run(&["validate", "empty"]).code, 4);
 }
 
-/// Returns the code, the path and the first line of the message of each diagnostic.
+/// Returns the code, the path and the first message line of each diagnostic.
 fn diagnostics(sandbox: &Sandbox, file: &str) -> Vec<[String; 3]> {
     let report = sandbox.run(&["validate", file, "-o", "json"]).json();
     let diagnostics = report["files"][0]["diagnostics"].as_array().expect("the report has diagnostics").clone();
@@ -114,7 +114,7 @@ fn diagnostics(sandbox: &Sandbox, file: &str) -> Vec<[String; 3]> {
 }
 
 #[test]
-fn workflows_that_run_each_other_have_one_code_however_many_they_are() {
+fn workflow_cycles_of_any_length_have_the_same_code() {
     let runs =
         |name: &str, other: &str| format!("name: {name}\nsteps:\n  - {{id: sub, type: workflow, workflow: {other}}}\n");
     let sandbox = Sandbox::with("own.yaml", &runs("own", "own.yaml"));
@@ -128,7 +128,7 @@ fn workflows_that_run_each_other_have_one_code_however_many_they_are() {
 }
 
 #[test]
-fn sub_workflow_that_cannot_be_read_is_reported_once_at_the_step_that_leads_to_it() {
+fn unreadable_sub_workflow_is_reported_once_at_the_step_that_leads_to_it() {
     let runs = |other: &str| format!("name: runs\nsteps:\n  - {{id: sub, type: workflow, workflow: {other}}}\n");
     let sandbox = Sandbox::with("direct.yaml", &runs("missing.yaml"));
     std::fs::write(sandbox.path("indirect.yaml"), runs("direct.yaml").replace("runs", "outer")).unwrap();

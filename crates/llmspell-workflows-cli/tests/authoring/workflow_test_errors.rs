@@ -1,4 +1,4 @@
-//! What `spellflow test` says about invalid test files, and about cases that fail.
+//! The messages of `spellflow test` about invalid test files and failed cases.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ steps:
 const REST: &str = "mocks: {'function:book': {output: 1}, 'function:find': {output: 2}}";
 const BOTH: &str = "messages: [{signal: approved, data: {ok: true}}, {signal: confirmed}]";
 
-/// Runs one case per row and returns what `spellflow test` prints.
+/// Runs one case per row and returns the output of `spellflow test`.
 fn printed(flow: &str, rows: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (title, case) in rows {

@@ -1,4 +1,4 @@
-//! Runs the test files in `fixtures`, and cases that would not end by themselves.
+//! Runs the test files in `fixtures`, and cases that would never end on their own.
 
 use std::{path::Path, time::Instant};
 
@@ -30,7 +30,7 @@ fn case(flow: &str, case: &str, options: &[&str]) -> Value {
 }
 
 #[test]
-fn process_that_does_not_end_is_stopped() {
+fn endless_process_is_stopped() {
     let flow = "name: f\nsteps: [{id: slow, argv: [sleep, '600']}]\n";
     let report = case(flow, "timeout: 300ms", &["--allow-real"]);
     let error = report["error"].as_str().unwrap();
@@ -42,14 +42,14 @@ fn process_that_does_not_end_is_stopped() {
 }
 
 #[test]
-fn loop_without_end_reaches_a_limit() {
+fn endless_loop_reaches_a_limit() {
     let flow = "name: f\nsteps:\n  - id: poll\n    type: loop\n    while: 'true'\n    steps: [{id: nap, type: sleep, duration: 1d}]\n";
     let report = case(flow, "expect: {error: {code: loop_iterations_max}}", &[]);
     assert_eq!(report["passed"], true, "{report}");
 }
 
 #[test]
-fn loop_that_computes_without_end_is_stopped() {
+fn endless_computing_loop_is_stopped() {
     let flow = "name: f\nsteps:\n  - id: spin\n    type: loop\n    while: 'true'\n    max_iterations: 1000000000\n    steps: [{id: x, type: set, params: {x: 1}}]\n";
     let report = case(flow, "timeout: 200ms", &[]);
     let error = report["error"].as_str().unwrap();
@@ -57,7 +57,7 @@ fn loop_that_computes_without_end_is_stopped() {
 }
 
 #[test]
-fn mocked_sub_workflow_is_retried_and_needs_nothing_inside() {
+fn mocked_sub_workflow_is_retried_and_needs_no_inner_mocks() {
     let flow = "name: f\nworkflows: {sub: {name: sub, steps: [{id: w, type: function, function: missing}]}}\nsteps: [{id: a, workflow: sub, retries: {max_attempts: 3, initial_delay: 2h}}]\n";
     let answers = "mocks: {a: {calls: [{error: down}, {error: down}, {output: up}]}}";
     let report = case(flow, &format!("{answers}, expect: {{output: up, steps: {{a: {{attempts: 3}}}}}}"), &[]);
@@ -70,7 +70,7 @@ fn mocked_sub_workflow_is_retried_and_needs_nothing_inside() {
 }
 
 #[test]
-fn case_can_run_a_sub_workflow_that_the_file_mocks() {
+fn case_can_run_a_sub_workflow_mocked_by_its_file() {
     let flow = "name: f\nworkflows: {sub: {name: sub, steps: [{id: w, type: set, params: {x: 1}}]}}\nsteps: [{id: a, workflow: sub}]\n";
     let sandbox = Sandbox::with("flow.yaml", flow);
     let cases =
@@ -103,7 +103,7 @@ fn waits_in_cleanup_and_before_retries_do_not_hang() {
 }
 
 #[test]
-fn event_that_is_missing_when_the_run_times_out_is_named() {
+fn missing_event_is_named_when_the_run_times_out() {
     let flow = "name: f\ntimeouts: {total: 1h}\nsteps: [{id: a, event: go}]\n";
     let report = case(flow, "expect: {status: completed}", &[]);
     let note = report["mismatches"][0]["note"].as_str().unwrap();
@@ -122,7 +122,7 @@ fn each_signal_is_received_by_one_step() {
 }
 
 #[test]
-fn mocks_of_the_file_that_no_case_uses_are_reported() {
+fn file_mocks_not_used_by_any_case_are_reported() {
     let sandbox = Sandbox::with("flow.yaml", "name: f\nsteps: [{id: a, type: function, function: g, condition: on}]\n");
     let file = |case: &str| {
         let mocks = "mocks: {a: {output: 1}}";

@@ -67,7 +67,7 @@ fn failed_cases_show_expected_and_actual_values() {
       calls: {search: 2}
 ",
     );
-    // An expectation about a step that the definition does not contain makes the file invalid.
+    // An expectation about a step that is not in the definition makes the file invalid.
     let ran = sandbox.run(&["test", "flow.test.yaml", "-o", "json"]);
     assert_eq!(ran.code, 3);
     assert_eq!(ran.json()["files"][0]["error"]["files"][0]["diagnostics"][0]["code"], "unknown_step");
@@ -174,7 +174,7 @@ fn examples_in_the_guide_pass() {
     }
     let ran = sandbox.run(&["test", ".", "-o", "json"]).ok().json();
     assert_eq!((ran["passed"].as_u64(), ran["files"].as_array().map(Vec::len)), (Some(11), Some(3)));
-    // The guide shows the output of cases that fail.
+    // The guide shows the output of failed cases.
     for (file, original, changed, case) in [
         ("research.test.yaml", "output: They hold hands.", "output: They float.", "summarizes"),
         (
@@ -186,7 +186,7 @@ fn examples_in_the_guide_pass() {
     ] {
         let text = sandbox.read(file);
         assert!(text.contains(original), "{file}");
-        // Only the first case is changed; what it does not reach is left out.
+        // Only the first case is changed, and expectations that it does not reach are left out.
         let text = text.replacen(original, changed, 1).replacen(
             "mocks: {push: {output: {exit_code: 0}}}",
             "mocks: {notify/$undo: {output: {exit_code: 0}}}",

@@ -1,4 +1,5 @@
-//! Undoing and `finally` as a user sees them: nothing that arrives stops them, and what fails in them can be retried.
+//! Compensation and `finally` from a user's point of view: no request stops them, and failed
+//! cleanup steps can be retried.
 
 use std::{fs, sync::mpsc::Receiver};
 
@@ -27,7 +28,7 @@ fn effects(sandbox: &Sandbox) -> String {
     fs::read_to_string(sandbox.path("effects")).unwrap_or_default()
 }
 
-/// Starts the run and waits until a step says that it is running.
+/// Starts the run and waits until a step reports that it is running.
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Terminal, Receiver<String>) {
     let alive = sandbox.pipe("alive");
     sandbox.make_pipe("tell");
@@ -37,7 +38,7 @@ fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Terminal, Receiver<String>) 
 }
 
 #[test]
-fn requests_to_cancel_do_not_stop_a_run_that_undoes_its_steps() {
+fn cancel_requests_do_not_stop_compensation() {
     for requests in [&[&["cancel"][..]][..], &[&["cancel", "--compensate"]], &[&["cancel"], &["cancel"]]] {
         let sandbox = Sandbox::with_flow(UNDOES);
         let (first, _alive) = start(&sandbox, &[]);
@@ -55,7 +56,7 @@ fn requests_to_cancel_do_not_stop_a_run_that_undoes_its_steps() {
 }
 
 #[test]
-fn a_run_that_was_paused_while_it_undid_its_steps_goes_on_there_even_if_it_is_cancelled() {
+fn run_paused_during_compensation_continues_it_even_if_cancelled() {
     let sandbox = Sandbox::with_flow(UNDOES);
     let (first, _alive) = start(&sandbox, &[]);
     let run = newest_run(&sandbox);
@@ -70,7 +71,7 @@ fn a_run_that_was_paused_while_it_undid_its_steps_goes_on_there_even_if_it_is_ca
 }
 
 #[test]
-fn a_run_that_was_killed_while_it_cleaned_up_goes_on_there() {
+fn run_killed_during_cleanup_continues_it() {
     let sandbox = Sandbox::with_flow(UNDOES);
     let (first, alive) = start(&sandbox, &[]);
     let run = newest_run(&sandbox);
@@ -87,7 +88,7 @@ fn a_run_that_was_killed_while_it_cleaned_up_goes_on_there() {
 }
 
 #[test]
-fn a_step_that_a_kill_cut_off_is_undone_as_uncertain() {
+fn step_interrupted_by_a_kill_is_undone_as_uncertain() {
     let undo = |id: &str| {
         format!(
             "compensate: {{type: shell, command: 'echo \"undo-{id} $C\" >> effects', env: {{C: '{{{{ certain }}}}'}}}}"
@@ -111,7 +112,7 @@ fn a_step_that_a_kill_cut_off_is_undone_as_uncertain() {
 
 /// The shell must not expand the path in the command that resolves the step.
 #[test]
-fn a_step_that_cannot_be_undone_is_shown_with_the_command_that_resolves_it() {
+fn failed_compensation_is_shown_with_the_command_that_resolves_it() {
     let flow = "\
 name: stuck
 steps:
@@ -132,7 +133,7 @@ steps:
 }
 
 #[test]
-fn a_failed_step_of_finally_does_not_keep_the_others_from_running() {
+fn failed_finally_step_does_not_prevent_the_others_from_running() {
     let flow = "\
 name: cleans
 steps: [{id: main, type: shell, command: 'echo part; exit 3'}]
@@ -168,13 +169,14 @@ finally:
 }
 
 #[test]
-fn retry_runs_the_failed_steps_of_finally_again() {
+fn retry_runs_failed_finally_steps_again() {
     let finally = "\
 finally:
   - {id: clean, type: shell, command: 'echo clean >> effects; test -f ready'}
   - {id: other, type: shell, command: 'echo other >> effects'}
 ";
-    // The steps, the status after the first run, what the first run does, and what the retry does after `ready` exists.
+    // The steps, the status after the first run, the effects of the first run, and the effects of
+    // the retry after `ready` exists.
     let completes = "steps: [{id: a, type: shell, command: 'echo a >> effects'}]";
     let fails = "steps: [{id: a, type: shell, command: 'echo a >> effects; test -f ready'}]";
     let undone = "\
@@ -192,7 +194,7 @@ steps:
         let failed = sandbox.run(&["run", "flow.yaml"]);
         assert_eq!((failed.code, words().as_str(), &show(&sandbox, "@last")["status"]), (1, first, &json!(status)));
         assert!(failed.stderr.contains("next: spellflow retry"), "{}", failed.stderr);
-        // Nothing is better yet.
+        // The cause of the failure still exists.
         assert_eq!(sandbox.run(&["retry", "@last"]).code, 1);
         fs::write(sandbox.path("ready"), "").unwrap();
         fs::write(sandbox.path("effects"), "").unwrap();
@@ -204,7 +206,7 @@ steps:
 }
 
 #[test]
-fn a_cancelled_run_is_retried_only_if_its_finally_failed_and_stays_cancelled() {
+fn cancelled_run_is_retried_only_if_its_finally_failed_and_stays_cancelled() {
     let flow = |command: &str| {
         format!(
             "name: cancelled\nsteps: [{{id: a, type: shell, command: 'echo up > alive; sleep 1000'}}]\nfinally: [{{id: z, type: shell, command: '{command}'}}]"
@@ -225,7 +227,7 @@ fn a_cancelled_run_is_retried_only_if_its_finally_failed_and_stays_cancelled() {
 }
 
 #[test]
-fn a_retry_revokes_a_cancellation_that_came_too_late() {
+fn retry_revokes_a_cancellation_that_came_too_late() {
     let flow = "\
 name: late
 steps: [{id: a, type: shell, command: 'echo a >> effects; test -f ready'}]
@@ -243,7 +245,7 @@ finally: [{id: z, type: shell, command: 'test -f ready || { echo up > alive; rea
 }
 
 #[test]
-fn the_time_limit_of_the_command_line_is_that_of_the_definition() {
+fn time_limits_of_command_line_and_definition_are_equivalent() {
     let steps = "steps: [{id: a, type: shell, command: 'echo up > alive; sleep 1000'}]\nfinally: [{id: z, type: shell, command: 'echo z >> effects'}]";
     for (head, arguments) in [("name: w", &["--timeout", "1s"][..]), ("name: w\ntimeouts: {total: 1s}", &[])] {
         for mode in [&["--in-memory"][..], &[]] {
@@ -258,7 +260,7 @@ fn the_time_limit_of_the_command_line_is_that_of_the_definition() {
 }
 
 #[test]
-fn a_resume_keeps_the_time_limit_of_the_run() {
+fn resume_keeps_the_time_limit_of_the_run() {
     let flow = "name: w\nsteps: [{id: a, type: shell, command: 'echo up > alive; sleep 1000'}]";
     let sandbox = Sandbox::with_flow(flow);
     let (first, _alive) = start(&sandbox, &["--timeout", "2s"]);
@@ -268,7 +270,7 @@ fn a_resume_keeps_the_time_limit_of_the_run() {
     assert_eq!((resumed.code, &resumed.json()["error"]["code"]), (6, &json!("run_timed_out")));
 }
 
-/// A run whose sub-workflow has done `a` when its process is killed.
+/// A run whose process is killed after its sub-workflow has completed `a`.
 const CALLS: &str = "\
 name: parent
 workflows:
@@ -286,7 +288,7 @@ finally: [{id: last, type: shell, command: 'echo \"last $V\" >> effects', env: {
 ";
 
 #[test]
-fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_parent_is_cancelled() {
+fn interrupted_sub_workflow_cleans_up_when_its_parent_is_cancelled() {
     for (request, expected, status) in [
         (&["cancel"][..], "before\na\nz\nlast completed\n", "cancelled"),
         (&["cancel", "--compensate"], "before\na\nundo-a\nz\nlast completed\n", "compensated"),
@@ -302,7 +304,7 @@ fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_parent_is_cancelled() {
 }
 
 #[test]
-fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_step_has_timed_out() {
+fn interrupted_sub_workflow_cleans_up_when_its_step_has_timed_out() {
     let flow = CALLS.replace("workflow: child}", "workflow: child, timeout: 1s}");
     let sandbox = Sandbox::with_flow(&flow);
     let (first, _alive) = start(&sandbox, &[]);
@@ -310,11 +312,11 @@ fn a_sub_workflow_that_a_kill_cut_off_cleans_up_when_its_step_has_timed_out() {
     let _alive = sandbox.open_pipe("alive");
     let resumed = sandbox.run(&["resume", "@last", "-o", "json"]);
     assert_eq!((resumed.code, &resumed.json()["error"]["code"]), (1, &json!("timeout")), "{}", resumed.stderr);
-    // The sub-workflow cleans up as it is stopped; its steps are undone because its parent fails.
+    // The sub-workflow cleans up when it is stopped; its steps are undone because its parent fails.
     assert_eq!(effects(&sandbox), "before\na\nz\nundo-a\nlast completed\n");
 }
 
-/// The run fails although one step was undone, since another one could not be.
+/// The run fails although one step was undone, because another step could not be undone.
 #[test]
 fn retry_runs_undone_steps_again() {
     let flow = "\
@@ -339,9 +341,9 @@ steps:
     assert_eq!(effects.lines().collect::<Vec<_>>(), ["reserve", "pay", "note", "refund", "pay", "note", "ship"]);
 }
 
-/// A fork does not rely on what its original run has undone.
+/// A fork does not rely on steps that its original run has undone.
 #[test]
-fn a_fork_of_a_run_that_was_undone_does_the_undone_steps_again() {
+fn fork_of_an_undone_run_executes_the_undone_steps_again() {
     const FLOW: &str = "
 name: f
 steps:

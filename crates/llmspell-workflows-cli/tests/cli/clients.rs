@@ -1,4 +1,5 @@
-//! Clients of the program: its processes, what they print, and the history that they and the effects of steps write.
+//! Clients of the program: their processes, the processes' output, and the history of
+//! acknowledgements and step effects.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,8 +24,9 @@ use serde_json::Value;
 
 use crate::support::{Sandbox, TIMEOUT, without_settings};
 
-/// The script `effect.sh` for `shell` steps. It writes what it does to the history, one line per write. With a number
-/// as its argument, it fails until it has been started that many times for its run.
+/// The script `effect.sh` for `shell` steps. It records its start and end in the history, one line
+/// per write. With a number as its argument, it fails until it has been started that many times in
+/// its run.
 pub(crate) const EFFECT: &str = r#"
 ulimit -S -f unlimited
 line() {
@@ -49,36 +51,36 @@ pub(crate) struct Clients {
     started: usize,
     sender: Sender<Event>,
     events: Receiver<Event>,
-    /// Shell commands that limit the processes that are started next.
+    /// Shell commands that set limits for processes started from now on.
     pub(crate) limits: Option<String>,
-    /// How often each exit code or error code was seen.
+    /// The number of times each exit code or error code was seen.
     pub(crate) ends: BTreeMap<String, usize>,
 }
 
-/// A process that was started and has not been waited for.
+/// A started process that has not been waited for.
 struct Process {
     name: String,
     child: Child,
     asked: Asked,
     strike: Option<Strike>,
-    /// When a stopped process continues.
+    /// The time at which a stopped process continues.
     stopped_until: Option<Instant>,
     lines: usize,
     said: Vec<Value>,
     started: Instant,
 }
 
-/// A signal for a process, sent some time after the process has printed a number of lines.
+/// A signal for a process, sent some time after the process has printed a given number of lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Strike {
     pub(crate) lines: usize,
     pub(crate) delay: Duration,
-    /// How long the process is stopped; `None` if it is killed.
+    /// The time for which the process is stopped; `None` if it is killed.
     pub(crate) stops_for: Option<Duration>,
 }
 
 impl Process {
-    /// Returns when the process must next be signalled.
+    /// Returns the time at which the next signal must be sent to the process.
     fn due(&self) -> Option<Instant> {
         let strike = self.strike.filter(|strike| self.lines >= strike.lines);
         self.stopped_until.or(strike.map(|strike| self.started + strike.delay))
@@ -101,31 +103,31 @@ impl Process {
         Pid::from_raw(self.child.id().cast_signed()).unwrap()
     }
 
-    /// Sends a signal to the process, which has not been waited for, so its number is not reused.
+    /// Sends a signal to the process. The process has not been waited for, so its id is not reused.
     fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 }
 
 impl Drop for Process {
-    /// Leaves no process behind if the test fails.
+    /// Kills the process, so that a failing test does not leave it running.
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            // It may have ended in the meantime.
+            // The process may have ended in the meantime.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }
 }
 
-/// What a process did.
+/// An event of a process.
 enum Event {
     Line(String, Value),
-    /// It closed its standard output.
+    /// The process closed its standard output.
     Closed(String),
 }
 
-/// How a command ended, and what it printed.
+/// The result and output of an ended command.
 pub(crate) struct Ended {
     pub(crate) name: String,
     pub(crate) asked: Asked,
@@ -137,7 +139,7 @@ pub(crate) struct Ended {
 }
 
 impl Clients {
-    /// Creates clients in a sandbox; they continue any history that is there.
+    /// Creates clients in a sandbox; they continue an existing history.
     pub(crate) fn new(sandbox: Sandbox) -> Self {
         fs::write(sandbox.path("effect.sh"), EFFECT).unwrap();
         let path = sandbox.path("history.jsonl");
@@ -157,7 +159,7 @@ impl Clients {
         append(&self.history, process, what);
     }
 
-    /// Returns the number of processes that are running.
+    /// Returns the number of running processes.
     pub(crate) fn count(&self) -> usize {
         self.active.len()
     }
@@ -167,7 +169,7 @@ impl Clients {
         format!("p{}", self.started + 1)
     }
 
-    /// Starts a command, to be killed or stopped at some moment if one is given.
+    /// Starts a command, to be killed or stopped later if `strike` is given.
     pub(crate) fn start(&mut self, asked: Asked, arguments: &[&str], strike: Option<Strike>) {
         let name = self.next_name();
         self.started += 1;
@@ -192,15 +194,15 @@ impl Clients {
         shell
     }
 
-    /// Runs a command to its end, while no other is running.
+    /// Runs a command to its end; no other command may be running.
     pub(crate) fn run(&mut self, asked: Asked, arguments: &[&str]) -> Ended {
         assert!(self.active.is_empty(), "another process is running");
         self.start(asked, arguments, None);
         self.wait_for_end()
     }
 
-    /// Waits for the next event, and kills, stops or continues the processes that are due. Returns the command that
-    /// ended, if any.
+    /// Waits for the next event, and kills, stops or continues the processes for which a signal is
+    /// due. Returns the ended command, if any.
     pub(crate) fn wait(&mut self) -> Option<Ended> {
         let first = self.active.iter().filter_map(Process::due).min();
         let wait = first.map_or(TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
@@ -209,7 +211,7 @@ impl Clients {
                 let process = self.active.iter_mut().find(|process| process.name == name).unwrap();
                 process.lines += 1;
                 process.said.push(line);
-                // The delay counts from the line that it was waiting for.
+                // The delay begins with the line that the strike was waiting for.
                 if process.strike.is_some_and(|strike| strike.lines == process.lines) {
                     process.started = Instant::now();
                 }
@@ -236,7 +238,7 @@ impl Clients {
         }
     }
 
-    /// Returns the system's id of a process that has not ended.
+    /// Returns the operating system's id of a process that has not ended.
     pub(crate) fn pid(&self, name: &str) -> Pid {
         self.active.iter().find(|process| process.name == name).unwrap().pid()
     }
@@ -268,7 +270,7 @@ impl Clients {
         };
         *self.ends.entry(end).or_default() += 1;
         match &asked.command {
-            // A list has one line for each run, so it is complete only once the process has ended.
+            // A list has one line per run, so it is complete only after the process has ended.
             Command::List if outcome == Outcome::Done => {
                 let runs = said.iter().filter_map(|line| line["run_id"].as_str()).map(str::to_owned).collect();
                 self.observe(name, What::Listed { runs });
@@ -306,8 +308,8 @@ impl Clients {
     }
 }
 
-/// Replaces the paths that the program shows for steps of sub-workflows, such as `/main/sub/main/one`, with the runs of
-/// the sub-workflows and the paths in them. Drops steps whose run was never read.
+/// Replaces the displayed paths of steps in sub-workflows, such as `/main/sub/main/one`, with the
+/// sub-workflows' runs and the paths in those runs. Drops steps whose run was never read.
 fn name_children(history: &mut Vec<Observation>) {
     let children: BTreeMap<(String, String), String> = history
         .iter()
@@ -329,7 +331,7 @@ fn name_children(history: &mut Vec<Observation>) {
     });
 }
 
-/// Returns what a client knows about a command that exited by itself.
+/// Returns what a client knows about a command that exited on its own.
 fn outcome(command: &Command, code: i32, said: &[Value]) -> Outcome {
     let has = |field: &str, values: &[&str]| {
         said.iter().any(|line| line[field].as_str().is_some_and(|value| values.contains(&value)))
@@ -345,12 +347,12 @@ fn outcome(command: &Command, code: i32, said: &[Value]) -> Outcome {
     }
 }
 
-/// Reads what a process prints, and writes what it acknowledges to the history.
+/// Reads the output of a process, and writes the acknowledgements in it to the history.
 fn listen(history: &File, name: &str, stdout: ChildStdout, sender: &Sender<Event>) {
     let (mut run, mut kinds) = (String::new(), HashMap::<String, String>::new());
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else {
-            // A process that is killed while it prints leaves a partial line.
+            // A process killed while printing leaves a partial line.
             continue;
         };
         let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
@@ -379,11 +381,11 @@ fn listen(history: &File, name: &str, stdout: ChildStdout, sender: &Sender<Event
             return;
         }
     }
-    // Nobody listens once the test has failed.
+    // The receiver is gone if the test has failed.
     let _ = sender.send(Event::Closed(name.to_owned()));
 }
 
-/// Appends an observation with one write, so that lines of several processes do not mix.
+/// Appends an observation with one write, so that lines from several processes do not mix.
 fn append(mut history: &File, process: &str, what: What) {
     let line = write(&[Observation { process: process.to_owned(), time_us: None, what }]);
     history.write_all(line.as_bytes()).unwrap();

@@ -1,10 +1,10 @@
-//! The completions of the command line, requested as shells request them.
+//! Command line completions, requested in the same way as by shells.
 
 use std::{fs, path::Path, process::Stdio};
 
 use crate::support::{CommandOutput, Sandbox, newest_run, without_settings};
 
-/// Returns the completions of the last of `words`.
+/// Returns the completions of the last word in `words`.
 fn completed(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
     let mut command = sandbox.command(&["--", "spellflow"]);
     command.args(words).stdin(Stdio::null());
@@ -12,7 +12,7 @@ fn completed(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
     let ended = CommandOutput::new(command.env("_CLAP_COMPLETE_INDEX", words.len().to_string()).output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{words:?}");
     let is_asked = words.last().is_some_and(|word| word.starts_with('-'));
-    // Options are offered beside values.
+    // Options are offered in addition to values.
     ended.stdout.lines().filter(|word| is_asked || !word.starts_with('-')).map(str::to_owned).collect()
 }
 
@@ -72,7 +72,7 @@ fn bash_completes_with_the_printed_script() {
 }
 
 #[test]
-fn the_name_of_a_file_cannot_become_a_command() {
+fn file_name_cannot_become_a_command() {
     let sandbox = Sandbox::new().file("flows/$(touch pwned).yaml", FLOW).file("flows/with space.yaml", FLOW);
     let expected = [r"flows/\$\(touch\ pwned\).yaml", r"flows/with\ space.yaml"];
     assert_eq!(completed(&sandbox, &["run", "flows/"]), expected);

@@ -45,7 +45,7 @@ fn invalid_keys_and_values_are_rejected_with_help() {
         ("timeout = \"soon\"", &[], "`timeout` must be a duration such as `90s` or `5m`, got \"soon\"", ""),
         ("a = ", &[], "line 1", ""),
         ("", &[("SPELLFLOW_OUTPU", "json")], "unknown setting `SPELLFLOW_OUTPU`", "did you mean `SPELLFLOW_OUTPUT`?"),
-        // The common prefix of all variables does not make them similar.
+        // The prefix shared by all variables does not make them similar.
         ("", &[("SPELLFLOW_NOPE", "x")], "unknown setting `SPELLFLOW_NOPE`", "`spellflow config show`"),
         // There is no such setting, because no tool reads environment variables.
         ("[tools]\nenvironment = []", &[], "unknown setting `tools.environment`", ""),

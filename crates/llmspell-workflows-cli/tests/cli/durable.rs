@@ -1,4 +1,4 @@
-//! Durable runs in processes that are killed: the runs resume where they stopped.
+//! Durable runs in killed processes: the runs resume where they stopped.
 
 use std::{
     fs,
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TIMEOUT, exit_code, lines};
 
-/// Every step writes a line with its own path: in a sequence, a loop, branches, a loop in a branch and a sub-workflow.
+/// Every step writes a line with its own path. There are steps in a sequence, a loop, branches, a
+/// loop in a branch and a sub-workflow.
 const NESTED: &str = "
 name: nested
 steps:
@@ -65,15 +66,15 @@ const STEPS: [&str; 14] = [
     "/main/last",
 ];
 
-/// Returns the lines that steps have written, in order.
+/// Returns the lines written by steps, in order.
 fn effects(sandbox: &Sandbox) -> Vec<String> {
     let text = fs::read_to_string(sandbox.path("effects")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-/// What the store and the effects show after a kill.
+/// The state of the store and the effects after a kill.
 struct Kill {
-    /// The leaves that the store shows as completed.
+    /// The leaves shown as completed in the store.
     completed: Vec<String>,
     /// The number of lines written so far.
     effects: usize,
@@ -91,14 +92,15 @@ impl Kill {
         assert_eq!(shown.code, 0, "{}{}", shown.stdout, shown.stderr);
         let shown = shown.json();
         let completed = shown["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "completed");
-        // A retried step has a different generation, but writes the same line.
+        // A retried step has a different generation but writes the same line.
         let paths = completed.map(|step| step["path"].as_str().unwrap().split('~').next().unwrap());
         let completed = paths.filter(|path| STEPS.contains(path)).map(str::to_owned).collect();
         (shown["status"] != "completed").then_some(Self { completed, effects })
     }
 }
 
-/// Starts and kills processes until one completes the run; returns what was known after each kill.
+/// Starts and kills processes until one of them completes the run; returns the state after each
+/// kill.
 fn kill_until_completed(sandbox: &Sandbox, seed: u64) -> Vec<Kill> {
     let (mut chance, mut kills) = (seed, Vec::new());
     while kills.len() < 100 {
@@ -136,7 +138,8 @@ fn kill_until_completed(sandbox: &Sandbox, seed: u64) -> Vec<Kill> {
     panic!("the run does not complete: {}", sandbox.run(&["runs", "show", "@last"]).stdout);
 }
 
-/// Kills processes with the journal kind `journal`, `KILLS` times (default 20), with the seeds 1, 2, 3, … To run more:
+/// Kills processes with the journal kind `journal`, `KILLS` times (default 20), with the seeds 1,
+/// 2, 3, … For more kills, run
 /// `KILLS=200 cargo test -p llmspell-workflows-cli --test cli journal_ -- --nocapture`.
 fn survives_kills(journal: &str) {
     let wanted = std::env::var("KILLS").map_or(20, |text| text.parse().expect("KILLS must be a number"));

@@ -1,4 +1,4 @@
-//! Numbers and bytes from outside: they arrive exactly, or the program says that they do not.
+//! Numbers and bytes from outside: they arrive unchanged, or the program reports that they cannot.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use crate::support::{CommandOutput, Sandbox, newest_run};
 
 const NUMBER: &str = "123456789012345678901234567890";
 
-/// The largest and the smallest integer that is kept, and their neighbours that are not.
+/// The largest and the smallest supported integer, and their unsupported neighbours.
 const KEPT: [&str; 3] = ["18446744073709551615", "-9223372036854775808", "9007199254740993"];
 const REFUSED: [&str; 3] = ["18446744073709551616", "-9223372036854775809", NUMBER];
 
 const INPUT: &str = "name: given\ninputs: {n: {required: true}}\nsteps: [{id: a, type: set, params: {n: '{{ n }}'}}]\n";
 
-/// Runs a definition with a number in each notation in which a number can be written.
+/// Runs a definition with a number written in every possible notation.
 fn ways(number: &str) -> Vec<(&'static str, Sandbox, CommandOutput)> {
     let object = format!("{{\"n\": {number}}}");
     let with_flow = |flow: &str| Sandbox::with_flow(flow).file("input.json", &object);
@@ -72,7 +72,7 @@ fn every_integer_in_range_is_kept_exactly() {
 }
 
 #[test]
-fn an_integer_out_of_range_is_an_error_that_names_it_in_every_notation() {
+fn integer_out_of_range_is_named_in_the_error_in_every_notation() {
     for number in REFUSED {
         for (way, _sandbox, ended) in ways(number) {
             assert_ne!(ended.code, 0, "{way} {number}: {}", ended.stdout);
@@ -84,7 +84,7 @@ fn an_integer_out_of_range_is_an_error_that_names_it_in_every_notation() {
 }
 
 #[test]
-fn messages_to_a_run_keep_integers_or_are_refused() {
+fn messages_to_a_run_keep_integers_or_are_rejected() {
     let flow = "name: w\nsteps: [{id: a, event: go}]\noutputs: {n: '{{ a }}'}\n";
     let sandbox = Sandbox::with_flow(flow);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
@@ -112,7 +112,7 @@ fn ranges_of_large_integers_have_the_right_length() {
 }
 
 #[test]
-fn output_that_is_not_utf8_is_base64_in_results_and_readable_in_logs() {
+fn non_utf8_output_is_base64_in_results_and_readable_in_logs() {
     let flow = "name: bytes\nsteps:\n  \
         - {id: a, type: shell, command: 'printf \"a\\377\\000b\\303\\n\"; echo err >&2'}\n  \
         - {id: b, type: shell, stdin: '{{ a.stdout }}', command: 'base64 -d | wc -c'}\n\
@@ -128,7 +128,7 @@ fn output_that_is_not_utf8_is_base64_in_results_and_readable_in_logs() {
 }
 
 #[test]
-fn errors_say_which_value_no_process_can_take() {
+fn errors_name_the_value_that_no_process_can_accept() {
     let flow = "name: long\nsteps:\n  \
         - {id: make, type: shell, command: 'head -c 200000 /dev/zero | tr \"\\0\" a'}\n  \
         - {id: use, type: shell, command: 'true', env: {TEXT: '{{ make.stdout }}'}}\n";
@@ -139,7 +139,7 @@ fn errors_say_which_value_no_process_can_take() {
 }
 
 #[test]
-fn the_error_and_the_help_name_a_retry_budget_that_is_used_up() {
+fn error_and_help_name_an_exhausted_retry_budget() {
     let flow = "name: budget\nmax_retry_budget: 3\nsteps:\n  - id: p\n    type: parallel\n    steps:\n      \
         - {id: a, type: shell, command: 'exit 1', retry: {strategy: immediate, max_attempts: 5}}\n      \
         - {id: b, type: shell, command: 'exit 1', retry: {strategy: immediate, max_attempts: 5}}\n";
@@ -151,7 +151,7 @@ fn the_error_and_the_help_name_a_retry_budget_that_is_used_up() {
 }
 
 #[test]
-fn a_compressed_answer_is_never_taken_for_text() {
+fn compressed_response_is_never_treated_as_text() {
     let gzip =
         b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xaa\x52\xb2\x32\xac\x05\x00\x3c\x0a\x2b\x41\x07\x00\x00\x00";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -179,7 +179,7 @@ fn a_compressed_answer_is_never_taken_for_text() {
 }
 
 #[test]
-fn an_export_with_an_integer_out_of_range_is_not_imported() {
+fn export_with_an_integer_out_of_range_is_not_imported() {
     let sandbox = Sandbox::with_flow(INPUT);
     assert_eq!(sandbox.run(&["run", "flow.yaml", "--input", "n:=12345"]).code, 0);
     let exported = sandbox.run(&["runs", "export", "@last", "--file", "run.json"]);

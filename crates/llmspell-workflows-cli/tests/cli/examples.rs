@@ -1,4 +1,4 @@
-//! Every example of this repository runs unchanged.
+//! Every example in this repository runs unchanged.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 #[test]
 fn every_example_runs() {
     let files = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
-    // Examples that need the network are covered by their own tests; see below.
+    // Examples that need the network have separate tests; see below.
     let is_one = |path: &PathBuf| {
         let name = path.display().to_string();
         name.ends_with(".yaml") && !name.ends_with(".test.yaml") && !needs_network(path)
@@ -26,7 +26,7 @@ fn every_example_runs() {
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
         let target = tempfile::tempdir().unwrap();
-        // A small source tree for the examples to read.
+        // A small source tree as input for the examples.
         fs::create_dir_all(target.path().join("crates/one/src")).unwrap();
         fs::write(target.path().join("crates/one/src/lib.rs"), "// TODO: more\n#[test]\nfn works() {}\n").unwrap();
         fs::create_dir_all(target.path().join("examples/data")).unwrap();

@@ -1,4 +1,4 @@
-//! Sub-workflows follow the runs that they are a part of.
+//! Sub-workflows follow their parent runs.
 
 use std::fs;
 
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, assert_error, json_of, newest_run, show, take_effects};
 
-/// A run whose sub-workflow waits for an event, and then a step that fails until a file `ok` exists.
+/// A run with a sub-workflow that waits for an event, followed by a step that fails until a file
+/// `ok` exists.
 const WAITS: &str = "
 name: outer
 workflows:
@@ -30,7 +31,7 @@ fn waiting() -> (Sandbox, String, String) {
     let run = newest_run(&sandbox);
     let children = json_of(&sandbox, &["runs", "list", "--parent", &run]);
     let child = children[0]["run_id"].as_str().unwrap().to_owned();
-    // The hint names the run that waits, the event, and the run to resume.
+    // The hint names the waiting run, the event, and the run to resume.
     let hint = format!("next: spellflow signal {child} go\nthen: spellflow resume {run} ");
     assert!(ended.stderr.contains(&hint), "{}", ended.stderr);
     (sandbox, run, child)
@@ -45,7 +46,7 @@ fn status(sandbox: &Sandbox, run: &str) -> Value {
 }
 
 #[test]
-fn a_waiting_run_shows_what_its_sub_workflow_waits_for() {
+fn waiting_run_shows_the_wait_of_its_sub_workflow() {
     let (sandbox, run, child) = waiting();
     let shown = show(&sandbox, &run);
     assert_eq!(shown["children"], json!([child]));
@@ -67,7 +68,7 @@ fn a_waiting_run_shows_what_its_sub_workflow_waits_for() {
 }
 
 #[test]
-fn a_signal_to_either_run_reaches_the_step_that_waits() {
+fn signal_to_parent_or_child_reaches_the_waiting_step() {
     for to_child in [false, true] {
         let (sandbox, run, child) = waiting();
         fs::write(sandbox.path("ok"), "").unwrap();
@@ -88,7 +89,7 @@ fn a_signal_to_either_run_reaches_the_step_that_waits() {
 }
 
 #[test]
-fn a_sub_workflow_is_cancelled_with_its_parent_and_the_parent_with_it() {
+fn sub_workflow_and_parent_are_cancelled_together() {
     for (to_child, compensates, expected) in [
         (false, false, &["a", "k", "clean"][..]),
         (false, true, &["a", "k", "undo-k", "clean", "undo-a"]),
@@ -104,9 +105,9 @@ fn a_sub_workflow_is_cancelled_with_its_parent_and_the_parent_with_it() {
     }
 }
 
-/// Whatever ends the run, a sub-workflow that waits is ended first, with its `finally`.
+/// Whatever ends the run, a waiting sub-workflow is ended first, with its `finally` steps.
 #[test]
-fn a_waiting_sub_workflow_is_ended_before_its_parent() {
+fn waiting_sub_workflow_is_ended_before_its_parent() {
     for (block, status_of_run, expected) in [
         (
             "error_mode: fail_fast, steps: [SUB, {id: bad, type: shell, command: 'until grep -q k effects; do sleep 0.01; done; exit 1'}]",
@@ -138,7 +139,7 @@ fn a_waiting_sub_workflow_is_ended_before_its_parent() {
 }
 
 #[test]
-fn what_a_sub_workflow_did_is_undone_when_its_parent_fails() {
+fn sub_workflow_steps_are_undone_when_the_parent_fails() {
     let (sandbox, run, child) = waiting();
     assert_eq!(sandbox.run(&["signal", &run, "go"]).code, 0);
     let resumed = sandbox.run(&["resume", &run]);
@@ -148,7 +149,7 @@ fn what_a_sub_workflow_did_is_undone_when_its_parent_fails() {
 }
 
 #[test]
-fn a_sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
+fn sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
     let sandbox = Sandbox::with_flow(
         "name: outer\nworkflows: {kid: {name: kid, steps: [{id: k, type: shell, command: 'echo k >> effects'}]}}\n\
          steps: [{id: sub, type: workflow, workflow: kid}, {id: w, type: wait_for_event, event: go}]\n",
@@ -156,12 +157,12 @@ fn a_sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
     let run = newest_run(&sandbox);
     let child = json_of(&sandbox, &["runs", "list", "--parent", &run])[0]["run_id"].as_str().unwrap().to_owned();
-    // While the run lives, its ended sub-workflow stays with it.
+    // An ended sub-workflow stays in the journal while its parent is unfinished.
     let compacted = json_of(&sandbox, &["store", "compact"]);
     assert_eq!(compacted["archived"], 0, "{compacted}");
     assert_error(&sandbox.run(&["runs", "delete", &child, "-o", "json"]), 1, "run_is_child");
     assert_error(&sandbox.run(&["runs", "export", &child, "-o", "json"]), 1, "run_is_child");
-    // An export has both, and the sub-workflow does not run again elsewhere.
+    // An export contains both runs, and the imported sub-workflow does not run again.
     assert_eq!(sandbox.run(&["runs", "export", &run, "--file", "run.json"]).code, 0);
     assert_eq!(sandbox.run(&["runs", "import", "run.json", "--store", "other"]).code, 0);
     assert_eq!(sandbox.run(&["signal", &run, "go", "--store", "other"]).code, 0);
@@ -174,7 +175,7 @@ fn a_sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
 }
 
 #[test]
-fn a_run_that_is_stuck_in_a_sub_workflow_is_stuck() {
+fn run_with_a_stuck_sub_workflow_is_stuck() {
     let sandbox = Sandbox::with_flow(
         "name: outer\nworkflows: {kid: {name: kid, steps: [{id: pay, type: shell, at_most_once: true, timeout: 100ms, command: 'sleep 9'}]}}\n\
          steps: [{id: sub, type: workflow, workflow: kid}]\n",

@@ -1,5 +1,6 @@
-//! Faults of the system in the middle of commands: limits on files, a full disk, a store that becomes read-only. The
-//! program reports the fault and loses nothing that it acknowledged, and the same command works once the fault is gone.
+//! System faults in the middle of commands: limits on files, a full disk, a store that becomes
+//! read-only. The program reports the fault and loses nothing that it acknowledged. The same
+//! command works once the fault is gone.
 
 use std::{
     fs,
@@ -30,10 +31,10 @@ steps:
   - {id: flaky, type: shell, command: 'test -e ok && sh effect.sh'}
 ";
 
-/// A command that meets a fault, and its exit code without one.
+/// A command to run under a fault, and its exit code without a fault.
 struct Verb {
     name: &'static str,
-    /// The command line; names in capitals stand for runs.
+    /// The command line; uppercase names stand for runs.
     words: &'static str,
     store: &'static str,
     code: i32,
@@ -49,18 +50,18 @@ const VERBS: [Verb; 7] = [
     Verb { name: "backup", words: "store backup disk/copy", store: "disk/main", code: 0 },
 ];
 
-/// A fault of the system.
+/// A system fault.
 #[derive(Clone, Copy)]
 enum Fault {
-    /// Limits that a shell sets for the program.
+    /// Limits set by a shell for the program.
     Limits(&'static str),
-    /// The size of the disk in bytes, and how many of them are left.
+    /// The size of the disk and its free space, in bytes.
     Full(u64, u64),
     /// The disk becomes read-only.
     ReadOnly,
 }
 
-/// Phrases that name a fault; a message needs one of them so that a user knows what to do.
+/// Phrases that name a fault; a message must contain one of them to be helpful.
 const CAUSES: [&str; 8] = [
     "File too large",
     "Too many open files",
@@ -72,7 +73,7 @@ const CAUSES: [&str; 8] = [
     "readonly database",
 ];
 
-/// A folder with an in-memory disk mounted on it; only some users may mount one.
+/// A folder with an in-memory disk mounted on it; mounting requires privileges.
 pub(crate) struct DiskFolder(PathBuf);
 
 impl DiskFolder {
@@ -83,12 +84,12 @@ impl DiskFolder {
         mount.status().is_ok_and(|status| status.success()).then_some(Self(path))
     }
 
-    /// Makes the whole disk read-only or writable, which fails while files are open.
+    /// Makes the whole disk read-only or writable; fails while files are open.
     fn remount(&self, mode: &str) {
         self.run(&["mount", "-o", &format!("remount,{mode}")]);
     }
 
-    /// Makes everything that is opened from now on read-only.
+    /// Makes everything opened from now on read-only.
     pub(crate) fn protect(&self) {
         let path = self.0.to_str().unwrap();
         self.run(&["mount", "--bind", path]);
@@ -112,7 +113,7 @@ impl Drop for DiskFolder {
         let unmount = || System::new("umount").arg("-l").arg(&self.0).stderr(Stdio::null()).status();
         let is_done = unmount().is_ok_and(|status| status.success());
         if std::thread::panicking() {
-            // It may be protected.
+            // The folder may still be protected.
             let _ = unmount();
         } else {
             assert!(is_done, "{} cannot be unmounted", self.0.display());
@@ -120,7 +121,7 @@ impl Drop for DiskFolder {
     }
 }
 
-/// A store with runs in several states, from which each case starts.
+/// A store with runs in several states; each case starts from a copy of it.
 struct Prepared {
     sandbox: Sandbox,
     runs: Vec<(&'static str, String)>,
@@ -157,7 +158,7 @@ fn prepare() -> Prepared {
     }
     let export = clients.next_name();
     for words in ["runs export SIGNALLED --file run.json", "signal SIGNALLED go"] {
-        // Exports are read under the name of their process.
+        // The name of an export file contains the name of the exporting process.
         let words = words.replace("run.json", &format!("export-{export}.json"));
         let ended = run_words(&mut clients, "disk/main", &words, &runs, &export);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -174,7 +175,8 @@ fn run_words(clients: &mut Clients, store: &str, words: &str, runs: &[(&str, Str
     clients.run(asked, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Runs a command under a fault and again without it; returns how it failed, or `None` if the fault did not stop it.
+/// Runs a command under a fault and again without it; returns the error under the fault, or `None`
+/// if the command succeeded despite the fault.
 fn meet(prepared: &Prepared, fault: Fault, verb: &Verb) -> Option<String> {
     let sandbox = Sandbox::new();
     let mounted = match fault {
@@ -221,12 +223,12 @@ fn meet(prepared: &Prepared, fault: Fault, verb: &Verb) -> Option<String> {
     }
     run_words(&mut clients, "disk/main", "runs list", runs, export);
     clients.check(&format!("fault-{}", verb.name));
-    // The folder can be removed once nothing is mounted there.
+    // The folder can be removed only after the disk is unmounted.
     drop(mounted);
     stopped
 }
 
-/// Fills a disk of this many bytes with a file, except for `left` bytes.
+/// Fills a disk of `bytes` bytes with a file, except for `left` bytes.
 pub(crate) fn fill(filler: &Path, bytes: u64, left: u64) {
     fs::write(filler, vec![0; usize::try_from(bytes).unwrap()]).unwrap_err();
     let length = fs::metadata(filler).unwrap().len();
@@ -241,7 +243,7 @@ fn name(fault: Fault) -> String {
     }
 }
 
-/// Returns what a command said about a fault; panics if that does not help a user.
+/// Returns a command's error about a fault; panics if the error does not help a user.
 pub(crate) fn said(at: &str, ended: &Ended) -> String {
     let error = ended.said.iter().find_map(|line| line.get("error").filter(|error| error["code"].is_string()));
     let Some(error) = error else { panic!("{at}: exit {:?} without an error: {}", ended.code, ended.stderr) };
@@ -253,7 +255,7 @@ pub(crate) fn said(at: &str, ended: &Ended) -> String {
     format!("{code}: {message}")
 }
 
-/// The faults that are tried by default: with each of them, some commands stop halfway.
+/// The faults tried by default: each of them stops some commands halfway.
 const FAULTS: [Fault; 4] = [
     // Blocks of 512 bytes.
     Fault::Limits("trap '' XFSZ; ulimit -S -f 200"),
@@ -262,7 +264,7 @@ const FAULTS: [Fault; 4] = [
     Fault::ReadOnly,
 ];
 
-/// The faults that only `FAULTS=all` tries.
+/// The faults tried only with `FAULTS=all`.
 const MORE_FAULTS: [Fault; 9] = [
     Fault::Limits("trap '' XFSZ; ulimit -S -f 0"),
     Fault::Limits("trap '' XFSZ; ulimit -S -f 40"),
@@ -277,7 +279,7 @@ const MORE_FAULTS: [Fault; 9] = [
 
 /// Tries each command under each of [`FAULTS`]; `FAULTS=all` adds [`MORE_FAULTS`].
 #[test]
-fn a_command_reports_a_fault_and_works_once_it_is_gone() {
+fn command_reports_a_fault_and_works_once_the_fault_is_gone() {
     let prepared = prepare();
     let more: &[Fault] = if std::env::var("FAULTS").is_ok_and(|which| which == "all") { &MORE_FAULTS } else { &[] };
     let can_mount = DiskFolder::mount(prepared.sandbox.path("mounted"), 1 << 20).is_some();

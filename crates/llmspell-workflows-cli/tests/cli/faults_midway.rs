@@ -1,5 +1,5 @@
-//! Faults of the system that begin while a step is executing: what was acknowledged before is kept, and the run continues
-//! once the fault is gone.
+//! System faults that begin while a step is executing: everything acknowledged before the fault is
+//! kept, and the run continues once the fault is gone.
 
 use std::fs;
 
@@ -27,12 +27,12 @@ const DISK: u64 = 8 << 20;
 /// A fault that begins while a step is executing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
-    /// No file may grow beyond this many bytes.
+    /// No file may grow beyond the given number of bytes.
     FileSize(u64),
-    /// No further file can be opened.
+    /// No more files can be opened.
     OpenFiles,
     FullDisk,
-    /// Nothing can be opened for writing anymore.
+    /// No file can be opened for writing anymore.
     ReadOnlyDisk,
 }
 
@@ -69,7 +69,8 @@ fn asked(command: Command) -> Asked {
     Asked { store: "disk/main".to_owned(), command }
 }
 
-/// Runs [`WORKS`] with a fault that begins in its second step, and again without it. Returns what the program said.
+/// Runs [`WORKS`] with a fault that begins in its second step, and again without the fault. Returns
+/// the program's message.
 fn meet(fault: Fault) -> Option<String> {
     let sandbox = Sandbox::with_flow(WORKS);
     let needs_disk = matches!(fault, Fault::FullDisk | Fault::ReadOnlyDisk);
@@ -91,7 +92,7 @@ fn meet(fault: Fault) -> Option<String> {
     clients.limits = None;
     fault.end(&clients.sandbox, disk.as_ref());
     let said = said(&format!("{fault:?}"), &faulty);
-    // The first step was acknowledged before.
+    // The first step was acknowledged before the fault began.
     let history = clients.history();
     let is_completion = |what: &What| matches!(what, What::StepCompleted { step, .. } if step == "/main/first");
     assert!(history.iter().any(|one| is_completion(&one.what)), "{fault:?}");
@@ -128,7 +129,7 @@ fn release_step_later(clients: &mut Clients) {
 }
 
 #[test]
-fn a_fault_in_the_middle_of_a_run_loses_nothing() {
+fn fault_in_the_middle_of_a_run_loses_nothing() {
     let mut skipped = 0;
     for fault in [Fault::FileSize(0), Fault::FileSize(200_000), Fault::OpenFiles, Fault::FullDisk, Fault::ReadOnlyDisk]
     {

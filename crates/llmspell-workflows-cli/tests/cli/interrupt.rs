@@ -1,4 +1,4 @@
-//! Ctrl-C, timeouts and the end of a step stop the processes that the step started.
+//! Ctrl-C, timeouts and the end of a step stop the step's processes.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ impl RunningCommand {
         }
     }
 
-    /// Waits until no process of the step is left, and returns the exit code.
+    /// Waits until all processes of the step have ended, and returns the exit code.
     fn end(self) -> Option<i32> {
         let code = exit_code(self.child);
         assert_eq!(
@@ -67,7 +67,7 @@ fn first_ctrl_c_stops_the_run_and_its_processes() {
     let sandbox = Sandbox::with_flow(&flow(":"));
     let running = RunningCommand::start(&sandbox, &["--in-memory"]);
     running.interrupt();
-    running.wait_for("stopping the run");
+    running.wait_for("stopping the in-memory run");
     running.wait_for("cancelled long");
     assert_eq!(running.end(), Some(130));
 }
@@ -77,7 +77,7 @@ fn second_ctrl_c_stops_immediately() {
     let sandbox = Sandbox::with_flow(&flow("trap '' TERM"));
     let running = RunningCommand::start(&sandbox, &["--in-memory"]);
     running.interrupt();
-    running.wait_for("stopping the run");
+    running.wait_for("stopping the in-memory run");
     running.interrupt();
     running.wait_for("stopped immediately");
     assert_eq!(running.end(), Some(130));

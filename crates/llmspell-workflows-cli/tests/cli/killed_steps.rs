@@ -1,4 +1,5 @@
-//! What a kill leaves behind: ended attempts count, and processes that outlived theirs are ended.
+//! The aftermath of a kill: ended attempts count, and processes that have outlived the killed
+//! process are ended.
 
 use std::fs;
 
@@ -10,8 +11,8 @@ fn log(sandbox: &Sandbox) -> Vec<String> {
     fs::read_to_string(sandbox.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// Runs a step that fails, and kills its process after each of its first two attempts, while it waits for the next one.
-/// Returns `None` if the next attempt began before the kill.
+/// Runs a failing step, and kills `spellflow` after each of the first two attempts, while it waits
+/// for the next attempt. Returns `None` if the next attempt began before the kill.
 fn killed_between_attempts() -> Option<Sandbox> {
     let sandbox = Sandbox::with_flow(
         "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; exit 1', \
@@ -21,7 +22,7 @@ fn killed_between_attempts() -> Option<Sandbox> {
         let arguments: &[&str] = if ended == 1 { &["run", "flow.yaml"] } else { &["resume", "@last"] };
         let process = Terminal::open(&sandbox, arguments);
         wait_until(|| (log(&sandbox).len() >= ended).then_some(()));
-        // The attempt has ended once its delay is recorded.
+        // The attempt has ended once the delay before the next attempt is recorded.
         wait_until(|| (show(&sandbox, "@last")["steps"][0]["status"] != "running").then_some(()));
         process.kill();
         if log(&sandbox).len() > ended {
@@ -41,7 +42,7 @@ fn attempts_that_ended_before_a_kill_count_and_their_delay_still_applies() {
 }
 
 #[test]
-fn an_attempt_that_a_kill_cut_off_counts_for_the_step_and_in_reports_but_not_for_its_policy() {
+fn attempt_interrupted_by_a_kill_counts_in_reports_but_not_for_the_retry_policy() {
     let sandbox = Sandbox::with_flow(
         "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; test -e ok || sleep 60'}\n",
     );
@@ -62,8 +63,8 @@ fn an_attempt_that_a_kill_cut_off_counts_for_the_step_and_in_reports_but_not_for
     assert!(!after.stderr.contains("interrupted"), "{}", after.stderr);
 }
 
-/// The process of a step outlives the program; before the step runs again, or the run is cancelled, it is ended, even if
-/// it left its process group.
+/// The process of a step outlives the program. It is ended before the step runs again or the run is
+/// cancelled, even if it has left its process group.
 #[test]
 fn processes_of_a_killed_program_end_before_the_run_continues() {
     for leaves in ["", "setsid "] {
@@ -82,7 +83,7 @@ fn processes_of_a_killed_program_end_before_the_run_continues() {
     }
 }
 
-/// Nothing wakes the run, so it must not look as if it only had to wait.
+/// Nothing wakes the run, so it must not look as if it were merely waiting.
 #[test]
 fn run_whose_process_was_killed_during_a_sleep_is_interrupted() {
     let sandbox = Sandbox::with_flow("name: f\nsteps:\n  - {id: nap, type: sleep, duration: 1h}\n");

@@ -79,7 +79,7 @@ fn step_log_lines_contain_workflow_run_path_and_attempt() {
 }
 
 #[test]
-fn log_variable_filters_by_target_and_a_flag_overrides_it() {
+fn log_variable_filters_by_target_and_is_overridden_by_a_flag() {
     let run = |filter: &str, flags: &[&str]| {
         let sandbox = Sandbox::with_flow(FLOW);
         let mut command = sandbox.command(&["run", "flow.yaml", "-o", "json", "--log-format", "json"]);

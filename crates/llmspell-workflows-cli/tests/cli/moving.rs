@@ -1,4 +1,5 @@
-//! Moving a run from one place to another: exclusive, and whole whatever interrupts it.
+//! Moving a run between journals or stores: moves are exclusive, and an interrupted move has no
+//! effect.
 
 use std::{
     fs,
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, exit_code, json_of, newest_run, show, wait_until};
 
-/// Each iteration leaves an effect and a long output; the last step fails until a file `ok` exists.
+/// Each iteration produces an effect and a long output; the last step fails until a file `ok`
+/// exists.
 const LONG: &str = "
 name: long
 steps:
@@ -22,7 +24,7 @@ steps:
   - {id: wait, type: wait_for_event, event: go}
 ";
 
-/// Returns a sandbox with a failed run in the archive, and the id of the run.
+/// Returns a sandbox with a failed run in the archive, and the run's id.
 fn failed_in_archive() -> (Sandbox, String) {
     let sandbox = Sandbox::with_flow(LONG);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
@@ -31,7 +33,7 @@ fn failed_in_archive() -> (Sandbox, String) {
     (sandbox, run)
 }
 
-/// Returns how often each step of a run has left an effect, without the run's id.
+/// Returns the number of effects of each step of a run, without the run's id.
 fn effects(sandbox: &Sandbox) -> Vec<(String, usize)> {
     let text = fs::read_to_string(sandbox.path("effects")).unwrap_or_default();
     let mut steps: Vec<String> = text.lines().map(|line| line[36..].to_owned()).collect();
@@ -39,7 +41,8 @@ fn effects(sandbox: &Sandbox) -> Vec<(String, usize)> {
     steps.chunk_by(|one, other| one == other).map(|same| (same[0].clone(), same.len())).collect()
 }
 
-/// Runs `spellflow` with a limit on the size of files, in blocks of 512 bytes: the system ends it in the middle of a write.
+/// Runs `spellflow` with a limit on the size of files, in blocks of 512 bytes, so that the system
+/// ends it in the middle of a write.
 fn cut_off(sandbox: &Sandbox, blocks: u32, arguments: &[&str]) -> Option<i32> {
     let spellflow = sandbox.command(&[]);
     let script = format!("ulimit -c 0; ulimit -f {blocks}; exec \"$@\"");
@@ -54,7 +57,7 @@ fn statuses(sandbox: &Sandbox, store: &str) -> Vec<Value> {
     listed.as_array().unwrap().iter().map(|run| run["status"].clone()).collect()
 }
 
-/// Starts `spellflow` several times at once, and returns the exit codes.
+/// Starts several `spellflow` processes at once, and returns their exit codes.
 fn at_once(sandbox: &Sandbox, arguments: &[&str]) -> Vec<Option<i32>> {
     let start = |_| {
         let mut command = sandbox.command(arguments);
@@ -65,7 +68,7 @@ fn at_once(sandbox: &Sandbox, arguments: &[&str]) -> Vec<Option<i32>> {
 }
 
 #[test]
-fn only_one_of_several_retries_goes_on() {
+fn only_one_concurrent_retry_wins() {
     let (sandbox, run) = failed_in_archive();
     fs::write(sandbox.path("ok"), "").unwrap();
     let codes = at_once(&sandbox, &["retry", &run]);
@@ -78,7 +81,7 @@ fn only_one_of_several_retries_goes_on() {
 }
 
 #[test]
-fn only_one_of_several_imports_brings_the_run_in() {
+fn only_one_concurrent_import_wins() {
     let sandbox = Sandbox::with_flow("name: w\nsteps: [{id: w, type: wait_for_event, event: go}]\n");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
     let run = newest_run(&sandbox);
@@ -89,10 +92,10 @@ fn only_one_of_several_imports_brings_the_run_in() {
     assert_eq!(json_of(&sandbox, &["runs", "show", &run, "--store", "other"])["run_id"], json!(run));
 }
 
-/// Cuts each command off at several places while it brings a run in. The run must be where it was, and the same command
-/// must work afterwards, without any step running twice.
+/// Interrupts each command at several points while it moves a run. The run must remain in its
+/// original place. The same command must work afterwards, and no step may run twice.
 #[test]
-fn a_run_that_was_cut_off_on_its_way_is_where_it_was() {
+fn run_stays_in_its_place_if_a_move_is_interrupted() {
     let verbs: [(&str, &[&str], &str); 3] = [
         ("retry", &["retry", "RUN"], ".spellflow"),
         ("fork", &["fork", "RUN", "--from", "last"], ".spellflow"),
@@ -134,7 +137,7 @@ fn runs_of_one_journal_are_resumed_by_different_processes() {
     for _ in 0..2 {
         assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
     }
-    // All runs of a backup are in one journal.
+    // All runs in a backup are in one journal.
     assert_eq!(sandbox.run(&["store", "backup", "copy"]).code, 0);
     let listed = json_of(&sandbox, &["runs", "list"]);
     let runs: Vec<&str> = listed.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap()).collect();
@@ -154,7 +157,7 @@ fn runs_of_one_journal_are_resumed_by_different_processes() {
 }
 
 #[test]
-fn a_run_that_is_resumed_often_does_not_take_more_and_more_room() {
+fn frequent_resumes_do_not_increase_the_size_of_a_run() {
     let sandbox = Sandbox::with_flow("name: f\nsteps: [{id: w, type: wait_for_event, event: go}]\n");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
     let room = || json_of(&sandbox, &["store", "stats"])["bytes"].as_u64().unwrap();

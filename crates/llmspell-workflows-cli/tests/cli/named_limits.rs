@@ -1,11 +1,11 @@
-//! Named limits that hold over several processes.
+//! Named limits that apply across several processes.
 
 use std::{fs, process::Stdio};
 
 use crate::support::{Sandbox, Terminal, exit_code, wait_until};
 
-/// The first step to hold the limit keeps it until `go` exists; every other one fails if it begins before `killed`
-/// exists.
+/// The first step that acquires the limit keeps it until `go` exists. Every other step fails if it
+/// begins before `killed` exists.
 const FLOW: &str = r#"
 name: limited
 concurrency: {api: 1}
@@ -19,7 +19,7 @@ steps:
 "#;
 
 #[test]
-fn a_killed_process_gives_its_permit_back() {
+fn killed_process_releases_its_permit() {
     let sandbox = Sandbox::with_flow(FLOW);
     let first = Terminal::open(&sandbox, &["run", "flow.yaml"]);
     wait_until(|| sandbox.path("first").exists().then_some(()));

@@ -1,4 +1,5 @@
-//! A workflow reaches neither the store nor the configuration, and a stranger's configuration is not used.
+//! A workflow can access neither the store nor the configuration, and another user's configuration
+//! is not used.
 
 use std::{
     fs,
@@ -8,10 +9,10 @@ use std::{
 
 use crate::support::{CommandOutput, Sandbox};
 
-/// What a step would write into the configuration.
+/// The content that a step tries to write into the configuration.
 const LOOSE: &str = "[tools]\nprograms = [\"*\"]\nread_roots = [\"/\"]\n";
 
-/// Returns a definition that writes `LOOSE` to each of `paths` and goes on after each failure.
+/// Returns a definition that writes `LOOSE` to each of `paths` and continues after each failure.
 fn writes(paths: &[String]) -> String {
     let step = |(number, path): (usize, &String)| {
         let params = serde_json::json!({"operation": "write", "path": path, "input": LOOSE, "recursive": true});
@@ -35,7 +36,7 @@ fn planted(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn no_step_writes_to_the_store_or_to_a_configuration() {
+fn no_step_writes_to_the_store_or_the_configuration() {
     let sandbox = Sandbox::new()
         .file("spellflow.toml", "[tools]\nprograms = []\nread_roots = [\".\"]\nwrite_roots = [\".\"]\n")
         .file("home/.config/spellflow/config.toml", "color = \"never\"\n")
@@ -76,7 +77,7 @@ fn no_step_writes_to_the_store_or_to_a_configuration() {
         }
         assert_eq!(planted(sandbox.path("").as_path()), Vec::<String>::new());
     }
-    // A hard link is a name like any other.
+    // A hard link is just another name for the file.
     fs::write(sandbox.path("flow.yaml"), writes(&["hard".to_owned()])).unwrap();
     let ended = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
     assert_eq!(ended["steps"][0]["error"]["code"], "path_outside_roots", "{ended}");
@@ -122,7 +123,7 @@ fn no_step_reads_the_store() {
 }
 
 #[test]
-fn a_configuration_above_that_others_can_write_is_ignored_with_a_warning() {
+fn world_writable_configuration_in_a_parent_folder_is_ignored_with_a_warning() {
     let sandbox = Sandbox::new().file("spellflow.toml", "timeout = \"5m\"\n").file("a/x", "");
     let shown = |flags: &[&str]| {
         let mut command = sandbox.command(&[&["config", "show"], flags].concat());
@@ -149,7 +150,8 @@ fn a_configuration_above_that_others_can_write_is_ignored_with_a_warning() {
     set_mode("", 0o700);
 }
 
-/// Returns the modes of everything in `folder`, except of what the libraries of the optional journals write.
+/// Returns the modes of everything in `folder`, except files written by the libraries of the
+/// optional journals.
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let mut all = vec![(folder.display().to_string(), mode(folder))];
@@ -175,7 +177,7 @@ steps:
 ";
     for journal in ["log", "sled", "fjall"] {
         let sandbox = Sandbox::with_flow(flow);
-        // The process's file mode mask is that of most systems, whatever the tests run with.
+        // The process has the file mode mask of most systems, whatever the mask of the tests.
         let run = |arguments: &[&str]| {
             let spellflow = sandbox.command(&[]);
             let script = ["-c", "umask 022; exec \"$@\"", "sh", spellflow.get_program().to_str().unwrap()];

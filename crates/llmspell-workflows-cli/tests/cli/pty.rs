@@ -1,4 +1,4 @@
-//! Runs the compiled `spellflow` program on a pseudo terminal, and interprets what it writes.
+//! Runs the compiled `spellflow` program on a pseudo terminal, and interprets its output.
 
 use std::{
     fs::{File, OpenOptions},
@@ -43,7 +43,7 @@ impl Pty {
         command.env("TERM", "xterm-256color").stdin(Stdio::null());
         command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
         let child = command.spawn().unwrap();
-        // The command holds the terminal open on this side until it is dropped.
+        // The command keeps this side of the terminal open until the command is dropped.
         drop(command);
         let size = |size: u16| size.try_into().unwrap();
         let parser = Arc::new(Mutex::new(vt100::Parser::new(size(ROWS), size(columns), 1000)));
@@ -51,7 +51,7 @@ impl Pty {
         let shown = parser.clone();
         let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Reading fails once nobody has the terminal open.
+            // Reading fails once no process has the terminal open.
             while let Ok(count @ 1..) = controller.read(&mut bytes) {
                 shown.lock().unwrap().process(&bytes[..count]);
             }
@@ -59,7 +59,7 @@ impl Pty {
         Self { child, columns, parser, reader }
     }
 
-    /// Returns the visible lines; a line that the terminal has wrapped is one line.
+    /// Returns the visible lines; a line wrapped by the terminal counts as one line.
     pub(crate) fn lines(&self) -> Vec<String> {
         lines(&self.parser, self.columns)
     }
@@ -73,7 +73,7 @@ impl Pty {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
     }
 
-    /// Waits for the end; returns the exit code and the lines that stay on the screen.
+    /// Waits for the end; returns the exit code and the lines that remain on the screen.
     pub(crate) fn end(self) -> (Option<i32>, Vec<String>) {
         let code = exit_code(self.child);
         self.reader.join().unwrap();

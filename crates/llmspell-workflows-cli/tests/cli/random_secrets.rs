@@ -1,6 +1,6 @@
-//! Random secrets leave no trace, whatever place they reach.
+//! Random secrets leave no trace, wherever they are used.
 //!
-//! `FUZZ_SECONDS` and `FUZZ_SEED` choose how long to try and where to begin.
+//! `FUZZ_SECONDS` and `FUZZ_SEED` set the duration of the test and the first seed.
 
 use std::{
     process::Stdio,
@@ -15,7 +15,7 @@ use crate::{
     support::{CommandOutput, Sandbox},
 };
 
-/// Characters that some encoding changes; a backslash is part of no sequence that `echo` would replace.
+/// Characters changed by some encoding; no backslash is part of an escape sequence of `echo`.
 const SPECIAL: [&str; 26] = [
     "'", "\"", "\\.", "/", "+", "=", "&", "?", "#", "%", "$", "`", "!", "{", "}", "<", ">", " ", ":", ";", "@", "*",
     "é", "ß", "漢", "😀",
@@ -23,14 +23,14 @@ const SPECIAL: [&str; 26] = [
 
 const PLAIN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A random secret, and parts of it that survive its encodings.
+/// A random secret, and parts of it that survive encoding.
 struct Secret {
     value: String,
     parts: Vec<String>,
 }
 
 impl Secret {
-    /// Creates a secret of one line, or of up to four.
+    /// Creates a secret with one line, or with up to four lines if `has_lines` is set.
     fn random(random: &mut Random, has_lines: bool) -> Self {
         let mut secret = Self { value: String::new(), parts: Vec::new() };
         for line in 0..if has_lines { 1 + random.below(4) } else { 1 } {
@@ -56,7 +56,8 @@ impl Secret {
     }
 }
 
-/// Returns what `text` becomes in base64 after `before` other bytes, without the characters that depend on others.
+/// Returns `text` in base64 after `before` other bytes, without the characters that also depend on
+/// adjacent bytes.
 fn base64_at(before: usize, text: &str) -> [String; 2] {
     let whole = format!("{}{text}", "\0".repeat(before));
     let (from, to) = ((before * 8).div_ceil(6), whole.len() * 8 / 6);
@@ -65,7 +66,7 @@ fn base64_at(before: usize, text: &str) -> [String; 2] {
 }
 
 #[test]
-fn random_secrets_are_found_nowhere() {
+fn random_secrets_do_not_appear_anywhere() {
     let number =
         |name: &str| std::env::var(name).map(|text| text.parse::<u64>().expect("the variable is a number")).ok();
     let deadline = number("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -78,7 +79,8 @@ fn random_secrets_are_found_nowhere() {
     println!("{} random secrets from seed {first}: found nowhere", 2 * (seed - first));
 }
 
-/// Puts two random secrets in a random place of a run, and looks for them in everything that the run left and showed.
+/// Puts two random secrets in a random place of a run, and looks for them in everything written or
+/// shown by the run.
 fn check(seed: u64) {
     let random = &mut Random(seed);
     let (token, key) = (Secret::random(random, false), Secret::random(random, true));

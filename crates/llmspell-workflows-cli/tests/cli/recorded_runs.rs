@@ -32,7 +32,7 @@ fn newest_run(sandbox: &Sandbox) -> String {
     json_of(sandbox, &["runs", "show", "@last"])["run_id"].as_str().unwrap().to_owned()
 }
 
-/// Runs the definition in a new sandbox; returns the sandbox and the run.
+/// Runs the definition in a new sandbox; returns the sandbox and the run's id.
 fn ran(flow: &str) -> (Sandbox, String) {
     let sandbox = Sandbox::with_flow(flow);
     sandbox.run(&["run", "flow.yaml"]);
@@ -49,7 +49,7 @@ fn state_is_shown_after_every_step() {
         ("each[0]/count", json!({"count": 0, "by": by})),
         ("each[1]/count", json!({"count": 1, "by": by})),
         ("each", json!({"count": 2, "by": by})),
-        // A branch sees its own changes; those of other branches are merged at the join.
+        // A branch sees its own changes; other branches' changes are merged at the join.
         ("left/one", json!({"count": 2, "by": by, "left": 1})),
         ("right/one", json!({"count": 2, "by": by, "right": 1})),
         ("both", json!({"count": 2, "by": by, "left": 2, "right": 1})),
@@ -153,7 +153,7 @@ fn imported_run_can_be_resumed() {
     let after = json_of(&elsewhere, &["runs", "show", &run]);
     assert_eq!((&after["steps"][0]["output"]["data"], &after["steps"][1]["output"]["data"]), (&json!(1), &json!(2)));
     assert_eq!(fs::read_to_string(elsewhere.path("effects")).unwrap(), "c\n");
-    // An ended run can be exported too, here through a pipe.
+    // Ended runs can be exported too, here through a pipe.
     let document = elsewhere.run(&["runs", "export", &run]).stdout;
     let third = Sandbox::new();
     assert_eq!(third.run_with_stdin(&["runs", "import", "-"], &document).code, 0);

@@ -72,7 +72,7 @@ fn changed_variable_repeats_the_steps_that_read_it_unless_they_are_kept() {
     assert_eq!((&shown["run_id"], &shown["removed"], &shown["kept"]), (&json!(run), &json!([]), &json!([])));
     let kept = sandbox.run(&["retry", &run, "--definition", "new.yaml", "--keep", "label"]);
     assert_eq!(kept.code, 0, "{}", kept.stderr);
-    assert!(kept.stderr.contains("changed, and kept as it is:\n  /main/label"), "{}", kept.stderr);
+    assert!(kept.stderr.contains("changed, but kept as is:\n  /main/label"), "{}", kept.stderr);
     assert_eq!(take_effects(&sandbox), ["deploy", "test"]);
 
     let (sandbox, run) = failed();
@@ -144,9 +144,10 @@ fn impossible_corrections_are_refused_and_change_nothing() {
     assert!(take_effects(&sandbox).is_empty());
 }
 
-/// Hosts and folders that a run was allowed at its start can be allowed by each command that continues it.
+/// Each command that continues a run can allow the same hosts and folders as the command that
+/// started it.
 #[test]
-fn every_command_that_continues_a_run_accepts_its_folders() {
+fn every_command_that_continues_a_run_accepts_additional_folders() {
     let flow = "name: reads\nsteps:\n  - {id: read, type: tool, tool: file_operations, params: {operation: read, path: '../outside.txt'}}\n";
     let sandbox = Sandbox::with_flow(flow);
     let folder = tempfile::tempdir().unwrap();
@@ -180,7 +181,8 @@ fn all_failed_runs_of_a_workflow_continue_under_its_corrected_definition() {
     let ended: Vec<_> = retried.as_array().unwrap().iter().map(|run| (&run["run_id"], &run["status"])).collect();
     assert_eq!(ended, [(&json!(first), &json!("completed")), (&json!(second), &json!("completed"))]);
     assert_eq!(take_effects(&sandbox), ["deploy", "deploy", "test", "test"]);
-    // The run of the other workflow is not selected; if it is named, it cannot continue under this definition.
+    // The run of the other workflow is not selected; if it is selected explicitly, it cannot
+    // continue under this definition.
     let refused = sandbox.run(&["retry", "--failed", "--workflow", "other", "--definition", "flow.yaml", "-o", "json"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     assert!(refused.json()[0]["error"].as_str().unwrap().contains("other"), "{}", refused.stdout);
@@ -206,7 +208,7 @@ fn sub_workflow_after_a_corrected_step_gets_its_new_input() {
     assert_eq!((retried.code, take_effects(&sandbox)), (0, vec!["a".into(), "k1-good".into(), "k2-good".into()]));
 }
 
-/// What handled the failure has completed too.
+/// The handler of the failure has completed too.
 #[test]
 fn retry_keeps_steps_whose_failure_was_handled() {
     let handler = "on_error: [{id: invoice, command: 'echo invoice >> effects'}]";

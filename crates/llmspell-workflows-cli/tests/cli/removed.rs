@@ -1,4 +1,4 @@
-//! Stores that are changed, removed or protected from outside.
+//! Stores that are changed, removed or write-protected by others.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, json_of, newest_run, release_step};
 
-/// A loop with long outputs that fills several segments; one of the iterations kills the program.
+/// A loop with long outputs that fill several segments; one iteration kills the program.
 const SEGMENTS: &str = "
 name: f
 steps:
@@ -30,9 +30,10 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Every way to damage any segment of a journal is reported, and no step runs again from what is left.
+/// Any damage to any segment of a journal is reported, and no step runs again from the remaining
+/// records.
 #[test]
-fn lost_emptied_and_truncated_segments_are_reported_and_not_resumed_from() {
+fn lost_emptied_and_truncated_segments_are_reported_and_not_used_to_resume() {
     let sandbox = Sandbox::with_flow(SEGMENTS);
     let killed = sandbox.command(&["run", "flow.yaml"]).output().unwrap();
     assert_eq!(killed.status.code(), None);
@@ -42,7 +43,7 @@ fn lost_emptied_and_truncated_segments_are_reported_and_not_resumed_from() {
     let names = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut segments: Vec<String> = names.filter(is_segment).collect();
     segments.sort();
-    // A segment that was only prepared is empty.
+    // A preallocated segment without records is empty.
     segments.retain(|name| fs::read(log.join(name)).unwrap().iter().any(|byte| *byte != 0));
     assert!(segments.len() >= 3, "{segments:?}");
     type Damage = fn(&Path);
@@ -71,7 +72,7 @@ fn lost_emptied_and_truncated_segments_are_reported_and_not_resumed_from() {
 }
 
 #[test]
-fn a_changed_definition_is_not_executed() {
+fn changed_definition_is_not_executed() {
     let flow = "name: f\nsteps:\n  - {id: w, type: wait_for_event, event: go}\n  - {id: two, type: shell, command: 'echo AAAA >> effects'}\n";
     let sandbox = Sandbox::with_flow(flow);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
@@ -87,7 +88,7 @@ fn a_changed_definition_is_not_executed() {
 }
 
 #[test]
-fn a_run_whose_store_is_removed_says_so_and_stops() {
+fn run_reports_the_removal_of_its_store_and_stops() {
     for what in [".spellflow", ".spellflow/log/000001/lock"] {
         let flow = "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo up > alive; read line < tell'}\n  - {id: b, type: shell, command: 'echo b >> effects'}\n";
         let sandbox = Sandbox::with_flow(flow);
@@ -104,13 +105,13 @@ fn a_run_whose_store_is_removed_says_so_and_stops() {
         release_step(&sandbox);
         let (code, _, stderr) = process.end();
         assert!(code == Some(1) && stderr.contains("was removed or replaced"), "{what}: exit {code:?} {stderr}");
-        // No step begins after one whose completion is recorded nowhere.
+        // No step begins after a step whose completion could not be recorded.
         assert!(!sandbox.path("effects").exists(), "{what}");
     }
 }
 
 #[test]
-fn a_store_that_may_only_be_read_can_be_looked_at() {
+fn read_only_store_can_be_inspected() {
     let flow = "name: f\nsteps: [{id: a, type: shell, command: 'true'}, {id: w, type: wait_for_event, event: go}]\n";
     let sandbox = Sandbox::with_flow(flow);
     let is_root = rustix::process::geteuid().is_root();
@@ -159,9 +160,10 @@ fn a_store_that_may_only_be_read_can_be_looked_at() {
     assert_eq!(json_of(&sandbox, &["store", "verify"])["damage"], json!([]));
 }
 
-/// A journal with a damaged and a sound run is moved aside; the sound run is kept, and the store is in order again.
+/// A journal with a damaged and an intact run is moved aside. The intact run is kept, and the store
+/// is healthy again.
 #[test]
-fn repair_moves_a_damaged_journal_aside_and_keeps_its_sound_runs() {
+fn repair_moves_a_damaged_journal_aside_and_keeps_its_intact_runs() {
     let flow =
         "name: f\nsteps: [{id: a, type: shell, command: 'echo AAA'}, {id: w, type: wait_for_event, event: go}]\n";
     let sandbox = Sandbox::with_flow(flow);

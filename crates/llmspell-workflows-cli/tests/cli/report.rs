@@ -1,4 +1,4 @@
-//! The report of a run for programs: one shape, whatever the state of the run.
+//! The report of a run for programs, with the same shape for every run status.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ fn fields(value: &Value) -> BTreeSet<String> {
     value.as_object().unwrap().keys().cloned().collect()
 }
 
-/// A sub-workflow that does what the input says.
+/// A workflow that completes, waits or fails, depending on its input.
 const FLOW: &str = "
 name: states
 inputs: {what: {type: string, required: true}}
@@ -21,7 +21,7 @@ steps:
 ";
 
 #[test]
-fn run_and_show_have_the_same_shape_in_every_state() {
+fn run_and_show_reports_have_the_same_shape_in_every_status() {
     let sandbox = Sandbox::with_flow(FLOW);
     let mut shapes = Vec::new();
     for (what, code, status) in [("nothing", 0, "completed"), ("wait", 5, "waiting"), ("fail", 1, "compensated")] {
@@ -29,7 +29,7 @@ fn run_and_show_have_the_same_shape_in_every_state() {
         assert_eq!((ended.code, &ended.json()["status"]), (code, &json!(status)), "{}", ended.stdout);
         let run = ended.json()["run_id"].as_str().unwrap().to_owned();
         let (ran, mut shown) = (ended.json(), show(&sandbox, &run));
-        // Only the process that drove the run knows what it used.
+        // Only the process that drove the run knows which resources it used.
         for field in [
             "resource_utilization",
             "cost_efficiency_ms",
@@ -50,7 +50,7 @@ fn run_and_show_have_the_same_shape_in_every_state() {
 }
 
 #[test]
-fn waiting_is_not_an_error_and_says_what_is_waited_for() {
+fn waiting_is_not_an_error_and_the_awaited_event_is_reported() {
     let sandbox = Sandbox::with_flow(FLOW);
     let waiting = sandbox.run(&["run", "flow.yaml", "--input", "what=wait", "-o", "json"]).json();
     let run = newest_run(&sandbox);
@@ -59,14 +59,14 @@ fn waiting_is_not_an_error_and_says_what_is_waited_for() {
     assert_eq!(wait["command"], format!("spellflow signal {run} go"));
     let text = sandbox.run(&["run", "flow.yaml", "--input", "what=wait"]).stderr;
     assert!(!text.contains("error"), "{text}");
-    // An event that nobody waits for is kept, and the answer says so.
+    // An event that no step waits for is kept, and the response says so.
     let sent = sandbox.run(&["signal", &run, "other", "-o", "json"]).json();
     assert_eq!((&sent["is_awaited"], &sent["waiting_for"]), (&json!(false), &json!(["go"])));
 }
 
-/// The event is kept, since the filter may read something that changes.
+/// The event is kept, because the filter may read values that change.
 #[test]
-fn event_that_a_filter_does_not_accept_is_reported_and_shown() {
+fn event_not_accepted_by_a_filter_is_reported_and_shown() {
     let flow = "name: f\nsteps:\n  - {id: gate, event: go, filter: event.data.amount > 10}\n";
     let sandbox = Sandbox::with_flow(flow);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
@@ -84,7 +84,7 @@ fn event_that_a_filter_does_not_accept_is_reported_and_shown() {
     assert_eq!(sandbox.run(&["signal", &run, "go", "--data", "{\"amount\": 7}"]).code, 0);
     assert_eq!(sandbox.run(&["signal", &run, "other"]).code, 0);
     let show = sandbox.run(&["runs", "show", &run]).stdout;
-    let line = "  /main/gate: 2 events not accepted by the filter `event.data.amount > 10`; data of the last one: {\"amount\":7}\n";
+    let line = "  /main/gate: 2 events not accepted by the filter `event.data.amount > 10`; data of the last event: {\"amount\":7}\n";
     assert!(show.contains(line), "{show}");
     let resumed = sandbox.run(&["resume", &run]);
     assert!(resumed.code == 5 && resumed.stderr.contains(line.trim()), "{}", resumed.stderr);
@@ -111,9 +111,10 @@ fn filter_that_reads_steps_is_named_when_an_event_is_sent() {
     );
 }
 
-/// An event with a timeout leaves the terminal like one without; `--wait` stays until the timeout.
+/// A wait with a timeout releases the terminal like a wait without a timeout; `--wait` waits until
+/// the timeout.
 #[test]
-fn wait_with_a_timeout_leaves_the_terminal() {
+fn wait_with_a_timeout_releases_the_terminal() {
     let flow = |timeout: &str| {
         format!("name: f\nsteps:\n  - {{id: gate, event: go, timeout: {timeout}, on_timeout: continue}}\n")
     };
@@ -127,7 +128,7 @@ fn wait_with_a_timeout_leaves_the_terminal() {
 
 /// Nobody can send an event to a run in memory.
 #[test]
-fn run_in_memory_refuses_a_wait_without_an_end() {
+fn run_in_memory_rejects_an_endless_wait() {
     let flow = |more: &str| {
         format!(
             "name: f\ninputs: {{go: {{type: boolean, default: true}}}}\nsteps:\n  - {{id: a, type: shell, command: 'echo a >> effects'}}\n  - {{id: gate, event: go{more}}}\n"
@@ -178,7 +179,7 @@ steps:
 }
 
 #[test]
-fn list_for_programs_is_one_line_for_each_run() {
+fn list_for_programs_has_one_line_per_run() {
     let sandbox = Sandbox::with_flow(FLOW);
     let lines = |sandbox: &Sandbox| sandbox.run(&["runs", "list", "-o", "jsonl"]).stdout;
     assert_eq!(lines(&sandbox), "");
@@ -189,9 +190,9 @@ fn list_for_programs_is_one_line_for_each_run() {
     assert!(all.len() == 2 && all.iter().all(|run| run["status"] == "completed"), "{all:?}");
 }
 
-/// Suggested commands keep the options that they need.
+/// Suggested commands repeat the necessary options.
 #[test]
-fn suggested_commands_work_when_they_are_pasted() {
+fn suggested_commands_work_when_pasted() {
     let sandbox = Sandbox::with_flow(FLOW);
     let store = "a store";
     let arguments = ["--store", store, "run", "flow.yaml", "--input", "what=wait", "--allow-host", "localhost:1"];

@@ -1,4 +1,4 @@
-//! The output that is given for a stuck step.
+//! The output given for a stuck step.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn stuck() -> Sandbox {
 
 /// Nothing is recorded, so the step can still be resolved.
 #[test]
-fn output_without_a_field_that_a_later_step_reads_is_refused() {
+fn output_without_a_field_read_by_a_later_step_is_rejected() {
     let sandbox = stuck();
     for (output, fields, readers) in [
         ("{}", "\"exit_code\": VALUE, \"stdout\": VALUE", &["/main/receipt", "/main/check"][..]),
@@ -35,7 +35,7 @@ fn output_without_a_field_that_a_later_step_reads_is_refused() {
         assert_eq!(refused.code, 2, "{}", refused.stdout);
         let error = &refused.json()["error"];
         assert_eq!(error["code"], "unfit_output", "{output}: {error}");
-        let help = format!("add to the JSON after `--completed`: {fields}; for a field without a value, `null`");
+        let help = format!("add to the JSON after `--completed`: {fields}; use `null` for a field without a value");
         assert_eq!(error["help"], help, "{output}");
         let message = error["message"].as_str().unwrap();
         readers.iter().for_each(|reader| assert!(message.contains(reader), "{output}: {message}"));
@@ -46,9 +46,9 @@ fn output_without_a_field_that_a_later_step_reads_is_refused() {
     assert_eq!((resolved.code, &resolved.json()["output"]), (0, &json!({"text": "r-7"})), "{}", resolved.stderr);
 }
 
-/// A cancellation does not forget that the step may have had its effect.
+/// The step may have had its effect, even though its run is cancelled.
 #[test]
-fn cut_off_step_that_must_not_run_twice_is_stuck_although_its_run_is_cancelled() {
+fn interrupted_at_most_once_step_is_stuck_even_if_its_run_is_cancelled() {
     const PAY: &str = "{id: pay, type: shell, at_most_once: true, command: 'echo paid >> payments; kill -9 $PPID'}";
     let kid = format!("workflows: {{kid: {{name: kid, steps: [{PAY}]}}}}\n");
     for (steps, workflows, path) in [
@@ -106,7 +106,7 @@ fn stuck_step_cannot_be_renamed_or_removed() {
 }
 
 #[test]
-fn retry_of_a_run_that_has_not_failed_says_what_continues_it() {
+fn retry_of_a_run_that_has_not_failed_suggests_the_right_command() {
     let sandbox = stuck();
     let help = |sandbox: &Sandbox| sandbox.run(&["retry", "@last", "-o", "json"]).json()["error"]["help"].clone();
     assert!(help(&sandbox).as_str().unwrap().contains("spellflow resolve"));

@@ -28,7 +28,7 @@ steps:
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";
 
-/// Returns a sandbox with a run that failed in the loop, and the id of the run.
+/// Returns a sandbox with a run that failed in the loop, and the run's id.
 fn failed() -> (Sandbox, String) {
     let sandbox = Sandbox::with_flow(NESTED);
     let ended = sandbox.run(&["run", "flow.yaml"]);
@@ -106,7 +106,8 @@ fn ambiguous_step_is_rejected_with_all_candidates() {
     assert_eq!(ambiguous, format!("error: `work` could be any of {all}\n"));
 }
 
-/// A fork does not inherit events that the original run received after the forked step; it waits for new ones.
+/// A fork does not inherit events received by the original run after the forked step; it waits for
+/// new events.
 #[test]
 fn fork_keeps_earlier_events_and_waits_for_new_ones() {
     let steps = "[{id: a, event: go}, {id: b, event: go}, {id: c, type: shell, command: 'echo c >> effects'}]";
@@ -166,7 +167,7 @@ fn resume_with_a_newer_version_migrates_the_state() {
     assert_error(&refused, 2, "no_migration");
     let accepted = sandbox.run(&["resume", &run, "--definition", "later.yaml"]);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
-    // Recorded steps are counted, not shown as if they ran again.
+    // Recorded steps are counted instead of being shown as if they ran again.
     assert!(accepted.stderr.contains("that ended earlier"), "{}", accepted.stderr);
     assert!(!accepted.stderr.contains("each[0]"), "{}", accepted.stderr);
     let state: serde_json::Value =

@@ -1,5 +1,5 @@
-//! Retry, rerun, fork and resume of a deeply nested step: in a loop in a branch of a sub-workflow from another file,
-//! whose step is itself in a loop in a branch.
+//! Retry, rerun, fork and resume of a deeply nested step: the step is in a loop in a branch of a
+//! sub-workflow from another file. The `workflow` step is itself in a loop in a branch.
 
 use std::fs;
 
@@ -58,10 +58,10 @@ steps:
   - {id: end, type: shell, command: 'echo end {{ n | shell_quote }} >> effects'}
 ";
 
-/// The path of the sub-workflow of the second iteration.
+/// The path of the second iteration's sub-workflow.
 const SUB: &str = "/main/both/left/each[1]/sub";
 
-/// The effects of the third iteration and of the steps after the loop.
+/// The effects of the third iteration and the steps after the loop.
 const REST: &str = "before 2, begin 2, work 2.0, note 2.0, work 2.1, note 2.1, two 2, end 2, after 2, last";
 
 const INSTEAD: &str = r#"{"command": "echo instead >> effects"}"#;
@@ -91,7 +91,7 @@ fn completed() -> (Sandbox, String) {
     (sandbox, run)
 }
 
-/// Returns a run that failed in work 1.1; this step will not fail again.
+/// Returns a run that failed in work 1.1, which will not fail again.
 fn failed() -> (Sandbox, String) {
     let sandbox = sandbox().file("bad", "");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
@@ -109,7 +109,8 @@ pub(crate) fn runs(sandbox: &Sandbox, parent: Option<&str>) -> Vec<String> {
     listed.as_array().unwrap().iter().rev().filter(of_parent).map(id).collect()
 }
 
-/// Returns everything that the commands print about the runs `ids`: export, steps, events, state and logs.
+/// Returns everything printed by the commands about the runs `ids`: export, steps, events, state
+/// and logs.
 fn snapshots(sandbox: &Sandbox, ids: &[String]) -> Vec<String> {
     snapshots_by(&["export", "show", "events", "state", "logs"], sandbox, ids)
 }
@@ -120,7 +121,7 @@ fn snapshots_by(commands: &[&str], sandbox: &Sandbox, ids: &[String]) -> Vec<Str
         for command in commands {
             let ended = sandbox.run(&["runs", command, id, "-o", "json"]);
             if ended.stdout.contains("is exported with it") {
-                // The export of the parent contains the sub-workflow.
+                // The parent's export contains the sub-workflow.
                 continue;
             }
             assert_eq!(ended.code, 0, "{command}: {}", ended.stderr);
@@ -181,7 +182,7 @@ fn fork_reruns_the_chosen_and_later_steps_and_leaves_old_runs_unchanged() {
         );
         assert!(snapshots_by(&["export"], &sandbox, &old) == exports, "an old run has changed with {from}");
     }
-    // A fork of the sub-workflow's run is an independent run.
+    // A fork of a sub-workflow's run is an independent run.
     let child = &runs(&sandbox, Some(&run))[1];
     assert_eq!(sandbox.run(&["fork", child, "--from", "turn[1]/note"]).code, 0);
     assert_eq!(take_effects(&sandbox), effects(&["note 1.1, end 1"]));
@@ -253,7 +254,7 @@ fn rerun_executes_all_steps_and_leaves_old_runs_unchanged() {
     assert_eq!(sandbox.run(&["rerun", &run]).code, 0);
     assert_eq!(take_effects(&sandbox), all_effects());
     assert_eq!(runs(&sandbox, Some(&newest_run(&sandbox))).len(), 3);
-    // The run of the sub-workflow can be rerun by itself, with its original input or a new one.
+    // The sub-workflow's run can be rerun by itself, with its original input or a new one.
     let child = &runs(&sandbox, Some(&run))[2];
     for (inputs, n) in [(&[][..], 2), (&["--input", "n:=7"], 7)] {
         assert_eq!(sandbox.run(&[&["rerun", child][..], inputs].concat()).code, 0);
@@ -289,7 +290,7 @@ pub(crate) fn with_pipes(sandbox: &Sandbox) {
 }
 
 #[test]
-fn killed_run_resumes_at_the_nested_step_that_was_running() {
+fn killed_run_resumes_at_the_running_nested_step() {
     let rest = || effects(&["work 1.1, note 1.1, end 1, after 1", REST]);
     let resumed = |sandbox: &Sandbox, run: &str| {
         let ended = sandbox.run(&["resume", run]);
@@ -318,7 +319,7 @@ fn killed_run_resumes_at_the_nested_step_that_was_running() {
 }
 
 #[test]
-fn killed_retry_resumes_at_the_nested_step_that_was_running() {
+fn killed_retry_resumes_at_the_running_nested_step() {
     let rest = effects(&["work 1.1, note 1.1, end 1, after 1", REST]);
     for (from, first) in [(None, "work 1.1"), (Some("each[1]/sub/main/forked/one/turn[0]/note"), "note 1.0, work 1.1")]
     {

@@ -1,4 +1,4 @@
-//! `spellflow run`, as people and programs see it.
+//! `spellflow run`, as used by people and by programs.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -66,7 +66,7 @@ fn json_output_is_one_object() {
     let ended = Sandbox::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let mut report = ended.json();
-    // What a machine measures differs from run to run.
+    // Measurements differ from run to run.
     let measured = report["metrics"].as_object_mut().unwrap();
     let eight = [
         "execution_time_ms",

@@ -1,4 +1,5 @@
-//! What the program shows on terminals of several widths, and in CI, as golden text; `UPDATE_GOLDEN=1` updates it.
+//! The program's screens on terminals of several widths, and its output in CI, as golden text;
+//! `UPDATE_GOLDEN=1` updates the golden text.
 
 use std::{fs, path::Path, sync::LazyLock};
 
@@ -11,7 +12,7 @@ use crate::{
 
 const WIDTHS: [u16; 3] = [60, 80, 200];
 
-/// The parts that differ between runs, and what they are shown as.
+/// Patterns for the parts that differ between runs, with their replacements.
 static PARTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let parts = [
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "01234567-89ab-7def-8123-456789abcdef"),
@@ -25,7 +26,7 @@ static PARTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     parts.into_iter().map(|(pattern, shown)| (Regex::new(pattern).unwrap(), shown)).collect()
 });
 
-/// Replaces the parts that differ between runs by others of the same length, except durations.
+/// Replaces the parts that differ between runs with texts of the same length, except durations.
 fn stable(line: &str) -> String {
     let mut line = line.trim_end().to_owned();
     for (part, shown) in &*PARTS {
@@ -34,7 +35,8 @@ fn stable(line: &str) -> String {
     line
 }
 
-/// Like [`stable`], for a terminal with `columns`: how much of a line is cut off depends on the length of a duration.
+/// Like [`stable`], for a terminal with `columns`: the length of a duration determines how much of
+/// a line is cut off.
 fn stable_on(line: &str, columns: u16) -> String {
     let line = stable(line);
     match line.strip_suffix('…').filter(|line| line.contains("TIME")) {
@@ -43,7 +45,7 @@ fn stable_on(line: &str, columns: u16) -> String {
     }
 }
 
-/// Shows lines as a terminal with `columns` does.
+/// Renders lines like a terminal with `columns`.
 fn screen(lines: &[String], columns: u16) -> String {
     let mut text = String::new();
     for line in lines {
@@ -68,7 +70,7 @@ fn check(name: &str, text: &str) {
     assert_eq!(text, golden, "{name} differs; `UPDATE_GOLDEN=1` updates it");
 }
 
-/// Returns what stays on the screen after a command has ended, at each width.
+/// Returns the final screen of a command at each width.
 fn final_screens(sandbox: &dyn Fn() -> Sandbox, arguments: &[&str], code: i32) -> String {
     let mut text = String::new();
     for columns in WIDTHS {
@@ -79,7 +81,7 @@ fn final_screens(sandbox: &dyn Fn() -> Sandbox, arguments: &[&str], code: i32) -
     text
 }
 
-/// Returns what the command writes without a terminal.
+/// Returns the command's output without a terminal.
 fn in_ci(sandbox: &Sandbox, arguments: &[&str], code: i32) -> String {
     let ended = sandbox.run(arguments);
     assert_eq!(ended.code, code, "{}", ended.stderr);
@@ -144,7 +146,7 @@ fn wait_is_shown_until_its_event_arrives() {
     check("wait.txt", &(text + "=== without `--wait`\n" + &parked + &in_ci(&waits(), &["run", "flow.yaml"], 5)));
 }
 
-/// A run that is resumed before its event has arrived says again what it waits for.
+/// A run resumed before its event has arrived reports its wait again.
 #[test]
 fn wait_of_a_resumed_run_is_shown_in_ci() {
     let sandbox = waits();
@@ -161,7 +163,7 @@ fn wait_of_a_resumed_run_is_shown_in_ci() {
 }
 
 #[test]
-fn ctrl_c_lists_the_steps_that_are_still_running() {
+fn ctrl_c_lists_the_running_steps() {
     let flow = "name: long\nsteps:\n  - {id: one, type: shell, command: 'echo up > alive; read told < tell'}\n  \
                 - {id: two, type: shell, command: 'true'}\n";
     let sandbox = || Sandbox::with_flow(flow).file("spellflow.toml", "pause_grace = '1h'\n");

@@ -1,4 +1,4 @@
-//! Commands in a second terminal while a run is in progress: the processes share one store.
+//! Commands in a second terminal while a run is in progress; the processes share one store.
 
 use std::fs;
 
@@ -96,7 +96,7 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
 }
 
 #[test]
-fn pause_lets_the_running_step_finish_and_the_run_can_be_resumed() {
+fn pause_waits_for_the_running_step_and_the_run_can_be_resumed() {
     let sandbox = Sandbox::with_flow(WORKS);
     let first = start_run(&sandbox);
     let run = run_with_status(&sandbox, "running");
@@ -110,7 +110,7 @@ fn pause_lets_the_running_step_finish_and_the_run_can_be_resumed() {
     let listed = sandbox.run(&["runs", "list"]).stdout;
     assert!(listed.contains("paused") && listed.contains(&format!("spellflow resume {run}")), "{listed}");
     let again = sandbox.run(&["pause", &run]);
-    assert!(again.stderr.contains("no process is running the run"), "{}", again.stderr);
+    assert!(again.stderr.contains("is not running in any process"), "{}", again.stderr);
     assert_eq!(sandbox.run(&["resume", &run]).code, 0);
     assert_eq!(effects(&sandbox), "one\ntwo\n");
 }
@@ -138,8 +138,8 @@ fn cancel_stops_running_and_parked_runs() {
     assert_eq!(show(&sandbox, "@last")["status"], "cancelled");
 }
 
-/// If two processes try to resume the run of a killed process, one succeeds and the other names the owner. Listing runs
-/// at the same time does not interfere.
+/// If two processes try to resume the run of a killed process, one succeeds and the other one names
+/// the owner. Listing runs at the same time does not interfere.
 #[test]
 fn only_one_concurrent_resume_wins() {
     let sandbox = Sandbox::with_flow(WORKS);
@@ -189,7 +189,7 @@ fn stopped_process_keeps_its_runs_and_is_named_as_owner() {
     assert_eq!((code, effects(&sandbox).as_str()), (Some(0), "after\n"), "{stderr}");
 }
 
-/// Every command of a second process is rejected with the name of the owner.
+/// Every command of a second process is rejected with an error that names the owner.
 #[test]
 fn single_process_journal_names_its_owner() {
     for journal in ["sled", "fjall"] {
@@ -220,7 +220,7 @@ fn single_process_journal_names_its_owner() {
 }
 
 #[test]
-fn stored_event_is_not_asked_for_again() {
+fn stored_event_is_not_requested_again() {
     let flow = |filter: &str| format!("name: f\nsteps:\n  - {{id: gate, type: wait_for_event, event: go{filter}}}\n");
     let sandbox = Sandbox::with_flow(&flow(""));
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
@@ -240,7 +240,7 @@ fn stored_event_is_not_asked_for_again() {
     assert!(shown.contains("the event `go` for /main/gate is stored"), "{shown}");
     assert_eq!(sandbox.run(&["resume", &run]).code, 0);
 
-    // Whether the step accepts the event is only known once it looks at it.
+    // Whether the step accepts the event is known only once the step has read the event.
     fs::write(sandbox.path("filtered.yaml"), flow(", filter: event.data == 1")).unwrap();
     assert_eq!(sandbox.run(&["run", "filtered.yaml"]).code, 5);
     let run = newest_run(&sandbox);

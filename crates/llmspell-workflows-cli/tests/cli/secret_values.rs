@@ -1,4 +1,5 @@
-//! Steps work with the values of secrets, and nothing that a run writes or shows contains one, in whatever form.
+//! Steps work with the values of secrets, but nothing written or shown by a run contains a secret
+//! in any form.
 
 use std::{fs, path::Path, process::Stdio};
 
@@ -11,18 +12,19 @@ const KEY: &str = "-----BEGIN-----\nMIIabcSECRETLINE\n-----END-----";
 
 pub(crate) const CONFIG: &str = "[secrets]\nTOKEN = { env = \"THE_TOKEN\" }\nKEY = { env = \"THE_KEY\" }\n";
 
-/// What must never be found: parts of every form of both secrets.
+/// Parts of every form of both secrets; none of them may appear anywhere.
 const PARTS: [&str; 9] = [
     "SeCrEt",
     "SECRETLINE",
-    // Of the token: percent-encoded, as JSON inside JSON, and its base64 alone and after "u:" and "xy:".
+    // The token: percent-encoded, as JSON inside JSON, and in base64 alone and after "u:" and
+    // "xy:".
     "tok%27n",
     "tok'n",
     "dG9rJ24v",
     "b2snbi8r",
     "0b2snbi8",
     "rJ24vKyAi",
-    // Of the key: its base64.
+    // The key in base64.
     "TUlJYWJjU0VDUkVU",
 ];
 
@@ -67,7 +69,7 @@ fn assert_hidden(sandbox: &Sandbox, what: &str, outputs: &[&CommandOutput]) {
     assert_eq!(leaks(&sandbox.path(".spellflow"), &PARTS), Vec::<String>::new(), "{what}");
 }
 
-/// Places that a secret reaches, each with a step that puts it there.
+/// Places where a secret may appear, each with a step that puts it there.
 pub(crate) const PLACES: [(&str, &str); 27] = [
     (
         "the output of a process",
@@ -173,12 +175,12 @@ fn check_place(place: &str, steps: &str) {
     let export = run(&sandbox, &["runs", "export", "@last"]);
     assert!(shown.code < 2 && export.code == 0, "{place}: {}{}", shown.stderr, export.stderr);
     assert_hidden(&sandbox, place, &[&ran, &shown, &events, &export]);
-    // The run and its records were not empty: something was masked.
+    // The run and its records were not empty, because something was masked.
     assert!(export.stdout.contains("***"), "{place}: {}", export.stdout);
 }
 
 #[test]
-fn data_between_steps_is_whole_and_its_fields_keep_their_names() {
+fn data_between_steps_is_complete_and_its_fields_keep_their_names() {
     let steps = "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n  \
         - {id: b, type: set, params: {t: '{{ a.stdout }}'}}\n  \
         - {id: m, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): 7}'}}\n  \
@@ -209,7 +211,7 @@ fn overlapping_secrets_are_masked_the_same_way_in_every_process() {
 }
 
 #[test]
-fn fields_that_are_called_like_a_secret_keep_their_names() {
+fn fields_named_like_a_secret_value_keep_their_names() {
     let flow = "name: f\nsecrets: [A, B, C]\nsteps:\n  \
         - {id: q, tool: json_processor, params: {operation: query, input: {identity: 5, name: x, other: 1}, query: '.'}}\n  \
         - {id: s, type: shell, command: 'true'}\n\
@@ -228,7 +230,7 @@ fn fields_that_are_called_like_a_secret_keep_their_names() {
 }
 
 #[test]
-fn secret_that_is_empty_or_too_short_is_refused() {
+fn empty_or_too_short_secret_is_rejected() {
     let flow = flow("  - {id: a, type: shell, command: 'echo hi', env: {T: '{{ secrets.TOKEN }}'}}\n");
     for (token, code) in [("", "missing_secret"), ("a", "secret_too_short"), ("abc\n", "secret_too_short")] {
         for arguments in [&["run", "flow.yaml", "-o", "json"][..], &["run", "flow.yaml", "--in-memory", "-o", "json"]] {
@@ -259,15 +261,15 @@ fn variable_of_a_secret_reaches_only_steps_that_pass_it() {
     let ran = command.env("THE_TOKEN", TOKEN).env("THE_KEY", KEY).env("OTHER", "other").output().unwrap();
     let ran = CommandOutput::new(ran);
     assert_eq!(ran.json()["output"], json!({"a": "<><><other>\n", "b": "same\n"}), "{}{}", ran.stdout, ran.stderr);
-    // The same holds for a workflow that does not use the secret.
+    // The same is true of a workflow that does not use the secret.
     let text =
         "name: g\nsteps:\n  - {id: a, type: shell, command: 'echo \"<$THE_TOKEN>\"'}\noutputs: '{{ a.stdout }}'\n";
     let sandbox = sandbox.file("other.yaml", text);
     assert_eq!(run(&sandbox, &["run", "other.yaml", "-o", "json"]).json()["output"], "<>\n");
 }
 
-/// Masks a secret in an output, in the state, in a list that grows, in the items of a loop and in a name of a field,
-/// waits, and then compares each with the secret.
+/// Masks a secret in an output, the state, a growing list, loop items and a field name, waits, and
+/// then compares each with the secret.
 const WAITING: &str = "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}
   - {id: b, type: set, params: {t: 'x{{ a.stdout }}y', l: ['{{ secrets.TOKEN }}', '{{ secrets.KEY }}']}}
   - {id: m, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): 7}'}}
@@ -302,19 +304,19 @@ fn resumed_run_reads_the_secrets_again() {
     assert_eq!((&output["same"], &output["field"]), (&json!(true), &json!(7)), "{output}");
     assert_eq!(output["shown"], json!(["***", "***", "***"]));
     assert!(output["loop"].to_string().contains("true") && output["loop"].to_string().contains("false"), "{output}");
-    // A fork copies the records with their masks, and reads the secrets again too.
+    // A fork copies the records with their masks, and also reads the secrets again.
     let fork = run(&sandbox, &["fork", "@last", "--from", "e", "-o", "json"]);
     assert_eq!((fork.code, &fork.json()["output"]["same"]), (0, &json!(true)), "{}{}", fork.stdout, fork.stderr);
     assert_hidden(&sandbox, "resumed", &[&waiting, &again, &ended, &fork]);
 }
 
 #[test]
-fn resumed_run_uses_the_present_value_and_refuses_one_that_does_not_fit() {
+fn resumed_run_uses_the_current_value_and_rejects_an_incompatible_one() {
     let sandbox = flow(WAITING);
     assert_eq!(run(&sandbox, &["run", "flow.yaml"]).code, 5);
     let missing = run_with(&sandbox, "", &["resume", "@last", "-o", "json"]);
     assert_eq!((missing.code, &missing.json()["error"]["code"]), (2, &json!("missing_secret")));
-    // The key has lost the line that the records contain.
+    // The key no longer has the line that the records contain.
     let mut command = sandbox.command(&["resume", "@last", "-o", "json"]);
     let changed = command.env("THE_TOKEN", "rotated-T0ken").env("THE_KEY", "one line").output().unwrap();
     let changed = CommandOutput::new(changed);
@@ -329,7 +331,7 @@ fn resumed_run_uses_the_present_value_and_refuses_one_that_does_not_fit() {
 }
 
 #[test]
-fn data_that_is_recorded_as_it_is_must_not_contain_a_secret() {
+fn data_recorded_unmasked_must_not_contain_a_secret() {
     let sandbox = flow("  - {id: a, type: shell, command: 'exit 1'}\n");
     assert_eq!(run(&sandbox, &["run", "flow.yaml"]).code, 1);
     let quoted = Value::from(TOKEN).to_string();

@@ -6,8 +6,8 @@ use crate::support::Sandbox;
 
 const PLANTED: &str = "planted-5ecret-c0ffee";
 
-/// Passes a secret to processes that print it and processes that fail with it and are retried, and puts it into the
-/// state, names and outputs.
+/// Passes a secret to processes that print it, and to processes that fail with it and are retried.
+/// Also puts the secret into the state, names and outputs.
 const FLOW: &str = "
 name: leaky
 secrets: [TOKEN]

@@ -12,9 +12,9 @@ steps:
 
 const CASES: &str = "workflow: flow.yaml\ncases:\n  - {name: ships, expect: {status: failed}}\n";
 
-/// Each command says what it did not find, and names what there is.
+/// Each command names the missing item and the existing ones.
 #[test]
-fn names_that_select_nothing_are_reported_with_those_that_exist() {
+fn names_that_select_nothing_are_reported_with_existing_names() {
     let sandbox = Sandbox::with_flow(WORKS).file("flow.test.yaml", CASES);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     for (command, code, error, parts) in [
@@ -51,7 +51,7 @@ fn names_that_select_nothing_are_reported_with_those_that_exist() {
 
 /// A filter that finds nothing is not an error.
 #[test]
-fn lists_are_empty_and_say_that_a_workflow_has_no_runs() {
+fn lists_are_empty_with_a_note_that_a_workflow_has_no_runs() {
     let sandbox = Sandbox::with_flow(WORKS);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     for (arguments, payload) in [

@@ -1,4 +1,5 @@
-//! The output of steps: while they run, after they timed out, were cancelled or wrote too much, and from another process.
+//! The output of steps: during a step, after a timeout, a cancellation or too much output, and from
+//! another process.
 
 use std::{fs, process::Stdio};
 
@@ -22,7 +23,8 @@ fn start(sandbox: &Sandbox, arguments: &[&str]) -> Terminal {
     terminal
 }
 
-/// Waits for the logs to contain `part`, since the process may have written it before this process reads it.
+/// Waits for the logs to contain `part`, because a process may have written `part` before
+/// `spellflow` reads it.
 fn logs_with(sandbox: &Sandbox, part: &str) -> String {
     wait_until(|| {
         let logs = sandbox.run(&["runs", "logs", "@last"]);
@@ -32,7 +34,7 @@ fn logs_with(sandbox: &Sandbox, part: &str) -> String {
 }
 
 #[test]
-fn output_of_a_running_step_is_shown_and_followed_from_a_second_terminal() {
+fn running_step_output_is_shown_and_followed_from_a_second_terminal() {
     let sandbox = Sandbox::with_flow(WORKS);
     let first = start(&sandbox, &["run", "flow.yaml"]);
     assert_eq!(logs_with(&sandbox, "begin"), "/main/one, attempt 1: running\n  begin\n");
@@ -60,7 +62,7 @@ fn output_of_a_running_step_is_shown_and_followed_from_a_second_terminal() {
 }
 
 #[test]
-fn output_of_a_step_that_timed_out_is_kept() {
+fn output_of_a_timed_out_step_is_kept() {
     let sandbox = Sandbox::with_flow(
         "name: slow\nsteps: [{id: a, type: shell, command: 'echo before; echo why >&2; sleep 1000', timeout: 300ms}]",
     );
@@ -74,7 +76,7 @@ fn output_of_a_step_that_timed_out_is_kept() {
 }
 
 #[test]
-fn output_of_a_cancelled_step_is_kept_with_what_it_writes_while_it_stops() {
+fn output_of_a_cancelled_step_is_kept_including_output_while_it_stops() {
     let sandbox = Sandbox::with_flow(
         "name: long\nsteps: [{id: a, type: shell, command: 'trap \"echo stopping; exit 1\" TERM; echo begin; echo up > alive; sleep 1000 & wait'}]",
     );
@@ -86,7 +88,7 @@ fn output_of_a_cancelled_step_is_kept_with_what_it_writes_while_it_stops() {
 }
 
 #[test]
-fn first_and_last_lines_of_a_step_that_writes_too_much_are_kept() {
+fn first_and_last_lines_of_excessive_output_are_kept() {
     let sandbox = Sandbox::with_flow("name: floods\nsteps: [{id: a, type: shell, command: 'seq 100000; exit 3'}]");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
@@ -104,7 +106,7 @@ fn first_and_last_lines_of_a_step_that_writes_too_much_are_kept() {
 }
 
 #[test]
-fn output_that_exceeds_its_limit_is_logged() {
+fn output_beyond_its_limit_is_logged() {
     let sandbox = Sandbox::with_flow("name: floods\nsteps: [{id: a, type: shell, command: 'echo first; yes'}]")
         .file("spellflow.toml", "tools.output_bytes_max = 100000\n");
     let ended = sandbox.run(&["run", "flow.yaml"]);
@@ -114,15 +116,15 @@ fn output_that_exceeds_its_limit_is_logged() {
     assert!(logs.contains("\n  first\n  y\n") && logs.contains(" lines not kept)\n"), "{logs}");
 }
 
-/// The log keeps more of a long line than the error of the step; what neither keeps is counted.
+/// The log keeps more of a long line than the step's error; bytes kept in neither are counted.
 #[test]
-fn long_line_of_a_failed_step_is_shown_with_what_is_missing() {
+fn long_line_of_a_failed_step_is_shown_with_the_number_of_missing_bytes() {
     let sandbox = Sandbox::with_flow(
         "name: long\nsteps: [{id: a, type: shell, command: 'printf begin; printf %020000d 0; echo end; exit 3'}]",
     );
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
-    assert!(logs.contains("\n  begin0000") && logs.ends_with("(3624 more bytes of this line left out)\n"), "{logs}");
+    assert!(logs.contains("\n  begin0000") && logs.ends_with("(3624 more bytes of this line omitted)\n"), "{logs}");
     let output = sandbox.path(".spellflow/output");
     files(&output).iter().for_each(|file| fs::remove_file(file).unwrap());
     let logs = sandbox.run(&["runs", "logs", "@last"]).stdout;
@@ -131,9 +133,9 @@ fn long_line_of_a_failed_step_is_shown_with_what_is_missing() {
     assert_eq!(entry["stdout_bytes_left_out"], 15913, "{entry}");
 }
 
-/// Not even the end of the log can be noted on a full disk.
+/// On a full disk, not even the end of the log can be recorded.
 #[test]
-fn log_without_its_end_says_that_lines_are_missing() {
+fn incomplete_log_reports_missing_lines() {
     let sandbox = Sandbox::with_flow(
         "name: slow\nsteps: [{id: a, type: shell, command: 'echo before; echo up > alive; exec sleep 1000'}]",
     );
@@ -191,7 +193,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn attempts_that_the_end_of_a_process_cut_off_are_shown() {
+fn attempts_interrupted_by_the_end_of_a_process_are_shown() {
     let sandbox = Sandbox::with_flow(
         "name: cut\nsteps: [{id: a, type: shell, command: 'echo try; test -e ok || { echo up > alive; exec sleep 1000; }'}]",
     );
@@ -230,7 +232,7 @@ fn every_failure_names_the_command_that_shows_the_output() {
     assert!(!silent.stderr.contains("logs:"), "{}", silent.stderr);
 }
 
-/// Each line comes after the path of its step, wherever a run is continued.
+/// Each line is prefixed with the path of its step, whichever command continues the run.
 #[test]
 fn logs_flag_streams_the_output_of_steps() {
     let sandbox = Sandbox::with_flow(

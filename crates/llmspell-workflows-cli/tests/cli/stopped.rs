@@ -1,5 +1,5 @@
-//! Processes that are stopped in the middle of a run: no other process takes over their runs while they may still
-//! continue, and a process that was fenced meanwhile writes nothing more.
+//! Processes stopped in the middle of a run: no other process takes over their runs while they may
+//! still continue. A process that was fenced in the meantime writes nothing more.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn asked(command: Command) -> Asked {
     Asked { store: "main".to_owned(), command }
 }
 
-/// Starts a run and stops its process in the step `held`; returns the run and the name of the process.
+/// Starts a run and stops its process in the step `held`; returns the run and the process's name.
 fn stop_in_the_middle() -> (Clients, String, String) {
     let sandbox = Sandbox::with_flow(WORKS);
     sandbox.make_pipe("tell");
@@ -40,13 +40,13 @@ fn stop_in_the_middle() -> (Clients, String, String) {
     (clients, run, process)
 }
 
-/// Runs a command beside the stopped process.
+/// Runs a command while the other process is stopped.
 fn beside(clients: &mut Clients, command: Command, arguments: &[&str]) -> Ended {
     clients.start(asked(command), arguments, None);
     clients.wait_for_end()
 }
 
-/// Exports the run, and compares the history with it.
+/// Exports the run, and compares it with the history.
 fn check(clients: &mut Clients, run: &str, name: &str, status: &str) {
     let file = format!("export-{}.json", clients.next_name());
     let exported =
@@ -76,7 +76,7 @@ fn no_command_takes_over_the_run_of_a_stopped_process() {
         let error = ended.said.iter().find_map(|line| line["error"]["code"].as_str());
         assert_eq!(error, Some(code), "{arguments:?}: exit {:?} {:?}", ended.code, ended.said);
     }
-    // These commands skip the run and do the rest.
+    // These commands skip the run and process everything else.
     let others: [(&str, &[&str]); 4] = [
         ("compact", &["store", "compact"]),
         ("prune", &["runs", "prune", "--older-than", "1ms"]),
@@ -95,7 +95,7 @@ fn no_command_takes_over_the_run_of_a_stopped_process() {
 }
 
 #[test]
-fn a_stopped_process_obeys_a_cancellation_once_it_continues() {
+fn stopped_process_obeys_a_cancellation_once_it_continues() {
     let (mut clients, run, process) = stop_in_the_middle();
     let cancelled = beside(&mut clients, Command::Cancel { run: run.clone() }, &["cancel", &run]);
     assert_eq!(cancelled.said[0]["delivery"], "unanswered", "{:?} {}", cancelled.said, cancelled.stderr);
@@ -106,15 +106,15 @@ fn a_stopped_process_obeys_a_cancellation_once_it_continues() {
     check(&mut clients, &run, "cancelled", "cancelled");
 }
 
-/// The lock of a stopped process is removed, so another process takes over. The first one notices this at its next sync: it
-/// acknowledges nothing and begins no step.
+/// The lock of a stopped process is removed, so another process takes over. The stopped process
+/// notices this at its next sync: it acknowledges nothing and begins no step.
 #[test]
-fn a_fenced_process_writes_nothing_after_it_continues() {
+fn fenced_process_writes_nothing_after_it_continues() {
     let (mut clients, run, process) = stop_in_the_middle();
     fs::remove_file(clients.sandbox.path("main/log/000001/lock")).unwrap();
     let second = clients.next_name();
     clients.start(asked(Command::Resume { run: run.clone() }), &["resume", &run], None);
-    // The second process has ended the first one's step, and waits in its own.
+    // The second process has ended the first process's step, and is waiting in its own.
     wait_until(|| {
         let history = clients.history();
         let is_second = |one: &llmspell_workflows_testing::history::Observation| {

@@ -54,7 +54,7 @@ fn process_exits_only_after_its_ended_runs_are_in_the_store() {
         assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 0);
     }
     let stats = json_of(&sandbox, &["store", "stats"]);
-    // Every 32nd process moves the runs of all processes before it.
+    // Every 32nd process archives the runs of all earlier processes.
     assert_eq!((&stats["runs"], &stats["journals"][0]["ended"]), (&json!({"completed": 34}), &json!(2)));
 }
 
@@ -94,7 +94,8 @@ fn backup_of_an_active_store_can_be_resumed_elsewhere() {
             fs::write(sandbox.path("tell"), "on\n").unwrap();
             assert_eq!(first.end().0, Some(0));
         } else {
-            // Only one process at a time can use these journals, so the store is copied after that process has ended.
+            // Only one process at a time can use these journals, so the store is copied after the
+            // other process has ended.
             let refused = sandbox.run(&["store", "backup", "copy", "-o", "json"]);
             assert_eq!((refused.code, &refused.json()["error"]["code"]), (1, &json!("store_in_use")));
             first.kill();
@@ -204,8 +205,8 @@ fn verify_reports_every_kind_of_damage() {
     }
 }
 
-/// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be forked or resumed. All
-/// other runs are listed, and new ones begin.
+/// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be
+/// forked or resumed. All other runs are listed, and new runs can be started.
 #[test]
 fn damaged_run_is_refused_and_does_not_affect_others() {
     let sandbox = mixed();
@@ -224,7 +225,7 @@ fn damaged_run_is_refused_and_does_not_affect_others() {
 }
 
 #[test]
-fn a_run_larger_than_a_definition_can_be_imported() {
+fn run_larger_than_the_definition_limit_can_be_imported() {
     let flow = "name: f\nsteps:\n  - {id: a, type: shell, command: 'head -c 9000000 /dev/zero | tr \"\\0\" x'}\n";
     let sandbox = Sandbox::with_flow(flow);
     assert_eq!(sandbox.run(&["run", "flow.yaml", "-o", "json"]).code, 0);

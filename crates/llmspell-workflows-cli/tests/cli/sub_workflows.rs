@@ -1,4 +1,4 @@
-//! What happens to the runs of sub-workflows when their parent fails, is retried, or is stuck.
+//! The runs of sub-workflows when their parent fails, is retried or is stuck.
 
 use std::fs;
 

@@ -14,7 +14,7 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long tests wait for an expected event.
+/// The time that tests wait for an expected event.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A temporary folder in which `spellflow` runs without the user's configuration.
@@ -64,7 +64,8 @@ impl Sandbox {
         CommandOutput::new(child.wait_with_output().unwrap())
     }
 
-    /// Creates a named pipe and reads its lines; the receiver disconnects once every writer is gone.
+    /// Creates a named pipe and reads its lines; the receiver disconnects once all writers are
+    /// gone.
     pub(crate) fn pipe(&self, name: &str) -> Receiver<String> {
         self.make_pipe(name);
         self.open_pipe(name)
@@ -86,7 +87,7 @@ pub(crate) fn command(folder: &Path) -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_spellflow")), folder)
 }
 
-/// Runs `command` in `folder`, without `spellflow` settings in its environment.
+/// Prepares `command` to run in `folder`, without `spellflow` settings in its environment.
 pub(crate) fn without_settings(mut command: Command, folder: &Path) -> Command {
     let ours =
         std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("SPELLFLOW_"));
@@ -107,7 +108,8 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
     receiver
 }
 
-/// Polls until `look` returns a value, without a delay between polls: each starts a process.
+/// Polls until `look` returns a value, without a delay between polls, because each poll starts a
+/// process.
 pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -213,14 +215,14 @@ pub(crate) fn assert_error(ended: &CommandOutput, code: i32, error: &str) {
     assert_eq!((ended.code, &ended.json()["error"]["code"]), (code, &error.into()), "{}{}", ended.stdout, ended.stderr);
 }
 
-/// Returns what a command that succeeds prints as JSON.
+/// Returns the JSON output of a command that succeeds.
 pub(crate) fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());
     assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
     ended.json()
 }
 
-/// Lets a step finish that waits for a line in the pipe `tell`.
+/// Writes a line to the pipe `tell`, so that the step waiting for it can finish.
 pub(crate) fn release_step(sandbox: &Sandbox) {
     fs::OpenOptions::new().write(true).open(sandbox.path("tell")).unwrap().write_all(b"on\n").unwrap();
 }

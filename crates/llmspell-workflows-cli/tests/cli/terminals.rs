@@ -1,16 +1,18 @@
-//! Whatever a definition, a run, an argument or a file name contains, only our own styling reaches the terminal.
+//! Only our own styling reaches the terminal, whatever a definition, a run, an argument or a file
+//! name contains.
 
 use std::fs;
 
 use crate::support::{CommandOutput, Sandbox, newest_run};
 
-/// Colors, retitles, moves and hides, with control characters of one and of two bytes, and changes of the direction.
+/// A text that tries to color, retitle, move and hide, with control characters of one and two bytes
+/// and direction changes.
 const HOSTILE: &str = "\u{1b}[35mZ\u{1b}]0;t\u{7}\u{8}\rX\u{7f}\u{9b}35m\u{90}\u{202e}\u{2066}";
 
-/// The styling that this program uses.
+/// The styling used by this program.
 const OWN: [&str; 11] = ["0", "1", "2", "32", "33", "34", "36", "1;31", "1;33", "1;32", "31"];
 
-/// Returns `HOSTILE` as a quoted string for YAML, which is also one for JSON and TOML.
+/// Returns `HOSTILE` as a quoted string that is valid in YAML, JSON and TOML.
 fn quoted() -> String {
     let escaped = |c: char| if c.is_control() || c as u32 > 0x7f { format!("\\u{:04x}", c as u32) } else { c.into() };
     format!("\"{}\"", HOSTILE.chars().map(escaped).collect::<String>())
@@ -47,7 +49,7 @@ outputs: {result: H, list: [{a: H, b: 1}]}
     .replace('H', &quoted())
 }
 
-/// A definition with problems whose messages and excerpts repeat its texts.
+/// Returns a definition with problems; their messages and excerpts repeat parts of its text.
 fn invalid_flow() -> String {
     r#"
 name: bad
@@ -89,7 +91,8 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Fails if `text` contains a control character that a terminal would obey, apart from our own styling.
+/// Panics if `text` contains a control character that a terminal would obey, except our own
+/// styling.
 fn assert_harmless(text: &str, allows_styling: bool, about: &str) {
     let mut rest = text.to_owned();
     if allows_styling {
@@ -130,7 +133,7 @@ fn assert_all_harmless(sandbox: &Sandbox, commands: &[&[&str]]) {
 }
 
 #[test]
-fn no_command_shows_control_characters_of_a_definition() {
+fn no_command_prints_control_characters_from_a_definition() {
     let hostile_file = format!("{HOSTILE}.yaml");
     assert_all_harmless(
         &sandbox(),
@@ -160,7 +163,7 @@ fn no_command_shows_control_characters_of_a_definition() {
 }
 
 #[test]
-fn no_command_shows_control_characters_of_arguments_and_settings() {
+fn no_command_prints_control_characters_from_arguments_and_settings() {
     let sandbox = sandbox();
     assert_all_harmless(
         &sandbox,
@@ -191,7 +194,7 @@ fn no_command_shows_control_characters_of_arguments_and_settings() {
 }
 
 #[test]
-fn no_command_shows_control_characters_of_a_run() {
+fn no_command_prints_control_characters_from_a_run() {
     let sandbox = sandbox();
     for ended in [run(&sandbox, &["run", "flow.yaml", "-v"]), run(&sandbox, &["run", "flow.yaml", "--color", "always"])]
     {

@@ -9,7 +9,7 @@ pub(crate) enum Inside {
     Unknown,
     /// The text appears verbatim in the source, at this byte offset from the start of its span.
     Verbatim(u32),
-    /// The text itself, which the source writes over several lines or with escapes.
+    /// The text itself, which spans several lines or contains escapes in the source.
     Written(Box<str>),
 }
 

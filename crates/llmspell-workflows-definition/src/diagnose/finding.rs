@@ -3,7 +3,7 @@ use llmspell_workflows_basic::Severity;
 use super::At;
 use crate::{limits, tree::Span};
 
-/// The maximum length of a message or a help in characters; longer ones are truncated.
+/// The maximum length of a message or help text in characters; longer texts are truncated.
 const MESSAGE_CHARS: usize = 400;
 
 /// A problem and its byte range in the source; it becomes a [`super::Diagnostic`].
@@ -72,7 +72,7 @@ impl Findings {
         self.list.iter()
     }
 
-    /// Returns whether there are more findings than are shown, in which case further ones need no suggestions.
+    /// Returns whether more findings exist than are shown, so that new ones need no suggestions.
     pub(crate) fn is_crowded(&self) -> bool {
         self.list.len() > limits::DIAGNOSTICS
     }

@@ -14,7 +14,7 @@ use crate::tree::Span;
 pub(crate) struct Positions {
     steps: Vec<Entry>,
     by_path: HashMap<String, At>,
-    /// The paths that several steps have.
+    /// The paths shared by several steps.
     repeated: HashSet<String>,
 }
 
@@ -55,14 +55,14 @@ impl Positions {
         let fields = vec![(Cow::Borrowed(""), Mark { span, inside: Inside::Unknown })];
         self.steps.push(Entry { path: path.clone(), fields });
         match self.by_path.entry(path) {
-            // The first step with a path keeps it, so that a third one is compared with the first one too.
+            // The first step keeps the path, so later steps with the path are compared with it.
             hash_map::Entry::Occupied(entry) => drop(self.repeated.insert(entry.key().clone())),
             hash_map::Entry::Vacant(entry) => drop(entry.insert(at)),
         }
         at
     }
 
-    /// Returns the span of the name of the step at `path`, unless it is inside of a step whose path is not unique.
+    /// Returns the span of the step name at `path`, unless an enclosing step's path is not unique.
     pub(crate) fn first_of(&self, path: &str) -> Option<Span> {
         let first = self.head(*self.by_path.get(path)?)?;
         let is_repeated = path.match_indices('/').any(|(end, _)| self.repeated.contains(&path[..end]));

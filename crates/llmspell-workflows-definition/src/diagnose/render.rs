@@ -104,7 +104,7 @@ fn visible(character: char) -> char {
     }
 }
 
-/// Escapes control characters, which would affect the terminal; line ends stay.
+/// Escapes control characters, except line breaks, because they would affect the terminal.
 fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

@@ -17,11 +17,12 @@ pub(crate) struct Field {
     pub(crate) name: &'static str,
     /// Alternative names; a mapping may use only one of a field's names.
     pub(crate) aliases: &'static [&'static str],
-    /// Names that other programs use for such a field; they are errors, for which the name here is suggested.
+    /// Other programs' names for this field; using one is an error that suggests the canonical
+    /// name.
     pub(crate) foreign: &'static [&'static str],
     /// The allowed values.
     pub(crate) shape: Shape,
-    /// The description in the schema and in editors; for an unsupported field, what to do instead.
+    /// The description in the schema and in editors, or the alternative to an unsupported field.
     pub(crate) doc: &'static str,
     pub(crate) required: bool,
 }

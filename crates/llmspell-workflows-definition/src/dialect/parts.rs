@@ -10,9 +10,9 @@ pub(crate) const RETRY: &[Field] = &[
     field("multiplier", Shape::Number, "The factor by which an exponential delay grows with each attempt.")
         .or(&["backoff_multiplier"]),
     field("jitter", Shape::Jitter, "The random variation of each delay, as a fraction of the delay; true means 0.1."),
-    field("retry_on", Shape::Texts, "Error codes or classes that are retried.").or(&["retry_on_errors"]),
-    field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes that are retried."),
-    field("retry_on_exit_codes", Shape::ExitCodes, "Exit codes of processes, from 1 to 255, that are retried."),
+    field("retry_on", Shape::Texts, "Error codes or classes to retry.").or(&["retry_on_errors"]),
+    field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes to retry."),
+    field("retry_on_exit_codes", Shape::ExitCodes, "Process exit codes to retry, from 1 to 255."),
     field(
         "max_duration",
         Shape::Duration,

@@ -10,13 +10,13 @@ pub(crate) const ROOT: &[Field] = &[
     field("description", Shape::Text, "A description of the workflow."),
     field("author", Shape::Text, "The author."),
     field("tags", Shape::Texts, "Keywords."),
-    field("required_tools", Shape::Texts, "The tools that the workflow requires."),
+    field("required_tools", Shape::Texts, "The tools the workflow requires."),
     field("inputs", Shape::Inputs, "The fields of the input, each with type, required, default and description.")
         .elsewhere(&["arguments", "parameters", "params"]),
     field(
         "variables",
         Shape::Object,
-        "Values that are computed at the start; they may refer to the input and to each other.",
+        "Values computed at the start; they may refer to the input and to each other.",
     )
     .elsewhere(&["vars"]),
     field(

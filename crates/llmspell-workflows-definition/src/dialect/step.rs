@@ -16,19 +16,15 @@ pub(crate) const COMMON: &[Field] = &[
         .elsewhere(&["attempts", "max_attempts", "max_retries"]),
     field("timeout", Shape::Delay, "The timeout for one attempt."),
     field("total_timeout", Shape::Delay, "The timeout for all attempts together, including the delays between them."),
-    field(
-        "on_error",
-        Shape::OnError,
-        "What happens if the step fails: fail, continue, or {steps: [...]} to run instead.",
-    )
-    .elsewhere(&["catch", "continue-on-error", "continue_on_error", "ignore_errors", "on_failure"]),
+    field("on_error", Shape::OnError, "What to do if the step fails: fail, continue, or run {steps: [...]} instead.")
+        .elsewhere(&["catch", "continue-on-error", "continue_on_error", "ignore_errors", "on_failure"]),
     field("limits", Shape::Texts, "The named concurrency limits that the step must acquire; not allowed on blocks."),
     field("next_step", Shape::Next, "The next step of a route: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),
     field(
         "compensate",
         Shape::Undo,
-        "A step that undoes this one if the run fails for good; it may refer to `input`, `output` and `certain`.",
+        "A step that undoes this step if the run fails permanently; it may refer to `input`, `output` and `certain`.",
     )
     .or(&["undo"]),
     field(
@@ -45,7 +41,7 @@ pub(crate) const COMMON: &[Field] = &[
     missing("weight", "remove it; all branches have the same weight"),
 ];
 
-/// When a step runs, depending on how its dependencies ended.
+/// The rules for when a step runs, depending on how its dependencies ended.
 const RULES: &[&str] = &["none_failed_min_one_success", "all_success", "all_done", "one_success", "always"];
 
 /// The additional fields of a step that is a branch of a parallel block.

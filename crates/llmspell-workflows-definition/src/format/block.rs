@@ -7,7 +7,7 @@ use super::levels::{INDENT, Level};
 pub(super) struct Header {
     /// The explicit indentation, relative to the collection that contains the scalar.
     indent: Option<usize>,
-    /// Whether all line breaks at the end belong to the scalar.
+    /// Whether the scalar keeps all trailing line breaks.
     keeps: bool,
 }
 
@@ -29,7 +29,7 @@ impl Header {
             None => (written, level.map_or(0, |level| level.new + INDENT)),
         };
         if written as isize <= outer || written < old && self.indent.is_some() {
-            // The scalar has no text, so only blank lines can belong to it.
+            // The scalar has no text, so it can contain only blank lines.
             let count = lines.iter().take_while(|line| is_blank(line)).count();
             return vec![String::new(); if self.keeps { count } else { 0 }];
         }

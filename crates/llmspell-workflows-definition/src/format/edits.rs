@@ -7,7 +7,7 @@ pub(crate) struct Edit {
     pub(crate) text: String,
 }
 
-/// Applies `edits`, which must not overlap, to `text`; edits that occur twice are applied once.
+/// Applies `edits`, which must not overlap, to `text`; duplicate edits are applied once.
 pub(super) fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort();
     edits.dedup();

@@ -6,7 +6,7 @@ use super::{
     outline::Outline,
 };
 
-/// What separates tokens of a line; other white space, such as a no-break space, is text.
+/// The characters that separate tokens; other white space, such as a no-break space, is text.
 const SPACES: [char; 2] = [' ', '\t'];
 
 /// Returns `text` with two spaces of indentation for each level.
@@ -31,7 +31,7 @@ pub(super) fn layout(text: &str, outline: &Outline) -> String {
             ends_in_block &= line.is_empty();
             continue;
         };
-        // The last line break ends the last line; no line follows it.
+        // A final line break ends the last line and does not start another one.
         let has_end = text.ends_with('\n');
         let rest = &lines[number..lines.len() - usize::from(has_end)];
         let content = header.content(rest, level);
@@ -62,7 +62,7 @@ struct Layout<'t> {
 }
 
 impl<'t> Layout<'t> {
-    /// Writes or holds a line; returns the header of the block scalar that begins in it.
+    /// Writes or holds a line, and returns the header of a block scalar that begins in the line.
     fn line(&mut self, line: &'t str, start: usize) -> Option<Header> {
         let content = line.trim_start_matches(' ');
         let column = line.len() - content.len();
@@ -91,7 +91,7 @@ impl<'t> Layout<'t> {
         self.header(start, line)
     }
 
-    /// Writes a line inside of a token that began in an earlier line.
+    /// Writes a line inside a token that began in an earlier line.
     fn inner_line(&mut self, line: &str, start: usize) {
         let content = line.trim_start_matches(SPACES);
         let column = line.len() - content.len();
@@ -150,7 +150,7 @@ impl<'t> Layout<'t> {
         self.shift = Shift::new(self.levels.last(), is_alone.then_some((column, first)));
     }
 
-    /// Returns the key at the offset `key` and the rest of its line, if a key of a block mapping is there.
+    /// Returns the block mapping key at the offset `key`, if any, with the rest of its line.
     fn key(&self, key: usize, rest: &str, start: usize) -> Option<String> {
         let (span, value) = self.outline.keys.get(&key)?;
         let (key_end, end) = (span.end as usize, start + rest.len());
@@ -196,11 +196,11 @@ impl<'t> Layout<'t> {
     }
 }
 
-/// How the lines of a token that began in an earlier line move.
+/// How to move the lines of a token that began in an earlier line.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shift {
     level: Option<Level>,
-    /// The old and new column of the token, if it begins its line.
+    /// The old and new column of the token, if the token begins its line.
     own: Option<(usize, usize)>,
 }
 
@@ -209,7 +209,7 @@ impl Shift {
         Self { level, own }
     }
 
-    /// Returns the new column of a line at the column `old`, which stays to the right of the collection around it.
+    /// Returns the new column of a line at the column `old`, to the right of the outer collection.
     fn column(self, old: usize) -> usize {
         let by = |from: usize, to: usize| (old + to).saturating_sub(from);
         match (self.own, self.level) {

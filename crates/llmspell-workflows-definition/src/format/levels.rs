@@ -25,7 +25,7 @@ impl Levels {
         self.0.last().copied()
     }
 
-    /// Returns the new column of content inside of the innermost collection.
+    /// Returns the new column of content inside the innermost collection.
     pub(super) fn inner(&self) -> usize {
         self.last().map_or(0, |level| level.new + INDENT)
     }

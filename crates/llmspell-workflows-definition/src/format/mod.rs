@@ -1,4 +1,4 @@
-//! Formats a file by editing its text, so that comments, blank lines and the order of fields stay.
+//! Formats a file by editing its text, to preserve comments, blank lines and the order of fields.
 
 mod block;
 mod edits;
@@ -12,12 +12,12 @@ pub(crate) use edits::Edit;
 use edits::apply;
 use outline::Outline;
 
-/// Formats a definition: canonical names of fields and step types, two spaces of indentation for each level, and quotes
-/// around strings that YAML 1.1 would not read as strings.
+/// Formats a definition with canonical names for fields and step types, two spaces of indentation
+/// per level, and quotes around strings that YAML 1.1 would not read as strings.
 ///
-/// Everything else stays as it is written: comments, the order of fields, quotes, and collections in brackets. Of
-/// several blank lines, one is kept. JSON stays JSON. Reading the result gives an equal definition, and formatting it
-/// again changes nothing.
+/// Everything else stays as written: comments, the order of fields, quotes, and collections in
+/// brackets. Consecutive blank lines are reduced to one. JSON stays JSON. Reading the result gives
+/// an equal definition, and formatting it again changes nothing.
 ///
 /// ```
 /// use llmspell_workflows_definition::{StepTypes, format};
@@ -50,7 +50,7 @@ use outline::Outline;
 /// ```
 ///
 /// # Errors
-/// Returns all errors that were found if the text is not a valid definition.
+/// Returns all errors found, if the text is not a valid definition.
 pub fn format(text: &str, source_name: &str, types: &StepTypes) -> Result<String, Diagnostics> {
     let text = normalized(text);
     let renames = document::renames(&text, source_name, types)?;

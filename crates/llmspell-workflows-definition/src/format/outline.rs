@@ -1,4 +1,4 @@
-//! The tokens of a YAML text that its layout depends on.
+//! The tokens that determine the layout of a YAML text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,21 +10,20 @@ use crate::{
     tree::{Span, options, scan_error},
 };
 
-/// The keys, the tokens of several lines, and the anchors of a text.
+/// The keys, multi-line tokens and anchors of a text.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
-    /// The keys of mappings in block style by their start, each with the start of its value.
+    /// The keys of block mappings by start offset, each with the start offset of its value.
     pub(super) keys: HashMap<usize, (Span, usize)>,
-    /// Collections in brackets and strings, except block scalars, that extend over several lines and are not inside of
-    /// another one.
+    /// The outermost multi-line strings and bracketed collections, except block scalars.
     pub(super) wide: Vec<Span>,
-    /// Strings that extend over several lines, except block scalars.
+    /// Multi-line strings, except block scalars.
     pub(super) wide_strings: Vec<Span>,
     /// The offsets of the `|` and `>` that begin block scalars.
     pub(super) headers: Vec<usize>,
-    /// Scalars without quotes that are values, not keys.
+    /// Unquoted scalars that are values rather than keys.
     pub(super) plain_values: Vec<Span>,
-    /// Nodes with an anchor to which an alias refers, in order, without those inside of another one.
+    /// The outermost nodes with an anchor that an alias refers to, in order.
     shared: Vec<Span>,
 }
 
@@ -34,7 +33,7 @@ struct Open {
     anchor: usize,
     is_flow: bool,
     is_map: bool,
-    /// In a mapping, the key whose value comes next, and whether it is a block of its own.
+    /// In a mapping, the key whose value comes next, and whether the key is a block collection.
     key: Option<(Span, bool)>,
 }
 
@@ -70,7 +69,7 @@ impl Outline {
         Ok(outline)
     }
 
-    /// Keeps the edits of parts that no alias repeats elsewhere, where their meaning may differ.
+    /// Keeps only edits of parts that no alias repeats elsewhere, where their meaning may differ.
     pub(super) fn independent(&self, edits: Vec<Edit>) -> Vec<Edit> {
         let is_shared = |span: Span| {
             let number = self.shared.partition_point(|one| one.start <= span.start);
@@ -79,18 +78,18 @@ impl Outline {
         edits.into_iter().filter(|edit| !is_shared(edit.span)).collect()
     }
 
-    /// Returns the token of several lines that `offset` is inside of.
+    /// Returns the multi-line token that contains `offset`.
     pub(super) fn wide_around(&self, offset: usize) -> Option<Span> {
         around(&self.wide, offset)
     }
 
-    /// Returns whether `offset` is inside of a string of several lines.
+    /// Returns whether `offset` is inside a multi-line string.
     pub(super) fn is_in_string(&self, offset: usize) -> bool {
         around(&self.wide_strings, offset).is_some()
     }
 }
 
-/// Sorts `spans`, of which any two are apart or nested, and removes those inside of another one.
+/// Sorts `spans`, which must be disjoint or nested, and removes nested ones.
 fn outermost(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
     let mut end = 0;
@@ -164,7 +163,7 @@ impl Builder<'_> {
         self.node(start, end, false);
     }
 
-    /// Records a token of several lines, unless it is inside of brackets.
+    /// Records a multi-line token, unless it is inside brackets.
     fn wide(&mut self, start: usize, end: usize) {
         if self.text[start..end].contains('\n') && !self.open.iter().any(|open| open.is_flow) {
             self.outline.wide.push(span(start, end));
@@ -184,7 +183,7 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the offset of the sign that begins the block scalar after `from`.
+/// Returns the offset of the indicator that begins the block scalar after `from`.
 fn header(text: &str, from: usize) -> Option<usize> {
     let mut at = from;
     loop {

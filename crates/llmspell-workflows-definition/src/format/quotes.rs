@@ -1,9 +1,9 @@
-//! Finds strings without quotes that other YAML parsers would not read as strings.
+//! Finds unquoted strings that other YAML parsers would not read as strings.
 
 use super::{edits::Edit, outline::Outline};
 use crate::tree::{Span, is_plain_text};
 
-/// Returns the edits that put these strings in quotes.
+/// Returns the edits that put such strings in quotes.
 pub(super) fn edits(outline: &Outline, text: &str) -> Vec<Edit> {
     let values = outline.plain_values.iter().map(|span| (span, span.slice(text)));
     let quoted = values.filter(|(_, written)| is_plain_text(written) && is_other_elsewhere(written));

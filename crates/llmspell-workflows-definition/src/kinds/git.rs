@@ -13,7 +13,7 @@ pub(super) const GIT: Kind = Kind::new(
     read,
     &[
         field("operation", Shape::Text, "The operation, such as commit, push or merge."),
-        field("branch", Shape::Text, "The branch of the operation."),
+        field("branch", Shape::Text, "The branch to use."),
         field("message", Shape::Text, "The commit message."),
         ENV,
         PARAM_OBJECT,

@@ -16,7 +16,7 @@ pub(super) const HTTP: Kind = Kind::new(
         field(
             "query",
             Shape::NonNull,
-            "Fields that are encoded and added to the query of the URL; a list repeats its field, null leaves it out.",
+            "Fields that are encoded and added to the URL's query; a list repeats its field, null omits the field.",
         ),
         field("method", Shape::Text, "The HTTP method."),
         field("headers", Shape::NonNull, "The request headers."),

@@ -15,7 +15,7 @@ pub(super) const LOOP: Kind = Kind::new(
     "Runs steps for each item or number, or while a condition is true.",
     read,
     &[
-        field("items", Shape::Items, "A list, or a reference to one.").or(&["collection"]),
+        field("items", Shape::Items, "A list or a reference to a list.").or(&["collection"]),
         field("range", Shape::Range, "The numbers to loop over: {start, end, step}."),
         field("while", Shape::Expression, "Repeats the loop while this is true."),
         field("steps", Shape::Steps, "The steps of each iteration.").or(&["loop_body", "body"]).required(),
@@ -30,9 +30,9 @@ pub(super) const LOOP: Kind = Kind::new(
         field(
             "max_iterations",
             Shape::Count(1, u64::MAX),
-            "The maximum number of iterations; further ones do not run.",
+            "The maximum number of iterations; further iterations do not run.",
         ),
-        field("until", Shape::Expression, "Ends the loop after the iteration in which this is true.")
+        field("until", Shape::Expression, "The loop ends after the first iteration for which this is true.")
             .or(&["break_condition"]),
         field("on_error", Shape::LoopOnError, "What happens if an iteration fails: stop, continue or collect."),
         field(

@@ -55,7 +55,7 @@ pub(crate) use loops::iteration_errors;
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
-    /// The description in the schema; for an unsupported type, what to use instead.
+    /// The description in the schema, or the alternative to an unsupported type.
     pub(crate) doc: &'static str,
     /// Fields that imply this type in a step without `type`.
     pub(crate) markers: &'static [&'static str],
@@ -173,7 +173,7 @@ mod tests {
         &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
 
     #[test]
-    fn generated_definitions_cover_every_step_type_that_is_not_excluded() {
+    fn generated_definitions_cover_all_step_types_that_are_not_excluded() {
         let mut generated = BTreeSet::new();
         for seed in 0..200 {
             let root = Step::new("main", generate::from_seed(seed).body);

@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurrently and joins them.", read, &[
         field("steps", Shape::Members, "The branches, each a step.").or(&["branches", "parallel_steps"]).required(),
-        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or to wait for the first one and cancel the rest."),
+        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or only for the first and cancel the rest."),
         MAX_PARALLELISM,
         ERROR_MODE,
         field("aggregation", Shape::Aggregation, "How many branches must succeed, and what the output contains: all, first, partial:N, majority, or the name of a function."),
@@ -56,7 +56,7 @@ const ERROR_MODE: Field = field(
 pub(super) const ON_CONFLICT: Field = field(
     "on_conflict",
     Shape::OnConflict,
-    "How to resolve a conflict between the state changes of two branches or iterations: error, first, last, merge, or the name of a function.",
+    "How to resolve a conflict between the state changes of two branches or iterations: error, first, last, merge, append, sum, or the name of a function.",
 );
 
 const ERROR_MODES: &[(&str, ErrorMode)] =

@@ -29,7 +29,7 @@ pub(super) const SHELL: Kind = Kind::new(
             "continue_on_error",
             "ignore_errors",
         ]),
-        field("unsafe_shell", Shape::Bool, "Whether values may become a part of the command without being quoted."),
+        field("unsafe_shell", Shape::Bool, "Whether unquoted values are allowed in the command."),
         ENV,
         PARAM_OBJECT,
     ],

@@ -1,4 +1,4 @@
-//! Step types of the specification that this version does not support, and what to use instead.
+//! Step types of the specification that this version does not support, and their alternatives.
 
 use super::Kind;
 

@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) const WAIT_FOR_EVENT: Kind = Kind::new(
     "wait_for_event",
-    "Waits for a signal from outside, such as one from `spellflow signal`.",
+    "Waits for an external signal, such as one from `spellflow signal`.",
     read,
     &[
         field("event", Shape::Text, "The name of the signal; may contain references.").required(),

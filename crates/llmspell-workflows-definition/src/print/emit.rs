@@ -145,11 +145,11 @@ fn is_block(text: &str) -> bool {
         && lines.split('\n').all(|line| !line.starts_with('\t') && (line.is_empty() || !line.trim().is_empty()))
 }
 
-/// Returns whether parsers accept `character` unescaped in every style, and people see it where it is.
+/// Returns whether `character` needs no escape in any style and is displayed in place.
 fn is_printable(character: char) -> bool {
     match character {
         '\u{2028}' | '\u{2029}' | '\u{feff}' => false,
-        // These change the direction of the text after them, so that a reader sees another document.
+        // These characters change the text direction, so the document would look different.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
         ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}' => true,
         _ => false,

@@ -50,7 +50,7 @@ impl Reader<'_> {
             };
             if let Some(mut read) = read {
                 if read.has_next {
-                    let message = "a step that moves into a block by its id cannot have `next_step`";
+                    let message = "a step that a block names by its id cannot have `next_step`";
                     self.error("conflicting_fields", read.at, node.span, message)
                         .help("write the steps of the block inline");
                 }
@@ -88,7 +88,8 @@ impl Reader<'_> {
 
     /// Checks the dependencies of a step that moved into the block `id`.
     ///
-    /// It may depend only on steps of the same branch; a dependency on the block itself is implied, so it is removed.
+    /// The step may depend only on steps of the same branch. A dependency on the block itself is
+    /// implied, so it is removed.
     fn check_moved(&mut self, step: &mut Step, at: At, id: &str, named: &[&str]) {
         let own = std::mem::take(&mut step.dependencies);
         for (index, dependency) in own.into_iter().enumerate() {

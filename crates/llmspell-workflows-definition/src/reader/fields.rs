@@ -16,7 +16,7 @@ use crate::{
 /// The known fields of a mapping, under their canonical names.
 pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
-    /// The fields that unknown ones are probably meant to be.
+    /// The fields that unknown fields were probably intended to be.
     meant: Vec<&'static str>,
     /// The fields of a custom step type.
     pub(crate) custom: Vec<&'n Entry<'s>>,
@@ -41,7 +41,7 @@ impl<'n, 's> Fields<'n, 's> {
         self.get(name).is_some()
     }
 
-    /// Returns whether an unknown field, which has been reported, is probably meant to be the field `name`.
+    /// Returns whether a reported unknown field was probably intended as the field `name`.
     pub(crate) fn is_meant(&self, name: &str) -> bool {
         self.meant.contains(&name)
     }
@@ -134,7 +134,8 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the field that `written` is probably meant to be: one that other programs call so, or one with a similar name.
+/// Returns the field that `written` probably stands for, either a field that has this name in other
+/// programs or a field with a similar name.
 fn meant(written: &str, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) -> Option<String> {
     let is_free = |field: &&&Field| field.shape != Shape::Missing && !fields.has(field.name);
     let known = || tables.iter().flat_map(|table| table.iter()).filter(|field| is_free(&field));
@@ -157,7 +158,7 @@ fn owners(written: &str, what: &str) -> Option<String> {
         .filter(|kind| kind.fields.iter().any(|field| field.is_named(written)))
         .map(|kind| format!("`{}`", kind.name))
         .collect();
-    let indented = if is_root { "; maybe it must be indented like the other fields of a step" } else { "" };
+    let indented = if is_root { "; indent it like the other fields of the step" } else { "" };
     (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps{indented}", kinds.join(", ")))
 }
 

@@ -157,7 +157,7 @@ fn known_names() -> impl Iterator<Item = &'static str> + Clone {
         .flat_map(|kind| std::iter::once(kind.name).chain(kind.aliases.iter().copied()))
 }
 
-/// Finds a field that other programs use for one that would imply the type of the step.
+/// Finds another program's name for a field that would imply the type of the step.
 fn foreign_marker<'n, 's>(node: &'n Node<'s>) -> Option<(&'n Entry<'s>, &'static Kind, &'static str)> {
     let supported = KINDS.iter().filter(|kind| kind.read.is_some());
     let markers = supported.flat_map(|kind| kind.fields.iter().map(move |field| (kind, field)));

@@ -22,7 +22,7 @@ pub(crate) struct StepNode<'n, 's> {
 pub(crate) struct Siblings<'n, 's> {
     items: Vec<StepNode<'n, 's>>,
     by_id: HashMap<&'n str, usize>,
-    /// For each item, the id of the block that it moves into, and whether it has moved already.
+    /// The id of the block that each item moves into, and whether the item has already moved.
     owners: Vec<Option<(&'n str, bool)>>,
     by_key: bool,
 }
@@ -160,16 +160,16 @@ impl Reader<'_> {
         let Some(first) = entries.first() else { return false };
         let is_field = |entry: &Entry<'_>| COMMON.iter().any(|field| field.is_named(&entry.key));
         if let Some(name) = first.key.strip_prefix('-').filter(|name| !name.is_empty()) {
-            self.error("syntax", at, first.key_span, format!("a space is needed after the dash of `-{name}`"))
-                .help(format!("maybe `- {name}`; indent the other fields of the step like `{name}`"));
+            self.error("syntax", at, first.key_span, format!("missing space after the dash of `-{name}`"))
+                .help(format!("write `- {name}`, and indent the other fields of the step like `{name}`"));
             return true;
         }
         let is_step = is_field(first) && entries.iter().all(|entry| !matches!(entry.value.data, Data::Map(_)));
         if is_step {
-            let message = "each step of a list begins with a dash and a space, but this one does not";
+            let message = "each step of a list must begin with a dash and a space";
             let rest = &self.source.text()[first.key_span.start as usize..];
             let line = rest.lines().next().unwrap_or_default().trim_end();
-            let help = format!("maybe `- {line}`; indent the other fields of the step like `{}`", first.key);
+            let help = format!("write `- {line}`, and indent the other fields of the step like `{}`", first.key);
             self.error("wrong_type", at, first.key_span, message).help(help);
         }
         is_step
@@ -193,7 +193,7 @@ impl Reader<'_> {
         StepKind::Route(Route { start, steps, transitions_max: settings.transitions_max })
     }
 
-    /// Reads all steps that do not move into a block, and returns for each whether it has a next step.
+    /// Reads all steps that do not move into a block; returns whether each of them has a next step.
     fn read_steps(
         &mut self,
         mut siblings: Siblings<'_, '_>,

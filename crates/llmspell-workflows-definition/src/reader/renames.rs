@@ -1,4 +1,4 @@
-//! Records what gives the fields and step types of a file their canonical names.
+//! Records the edits that give a file's fields and step types their canonical names.
 
 use super::{Fields, Reader, kinds::StepType};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// Records the canonical name of a field that is written under another one.
+    /// Records the canonical name of a field that is written under a different name.
     pub(super) fn rename(&mut self, field: &Field, entry: &Entry<'_>) {
         let written = entry.key.as_ref();
         let is_time = matches!(field.shape, Shape::Delay | Shape::Duration);
@@ -24,7 +24,7 @@ impl Reader<'_> {
                     let duration = if is_quoted { format!("\"{count}ms\"") } else { format!("{count}ms") };
                     self.renames.push(Edit { span: entry.value.span, text: duration });
                 }
-                // An expression gives milliseconds only under a name that says so.
+                // An expression is in milliseconds only if the name of the field ends in `_ms`.
                 None if name != field.name => self.replace(entry.key_span, &format!("{}_ms", field.name)),
                 None => {}
             }
@@ -33,14 +33,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Records the canonical name of a step type, which is written at `span`.
+    /// Records the canonical name of the step type at `span`.
     pub(super) fn rename_kind(&mut self, written: &str, name: &str, span: Span) {
         if written != name {
             self.replace(span, name);
         }
     }
 
-    /// Records `type` for a step whose type is inferred from a field that gets another name.
+    /// Records `type` for a step whose type is inferred from a renamed field.
     pub(super) fn keep_kind(&mut self, node: &Node<'_>, step_type: &StepType, fields: &Fields<'_, '_>) {
         let StepType::Known(known) = step_type else { return };
         let is_marker = |name: &str| known.markers.contains(&name);
@@ -68,7 +68,7 @@ impl Reader<'_> {
         format!("type: {name}\n{}", " ".repeat(column - 1))
     }
 
-    /// Records that `text` replaces the name at `span`, which stays in quotes if it is in quotes.
+    /// Records that `text` replaces the name at `span`, and keeps any quotes around the name.
     fn replace(&mut self, span: Span, text: &str) {
         let text = match self.quote(span) {
             Some(quote) => format!("{quote}{text}{quote}"),

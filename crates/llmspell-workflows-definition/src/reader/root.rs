@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// Reads the whole document; returns `None` if too little of it is readable.
+    /// Reads the whole document; returns `None` if too little is readable.
     pub(crate) fn definition(&mut self, root: &Node<'_>) -> Option<Definition> {
         if let Some(entry) = root.entries().iter().find(|entry| COMMANDS.contains(&entry.key.as_ref())) {
             self.unsupported(At::ROOT, entry.key_span, &entry.key, "define the workflow with `steps` instead");

@@ -89,7 +89,7 @@ impl Reader<'_> {
         self.step_as(Some("$undo"), item(), &parent, at, &[], &mut siblings).map(|read| read.step)
     }
 
-    /// Reads `on_error`: a word, or steps.
+    /// Reads `on_error`, which is a word or steps.
     fn on_error(&mut self, at: At, entry: &Entry<'_>) -> OnError {
         self.mark(at, "on_error", entry.value.span);
         if is_steps(&entry.value) {

@@ -28,7 +28,7 @@ pub(crate) struct ParsedStep {
 }
 
 impl Reader<'_> {
-    /// Reads `item`, a step whose path begins with `parent` and which may also have the fields in `extra`.
+    /// Reads `item`, a step below `parent` that may also have the fields in `extra`.
     pub(crate) fn step<'n, 's>(
         &mut self,
         item: StepNode<'n, 's>,
@@ -138,15 +138,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Reports the id of a step that an earlier step, whose id is at `first`, has already.
+    /// Reports a duplicate id of a step; the id of the earlier step is at `first`.
     fn duplicate_id(&mut self, id: &str, item: &StepNode<'_, '_>, first: Span, at: At, head: Span) {
         let line = self.source.locate(first.start).line;
         let is_derived = item.key.is_none() && item.node.get("id").is_none();
         let message = match is_derived {
-            true => format!("the id `{id}`, derived from the name, is already the id of the step in line {line}"),
-            false => format!("the id `{id}` is already the id of the step in line {line}"),
+            true => format!("the id `{id}`, derived from the name, is already used by the step on line {line}"),
+            false => format!("the id `{id}` is already used by the step on line {line}"),
         };
-        let help = if is_derived { "give one of the two an `id` of its own" } else { "rename one of the two" };
+        let help = if is_derived { "give one of the two steps its own `id`" } else { "rename one of the two" };
         self.error("duplicate_id", at, head, message).help(help);
     }
 
@@ -167,7 +167,7 @@ impl Reader<'_> {
         self.mark(fields.at, "id", span.unwrap_or(fields.head));
     }
 
-    /// Returns the name, unless the id was derived from it without a change.
+    /// Returns the name, unless it is identical to the id derived from it.
     fn name(&mut self, fields: &Fields<'_, '_>, id: &str) -> Option<String> {
         let name = self.text(fields, "name")?;
         (fields.has("id") || name != id).then_some(name)
@@ -228,7 +228,7 @@ impl Reader<'_> {
 /// The target that ends a route, unless one of its steps has this id.
 const END: &str = "end";
 
-/// The id of a step without an id; the definition is rejected anyway.
+/// The placeholder for a missing step id; the definition is rejected anyway.
 const UNNAMED: &str = "_";
 
 /// Creates a step whose kind could not be read; the definition is rejected anyway.

@@ -1,4 +1,4 @@
-//! Reads individual values; errors name the type or the values that were expected.
+//! Reads individual values; errors name the expected type or values.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -22,7 +22,7 @@ pub(super) const SCALAR: &str = "a string, a number or a boolean";
 impl Reader<'_> {
     /// Reports a value of the wrong type; `expected` includes an article.
     pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) {
-        // `{{ x }}` without quotes has been reported as such.
+        // An unquoted `{{ x }}` has already been reported.
         if is_bare_template(node)
             && !self.findings.is_crowded()
             && self.findings.iter().any(|finding| finding.span == node.span)
@@ -130,7 +130,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// Returns an expression, without the braces that may enclose all of it.
+    /// Returns an expression after removing any enclosing braces.
     pub(crate) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
         if let Data::Bool(value) = node.data {
             return Some(value.to_string());
@@ -188,7 +188,7 @@ impl Reader<'_> {
             "use a number of seconds, or a string such as `30s`, `500ms`, `1h30m` or `PT5M`"
         };
         let help = match short_duration(written).filter(|_| !is_ms) {
-            Some(short) => format!("maybe `{short}`; {help}"),
+            Some(short) => format!("{help}; did you mean `{short}`?"),
             None => help.to_owned(),
         };
         self.error("bad_value", at, span, message).help(help);
@@ -291,7 +291,7 @@ impl Reader<'_> {
         Some(entry.value.to_json())
     }
 
-    /// Records the spans of `node` and of everything in it under `word`.
+    /// Records the spans of `node` and all its parts under `word`.
     pub(crate) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
         match &node.data {
             Data::List(items) => {
@@ -328,7 +328,7 @@ fn short_duration(written: &str) -> Option<String> {
     matches!(short.parse(), Ok(Delay::Fixed(_))).then_some(short)
 }
 
-/// Says what to write instead of `yes` as a boolean, or instead of a number with a unit.
+/// Returns a suggestion for `yes` as a boolean or for a number with a unit.
 fn word_help(name: &str, node: &Node<'_>, expected: &str) -> Option<String> {
     if name == "command" && matches!(node.data, Data::List(_)) {
         return Some("use `argv` for a program and its arguments".to_owned());
@@ -351,7 +351,7 @@ fn join<'w>(words: impl Iterator<Item = &'w str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether `node` is `{{ x }}` without quotes, which YAML reads as a mapping in a mapping.
+/// Returns whether `node` is an unquoted `{{ x }}`, which YAML reads as a mapping in a mapping.
 fn is_bare_template(node: &Node<'_>) -> bool {
     matches!(node.entries(), [entry] if entry.key.starts_with('{'))
 }

@@ -1,4 +1,4 @@
-//! The defaults of fields, and a check of each by the reader.
+//! The defaults of fields, each checked with the reader.
 
 use llmspell_workflows_basic::{Limits, model::Definition};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::{
 enum Default {
     /// Omitting the field has the same effect as this value, in JSON.
     Value(&'static str),
-    /// What applies is computed; this is its description.
+    /// The default is computed and has this description.
     Described(&'static str),
     /// The engine's limit with this name applies.
     Limit(&'static str),
@@ -22,7 +22,7 @@ enum Default {
 
 use Default::{Described, Limit, Value as Is};
 
-/// The defaults by table, that is by step type or the name of another table, and by field.
+/// The defaults by table, which is a step type or the name of another table, and by field.
 const ALL: &[(&str, &str, Default)] = &[
     ("common", "id", Described("derived from `name`")),
     ("common", "type", Described("implied by other fields")),
@@ -49,7 +49,7 @@ const ALL: &[(&str, &str, Default)] = &[
     ("agent", "params", Is("null")),
     ("persona-request", "params", Is("null")),
     ("function", "params", Is("null")),
-    ("shell", "cwd", Described("the folder that `spellflow` was started in")),
+    ("shell", "cwd", Described("the folder where `spellflow` was started")),
     ("shell", "stdin", Described("empty")),
     ("shell", "allow_failure", Described("`false`")),
     ("shell", "unsafe_shell", Described("`false`")),
@@ -144,7 +144,7 @@ fn omitting_a_field_has_the_same_effect_as_its_default() {
 }
 
 #[test]
-fn every_default_belongs_to_a_field() {
+fn every_default_names_an_existing_field() {
     for (table, field, _) in ALL {
         let fields = match TABLES.iter().find(|(name, _)| name == table) {
             Some((_, fields)) => fields,
@@ -155,7 +155,7 @@ fn every_default_belongs_to_a_field() {
 }
 
 #[test]
-fn a_field_that_is_one_of_several_words_has_a_default() {
+fn optional_fields_with_fixed_words_have_a_default() {
     let kinds = KINDS.iter().map(|kind| (kind.name, kind.fields));
     for (table, fields) in TABLES.iter().copied().chain(kinds).filter(|(table, _)| *table != "defaults") {
         for field in fields.iter().filter(|field| matches!(field.shape, crate::dialect::Shape::Word(_))) {

@@ -1,7 +1,8 @@
 //! `docs/language` describes every step type and every field of the dialect.
 //!
-//! The tables of fields in its pages are generated from the tables of the reader: `UPDATE_DOCS=1 cargo test` writes
-//! them. Each default value in them is read, and must result in the same definition as omitting the field.
+//! The tables of fields in its pages are generated from the tables of the reader:
+//! `UPDATE_DOCS=1 cargo test` writes them. A test checks that each default value in them results in
+//! the same definition as omitting the field.
 
 mod defaults;
 mod tables;
@@ -20,7 +21,7 @@ use crate::{
     kinds::{KINDS, Kind},
 };
 
-/// The tables of fields other than those of step types, by the name in the marker `<!-- fields NAME -->`.
+/// Field tables for everything except step types, by the name in the marker `<!-- fields NAME -->`.
 const TABLES: &[(&str, &[Field])] = &[
     ("definition", ROOT),
     ("common", COMMON),

@@ -14,7 +14,7 @@ pub(super) fn notation(kind: &Kind) -> String {
         text += &format!(", also {}", quoted(kind.aliases));
     }
     match kind.markers {
-        [] => text += ". It must be given.\n",
+        [] => text += ". It is required.\n",
         markers if kind.is_fallback => {
             text += &format!(
                 ". It may be omitted in a step with {}, if no other field implies another type.\n",
@@ -34,7 +34,7 @@ fn alternatives(words: &[&str]) -> String {
     }
 }
 
-/// Returns the table of the fields in `table`, which `name` identifies among the defaults.
+/// Returns the table of the fields in `table`; `name` identifies their defaults.
 pub(super) fn fields(name: &str, table: &[Field]) -> String {
     let mut text = "| field | value | default | meaning |\n|---|---|---|---|\n".to_owned();
     for field in table.iter().filter(|field| field.shape != Shape::Missing) {
@@ -62,7 +62,7 @@ pub(super) fn types<'k>(kinds: impl Iterator<Item = &'k Kind>) -> String {
     text
 }
 
-/// Returns the table of what this version does not support.
+/// Returns the table of the features that this version does not support.
 pub(super) fn unsupported() -> String {
     let mut text = "| not supported | instead |\n|---|---|\n".to_owned();
     for kind in KINDS.iter().filter(|kind| kind.read.is_none()) {

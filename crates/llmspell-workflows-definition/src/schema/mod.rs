@@ -17,8 +17,9 @@ use shapes::shape;
 
 /// Returns the JSON Schema (draft 7) of the dialect, for completion, descriptions and checks in editors.
 ///
-/// The schema is generated from the tables that the reader uses, so the two cannot drift apart. Rules that a schema
-/// cannot express, such as that a step must exist, are checked only by the reader and the engine.
+/// The schema is generated from the tables that the reader uses, so the two cannot drift apart.
+/// Rules that a schema cannot express, such as the existence of a step, are checked only by the
+/// reader and the engine.
 #[must_use]
 pub fn schema(types: &StepTypes) -> Value {
     let mut root = object(&[ROOT], &[]);

@@ -6,7 +6,7 @@ use crate::dialect::{
     VALIDATOR,
 };
 
-/// Returns the schema of a shape, for a field that is written as `name`.
+/// Returns the schema of a shape, for a field written as `name`.
 pub(super) fn shape(shape: Shape, name: &str) -> Value {
     match shape {
         Shape::Missing => json!(false),

@@ -124,7 +124,7 @@ fn step(types: &[StepType<'_>], extra: &[Field]) -> Value {
     schema
 }
 
-/// Returns the schema of a `body`: a step without an id and without the other fields that only steps in a list have.
+/// Returns the schema of a `body`: a step without an id or other list-specific fields.
 fn body(types: &[StepType<'_>]) -> Value {
     let names: Vec<_> = types.iter().flat_map(|each| &each.names).collect();
     let fits = types.iter().map(|each| {

@@ -1,4 +1,4 @@
-//! Explains errors in the indentation of lines, in list items, and in lines that are neither.
+//! Explains errors in indentation, in list items, and in lines that are neither items nor fields.
 
 use super::{
     shallow::{indent, line_at},
@@ -62,26 +62,26 @@ pub(super) fn deeper_line(text: &str, at: usize) -> Option<Finding> {
         Some((name, value)) if !value.trim().is_empty() && content_column(line) > column => {
             let message =
                 format!("this line is indented more than `{name}` above it, so it continues the value of `{name}`");
-            let help = format!("maybe indent `{key}` with {}, like `{name}`", spaces(column));
+            let help = format!("indent `{key}` with {}, like `{name}`", spaces(column));
             Some(syntax(from, to, message).with_help(help))
         }
         _ => line_without_colon(text, text[..start].rfind(above)?),
     }
 }
 
-/// Explains a line above the one at `start` that begins with a dash but no space.
+/// Explains a missing space after the dash in the line above `start`.
 fn dash_without_space(text: &str, start: usize, above: &str) -> Option<Finding> {
     let item = above.trim_start_matches(' ').strip_prefix('-')?;
     if !item.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return None;
     }
     let from = text[..start].rfind(above)? + indent(above);
-    let message = format!("a space is needed after the dash of `-{}`", shown(item));
-    let help = format!("maybe `- {}`; indent the other fields of the item like the first one", shown(item));
+    let message = format!("missing space after the dash of `-{}`", shown(item));
+    let help = format!("write `- {}`, and indent the other fields of the item like the first", shown(item));
     Some(syntax(from, from + 1 + item.len(), message).with_help(help))
 }
 
-/// Explains a line in a mapping that has no `: `.
+/// Explains a line without `: ` in a mapping.
 pub(super) fn line_without_colon(text: &str, at: usize) -> Option<Finding> {
     let (start, line) = line_at(text, at);
     let written = content(line).split(" #").next().unwrap_or_default().trim_end();
@@ -93,28 +93,27 @@ pub(super) fn line_without_colon(text: &str, at: usize) -> Option<Finding> {
     let message = format!("expected a field such as `name: value`, got `{}`", shown(written));
     let finding = syntax(from, from + written.len(), message);
     if let Some((name, sign)) = content(above).split_once(": ").filter(|(_, sign)| is_block_header(sign)) {
-        let help =
-            format!("maybe it belongs to `{name}: {}`, whose text must be indented more than `{name}`", sign.trim());
+        let help = format!("if it is part of `{name}: {}`, indent it more than `{name}`", sign.trim());
         return Some(finding.with_help(help));
     }
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     if is_item(above) && indent(above) == indent(line) && !is_item(line) && !content(above).contains(": ") {
-        return Some(finding.with_help(format!("a list item begins with a dash and a space: maybe `- {written}`")));
+        return Some(finding.with_help(format!("begin a list item with a dash and a space: `- {written}`")));
     }
     let help = match (written.split_once(':'), written.split_once(' ')) {
         (Some((name, value)), _) if is_name(name) => {
-            format!("a space is needed after the colon: maybe `{name}: {}`", value.trim())
+            format!("add a space after the colon: `{name}: {}`", value.trim())
         }
         (_, Some((name, value))) if is_name(name) => {
-            format!("a colon is needed after the name: maybe `{name}: {}`", value.trim())
+            format!("add a colon after the name: `{name}: {}`", value.trim())
         }
-        (None, None) if is_name(written) => format!("a colon is needed after the name: maybe `{written}:`"),
+        (None, None) if is_name(written) => format!("add a colon after the name: `{written}:`"),
         _ => "write a field as `name: value`, and a list item as `- value`".to_owned(),
     };
     Some(finding.with_help(help))
 }
 
-/// Explains a line among list items that has no dash.
+/// Explains a line without a dash among list items.
 pub(super) fn missing_dash(text: &str, at: usize) -> Option<Finding> {
     let (start, line) = line_at(text, at);
     let written = line.trim_start_matches(' ').trim_end();
@@ -124,20 +123,22 @@ pub(super) fn missing_dash(text: &str, at: usize) -> Option<Finding> {
         return None;
     }
     let from = start + column;
-    let message = "this line is in a list, whose items begin with a dash and a space";
+    let message = "this line is in a list, but does not begin with a dash and a space";
     let finding = syntax(from, from + written.len(), message);
     let is_field = written.contains(": ") || written.ends_with(':');
     let help = match written.split(':').next().filter(|_| is_field) {
         // The first field of a step is nearly always one of these.
-        Some("id" | "name") => format!("maybe `- {}`; indent the other fields of the item below it", shown(written)),
+        Some("id" | "name") => {
+            format!("begin the item with a dash: `- {}`; indent its other fields below it", shown(written))
+        }
         Some(name) => {
             let inner = spaces(content_column(item));
             format!(
-                "maybe indent `{name}` with {inner}, if it belongs to the item above, or begin an item: `- {}`",
+                "if `{name}` belongs to the item above, indent it with {inner}; otherwise begin an item: `- {}`",
                 shown(written)
             )
         }
-        None => format!("maybe `- {}`", shown(written)),
+        None => format!("did you mean `- {}`?", shown(written)),
     };
     Some(finding.with_help(help))
 }
@@ -154,12 +155,12 @@ pub(super) fn unexpected_item(text: &str, at: usize) -> Option<Finding> {
         return None;
     }
     let name = content(above).split(':').next().unwrap_or_default();
-    let message = format!("this list item is in line with the field `{}` in line {number}", shown(name));
-    let help = "write a list below the field that it belongs to, such as `steps:`, or remove the dash";
+    let message = format!("this list item has the same indentation as the field `{}` on line {number}", shown(name));
+    let help = "put the list below its field, such as `steps:`, or remove the dash";
     Some(syntax(start + column, start + line.len(), message).with_help(help))
 }
 
-/// Explains a line whose indentation is that of no line above it.
+/// Explains a line whose indentation matches no line above it.
 pub(super) fn foreign_indent(text: &str, at: usize) -> Option<Finding> {
     let (start, line) = line_at(text, at);
     let column = indent(line);
@@ -181,12 +182,12 @@ pub(super) fn foreign_indent(text: &str, at: usize) -> Option<Finding> {
     if open.iter().any(|(outer, ..)| *outer == column) {
         return None;
     }
-    let message = format!("this line begins with {}, which is the indentation of no line above", spaces(column));
+    let message = format!("this line begins with {}, but no line above has this indentation", spaces(column));
     let fits = |above: &str, outer: usize| is_item(line) == (is_item(above) && indent(above) == outer);
     let near =
         open.iter().filter(|(outer, _, above)| fits(above, *outer)).min_by_key(|(outer, ..)| outer.abs_diff(column));
     let help = match near.or(open.first()) {
-        Some((outer, number, _)) => format!("maybe {}, as in line {number}", spaces(*outer)),
+        Some((outer, number, _)) => format!("did you mean {}, as on line {number}?", spaces(*outer)),
         None => "indent it like the lines that it belongs to".to_owned(),
     };
     Some(syntax(start, start + column.max(1), message).with_help(help))

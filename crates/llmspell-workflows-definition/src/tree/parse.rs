@@ -224,12 +224,12 @@ impl<'s> TreeBuilder<'s> {
                     entries.push(Entry { key, key_span, value: node });
                 } else {
                     let mut message = format!("duplicate key `{key}`");
-                    // Finding the line takes time, which a file with thousands of duplicates must not multiply.
+                    // Finding the line takes time, so this is skipped once there are many findings.
                     if !self.findings.is_crowded()
                         && let Some(first) = entries.iter().find(|entry| entry.key == key)
                     {
                         let line = 1 + self.text[..first.key_span.start as usize].matches('\n').count();
-                        message += &format!(", which is also in line {line}");
+                        message += &format!(", which is also on line {line}");
                     }
                     let finding = Finding::error("duplicate_key", key_span, message);
                     self.findings.push(finding.with_help("keep one of the two"));
@@ -250,7 +250,7 @@ fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Findings) 
             if plain && key == "<<" {
                 let finding =
                     Finding::error("unsupported", span, "merge keys are not supported, since YAML 1.2 has none");
-                findings.push(finding.with_help("put settings that steps share under `defaults`"));
+                findings.push(finding.with_help("put settings shared by steps under `defaults`"));
             }
             (key, span)
         }
@@ -274,11 +274,11 @@ fn dashes_without_spaces(span: Span, text: &str) -> Option<Finding> {
     let first = written.lines().next().unwrap_or_default();
     let item = first.trim_start_matches('-');
     let span = Span { start: span.start, end: span.start + first.len() as u32 };
-    let message = format!("a space is needed after the dash of `{first}`; without it, this is one string");
-    Some(Finding::error("syntax", span, message).with_help(format!("maybe `- {item}`, or quotes around the string")))
+    let message = format!("missing space after the dash of `{first}`; without it, this is one string");
+    Some(Finding::error("syntax", span, message).with_help(format!("write `- {item}`, or put the string in quotes")))
 }
 
-/// Reports a collection as a key, which is what YAML reads in `{{ name }}` without quotes.
+/// Reports a collection as a key, which is how YAML reads an unquoted `{{ name }}`.
 fn collection_as_key(span: Span, text: &str) -> Finding {
     let (start, end) = (span.start as usize, span.end as usize);
     let written = span.slice(text);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::diagnose::Finding;
 
-/// Explains a quoted string that is open at `at`.
+/// Explains a quoted string that is still open at `at`.
 pub(super) fn open_quote(text: &str, at: usize) -> Option<Finding> {
     let quoted = scan(text, at).quoted.into_iter().rev().find(|one| one.end.is_none_or(|end| end > at))?;
     Some(unclosed(text, quoted))
@@ -14,9 +14,9 @@ pub(super) fn open_quote(text: &str, at: usize) -> Option<Finding> {
 
 fn unclosed(text: &str, Quoted { start, quote, .. }: Quoted) -> Finding {
     let (line_start, line) = line_at(text, start);
-    let message = format!("the string that begins with `{quote}` here has no closing `{quote}`");
+    let message = format!("the string that begins with `{quote}` has no closing `{quote}`");
     syntax(start, line_start + line.len(), message)
-        .with_help(format!("add `{quote}` where the string ends, maybe at the end of this line"))
+        .with_help(format!("add `{quote}` where the string ends, probably at the end of this line"))
 }
 
 /// Explains text after the closing quote of a string; `at` is the offset of that text.
@@ -39,36 +39,36 @@ pub(super) fn after_quoted(text: &str, at: usize) -> Option<Finding> {
     let escape = format!("in {name} quotes, write `{escaped}` for `{quote}`");
     let whole = Some(text[start..line_end].trim_end()).filter(|_| !quoted.in_brackets);
     let help = match whole.and_then(|whole| repaired(whole, quote)) {
-        Some(repaired) => format!("write the whole string in one pair of quotes, maybe {repaired}; {escape}"),
-        None if quoted.in_brackets => format!("maybe a `{quote}` is missing before it; {escape}"),
+        Some(repaired) => format!("write the whole string in one pair of quotes, such as {repaired}; {escape}"),
+        None if quoted.in_brackets => format!("add `{quote}` before it if one is missing; {escape}"),
         None => escape,
     };
     Some(syntax(end - 1, end, message).with_help(help))
 }
 
-/// Returns the value `written`, which begins with `quote`, in quotes of the other kind if that is enough.
+/// Returns `written`, which begins with `quote`, in one pair of quotes if no escapes are needed.
 fn repaired(written: &str, quote: char) -> Option<String> {
     let is_enclosed = written.len() > 1 && written.ends_with(quote);
     let inner = if is_enclosed { &written[1..written.len() - 1] } else { written };
     in_quotes(inner)
 }
 
-/// Explains a bracket in a string without quotes that is itself inside brackets, as in `{command: echo ${A}}`.
+/// Explains a bracket in an unquoted string inside brackets, as in `{command: echo ${A}}`.
 pub(super) fn bracket_in_string(text: &str, start: usize, bracket: usize) -> Finding {
     let sign = &text[bracket..=bracket];
     let message = format!("inside brackets, a string without quotes cannot contain `{sign}`");
     let (line_start, line) = line_at(text, start);
     let written = &text[start..line_start + line.len()];
-    // The string may be the last value of its line, so the bracket around it follows.
+    // If the string is the last value in its line, a closing bracket follows it.
     let quoted = written.strip_suffix('}').filter(|value| !value.contains(": ")).and_then(in_quotes);
     let help = match quoted {
-        Some(quoted) => format!("put the whole string in quotes, maybe {quoted}"),
+        Some(quoted) => format!("put the whole string in quotes, such as {quoted}"),
         None => "put the whole string in quotes".to_owned(),
     };
     syntax(bracket, bracket + 1, message).with_help(help)
 }
 
-/// Explains an unknown escape in the string in double quotes at or before `at`.
+/// Explains an unknown escape in the double-quoted string at or before `at`.
 pub(super) fn escape(text: &str, at: usize) -> Option<Finding> {
     let found = scan(text, at + 1).quoted;
     let quoted = found.iter().rev().find(|one| one.quote == '"' && one.start <= at)?;
@@ -78,8 +78,7 @@ pub(super) fn escape(text: &str, at: usize) -> Option<Finding> {
     let start = quoted.start + offset;
     let written = &text[start..start + length];
     let message = format!("`{}` is not an escape in double quotes", shown(written));
-    let help =
-        format!("write `\\{written}` for a backslash, or use single quotes, in which backslashes stay as they are");
+    let help = format!("write `\\{written}` for a backslash, or use single quotes, which keep backslashes as they are");
     Some(syntax(start, start + length, message).with_help(help))
 }
 

@@ -27,7 +27,7 @@ pub(super) fn resolve(text: Cow<'_, str>) -> Result<Data<'_>, InvalidNumber> {
     })
 }
 
-/// Returns whether `text` without quotes is read as the same string.
+/// Returns whether an unquoted `text` is read as the same string.
 pub(crate) fn is_plain_text(text: &str) -> bool {
     matches!(resolve(Cow::Borrowed(text)), Ok(Data::Text(_)))
 }

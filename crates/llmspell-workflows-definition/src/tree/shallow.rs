@@ -1,6 +1,6 @@
-//! A shallow scan of YAML that also works where the text is broken: it finds quoted strings and brackets.
+//! A shallow scan of YAML for quoted strings and brackets, which also works on invalid text.
 
-/// A quoted string of the text.
+/// A quoted string in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quoted {
     /// The offset of the opening quote.
@@ -8,18 +8,18 @@ pub(super) struct Quoted {
     /// The offset after the closing quote; `None` if there is none.
     pub(super) end: Option<usize>,
     pub(super) quote: char,
-    /// Whether the string is inside of brackets.
+    /// Whether the string is inside brackets.
     pub(super) in_brackets: bool,
 }
 
-/// The quoted strings before an offset, and the brackets that are open there.
+/// The quoted strings before an offset, and the brackets open at that offset.
 #[derive(Debug, Default)]
 pub(super) struct Shallow {
     pub(super) quoted: Vec<Quoted>,
     /// The offsets of the open brackets, outermost first.
     pub(super) brackets: Vec<usize>,
-    /// The first string without quotes that contains an opening bracket although it is itself inside brackets, which
-    /// YAML does not allow: the offsets of the string and of the bracket in it.
+    /// The offset of the first unquoted string that is inside brackets but contains an opening
+    /// bracket, and the offset of that bracket. YAML does not allow such a string.
     pub(super) stray: Option<(usize, usize)>,
 }
 
@@ -51,7 +51,7 @@ struct Scan<'t> {
     found: Shallow,
     /// Whether a value can start here: after an indicator, or at the start of a line.
     may_start: bool,
-    /// The offset of the string without quotes that has begun.
+    /// The offset of the current unquoted string.
     plain: Option<usize>,
 }
 
@@ -128,7 +128,7 @@ impl Scan<'_> {
     }
 }
 
-/// Returns the length of the quoted string at the start of `text`, with its quotes.
+/// Returns the length of the quoted string at the start of `text`, including its quotes.
 pub(super) fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 1;
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoted_strings_are_found_outside_of_comments_and_blocks() {
+    fn quoted_strings_are_found_outside_comments_and_blocks() {
         for (text, expected) in [
             ("a: \"b\" # \"c\"", vec!["\"b\""]),
             ("a: it's\nb: 'it''s'", vec!["'it''s'"]),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_in_strings_without_quotes_are_found_inside_of_brackets() {
+    fn brackets_in_unquoted_strings_are_found_inside_brackets() {
         for (text, expected) in [
             ("{a: echo \"${A}\" b}", Some((4, 11))),
             ("{a: [b, c[0]]}", Some((8, 9))),

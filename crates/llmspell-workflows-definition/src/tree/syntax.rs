@@ -1,4 +1,4 @@
-//! Explains the errors of the YAML parser in the words of the file: where the cause is, and what would be right.
+//! Explains the YAML parser's errors in terms of the file: where the cause is, and how to fix it.
 
 use granit_parser::{ErrorKind, ScanError};
 
@@ -50,7 +50,7 @@ pub(super) fn syntax(start: usize, end: usize, message: impl Into<String>) -> Fi
     Finding::error("syntax", span(start, end), message)
 }
 
-/// Cuts `text` to a length that fits into a message.
+/// Truncates `text` to fit into a message.
 pub(super) fn shown(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(40) {
@@ -59,7 +59,7 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// The maximum length of a string that a help repeats in quotes.
+/// The maximum length of a string that a help text repeats in quotes.
 const QUOTED_BYTES_MAX: usize = 80;
 
 /// Returns `text` in quotes, if it can be quoted without escapes and is not too long to be shown.
@@ -89,7 +89,7 @@ fn structure(error: &ScanError, text: &str, at: usize) -> Finding {
     };
     explained.unwrap_or_else(|| {
         let finding = syntax(at, at, format!("the YAML cannot be read here: {}", error.info()));
-        finding.with_help("maybe a quote, a bracket, a `:` or a `- ` is missing in this line or the one above")
+        finding.with_help("check this line and the line above for a missing quote, bracket, `:` or `- `")
     })
 }
 
@@ -121,9 +121,9 @@ fn special_character(text: &str, at: usize, character: char) -> Finding {
 fn unknown_anchor(text: &str, at: usize) -> Finding {
     let written = text[at..].split([' ', '\n', '\r', '\t', ',', ']', '}']).next().unwrap_or_default();
     let name = written.trim_start_matches('*');
-    let message = format!("`*{name}` refers to an anchor `&{name}`, which does not exist above");
+    let message = format!("`*{name}` refers to the anchor `&{name}`, which is not defined above");
     syntax(at, at + written.len(), message)
-        .with_help(format!("define `&{name}` before it, or put the string in quotes if `*` belongs to it"))
+        .with_help(format!("define `&{name}` before it, or put the string in quotes if `*` is part of it"))
 }
 
 /// Explains an error in a bracket that is never closed, or was opened in an earlier line.
@@ -134,7 +134,7 @@ fn open_bracket(text: &str, at: usize, kind: &ErrorKind) -> Option<Finding> {
     let (sign, closing) = if text[open..].starts_with('[') { ('[', ']') } else { ('{', '}') };
     if let ErrorKind::MismatchedFlowCollectionEnd { close, .. } = kind {
         let message = format!("`{close}` does not match the bracket `{sign}`, which needs `{closing}`");
-        return Some(syntax(at, at + 1, message).with_help(format!("maybe a `{closing}` is missing before it")));
+        return Some(syntax(at, at + 1, message).with_help(format!("is a `{closing}` missing before it?")));
     }
     let is_closed = !is_unclosed && !scan(text, text.len()).brackets.contains(&open);
     if is_earlier && is_closed {
@@ -145,7 +145,7 @@ fn open_bracket(text: &str, at: usize, kind: &ErrorKind) -> Option<Finding> {
         let is_alone = line[open - start + 1..].trim().is_empty();
         let help = match is_alone {
             true => format!("add `{closing}`, and check that a `,` separates the entries"),
-            false => format!("add `{closing}`, maybe at the end of this line"),
+            false => format!("add `{closing}`, probably at the end of this line"),
         };
         return Some(syntax(open, open + 1, format!("the bracket `{sign}` is not closed")).with_help(help));
     }
@@ -154,13 +154,13 @@ fn open_bracket(text: &str, at: usize, kind: &ErrorKind) -> Option<Finding> {
     Some(finding.with_help(format!("write {form}, and put strings that contain `,`, `: ` or brackets in quotes")))
 }
 
-/// Explains an entry in brackets that nothing separates from the entry in the line above.
+/// Explains a missing comma between an entry in brackets and the entry in the line above.
 fn missing_comma(text: &str, at: usize, closing: char) -> Finding {
     let (start, line) = line_at(text, at);
     let from = start + super::shallow::indent(line);
     let number = text[..start].matches('\n').count();
     let message = format!("expected `,` or `{closing}` before this line");
-    syntax(from, start + line.len(), message).with_help(format!("maybe a `,` is missing at the end of line {number}"))
+    syntax(from, start + line.len(), message).with_help(format!("is a `,` missing at the end of line {number}?"))
 }
 
 /// Explains text after a closed bracket, as in `key: {{ name }} text`.

@@ -98,7 +98,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when an action that it can refuse is about to happen.
+    /// The answer of a hook that is called before an action that it can refuse.
     Permit {
         /// Refuses the action for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
@@ -106,6 +106,6 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when something has happened that it can no longer change.
+    /// The answer of a hook that is called too late to change anything.
     Observe {}
 }

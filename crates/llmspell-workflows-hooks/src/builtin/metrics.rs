@@ -16,7 +16,7 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError, StepRetry},
 };
 
-/// The upper bounds of the buckets of a [`Histogram`], in milliseconds; a last bucket holds longer durations.
+/// The upper bounds of [`Histogram`] buckets in milliseconds; the last bucket has no bound.
 const BOUNDS_MS: [u64; 10] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_000];
 
 /// The maximum number of step kinds with separate metrics; further kinds are counted as `other`.

@@ -183,7 +183,7 @@ impl EventBus {
         self.0.wanted.load(Ordering::Relaxed) != 0
     }
 
-    /// Publishes an event defined by the host about a run.
+    /// Publishes a host-defined event about a run.
     pub fn publish_custom(&self, run_id: Uuid, data: Value) {
         if self.wants(EventKind::Custom) {
             self.publish(Publication::unrecorded(EventKind::Custom, run_id, Timestamp::now(), EventData::Custom(data)));

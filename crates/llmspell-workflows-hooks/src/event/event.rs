@@ -18,7 +18,7 @@ pub struct Event {
     pub sequence: Option<u64>,
     /// The number of the event within its record, from 0.
     pub part: u32,
-    /// The number of the event on the bus; numbers increase.
+    /// The number of the event on the bus; later events have higher numbers.
     pub order: u64,
     /// The kind of event.
     pub kind: EventKind,
@@ -35,7 +35,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// Returns the id, which is the same for every reader: the run id, the record number, and any part number above 0.
+    /// Returns the id: the run id, the record number, and any part number above 0.
+    ///
+    /// Every reader sees the same id.
     #[must_use]
     pub fn id(&self) -> String {
         match (self.sequence, self.part) {

@@ -200,7 +200,7 @@ fn is_run_cancelled(point_set: &PointSet, reason: CancelReason) -> bool {
     point_set.before == HookPoint::BeforeWorkflowStart && reason == CancelReason::Requested
 }
 
-/// Returns the reentry that `verdict` asks for, unless the attempts that it allows are used up.
+/// Returns the reentry that `verdict` asks for, unless its attempts are used up.
 fn reentry(verdict: &Verdict, round: u64) -> Option<Reentry> {
     match &verdict.course {
         Course::Retry { attempts, .. } => {

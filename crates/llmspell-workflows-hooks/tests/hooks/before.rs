@@ -122,7 +122,7 @@ async fn hook_answers_before_parallel_blocks_and_branches_are_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_does_not_fit_is_reported_and_changes_nothing() {
+async fn unfit_answers_are_reported_and_change_nothing() {
     for answer in [
         Before::ModifyInput(json!(1)),
         Before::Redirect(ActivityName::new("function", "echo")),

@@ -21,7 +21,7 @@ fn assert_cancelled(ran: &LabRun) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_choose_a_different_branch_or_none() {
+async fn hooks_can_choose_a_different_branch_or_none() {
     let steps = || [Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("if")];
     for (answer, expected) in
         [(OnBranch::Continue, json!("then")), (OnBranch::Redirect(1), json!("else")), (OnBranch::Skip, json!(null))]
@@ -33,7 +33,7 @@ async fn hook_can_choose_a_different_branch_or_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_redirect_or_end_a_route() {
+async fn hooks_can_redirect_or_end_a_route() {
     let steps = || {
         let all = [echo("s", json!("s")).then("t"), echo("t", json!("t")), echo("u", json!("u"))];
         [Route::new("s", all).into_step("route")]
@@ -49,7 +49,7 @@ async fn hook_can_redirect_or_end_a_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_replace_the_items_of_a_loop() {
+async fn hooks_can_replace_the_items_of_a_loop() {
     let steps = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
     let results = |ran: &LabRun| output(ran)["results"].clone();
     assert_eq!(results(&with(steps(), LoopItems, OnItems::Continue).await), json!([1, 2]));
@@ -58,7 +58,7 @@ async fn hook_can_replace_the_items_of_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_continue_or_end_a_loop() {
+async fn hooks_can_continue_or_end_a_loop() {
     let steps = || {
         let over = LoopSource::While("loop.index < 2".into());
         let each = Loop { max_iterations: Some(4), ..Loop::new(over, [echo("i", json!("{{ loop.index }}"))]) };
@@ -71,7 +71,7 @@ async fn hook_can_continue_or_end_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_run_a_step_that_would_be_skipped() {
+async fn hooks_can_run_a_step_that_would_be_skipped() {
     let steps = || [echo("a", json!("ran")).when("false"), echo("b", json!("{{ a }}"))];
     assert_eq!(output(&with(steps(), StepSkip, OnSkip::Continue).await), json!(null));
     assert_eq!(output(&with(steps(), StepSkip, OnSkip::Enter).await), "ran");
@@ -81,7 +81,7 @@ async fn hook_can_run_a_step_that_would_be_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_delay_or_stop_retries() {
+async fn hooks_can_delay_or_stop_retries() {
     let retry = Retry { initial_delay: Duration::from_secs(1), jitter: 0.0, ..Retry::attempts(3) };
     let steps = || [fail("a").with_retry(retry.clone())];
     let ran = with(steps(), StepRetry, OnRetry::Continue).await;
@@ -107,7 +107,7 @@ fn state(ran: &LabRun) -> Vec<(String, Value)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_resolve_a_conflict_between_branches() {
+async fn hooks_can_resolve_a_conflict_between_branches() {
     let steps = || {
         let block = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]);
         [block.with_on_conflict(OnConflictPolicy::Last).into_step("both")]
@@ -118,7 +118,7 @@ async fn hook_can_resolve_a_conflict_between_branches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hook_can_replace_or_drop_state_changes() {
+async fn hooks_can_replace_or_drop_state_changes() {
     let steps = || [put("a", "k", json!(1))];
     assert_eq!(state(&with(steps(), BeforeStateWrite, OnWrite::Continue).await), [("k".into(), json!(1))]);
     let other = OnWrite::Modify(vec![Change::key("other", json!(2))]);

@@ -45,7 +45,7 @@ async fn sequential_hooks_see_the_modifications_of_hooks_with_higher_priority() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_with_the_highest_priority_wins_among_parallel_hooks() {
+async fn the_highest_priority_answer_wins_among_parallel_hooks() {
     let hooks = [
         append("b"),
         append("a").priority(Priority::HIGH),

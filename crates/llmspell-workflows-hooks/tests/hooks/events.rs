@@ -152,7 +152,7 @@ async fn decisions_publish_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelling_waiting_and_skipping_publish_their_events() {
+async fn cancelling_waiting_and_skipping_publish_events() {
     let race = Parallel::new([slow("x", 10), Step::function("y", "hang", json!(null))]);
     let all = events([race.with_aggregation(Aggregation::First).into_step("race")], "*.cancelled").await;
     assert_eq!(lines(&all), ["step.cancelled /main/race/y"]);
@@ -215,7 +215,7 @@ async fn hook_answers_and_hook_failures_publish_events() {
 }
 
 #[test]
-fn resumed_run_does_not_publish_earlier_events_again() {
+fn resumed_runs_do_not_publish_earlier_events_again() {
     let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!(1)), echo("y", json!(1))]) };
     let definition = Definition::sequence("test", [echo("a", json!(1)), block.into_step("both")]);
     let drive = |recorded: &RecordedRun, crash_at: Option<u64>| {

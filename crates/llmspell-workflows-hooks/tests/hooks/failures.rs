@@ -40,7 +40,7 @@ fn hanging_hook() -> Registration {
     Registration::new("bad").at(BeforeStep, hook).timeout(Duration::from_secs(3))
 }
 
-/// Runs two steps; before each, the hook `bad` and then a good hook are called.
+/// Runs two steps, calling the hook `bad` and then a good hook before each.
 async fn run(bad: Registration, combine: Combine) -> LabRun {
     let good = fixed(BeforeStep, Before::ModifyInput(json!("good"))).priority(Priority::LOW);
     let hooks = HookDispatcher::builder().register(bad).register(good).combine(BeforeStep, combine);
@@ -48,7 +48,7 @@ async fn run(bad: Registration, combine: Combine) -> LabRun {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_hook_is_reported_and_the_next_hook_is_called() {
+async fn failed_hooks_are_reported_and_the_next_hook_is_called() {
     type Bad = fn() -> Registration;
     let rows: [(Bad, &str, &str, i64); 3] = [
         (failing_hook, "hook_failed", "the hook `bad` at before_step failed: no luck", 0),
@@ -86,7 +86,7 @@ async fn run_loop(registration: Registration, count: usize) -> LabRun {
 }
 
 #[tokio::test(start_paused = true)]
-async fn repeatedly_failing_hook_is_disabled_and_later_tried_again() {
+async fn repeatedly_failing_hooks_are_disabled_and_later_tried_again() {
     let calls = Arc::new(AtomicU32::new(0));
     let count = calls.clone();
     let hook = hook_fn(move |_: HookContext| {
@@ -113,7 +113,7 @@ async fn step_fails_if_a_required_hook_is_disabled() {
 }
 
 #[test]
-fn hook_that_blocks_its_thread_is_abandoned() {
+fn hooks_that_block_their_thread_are_abandoned() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -237,7 +237,7 @@ async fn host_can_fire_custom_points_and_executor_points() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_answer_is_ignored() {
+async fn late_answers_are_ignored() {
     // This hook would answer after its timeout if it were not dropped.
     let hook = hook_fn(|_: HookContext| async {
         tokio::time::sleep(Duration::from_secs(10)).await;

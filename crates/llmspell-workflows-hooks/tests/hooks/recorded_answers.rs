@@ -177,7 +177,7 @@ fn decision_hooks_with_a_recorded_answer_are_not_called_again() {
 }
 
 #[test]
-fn recorded_retry_does_not_run_the_first_generation_again() {
+fn recorded_retries_do_not_run_the_first_generation_again() {
     let steps = [Step::function("a", "flaky", json!("own"))];
     for crash_at in 0.. {
         let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
@@ -194,7 +194,7 @@ fn recorded_retry_does_not_run_the_first_generation_again() {
 }
 
 #[test]
-fn completed_part_of_a_fork_does_not_run_again() {
+fn completed_parts_of_a_fork_do_not_run_again() {
     let steps = [echo("a", json!(0))];
     let mut completed_parts = 0;
     for crash_at in 0.. {
@@ -220,7 +220,7 @@ fn completed_part_of_a_fork_does_not_run_again() {
 }
 
 #[test]
-fn resumed_run_calls_hooks_only_for_steps_that_have_not_ended() {
+fn resumed_runs_call_hooks_only_for_unfinished_steps() {
     let steps = [put("a", "k", json!(1)), Parallel::new([echo("x", json!(1))]).into_step("both")];
     // Find the first crash point at which the first step has been recorded.
     let crashed = (0..100).find_map(|crash_at| {
@@ -239,7 +239,7 @@ fn resumed_run_calls_hooks_only_for_steps_that_have_not_ended() {
 }
 
 #[test]
-fn secret_in_an_answer_is_masked_in_the_record() {
+fn secrets_in_answers_are_masked_in_the_record() {
     let hook = hook_fn(|context: HookContext| async move {
         let mut input = context.input()?.unwrap();
         let seen = Arc::make_mut(&mut input);

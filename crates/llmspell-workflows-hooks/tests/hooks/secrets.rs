@@ -1,4 +1,4 @@
-//! Hooks and subscribers see masks, and steps get the secrets that the masks stand for.
+//! Hooks and subscribers see masks, while steps see the actual secrets.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,8 @@ use crate::support::Lab;
 
 const KEY: &str = "s3cret-key";
 
-/// Adds a field to the output of `login`, an item to each loop, and a change to the changes of each step.
+/// Returns hooks that add a field to the output of `login`, an item to each loop, and a change to
+/// the state changes of each step.
 fn registrations() -> Vec<Registration> {
     let output = hook_fn(|context: HookContext| async move {
         let Some(Value::Object(fields)) = context.output().filter(|_| context.path().ends_with("/login")) else {
@@ -95,7 +96,7 @@ async fn hooks_and_subscribers_see_masks_and_steps_see_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reason_of_a_hook_is_masked() {
+async fn reasons_given_by_hooks_are_masked() {
     let skip = hook_fn(|_: HookContext| async { Ok(Before::Skip(format!("because of {KEY}"))) });
     let hooks = HookDispatcher::builder().register(Registration::new("skip").at(BeforeStep, skip)).build();
     let engine = Lab::new()

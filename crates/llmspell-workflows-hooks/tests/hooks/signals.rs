@@ -1,4 +1,4 @@
-//! Hooks are not called under a lock of the run, so they may send signals to the run.
+//! Hooks are called without holding a lock of the run, so they can send signals to the run.
 
 use std::{
     sync::{Arc, OnceLock, mpsc},
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::support::Lab;
 
 #[test]
-fn hook_that_refuses_a_signal_can_send_another() {
+fn hooks_that_refuse_a_signal_can_send_another() {
     let (sender, receiver) = mpsc::channel();
     // Use a separate thread so that a deadlock fails the test instead of blocking it.
     thread::spawn(move || {

@@ -74,7 +74,7 @@ async fn event_kinds_are_wanted_only_while_they_have_subscribers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_subscriber_loses_the_oldest_events_and_receives_their_count() {
+async fn stuck_subscribers_lose_the_oldest_events_and_receive_their_count() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));
@@ -89,7 +89,7 @@ async fn stuck_subscriber_loses_the_oldest_events_and_receives_their_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscription_waits_for_events_and_ends_with_the_bus() {
+async fn subscriptions_wait_for_events_and_end_with_the_bus() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("custom"));
     let waiting = tokio::spawn(async move {
@@ -108,7 +108,7 @@ async fn subscription_waits_for_events_and_ends_with_the_bus() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscription_converts_into_a_stream() {
+async fn subscriptions_can_be_converted_into_streams() {
     use futures_util::StreamExt;
     let bus = EventBus::new();
     let stream = bus.subscribe(Filter::all().kind("run.*")).into_stream();
@@ -118,7 +118,7 @@ async fn subscription_converts_into_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handler_that_panics_still_handles_the_next_event() {
+async fn panicking_handlers_still_handle_the_next_event() {
     let bus = EventBus::new();
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let first = Arc::new(Mutex::new(true));

@@ -1,4 +1,4 @@
-//! The file operations that the log needs, as a trait so that tests can pass a disk that loses unsynced data.
+//! The log's file operations, as a trait so that tests can pass a disk that loses unsynced data.
 
 mod private;
 mod process;
@@ -12,15 +12,15 @@ pub use process::{LockAttempt, acquire_or_identify};
 pub(crate) use system::FileLock;
 pub use system::SystemDisk;
 
-/// Runs `work`, which may block for a disk, on a blocking thread of the runtime.
+/// Runs `work`, which may block on a disk, on a blocking thread of the runtime.
 ///
 /// # Panics
-/// Panics if `work` panics, or if this is called outside a tokio runtime.
+/// Panics if `work` panics, or if called outside a tokio runtime.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is shutting down, so nothing that waits for this is driven again.
+        // The runtime is shutting down, so the waiting task is never polled again.
         Err(_) => std::future::pending().await,
     }
 }
@@ -33,7 +33,8 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the operating system reports one.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Returns the sorted names of the files in a folder; an empty list if the folder does not exist.
+    /// Returns the sorted names of the files in a folder. The list is empty if the folder does not
+    /// exist.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -51,7 +52,7 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the operating system reports one.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens an existing file that is only read.
+    /// Opens an existing file for reading.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -59,7 +60,7 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
         self.open(path)
     }
 
-    /// Returns what changes when an existing file is written.
+    /// Returns the version of a file, which changes when the file is written.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -67,7 +68,7 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
         Ok(FileVersion { length: self.open_to_read(path)?.length()?, modified: 0 })
     }
 
-    /// Writes `bytes` at the beginning of a file, which is created if it is missing. Nothing is synced.
+    /// Writes `bytes` at the beginning of a file without a sync; creates the file if it is missing.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -79,15 +80,15 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the operating system reports one.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks the file at `path` until the returned guard is dropped or the process dies; returns `None` if another
-    /// process has it locked.
+    /// Locks the file at `path` until the returned guard is dropped or the process dies. Returns
+    /// `None` if another process holds the lock.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
 }
 
-/// What changes when a file is written.
+/// The version of a file, which changes when the file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileVersion {
     /// The length of the file in bytes.
@@ -96,9 +97,10 @@ pub struct FileVersion {
     pub modified: u64,
 }
 
-/// A lock on a file, held until this is dropped.
+/// A lock on a file, held until it is dropped.
 pub trait DiskLock: Send + Sync {
-    /// Returns whether other processes still see the lock: its file has not been removed or replaced.
+    /// Returns whether other processes still see the lock, that is, its file was not removed or
+    /// replaced.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -115,7 +117,7 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Blocks until everything written to the file is durable: it survives a power loss.
+    /// Blocks until all data written to the file is durable against power loss.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one. Data written since the last successful sync may then be
@@ -128,8 +130,8 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one or the file is too short.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
-    /// Frees the space taken by the zeros from `offset` to the end of the file, if the system supports that. The length
-    /// and the contents of the file stay the same.
+    /// Frees the space taken by the zeros from `offset` to the end of the file, if the system
+    /// supports this. The file's length and contents stay the same.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -144,7 +146,7 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one.
     fn length(&self) -> io::Result<u64>;
 
-    /// Returns whether the file is still in a folder: it has not been removed or replaced.
+    /// Returns whether a folder still contains the file, that is, it was not removed or replaced.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.

@@ -4,8 +4,8 @@ use std::{
     path::Path,
 };
 
-/// Returns options for files of a store: a file that they create can be read and written only by its owner, whatever
-/// the process's file mode mask says.
+/// Returns options for creating a store's files so that only their owner can read and write them,
+/// whatever the process's file mode mask.
 #[must_use]
 pub fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -14,7 +14,7 @@ pub fn private_file() -> OpenOptions {
     options
 }
 
-/// Creates a folder of a store and the missing folders above it; only their owner can look into those that are new.
+/// Creates a store's folder and any missing parents. Only their owner can access the new folders.
 ///
 /// # Errors
 /// Returns an error if the operating system reports one.
@@ -25,7 +25,7 @@ pub fn create_private_folders(path: &Path) -> io::Result<()> {
     builder.recursive(true).create(path)
 }
 
-/// Replaces the content of a file of a store; a new file can be read and written only by its owner.
+/// Replaces the content of a store's file. Only the owner can read and write a new file.
 ///
 /// # Errors
 /// Returns an error if the operating system reports one.

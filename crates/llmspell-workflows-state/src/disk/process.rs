@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to wait for the holder of a lock to identify itself.
+/// How long to wait for a lock's holder to identify itself.
 const IDENTIFY_WAIT: Duration = Duration::from_secs(1);
 
 /// The result of trying to acquire a lock.
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// A process id larger than any that the system assigns.
+    /// A process id above the system's maximum.
     const NO_SUCH_PID: u32 = 0x7fff_fffe;
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Disk, DiskFile, DiskLock, FileVersion, create_private_folders, priva
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
-/// The zeros with which a new file is filled, block by block.
+/// A block of zeros for filling new files.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
@@ -85,7 +85,7 @@ impl Disk for SystemDisk {
                 }
                 continue;
             }
-            // A process that only tests the lock holds it in shared mode for a moment.
+            // A process testing the lock briefly holds it in shared mode.
             if !is_free(file.try_lock_shared())? {
                 return Ok(None);
             }
@@ -96,7 +96,8 @@ impl Disk for SystemDisk {
 }
 
 impl SystemDisk {
-    /// Returns whether a process has the file at `path` locked, without preventing other processes from locking it.
+    /// Returns whether any process holds the lock on `path`, without preventing others from locking
+    /// the file.
     pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -105,10 +106,10 @@ impl SystemDisk {
     }
 }
 
-/// A locked file, which is unlocked when this is dropped.
+/// A locked file, unlocked on drop.
 ///
-/// Closing a file is not enough: a child process that was forked and has not executed its program yet has the file open
-/// too, and would keep it locked.
+/// Closing the file is not enough: a forked child process that has not yet executed its program
+/// also has the file open, and would keep it locked.
 #[derive(Debug)]
 pub(crate) struct FileLock(pub(crate) File);
 
@@ -125,24 +126,25 @@ impl DiskLock for FileLock {
     }
 }
 
-/// Returns whether a folder still contains the file. This does not look at its path, which would take longer.
+/// Returns whether a folder still contains the file, without the slower lookup of its path.
 ///
-/// Requests only the number of links. Once somebody has read the time of the last change, Linux (6.13 and later) has to
-/// update that time at the next write, which makes each sync of the file a third slower.
+/// Requests only the link count. After any process has read the time of the last change, Linux
+/// (6.13 and later) must update that time on the next write, which makes each sync of the file a
+/// third slower.
 #[cfg(target_os = "linux")]
 fn is_linked(file: &File) -> io::Result<bool> {
     use rustix::fs::{AtFlags, StatxFlags, statx};
     Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?.stx_nlink > 0)
 }
 
-/// Returns whether a folder still contains the file. This does not look at its path, which would take longer.
+/// Returns whether a folder still contains the file, without the slower lookup of its path.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn is_linked(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     Ok(file.metadata()?.nlink() > 0)
 }
 
-/// Returns whether `file` is still the file at `path`; otherwise other processes would not see the lock.
+/// Returns whether `file` is still at `path`; if not, other processes do not see the lock.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -221,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dropped_lock_is_free_although_a_copy_of_its_file_is_still_open() {
+    fn a_dropped_lock_is_free_even_if_a_copy_of_its_file_is_open() {
         let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let path = folder.path().join("lock");
         let file = File::create(&path).expect("the folder is writable");

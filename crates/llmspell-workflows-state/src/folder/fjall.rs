@@ -1,5 +1,5 @@
-//! The fjall 3 engine. Each batch is handed to the operating system as it is written. A sync is a separate call that
-//! holds the lock that writers take.
+//! The fjall 3 engine. Each batch is handed to the operating system as it is written. A sync is a
+//! separate call and holds the writers' lock.
 
 use std::{
     ops::ControlFlow,
@@ -18,8 +18,8 @@ use crate::store::{
 /// The size of fjall's table cache, in bytes.
 const CACHE: u64 = 16 << 20;
 
-/// The number of bytes that fjall keeps in memory before it writes a table; when opened, it reads up to this many
-/// again.
+/// The number of bytes that fjall buffers before it writes a table. Opening the database reads up
+/// to this many bytes back.
 const MEMTABLE: u64 = 16 << 20;
 
 /// The only keyspace.
@@ -49,7 +49,7 @@ impl Engine for Fjall {
 
     const MAGIC: &'static [u8; 6] = b"SPFJAL";
 
-    /// fjall accepts values of any length that a record can have.
+    /// fjall accepts values as long as any record.
     const INLINE_MAX: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
@@ -98,7 +98,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // Each batch was handed over when it was written, as its durability mode requires.
+        // Each batch's durability mode hands it over when it is written.
         Ok(())
     }
 
@@ -112,10 +112,10 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
     match error {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
-        Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
-        // fjall does not search for the beginning of a torn last batch and discard it.
+        Error::Storage(error) => damaged(format!("fjall cannot read a table: {error}")),
+        // fjall does not find and discard a torn last batch.
         Error::JournalRecovery(error) => damaged(format!(
-            "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without loss of \
+            "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without losing \
              acknowledged records"
         )),
         Error::InvalidTrailer | Error::InvalidTag(_) | Error::Unrecoverable => {

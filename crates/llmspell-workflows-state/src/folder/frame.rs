@@ -1,4 +1,4 @@
-//! The frame in which a value is stored in an engine so that changes to the value are detected.
+//! The frame around a value stored in an engine, used to detect changes to the value.
 //!
 //! | bytes | content |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! The holder of a folder: the process that locks the file `lock` and writes its name to the file `holder` next to it.
+//! The holder of a folder: the process that locks the file `lock` and writes its own name to the
+//! file `holder` next to it.
 
 use std::{
     fs::{self, TryLockError},
@@ -33,7 +34,7 @@ impl Holder {
             Some((pid, text))
         };
         if let LockAttempt::HeldBy(holder) = acquire_or_identify(acquire, identify)? {
-            let holder = holder.unwrap_or_else(|| "a process that did not identify itself".to_owned());
+            let holder = holder.unwrap_or_else(|| "an unidentified process".to_owned());
             return Err(StoreError::Held { path: folder.to_owned(), holder });
         }
         write_private_file(&name_path, this_process()).map_err(|error| StoreError::io(&name_path, &error))?;
@@ -48,7 +49,7 @@ impl Drop for Holder {
     }
 }
 
-/// Returns how this process identifies itself. Arguments after the first may be secret and are left out.
+/// Returns this process's description. Arguments after the first may be secret and are left out.
 fn this_process() -> String {
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from).unwrap_or_default();

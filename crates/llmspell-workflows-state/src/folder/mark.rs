@@ -1,8 +1,8 @@
 //! The number of synced changes, stored outside the engine in the file `mark`.
 //!
-//! The file has two slots of 512 bytes that are written alternately, so a torn write leaves the other slot intact. Each
-//! slot contains six letters for the engine, the version of the folder's format, a zero byte, the count, and the
-//! CRC-32C of all these; numbers are little-endian.
+//! The file has two slots of 512 bytes, written alternately, so a torn write leaves the other slot
+//! intact. Each slot contains six letters for the engine, the folder format version, a zero byte,
+//! the count, and the CRC-32C of all of these. Numbers are little-endian.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,7 +12,7 @@ use std::{
 
 use crate::{disk::private_file, store::StoreError};
 
-/// The version of the folder's format that this code writes.
+/// The folder format version that this code writes.
 const VERSION: u8 = 1;
 
 const SLOT: usize = 512;
@@ -23,7 +23,7 @@ pub(super) struct Mark {
     file: File,
     magic: &'static [u8; 6],
     count: u64,
-    /// The slot that is written next.
+    /// The next slot to write.
     next: u64,
 }
 
@@ -51,13 +51,14 @@ impl Mark {
             }
         }
         let (location, count) =
-            best.ok_or_else(|| StoreError::damaged(path.display().to_string(), "both of its two slots are damaged"))?;
+            best.ok_or_else(|| StoreError::damaged(path.display().to_string(), "both of its slots are damaged"))?;
         let file = OpenOptions::new().write(true).open(&path).map_err(io_error)?;
         Ok(Self { path, file, magic, count, next: 1 - location })
     }
 
     fn create(path: PathBuf, magic: &'static [u8; 6]) -> io::Result<Self> {
-        // The file is completed before it is renamed to `mark`; otherwise a crash could leave an unreadable mark.
+        // The file is complete before it is renamed to `mark`, so a crash cannot leave an
+        // unreadable mark.
         let temporary = path.with_extension("new");
         let mut file = private_file().write(true).create(true).truncate(true).open(&temporary)?;
         file.write_all(&[slot(magic, 0), slot(magic, 0)].concat())?;
@@ -71,7 +72,7 @@ impl Mark {
         self.count
     }
 
-    /// Stores the count durably: it survives a power loss once this returns.
+    /// Stores the count, which survives a power loss once this returns.
     pub(super) fn set(&mut self, count: u64) -> Result<(), StoreError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(self.next * SLOT as u64))?;

@@ -1,15 +1,16 @@
-//! A folder that contains a key-value engine and that only one process can have open. It adds what engines lack: syncs,
-//! detection of lost changes, storage of large values, and the name of the folder's holder.
+//! A folder with a key-value engine, open in only one process at a time. The folder adds features
+//! that engines lack: syncs, detection of lost changes, storage of large values, and the name of
+//! the folder's holder.
 //!
 //! | name | content |
 //! |---|---|
-//! | `lock`, `holder` | the process that has the folder open: see [`holder`] |
+//! | `lock`, `holder` | the process with the folder open: see [`holder`] |
 //! | `mark` | the number of synced changes: see [`mark`] |
 //! | `values/` | values too large for the engine, each in its own file: see [`values`] |
 //! | `sled/`, `fjall/` | the engine's own files |
 //!
-//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each sync. If an engine
-//! has fewer changes than were synced, some were lost, and the folder is refused.
+//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each
+//! sync. An engine with fewer changes than were synced has lost some, and the folder is refused.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -49,7 +50,7 @@ const COUNT: &[u8] = b"\0count";
 
 /// An on-disk ordered key-value engine.
 pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
-    /// The name of the engine, and of the folder that it uses.
+    /// The name of the engine and of its folder.
     const NAME: &'static str;
 
     /// The first bytes of the engine's mark.
@@ -58,22 +59,23 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
     /// Values longer than this many bytes are stored in files.
     const INLINE_MAX: usize;
 
-    /// Opens or creates the engine in `folder`; everything that this call writes survives a power loss.
+    /// Opens or creates the engine in `folder`; everything written by this call survives a power
+    /// loss.
     fn open(folder: &Path) -> Result<Self, StoreError>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Does the same as [`KeyValue::scan`], with the values as the engine stores them.
+    /// Scans like [`KeyValue::scan`], with the values as the engine stores them.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Applies either all of the changes or none, after all earlier changes. They may be only in memory when this
-    /// returns.
+    /// Applies all of the changes or none, after all earlier changes. On return, they may exist
+    /// only in memory.
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
     /// Blocks until all earlier writes have reached the operating system, so that they survive this process.
     fn hand_over(&self) -> Result<(), StoreError>;
 
-    /// Blocks until all earlier writes are durable: they survive a power loss.
+    /// Blocks until all earlier writes survive a power loss.
     fn sync(&self) -> Result<(), StoreError>;
 }
 
@@ -93,9 +95,9 @@ pub(crate) struct Folder<E> {
     written: Mutex<u64>,
     /// The number of changes that survive a power loss.
     synced: Mutex<Mark>,
-    /// Files that are no longer needed once this many changes are synced.
+    /// Files that become unneeded once this many changes are synced.
     unneeded: Mutex<Vec<(u64, values::Name)>>,
-    /// Why a write or a sync failed; it is unknown how much of it was stored.
+    /// Why a write or a sync failed; an unknown part of the data may be stored.
     broken: OnceLock<String>,
     /// Dropped last.
     _holder: Holder,
@@ -140,7 +142,7 @@ impl<E: Engine> Folder<E> {
         bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.location(), COUNT, &bytes)?.number))
     }
 
-    /// Returns the value of a key from the bytes that the engine stores for it.
+    /// Returns a key's value from the bytes stored in the engine.
     fn value(&self, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let frame = frame::read(&self.location(), key, bytes)?;
         match frame.body {
@@ -149,7 +151,7 @@ impl<E: Engine> Folder<E> {
         }
     }
 
-    /// Returns the file that contains the value of a key, if the value is stored in a file.
+    /// Returns the file with the value of a key, if the value is stored in a file.
     fn file_of(&self, key: &[u8]) -> Result<Option<values::Name>, StoreError> {
         if E::INLINE_MAX == usize::MAX {
             return Ok(None);
@@ -193,7 +195,7 @@ impl<E: Engine> Folder<E> {
         Ok(bodies)
     }
 
-    /// Removes the files that are no longer needed once change `synced` has been synced.
+    /// Removes the files that become unneeded once change `synced` has been synced.
     fn remove_unneeded(&self, synced: u64) -> Result<(), StoreError> {
         let removable: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
         removable.iter().try_for_each(|(_, name)| self.values.remove(name))

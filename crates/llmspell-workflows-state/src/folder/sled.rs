@@ -27,21 +27,22 @@ const CACHE: u64 = 16 << 20;
 /// The maximum time to wait for the threads of a dropped sled database to release its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// A sled database, and the files that must be synced.
+/// A sled database and its files to sync.
 #[derive(Debug)]
 pub(crate) struct Sled {
     folder: PathBuf,
     db: Db,
     /// The database's log. All other files, except those of large pages, are written only when the database is opened.
     log: File,
-    /// The files of large pages that have been synced; each file is written only once.
+    /// The large-page files that have been synced; each file is written only once.
     pages: Mutex<HashSet<OsString>>,
 }
 
 /// Opens the database, waiting for sled's lock.
 ///
-/// A previous owner in this process may have dropped the database while threads of sled still hold that lock. They will
-/// release it, and no other process can take it, since the folder has its own lock.
+/// A previous owner in this process may have dropped the database while sled's threads still hold
+/// the lock. These threads will release it, and no other process can take it, since the folder has
+/// its own lock.
 fn open_waiting(config: &Config) -> Result<Db, ::sled::Error> {
     let give_up = Instant::now() + LOCK_WAIT;
     loop {
@@ -95,7 +96,7 @@ impl Engine for Sled {
     const INLINE_MAX: usize = 16 << 10;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        // sled's own periodic sync is off: this module syncs everything that needs a sync.
+        // sled's periodic sync is off, since this module performs all necessary syncs.
         let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput).flush_every_ms(None);
         let db = open_waiting(&config).map_err(|error| sled_error(folder, &error))?;
         let sync = |db| {

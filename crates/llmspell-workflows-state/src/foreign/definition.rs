@@ -3,10 +3,11 @@ use llmspell_workflows_basic::{
     model::{Definition, StepKind},
 };
 
-/// Problems that depend on what the host provides, such as its activities. A run is checked for them when it resumes.
+/// Problems that depend on the host, such as its activities. A run is checked for these problems
+/// when it resumes.
 const OF_THE_HOST: &[&str] = &[
     "invalid_compensation",
-    // The workflows inside a definition are checked by themselves.
+    // Workflows inside a definition are checked separately.
     "invalid_sub_workflow",
     "no_schema_check",
     "unknown_activity",
@@ -17,12 +18,12 @@ const OF_THE_HOST: &[&str] = &[
     "unknown_workflow_version",
 ];
 
-/// Checks a definition under the default limits of an engine, without the activities and workflows of a host.
+/// Checks a definition under an engine's default limits, without a host's activities and workflows.
 ///
 /// # Errors
-/// Returns the first problem because of which the definition could not run under any host.
+/// Returns the first problem that would prevent the definition from running under any host.
 pub fn check_definition(definition: &Definition) -> Result<(), String> {
-    // The steps of a workflow written in code are not part of its definition.
+    // A definition does not contain the steps of a workflow written in code.
     if matches!(&definition.body, StepKind::Sequence(steps) if steps.is_empty()) {
         return Ok(());
     }

@@ -1,7 +1,8 @@
-//! Checks of a run that comes from elsewhere, before anything is done with it.
+//! Checks of an imported run, before the run is used.
 //!
-//! [`RunState`](crate::RunState) defines which records may follow each other. These checks bound the work: a document
-//! of a few kilobytes can describe paths, generations and values of any size.
+//! [`RunState`](crate::RunState) defines which records may follow each other. These checks bound
+//! the work, since a document of a few kilobytes can describe paths, generations and values of any
+//! size.
 
 mod definition;
 pub mod limits;
@@ -18,8 +19,8 @@ use crate::record::Record;
 /// Checks the records of `run`, which another program may have written.
 ///
 /// # Errors
-/// Returns an error if a limit in [`limits`] is exceeded, a path is invalid, or the run is its own parent, origin or
-/// child. The string says which record is to blame and names the limit.
+/// Returns an error if a limit in [`limits`] is exceeded, a path is invalid, or the run is its own
+/// parent, origin or child. The string names the record at fault and the limit.
 pub fn check_records(run: Uuid, records: &[Record]) -> Result<(), String> {
     check_count("records", records.len(), limits::RECORDS_MAX, "RECORDS_MAX")?;
     let (mut paths, mut sizes) = (Paths::default(), Sizes::default());
@@ -31,7 +32,7 @@ pub fn check_records(run: Uuid, records: &[Record]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that a run has at most `max` of `what`, such as its records; `limit` is the name of the limit.
+/// Checks that a run has at most `max` of `what`, such as records; `limit` is the limit's name.
 ///
 /// # Errors
 /// Returns an error that names the limit.

@@ -8,7 +8,7 @@ use crate::record::{ChoiceRef, Record};
 /// The paths in the records of a run, and their total length.
 #[derive(Default)]
 pub(super) struct Paths<'r> {
-    /// All paths and the paths above them.
+    /// All paths and their parent paths.
     known: HashSet<&'r str>,
     bytes: usize,
 }
@@ -74,7 +74,7 @@ impl<'r> Paths<'r> {
         self.note(path)
     }
 
-    /// Adds `path` and the paths above it, which are steps of the history too.
+    /// Adds `path` and its parent paths, which are also steps of the history.
     fn note(&mut self, path: &'r str) -> Result<(), String> {
         for end in path.match_indices('/').map(|(end, _)| end).skip(1).chain([path.len()]) {
             if self.known.insert(&path[..end]) {

@@ -5,22 +5,23 @@ use serde_json::Value;
 use super::limits::{CHANGES_BYTES_MAX, VALUE_NESTING_MAX, VALUES_BYTES_MAX};
 use crate::record::{ChangeRef, End, Record, StoredChange, StoredEdit, StoredValue};
 
-/// The size of a value once its references are replaced by what they refer to.
+/// The size of a value with its references resolved.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
-    /// Roughly the number of bytes as JSON.
+    /// The approximate number of bytes as JSON.
     bytes: u64,
     nesting: usize,
 }
 
-/// The sizes of the outputs and state changes of a run's steps, computed without replacing references.
+/// The sizes of the outputs and state changes of a run's steps, computed without resolving
+/// references.
 #[derive(Default)]
 pub(super) struct Sizes<'r> {
     outputs: HashMap<&'r str, Size>,
     changes: HashMap<&'r str, Vec<Size>>,
     /// The total size of all values.
     values_bytes: u64,
-    /// The total size of the state changes that contain references. Reading a run copies these.
+    /// The total size of the state changes with references. Reading a run copies these changes.
     changes_bytes: u64,
 }
 
@@ -30,7 +31,7 @@ impl<'r> Sizes<'r> {
         match record {
             Record::Ended { path, end: End::Completed { output, changes }, .. } => {
                 let changed = self.sizes_of(changes)?;
-                // References are to the first end of a step.
+                // References point to a step's first end.
                 self.changes.entry(path).or_insert(changed);
                 let size = self.size_of(output)?;
                 self.outputs.entry(path).or_insert(size);
@@ -76,10 +77,11 @@ impl<'r> Sizes<'r> {
     fn size_of(&self, stored: &StoredValue) -> Result<Size, String> {
         let size = match stored {
             StoredValue::Value(value) => size_of(value, 0)?,
-            // A reference without a target, or to a value outside the record, is an error when the records are read.
+            // Reading the records reports references without a target or to a value outside the
+            // record.
             StoredValue::OutputOf(path) => self.outputs.get(path.as_str()).copied().unwrap_or_default(),
             StoredValue::Apart(_) => Size::default(),
-            // The secrets that replace the masks are those of this program.
+            // Masks are replaced with this program's own secrets.
             StoredValue::Masked(masked) => self.size_of(&masked.value)?,
             StoredValue::Changed(change) => self.changed(change),
             StoredValue::Object(fields) => {
@@ -156,9 +158,7 @@ fn check_nesting(nesting: usize) -> Result<(), String> {
     if nesting <= VALUE_NESTING_MAX {
         return Ok(());
     }
-    Err(format!(
-        "a value of {nesting} nested lists and objects exceeds the limit `VALUE_NESTING_MAX` of {VALUE_NESTING_MAX}"
-    ))
+    Err(format!("a value nested {nesting} levels deep exceeds the limit `VALUE_NESTING_MAX` of {VALUE_NESTING_MAX}"))
 }
 
 fn check_bytes(what: &str, bytes: u64, max: u64, limit: &str) -> Result<(), String> {

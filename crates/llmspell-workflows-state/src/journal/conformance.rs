@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, OpenedLines};
 use crate::record::{Record, RecordLines};
 
-/// A check that is run on an empty journal.
+/// A check to run on an empty journal.
 type Check = fn(&Runtime, &Arc<dyn Journal>);
 
 /// Checks all behaviour of an open journal; each check gets its own journal from `fresh`.
@@ -33,7 +33,8 @@ pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
     }
 }
 
-/// Checks that synced and written records are still there after the journal is closed; `reopen` opens the same journal.
+/// Checks that synced and written records survive closing the journal; `reopen` opens the same
+/// journal.
 ///
 /// # Panics
 /// Panics if a record is missing or a forgotten run has reappeared.
@@ -71,7 +72,7 @@ pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
 /// journal.
 ///
 /// # Panics
-/// Panics if the journal is opened a second time or the error does not name its owner.
+/// Panics if the journal can be opened a second time or the error does not name its owner.
 pub fn is_exclusive(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
     let first = open().expect("the journal is free");
     let error = open().expect_err("the journal is in use");
@@ -118,7 +119,7 @@ fn opening_several_runs_takes_over_each(runtime: &Runtime, journal: &Arc<dyn Jou
     let epochs = runs.map(|run| open(runtime, journal, run).epoch);
     for number in 0..50 {
         for (at, (run, epoch)) in runs.into_iter().zip(epochs).enumerate() {
-            // The runs have different numbers of records, between each other's.
+            // The runs have different numbers of records, interleaved with each other.
             append(journal, run, epoch, number..number + at as u64);
         }
     }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Fjall, Folder};
 
-/// A journal on fjall, in a folder that only one process can have open.
+/// A journal on fjall, in a folder that only one process can open at a time.
 ///
 /// Opening the journal reads all records of live runs. Syncs and writes wait for each other, since fjall uses one lock
 /// for both.

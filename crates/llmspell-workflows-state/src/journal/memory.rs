@@ -27,13 +27,14 @@ impl MemoryJournal {
         Self::default()
     }
 
-    /// Returns the current records of `run`, without taking it over.
+    /// Returns the current records of `run`, without taking the run over.
     #[must_use]
     pub fn kept(&self, run: Uuid) -> Vec<Record> {
         self.all().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()
     }
 
-    /// Returns the epoch and the current records of `run`, without taking it over; `None` if the run is unknown.
+    /// Returns the epoch and the current records of `run`, without taking the run over; `None` if
+    /// the run is unknown.
     #[must_use]
     pub fn kept_in_epoch(&self, run: Uuid) -> Option<(Epoch, Vec<Record>)> {
         self.all().get(&run).cloned()

@@ -7,7 +7,7 @@
 //! | `SledJournal` | `sled` | handed to the system; waits until the data is on its way to the disk | one `fdatasync` of sled's log for all waiters, then one of the change count |
 //! | [`MemoryJournal`] | | nothing survives the process | |
 //!
-//! Every journal except the in-memory one has a folder, which only one process can have open.
+//! Every journal except the in-memory one has a folder, which only one process can open at a time.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -40,8 +40,8 @@ use crate::{
 
 /// An append-only store of the records of runs.
 ///
-/// The records of a run are returned in the order in which they were appended. After a crash, a record is present only
-/// if all records appended to the journal before it are present, including those of other runs.
+/// A run's records are returned in append order. After a crash, a record is present only if all
+/// records appended to the journal before it are present, including other runs' records.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Debug {
     /// Takes over `run`: its previous owner can no longer append to it. An unknown run has no records.
@@ -50,11 +50,12 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns an error if the records of the run cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
-    /// Takes over several runs, as [`Self::open`] does, and returns them in the given order, with their records as they
-    /// are stored.
+    /// Takes over several runs like [`Self::open`], and returns them in the given order, with their
+    /// records in stored form.
     ///
     /// # Errors
-    /// Returns an error if the records of one of the runs cannot be read. Some of the runs may have been taken over.
+    /// Returns an error if any run's records cannot be read. Some of the runs may then have been
+    /// taken over.
     async fn open_lines(&self, runs: &[Uuid]) -> Result<Vec<OpenedLines>, JournalError> {
         let mut opened = Vec::with_capacity(runs.len());
         for run in runs {
@@ -84,7 +85,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns an error if the journal can no longer be written; it is then unknown how much of it is durable.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// Returns the current records of `run`, in order, without taking the run over. An unknown run has none.
+    /// Returns the current records of `run`, in order, without taking the run over. An unknown run
+    /// has no records.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.
@@ -93,13 +95,13 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns all runs that have records in this journal and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
-    /// Returns what was missing or changed when the journal was opened. Runs that may have lost records cannot be opened;
-    /// all others can.
+    /// Returns the missing or changed data found when the journal was opened. Runs that may have
+    /// lost records cannot be opened; all other runs can.
     fn damage(&self) -> Vec<JournalError> {
         Vec::new()
     }
 
-    /// Returns the runs in this journal whose last record ends them.
+    /// Returns the runs in this journal that have ended according to their last record.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.
@@ -113,10 +115,12 @@ pub trait Journal: Send + Sync + fmt::Debug {
         Ok(ended)
     }
 
-    /// Brings runs in with all their records, and returns the epochs in which they can be appended to. Records that this
-    /// journal already contains of the same runs are replaced. When this returns, the runs survive a power loss.
+    /// Brings runs into the journal with all their records, and returns the epochs for appending to
+    /// them. Existing records of the same runs are replaced. Once this returns, the runs survive a
+    /// power loss.
     ///
-    /// After a crash, either all the runs are there with all their records, or this changed nothing.
+    /// After a crash, either all the runs are present with all their records, or the journal is
+    /// unchanged.
     ///
     /// # Errors
     /// Returns an error if the records cannot be written, in which case nothing has changed.
@@ -200,16 +204,16 @@ impl<J: JournalWrapper> Journal for J {
     }
 }
 
-/// How often a run has been taken over; only the latest owner may append to it.
+/// The number of times a run has been taken over; only the latest owner may append to the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
-/// A run that is brought into a journal.
+/// A run to bring into a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
     /// The run.
     pub run: Uuid,
-    /// The epoch of the latest owner elsewhere; the run gets a later one.
+    /// The epoch of the run's latest owner outside this journal; the run's new epoch is later.
     pub after: Epoch,
     /// All records of the run.
     pub records: Vec<Record>,
@@ -224,7 +228,7 @@ pub struct Opened {
     pub records: Vec<Record>,
 }
 
-/// A run that was taken over, with its records as they are stored.
+/// A run that was taken over, with its records in stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedLines {
     /// The epoch of the new owner.
@@ -233,24 +237,24 @@ pub struct OpenedLines {
     pub records: RecordLines,
 }
 
-/// The runs in a journal, as read from outside.
+/// The runs in a journal, as read without opening it.
 #[derive(Debug, Default)]
 pub struct JournalContents {
-    /// The runs, in the order of their ids.
+    /// The runs, ordered by id.
     pub runs: Vec<JournaledRun>,
-    /// What is missing or changed in the journal. While a process writes to the journal, a record that is being written
-    /// can look like damage.
+    /// Missing or changed data in the journal. While a process writes to the journal, a partly
+    /// written record can look like damage.
     pub damage: Vec<JournalError>,
 }
 
-/// A run in a journal, as read from outside.
+/// A run in a journal, as read without opening the journal.
 #[derive(Debug)]
 pub struct JournaledRun {
     /// The run.
     pub run: Uuid,
-    /// The epoch of its latest owner.
+    /// The epoch of the run's latest owner.
     pub epoch: Epoch,
-    /// Its records, or why they cannot be used.
+    /// The run's records, or why they cannot be used.
     pub records: Result<Vec<Record>, JournalError>,
 }
 
@@ -290,13 +294,13 @@ pub enum JournalError {
         holder: String,
     },
     /// The run was taken over.
-    #[error("the run {run} has been taken over by another owner")]
+    #[error("run {run} has been taken over by another owner")]
     Fenced {
         /// The run.
         run: Uuid,
     },
-    /// A record is in a different version of the format.
-    #[error("the journal of the run {run} cannot be read: {error}")]
+    /// A record has a different format version.
+    #[error("the journal of run {run} cannot be read: {error}")]
     Format {
         /// The run.
         run: Uuid,
@@ -304,11 +308,11 @@ pub enum JournalError {
         error: FormatError,
     },
     /// The records of a run are inconsistent.
-    #[error("the journal of the run {run} is damaged: {message}")]
+    #[error("the journal of run {run} is damaged: {message}")]
     Damaged {
         /// The run.
         run: Uuid,
-        /// What is wrong.
+        /// A description of the damage.
         message: String,
     },
 }
@@ -344,7 +348,7 @@ impl JournalError {
         }
     }
 
-    /// Returns whether retrying may help, since another process may release the journal.
+    /// Returns whether a retry may succeed once another process releases the journal.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -358,7 +362,7 @@ impl JournalError {
 impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {
-            // The remedy for a journal differs from the one for a store.
+            // The remedy for a journal differs from the remedy for a store.
             StoreError::Held { path, holder } => Self::Held { path: path.display().to_string(), holder },
             error => Self::Store(error),
         }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Folder, Sled};
 
-/// A journal on sled 0.34, in a folder that only one process can have open.
+/// A journal on sled 0.34, in a folder that only one process can open at a time.
 ///
 /// Opening the journal reads all records of live runs. sled keeps data in memory until it is flushed, so
 /// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also syncs sled's files, since sled

@@ -14,12 +14,13 @@ use super::{
 };
 use crate::{commit::Commit, disk::DiskFile};
 
-/// Once a write has taken longer than this, writes are left to the writer thread until one is faster again.
+/// After a write that takes longer than this, the writer thread performs all writes until one is
+/// faster again.
 ///
 /// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
 const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 
-/// The maximum size of a buffer that is kept for the next write.
+/// The maximum size of a buffer kept for the next write.
 const SPARE_MAX: usize = 1 << 20;
 
 /// Unused space at the end of a segment is freed if it has at least this many bytes.
@@ -39,7 +40,7 @@ impl Commit for Shared {
         let mut files = self.files.try_lock().ok()?;
         let (chunks, written) = {
             let mut tail = lock(&self.tail);
-            // Creating a segment takes long, and so does a sync of the previous one.
+            // Creating a segment and syncing the previous one both take a long time.
             if tail.fault.is_some() || files.current.as_ref().is_none_or(|(number, _)| *number != tail.segment) {
                 return None;
             }
@@ -76,8 +77,8 @@ impl Commit for Shared {
 impl Shared {
     /// Checks that the lock and the current segment are still where other processes look for them.
     ///
-    /// Without this, a process whose store was deleted would acknowledge what it keeps nowhere, and another process could
-    /// take over the same runs.
+    /// Without this check, a process whose store was deleted would acknowledge records that are
+    /// stored nowhere, and another process could take over the same runs.
     fn check_place(&self, written: &WriteProgress) -> Result<(), LogError> {
         let is_there = self.lock.is_in_place().and_then(|is_locked| {
             let current = lock(&self.files).current.clone().filter(|(number, _)| *number == written.segment);
@@ -90,7 +91,7 @@ impl Shared {
         }
     }
 
-    /// Names the segment in the tail file once it has synced frames.
+    /// Names the segment in the tail file once the segment has synced frames.
     fn name_segment(&self, written: &WriteProgress) {
         self.synced_end.store(written.offset, Ordering::Release);
         if self.named.swap(written.segment, Ordering::AcqRel) != written.segment {
@@ -98,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// Notes in the tail file where the synced frames end.
+    /// Records the end of the synced frames in the tail file.
     pub(super) fn name_end(&self) {
         let (segment, end) = (self.named.load(Ordering::Acquire), self.synced_end.load(Ordering::Acquire));
         if segment > 0 && lock(&self.tail).fault.is_none() {
@@ -115,31 +116,36 @@ impl Shared {
         }
     }
 
-    /// Lists the full segments that have been synced and are to be listed.
+    /// Lists the synced full segments that belong in the heads file.
     fn leave_full_segments(&self) {
         let synced = self.named.load(Ordering::Acquire);
         let full: Vec<FullSegment> = lock(&self.full).extract_if(.., |full| full.number < synced).collect();
         self.list_heads(full.iter().filter(|full| full.is_listed).map(|full| full.number));
     }
 
-    /// Frees the unused space of a segment. `file` must be the file that this process wrote: if the store was removed
-    /// meanwhile, the file that now has the segment's name belongs to another process.
+    /// Frees the unused space of a segment. `file` must be the file written by this process: if the
+    /// store was removed meanwhile, a file with the segment's name belongs to another process.
     fn free_rest_of(&self, segment: &FullSegment, file: &dyn DiskFile) {
         if segment.length.saturating_sub(segment.end) >= FREED_MIN
             && let Err(error) = file.free_zeros(segment.end)
         {
-            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "no space was freed");
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "could not free space");
         }
     }
 
-    /// Writes the tail file; without it, only the loss of the last segment is not noticed.
+    /// Writes the tail file. Without it, only the loss of the last segment would go unnoticed.
     fn write_tail_file(&self, content: TailFile) {
         if let Err(error) = tail_file::write(&*self.disk, &self.dir, content) {
-            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "the tail file was not written");
+            tracing::debug!(
+                target: targets::JOURNAL,
+                path = %self.dir.display(),
+                %error,
+                "could not write the tail file"
+            );
         }
     }
 
-    /// Hands everything appended to the operating system; returns the end of the written data.
+    /// Hands all appended data to the operating system; returns the end of the written data.
     fn write_all(&self) -> Result<WriteProgress, LogError> {
         let mut files = lock(&self.files);
         let (chunks, written) = {
@@ -169,7 +175,7 @@ impl Shared {
 
     /// Checks that the lock is still where other processes look for it.
     ///
-    /// A process that was stopped for a while may have been replaced by another one, which reads the same segments.
+    /// While this process was stopped, another one reading the same segments may have replaced it.
     fn check_lock(&self) -> Result<(), LogError> {
         match self.lock.is_in_place() {
             Ok(true) => Ok(()),
@@ -182,7 +188,7 @@ impl Shared {
         let path = segment::path(&self.dir, chunk.segment);
         let io_error = |error: io::Error| LogError::io(&path, &error);
         if files.current.as_ref().is_none_or(|(number, _)| *number != chunk.segment) {
-            // The next segment's mark says how far this one has been synced.
+            // The next segment's mark describes this segment as synced.
             if let Some((number, last)) = &files.current {
                 last.sync().map_err(|error| LogError::io(&segment::path(&self.dir, *number), &error))?;
                 let full = lock(&self.full).iter().find(|full| full.number == *number).copied();
@@ -209,13 +215,14 @@ impl Shared {
     }
 
     fn write_later_files(&self) {
-        // The list must not be locked meanwhile: whoever appends to it may hold locks that `contents` takes.
+        // The list is unlocked first, since threads that append to it may hold locks that
+        // `contents` takes.
         let later = std::mem::take(&mut *lock(&self.later));
         for (path, contents) in later {
             let bytes = contents();
             let written = self.disk.create(&path, bytes.len() as u64).and_then(|file| file.write_at(0, &bytes));
             if let Err(error) = written {
-                tracing::debug!(target: targets::JOURNAL, path = %path.display(), %error, "an index was not written");
+                tracing::debug!(target: targets::JOURNAL, path = %path.display(), %error, "could not write an index");
             }
         }
     }
@@ -230,13 +237,13 @@ impl Shared {
         lock(&self.tail).fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Creates the next segment while there is still room in this one.
+    /// Creates the next segment while the current one still has room.
     fn prepare_next(&self) {
         if !self.options.prepare_ahead {
             return;
         }
         let mut files = lock(&self.files);
-        // A segment that was prepared is always used: segments are written in order, without a gap.
+        // A prepared segment is always used, since segments are written in order and without gaps.
         if files.prepared.is_some() {
             return;
         }
@@ -255,9 +262,9 @@ impl Shared {
 }
 
 impl Tail {
-    /// Takes what has been appended but not written, and returns how far the log is written once that is.
+    /// Takes the unwritten data, and returns the position of the log after that data is written.
     fn take(&mut self, files: &mut Files) -> (Vec<Chunk>, WriteProgress) {
-        // A new buffer for each write would be filled with zeros by the system first.
+        // The system would first fill a new buffer for each write with zeros.
         if self.spare.capacity() == 0 || !self.pending.is_empty() {
             self.spare = std::mem::take(&mut files.spare);
         }

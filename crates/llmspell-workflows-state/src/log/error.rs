@@ -19,7 +19,7 @@ pub enum LogError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// A description of the damage.
         message: String,
     },
     /// A later version of this program wrote the file.

@@ -1,4 +1,4 @@
-//! A frame: the unit in which the log is written. Truncated, torn and changed frames are detected.
+//! A frame: the unit of writing in the log. Truncated, torn and changed frames are detected.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -12,18 +12,19 @@
 //! | 22–25 | CRC-32C of the bulk |
 //! | 26– | body, and then the bulk |
 //!
-//! The bulk is a long record, of which the body is the outline. A reader that needs only outlines skips the bulk.
+//! For a long record, the bulk is the record and the body is its outline. A reader that needs only
+//! outlines skips the bulk.
 
-/// The version that this code reads and writes, for frames and for the records in them.
+/// The format version of frames and their records that this code reads and writes.
 pub(crate) const VERSION: u8 = 3;
 
 /// The number of bytes before the body.
 pub(crate) const HEAD: usize = 26;
 
-/// The number of bytes before the part that the checksum covers.
+/// The number of bytes before the part covered by the checksum.
 const PREFIX: usize = 8;
 
-/// A frame, to be written or as it was read.
+/// A frame to write, or a frame that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: u8,
@@ -34,23 +35,25 @@ pub(crate) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Returns the number of bytes that the frame takes.
+    /// Returns the size of the frame in bytes.
     pub(crate) fn length(&self) -> u64 {
         (HEAD + self.body.len() + self.bulk.len()) as u64
     }
 }
 
-/// The fixed part of a frame, which says how long the other parts are. Its checksum is the one of the body.
+/// The fixed part of a frame, with the lengths of the other parts. The body's checksum also covers
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The number of bytes of the header and the body.
+    /// The size of the header and the body in bytes.
     pub(crate) head: usize,
-    /// The number of bytes of the bulk.
+    /// The size of the bulk in bytes.
     pub(crate) bulk: usize,
 }
 
 impl Header {
-    /// Reads the lengths at the beginning of `bytes`; `None` if no frame of this version can have them.
+    /// Reads the lengths at the beginning of `bytes`; returns `None` if no frame of this version
+    /// can have these lengths.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (length, bulk) = (u32_at(bytes, 0)? as usize, u32_at(bytes, 18)? as usize);
         let head = (PREFIX + length).checked_sub(bulk).filter(|head| *head >= HEAD)?;
@@ -66,7 +69,7 @@ pub(crate) enum ParsedFrame<'a> {
     End,
     /// Data was written at this offset, but it is not an intact frame.
     Broken,
-    /// An intact frame in a different version of the format.
+    /// An intact frame of another format version.
     OtherVersion(u8),
 }
 
@@ -99,8 +102,8 @@ pub(crate) fn read(bytes: &[u8]) -> ParsedFrame<'_> {
     }
 }
 
-/// Returns how many bytes [`read_head`] needs of the frame that begins with `bytes`; at most `max` if the frame is not of
-/// this version.
+/// Returns how many bytes [`read_head`] needs of the frame that begins with `bytes`; at most `max`
+/// for a frame of another version.
 pub(crate) fn needed(bytes: &[u8], max: usize) -> usize {
     match Header::read(bytes) {
         Some(header) => header.head,
@@ -128,7 +131,7 @@ pub(crate) fn read_head(bytes: &[u8]) -> ParsedFrame<'_> {
             head + bulk,
         );
     }
-    // The frames of all other versions have one checksum, of everything after it.
+    // Frames of all other versions have one checksum, which covers everything after it.
     match bytes.get(PREFIX..PREFIX + length as usize) {
         Some(covered) if covered[0] != VERSION && crc32c::crc32c(covered) == checksum => {
             ParsedFrame::OtherVersion(covered[0])

@@ -1,9 +1,10 @@
 //! The heads file: the frames of full segments without their bulk.
 //!
-//! A long record takes a segment of its own, which is then read for a few hundred bytes, so in a log with many of them,
-//! most of the time of a list would go into opening files. One file has what such segments contain apart from the bulk.
-//! The owner of the log replaces it after a segment is full and synced. Nothing depends on the file: a segment that it
-//! does not list, or that was written since then, is read itself.
+//! A long record takes a separate segment, of which a reader often needs only a few hundred bytes.
+//! In a log with many long records, listing runs would spend most of its time opening files. The
+//! heads file contains the frames of these segments without the bulk. The log's owner replaces the
+//! file after a segment is full and synced. Nothing depends on the file: a segment that is not
+//! listed, or has been written since, is read directly.
 //!
 //! All numbers are little-endian.
 //!
@@ -47,11 +48,12 @@ const NAME: &str = "heads";
 const MAGIC: &[u8; 8] = b"SPFHDS\0\x01";
 const HEADER: usize = 20;
 
-/// A segment with long records is listed if the rest of it has at most this many bytes. The file is written as a whole,
-/// so it must stay small.
+/// A segment with long records is listed if its other data has at most this many bytes. The heads
+/// file is written as a whole, so it must stay small.
 const REST_MAX: u64 = 64 << 10;
 
-/// Returns whether a segment with so many bytes of bulk, and so many bytes that are neither bulk nor marks, is listed.
+/// Returns whether a segment with `bulk` bytes of bulk and `rest` bytes of other data, without its
+/// marks, is listed.
 pub(super) fn is_listed(bulk: u64, rest: u64) -> bool {
     bulk > 0 && rest <= REST_MAX
 }
@@ -60,17 +62,17 @@ pub(super) fn is_listed(bulk: u64, rest: u64) -> bool {
 struct ListedSegment {
     number: u64,
     scanned: ScannedSegment,
-    /// The file from which it was read.
+    /// The version of the file that the segment was read from.
     version: FileVersion,
 }
 
-/// What the heads file of a log contains: the entries, by the number of the segment.
+/// The entries of a log's heads file, by segment number.
 #[derive(Debug, Default)]
 pub(super) struct Heads(BTreeMap<u64, Vec<u8>>);
 
 impl Heads {
-    /// Reads the heads file of a log that is being opened. Segments that no longer exist are forgotten, since a new
-    /// segment may get the same number.
+    /// Reads the heads file of a log while the log is being opened. Entries of segments that no
+    /// longer exist are dropped, since a new segment may get the same number.
     pub(super) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
         let mut entries = entries(disk, dir).unwrap_or_default();
         let names = disk.list(dir)?;
@@ -83,8 +85,8 @@ impl Heads {
         Ok(heads)
     }
 
-    /// Adds the newest segment. It mentions all earlier ones that exist, so these need no marks except for those of
-    /// segments that were removed.
+    /// Adds the newest segment. It has marks for all existing earlier segments, so the entries of
+    /// earlier segments keep only marks for removed segments.
     fn add(&mut self, number: u64, entry: Vec<u8>) {
         if let Some((_, last)) = self.0.iter_mut().next_back()
             && let Some(mut listed) = decode(last)
@@ -119,7 +121,7 @@ impl Heads {
 }
 
 impl Shared {
-    /// Lists these full segments, which have been synced.
+    /// Lists these full and synced segments.
     pub(super) fn list_heads(&self, numbers: impl Iterator<Item = u64>) {
         let mut is_changed = false;
         for number in numbers {
@@ -135,7 +137,7 @@ impl Shared {
         }
         let bytes = lock(&self.heads).encode();
         if let Err(error) = self.disk.put(&path(&self.dir), &bytes) {
-            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "the heads were not written");
+            tracing::debug!(target: targets::JOURNAL, path = %self.dir.display(), %error, "could not write the heads");
         }
     }
 }
@@ -145,18 +147,19 @@ fn path(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
-/// The segments that a heads file lists.
+/// The segments listed in a heads file.
 #[derive(Default)]
 pub(crate) struct ListedSegments(RefCell<BTreeMap<u64, ListedSegment>>);
 
 impl ListedSegments {
-    /// Reads the heads file of the log in `dir`; no segment is listed if the file is missing or not intact.
+    /// Reads the heads file of the log in `dir`; no segment is listed if the file is missing or
+    /// damaged.
     pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Self {
         let entries = entries(disk, dir).unwrap_or_default();
         Self(RefCell::new(entries.iter().filter_map(|(number, entry)| Some((*number, decode(entry)?))).collect()))
     }
 
-    /// Takes the segment `number`, if it is listed and its file was not written since then.
+    /// Takes segment `number` if it is listed and its file has not changed since.
     pub(crate) fn take(
         &self,
         disk: &dyn Disk,
@@ -194,7 +197,7 @@ fn entries(disk: &dyn Disk, dir: &Path) -> Option<BTreeMap<u64, Vec<u8>>> {
     Some(entries)
 }
 
-/// Returns the entry of a full segment that has been synced; `None` if it is not intact.
+/// Returns the entry of a full, synced segment; `None` if the segment is damaged.
 fn entry_of(disk: &dyn Disk, dir: &Path, number: u64) -> Option<Vec<u8>> {
     // The bulk is not read, since a synced segment is not torn.
     let known = KnownMarks::default();
@@ -247,7 +250,7 @@ fn decode(entry: &[u8]) -> Option<ListedSegment> {
     Some(ListedSegment { number: segment, scanned, version: FileVersion { length, modified } })
 }
 
-/// The rest of the bytes that are being decoded.
+/// The bytes that have not been decoded yet.
 struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {
@@ -266,7 +269,7 @@ impl<'b> Fields<'b> {
     }
 }
 
-/// Converts a count or a length in a segment, which is shorter than 4 GiB.
+/// Converts a count or a length in a segment to 32 bits; a segment is shorter than 4 GiB.
 fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

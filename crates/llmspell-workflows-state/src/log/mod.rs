@@ -1,10 +1,11 @@
 //! The write-ahead log: frames in segments. Many threads append frames; one thread syncs them for all.
 //!
-//! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once a frame has been
-//! handed to the operating system and survives this process; [`Log::sync`] returns once the frame survives a power
-//! loss. Two threads do the work for all waiters: frames that arrive while the disk is busy share the next write or
-//! sync. While writes are fast, a caller that waits for a short write makes it itself. A failed write or sync closes the
-//! log, since it is unknown how much of the data is on the disk; all later writes and syncs are rejected.
+//! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once
+//! a frame has been handed to the operating system and survives this process; [`Log::sync`] returns
+//! once the frame survives a power loss. Two threads do the work for all waiters: frames that
+//! arrive while the disk is busy share the next write or sync. While writes are fast, a caller
+//! waiting for a short write performs it directly. A failed write or sync closes the log, since an
+//! unknown part of the data is on the disk. All later writes and syncs are rejected.
 
 mod committer;
 mod error;
@@ -41,10 +42,11 @@ use frame::Frame;
 use heads::Heads;
 use scan::KeepBody;
 
-/// The kind of frame that says how far a segment has been synced. All other kinds belong to the log's users.
+/// The kind of a frame that records how far a segment has been synced. Users of the log define all
+/// other kinds.
 pub(crate) const MARK: u8 = 0;
 
-/// The offset in the mark of a segment that is no longer needed and is about to be removed.
+/// The offset in the mark of an unneeded segment that is about to be removed.
 const FREED: u64 = u64::MAX;
 
 /// The location of a frame.
@@ -78,7 +80,7 @@ pub struct LogOptions {
     pub segment_min: u64,
     /// The maximum length of a segment in bytes.
     pub segment_max: u64,
-    /// Whether a thread creates the next segment while there is still room in the current one.
+    /// Whether a thread creates the next segment while the current one still has room.
     pub prepare_ahead: bool,
 }
 
@@ -88,7 +90,7 @@ impl Default for LogOptions {
     }
 }
 
-/// A log that is open for appending.
+/// A log open for appending.
 pub(crate) struct Log {
     shared: Arc<Shared>,
     /// Taken when the log is closed, before anything else is dropped.
@@ -101,20 +103,20 @@ struct Shared {
     options: LogOptions,
     tail: Mutex<Tail>,
     files: Mutex<Files>,
-    /// Whether the last write took so long that the thread that runs a step should not make the next one.
+    /// Whether the last write was too slow for a step's thread to perform the next one.
     is_slow: AtomicBool,
-    /// Files that describe full segments; they are written after the next sync.
+    /// Files that describe full segments, written after the next sync.
     later: Mutex<Vec<LaterFile>>,
-    /// Full segments that have not been listed or passed over yet.
+    /// Full segments that have been neither listed nor passed over.
     full: Mutex<Vec<FullSegment>>,
     heads: Mutex<Heads>,
     /// The first segment that this process writes.
     first: u64,
     /// The lock on the log's folder.
     lock: Arc<dyn DiskLock>,
-    /// The segment that the tail file names.
+    /// The segment named in the tail file.
     named: AtomicU64,
-    /// The offset up to which that segment has been synced.
+    /// The offset up to which the named segment has been synced.
     synced_end: AtomicU64,
 }
 
@@ -131,21 +133,21 @@ struct Tail {
     bulk: u64,
     /// The length of the segment.
     length: u64,
-    /// The earlier segments that exist, with the offsets at which their frames end.
+    /// The existing earlier segments, with the end offsets of their frames.
     earlier: BTreeMap<u64, u64>,
     appended: u64,
     fault: Option<LogError>,
     is_closing: bool,
 }
 
-/// A segment that gets no more frames.
+/// A segment that receives no more frames.
 #[derive(Debug, Clone, Copy)]
 struct FullSegment {
     number: u64,
     length: u64,
-    /// The offset at which its frames end.
+    /// The end offset of the segment's frames.
     end: u64,
-    /// Whether it is listed in the heads file once it has been synced.
+    /// Whether the segment is listed in the heads file once it has been synced.
     is_listed: bool,
 }
 
@@ -157,10 +159,10 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// The path of a file that nothing depends on, and the function that creates its contents.
+/// The path of an optional file, and the function that creates its contents.
 type LaterFile = (PathBuf, Box<dyn FnOnce() -> Vec<u8> + Send>);
 
-/// A segment that is being created in a separate thread.
+/// A segment being created in a separate thread.
 type SegmentCreation = JoinHandle<io::Result<Box<dyn DiskFile>>>;
 
 #[derive(Default)]
@@ -168,14 +170,15 @@ struct Files {
     current: Option<(u64, Arc<dyn DiskFile>)>,
     /// The next segment, created before it is needed.
     prepared: Option<(u64, SegmentCreation)>,
-    /// The buffer of the last write, to be filled again.
+    /// The buffer of the last write, for reuse.
     spare: Vec<u8>,
-    /// The segment that was read last.
+    /// The segment read last.
     read: Option<(u64, Arc<dyn DiskFile>)>,
 }
 
 impl Log {
-    /// Opens the log in `dir`, which is locked by `lock`, and reads its frames; `keep` says how much of their bodies.
+    /// Opens the log in `dir`, locked by `lock`, and reads its frames; `keep` says how much of
+    /// their bodies to keep.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -231,7 +234,7 @@ impl Log {
             tail.earlier.insert(full.number, full.end);
             lock(&self.shared.full).push(full);
             tail.segment += 1;
-            // A frame that does not fit into any other segment leaves some room for those that follow it.
+            // A segment created for an oversized frame leaves some room for later frames.
             let segment_max = self.shared.options.segment_max;
             let least = needed + segment::HEADER + tail.marks_length() + segment_max / 256;
             tail.length = (tail.length * 2).min(segment_max).max(least);
@@ -252,7 +255,7 @@ impl Log {
         self.committer()?.synced(position.0).await
     }
 
-    /// Hands everything appended to the operating system; blocks on the disk.
+    /// Hands all appended data to the operating system; blocks on the disk.
     pub(crate) fn write_all(&self) -> Result<(), LogError> {
         crate::commit::Commit::write(&*self.shared).map(drop)
     }
@@ -268,13 +271,13 @@ impl Log {
         self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Returns the approximate number of bytes that each segment before the current one takes on the disk.
+    /// Returns the approximate disk usage in bytes of each segment before the current one.
     pub(crate) fn older_segments(&self) -> Vec<u64> {
         let least = self.shared.options.segment_min;
         lock(&self.shared.tail).earlier.values().map(|end| *end.max(&least)).collect()
     }
 
-    /// Returns how many segments of an empty log `bytes` would take.
+    /// Returns how many segments `bytes` would take in an empty log.
     pub(crate) fn segments_for(&self, bytes: u64) -> usize {
         let LogOptions { segment_min, segment_max, .. } = self.shared.options;
         let (mut count, mut length, mut left) = (0, segment_min.max(1), bytes);
@@ -286,7 +289,7 @@ impl Log {
         count
     }
 
-    /// Returns the lock on the folder; the folder stays locked while it or the log exists.
+    /// Returns the lock on the folder; the folder stays locked while the lock or the log exists.
     pub(crate) fn lock(&self) -> Arc<dyn DiskLock> {
         self.shared.lock.clone()
     }
@@ -296,21 +299,21 @@ impl Log {
         &self.shared.dir
     }
 
-    /// Writes a new file after the next sync, on the thread that syncs. The file is optional: if it cannot be written,
-    /// it is left out.
+    /// Writes a new file after the next sync, on the sync thread. The file is optional: a failure
+    /// to write it is ignored.
     pub(crate) fn write_later(&self, path: PathBuf, contents: impl FnOnce() -> Vec<u8> + Send + 'static) {
         lock(&self.shared.later).push((path, Box::new(contents)));
     }
 }
 
 impl Drop for Log {
-    /// Writes everything appended; blocks on the disk. Frames that no one waited for need not be synced.
+    /// Writes all appended frames; blocks on the disk. Frames without a waiter need no sync.
     fn drop(&mut self) {
         lock(&self.shared.tail).is_closing = true;
         drop(self.committer.take());
         let prepared = lock(&self.shared.files).prepared.take();
         if let Some((number, creation)) = prepared {
-            // The segment that was created ahead is not needed. If it remains, the next process skips it.
+            // The segment created ahead is not needed. If it remains, the next process skips it.
             drop(creation.join());
             let _ = self.shared.disk.remove(&segment::path(&self.shared.dir, number));
         }
@@ -328,7 +331,7 @@ impl Tail {
         }
     }
 
-    /// Begins the segment `self.segment` with a mark of each earlier segment.
+    /// Begins segment `self.segment` with a mark for each earlier segment.
     fn begin_segment(&mut self) {
         (self.offset, self.marks, self.bulk) = (0, 0, 0);
         let header = segment::header(self.segment, self.length);
@@ -339,13 +342,13 @@ impl Tail {
         }
     }
 
-    /// Returns the current segment as one that gets no more frames.
+    /// Returns the current segment as a full segment.
     fn full(&self) -> FullSegment {
         let Self { segment: number, length, offset: end, marks, bulk, .. } = *self;
         FullSegment { number, length, end, is_listed: heads::is_listed(bulk, end.saturating_sub(bulk + marks)) }
     }
 
-    /// Returns the length of the marks with which the next segment begins.
+    /// Returns the length of the marks at the beginning of the next segment.
     fn marks_length(&self) -> u64 {
         self.earlier.len() as u64 * (frame::HEAD + MARK_BODY) as u64
     }

@@ -1,11 +1,11 @@
-//! Reads frames that have been written.
+//! Reads written frames.
 
 use std::{path::Path, sync::Arc};
 
 use super::{FrameLocation, Log, LogError, frame, lock, segment};
 use crate::disk::DiskFile;
 
-/// The maximum gap in bytes between two frames that are fetched with a single read.
+/// The maximum gap in bytes between two frames fetched with a single read.
 const GAP_MAX: u64 = 4 << 10;
 
 /// The maximum number of bytes in one read, unless a single frame is longer.
@@ -33,8 +33,8 @@ impl Log {
     }
 }
 
-/// Passes the bodies of the frames at `locations` to `take`, in order, and the bulk instead of the body where there is
-/// one; `open` opens a segment of the log in `dir`.
+/// Passes the bodies of the frames at `locations` to `take`, in order, or the bulk of a frame that
+/// has one. `open` opens a segment of the log in `dir`.
 pub(crate) fn read_frames<E: From<LogError>>(
     dir: &Path,
     locations: &[FrameLocation],

@@ -1,13 +1,14 @@
 //! Reads a log back, and tells torn frames from damaged ones.
 //!
-//! A crash can leave half-written frames, or later frames without the earlier ones. Everything after the first frame
-//! that is not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if anything
-//! before that offset is not intact, the disk has lost data that it promised to keep. The frames around such a gap are
-//! still returned, and the gap is reported: only the runs that may have lost frames in it are damaged.
+//! A crash can leave half-written frames, or later frames without the earlier ones. Everything
+//! after the first frame that is not intact was never acknowledged, and is ignored. A mark records
+//! how far a segment has been synced. If data before that offset is not intact, the disk has lost
+//! data that it promised to keep. The frames around such a gap are still returned, and the gap is
+//! reported: only the runs that may have lost frames in the gap are damaged.
 //!
-//! A segment begins with marks of all segments that existed then, and a segment is marked as freed before it is removed,
-//! so a lost segment is a gap as well. The tail file names the last segment with synced frames, which no other segment
-//! mentions.
+//! A segment begins with marks for all segments that exist at that time, and a segment is marked as
+//! freed before it is removed, so a lost segment is also detected as a gap. The tail file names the
+//! last segment with synced frames, which no other segment mentions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,13 +30,14 @@ use crate::disk::Disk;
 pub(crate) struct Recovery {
     /// The frames in order, and the places where frames may be missing.
     pub(crate) items: Vec<LogItem>,
-    /// The offset up to which each segment was synced or is intact, with segments that are missing.
+    /// The offset up to which each segment was synced or is intact, including missing segments.
     pub(crate) ends: BTreeMap<u64, u64>,
     /// Segments that were freed but not removed.
     pub(crate) freed: Vec<u64>,
-    /// Segments that are missing or damaged. They stay as they are, and later segments continue to mention them.
+    /// Missing or damaged segments. They are left unchanged, and later segments continue to mention
+    /// them.
     pub(crate) damaged: BTreeSet<u64>,
-    /// The damage, in the order of the segments.
+    /// The damage, in segment order.
     pub(crate) damage: Vec<LogDamage>,
     /// The number of the next segment.
     pub(crate) next: u64,
@@ -49,7 +51,7 @@ pub(crate) enum LogItem {
     Gap(usize),
 }
 
-/// Synced data of a log that is missing or changed.
+/// Missing or changed synced data of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogDamage {
     pub(crate) path: PathBuf,
@@ -68,28 +70,29 @@ impl From<&LogDamage> for LogError {
     }
 }
 
-/// Reads all segments in `dir`, and makes what was read durable.
+/// Reads all segments in `dir` and makes their data durable.
 pub(super) fn recover(disk: &dyn Disk, dir: &Path, keep: KeepBody) -> Result<Recovery, LogError> {
     let recovery = read(disk, dir, Depth::Full, keep)?;
     sync(disk, dir, &recovery)?;
     Ok(recovery)
 }
 
-/// Reads all segments in `dir`, which another process may be writing.
+/// Reads all segments in `dir` while another process may be writing to them.
 ///
-/// Returns everything appended up to some moment. A frame that is being written may look like damage.
+/// Returns everything appended up to some moment. A partly written frame may look like damage.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path, depth: Depth, keep: KeepBody) -> Result<Recovery, LogError> {
     read_with(disk, dir, depth, keep, &ListedSegments::default())
 }
 
-/// Reads the frames of all segments in `dir`, which another process may be writing, without their bulk.
+/// Reads the frames of all segments in `dir` without their bulk, while another process may be
+/// writing.
 ///
-/// Segments that are listed in the heads file are not opened, unless they were written since then.
+/// Segments listed in the heads file are not opened unless they have changed since.
 pub(crate) fn read_heads(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     read_with(disk, dir, Depth::Heads, |_| usize::MAX, &ListedSegments::read(disk, dir))
 }
 
-/// Reads all segments in `dir`, except for those that are `listed` and have not changed.
+/// Reads all segments in `dir` except unchanged segments in `listed`.
 fn read_with(
     disk: &dyn Disk,
     dir: &Path,
@@ -97,7 +100,7 @@ fn read_with(
     keep: KeepBody,
     listed: &ListedSegments,
 ) -> Result<Recovery, LogError> {
-    // The tail file is read first: the segment that it names exists from then on.
+    // The tail file is read first, since the segment it names exists from then on.
     let tail = tail_file::read(disk, dir);
     let known = KnownMarks::default();
     tail.iter().for_each(|tail| known.note(tail.segment, tail.end));
@@ -126,13 +129,13 @@ fn read_with(
         reading.add(number, segment, tail.filter(|tail| tail.segment == number))?;
     }
     if let Some(tail) = lost_last {
-        reading.gap(tail.segment, "the segment, which was the last one, is missing");
+        reading.gap(tail.segment, "the last segment is missing");
     }
     reading.done.next = last.max(tail.map_or(0, |tail| tail.segment)) + 1;
     Ok(reading.done)
 }
 
-/// A log that is being read.
+/// A log being read.
 struct Reading<'d> {
     disk: &'d dyn Disk,
     dir: &'d Path,
@@ -147,7 +150,7 @@ impl Reading<'_> {
         for (number, segment) in scanned {
             for (about, _) in segment.marks.iter().chain(&segment.later_marks) {
                 if about > number {
-                    let message = format!("it contains a mark of segment {about}, which was written later");
+                    let message = format!("it contains a mark for the later segment {about}");
                     self.done.damage.push(LogDamage { path: segment::path(self.dir, *number), message });
                 }
             }
@@ -160,7 +163,7 @@ impl Reading<'_> {
 
     fn gap(&mut self, number: u64, message: &str) {
         self.done.damaged.insert(number);
-        // Whoever reads the log later must not take the segment for one that never had frames.
+        // Later readers must not mistake the segment for one that never had frames.
         let end = self.done.ends.entry(number).or_insert(0);
         *end = (*end).max(segment::HEADER);
         let damage = LogDamage { path: segment::path(self.dir, number), message: message.to_owned() };
@@ -168,7 +171,7 @@ impl Reading<'_> {
         self.done.items.push(LogItem::Gap(self.done.damage.len() - 1));
     }
 
-    /// Adds a segment; `tail` is the content of the tail file if it is about this segment.
+    /// Adds a segment; `tail` is the content of the tail file if the tail file names this segment.
     fn add(&mut self, number: u64, segment: ScannedSegment, tail: Option<TailFile>) -> Result<(), LogError> {
         let marked = self.marks.get(&number).copied().unwrap_or(0);
         let synced = marked.max(tail.map_or(0, |tail| tail.end));
@@ -210,12 +213,12 @@ pub(crate) fn lost_bytes(end: u64, synced: u64) -> String {
     format!("the {} bytes at offset {end} were synced, but are no longer intact", synced - end)
 }
 
-/// Returns the segments that `marks` describe as freed.
+/// Returns the segments marked as freed in `marks`.
 pub(crate) fn freed_in<'m, B: FromIterator<u64>>(marks: impl Iterator<Item = &'m Mark>) -> B {
     marks.filter(|(_, synced)| *synced == FREED).map(|(about, _)| *about).collect()
 }
 
-/// Returns the segments that the newest segment mentions, but that neither exist nor were freed.
+/// Returns the segments mentioned in the newest segment that neither exist nor were freed.
 fn lost_segments(scanned: &BTreeMap<u64, ScannedSegment>, freed: &BTreeSet<u64>) -> BTreeSet<u64> {
     let newest = scanned.iter().rev().find(|(_, segment)| segment.has_header && !segment.marks.is_empty());
     let Some((newest, segment)) = newest else { return BTreeSet::new() };
@@ -225,9 +228,9 @@ fn lost_segments(scanned: &BTreeMap<u64, ScannedSegment>, freed: &BTreeSet<u64>)
 
 /// Calls `read` for each segment, and returns the results ordered by segment number.
 ///
-/// The segments are read in descending order: a writer fills a segment before the next one gets its first frame, so no
-/// frame is returned without the frames before it. A segment that disappears during the read is no longer needed by any
-/// run.
+/// The segments are read in descending order. A writer fills a segment before the next one gets its
+/// first frame, so no frame is returned without its predecessors. No run needs a segment that
+/// disappears during the read.
 pub(crate) fn segments<T>(
     disk: &dyn Disk,
     dir: &Path,

@@ -11,17 +11,17 @@ use super::{
 };
 use crate::disk::{Disk, DiskFile};
 
-/// The number of bytes that are read at once. Each read that continues the one before it is twice as long, since frames
-/// with a bulk are far apart and others close together.
+/// The initial number of bytes per read. Each consecutive read is twice as long, since frames with
+/// a bulk are far apart and other frames are close together.
 const WINDOW_MIN: usize = 4 << 10;
 const WINDOW_MAX: usize = 64 << 10;
 
-/// How much of a segment is read.
+/// How much of a segment to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Everything, including the zeros after the last frame and each bulk that was not synced.
+    /// Everything, including the zeros after the last frame and each unsynced bulk.
     Full,
-    /// Each frame without its bulk, up to the first place where no frame was written.
+    /// Each frame without its bulk, up to the first offset without a frame.
     Heads,
 }
 
@@ -36,13 +36,13 @@ pub(crate) struct RecoveredFrame {
     pub(crate) body: SmallVec<[u8; 24]>,
 }
 
-/// What a reader keeps of the bodies: the maximum number of bytes, by the kind of the frame.
+/// The maximum number of body bytes that a reader keeps, by frame kind.
 pub(crate) type KeepBody = fn(u8) -> usize;
 
 /// A mark: the number of a segment, and the offset up to which it has been synced.
 pub(crate) type Mark = (u64, u64);
 
-/// How far segments have been synced, according to the segments that were read so far.
+/// How far segments have been synced, according to the segments read so far.
 #[derive(Debug, Default)]
 pub(crate) struct KnownMarks(RefCell<BTreeMap<u64, u64>>);
 
@@ -68,7 +68,7 @@ pub(crate) struct ScannedSegment {
     /// The length of the file in bytes.
     pub(crate) length: u64,
     pub(crate) frames: Vec<RecoveredFrame>,
-    /// The offset at which the intact frames end.
+    /// The end offset of the intact frames.
     pub(crate) end: u64,
     /// The marks before `end`, in order.
     pub(crate) marks: Vec<Mark>,
@@ -77,7 +77,8 @@ pub(crate) struct ScannedSegment {
 }
 
 impl ScannedSegment {
-    /// Reads the segment `number` at `path`. The later segments must have been read with the same `known` before.
+    /// Reads segment `number` at `path`. All later segments must already have been read with the
+    /// same `known`.
     pub(crate) fn read(
         disk: &dyn Disk,
         path: &Path,
@@ -90,7 +91,7 @@ impl ScannedSegment {
         let mut window = Window { length: file.length()?, file, start: 0, bytes: Vec::new(), step: WINDOW_MIN };
         let mut scanned = Self { length: window.length, ..Self::default() };
         let Some(length) = segment::length(number, window.at(0, segment::HEADER as usize)?) else {
-            // No part of the segment was ever synced, unless a mark says something else.
+            // No part of the segment was ever synced, unless a mark says otherwise.
             if depth == Depth::Full {
                 scanned.later_marks = marks_in(&window.rest(0)?);
             }
@@ -108,7 +109,7 @@ impl ScannedSegment {
         Ok(scanned)
     }
 
-    /// Notes how far segments have been synced according to this one.
+    /// Notes how far segments have been synced according to this segment.
     pub(crate) fn note_marks(&self, known: &KnownMarks) {
         for (about, end) in self.marks.iter().chain(&self.later_marks).filter(|(_, end)| *end != FREED) {
             known.note(*about, *end);
@@ -154,7 +155,7 @@ impl ScannedSegment {
         }
     }
 
-    /// Ends the segment before the first frame after the offset `synced` whose bulk is not intact.
+    /// Ends the segment before the first frame past offset `synced` whose bulk is not intact.
     fn check_bulk(&mut self, window: &Window, synced: u64) -> io::Result<()> {
         let first = self.frames.partition_point(|frame| frame.location.offset < synced);
         for at in first..self.frames.len() {
@@ -170,8 +171,8 @@ impl ScannedSegment {
     }
 }
 
-/// Returns the intact frames among `bytes`, which lie at `begin` in the segment `number` and which something else
-/// interrupts.
+/// Returns the intact frames in `bytes`, which begin at offset `begin` of segment `number` and may
+/// contain other data between frames.
 pub(crate) fn salvage(number: u64, begin: u64, bytes: &[u8], keep: KeepBody) -> Vec<RecoveredFrame> {
     let mut found = Vec::new();
     each_intact(bytes, |at, length, frame| {
@@ -200,7 +201,7 @@ fn marks_in(bytes: &[u8]) -> Vec<Mark> {
     marks
 }
 
-/// Visits the intact frames among `bytes`, with their offsets and lengths.
+/// Visits the intact frames in `bytes`, with their offsets and lengths.
 fn each_intact(bytes: &[u8], mut visit: impl FnMut(usize, usize, frame::Frame<'_>)) {
     let mut at = 0;
     // A frame can begin at any byte, but the first byte of its length is not zero if the length is between 1 and 255.
@@ -220,7 +221,8 @@ fn each_intact(bytes: &[u8], mut visit: impl FnMut(usize, usize, frame::Frame<'_
     }
 }
 
-/// Returns the number of zeros with which `bytes` begins. Compares blocks, since most of a new segment is zeros.
+/// Returns the number of leading zeros in `bytes`. Compares whole blocks, since most of a new
+/// segment is zeros.
 fn leading_zeros(bytes: &[u8]) -> usize {
     const BLOCK: [u8; 4096] = [0; 4096];
     let blocks = bytes.chunks_exact(BLOCK.len()).take_while(|block| **block == BLOCK).count();
@@ -269,12 +271,12 @@ struct Window {
     length: u64,
     start: u64,
     bytes: Vec<u8>,
-    /// The number of bytes of the next read.
+    /// The size of the next read in bytes.
     step: usize,
 }
 
 impl Window {
-    /// Returns at least `wanted` bytes at `offset`, or what there is up to the end of the file.
+    /// Returns at least `wanted` bytes at `offset`, or fewer at the end of the file.
     fn at(&mut self, offset: u64, wanted: usize) -> io::Result<&[u8]> {
         let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = wanted.min(left);
@@ -295,7 +297,7 @@ impl Window {
         Ok(&self.bytes[skip..])
     }
 
-    /// Returns everything from `offset`.
+    /// Returns all bytes from `offset` on.
     fn rest(&self, offset: u64) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.length.saturating_sub(offset)).map_err(io::Error::other)?;
         self.file.read_at(offset, left)

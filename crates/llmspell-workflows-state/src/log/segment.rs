@@ -1,7 +1,7 @@
-//! A segment: one file of the log, of a fixed length.
+//! A segment: one file of the log, with a fixed length.
 //!
-//! It begins with 32 bytes: the text `SPFLOG\0\x01`, the number and the length of the segment, and the CRC-32C of all
-//! three. Frames follow, then zeros up to the end of the file.
+//! The first 32 bytes contain the text `SPFLOG\0\x01`, the number and the length of the segment,
+//! and the CRC-32C of these three fields. Frames follow, then zeros up to the end of the file.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
-//! The tail file: the last segment with synced frames, and where it ended when the log was closed.
+//! The tail file: the last segment with synced frames, and its end when the log was closed.
 //!
-//! No segment mentions the segments after it, so without this file the loss of the last segment would not be noticed. It
-//! is written without a sync: after a power loss it may be missing or name an earlier segment, never a later one.
+//! No segment mentions later segments, so without this file, the loss of the last segment would go
+//! unnoticed. The file is written without a sync. After a power loss, it may be missing or name an
+//! earlier segment, but never a later one.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -25,7 +26,8 @@ pub(super) struct TailFile {
     pub(super) end: u64,
 }
 
-/// Returns the content of the tail file of the log in `dir`; `None` if it is missing or not intact.
+/// Returns the content of the tail file of the log in `dir`; `None` if the file is missing or
+/// damaged.
 pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Option<TailFile> {
     let bytes = disk.open_to_read(&dir.join(NAME)).and_then(|file| file.read_at(0, LENGTH)).ok()?;
     let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));

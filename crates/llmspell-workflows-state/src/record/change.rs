@@ -1,4 +1,4 @@
-//! State changes in records, which can refer to values that earlier steps left in the state.
+//! State changes in records, which can refer to values that earlier steps stored in the state.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,7 +30,7 @@ pub enum StoredEdit {
         at: usize,
         /// The new items, as a list.
         items: StoredValue,
-        /// The change that created the list to which the items are added.
+        /// The change that created the extended list.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         onto: Option<ChangeRef>,
     },
@@ -72,7 +72,7 @@ impl StoredChange {
         }
     }
 
-    /// Returns the change of another step that this one refers to.
+    /// Returns the other step's change that this change refers to.
     pub(crate) fn refers_to(&self) -> Option<&ChangeRef> {
         match &self.edit {
             StoredEdit::Same(at) | StoredEdit::Append { onto: Some(at), .. } => Some(at),
@@ -104,7 +104,7 @@ fn append_edit(append: &Append, onto: Option<ChangeRef>) -> StoredEdit {
     StoredEdit::Append { at: append.at(), items, onto }
 }
 
-/// The values that steps left in the state.
+/// The values that steps stored in the state.
 #[derive(Debug, Default)]
 pub(crate) struct StateChanges {
     by_path: HashMap<String, Vec<Option<SharedValue>>>,
@@ -112,7 +112,7 @@ pub(crate) struct StateChanges {
     by_address: HashMap<usize, ChangeRef>,
 }
 
-/// The changes of a step that is being recorded; the output of the step can refer to them.
+/// The changes of the step being recorded; the step's output can refer to them.
 #[derive(Default)]
 pub(super) struct OwnChanges<'a> {
     path: &'a str,
@@ -120,7 +120,7 @@ pub(super) struct OwnChanges<'a> {
 }
 
 impl OwnChanges<'_> {
-    /// Returns the change that left `value` in the state.
+    /// Returns the change that stored `value` in the state.
     pub(super) fn find(&self, value: &SharedValue) -> Option<ChangeRef> {
         let left = |change: &Change| change.after().is_some_and(|after| after.address() == value.address());
         let number = self.changes.iter().position(left)?;
@@ -129,7 +129,8 @@ impl OwnChanges<'_> {
 }
 
 impl StateChanges {
-    /// Adds the values that the step at `path` left in the state; only the first end of a step counts.
+    /// Adds the values that the step at `path` stored in the state; only the first end of a step
+    /// counts.
     pub(super) fn add(&mut self, path: &str, changes: &[Change]) {
         if changes.is_empty() || self.by_path.contains_key(path) {
             return;
@@ -144,14 +145,14 @@ impl StateChanges {
         self.by_path.insert(path.to_owned(), left);
     }
 
-    /// Returns the changes of the step at `path` that is being recorded. The result is empty if earlier changes are
-    /// already known under that path.
+    /// Returns the changes of the step being recorded at `path`; the result is empty if earlier
+    /// changes are already known under that path.
     pub(super) fn of_step<'a>(&self, path: &'a str, changes: &'a [Change]) -> OwnChanges<'a> {
         let changes: &[Change] = if self.by_path.contains_key(path) { &[] } else { changes };
         OwnChanges { path, changes }
     }
 
-    /// Returns the change that left the list `value` in the state.
+    /// Returns the change that stored the list `value` in the state.
     pub(super) fn find(&self, value: &SharedValue) -> Option<&ChangeRef> {
         self.by_address.get(&value.address())
     }
@@ -165,7 +166,8 @@ impl StateChanges {
         left.ok_or_else(|| format!("{} (change {})", change_ref.0, change_ref.1))
     }
 
-    /// Returns the list that change `number` of the step at `path` left, if its items starting at `at` equal `items`.
+    /// Returns the list stored by change `number` of the step at `path`, if its items starting at
+    /// `at` equal `items`.
     fn find_list(&self, path: &str, number: usize, at: usize, items: &[Value]) -> Option<&List> {
         let list = self.by_path.get(path)?.get(number)?.as_ref()?.list()?;
         (list.at() == at && **list.added() == *items).then_some(list)
@@ -307,7 +309,7 @@ mod tests {
                 assert_eq!(output.state_changes[49].after(), all.state_changes[49].after());
             }
         }
-        // Values that were read are found again, so a resumed run appends to them.
+        // Values read from records are found again, so a resumed run appends to them.
         let changes = read.changes("/main/lp[49]/app", &stored_changes(&ends[98].1)).unwrap();
         assert_eq!(read.changed.find(&changes[0].after().unwrap()), Some(&ChangeRef("/main/lp[49]/app".into(), 0)));
     }

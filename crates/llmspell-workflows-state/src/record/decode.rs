@@ -16,15 +16,15 @@ pub enum FormatError {
          program that recorded them, or move the folder away"
     )]
     Earlier {
-        /// The version of its format.
+        /// The record's format version.
         found: u32,
     },
     /// The record is in a later format.
     #[error(
-        "{what} belongs to a later format than {FORMAT}, which this version reads; use the program that recorded it"
+        "{what} requires a later format than {FORMAT}, the format this version reads; use the program that recorded it"
     )]
     Later {
-        /// The part of the record that this version does not know.
+        /// The part of the record unknown to this version.
         what: String,
     },
     /// The bytes are not a record.
@@ -52,7 +52,7 @@ impl Record {
         serde_json::to_vec(self).map_err(|error| FormatError::Unreadable(error.to_string()))
     }
 
-    /// Reads a record that [`Self::encode`] wrote.
+    /// Decodes a record written by [`Self::encode`].
     ///
     /// # Errors
     /// Returns an error if the record is in a different format or the bytes are not a record.
@@ -64,7 +64,7 @@ impl Record {
         }
     }
 
-    /// Reads a record that is part of a JSON document.
+    /// Reads a record contained in a JSON document.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::decode`].
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn error_names_what_a_later_version_added() {
+    fn error_names_the_unknown_part_of_a_later_record() {
         for (text, what) in [
             (r#"{"slept":{}}"#, "the record kind `slept`"),
             (r#"{"decided":{"path":"/main/a","choice":{"dream":1},"t":0}}"#, "the variant `dream`"),

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::{End, Record, StoredChange, StoredValue, stored::takes_at_least};
 use crate::store::blob_hash;
 
-/// The minimum estimated size, in bytes of JSON, of a value that is stored outside the records of an archived run.
+/// The minimum estimated size, in bytes of JSON, of a value stored outside an archived run's
+/// records.
 pub const INLINE_MAX: usize = 64 << 10;
 
 impl Record {
-    /// Moves large outputs and state changes out of the record; returns each with the hash that replaces it.
+    /// Moves large outputs and state changes out of the record; returns each with its replacement
+    /// hash.
     pub fn extract_large(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut large = Vec::new();
         self.each_value(&mut |stored| {
@@ -28,7 +30,7 @@ impl Record {
         large
     }
 
-    /// Returns the hashes of the values that were moved out of the record.
+    /// Returns the hashes of the values moved out of the record.
     pub fn large_hashes(&mut self) -> Vec<String> {
         let mut hashes = Vec::new();
         self.each_value(&mut |stored| {

@@ -1,9 +1,9 @@
-//! The records of a run as journals and stores keep them.
+//! A run's records in the form used by journals and stores.
 
 use super::{FormatError, INLINE_MAX, Record};
 use crate::run::RunState;
 
-/// The first bytes of records that concern only a single step.
+/// The first bytes of records about a single step.
 const OF_STEPS: [&[u8]; 3] = [b"{\"began\"", b"{\"ended\"", b"{\"stopped\""];
 
 /// The first bytes of records that refer to earlier records of steps.
@@ -11,7 +11,7 @@ const ABOUT_STEPS: [&[u8]; 2] = [b"{\"rewound\"", b"{\"redefined\""];
 
 /// The records of a run, one line of JSON each, as journals and archives store them.
 ///
-/// A run that moves from a journal to an archive is decoded only where its content is needed.
+/// When a run moves from a journal to an archive, only lines whose content is needed are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordLines(Vec<u8>);
 
@@ -35,7 +35,7 @@ impl RecordLines {
         self.0.push(b'\n');
     }
 
-    /// Returns the lines, each with a line break at its end.
+    /// Returns the lines, each ending with a line break.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -59,12 +59,12 @@ impl RecordLines {
         Self::decode_bytes(&self.0)
     }
 
-    /// Decodes what [`Self::as_bytes`] returned.
+    /// Decodes bytes returned by [`Self::as_bytes`].
     pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Vec<Record>, FormatError> {
         lines(bytes).map(Record::decode).collect()
     }
 
-    /// Returns the state of the run without its single steps: how the run was started and ended, and its
+    /// Returns the state of the run without individual steps: the run's start, end and
     /// sub-workflows.
     ///
     /// # Errors
@@ -76,7 +76,8 @@ impl RecordLines {
         Ok(RunState::read_outline(&needed.map(Record::decode).collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Moves large outputs and state changes out of the records; returns each with the hash that replaces it.
+    /// Moves large outputs and state changes out of the records; returns each with its replacement
+    /// hash.
     ///
     /// # Errors
     /// Returns an error if a long line is not a record of this format.
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn outline_is_the_same_as_that_of_all_records() {
+    fn outline_of_the_lines_equals_the_outline_of_the_records() {
         let child = Decision::Child(1, ChildRun { run: Uuid::from_u128(7), definition: String::new() });
         let mut records = vec![
             Record::Started(Box::new(Started { workflow: "w".to_owned(), ..Started::default() })),
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn only_large_values_are_moved_out() {
         let small = ended("/main/a", json!("x".repeat(INLINE_MAX / 2)));
-        // Its estimated size is four bytes per number, and its length two.
+        // The estimated size is four bytes per number; the actual size is two.
         let numbers = ended("/main/b", json!(vec![1; INLINE_MAX / 4 + 1]));
         let large = ended("/main/c", json!("x".repeat(INLINE_MAX)));
         let records = [small.clone(), numbers, large];

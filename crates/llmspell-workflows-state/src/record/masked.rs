@@ -1,4 +1,4 @@
-//! Records in which secrets are masked, and how a run that resumes gets the secrets back.
+//! Records with masked secrets, and how a resumed run gets the secrets back.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -11,18 +11,19 @@ use serde_json::Value;
 
 use super::{End, Record, StoredValue};
 
-/// A value in which secrets are masked, and what each mask stands for.
+/// A value with masked secrets, and the meaning of each mask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskedValue {
     /// The value with its masks.
     pub value: StoredValue,
-    /// What the masks stand for.
+    /// The meaning of each mask.
     pub masks: Vec<MaskNote>,
 }
 
 impl Record {
-    /// Returns the record with all secrets masked. Values that a resumed run needs get notes about their masks.
+    /// Returns the record with all secrets masked. Values needed by a resumed run get notes about
+    /// their masks.
     pub(crate) fn masked(&self, masker: &Masker) -> Cow<'_, Self> {
         if masker.is_empty() {
             return Cow::Borrowed(self);
@@ -55,10 +56,11 @@ impl Record {
         Cow::Owned(record)
     }
 
-    /// Replaces the masks in the record by the secrets that they stand for.
+    /// Replaces the masks in the record with their secrets.
     ///
     /// # Errors
-    /// Fails if a secret has no value, or no longer has the recorded form; the masks of that value remain.
+    /// Returns an error if a secret has no value or no longer has the recorded form. The masks of
+    /// that value remain.
     pub fn restore_secrets(&mut self, masker: &Masker) -> Result<(), NotRestored> {
         let mut result = Ok(());
         self.each_stored(&mut |stored| {
@@ -74,7 +76,7 @@ impl Record {
     }
 }
 
-/// Replaces each value that contains secrets by one with masks and notes about them.
+/// Replaces each value that contains secrets with a masked value and notes about its masks.
 fn mask_stored(stored: &mut StoredValue, masker: &Masker) {
     match stored {
         StoredValue::Value(value) if masker.find_in(value).is_some() => {
@@ -130,10 +132,11 @@ fn restore_stored(stored: &mut StoredValue, masker: &Masker) -> Result<(), NotRe
     }
 }
 
-/// The first of the characters that stand for the numbers of fields; texts do not contain them.
+/// The first of the characters that represent field numbers; these characters do not occur in text.
 const NUMBERS: u32 = 0xF_0000;
 
-/// Returns an object with the names of `fields`, each with a character that stands for the number of the field.
+/// Returns an object with the names of `fields`, each with a character that represents the field's
+/// number.
 fn names_of(fields: &[(String, StoredValue)]) -> Value {
     let number = |number: usize| u32::try_from(number).ok().and_then(|number| char::from_u32(NUMBERS + number));
     let entry = |(at, (name, _)): (usize, &(String, StoredValue))| {
@@ -142,7 +145,7 @@ fn names_of(fields: &[(String, StoredValue)]) -> Value {
     Value::Object(fields.iter().enumerate().map(entry).collect())
 }
 
-/// Gives the fields the names that `names` has for their numbers.
+/// Renames each field to the name that `names` contains for its number.
 fn rename(fields: &mut [(String, StoredValue)], names: &Value) {
     for (name, number) in names.as_object().into_iter().flatten() {
         let number = number.as_str().and_then(|number| number.chars().next()).map(|number| u32::from(number) - NUMBERS);
@@ -154,7 +157,7 @@ fn rename(fields: &mut [(String, StoredValue)], names: &Value) {
 
 fn mask_end(end: &mut End, masker: &Masker) {
     match end {
-        // Its values have been masked one by one.
+        // The values have already been masked individually.
         End::Completed { .. } | End::Cancelled(_) => {}
         End::Skipped(reason) => *reason = masker.masked_reason(reason.clone()),
         End::Failed(failure) => *failure.error = masker.masked_error((*failure.error).clone()),

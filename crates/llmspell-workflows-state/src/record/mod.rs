@@ -35,8 +35,8 @@ pub use timeline::{Request, Resumption, Suspension};
 
 /// One record of a run.
 ///
-/// As JSON, each record is an object with one field, its kind. A time `t` is in microseconds since the start of the
-/// run.
+/// As JSON, each record is an object with a single field named after its kind. A time `t` is in
+/// microseconds since the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
@@ -50,7 +50,7 @@ pub enum Record {
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// A leaf that had begun was stopped by a shutdown or was parked; no crash interrupted it.
+    /// A leaf was stopped by a shutdown or parked after it began; no crash interrupted it.
     Stopped {
         /// The path of the step.
         path: String,
@@ -75,7 +75,7 @@ pub enum Record {
         /// The choice and its result.
         #[serde(rename = "choice")]
         decision: Decision,
-        /// What the masks in the data of the choice stand for.
+        /// The meaning of the masks in the choice's data.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         masks: Vec<MaskNote>,
         /// The time, in microseconds since the start of the run.
@@ -126,8 +126,8 @@ pub enum Record {
     Resumed {
         /// Why the run is resumed.
         why: Resumption,
-        /// How far the clock of the run is ahead of the clock of the process, in microseconds; 0 unless the latter is
-        /// behind the records of the run.
+        /// How far the run's clock is ahead of the process's clock, in microseconds; 0 unless the
+        /// process's clock is behind the run's records.
         #[serde(rename = "ahead", default, skip_serializing_if = "is_zero")]
         ahead_us: u64,
         /// The time, in microseconds since the start of the run.
@@ -177,7 +177,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Record {
-    /// The kinds of records, by their names in the format.
+    /// The names of the record kinds in the format.
     pub const KINDS: &'static [&'static str] = &[
         "started",
         "began",
@@ -194,7 +194,7 @@ impl Record {
         "closed",
     ];
 
-    /// Returns the record's kind, by its name in the format.
+    /// Returns the name of the record's kind in the format.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -214,7 +214,7 @@ impl Record {
         }
     }
 
-    /// Returns the path of the step that the record is about; `None` for a record about the run.
+    /// Returns the path of the record's step; `None` for a record about the run.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self {
@@ -234,7 +234,7 @@ impl Record {
         }
     }
 
-    /// Returns when the record was made; `started_at` is when its run started.
+    /// Returns the time of the record; `started_at` is the start time of its run.
     #[must_use]
     pub fn time(&self, started_at: Timestamp) -> Timestamp {
         let time = started_at.checked_add(std::time::Duration::from_micros(self.time_us()));
@@ -264,7 +264,8 @@ impl Record {
     /// Returns whether the record is a nondeterministic choice. Such a choice must survive a power loss before anything
     /// depends on it.
     ///
-    /// The completion of a leaf must also survive a power loss, but a record does not know whether its step is a leaf.
+    /// The completion of a leaf must also survive a power loss, but a record does not show whether
+    /// its step is a leaf.
     #[must_use]
     pub fn is_choice_of_chance(&self) -> bool {
         match self {
@@ -319,7 +320,7 @@ fn is_of_chance(key: &DecisionKey) -> bool {
     }
 }
 
-/// Returns the error of a step that runs at most once and whose outcome is unknown.
+/// Returns the error of an at-most-once step with an unknown outcome.
 pub(crate) fn unknown_effect(cause: &str) -> StepError {
     let message = format!("{cause} after the step had begun; it runs at most once, so its outcome is unknown");
     StepError::new(llmspell_workflows_basic::ErrorClass::Poison, "unknown_effect", message).retryable(false)

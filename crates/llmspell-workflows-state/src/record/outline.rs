@@ -1,4 +1,4 @@
-//! The outline of a record: the record without the values that only the run itself needs.
+//! The outline of a record: the record without the values needed only by the run itself.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::{End, FormatError, Migrated, Record, Redefined, Rewound, Started, StoredValue};
 
-/// A record that takes more bytes than this has an outline.
+/// Records larger than this many bytes have an outline.
 const LONG_FROM: usize = 4 << 10;
 
-/// A record as bytes: the record itself, or its outline together with the record.
+/// An encoded record: the record itself, or its outline together with the record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EncodedRecord {
     /// The record, or its outline if the record is long.
@@ -23,7 +23,8 @@ pub(crate) struct EncodedRecord {
 }
 
 impl Record {
-    /// Returns the record as bytes; a long record also has an outline, which readers can read without the record.
+    /// Encodes the record; a long record also gets an outline, which can be read without the
+    /// record.
     ///
     /// # Errors
     /// Returns an error if a value in the record cannot be encoded as JSON.
@@ -33,14 +34,14 @@ impl Record {
             return Ok(EncodedRecord { body: whole, bulk: Vec::new() });
         }
         let outline = self.outline().encode()?;
-        // An outline that leaves out little would only take room.
+        // An outline that omits little would only waste space.
         if outline.len() * 2 > whole.len() {
             return Ok(EncodedRecord { body: whole, bulk: Vec::new() });
         }
         Ok(EncodedRecord { body: outline, bulk: whole })
     }
 
-    /// Returns the record without inputs, outputs, state changes and details of errors.
+    /// Returns the record without inputs, outputs, state changes and error details.
     ///
     /// The status of a run can be read from the outlines of its records, but the run cannot be resumed from them.
     #[must_use]
@@ -132,7 +133,7 @@ fn short(error: &StepError) -> StepError {
     }
 }
 
-/// Returns the choice without the values that do not affect the status of a run.
+/// Returns the choice without values that do not affect the run's status.
 fn outline_of(decision: &Decision) -> Decision {
     match decision {
         Decision::Items(_) => Decision::Items(Arc::default()),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn outlines_keep_what_the_status_depends_on() {
+    fn outlines_keep_the_parts_that_determine_the_status() {
         let error = StepError::transient("busy", "try later").at("/main/a").with_details(json!({"stderr": "x"}));
         let failed = End::Failed(Failure::new(error.clone()));
         let record = Record::Closed { end: failed, time_us: 3, compensated: true };

@@ -29,10 +29,10 @@ pub struct Rewound {
     /// Choices that are made again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undecided: Vec<ChoiceRef>,
-    /// Steps that are entered under a different generation from the one in their path.
+    /// Steps entered under a generation different from the one in their path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reentered: Vec<(String, u32)>,
-    /// Inputs of activities that replace their evaluated parameters.
+    /// Activity inputs that replace the evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
     /// The number of the last message to the run, if the run had ended. Requests to cancel the run up to and including

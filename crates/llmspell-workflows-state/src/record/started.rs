@@ -27,7 +27,7 @@ pub struct Started {
     /// The step that the run begins with; `None` for the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_step: Option<String>,
-    /// The environment of the definition that overrides variables.
+    /// The definition's environment, which overrides variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// The run and step that started this run as a sub-workflow.
@@ -36,7 +36,7 @@ pub struct Started {
     /// The run from which this run was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Inputs of activities that replace their evaluated parameters.
+    /// Activity inputs that replace the evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
     /// The environment variables from which the variables of the run were computed; `None` if one was not set. Values
@@ -49,7 +49,7 @@ pub struct Started {
     /// Labels that the run was started with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The time limit of the run in microseconds, in addition to that of the definition.
+    /// The time limit of the run in microseconds, in addition to the definition's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_us: Option<u64>,
 }
@@ -77,7 +77,7 @@ impl Default for Started {
 }
 
 impl Started {
-    /// Returns the time limit that the run was started with, in addition to that of its definition.
+    /// Returns the time limit set at the start of the run, in addition to its definition's limit.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_us.map(Duration::from_micros)

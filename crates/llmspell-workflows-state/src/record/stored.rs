@@ -33,18 +33,18 @@ pub enum StoredValue {
     /// A list; some of its items are references.
     #[serde(rename = "a")]
     List(Vec<StoredValue>),
-    /// The value that a state change of a step left.
+    /// The value stored by a step's state change.
     #[serde(rename = "c")]
     Changed(ChangeRef),
-    /// The hash of a large value that is stored outside the record; only in records of archived runs.
+    /// The hash of a large value stored outside the record; only in records of archived runs.
     #[serde(rename = "b")]
     Apart(String),
-    /// A value in which secrets are masked.
+    /// A value with masked secrets.
     #[serde(rename = "m")]
     Masked(Box<MaskedValue>),
 }
 
-/// The minimum estimated size, in bytes of JSON, of a value that is stored as a reference.
+/// The minimum estimated size, in bytes of JSON, of a value stored as a reference.
 pub(crate) const LINKED_FROM: usize = 64;
 
 /// The outputs and state changes of a run's steps, indexed so that values can refer to them.
@@ -67,8 +67,8 @@ impl KnownValues {
 
     /// Adds the output of the step at `path`.
     ///
-    /// If a step runs again after a rewind, its second output is never referred to, since there may be references to
-    /// the first.
+    /// If a step runs again after a rewind, no reference points to its second output, since there
+    /// may be references to the first.
     pub(crate) fn add(&mut self, path: &str, output: &Output) {
         self.note_changes(path, &output.state_changes);
         let value = &output.value;
@@ -87,8 +87,8 @@ impl KnownValues {
         self.by_path.insert(path.to_owned(), value.clone());
     }
 
-    /// Keeps outputs of any size from now on if `end` contains masked secrets: references were made to the output as it
-    /// was, which may have been larger.
+    /// Keeps outputs of any size from now on if `end` contains masked secrets. References were made
+    /// to the unmasked output, which may have been larger.
     pub(crate) fn keep_masked(&mut self, end: &End) {
         if let End::Completed { output, changes } = end {
             self.keeps_all |=
@@ -106,10 +106,10 @@ impl KnownValues {
         self.changed.has(change)
     }
 
-    /// Returns the end to record for the step at `path`; `gathers` says whether the output consists of outputs of other
-    /// steps.
+    /// Returns the end to record for the step at `path`; `gathers` says whether the output consists
+    /// of other steps' outputs.
     ///
-    /// Without a path, it is the end of the run, which nothing refers to.
+    /// Without a path, returns the end of the run, which nothing refers to.
     pub(crate) fn store(&self, path: Option<&str>, output: &Output, gathers: bool) -> End {
         let changes = output.state_changes.iter().map(|change| self.store_change(change, gathers)).collect();
         let own = path.map_or_else(OwnChanges::default, |path| self.changed.of_step(path, &output.state_changes));
@@ -232,12 +232,12 @@ fn is_worth_a_reference(value: &SharedValue) -> bool {
     }
 }
 
-/// Returns whether a value is estimated to take at least [`LINKED_FROM`] bytes as JSON.
+/// Returns whether a value's estimated JSON size is at least [`LINKED_FROM`] bytes.
 fn is_large(value: &Value) -> bool {
     takes_at_least(value, LINKED_FROM)
 }
 
-/// Returns whether a value is estimated to take at least `bytes` bytes as JSON.
+/// Returns whether a value's estimated JSON size is at least `bytes` bytes.
 pub(super) fn takes_at_least(value: &Value, bytes: usize) -> bool {
     fn takes(value: &Value, left: &mut usize) -> bool {
         let own = match value {

@@ -19,7 +19,7 @@ pub enum Request {
 pub enum Suspension {
     /// All live branches of the run are waiting.
     Waiting {
-        /// When the run wakes by itself, if it waits until a set time.
+        /// When the run wakes by itself, if it waits for a time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wake_at: Option<Timestamp>,
     },
@@ -42,6 +42,6 @@ pub enum Resumption {
     Woken,
     /// The run had failed and is retried.
     Retried,
-    /// The run was created from another one.
+    /// The run was created from another run.
     Forked,
 }

@@ -12,8 +12,8 @@ use crate::journal::{Journal, Receipt};
 /// Syncs the records of a run in the background, one sync at a time. Each sync covers all records appended before it
 /// began.
 ///
-/// A record is synced at the latest when the second sync after its append ends, so a power loss can only lose records
-/// that were appended during the last two syncs.
+/// A record is synced no later than the end of the second sync after its append, so a power loss
+/// loses at most the records appended during the last two syncs.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
     pending: Mutex<Pending>,

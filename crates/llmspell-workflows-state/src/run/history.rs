@@ -33,7 +33,7 @@ pub struct History {
 pub struct PastWarning {
     /// The warning.
     pub warning: Warning,
-    /// When the process warned.
+    /// When the warning occurred.
     pub at: Timestamp,
 }
 
@@ -44,12 +44,13 @@ pub struct PastStep {
     pub path: String,
     /// The number of attempts so far.
     pub attempts: u32,
-    /// The time from the start of the run until the step began; a block begins when something inside it is first
-    /// recorded.
+    /// The time from the start of the run to the beginning of the step; a block begins with the
+    /// first record inside it.
     pub began: Option<Duration>,
     /// The time from the start of the run until the step ended.
     pub ended: Option<Duration>,
-    /// The step's outcome; `None` if it was executing when the journal was read or when its process died.
+    /// The step's outcome; `None` if the step was executing when the journal was read or when its
+    /// process died.
     pub outcome: Option<Outcome>,
     /// The signal or time that the step waits for.
     pub waits: Option<Awaited>,
@@ -62,7 +63,7 @@ pub struct PastStep {
 }
 
 impl PastStep {
-    /// Returns the step at `path`; `step` is its state, if it has records of its own.
+    /// Returns the step at `path`; `step` is its state, if the step itself has records.
     fn new(path: &str, began: Duration, state: &RunState, step: Option<&StepState>) -> Result<Self, String> {
         let ended = step.and_then(|step| step.end.as_ref());
         let skipped = step.and_then(StepState::skipped);
@@ -109,7 +110,7 @@ impl History {
         Ok(Self::with_state(records)?.map(|(history, _)| history))
     }
 
-    /// Does the same as [`Self::read`] and also returns the run's state.
+    /// Reads the records like [`Self::read`], and also returns the run's state.
     ///
     /// # Errors
     /// Returns an error if the records are inconsistent; the string says why.
@@ -144,7 +145,7 @@ impl History {
     }
 }
 
-/// Sets the status of the steps that have been undone.
+/// Sets the status of undone steps.
 fn mark_compensated(steps: &mut [PastStep]) {
     let undo = |step: &PastStep| {
         let undone = step.path.strip_suffix("/$undo")?.to_owned();
@@ -163,9 +164,9 @@ struct Order {
 }
 
 impl Order {
-    /// Notes that the step at `path` has a record: the step and all steps that enclose it have begun by then.
+    /// Notes a record of the step at `path`: the step and its enclosing steps have begun by then.
     fn note(&mut self, path: &str, at: Duration) {
-        // If the step is known, so are the steps that enclose it.
+        // If the step is known, so are its enclosing steps.
         if self.numbers.contains_key(path) {
             return;
         }

@@ -19,9 +19,9 @@ use crate::{
 
 /// The interceptor that answers from the journal and records each step.
 ///
-/// It handles only runs that have a [`RunJournal`] among their extensions. The outcome of a leaf and each
-/// nondeterministic choice are synced before anyone sees them. Everything else is appended without waiting; a sync also
-/// covers everything that was appended before it.
+/// It handles only runs with a [`RunJournal`] among their extensions. The outcome of a leaf and
+/// each nondeterministic choice are synced before anyone sees them. Everything else is appended
+/// without waiting; a sync also covers everything appended before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
 
@@ -93,9 +93,11 @@ fn time_us(run: &Run) -> u64 {
     u64::try_from(run.now().duration_since(run.started_at()).as_micros()).unwrap_or(0)
 }
 
-/// The interceptor that records the beginning of each further attempt of an activity, inside the retries.
+/// The interceptor, inside the retries, that records the beginning of each further attempt of an
+/// activity.
 ///
-/// If such an attempt ends its process, the crash is counted against the step, like one of the first attempt.
+/// If such an attempt crashes its process, the crash counts against the step, like a crash of the
+/// first attempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttemptJournaling;
 
@@ -153,7 +155,7 @@ impl RunJournal {
         } else {
             // Further attempts are recorded as they begin, inside the retries.
             if is_activity && !past.is_between_attempts {
-                // Written before the activity begins so that, if the activity kills the process, the crash is counted
+                // Written before the activity begins so that a crash caused by the activity counts
                 // against it.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
                 match run.definition().durability {
@@ -166,7 +168,7 @@ impl RunJournal {
         };
         if runs_once {
             match &outcome {
-                // As after a crash, nothing is recorded.
+                // Nothing is recorded, as after a crash.
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
@@ -215,7 +217,7 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    /// Records the happenings that concern the run as a whole and that no other record covers.
+    /// Records happenings that concern the run as a whole and that no other record covers.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let time_us = time_us(run);
         match happening {
@@ -251,7 +253,8 @@ impl RunJournal {
         self.known().settled_messages
     }
 
-    /// Returns the recorded outcome of the step at `path`, also of a step that was skipped by its own choice.
+    /// Returns the recorded outcome of the step at `path`, including a step skipped by its own
+    /// choice.
     fn past_outcome(&self, path: &str) -> Option<Outcome> {
         if let Some(reason) = self.known().step(path).and_then(StepState::skipped) {
             return Some(Outcome::Skipped(reason.clone()));
@@ -261,7 +264,7 @@ impl RunJournal {
 
     /// Returns why the process stops driving the run; `None` if the run has ended.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
-        // After a request to pause, the run counts as paused, no matter how its steps are stopped.
+        // After a pause request, the run counts as paused, no matter how its steps stop.
         let is_paused = self.is_pause_requested.load(Ordering::SeqCst);
         match outcome {
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => {

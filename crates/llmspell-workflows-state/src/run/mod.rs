@@ -49,7 +49,8 @@ pub struct RunJournal {
     journal: Arc<dyn Journal>,
     run: Uuid,
     epoch: Epoch,
-    /// The run's state when its journal was opened, plus the records about the run as a whole that were appended since.
+    /// The run's state when its journal was opened, plus the records about the whole run appended
+    /// since then.
     known: Mutex<RunState>,
     /// Why this process resumes the run; `None` if it started the run.
     resumption: Mutex<Option<Resumption>>,
@@ -58,22 +59,23 @@ pub struct RunJournal {
     tail: Mutex<Tail>,
     flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
-    /// Masks the secrets in everything that is appended before the run begins.
+    /// Masks the secrets in everything appended before the run begins.
     masker: Masker,
-    /// Masks the secrets in everything that is appended afterwards, except the words of the run's definition.
+    /// Masks the secrets in everything appended afterwards, except the words of the run's
+    /// definition.
     run_masker: OnceLock<Masker>,
-    /// Why a mask in the records could not be replaced by its secret.
+    /// Why a mask in the records could not be replaced with its secret.
     not_restored: Option<NotRestored>,
 }
 
-/// What former processes recorded about a step.
+/// The past of a step, as recorded by former processes.
 #[derive(Debug, Default)]
 struct StepPast {
     /// The outcome, if the step ended.
     outcome: Option<Outcome>,
-    /// Why the step is stuck: until somebody resolves it, it must not be executed.
+    /// Why the step is stuck; it must not be executed until it is resolved.
     stuck: Option<StepError>,
-    /// How often a crash interrupted the step.
+    /// The number of crashes that interrupted the step.
     crashes: u32,
     /// Whether an attempt has failed and the next one has not begun.
     is_between_attempts: bool,
@@ -122,7 +124,7 @@ impl RunJournal {
         self.known().closed().is_some_and(|closed| closed.compensated)
     }
 
-    /// Returns the paths of the leaves that were executing when the former process of the run ended.
+    /// Returns the paths of the leaves that were executing when the run's former process ended.
     #[must_use]
     pub fn interrupted(&self) -> Vec<String> {
         let known = self.known();
@@ -133,13 +135,13 @@ impl RunJournal {
             .collect()
     }
 
-    /// Returns whether a record that is older than this process names `child` as a child of the run.
+    /// Returns whether a record older than this process names `child` as a child of the run.
     #[must_use]
     pub fn may_have_child(&self, child: Uuid) -> bool {
         self.known().has_child(child)
     }
 
-    /// Returns the data that the engine needs to resume the run, or `None` if the run has not been started.
+    /// Returns the data for resuming the run, or `None` if the run has not been started.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         self.known().resume(self.run)
@@ -178,7 +180,7 @@ impl RunJournal {
         self.append_unsynced(&Record::Asked { request, by, time_us: self.time_us(at) });
     }
 
-    /// Forgets that a pause was requested, because the run is cancelled.
+    /// Forgets a pause request, because the run is cancelled.
     pub fn revoke_pause(&self) {
         self.is_pause_requested.store(false, Ordering::SeqCst);
     }
@@ -237,7 +239,7 @@ impl RunJournal {
         self.journal.clone()
     }
 
-    /// Records the outcome that was given manually for the step at `path`.
+    /// Records the manually given outcome of the step at `path`.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be written.
@@ -340,7 +342,7 @@ impl RunJournal {
 
     /// Returns the end to record for `outcome`, or `None` if the step has not ended for good.
     ///
-    /// `gathers` says whether the output consists of outputs of other steps.
+    /// `gathers` says whether the output consists of other steps' outputs.
     fn end(&self, path: Option<&str>, outcome: &Outcome, gathers: bool) -> Option<End> {
         Some(match outcome {
             Outcome::Completed(output) => self.known().known.store(path, output, gathers),
@@ -368,7 +370,7 @@ impl RunJournal {
         self.known().decision(path, key).cloned()
     }
 
-    /// Returns what former processes recorded about the step at `path`.
+    /// Returns the past of the step at `path`, as recorded by former processes.
     fn past(&self, path: &str) -> Result<StepPast, JournalError> {
         let known = self.known();
         let Some(step) = known.step(path) else { return Ok(StepPast::default()) };
@@ -381,7 +383,7 @@ impl RunJournal {
         })
     }
 
-    /// Returns the outcome after a fault: a shutdown that is not recorded.
+    /// Returns the outcome after a fault: an unrecorded shutdown.
     fn stopped() -> Outcome {
         Outcome::cancelled(Cancelled::new(CancelReason::Shutdown))
     }

@@ -24,8 +24,8 @@ impl RunJournal {
         Self::open_with(journal, run, &Masker::default(), |_| ()).await
     }
 
-    /// Does the same as [`Self::open`], replaces the masks in the records by the secrets of `masker`, and passes each
-    /// record, with its masks, to `read`.
+    /// Opens the journal like [`Self::open`], replaces the masks in the records with the secrets of
+    /// `masker`, and passes each masked record to `read`.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::open`].
@@ -73,19 +73,20 @@ impl RunJournal {
         })
     }
 
-    /// Masks the secrets of `masker`, which belongs to the run's definition, in everything that is appended from now on.
+    /// Masks the secrets of `masker`, the masker of the run's definition, in everything appended
+    /// from now on.
     pub(super) fn mask_with(&self, masker: &Masker) {
         // A run that begins again in this process has the same definition.
         let _ = self.run_masker.set(masker.clone());
     }
 
-    /// Returns what masks the secrets in everything that is appended.
+    /// Returns the masker for everything that is appended.
     pub(super) fn masker(&self) -> &Masker {
         self.run_masker.get().unwrap_or(&self.masker)
     }
 
-    /// Returns why a mask in the records could not be replaced by the secret that it stands for. A run whose records
-    /// contain such a mask cannot be driven.
+    /// Returns why a mask in the records could not be replaced with its secret. A run with such a
+    /// mask in its records cannot be driven.
     #[must_use]
     pub fn not_restored(&self) -> Option<&NotRestored> {
         self.not_restored.as_ref()

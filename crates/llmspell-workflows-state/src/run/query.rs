@@ -77,7 +77,7 @@ impl RunState {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
     }
 
-    /// Returns the child runs that steps of the run have started, in the order in which they were recorded.
+    /// Returns the child runs started by the run's steps, in the order in which they were recorded.
     #[must_use]
     pub fn children(&self) -> Vec<Uuid> {
         let mut children: Vec<(u64, Uuid)> = self.steps.values().flat_map(StepState::children).collect();
@@ -89,7 +89,7 @@ impl RunState {
         self.steps.values().flat_map(StepState::children).any(|(_, known)| known == child)
     }
 
-    /// Returns the generation in which each reentered step starts, by the path that it would otherwise have.
+    /// Returns the starting generation of each reentered step, by the path it would otherwise have.
     #[must_use]
     pub fn reentered(&self) -> &BTreeMap<String, u32> {
         &self.reentered
@@ -128,7 +128,7 @@ impl RunState {
         self.steps.entry(path).or_default().stuck = Some(error);
     }
 
-    /// Returns the input with which the step can be compensated.
+    /// Returns the input for compensating the step.
     pub(super) fn compensable(step: &StepState) -> Option<&Arc<Value>> {
         match step.decision(&DecisionKey::Compensable)? {
             Decision::Compensable(Compensable::With(input)) => Some(input),

@@ -1,4 +1,4 @@
-//! Collects the data that the engine needs to resume a run.
+//! Collects the engine's data for resuming a run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ impl RunState {
         self.received.contains(&message)
     }
 
-    /// Returns the data that the engine needs to resume `run`, or `None` if the run was never started.
+    /// Returns the engine's data for resuming `run`, or `None` if the run was never started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
@@ -47,7 +47,7 @@ impl RunState {
         let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_cuts(cuts);
         let open = self.steps.iter().filter(|(_, step)| step.end.is_none() && step.child().is_some());
         let open = open.filter_map(|(path, _)| path.parse().ok());
-        // A step that is known to be stuck waits to be resolved.
+        // A step already known to be stuck waits to be resolved.
         let interrupted = self.steps.iter().filter(|(_, step)| step.is_executing && step.end.is_none());
         let interrupted = interrupted.filter_map(|(path, _)| path.parse().ok());
         let resume = resume.with_open_children(open).with_interrupted(interrupted);
@@ -63,7 +63,7 @@ impl RunState {
             (Some(Decision::Compensable(Compensable::With(input))), _) => {
                 UndoableStep::Step(parsed()?, input.clone(), outcome()?)
             }
-            // A run that another run was forked from keeps what it did.
+            // A fork does not undo the steps of its original run.
             (Some(_), _) => return None,
             (None, Some(child)) => UndoableStep::Child(parsed()?, child, outcome()?),
             (None, None) => return None,
@@ -71,8 +71,8 @@ impl RunState {
         Some((ended.nth, undoable))
     }
 
-    /// Returns the steps that can be compensated and had begun but not ended, with their inputs, in the order in which
-    /// they began.
+    /// Returns the compensable steps that began but did not end, with their inputs, in the order in
+    /// which they began.
     fn cut_off(&self) -> Vec<(StepPath, Arc<Value>)> {
         let begun = self.steps.iter().filter(|(_, step)| step.end.is_none());
         let mut begun: Vec<_> = begun

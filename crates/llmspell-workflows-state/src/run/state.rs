@@ -20,15 +20,15 @@ use crate::record::{
     ChoiceRef, End, KnownValues, Migrated, Record, Redefined, Request, Resumption, Rewound, Started, Suspension,
 };
 
-/// A record that cannot follow those before it.
+/// A record that cannot follow the records before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {number}{}: {reason}", path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default())]
 pub struct IllegalRecord {
     /// The number of the record in its run, from 0.
     pub number: u64,
-    /// The step that the record is about, if any.
+    /// The path of the record's step, if any.
     pub path: Option<String>,
-    /// Why the record cannot follow.
+    /// Why the record is illegal.
     pub reason: String,
 }
 
@@ -77,24 +77,24 @@ pub struct RunState {
     pub(super) count: u64,
     /// The latest time of a record, in microseconds since the start of the run.
     pub(super) latest_us: u64,
-    /// How far the clock of the run was ahead of the clock of its last process, in microseconds.
+    /// How far the run's clock was ahead of its last process's clock, in microseconds.
     pub(super) ahead_us: u64,
     pub(super) ends: u64,
     pub(super) steps: HashMap<String, StepState>,
     pub(super) known: KnownValues,
-    /// Steps that are entered under a different generation from the one in their path.
+    /// Steps entered under a generation different from the one in their path.
     pub(super) reentered: BTreeMap<String, u32>,
-    /// Inputs of activities that replace their evaluated parameters.
+    /// Activity inputs that replace the evaluated parameters.
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
-    /// The numbers of the signals that steps have taken.
+    /// The numbers of the signals that steps have received.
     pub(super) received: Vec<u64>,
     /// The total size of the outputs of activities, in bytes of JSON.
     pub(super) output_bytes: u64,
     pub(super) definitions: Vec<String>,
     pub(super) asked: Vec<(Request, Asker)>,
-    /// Whether the records may be outlines, so that outputs and state changes are not followed.
+    /// Whether the records may be outlines; outputs and state changes are then not tracked.
     is_outline: bool,
-    /// The requested cancellation of the run, and whether its steps are to be undone then. A retry revokes it.
+    /// The requested cancellation: whether it also compensates the steps. A retry revokes it.
     pub(super) cancel: Option<bool>,
     /// The number of the last message that requested the cancellation before the run was retried.
     pub(super) settled_messages: u64,
@@ -115,15 +115,15 @@ impl RunState {
     /// Reads the records of a run.
     ///
     /// # Errors
-    /// Returns an error if a record cannot follow those before it; the error describes the first such record.
+    /// Returns an error that describes the first record that cannot follow the records before it.
     pub fn read(records: &[Record]) -> Result<Self, IllegalRecord> {
         let mut state = Self::default();
         records.iter().try_for_each(|record| state.apply(record))?;
         Ok(state)
     }
 
-    /// Reads the records of a run, or their [outlines](Record::outline), up to the first illegal one. The outputs and
-    /// state changes of the run are not known then.
+    /// Reads the records of a run, or their [outlines](Record::outline), up to the first illegal
+    /// one. The state then lacks the run's outputs and state changes.
     #[must_use]
     pub fn read_outline(records: &[Record]) -> Self {
         let mut state = Self { is_outline: true, ..Self::default() };
@@ -132,7 +132,7 @@ impl RunState {
         state
     }
 
-    /// Reads the records of a run up to the first illegal record, which is returned too.
+    /// Reads the records of a run up to the first illegal record, and also returns that record.
     #[must_use]
     pub fn read_as_far(records: &[Record]) -> (Self, Option<IllegalRecord>) {
         let mut state = Self::default();
@@ -143,7 +143,7 @@ impl RunState {
     /// Applies the next record.
     ///
     /// # Errors
-    /// Returns an error if the record cannot follow those before it. The state is then unchanged.
+    /// Returns an error if the record cannot follow earlier records. The state is then unchanged.
     pub fn apply(&mut self, record: &Record) -> Result<(), IllegalRecord> {
         self.apply_next(record).map(drop)
     }
@@ -238,7 +238,7 @@ impl RunState {
 
     fn ask(&mut self, request: Request, by: &Asker) {
         let compensates = match request {
-            // The parent run asks again, if it still wants to.
+            // The parent run repeats its request if it still applies.
             _ if by.who == Who::Parent => None,
             Request::Cancel => Some(false),
             Request::CancelAndCompensate => Some(true),
@@ -306,7 +306,7 @@ impl RunState {
         step.is_executing = false;
         self.ends += 1;
         if was_stuck {
-            // Somebody has resolved the step, so the run can go on.
+            // The step was resolved manually, so the run can continue.
             self.phase = Phase::Driven(None);
         }
         Ok(())
@@ -380,7 +380,7 @@ impl RunState {
         }
     }
 
-    /// Returns the path of the step that is entered at `entry`.
+    /// Returns the path of the step entered at `entry`.
     pub(super) fn entered(&self, entry: &str) -> String {
         match self.reentered.get(entry) {
             Some(generation) => generation_of(entry, *generation),
@@ -389,7 +389,7 @@ impl RunState {
     }
 }
 
-/// Returns the path of the step that is entered at `entry` under this generation.
+/// Returns the path of the step entered at `entry` under this generation.
 pub(super) fn generation_of(entry: &str, generation: u32) -> String {
     entry.parse().map_or_else(|_| entry.to_owned(), |path: StepPath| path.with_generation(generation).to_string())
 }

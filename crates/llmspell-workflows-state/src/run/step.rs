@@ -11,14 +11,14 @@ use crate::record::End;
 
 /// The state of one step, according to its records.
 ///
-/// A block is present only if it has records of its own.
+/// A block has a state only if the block itself has records.
 #[derive(Debug, Clone, Default)]
 pub struct StepState {
     /// How the step ended.
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// How often the end of a process cut the step off since it was last reopened.
+    /// How often the end of a process interrupted the step since it was last reopened.
     pub(super) cuts: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
@@ -33,7 +33,7 @@ pub struct StepState {
 #[derive(Debug, Clone)]
 pub(super) struct RecordedChoice {
     pub(super) decision: Decision,
-    /// What the masks in the decision stand for.
+    /// The meaning of the masks in the decision.
     pub(super) masks: Vec<MaskNote>,
     /// The number of the record.
     pub(super) number: u64,
@@ -95,7 +95,8 @@ impl StepState {
         !self.is_executing && self.decisions().any(|(_, decision)| is_failed(decision))
     }
 
-    /// Returns the number of recorded attempts. Attempts that the end of a process cut off count too.
+    /// Returns the number of recorded attempts. Attempts interrupted by the end of a process count
+    /// too.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         let failed = u32::try_from(self.failed_attempts().len()).unwrap_or(u32::MAX);
@@ -130,7 +131,7 @@ impl StepState {
         children.max_by_key(|(number, _)| *number).map(|(_, run)| run)
     }
 
-    /// Returns how often the end of a process cut the step off, if no process executes it now.
+    /// Returns how often the end of a process interrupted the step, if no process executes it now.
     #[must_use]
     pub fn crashes(&self) -> u32 {
         self.cuts + u32::from(self.is_executing)
@@ -183,7 +184,7 @@ impl StepState {
     }
 }
 
-/// Returns how a choice affects the step's wait: not at all (`None`), it ends the wait (`Some(None)`), or it starts a
+/// Returns a choice's effect on the step's wait: none (`None`), its end (`Some(None)`), or a new
 /// wait for a signal or a time (`Some(Some(…))`).
 fn wait(decision: &Decision) -> Option<Option<Awaited>> {
     match decision {

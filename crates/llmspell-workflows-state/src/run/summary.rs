@@ -11,12 +11,13 @@ use crate::{
 };
 
 impl RunSummary {
-    /// Returns the summary of `run`, from its records, or their [outlines](Record::outline), up to the first illegal one;
-    /// `None` if the run was never started.
+    /// Returns the summary of `run`, from its records or their [outlines](Record::outline), up to
+    /// the first illegal record; `None` if the run was never started.
     ///
-    /// A run that has not ended is waiting if a process left it so. Otherwise, it is running or waiting if a process,
-    /// `owner`, owns it; paused if a pause was requested; and else interrupted, whatever its steps were doing when the
-    /// process died.
+    /// A run that has not ended is waiting if a process left it waiting. Otherwise, a run is
+    /// running or waiting if it has an `owner`, and paused or interrupted if it has none. It is
+    /// paused if a pause was requested, and interrupted if not, whatever its steps were doing when
+    /// the process died.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_outline(records).summary(run, owner)
@@ -24,7 +25,8 @@ impl RunSummary {
 }
 
 impl RunState {
-    /// Returns the summary of `run`, which has this state; `owner` is the process that owns the run, if any.
+    /// Returns the summary of `run` in this state; `owner` is the process that owns the run, if
+    /// any.
     #[must_use]
     pub fn summary(&self, run: Uuid, owner: Option<&str>) -> Option<RunSummary> {
         let started = self.started()?;
@@ -80,7 +82,8 @@ impl RunState {
             (false, true, _) if is_owned => RunStatus::Waiting,
             _ if is_owned => RunStatus::Running,
             _ if matches!(self.phase(), Phase::Suspended(Suspension::Paused)) => RunStatus::Paused,
-            // Its steps may wait, but nothing would wake them: the process did not leave the run waiting.
+            // Its steps may wait, but nothing would wake them, since no process left the run
+            // waiting.
             _ => RunStatus::Interrupted,
         }
     }

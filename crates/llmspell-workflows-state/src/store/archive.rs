@@ -45,9 +45,9 @@ pub(crate) fn encode(run: Uuid, records: &RecordLines) -> Vec<u8> {
     seal::seal(run.as_bytes(), records.as_bytes())
 }
 
-/// Returns what the records of `run` are called in errors.
+/// Returns the name of the records of `run` in errors.
 fn location(run: Uuid) -> String {
-    format!("the archive of the run {run}")
+    format!("the archive of run {run}")
 }
 
 /// Decodes the records of `run` from the archive.

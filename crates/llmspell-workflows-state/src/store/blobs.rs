@@ -12,7 +12,8 @@ use super::StoreError;
 /// crash, is counted once, so the count cannot drift.
 #[async_trait]
 pub trait BlobStore: Send + Sync + fmt::Debug {
-    /// Stores bytes for `owner` and returns their hash. They survive a power loss once the call returns.
+    /// Stores bytes for `owner` and returns their hash. The bytes survive a power loss once the
+    /// call returns.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -36,14 +37,14 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Returns an error if the store cannot be read.
     async fn owners(&self, hash: &str) -> Result<usize, StoreError>;
 
-    /// Returns the sorted hashes of everything that `owner` owns.
+    /// Returns the sorted hashes of all values owned by `owner`.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
     async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
 
-    /// Removes `owner` from everything that it owns. Also removes the values that then have no owner, and returns their
-    /// number.
+    /// Removes `owner` from all values that it owns. Also removes the values left without an owner,
+    /// and returns their number.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.

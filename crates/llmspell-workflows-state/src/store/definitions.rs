@@ -4,10 +4,11 @@ use async_trait::async_trait;
 
 use super::StoreError;
 
-/// The definitions that runs were started with, as JSON text, by the hash of the text.
+/// The definitions that runs were started with, as JSON text, keyed by the hash of the text.
 #[async_trait]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
-    /// Stores a definition, which survives a power loss once the call returns. An existing one is not changed.
+    /// Stores a definition, which survives a power loss once the call returns. An existing
+    /// definition is not changed.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.

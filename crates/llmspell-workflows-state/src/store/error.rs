@@ -9,7 +9,7 @@ use crate::record::FormatError;
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system reported an error.
-    #[error("use the store {}: {message}", path.display())]
+    #[error("cannot use the store {}: {message}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -18,8 +18,8 @@ pub enum StoreError {
     },
     /// Another process has the store open, and the store allows only one process.
     #[error(
-        "open the store {}: it is in use by {holder}, and a sled store allows one process; end that process, or use a \
-         SQLite store, which several can share",
+        "cannot open the store {}: it is in use by {holder}, and a sled store allows only one process; end that process, \
+         or use a SQLite store, which several processes can share",
         path.display()
     )]
     Held {
@@ -30,7 +30,8 @@ pub enum StoreError {
     },
     /// Other processes kept the store locked for too long.
     #[error(
-        "use the store {}: other processes kept it locked for {waited_ms} ms; look for a stopped or hung process",
+        "cannot use the store {}: other processes kept it locked for {waited_ms} ms; look for a stopped or hung \
+         process",
         path.display()
     )]
     Busy {
@@ -41,42 +42,43 @@ pub enum StoreError {
     },
     /// A later version of this program wrote the data.
     #[error(
-        "read {location}: it has format {found}, but this program reads formats up to {known}; use a later version"
+        "cannot read {location}: it has format {found}, but this program reads formats up to {known}; use a later \
+         version"
     )]
     Newer {
-        /// What was read.
+        /// The data that was read.
         location: String,
         /// The format that was found.
         found: u64,
         /// The latest format that this program reads.
         known: u64,
     },
-    /// A record is in a different version of the format.
-    #[error("read {location}: {error}")]
+    /// A record has a different format version.
+    #[error("cannot read {location}: {error}")]
     Format {
-        /// What was read.
+        /// The data that was read.
         location: String,
         /// Why the record cannot be read.
         error: FormatError,
     },
     /// The stored data is damaged.
-    #[error("read {location}: it is damaged: {message}; restore the store from a backup")]
+    #[error("cannot read {location}: it is damaged: {message}; restore the store from a backup")]
     Damaged {
-        /// What was read.
+        /// The data that was read.
         location: String,
-        /// What is wrong.
+        /// A description of the damage.
         message: String,
     },
     /// The path contains something other than a store.
-    #[error("open the store {}: {message}; choose another path, or move it away", path.display())]
+    #[error("cannot open the store {}: {message}; choose another path, or move it away", path.display())]
     Foreign {
         /// The path of the store.
         path: PathBuf,
-        /// What the path contains.
+        /// The content at the path.
         message: String,
     },
-    /// An earlier write failed, and it is unknown how much of it was stored.
-    #[error("write to the store {}: an earlier write failed ({message}); reopen the store", path.display())]
+    /// An earlier write failed, and an unknown part of its data was stored.
+    #[error("cannot write to the store {}: an earlier write failed ({message}); reopen the store", path.display())]
     Broken {
         /// The path of the store.
         path: PathBuf,
@@ -84,10 +86,12 @@ pub enum StoreError {
         message: String,
     },
     /// The query is invalid.
-    #[error("list runs: {0}")]
+    #[error("cannot list runs: {0}")]
     Query(String),
     /// The message id was already used for a different message.
-    #[error("post to the run {run}: the message id {message_id:?} was already used for another message; use a new id")]
+    #[error(
+        "cannot post to run {run}: the message id {message_id:?} was already used for another message; use a new id"
+    )]
     MessageIdTaken {
         /// The receiving run.
         run: Uuid,
@@ -95,7 +99,7 @@ pub enum StoreError {
         message_id: String,
     },
     /// No stored value has this hash.
-    #[error("share the value {hash}: no stored value has this hash")]
+    #[error("cannot share the value {hash}: no stored value has this hash")]
     NoBlob {
         /// The hash.
         hash: String,
@@ -109,7 +113,7 @@ impl StoreError {
         if self.is_other_format() { "record_format" } else { "store_failed" }
     }
 
-    /// Returns whether a retry may help, since another process may release the store.
+    /// Returns whether a retry may succeed once another process releases the store.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Busy { .. })

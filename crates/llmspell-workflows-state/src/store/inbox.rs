@@ -13,8 +13,8 @@ pub const INBOX_PAGE: usize = 200;
 /// Messages to runs, from any process that has the store open.
 #[async_trait]
 pub trait InboxStore: Send + Sync + fmt::Debug {
-    /// Appends a message to the inbox of its run; returns the number of the message. The messages to a run are numbered
-    /// from 1.
+    /// Appends a message to the inbox of its run; returns the number of the message. A run's
+    /// messages are numbered from 1.
     ///
     /// The message survives a power loss once the call returns. Posting the same message again under the same id
     /// changes nothing and returns the same number.
@@ -23,14 +23,14 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     /// Returns an error if the store cannot be written or the id was used for a different message.
     async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
 
-    /// Returns the first [`INBOX_PAGE`] messages of a run that are numbered above `after`, in order.
+    /// Returns the first [`INBOX_PAGE`] messages to a run with numbers above `after`, in order.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read or a message is missing.
     async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
 
-    /// Removes all messages of a run and returns how many there were. Later messages to the run are numbered from 1
-    /// again.
+    /// Removes all messages to a run and returns their number. Later messages to the run are
+    /// numbered from 1 again.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -71,7 +71,7 @@ impl StoredMessage {
         [&run.as_bytes()[..], &number.to_be_bytes()].concat()
     }
 
-    /// Returns the number of the message that was posted earlier under this id, if it is the same message.
+    /// Returns the number of the earlier message with this id, if it is the same message.
     pub(crate) fn existing_number(self, before: &Self, run: Uuid, number: u64) -> Result<u64, StoreError> {
         if self == *before { Ok(number) } else { Err(StoreError::MessageIdTaken { run, message_id: self.id }) }
     }
@@ -82,6 +82,6 @@ pub(crate) fn expect_number(location: &str, run: Uuid, expected: u64, found: u64
     if expected == found {
         return Ok(());
     }
-    let location = format!("the inbox of the run {run} in {location}");
+    let location = format!("the inbox of run {run} in {location}");
     Err(StoreError::damaged(location, format!("message {expected} is missing, before message {found}")))
 }

@@ -29,8 +29,8 @@ impl KeyValue for Memory {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        // The visitor may read from the store, so nothing can stay locked while it is called. Entries are fetched in
-        // parts, and the parts are small since most visits end early.
+        // The visitor may read from the store, so no lock may be held while it runs. Entries are
+        // fetched in small parts, since most visits end early.
         const PART: usize = 64;
         let (mut from, mut to) = (range.from.clone(), range.to.clone());
         while from < to {
@@ -69,7 +69,7 @@ impl KeyValue for Memory {
     }
 
     fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
-        let message = "the stores are in memory only and cannot be copied".to_owned();
+        let message = "stores in memory cannot be copied".to_owned();
         Err(StoreError::Io { path: to.to_owned(), message })
     }
 }

@@ -9,9 +9,10 @@
 //! | [`InboxStore`] | messages to runs: pause, resume, cancel, signals | it survives a power loss |
 //! | [`BlobStore`] | large values, by hash | it survives a power loss |
 //!
-//! The index of runs is derived from the journal and can be rebuilt from it, so it needs no syncs of its own. A sync
-//! covers everything written earlier to the same [`Stores`]. So a run ends in this order: its last summary is stored,
-//! its records are archived, and then the journal forgets it.
+//! The index of runs is derived from the journal and can be rebuilt from it, so it needs no
+//! separate syncs. A sync covers everything written earlier to the same [`Stores`]. A run therefore
+//! ends in this order: its last summary is stored, its records are archived, and then the journal
+//! forgets the run.
 //!
 //! All methods are async and never block the calling thread: the adapters in this module run on their own thread. A
 //! custom adapter that uses a blocking client implements the traits in [`blocking`] and is passed to
@@ -103,7 +104,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Returns an error if the stores cannot be written.
     async fn compact(&self) -> Result<(), StoreError>;
 
-    /// Reads everything in the stores and reports the damage that it finds.
+    /// Reads everything in the stores and reports any damage.
     ///
     /// # Errors
     /// Returns an error if the stores cannot be read at all. Damage is not an error; it is part of the result.
@@ -152,7 +153,7 @@ impl Stores {
         Ok(Self::all(Arc::new(worker)))
     }
 
-    /// Creates stores that are all provided by `one`.
+    /// Creates stores that all use `one`.
     #[must_use]
     pub fn all<S>(one: Arc<S>) -> Self
     where

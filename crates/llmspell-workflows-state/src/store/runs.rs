@@ -14,12 +14,13 @@ pub const RUNS_PAGE_MAX: usize = 10_000;
 
 /// An index of runs.
 ///
-/// It is derived from the journal and can be rebuilt from it, so **nothing here is synced**: after a power loss a
-/// summary may be outdated or missing. A write to another store of the same [`Stores`](super::Stores) also syncs all
-/// earlier writes to the index.
+/// The index is derived from the journal and can be rebuilt from it, so **nothing here is synced**:
+/// after a power loss a summary may be outdated or missing. A write to another store of the same
+/// [`Stores`](super::Stores) also syncs all earlier writes to the index.
 #[async_trait]
 pub trait RunStore: Send + Sync + fmt::Debug {
-    /// Stores the summaries, replacing earlier ones. Either all of them are stored or none.
+    /// Stores the summaries, replacing earlier ones. Either all of the summaries are stored or
+    /// none.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -45,7 +46,8 @@ pub trait RunStore: Send + Sync + fmt::Debug {
     /// Returns an error if the query is invalid or the store cannot be read.
     async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
 
-    /// Removes the runs and returns how many of them existed. Either all of them are removed or none.
+    /// Removes the runs and returns how many of them existed. Either all of the runs are removed or
+    /// none.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -86,7 +88,7 @@ pub struct RunSummary {
     /// Why the run failed or is stuck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
-    /// The run that started this one.
+    /// The run that started this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Uuid>,
     /// Labels that the run was started with.
@@ -106,7 +108,7 @@ pub struct RunError {
     pub message: String,
 }
 
-/// A query for runs. All conditions that are set must hold.
+/// A query for runs. A run must meet all conditions that are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunQuery {
     /// One of these statuses; any status if empty.
@@ -115,7 +117,7 @@ pub struct RunQuery {
     pub workflow: Option<String>,
     /// The parent run.
     pub parent: Option<Uuid>,
-    /// Labels that the run has, with these values.
+    /// Labels that the run must have, with their values.
     pub labels: BTreeMap<String, String>,
     /// Runs that started at this time or later, with a precision of microseconds.
     pub started_from: Option<Timestamp>,
@@ -221,7 +223,7 @@ impl RunQuery {
         Ok(self.page(runs))
     }
 
-    /// Returns the page from `runs`, which contain at least the first `limit` + 1 matches.
+    /// Returns the page from `runs`, which contains at least the first `limit` + 1 matches.
     pub(crate) fn page(&self, mut runs: Vec<RunSummary>) -> RunPage {
         runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.cursor()));
         let has_more = runs.len() > self.limit;
@@ -242,8 +244,8 @@ impl FromStr for RunCursor {
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let parts = text.rsplit_once('-').and_then(|(started, id)| Some((started.parse().ok()?, id.parse().ok()?)));
-        let (started_us, id) =
-            parts.ok_or_else(|| StoreError::Query(format!("{text:?} is not a list position; use `next` of a page")))?;
+        let (started_us, id) = parts
+            .ok_or_else(|| StoreError::Query(format!("{text:?} is not a list position; use `next` from a page")))?;
         Ok(Self { started_us, id })
     }
 }

@@ -13,7 +13,7 @@ use super::StoreError;
 
 const MAGIC: &[u8; 4] = b"SPWS";
 
-/// The version that this code writes; it reads this version and all earlier ones.
+/// The version that this code writes. This code also reads all earlier versions.
 const VERSION: u8 = 1;
 
 const HEAD: usize = 9;

@@ -11,7 +11,8 @@ use super::StoreError;
 /// Named checkpoints of runs.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + fmt::Debug {
-    /// Stores a snapshot, replacing the one with the same run and name; it survives a power loss once the call returns.
+    /// Stores a snapshot, replacing any with the same run and name; it survives a power loss once
+    /// the call returns.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -35,7 +36,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     /// Returns an error if the store cannot be written.
     async fn remove(&self, run: Uuid, name: &str) -> Result<bool, StoreError>;
 
-    /// Removes all snapshots of a run; returns how many there were.
+    /// Removes all snapshots of a run and returns their number.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -49,7 +50,7 @@ pub struct Snapshot {
     pub run: Uuid,
     /// The name of the snapshot.
     pub name: String,
-    /// The number of records of the run that the state covers.
+    /// The number of the run's records covered by the state.
     pub position: u64,
     /// When the snapshot was made.
     pub at: Timestamp,

@@ -7,13 +7,13 @@ use super::StoreError;
 /// The result of reading everything in the stores.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verified {
-    /// The runs that have a summary.
+    /// The runs with a summary.
     pub summaries: BTreeSet<Uuid>,
-    /// The runs whose records are in the archive.
+    /// The runs with records in the archive.
     pub archived: BTreeSet<Uuid>,
     /// The number of other items: definitions, snapshots, messages, large values.
     pub others: u64,
-    /// The damage that was found.
+    /// The damage found.
     pub damage: Vec<StoreError>,
 }
 

@@ -1,5 +1,5 @@
-//! Disk faults: a disk that fails or loses data causes a clear error, never a wrong answer, and nothing acknowledged is
-//! lost.
+//! Disk faults: a disk that fails or loses data causes a clear error, never a wrong answer, and no
+//! acknowledged data is lost.
 
 use std::{path::Path, sync::Arc};
 
@@ -33,7 +33,7 @@ fn a_failed_write_or_sync_ends_the_run_with_its_cause_and_the_run_can_resume() {
                     faults += 1;
                     let message = error.to_string();
                     assert!(message.contains(cause) && message.contains("/log/"), "{message}");
-                    // The journal accepts nothing more, even if the disk has recovered.
+                    // The journal accepts no more records, even if the disk has recovered.
                     assert!(test.run_on(&journal).is_err());
                     drop(journal);
                     test.run_on(&open(&disk.after_power_loss(number)).unwrap()).unwrap()
@@ -83,8 +83,8 @@ fn a_flipped_bit_in_synced_data_is_reported_and_the_run_is_not_resumed_from_it()
                     assert!(error.to_string().contains("damaged"), "{error}");
                     refused += 1;
                 }
-                // A flipped bit in a frame that only opens the run, or after the last mark, loses nothing that was
-                // acknowledged.
+                // A flipped bit in a frame that only opens the run, or after the last mark, loses
+                // no acknowledged data.
                 (Ok(_), _) => harmless += 1,
                 (Err(error), true) => panic!("offset {offset} of {}: {error}", path.display()),
             }
@@ -144,7 +144,7 @@ fn error_for_a_log_of_a_later_version_names_that_version() {
 }
 
 #[test]
-fn a_log_that_is_in_use_cannot_be_opened_again() {
+fn a_log_in_use_cannot_be_opened_again() {
     let disk = SimDisk::new();
     let first = open(&disk).unwrap();
     assert!(matches!(open(&disk), Err(JournalError::Held { .. })));

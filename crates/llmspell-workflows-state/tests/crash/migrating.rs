@@ -19,7 +19,7 @@ use llmspell_workflows_state::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The number of times that the step at each path was performed.
+/// The number of times each step was performed, by path.
 type Performed = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn engine(performed: &Performed) -> Engine {
@@ -37,8 +37,8 @@ fn engine(performed: &Performed) -> Engine {
     Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
 }
 
-/// Performs the activity `name`. `put` sets the parts of the state that its input names; other activities return their
-/// input.
+/// Performs the activity `name`. `put` sets the parts of the state named in its input; other
+/// activities return their input.
 fn perform_activity(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
     let is_first = context.path().to_path().segments().iter().all(|segment| segment.generation == 1);
@@ -164,14 +164,14 @@ async fn a_run_interrupted_at_any_record_resumes_with_the_new_version() {
         let records = migrated(&records[..cut]);
         let (finished, all) = resume(&again, &shop(2), &records).await;
         assert_eq!(*finished.output, expected, "cut after {cut} records: {:?}", finished.error);
-        // Steps that had ended are not performed again.
+        // Ended steps are not performed again.
         for path in records.iter().filter(|record| matches!(record, Record::Ended { .. })).filter_map(Record::path) {
             assert!(
                 !again.lock().expect("valid test data").contains_key(path),
                 "{path} is performed again, cut after {cut} records"
             );
         }
-        // The state that is computed from the records is also migrated.
+        // The state computed from the records is also migrated.
         let engine = engine(&again);
         let plan = engine.prepare(shop(2)).expect("valid test data");
         assert_eq!(

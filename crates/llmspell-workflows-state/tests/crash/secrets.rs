@@ -1,4 +1,5 @@
-//! A run whose data contains secrets has the same result after a crash at any boundary, and records none of them.
+//! A run with secrets in its data has the same result after a crash at any boundary, and records no
+//! secrets.
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ fn whole(context: &ActivityContext) -> Result<(), StepError> {
     if text.contains("***") { Err(StepError::validation("masked", "the input is masked")) } else { Ok(()) }
 }
 
-/// Passes a secret through outputs of all sizes, names of fields, the state, a list that grows, items and blocks.
+/// Passes a secret through outputs of all sizes, field names, the state, a growing list, items and
+/// blocks.
 fn test() -> CrashTest {
     let object = |value: Value| value.as_object().unwrap().clone();
     let login = json!({"token": "{{ secrets.KEY }}", "long": format!("{} {{{{ secrets.KEY }}}}", "x".repeat(70))});
@@ -75,7 +77,7 @@ fn run_with_secrets_has_the_same_result_after_a_crash_at_any_boundary() {
 }
 
 #[tokio::test]
-async fn records_of_a_run_with_secrets_contain_none() {
+async fn records_of_a_run_contain_no_secrets() {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
     let shared = journal.clone();
     let finished = tokio::task::spawn_blocking(move || test().run_on(&shared)).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! A step whose outcome is unknown stays stuck in every later process, wherever the processes crash.
+//! A step with an unknown outcome stays stuck in every later process, wherever the processes crash.
 
 use std::sync::Arc;
 

@@ -27,7 +27,8 @@ fn definition() -> Definition {
     let steps =
         [step("first", 1), each, block, both, step("last", LAST), Step::function("breaks", "fail", json!(null))];
     let mut definition = Definition::sequence("undone", steps);
-    // What cleans up sees the steps of a run that ended in an earlier process, and does not stop at a failure.
+    // Cleanup steps see the steps of a run that ended in an earlier process, and do not stop at a
+    // failure.
     let seen = Step::function("seen", "echo", json!("{{ steps.first.output }} {{ steps.breaks.status }}"));
     let unresolved = Step::function("unresolved", "echo", json!("{{ steps.breaks.output.missing }}"));
     let clean = Step::function("clean", "echo", json!(0));
@@ -90,7 +91,7 @@ fn a_run_is_compensated_in_order_after_a_crash_at_any_boundary() {
 }
 
 #[test]
-fn each_attempt_of_a_block_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
+fn each_block_attempt_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
     let fails = Step::function("breaks", "fail_once", json!(null));
     let block = retried(Step::sequence("block", [step("inside", LAST), fails]));
     let (test, _) = test(Definition::sequence("tries", [block]));

@@ -1,4 +1,5 @@
-//! Runs that are brought into a journal: all of them with all their records, or none, whatever interrupts it.
+//! Runs arriving in a journal: all of them arrive with all their records, or none do, whatever
+//! interrupts the arrival.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -29,7 +30,7 @@ fn contents(journal: &dyn Journal) -> BTreeMap<Uuid, Vec<Record>> {
     journal.runs().into_iter().map(of_run).collect()
 }
 
-/// A journal with a run that stays, and one that an arrival replaces.
+/// Returns a disk with a journal of two runs: one stays, and an arrival replaces the other.
 fn prepared() -> SimDisk {
     let disk = SimDisk::new();
     let journal = open(&disk);
@@ -66,7 +67,7 @@ fn runs_arrive_together_or_not_at_all_after_a_crash_at_any_boundary() {
             assert!(found == before || found == after, "boundary {boundary}: {:?}", found.keys());
             assert!(!arrived || found == after, "boundary {boundary}: acknowledged, and not there");
             *(if found == after { &mut all } else { &mut none }) += 1;
-            // The same arrival works afterwards, and nothing of the first one is left beside it.
+            // The same arrival succeeds afterwards, and nothing remains of the first one.
             runtime().block_on(journal.arrive(vec![arrival(2, 20, 9), arrival(3, 40, 30)])).unwrap();
             drop(journal);
             assert_eq!(contents(&open(&left.after_kill())), after, "boundary {boundary}");
@@ -79,7 +80,7 @@ fn runs_arrive_together_or_not_at_all_after_a_crash_at_any_boundary() {
 }
 
 #[test]
-fn every_journal_lets_runs_arrive_in_a_later_epoch() {
+fn arriving_runs_get_a_later_epoch_in_every_journal() {
     for adapter in ON_DISK {
         let folder = folder();
         let journal = adapter.open_in(folder.path()).unwrap();
@@ -121,7 +122,7 @@ fn rewriting_keeps_all_records_and_frees_older_segments() {
     drop(journal);
     let few = segments(&disk);
     assert!(few < many / 2, "{many} segments, then {few}");
-    // There is nothing left to free, so nothing is written again.
+    // Nothing is left to free, so nothing is written again.
     let journal = open(&disk);
     let syncs = disk.syncs();
     runtime().block_on(journal.compact(true)).unwrap();
@@ -153,9 +154,10 @@ fn action() -> impl Strategy<Value = Action> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
-    /// Whatever happens to a journal, it contains what a simple model of it contains, also for readers from outside.
+    /// After any actions, a journal has the same content as a simple model of it, even for readers
+    /// that do not open it.
     #[test]
-    fn a_journal_contains_what_was_appended_and_what_arrived(actions in prop::collection::vec(action(), 1..120)) {
+    fn a_journal_contains_all_appended_and_arrived_records(actions in prop::collection::vec(action(), 1..120)) {
         let disk = SimDisk::new();
         let (mut journal, mut model, mut next) = (open(&disk), BTreeMap::<Uuid, Vec<Record>>::new(), 0);
         let runtime = runtime();

@@ -28,7 +28,7 @@ pub(crate) fn arguments(name: &str) -> [&str; 4] {
     [name, "--exact", "--nocapture", "--test-threads=1"]
 }
 
-/// Returns the journal and folder that the parent process passed; `None` in the parent itself.
+/// Returns the journal and folder passed by the parent process; `None` in the parent itself.
 pub(crate) fn child_task() -> Option<(OnDisk, PathBuf)> {
     let (folder, name) = (env::var_os(FOLDER_VARIABLE)?, env::var(ADAPTER_VARIABLE).ok()?);
     Some((ON_DISK.into_iter().find(|adapter| adapter.name == name)?, folder.into()))

@@ -1,6 +1,6 @@
-//! Random definitions have the same result on each journal even if their process is killed at a boundary. A boundary is
-//! before or after a record is appended, before or after a write or sync, or before or after an acknowledgement is
-//! received.
+//! Random definitions have the same result on each journal even if their process is killed at a
+//! boundary. A boundary is the point before or after an append, a write, a sync or the receipt of
+//! an acknowledgement.
 //!
 //! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 
@@ -163,7 +163,7 @@ fn effects(folder: &Path) -> BTreeMap<String, u32> {
     effects
 }
 
-/// The boundary at which a process is killed, and the file in which it leaves the time.
+/// The boundary at which a process is killed, and the file to which it writes the time.
 #[derive(Debug)]
 struct KillPoint {
     at: u64,

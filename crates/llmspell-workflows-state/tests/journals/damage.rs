@@ -9,7 +9,7 @@ use llmspell_workflows_state::{JournalError, Record, store::StoreError};
 
 use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, record, run, runtime};
 
-/// Returns a record that is too large to be stored inside sled.
+/// Returns a record too large to be stored inside sled.
 fn large() -> Record {
     Record::Stopped { path: "/main/".to_owned() + &"x".repeat(40_000), time_us: 0 }
 }
@@ -40,7 +40,7 @@ fn fill(adapter: &OnDisk, folder: &Path) {
     });
 }
 
-/// Reads the records that [`fill`] wrote; either fails or finds exactly the same records.
+/// Reads the records written by [`fill`]; either fails or finds exactly the same records.
 fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
     let journal = adapter.open_in(folder)?;
     if let Some(damage) = journal.damage().into_iter().next() {
@@ -86,7 +86,8 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Replaces each file with each of the damaged versions that `ways` makes of it; returns how many were refused.
+/// Replaces each file with each damaged version that `ways` returns for it; returns how many
+/// versions were refused.
 fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     let whole = folder();
     fill(adapter, whole.path());
@@ -188,7 +189,7 @@ fn torn_journal(adapter: &OnDisk) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_record_torn_by_a_power_loss_is_ignored_if_it_was_not_acknowledged() {
+fn an_unacknowledged_record_torn_by_a_power_loss_is_ignored() {
     for adapter in [WAL, SLED] {
         let left = torn_journal(&adapter);
         let journal = adapter.open_in(left.path()).unwrap();

@@ -1,7 +1,8 @@
-//! A full disk causes a clear error, and everything acknowledged is still there once the disk has room again.
+//! A full disk causes a clear error, and all acknowledged records are still there once the disk has
+//! room again.
 //!
-//! To simulate a full disk, the file size of a process is limited. The process ignores the signal that the system sends
-//! for this, as a program that handles the error would.
+//! To simulate a full disk, the test limits the file size of a process. The process ignores the
+//! resulting signal, like a program that handles the error.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,5 @@
-//! The heads file of a log: outlines of runs with long records are read without opening the segments of these.
+//! The heads file of a log: outlines of runs with long records are read without opening the
+//! records' segments.
 
 use std::{
     fs,
@@ -53,7 +54,8 @@ fn heads(folder: &Path) -> PathBuf {
     folder.join("heads")
 }
 
-/// Returns the number of damages, and the outlines of all runs, and checks how many segments are opened for them.
+/// Returns the number of damage reports and the outlines of all runs; checks that at most `at_most`
+/// segments are read.
 fn outlines(folder: &Path, at_most: usize) -> (usize, Vec<(u128, Vec<Record>)>) {
     let opened = Arc::new(std::sync::Mutex::new(Vec::new()));
     let disk = WatchedDisk::new(SystemDisk, {
@@ -100,13 +102,14 @@ fn a_long_record_takes_one_segment_and_no_index() {
         let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         names.filter(|path| path.extension().is_some_and(|other| other == extension)).count()
     };
-    // The first segment has no long record, since the first one does not fit into it.
+    // The first segment has no long record, since the first long record does not fit into it.
     let segments = count("log");
     assert!((RUNS as usize..=RUNS as usize + 1).contains(&segments), "{segments} segments");
     assert!(count("index") <= 1);
 }
 
-/// A record of 5 MiB leaves 3 MiB of a segment of 8 MiB unused, and the next one needs another segment.
+/// A 5 MiB record leaves 3 MiB of an 8 MiB segment unused, and the next record needs another
+/// segment.
 #[cfg(target_os = "linux")]
 #[test]
 fn full_segments_take_no_more_space_than_their_records() {
@@ -150,7 +153,7 @@ fn damaged_heads_are_ignored() {
 }
 
 #[test]
-fn lost_zeroed_or_truncated_segment_is_noticed_although_it_is_listed() {
+fn lost_zeroed_or_truncated_listed_segment_is_noticed() {
     let segment = |folder: &Path| folder.join("000000000005.log");
     let folder = filled();
     let bytes = fs::read(segment(folder.path())).unwrap();
@@ -163,7 +166,7 @@ fn lost_zeroed_or_truncated_segment_is_noticed_although_it_is_listed() {
 }
 
 #[test]
-fn later_process_lists_its_segments_too_and_forgets_those_that_are_gone() {
+fn later_process_lists_its_own_segments_and_forgets_removed_ones() {
     let folder = filled();
     write(folder.path(), RUNS + 1..=2 * RUNS);
     // The last segment of each process is not full.

@@ -1,4 +1,4 @@
-//! Peeking at a log while another process writes to it returns everything up to some moment.
+//! Reading a log while another process writes to it returns everything up to some moment.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ const RECORDS: usize = 20_000;
 const RECORDS_PER_RUN: usize = 500;
 
 #[test]
-fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
+fn reading_sees_no_gap_while_segments_are_created_and_removed() {
     let folder = folder();
     let options = LogOptions { segment_min: 4 << 10, segment_max: 4 << 10, prepare_ahead: true };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
@@ -67,7 +67,7 @@ fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
     assert!(peeks > 1 && seen > 0, "{peeks} peeks, {seen} records seen");
 }
 
-/// Returns the records of all runs that have any.
+/// Returns the records of all runs with records.
 fn all_records(folder: &Path) -> Vec<(Uuid, Vec<Record>)> {
     let runs = WalJournal::read_all(folder).unwrap().runs.into_iter();
     runs.map(|run| (run.run, run.records.unwrap())).filter(|(_, records)| !records.is_empty()).collect()
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn peek_run_returns_the_same_records_as_peek(actions in prop::collection::vec(action(), 1..400)) {
+    fn read_run_returns_the_same_records_as_read_all(actions in prop::collection::vec(action(), 1..400)) {
         let folder = folder();
         carry_out(folder.path(), &actions);
         assert_same(folder.path());
@@ -213,12 +213,12 @@ fn opening_a_log_removes_indexes_without_a_segment() {
 }
 
 #[test]
-fn peek_run_reads_little_of_the_other_runs() {
+fn read_run_reads_little_of_other_runs() {
     let folder = folder();
     let options = LogOptions { segment_min: 64 << 10, segment_max: 64 << 10, prepare_ahead: false };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
     let runtime = runtime();
-    // Each run has one long record, as waiting runs do.
+    // Each run has one long record, like a waiting run.
     let long = |id: usize| Record::Stopped { path: format!("/main/{}{id}", "x".repeat(2_000)), time_us: 0 };
     for id in 1..=2_000 {
         let run = run(id as u128);
@@ -237,7 +237,7 @@ fn peek_run_reads_little_of_the_other_runs() {
     assert!(read * 10 < size, "{read} of {size} bytes were read");
 }
 
-/// Returns a disk and the number of bytes that were read from it.
+/// Returns a disk and a counter of the bytes read from it.
 fn counting_disk() -> (WatchedDisk, Arc<AtomicU64>) {
     let bytes_read = Arc::new(AtomicU64::new(0));
     let disk = WatchedDisk::new(SystemDisk, {

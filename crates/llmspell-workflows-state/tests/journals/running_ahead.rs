@@ -1,4 +1,4 @@
-//! Appends that fill segments while the disk is still busy with an earlier one.
+//! Appends that fill segments while the disk is still busy with an earlier segment.
 
 use std::{
     path::Path,
@@ -57,8 +57,9 @@ impl Log {
         })
     }
 
-    /// Syncs record 0, and appends records 1 to 3, each in a segment of its own, while the journal records how far that
-    /// sync went. Calls `watch` before each operation on a file. Returns the receipt of record 3.
+    /// Syncs record 0, and appends records 1 to 3, each in a separate segment, while the journal
+    /// writes the mark for that sync. Calls `watch` before each operation on a file. Returns the
+    /// receipt of record 3.
     fn run_ahead(&self, watch: impl Fn(&Path, FileOperation) + Send + Sync + 'static) -> Receipt {
         let (journal, epoch) = (self.journal.clone(), self.epoch);
         let (has_synced, is_first) = (AtomicBool::new(false), AtomicBool::new(true));
@@ -92,10 +93,10 @@ fn within_patience<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 }
 
 #[test]
-fn segments_that_were_filled_during_a_sync_are_written_in_order() {
+fn segments_filled_during_a_sync_are_written_in_order() {
     let log = Log::new();
     log.sync(log.run_ahead(|_, _| {})).unwrap();
-    // The segment that was prepared in the meantime is used now.
+    // The segment prepared in the meantime is used now.
     for number in 4..8 {
         log.sync(log.append(number)).unwrap();
     }
@@ -114,7 +115,7 @@ fn an_append_does_not_wait_for_the_index_of_an_earlier_segment() {
         if !is_index || operation != FileOperation::Write || !is_first.swap(false, Ordering::SeqCst) {
             return;
         }
-        // The record begins a segment, so the index of the segment before it is still to be written.
+        // The record begins a segment, so the previous segment's index is still to be written.
         let (done, is_done) = mpsc::channel();
         let journal = journal.clone();
         thread::spawn(move || done.send(journal.append(run(1), epoch, &long(4)).map(drop)));

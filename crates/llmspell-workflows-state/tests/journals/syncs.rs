@@ -1,5 +1,5 @@
-//! Counts the syncs of the log on its disk. There is one sync before each acknowledgement, which all waiters share, and
-//! no sync for composites, pure decisions and attempts.
+//! Counts the syncs of the log on its disk. There is one sync before each acknowledgement, shared
+//! by all waiters, and no sync for composites, pure decisions and attempts.
 
 use std::{
     path::Path,
@@ -66,7 +66,7 @@ fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
 }
 
 #[test]
-fn durability_setting_determines_what_a_run_waits_for() {
+fn durability_setting_determines_syncs_and_kept_records() {
     let steps = || (0..20).map(|number| echo(&format!("s{number}")));
     for (durability, synced, written) in
         [(Durability::Sync, 21, true), (Durability::Async, 1, true), (Durability::None, 1, false)]
@@ -75,8 +75,8 @@ fn durability_setting_determines_what_a_run_waits_for() {
         let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
         let definition = Definition { durability, ..Definition::sequence("durable", steps()) };
         patterns::crash_test(definition).run_on(&journal).unwrap();
-        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer syncs than
-        // completions.
+        // One sync is for the start. Syncs without a waiter are shared, so there are fewer syncs
+        // than completions.
         let syncs = disk.syncs();
         match durability {
             Durability::Async => assert!((synced..21).contains(&syncs), "{durability:?}: {syncs}"),
@@ -85,8 +85,8 @@ fn durability_setting_determines_what_a_run_waits_for() {
         let left = disk.after_kill();
         let records = runtime().block_on(open(Arc::new(left)).open(Uuid::nil())).unwrap().records;
         let ends = records.iter().filter(|record| matches!(record, Record::Ended { .. })).count();
-        // The records of a killed process survive if the durability setting promises that; otherwise they may be
-        // missing.
+        // The records of a killed process survive if the durability setting promises this;
+        // otherwise they may be missing.
         assert!(!written || ends >= 20, "{durability:?}: {ends}");
     }
 }
@@ -180,7 +180,7 @@ fn runs_waiting_for_a_busy_disk_share_one_sync() {
                 })
             })
             .collect();
-        // On a single thread, a task that counted itself is waiting by the time another one runs.
+        // On a single thread, a task that has counted itself is waiting before another task runs.
         while waiting.load(Ordering::Relaxed) < RUNS {
             tokio::task::yield_now().await;
         }

@@ -51,7 +51,7 @@ fn strace(into: &Path, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The traced process: it reports each action before it starts and after it is done.
+/// The traced process, which reports each action before and after it.
 fn work(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! A disk that reports the operations on its files before it performs them.
+//! A disk that reports file operations before performing them.
 
 use std::{
     fmt, io,

@@ -1,4 +1,4 @@
-//! Tests which thread writes a record that its caller waits for.
+//! Tests which thread performs a write that a caller waits for.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ use crate::{
     watched::{FileOperation, WatchedDisk},
 };
 
-/// A journal that has one run, on a disk whose writes can be slow.
+/// A journal with one run, on a disk whose writes can be slow.
 struct Log {
     journal: WalJournal,
     epoch: Epoch,
@@ -36,7 +36,7 @@ impl Log {
                 if operation == FileOperation::Write {
                     writers.lock().unwrap().push(thread::current().id());
                     let begin = Instant::now();
-                    // Longer than any write that a caller makes itself.
+                    // Longer than any write that a caller performs itself.
                     while is_slow.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_millis(2) {}
                 }
             }
@@ -61,7 +61,8 @@ impl Log {
         writers.iter().all(|writer| *writer == thread::current().id())
     }
 
-    /// Writes until this thread performs a write; a thread that is interrupted during a write makes it look slow.
+    /// Writes until this thread performs a write; an interruption during a write makes the write
+    /// look slow.
     fn write_until_fast(&self) {
         assert!((0..10_000).any(|number| self.write(number)), "the caller performs fast writes");
     }
@@ -73,7 +74,7 @@ fn callers_perform_fast_writes_and_leave_slow_ones_to_the_writer_thread() {
     log.write_until_fast();
     for _ in 0..3 {
         log.is_slow.store(true, Ordering::Relaxed);
-        // Only a slow write shows that writes have become slow.
+        // It takes one slow write to notice that writes have become slow.
         log.write(1);
         for number in 2..10 {
             assert!(!log.write(number), "a caller waits in a slow write");
@@ -87,7 +88,7 @@ fn callers_perform_fast_writes_and_leave_slow_ones_to_the_writer_thread() {
 fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
     let log = Log::new(4 << 10);
     log.write_until_fast();
-    // The new segment begins with a long record; to create it, the thread writes and syncs.
+    // The new segment begins with a long record; the thread writes and syncs to create the segment.
     let long = llmspell_workflows_state::Record::Stopped { path: "x".repeat(8 << 10), time_us: 0 };
     log.writers.lock().unwrap().clear();
     let receipt = log.journal.append(run(1), log.epoch, &long).unwrap();

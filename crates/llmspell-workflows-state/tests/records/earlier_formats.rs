@@ -2,7 +2,8 @@
 
 use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
 
-/// Segments with a run that waits for an event, up to their last frames, in all earlier formats.
+/// Segments in all earlier formats, up to their last frames, each with a run that waits for an
+/// event.
 const SEGMENTS: [&[u8]; 2] = [include_bytes!("golden/format-1.log"), include_bytes!("golden/format-2.log")];
 
 #[test]

@@ -110,7 +110,7 @@ fn error_names_a_dangling_reference() {
 }
 
 #[test]
-fn a_suspended_run_stays_suspended_only_while_nobody_changes_its_steps() {
+fn a_suspended_run_stays_suspended_until_its_steps_change() {
     const SUSPENDED: &str = r#"{"suspended":{"why":"stuck","t":2}}"#;
     const WAITS: &str = r#"{"suspended":{"why":{"waiting":{}},"t":2}}"#;
     const PAUSED: &str = r#"{"suspended":{"why":"paused","t":2}}"#;

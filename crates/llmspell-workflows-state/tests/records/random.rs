@@ -77,7 +77,7 @@ fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, lo
         if step.status == StepStatus::Cancelled || known.status() == StepStatus::Cancelled {
             continue;
         }
-        // A step whose failure was handled has itself failed, and has the output of its handler.
+        // A step with a handled failure has failed but has its handler's output.
         let is_recovered = step.status == StepStatus::Completed && step.error.is_some();
         let expected = if is_recovered { StepStatus::Failed } else { step.status };
         assert_eq!(known.status(), expected, "{location}: {}", step.path);

@@ -1,4 +1,5 @@
-//! What a retry runs again if the run did not end with a failed step, and what it revokes.
+//! The steps that a retry runs again if the run did not end with a failed step, and the requests
+//! that a retry revokes.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ const ROOT_CANCELLED: &str = r#"{"ended":{"path":"/main","end":{"cancelled":{"re
 const CLOSED_CANCELLED: &str = r#"{"closed":{"end":{"cancelled":{"reason":"requested"}},"t":3}}"#;
 const CLOSED_COMPLETED: &str = r#"{"closed":{"end":{"completed":{"output":{"v":1}}},"t":3}}"#;
 
-/// Returns the steps that a retry of a run with these records reopens, and the leaves that it runs again.
+/// Returns the steps reopened by a retry of a run with these records, and the leaves that run
+/// again.
 fn retry(lines: &[&str]) -> Result<(Vec<String>, Vec<String>), RewindError> {
     let step = |id: &str| Step::set(id, Map::new());
     let definition =
@@ -38,7 +40,7 @@ fn retry(lines: &[&str]) -> Result<(Vec<String>, Vec<String>), RewindError> {
 
 #[test]
 fn a_cancelled_run_can_be_retried_no_matter_how_far_it_got() {
-    // The steps that a retry reopens, and those that it runs again.
+    // The steps that a retry reopens, and the steps that it runs again.
     let table: [(&[&str], &[&str], &[&str]); 8] = [
         // The run was cancelled before a process entered it.
         (&[STARTED, CLOSED_CANCELLED], &[], &[]),
@@ -65,13 +67,14 @@ fn a_cancelled_run_can_be_retried_no_matter_how_far_it_got() {
 }
 
 #[test]
-fn a_run_without_a_failed_step_that_was_not_cancelled_cannot_be_retried() {
+fn a_run_without_a_failed_step_or_a_cancellation_cannot_be_retried() {
     for records in [&[STARTED][..], &[STARTED, ENDED], &[STARTED, ENDED, CLOSED_COMPLETED]] {
         assert_eq!(retry(records), Err(RewindError::NothingFailed), "{records:?}");
     }
 }
 
-/// Returns the leaves that a retry of a run runs again whose `finally` consists of `steps`, each with how it ended.
+/// Returns the leaves that a retry runs again; the run's `finally` consists of `steps`, each with
+/// its end.
 fn retried(
     main: &str,
     steps: &[(&str, &[&str], &str)],
@@ -120,9 +123,9 @@ fn a_retry_runs_only_the_failed_steps_of_finally_again() {
         ("completed", false, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE]),
         ("completed", false, &[("one", &[], "completed"), ("two", &[], "failed")], &[TWO]),
         ("completed", false, &[("one", &[], "failed"), ("two", &[], "cancelled")], &[ONE, TWO]),
-        // A step of a graph runs again after the step that it depends on.
+        // A step of a graph runs again after its dependency.
         ("completed", false, &[("one", &[], "failed"), ("two", &["one"], "completed")], &[ONE, TWO]),
-        // All of `finally` belongs to the end of the run.
+        // All of `finally` is part of the end of the run.
         ("failed", false, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE, TWO, "a"]),
         ("failed", true, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE]),
         ("cancelled", true, &[("one", &[], "completed"), ("two", &[], "failed")], &[TWO]),
@@ -141,7 +144,8 @@ fn a_retry_runs_only_the_failed_steps_of_finally_again() {
     assert_eq!(retried("failed", &none, true), Err(RewindError::NothingFailed));
 }
 
-/// A request that was made again while the run was being cancelled is not recorded; a retry revokes it nevertheless.
+/// A cancel request repeated during the cancellation is not recorded; a retry revokes it
+/// nevertheless.
 #[test]
 fn a_retry_revokes_all_requests_to_cancel_the_run() {
     const ASKED: &str = r#"{"asked":{"request":"cancel","by":{"who":"user","message":3},"t":2}}"#;

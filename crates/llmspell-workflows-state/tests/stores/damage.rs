@@ -34,7 +34,7 @@ fn fill(stores: &Stores) {
     wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }
 
-/// Reads the data that [`fill`] stored; either fails or finds exactly the same data.
+/// Reads the data stored by [`fill`]; either fails or finds exactly the same data.
 fn read(stores: &Stores) -> Result<(), StoreError> {
     let runs = wait(stores.runs.list(&RunQuery::default()))?.runs;
     assert_eq!(runs.len(), 20);
@@ -55,13 +55,13 @@ fn change_row(path: &Path, sql: &str) {
 fn error_names_the_changed_row() {
     let flip = "cast(substr(body, 1, 40) || x'ff' || substr(body, 42) AS BLOB)";
     for (sql, expected) in [
-        (format!("UPDATE archive SET body = {flip}"), "the archive of the run 00000000-0000-0000-0000-000000000001"),
+        (format!("UPDATE archive SET body = {flip}"), "the archive of run 00000000-0000-0000-0000-000000000001"),
         ("UPDATE archive SET body = substr(body, 1, 50)".to_owned(), "its checksum does not match"),
         ("UPDATE archive SET body = x'00'".to_owned(), "it is truncated"),
-        (format!("UPDATE messages SET body = {flip} WHERE number = 3"), "message 3 of the run"),
+        (format!("UPDATE messages SET body = {flip} WHERE number = 3"), "message 3 of run"),
         ("DELETE FROM messages WHERE number = 3".to_owned(), "message 3 is missing, before message 4"),
         ("UPDATE blobs SET bytes = x'00'".to_owned(), "its hash does not match"),
-        (format!("UPDATE runs SET body = {flip} WHERE rowid = 2"), "the run 3c6ef372-fe94-f82a-"),
+        (format!("UPDATE runs SET body = {flip} WHERE rowid = 2"), "run 3c6ef372-fe94-f82a-"),
         ("UPDATE runs SET status = 'failed' WHERE rowid = 2".to_owned(), "differ from the indexed columns"),
         ("UPDATE runs SET body = (SELECT body FROM runs WHERE rowid = 2) WHERE rowid = 3".to_owned(), "checksum"),
         ("UPDATE runs SET body = 'text' WHERE rowid = 2".to_owned(), "Invalid column type"),
@@ -154,7 +154,7 @@ fn changes_lost_by_sled_are_detected() {
 #[test]
 fn a_damaged_or_missing_mark_causes_an_error() {
     for (damage, expected) in [
-        (Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>, "both of its two slots"),
+        (Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>, "both of its slots"),
         (Box::new(|mark: &Path| fs::remove_file(mark).unwrap()), "no `mark` file"),
     ] {
         let folder = folder();

@@ -33,7 +33,7 @@ fn start(name: &str, folder: &Path) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
 }
 
-/// Returns the folder that the parent process passed; `None` in the parent itself.
+/// Returns the folder passed by the parent process; `None` in the parent itself.
 fn child_task() -> Option<std::path::PathBuf> {
     env::var_os(FOLDER_VARIABLE).map(Into::into)
 }
@@ -99,12 +99,12 @@ fn hold_store(folder: &Path) {
 }
 
 #[test]
-fn sled_error_names_the_process_that_owns_the_store() {
+fn sled_error_names_the_owner_of_the_store() {
     if let Some(folder) = child_task() {
         return hold_store(&folder);
     }
     let folder = folder();
-    let mut other = start("processes::sled_error_names_the_process_that_owns_the_store", folder.path());
+    let mut other = start("processes::sled_error_names_the_owner_of_the_store", folder.path());
     let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("held")), "the other process never opened the store");
 
@@ -112,7 +112,7 @@ fn sled_error_names_the_process_that_owns_the_store() {
     let StoreError::Held { path, holder } = &error else { panic!("{error}") };
     assert_eq!(*path, SLED.path(folder.path()));
     assert!(holder.starts_with(&format!("process {} (stores-", other.id())), "{holder}");
-    assert!(holder.ends_with(" processes::sled_error_names_the_process_that_owns_the_store)"), "{holder}");
+    assert!(holder.ends_with(" processes::sled_error_names_the_owner_of_the_store)"), "{holder}");
     assert!(error.to_string().contains("or use a SQLite store"), "{error}");
 
     // A killed process owns nothing, even if it leaves its name behind.

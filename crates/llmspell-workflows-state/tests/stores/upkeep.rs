@@ -32,7 +32,7 @@ fn a_backup_is_a_valid_store_without_later_changes() {
         assert_eq!((all.others, &all.damage[..]), (3, &[][..]), "{name}");
         std::fs::create_dir(second.path().join("store")).unwrap();
         wait(stores.adapter.back_up(&adapter.path(second.path()))).unwrap();
-        // The copy does not contain messages that are posted later.
+        // The copy does not contain messages posted later.
         wait(stores.inbox.post(run(), "two", &Message::Pause)).unwrap();
         wait(stores.adapter.compact()).unwrap();
         let copy = open(&second);

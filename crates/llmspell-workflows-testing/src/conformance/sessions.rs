@@ -38,7 +38,7 @@ pub async fn sessions(storage: &dyn SessionStorage) {
         let sessions = storage.list(&query).await.expect("listing sessions must succeed");
         sessions.into_iter().map(|session| session.id).collect()
     };
-    assert_eq!(storage.get("a").await, Ok(None), "an empty storage must return no session");
+    assert_eq!(storage.get("a").await, Ok(None), "an empty storage must not return a session");
     assert_eq!(list(SessionQuery::default()).await, [""; 0], "an empty storage must list no sessions");
 
     let all = [session("a", 2, S::Active), session("b", 3, S::Suspended), session("c", 1, S::Active)];
@@ -57,9 +57,13 @@ pub async fn sessions(storage: &dyn SessionStorage) {
     let rows: [(SessionQuery, &[&str], &str); 7] = [
         (none(), &["b", "a", "c"], "the most recently changed session must come first"),
         (SessionQuery { limit: Some(2), ..none() }, &["b", "a"], "a limit must return the first sessions only"),
-        (SessionQuery { status: Some(S::Active), ..none() }, &["a", "c"], "only this status must be listed"),
+        (
+            SessionQuery { status: Some(S::Active), ..none() },
+            &["a", "c"],
+            "only sessions with this status must be listed",
+        ),
         (SessionQuery { parent: a.clone(), ..none() }, &["b", "c"], "only children of this parent must be listed"),
-        (SessionQuery { tag: only_b, ..none() }, &["b"], "one of several tags must match"),
+        (SessionQuery { tag: only_b, ..none() }, &["b"], "matching one of several tags must suffice"),
         (SessionQuery { parent: a, status: Some(S::Active), ..none() }, &["c"], "a session must meet all criteria"),
         (SessionQuery { tag: Some("only".to_owned()), ..none() }, &[], "a tag must match as a whole"),
     ];

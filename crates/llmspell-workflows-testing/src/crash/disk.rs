@@ -15,8 +15,8 @@ const SECTOR: usize = 512;
 
 /// A simulated disk in memory that tracks which writes are synced.
 ///
-/// After a power loss, each sector that was written since the last sync of its file is either kept or lost, in any
-/// order, and a sector may be torn in two. After a kill, all writes are kept.
+/// After a power loss, each sector written since the last sync of its file is either kept or lost,
+/// in any order, and a sector may be torn in two. After a kill, all writes are kept.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,

@@ -50,7 +50,7 @@ pub struct CrashPoint(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     passed: AtomicU64,
-    /// The number of the boundary at which the process crashes; `u64::MAX` for never.
+    /// The number of the boundary at which the process crashes; `u64::MAX` if it never crashes.
     crash_at: AtomicU64,
     has_crashed: AtomicBool,
     crash: Notify,
@@ -84,7 +84,7 @@ impl CrashPoint {
         Self(Arc::new(Inner { crash_at: AtomicU64::new(number), ..Inner::default() }))
     }
 
-    /// Makes the process crash at a later boundary, after it has passed `more` others.
+    /// Makes the process crash at a later boundary, after it has passed `more` other boundaries.
     pub fn crash_after(&self, more: u64) {
         self.0.crash_at.store(self.passed().saturating_add(more), Ordering::SeqCst);
     }

@@ -40,7 +40,7 @@ impl Process<'_> {
             () = point.crashed() => ProcessEnd::Crashed,
             end = self.drive(journal) => end.unwrap_or_else(ProcessEnd::Fault),
         };
-        // The result of a process that has crashed is lost.
+        // The result of a crashed process is lost.
         if point.has_crashed() { ProcessEnd::Crashed } else { end }
     }
 
@@ -64,7 +64,7 @@ impl Process<'_> {
             ..RunOptions::default()
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
-        let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
+        let run = run.unwrap_or_else(|error| panic!("the input is invalid: {error}"));
         // Signals that a step has already received are in the journal, and are not received again.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
         // Park the run once all branches wait; a run that waits only for a signal would otherwise wait forever.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::ConfigureEngine;
 
-/// The maximum number of processes that a run may take to end.
+/// The maximum number of processes that a run may need before it ends.
 const PROCESSES_MAX: usize = 1_000;
 
 /// The message for a run in which all branches wait for signals.
@@ -44,7 +44,7 @@ pub struct CrashTest {
 pub struct CrashReport {
     /// The number of processes that crashed.
     pub crashes: u64,
-    /// The number of steps that were performed again because they were in flight.
+    /// The number of steps performed again because they were in flight.
     pub performed_again: u64,
 }
 
@@ -186,7 +186,8 @@ impl CrashTest {
         Ok(finished.expect("the process never crashes"))
     }
 
-    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if it crashed.
+    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if
+    /// the process crashed.
     ///
     /// The journal should be a [`WatchedJournal`] with the same point, which counts the boundaries.
     ///
@@ -344,7 +345,8 @@ impl CrashTest {
     }
 }
 
-/// Opens the journal for a process; returns `None` if it crashes before the journal is open.
+/// Opens the journal for a process; returns `None` if the process crashes before the journal is
+/// open.
 fn open(
     loss: Loss,
     memory: &Arc<MemoryJournal>,

@@ -62,7 +62,7 @@ pub const CALLS_MAX: usize = 10_000;
 
 /// A service trait that a double can wrap, as `dyn Trait`.
 pub trait Service {
-    /// The error that the service's methods return.
+    /// The error returned by the service's methods.
     type Error: fmt::Display + Send;
     /// The names of the methods that can fail.
     const CALLS: &'static [&'static str];
@@ -129,7 +129,8 @@ impl<S: Service + ?Sized> Double<S> {
         self.fault(call, number, number, false, error);
     }
 
-    /// Makes the `number`th `call` and all later ones fail with `error`, without calling the service.
+    /// Makes the `number`th `call` and all later calls fail with `error`, without calling the
+    /// service.
     ///
     /// # Panics
     /// Panics if the service has no such call; the message lists its calls.
@@ -249,7 +250,9 @@ impl<E: fmt::Display> PendingCall<E> {
 #[track_caller]
 fn index<S: Service + ?Sized>(call: &str) -> usize {
     let index = S::CALLS.iter().position(|known| *known == call);
-    index.unwrap_or_else(|| panic!("the service has no call `{call}` that can fail; it has {}", S::CALLS.join(", ")))
+    index.unwrap_or_else(|| {
+        panic!("the service has no fallible call `{call}`; its fallible calls are {}", S::CALLS.join(", "))
+    })
 }
 
 impl<S: Service + ?Sized> Clone for Double<S> {

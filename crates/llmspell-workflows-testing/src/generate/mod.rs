@@ -1,8 +1,9 @@
 //! Random valid definitions, as proptest strategies.
 //!
-//! A definition is generated in two steps. A strategy grows a plan, which is a tree without ids that shrinks well.
-//! The plan is then converted to a model in which each step gets a unique id and refers only to steps that it can see.
-//! So every definition is valid by construction, and stays valid when it shrinks.
+//! A definition is generated in two steps. A strategy grows a plan, which is a tree without ids
+//! that shrinks well. The plan is then converted to a model in which each step has a unique id and
+//! refers only to steps that it can see. Every definition is therefore valid by construction and
+//! stays valid when it shrinks.
 //!
 //! ```
 //! use llmspell_workflows_testing::generate;

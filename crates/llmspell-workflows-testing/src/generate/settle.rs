@@ -20,7 +20,7 @@ pub fn probe(input: &Value, attempt: u32) -> Result<Value, StepError> {
     let value = input.get("value").or_else(|| input.get("input")).unwrap_or(input);
     match value.to_string().len() % 7 {
         0 => Err(StepError::transient("probe", "it fails")),
-        1 => Err(StepError::validation("probe", "it fails for good")),
+        1 => Err(StepError::validation("probe", "it fails permanently")),
         2 if attempt == 1 => Err(StepError::transient("probe", "it fails once")),
         _ => Ok(input.clone()),
     }
@@ -59,7 +59,7 @@ fn settle(step: &mut Step) {
                 parallel.on_conflict = OnConflict::Last;
             }
         }
-        // No other kind runs steps concurrently and lets the first of them decide the outcome.
+        // No other kind lets the first of several concurrent steps decide the outcome.
         _ => {}
     }
     step.kind.steps_mut().into_iter().for_each(|step| settle(Arc::make_mut(step)));

@@ -61,7 +61,7 @@ pub fn text() -> impl Strategy<Value = String> {
         1 => "\\PC{0,12}",
         1 => "[ -~\n\t]{0,16}",
     ]
-    .prop_filter("no reference begins by chance", |text| !text.contains("{{") && !text.contains("${"))
+    .prop_filter("the text accidentally begins a reference", |text| !text.contains("{{") && !text.contains("${"))
 }
 
 /// Generates JSON values of up to three levels whose strings contain no references.

@@ -50,7 +50,7 @@ impl Writer {
         format!("s{}", self.steps)
     }
 
-    /// Returns a step that sees the steps `seen`.
+    /// Returns a step that can refer to the steps `seen`.
     fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
         let Plan { settings, kind } = plan;
         let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;

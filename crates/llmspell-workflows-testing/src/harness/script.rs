@@ -55,8 +55,9 @@ impl Script {
 
     /// Simulates a language model: returns the first answer in `answers` whose text occurs in the input.
     ///
-    /// A request that contains none of the texts fails with `unscripted`, and the message shows the request. The text
-    /// `""` matches every request. The same request always gets the same answer, so crash tests work.
+    /// A request that contains none of the texts fails with `unscripted`, and the message shows the
+    /// request. The text `""` matches every request. The same request always receives the same
+    /// answer, so crash tests work.
     ///
     /// ```
     /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};

@@ -1,4 +1,4 @@
-//! Acknowledgements that were repeated or lost.
+//! Repeated or lost acknowledgements.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,24 +11,25 @@ use super::{
 /// Whether a copy of a run is in its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Presence {
-    /// Nothing is known about it.
+    /// Nothing is known about the copy.
     #[default]
     Unknown,
-    /// It must be there as of this observation.
+    /// The copy must exist as of this observation.
     There(usize),
-    /// It may have been deleted or brought in.
+    /// The copy may have been deleted or brought in.
     Maybe,
 }
 
-/// What has been acknowledged about a copy of a run.
+/// The acknowledged facts about a copy of a run.
 #[derive(Debug, Clone, Default)]
 struct Acknowledged {
     presence: Presence,
-    /// The completed steps, each with the observation that says so.
+    /// The completed steps, each with the observation that reports the completion.
     completed: Completions,
-    /// When the copy was last replaced, or may have been. What was read earlier says nothing about the copy since then.
+    /// The position at which the copy was, or may have been, last replaced. Earlier reads do not
+    /// describe the copy since then.
     since: usize,
-    /// Imports that may bring in other completions, each named by the process of its export.
+    /// Imports that may bring in other completions, each identified by the process of its export.
     imports: Vec<String>,
 }
 
@@ -39,12 +40,14 @@ type Completions = BTreeMap<(String, String), Completion>;
 #[derive(Debug, Clone, Copy)]
 struct Completion {
     at: usize,
-    /// Whether the process that executed the step said so, rather than a reader of the store.
+    /// Whether the process that executed the step reported the completion, as opposed to a reader
+    /// of the store.
     is_by_process: bool,
 }
 
 impl Acknowledged {
-    /// Keeps only what holds even if the copy was replaced by one of the exports that are being imported.
+    /// Keeps only facts that remain true even if the copy was replaced by one of the exports being
+    /// imported.
     fn weaken(&mut self, exported: &HashMap<&str, Completions>, at: usize) {
         self.presence = Presence::Maybe;
         self.since = at;
@@ -55,17 +58,18 @@ impl Acknowledged {
     }
 }
 
-/// Goes through a history and keeps what has been acknowledged.
+/// A pass over a history that collects acknowledgements and violations.
 struct Walk<'h> {
     commands: Commands<'h>,
     copies: BTreeMap<Copy, Acknowledged>,
-    /// What had been acknowledged about a run when a process was asked to export it.
+    /// The acknowledged completions of a run when a process was asked to export the run.
     exported: HashMap<&'h str, Completions>,
-    /// What had been acknowledged about the runs of a store when a process was asked to back it up.
+    /// The acknowledged facts about the runs of a store when a process was asked to back up the
+    /// store.
     backed_up: HashMap<&'h str, BTreeMap<Copy, Acknowledged>>,
     /// The steps that may be executed again, by run.
     may_repeat: HashMap<&'h str, Vec<&'h str>>,
-    /// The processes that must not repeat any other step.
+    /// The processes that must not repeat any other steps.
     careful: HashSet<&'h str>,
     found: Vec<Violation>,
 }
@@ -124,7 +128,8 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// Returns the rule that an effect violates because its step had completed, and when that was acknowledged.
+    /// Returns the rule that an effect of a completed step violates, with the position of the
+    /// acknowledgement.
     fn repeated(&self, process: &str, copy: &Copy, effect: &Effect) -> Option<(Rule, usize)> {
         let known = self.copies.get(copy)?;
         let key = (effect.run.clone(), effect.step.clone());
@@ -135,7 +140,7 @@ impl<'h> Walk<'h> {
         let allowed = self.may_repeat.get(copy.1.as_str()).into_iter().flatten();
         let mut allowed = allowed.filter_map(|path| step.strip_prefix(path));
         let is_inside = |rest: &str| rest.is_empty() || rest.starts_with(['/', '[']);
-        // Cleanup runs again with what it cleans up.
+        // Cleanup runs again together with the steps that it cleans up.
         if !self.careful.contains(process) || step.contains("/$") || allowed.any(is_inside) {
             return None;
         }
@@ -182,7 +187,7 @@ impl<'h> Walk<'h> {
                 let known = self.copies.entry(copy(run)).or_default();
                 known.imports.push(export.clone());
                 match known.presence {
-                    // The run is there, so it cannot be brought in.
+                    // The run exists, so it cannot be brought in.
                     Presence::There(_) => {}
                     Presence::Unknown | Presence::Maybe => known.weaken(&self.exported, at),
                 }
@@ -208,7 +213,8 @@ impl<'h> Walk<'h> {
             }
             Command::Backup { to } => {
                 for ((store, run), mut known) in self.backed_up.remove(process).unwrap_or_default() {
-                    // A run that may have been deleted before or during the copy may be missing from it.
+                    // A run that may have been deleted before or during the copy may be missing
+                    // from the copy.
                     let is_deleted = self.copies.get(&(store, run.clone())).is_none_or(|now| now.since > life.asked_at);
                     let is_there = matches!(known.presence, Presence::There(_)) && !is_deleted;
                     known.presence = if is_there { Presence::There(at) } else { Presence::Maybe };
@@ -234,7 +240,7 @@ impl<'h> Walk<'h> {
                     Vec::new(),
                 );
             }
-            // A reader of the store can report a completion before the process that achieved it does.
+            // A reader of the store can report a completion before the executing process does.
             Some(_) | None => drop(completed.insert(key, Completion { at, is_by_process: true })),
         }
     }
@@ -285,7 +291,8 @@ impl<'h> Walk<'h> {
     }
 }
 
-/// Returns the steps that were recorded as completed twice without a rewind that reopened them, with both records.
+/// Returns the steps recorded as completed twice without an intervening rewind that reopened them,
+/// with both records.
 fn recorded_twice(run: &StoredRun) -> Vec<(String, Vec<u64>)> {
     let (mut completed, mut twice) = (HashMap::<&str, u64>::new(), Vec::new());
     for record in &run.records {

@@ -1,4 +1,4 @@
-//! Commands that were acknowledged although the store says otherwise.
+//! Acknowledged commands that the store contradicts.
 
 use super::{
     Command, Effect, Observation, Outcome, Rule, Sequences, Violation, What,
@@ -40,14 +40,15 @@ fn violation(rule: Rule, (store, run): &Copy, observations: Vec<usize>) -> Viola
 }
 
 impl<'h> Facts<'h> {
-    /// Returns the observations after `at` of processes that were given the store.
+    /// Returns the observations after `at` by processes that use the store.
     fn after(&self, at: usize, store: &str) -> impl Iterator<Item = (usize, &'h Observation, &Life<'h>)> {
         let all = self.history.iter().enumerate().skip(at + 1);
         let with_life = all.filter_map(|(at, one)| Some((at, one, self.commands.of(&one.process)?)));
         with_life.filter(move |(_, _, life)| life.asked.store == store)
     }
 
-    /// Returns when a run was first found with such a status by a reader that was started after `at`.
+    /// Returns the position at which a reader that started after `at` first found the run with a
+    /// matching status.
     fn found_after(&self, at: usize, copy: &Copy, is_such: impl Fn(&str) -> bool) -> Option<usize> {
         self.after(at, &copy.0).find_map(|(found, one, life)| match &one.what {
             What::Found(run) if run.run == copy.1 && life.asked_at > at && is_such(&run.status) => Some(found),
@@ -55,10 +56,10 @@ impl<'h> Facts<'h> {
         })
     }
 
-    /// Returns whether some other command may have let the run continue between `from` and `to`.
+    /// Returns whether another command may have made the run continue between `from` and `to`.
     fn may_be_revived(&self, own: &Life<'_>, copy: &Copy, from: usize, to: usize) -> bool {
         self.commands.all().any(|life| {
-            // A command that already drives the run continued it earlier.
+            // A command that already drives the run has continued it earlier.
             let acts_after = life.started_at.map_or(life.may_act_after(from), |started| started > from);
             life.process != own.process && life.may_revive(copy) && acts_after && life.asked_at < to
         })
@@ -112,8 +113,8 @@ impl<'h> Facts<'h> {
         (!is_deleted).then(|| violation(Rule::ImportedTwice, copy, vec![evidence, at]))
     }
 
-    /// Returns the violation if steps go on after `at`. A step that was about to begin may still do so, but not one
-    /// that follows it. Cleanup may continue.
+    /// Returns the violation if the run continues after `at`. A step that was about to begin may
+    /// still begin, but its successors may not. Cleanup may continue.
     fn went_on_after(&self, life: &Life<'_>, at: usize, copy: &Copy) -> Option<Violation> {
         let declared = self.history.iter().filter_map(|one| match &one.what {
             What::Declared { sequences } => Some(sequences.0.iter().cloned()),

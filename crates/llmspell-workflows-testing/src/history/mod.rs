@@ -1,12 +1,13 @@
-//! Checks what clients of a durable workflow program saw against what its store contains.
+//! Checks clients' observations of a durable workflow program against its store.
 //!
-//! A test starts commands of the program, perhaps several at a time, kills some of them, and writes down a history: a
-//! list of [`Observation`]s in the order in which they were made. [`check`] then reports every [`Violation`] of the
-//! promise in `docs/durability.md`: an acknowledgement that was repeated, lost, reordered or contradicted, and
-//! executions that overlap.
+//! A test starts commands of the program, perhaps several at a time, kills some of them, and writes
+//! a history: a list of [`Observation`]s in the order in which they were made. [`check`] then
+//! reports every [`Violation`] of the promise in `docs/durability.md`: repeated, lost, reordered or
+//! contradicted acknowledgements, and overlapping executions.
 //!
-//! The checker is plain data in, plain data out. It knows neither this workspace's engine nor its journals, so it also
-//! judges other programs: write their observations as JSON lines, one per line, and [`read`] them.
+//! The checker works on plain data and depends neither on this workspace's engine nor on its
+//! journals, so it can also check other programs. Write their observations as JSON, one per line,
+//! and [`read`] them.
 //!
 //! ```
 //! use llmspell_workflows_testing::history::{check, read, Kind};
@@ -29,25 +30,27 @@
 //!
 //! # Order
 //!
-//! A violation is reported only if the history proves it, whatever the delays between an event and its observation, as
-//! long as these hold:
+//! A violation is reported only if the history proves it regardless of the delays between events
+//! and their observations. This requires the following:
 //!
-//! - `asked` is written before the command starts, and `ended` after its process has ended and everything it said has
-//!   been written.
-//! - An acknowledgement (`run_started`, `step_completed`, `run_ended`, `run_deleted`) is written when a client has read
-//!   it, so possibly later than it was given.
-//! - `effect_began` and `effect_ended` are written by the effect itself, at that moment.
+//! - `asked` is written before the command starts, and `ended` after its process has ended and all
+//!   its messages have been written.
+//! - An acknowledgement (`run_started`, `step_completed`, `run_ended`, `run_deleted`) is written
+//!   after a client has read it, possibly some time after it was given.
+//! - `effect_began` and `effect_ended` are written by the effect itself when it begins and when it
+//!   is about to end.
 //!
-//! A single file that all of them append to satisfies this without a clock: the order of its lines is the order of the
-//! history.
+//! A single file to which all of them append satisfies this without a clock, because the order of
+//! its lines is the order of the history.
 //!
 //! # Keys
 //!
-//! A step is identified by its run and its path with generations, from which the idempotency key is derived. A step
-//! that is executed again on purpose, such as one that is retried, has another generation; `may_repeat` says which steps
-//! a command executes again. A copy of a run in another
-//! store is independent, but starts with everything that had been acknowledged when the copy was requested. Ids that
-//! begin with `$`, such as `$finally`, belong to cleanup, which continues after a request to stop the run.
+//! A step is identified by its run and its path with generations, from which the idempotency key is
+//! derived. A step that is deliberately executed again, for example by a retry, has another
+//! generation; `may_repeat` lists the steps that a command executes again. A copy of a run in
+//! another store is independent, but starts with all acknowledgements made before the copy was
+//! requested. Ids that begin with `$`, such as `$finally`, belong to cleanup, which continues after
+//! a request to stop the run.
 
 mod acknowledged;
 mod contradicted;
@@ -66,13 +69,15 @@ pub use sequence::Sequences;
 pub use stored::{End, ExportError, Recorded, StoredRecord, StoredRun};
 pub use violation::{Kind, Report, Rule, Violation};
 
-/// One thing that a client, an effect or a reader of the store observed.
+/// An observation by a client, an effect or a reader of the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// The process concerned: a name, unique in the history, for one execution of a command.
+    /// The name of the process, which is one execution of a command. The name is unique in the
+    /// history.
     pub process: String,
-    /// When it was observed, in microseconds since the Unix epoch. The order of the history counts; times are only
-    /// compared between effects and records, and only if both are known.
+    /// The time of the observation, in microseconds since the Unix epoch. Only the order of the
+    /// history matters, except that the times of effects and records are compared if both are
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_us: Option<u64>,
     /// What was observed.
@@ -91,58 +96,59 @@ pub enum What {
     },
     /// A client starts a command.
     Asked(Asked),
-    /// The command that the process was asked for may execute these completed steps of a run again, as other generations;
-    /// so may every later command, until it has happened. The process must not repeat any other completed step.
+    /// The process's command may execute these completed steps of a run again, as other
+    /// generations. Every later command may also do so, until the repetition has happened. The
+    /// process must not repeat any other completed step.
     MayRepeat {
         /// The run's id.
         run: String,
-        /// The paths of the steps, without generations, in the run or its sub-workflows. A path stands for everything
-        /// inside it.
+        /// The paths of the steps, without generations, in the run or its sub-workflows. A path
+        /// includes everything inside it.
         steps: Vec<String>,
     },
     /// The process of a command ended.
     Ended {
-        /// What the client knows about the command.
+        /// The outcome of the command, as far as the client knows it.
         outcome: Outcome,
     },
-    /// The command said that it drives this run or, if the run is new, that it started it.
+    /// The command reported that it drives this run or, if the run is new, that it started the run.
     RunStarted {
         /// The run's id.
         run: String,
     },
-    /// The command said that a step with an effect completed.
+    /// The command reported that a step with an effect completed.
     StepCompleted {
         /// The run's id.
         run: String,
         /// The path of the step, with its generations.
         step: String,
     },
-    /// The command said how the run ended.
+    /// The command reported how the run ended.
     RunEnded {
         /// The run's id.
         run: String,
         /// The run's final status, such as `completed`.
         status: String,
     },
-    /// The command said that it deleted a run.
+    /// The command reported that it deleted a run.
     RunDeleted {
         /// The run's id.
         run: String,
     },
-    /// An effect begins, in a process that the command started.
+    /// An effect begins, in a process started by the command.
     EffectBegan(Effect),
     /// An effect is about to end.
     EffectEnded(Effect),
-    /// The store contains a run, according to a command that read it.
+    /// The store contains a run, according to a command that read the store.
     Found(StoredRun),
-    /// The store contains these runs and no others, according to a command that read it.
+    /// The store contains these runs and no others, according to a command that read the store.
     Listed {
         /// The runs' ids.
         runs: Vec<String>,
     },
 }
 
-/// A command and the store that it was given.
+/// A command and the store that it uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     /// The name of the store.
@@ -152,7 +158,7 @@ pub struct Asked {
     pub command: Command,
 }
 
-/// What a client asked for.
+/// A command that a client requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
@@ -163,7 +169,7 @@ pub enum Command {
         /// The run to repeat.
         run: String,
     },
-    /// Start a new run that keeps a part of another one.
+    /// Start a new run that keeps a part of another run.
     Fork {
         /// The run to copy from.
         run: String,
@@ -203,18 +209,18 @@ pub enum Command {
         /// The runs.
         runs: Vec<String>,
     },
-    /// Delete runs that have ended, whichever they are.
+    /// Delete ended runs without naming them.
     Prune,
     /// Read a run from the store; the result is a `found`.
     Export {
         /// The run.
         run: String,
     },
-    /// Bring in a run that was exported.
+    /// Import an exported run.
     Import {
         /// The run.
         run: String,
-        /// The process that exported it.
+        /// The process that exported the run.
         export: String,
     },
     /// Copy the whole store.
@@ -231,15 +237,15 @@ pub enum Command {
     },
 }
 
-/// What a client knows about a command whose process ended.
+/// The outcome of a command whose process ended, as known to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The command said that it did what it was asked for.
+    /// The command reported that it completed the request.
     Done,
-    /// The command said that the process that drives the run will do it.
+    /// The command reported that the process driving the run will complete the request.
     Accepted,
-    /// The command said that it failed. It may have done part of its work.
+    /// The command reported a failure. It may have done part of its work.
     Failed,
     /// The process was killed.
     Unknown,
@@ -252,16 +258,16 @@ pub struct Effect {
     pub run: String,
     /// The path of the step, with its generations.
     pub step: String,
-    /// The number of the attempt, from 1.
+    /// The number of the attempt, counted from 1.
     pub attempt: u64,
 }
 
 /// Why a history could not be read.
 #[derive(Debug)]
 pub struct ReadError {
-    /// The line, from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub message: String,
 }
 

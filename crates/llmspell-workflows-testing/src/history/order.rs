@@ -9,18 +9,18 @@ use super::{
     Effect, Observation, Recorded, Rule, Sequences, StoredRun, Violation, What, scope::Commands, sequence::are_siblings,
 };
 
-/// What one process did in one run, in order.
+/// The work of one process in one run, in order.
 #[derive(Default)]
 struct Work<'h> {
     acknowledged: Vec<(&'h str, usize)>,
-    /// Each effect, when it began, and when it ended if it did.
+    /// The effects, each with the position of its start and, if it ended, of its end.
     effects: Vec<(&'h Effect, usize, Option<usize>)>,
 }
 
-/// A step whose effect began, when it began in microseconds, and the position in the history.
+/// A step whose effect began, the start time in microseconds, and the position in the history.
 type TimedStep<'h> = (&'h str, u64, usize);
 
-/// The declared sequences, with the answers given so far: the same few steps are compared again and again.
+/// The declared sequences, with cached answers, because the same few steps are compared repeatedly.
 struct Known<'h> {
     sequences: Sequences,
     answers: RefCell<HashMap<(&'h str, &'h str), bool>>,
@@ -68,7 +68,8 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
                 let store = commands.store(process);
                 let copy = commands.copy(process, &run.run);
                 let began = began_us.get(&(store, run.run.as_str())).into_iter().flatten();
-                // If the run may have been replaced since, its records say nothing about the effect.
+                // If the run may have been replaced in the meantime, its records say nothing about
+                // the effect.
                 let began = began.filter(|(_, _, began)| !commands.may_replace(&copy, *began, at)).copied();
                 found.extend(in_records(&sequences, store, run, at));
                 found.extend(before_records(&sequences, store, run, began, at));
@@ -82,7 +83,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
     found
 }
 
-/// Compares what one process acknowledged and executed, one after the other.
+/// Checks the order of one process's acknowledgements, and the order of its effects.
 fn in_process<'h>(sequences: &Known<'h>, store: &str, run: &str, work: &Work<'h>) -> Vec<Violation> {
     let violation = |rule, step: &str, observations| Violation {
         rule,
@@ -98,7 +99,7 @@ fn in_process<'h>(sequences: &Known<'h>, store: &str, run: &str, work: &Work<'h>
         found.extend(before.map(|(_, before)| violation(Rule::AcknowledgedOutOfOrder, step, vec![*before, *at])));
     }
     for (effect, at, _) in &work.effects {
-        // An effect that was killed never ends, and proves nothing.
+        // A killed effect never ends and proves nothing.
         let open = work.effects.iter().filter_map(|(other, began, ended)| {
             let ended = ended.filter(|ended| began < at && at < ended)?;
             sequences.precedes(&other.step, &effect.step).then_some((*began, ended))
@@ -115,7 +116,8 @@ fn in_records<'h>(sequences: &Known<'h>, store: &str, run: &'h StoredRun, at: us
         let (mut began, mut ended) = (Vec::<(&str, usize)>::new(), HashMap::<&str, usize>::new());
         for (position, record) in part.iter().enumerate() {
             match &record.what {
-                // A step that was cut off begins again, but what precedes it ended before the first time.
+                // An interrupted step begins again, but its predecessors ended before it first
+                // began.
                 Recorded::Began { step } if began.iter().all(|(other, _)| other != step) => {
                     began.push((step, position))
                 }
@@ -150,7 +152,8 @@ fn in_records<'h>(sequences: &Known<'h>, store: &str, run: &'h StoredRun, at: us
     found
 }
 
-/// Compares the times at which effects began with the times of records; only for runs that were never rewound.
+/// Compares the start times of effects with the times of records, but only for runs that were never
+/// rewound.
 fn before_records<'h>(
     sequences: &Known<'h>,
     store: &str,

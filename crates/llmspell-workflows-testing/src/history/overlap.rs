@@ -1,4 +1,4 @@
-//! Executions that overlap.
+//! Overlapping executions.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,10 @@ type Execution<'h> = (&'h str, u64, usize);
 /// A process that executes steps of a run.
 struct Holder<'h> {
     process: &'h str,
-    /// Its latest effect.
+    /// The position of the process's latest effect.
     last: usize,
-    /// How often it has begun to execute steps after another process did.
+    /// The number of times that the process began to execute steps after another process had done
+    /// so.
     times: usize,
 }
 
@@ -21,7 +22,8 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut begun: HashMap<(&str, &str, &str), Vec<Execution<'_>>> = HashMap::new();
     let mut holders: HashMap<(&str, &str), Vec<Holder<'_>>> = HashMap::new();
-    // How often each process said that it drives a run. It may say so after the first effect.
+    // The number of times that each process reported that it drives a run. The report may come
+    // after the first effect.
     let mut started: HashMap<(&str, &str), usize> = HashMap::new();
     for one in history {
         if let What::RunStarted { run } = &one.what {
@@ -63,7 +65,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
                 let Some(executions) = executions else { continue };
                 let is_own = |(by, attempt, _): &&Execution<'_>| by == process && *attempt == effect.attempt;
                 let Some((_, _, began)) = executions.iter().rfind(is_own) else { continue };
-                // An execution that was killed never ends, and proves nothing.
+                // A killed execution never ends and proves nothing.
                 let during = executions.iter().filter(|(_, _, other)| other > began);
                 found.extend(
                     during.map(|(_, _, other)| violation(Rule::StepOverlaps, effect, vec![*began, *other, at])),

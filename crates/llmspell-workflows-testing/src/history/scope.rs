@@ -7,7 +7,8 @@ use super::{Asked, Command, Observation, Outcome, What};
 /// The identity of a copy of a run: the store and the run's id. Sub-workflows belong to the run that started them.
 pub(super) type Copy = (String, String);
 
-/// The commands of a history: when each was asked for, and when and how it ended.
+/// The commands of a history, with the positions of their requests and ends, and with their
+/// outcomes.
 pub(super) struct Commands<'h> {
     by_process: HashMap<&'h str, Life<'h>>,
     /// The parents of the runs of sub-workflows.
@@ -22,7 +23,7 @@ pub(super) struct Life<'h> {
     pub(super) asked_at: usize,
     /// `None` if the history says nothing about the end.
     pub(super) ended: Option<(usize, Outcome)>,
-    /// When the command first said that it drives a run.
+    /// The position at which the command first reported that it drives a run.
     pub(super) started_at: Option<usize>,
 }
 
@@ -59,7 +60,7 @@ impl<'h> Commands<'h> {
         self.by_process.values()
     }
 
-    /// Returns the store that a process was given; the empty name if it is unknown.
+    /// Returns the store that a process uses; the empty name if it is unknown.
     pub(super) fn store(&self, process: &str) -> &'h str {
         self.of(process).map_or("", |life| &life.asked.store)
     }
@@ -71,7 +72,7 @@ impl<'h> Commands<'h> {
 
     pub(super) fn root<'r>(&'r self, run: &'r str) -> &'r str {
         let mut root = run;
-        // A family is a tree, so this ends unless the history contradicts itself.
+        // A family is a tree, so the loop reaches the root unless the history contradicts itself.
         for _ in 0..self.parents.len() {
             let Some(parent) = self.parents.get(root) else { break };
             root = parent;
@@ -85,19 +86,19 @@ impl<'h> Commands<'h> {
         self.all().filter(replaces).any(|life| life.may_act_after(from) && life.asked_at < to)
     }
 
-    /// Returns the earliest time at which a process can have read from a store.
+    /// Returns the earliest position at which a process can have read from a store.
     pub(super) fn asked_at(&self, process: &str) -> usize {
         self.of(process).map_or(0, |life| life.asked_at)
     }
 }
 
 impl Life<'_> {
-    /// Returns whether the command may still have been doing something after `at`.
+    /// Returns whether the command may still have been active after `at`.
     pub(super) fn may_act_after(&self, at: usize) -> bool {
         self.ended.is_none_or(|(ended, _)| ended > at)
     }
 
-    /// Returns when the command said that it did what it was asked for.
+    /// Returns the position at which the command reported that it completed the request.
     pub(super) fn done_at(&self) -> Option<usize> {
         self.ended.and_then(|(at, outcome)| (outcome == Outcome::Done).then_some(at))
     }
@@ -112,7 +113,7 @@ impl Life<'_> {
         names && self.asked.store == copy.0
     }
 
-    /// Returns whether the command may bring this run in.
+    /// Returns whether the command may bring in this run.
     pub(super) fn may_import(&self, copy: &Copy) -> bool {
         match &self.asked.command {
             Command::Import { run, .. } => (&self.asked.store, run) == (&copy.0, &copy.1),
@@ -121,7 +122,7 @@ impl Life<'_> {
         }
     }
 
-    /// Returns whether the command may let this run continue after its end.
+    /// Returns whether the command may continue this run after its end.
     pub(super) fn may_revive(&self, copy: &Copy) -> bool {
         let revives = matches!(&self.asked.command,
             Command::Retry { run } | Command::Resolve { run } if *run == copy.1);

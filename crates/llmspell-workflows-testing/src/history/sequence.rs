@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Lists of steps that are executed one after the other, each by its path without generations.
+/// Lists of steps that are executed one after the other, each identified by its path without
+/// generations.
 ///
-/// The steps of a list have the same parent. `[*]` stands for any iteration: `/main/each[*]/fetch` and
-/// `/main/each[*]/store` are in sequence in each iteration. An entry whose last segment is `each[*]` also says that the
-/// iterations follow each other. A step stands for everything inside it, except for cleanup, such as `$undo`, unless
-/// the entry names it.
+/// The steps of a list have the same parent. `[*]` stands for any iteration: `/main/each[*]/fetch`
+/// and `/main/each[*]/store` are in sequence in each iteration. An entry whose last segment is
+/// `each[*]` also declares that the iterations follow each other. A step includes everything inside
+/// it, except for cleanup such as `$undo` that the entry does not name.
 ///
 /// ```
 /// use llmspell_workflows_testing::history::Sequences;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sequences(pub Vec<Vec<String>>);
 
-/// A segment of a path: an id, with the number of an iteration and of a generation.
+/// A segment of a path: an id, with an iteration number and a generation number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment<'p> {
     id: &'p str,
@@ -41,7 +42,7 @@ fn segments(path: &str) -> Vec<Segment<'_>> {
     path.split('/').filter(|text| !text.is_empty()).map(segment).collect()
 }
 
-/// Returns whether `path` is the step of the pattern `entry` or inside it.
+/// Returns whether `path` matches the pattern `entry` or is inside the matching step.
 fn is_at(entry: &[Segment<'_>], path: &[Segment<'_>]) -> bool {
     let is_last = |at: usize| at + 1 == entry.len();
     let matches = |(at, (entry, segment)): (usize, (&Segment<'_>, &Segment<'_>))| {
@@ -57,7 +58,7 @@ fn is_at(entry: &[Segment<'_>], path: &[Segment<'_>]) -> bool {
 }
 
 impl Sequences {
-    /// Returns whether the step at `earlier` has to end before the step at `later` begins.
+    /// Returns whether the step at `earlier` must end before the step at `later` begins.
     ///
     /// Steps in different iterations or generations of an enclosing block are not compared.
     #[must_use]

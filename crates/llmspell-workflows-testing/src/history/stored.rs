@@ -1,11 +1,11 @@
-//! What a store contains about a run.
+//! The stored data of a run.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A run as a store contains it, reduced to what the checker compares.
+/// A stored run, reduced to the data that the checker compares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredRun {
@@ -19,16 +19,16 @@ pub struct StoredRun {
     /// For the run of a sub-workflow, the parent run and the path of its step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<(String, String)>,
-    /// The records that matter, in order.
+    /// The relevant records, in order.
     pub records: Vec<StoredRecord>,
 }
 
 /// A record of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredRecord {
-    /// The number of the record in its run, from 0.
+    /// The number of the record in its run, counted from 0.
     pub number: u64,
-    /// When it was made, in microseconds since the start of the run.
+    /// The time of the record, in microseconds since the start of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_us: Option<u64>,
     /// What was recorded.
@@ -49,7 +49,7 @@ pub enum Recorded {
     Ended {
         /// The path of the step.
         step: String,
-        /// How it ended.
+        /// How the step ended.
         end: End,
     },
     /// The run continues from an earlier point.
@@ -63,13 +63,13 @@ pub enum Recorded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// It completed.
+    /// The step completed.
     Completed,
-    /// It was skipped.
+    /// The step was skipped.
     Skipped,
-    /// It failed for good.
+    /// The step failed permanently.
     Failed,
-    /// It was cancelled.
+    /// The step was cancelled.
     Cancelled,
 }
 
@@ -89,7 +89,8 @@ impl fmt::Display for ExportError {
 impl std::error::Error for ExportError {}
 
 impl StoredRun {
-    /// Reads the document that `spellflow runs export` writes: the run, followed by the runs of its sub-workflows.
+    /// Reads a document written by `spellflow runs export`: the run, followed by the runs of its
+    /// sub-workflows.
     ///
     /// `docs/journal-format.md` describes the records.
     ///

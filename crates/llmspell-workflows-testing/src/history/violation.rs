@@ -1,4 +1,4 @@
-//! What the checker reports.
+//! The violations and reports of the checker.
 
 use std::fmt;
 
@@ -10,41 +10,43 @@ use super::{Observation, Outcome, What};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Something that had been acknowledged happened again.
+    /// An acknowledged event happened again.
     Repeated,
-    /// Something that had been acknowledged is not in the store.
+    /// An acknowledged fact is missing from the store.
     Lost,
     /// Steps or acknowledgements are in an impossible order.
     Reordered,
     /// A step or a run was executed by two processes at the same time.
     Overlapping,
-    /// A command was acknowledged, but the store says otherwise.
+    /// A command was acknowledged, but the store contradicts it.
     Contradicted,
 }
 
-/// What a history violates.
+/// The rule that a history violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// An effect began after the completion of its step had been acknowledged.
     EffectAfterCompletion,
-    /// A completed step was executed again, as another generation, although no command may repeat it.
+    /// A completed step was executed again, as another generation, although no command was allowed
+    /// to repeat it.
     RepeatedUnasked,
     /// The completion of a step was acknowledged twice.
     AcknowledgedTwice,
     /// The store contains two completions of a step, without a rewind between them that reopened it.
     RecordedTwice,
-    /// An acknowledged completion is not in the store.
+    /// An acknowledged completion is missing from the store.
     CompletionLost,
-    /// A run that was acknowledged as started is not in the store.
+    /// A run that was acknowledged as started is missing from the store.
     RunLost,
     /// A process acknowledged the completions of two steps in the wrong order.
     AcknowledgedOutOfOrder,
-    /// A step began, according to the records, before a step that precedes it had ended.
+    /// According to the records, a step began before a preceding step had ended.
     BeganTooEarly,
-    /// An effect began while the effect of a step that precedes it was still running, or before its end was recorded.
+    /// An effect began while the effect of a preceding step was still running, or before the end of
+    /// that step was recorded.
     EffectTooEarly,
-    /// The effect of a step began while another execution of it was running.
+    /// The effect of a step began while another execution of the same step was running.
     StepOverlaps,
     /// Two processes took turns executing the steps of a run.
     RunHeldTwice,
@@ -54,7 +56,7 @@ pub enum Rule {
     DeletedButThere,
     /// The end of a run was acknowledged, but the store contains another status.
     EndedOtherwise,
-    /// A run was imported although it existed.
+    /// A run was imported although it already existed.
     ImportedTwice,
     /// A process accepted a request to pause or cancel its run, but further steps began.
     StoppedButWentOn,
@@ -105,26 +107,26 @@ impl Rule {
             Self::RepeatedUnasked => "a completed step ran again although no command repeats it",
             Self::AcknowledgedTwice => "a completion was acknowledged twice",
             Self::RecordedTwice => "a completion was recorded twice",
-            Self::CompletionLost => "an acknowledged completion is not in the store",
-            Self::RunLost => "an acknowledged run is not in the store",
+            Self::CompletionLost => "an acknowledged completion is missing from the store",
+            Self::RunLost => "an acknowledged run is missing from the store",
             Self::AcknowledgedOutOfOrder => "completions were acknowledged in the wrong order",
             Self::BeganTooEarly => "a step was recorded as begun before a preceding step had ended",
             Self::EffectTooEarly => "an effect began before a preceding step had ended",
             Self::StepOverlaps => "two executions of a step overlap",
             Self::RunHeldTwice => "two processes took turns executing a run",
             Self::CancelledButCompleted => "a cancelled run completed",
-            Self::DeletedButThere => "a deleted run is still there",
-            Self::EndedOtherwise => "a run has a status other than the acknowledged one",
-            Self::ImportedTwice => "a run was imported although it existed",
-            Self::StoppedButWentOn => "a run went on after it was asked to stop",
+            Self::DeletedButThere => "a deleted run still exists",
+            Self::EndedOtherwise => "a run's status differs from the acknowledged status",
+            Self::ImportedTwice => "a run was imported although it already existed",
+            Self::StoppedButWentOn => "a run continued after it was asked to stop",
         }
     }
 }
 
-/// A violation, with what proves it.
+/// A violation and its proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
-    /// The rule that is violated.
+    /// The violated rule.
     pub rule: Rule,
     /// The name of the store.
     pub store: String,
@@ -132,7 +134,7 @@ pub struct Violation {
     pub run: String,
     /// The path of the step; `None` if the violation is about the whole run.
     pub step: Option<String>,
-    /// The positions in the history, from 0, of the observations that prove the violation.
+    /// The positions in the history, counted from 0, of the observations that prove the violation.
     pub observations: Vec<usize>,
     /// The numbers of the records that prove the violation, in the run that the last observation found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -146,8 +148,8 @@ impl Violation {
         self.rule.kind()
     }
 
-    /// Shows the violation with the observations that prove it, one per line; of the runs that were found, it shows
-    /// only the records that prove it.
+    /// Shows the violation and the observations that prove it, one per line. For runs found in a
+    /// store, only the relevant records are shown.
     #[must_use]
     pub fn show(&self, history: &[Observation]) -> String {
         let mut text = self.to_string();
@@ -169,7 +171,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What the checker found, and how much there was to check.
+/// The checker's findings, and the amount of data that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The violations; empty if the history is valid.
@@ -184,7 +186,7 @@ pub struct Report {
     pub effects: usize,
     /// The number of acknowledged completions of steps.
     pub acknowledged: usize,
-    /// The number of runs that were read from a store.
+    /// The number of runs read from a store.
     pub found: usize,
 }
 

@@ -129,7 +129,8 @@ mock! {
 }
 
 mock! {
-    /// A mock of the clock. Use [`SimClock`](crate::clock::SimClock) if the time has to advance when runs wait for it.
+    /// A mock of the clock. Use [`SimClock`](crate::clock::SimClock) if the time must advance when
+    /// runs wait for it.
     ///
     /// ```
     /// use llmspell_workflows_basic::Clock;

@@ -47,9 +47,9 @@ pub struct HookRecorder(Arc<Mutex<BoundedLog<HookCall>>>);
 pub struct HookCall {
     /// The point.
     pub point: HookPoint,
-    /// The path of the step; empty at points of a host that do not concern a step.
+    /// The path of the step; empty at a host's own points that do not concern a step.
     pub path: String,
-    /// The answer or the error; `None` if the hook has not answered, or has timed out.
+    /// The answer or the error; `None` if the hook has not answered or has timed out.
     pub answer: Option<Result<Verdict, String>>,
 }
 
@@ -91,7 +91,8 @@ impl HookRecorder {
         lock(&self.0).iter().cloned().collect()
     }
 
-    /// Returns the recorded calls as lines: the point, the path, and the answer if it changes anything.
+    /// Returns the recorded calls as lines: the point, the path, and the answer if it has an
+    /// effect.
     #[must_use]
     pub fn story(&self) -> Story {
         let calls = lock(&self.0);

@@ -1,4 +1,4 @@
-//! Copies of a home, and how a home looks from outside.
+//! Copies of a home, and views of a home from outside.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::{
     view::{self, View},
 };
 
-/// A copy of a home at some point, with what was known about it.
+/// A copy of a home at some point, with the model and the ledger of that time.
 pub(super) struct Backup {
     folder: Folder,
     model: Model,
@@ -26,7 +26,7 @@ pub(super) struct Backup {
     documents: BTreeMap<Uuid, Arc<Value>>,
 }
 
-/// Looks at a home from outside the processes.
+/// Reads a home from outside the processes.
 pub(super) struct Observer {
     home: Arc<dyn Home>,
     runtime: Runtime,
@@ -44,7 +44,7 @@ impl Observer {
 }
 
 impl Lab<'_> {
-    /// Checks that a backup is complete, or does not exist.
+    /// Checks that a backup is complete or does not exist.
     pub(super) fn check_backup(&mut self, deed: &Deed, progress: &Progress, atlas: &Atlas) -> Vec<String> {
         let to = deed.to.as_ref().expect("a backup has a folder");
         if !to.exists() {
@@ -66,19 +66,19 @@ impl Lab<'_> {
                     let copied = view.runs.get(&id).map(|copied| &copied.export);
                     if !copied.is_some_and(|copied| view::is_continued(copied, &seen.export)) {
                         let (copied, here) = (copied.map(view::records), view::records(&seen.export));
-                        problems.push(format!("the run {id} is {copied:?}; at home it is {here}"));
+                        problems.push(format!("run {id} is {copied:?}, but {here} in the home"));
                     }
                 }
                 problems
             }
             Err(error) => vec![error.to_string()],
         };
-        problems.iter_mut().for_each(|problem| *problem = format!("in the backup, {problem}"));
+        problems.iter_mut().for_each(|problem| *problem = format!("in the backup: {problem}"));
         self.backup = Some(Backup { folder: moved, model, ledger, documents: self.documents.clone() });
         problems
     }
 
-    /// Replaces the home with its backup, if there is one; all processes exit.
+    /// Replaces the home with its backup, if there is one. All processes exit.
     pub(super) fn restore(&mut self) -> bool {
         let Some(Backup { folder, model, ledger, documents }) = self.backup.take() else { return false };
         self.exit_all();

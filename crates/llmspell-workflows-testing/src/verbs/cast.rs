@@ -33,9 +33,10 @@ pub(super) struct Cast {
 pub(super) struct Role {
     pub(super) definition: Arc<Definition>,
     pub(super) input: Value,
-    /// The definition that runs of this workflow may continue with, which adds to the original one.
+    /// The definition under which runs of this workflow may continue; it extends the original
+    /// definition.
     pub(super) next: Option<Arc<Definition>>,
-    /// Definitions in which steps of the original one have changed.
+    /// Definitions with changes to steps of the original definition.
     pub(super) corrections: Vec<Correction>,
 }
 
@@ -43,9 +44,9 @@ pub(super) struct Role {
 #[derive(Debug, Clone)]
 pub(super) struct Correction {
     pub(super) definition: Arc<Definition>,
-    /// The steps that are as before, like everything that comes before them; others may run again.
+    /// The steps that are unchanged, as are all steps before them. Other steps may run again.
     pub(super) unchanged: BTreeSet<String>,
-    /// A step that has changed, and with whose former result a run ends as under the original definition.
+    /// A changed step. If its former result is kept, a run ends as under the original definition.
     pub(super) kept: Option<String>,
 }
 
@@ -59,8 +60,8 @@ impl Role {
         }
     }
 
-    /// Returns whether the step at `path`, without generations, is the same in all these definitions, like everything
-    /// that comes before it.
+    /// Returns whether the step at `path`, without generations, and all steps before it are the
+    /// same in all these definitions.
     pub(super) fn is_unchanged(&self, path: &str, editions: impl IntoIterator<Item = Edition>) -> bool {
         editions.into_iter().all(|edition| match edition {
             Edition::Original | Edition::Next => true,
@@ -91,7 +92,7 @@ impl Cast {
         self.activities.push((kind.to_owned(), name.to_owned(), perform));
     }
 
-    /// Returns the ids of all steps that run at most once.
+    /// Returns the ids of all at-most-once steps.
     pub(super) fn once(&self) -> BTreeSet<String> {
         let mut once = BTreeSet::new();
         for role in &self.roles {
@@ -102,7 +103,7 @@ impl Cast {
         once
     }
 
-    /// Returns the engine of a process: effects are entered in the ledger, between two boundaries.
+    /// Returns the engine of a process, which enters effects in the ledger between two boundaries.
     pub(super) fn engine(
         &self,
         gate: &Gate,
@@ -132,7 +133,7 @@ impl Cast {
             });
             activities.register(kind.as_str(), name.as_str(), noted);
         }
-        // A test crashes the same step more often than happens in practice.
+        // A test crashes the same step more often than would happen in practice.
         let limits = Limits { crash_cuts_max: u32::MAX, ..Limits::default() };
         (self.configure)(Engine::builder().activities(activities).clock(clock.clone()).limits(limits))
     }

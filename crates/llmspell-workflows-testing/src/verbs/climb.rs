@@ -25,7 +25,7 @@ use crate::clock::SimClock;
 /// The maximum number of rungs of a ladder.
 const RUNGS_MAX: usize = 8;
 
-/// Runs a workflow without a crash, from rest to rest.
+/// Runs a workflow without a crash, from one rest to the next.
 struct Climber<'c> {
     cast: &'c Cast,
     id: &'c LadderId,
@@ -66,7 +66,7 @@ impl<'c> Climber<'c> {
         Ok(Self { cast, id, process, ledger, _folder: folder })
     }
 
-    /// Starts a run, or forks one, and lets it come to rest.
+    /// Starts or forks a run and drives it until it comes to rest.
     fn begin(&self, fork: Option<(Uuid, &String)>) -> Result<Uuid, Difference> {
         let verb = fork.map_or(Verb::Start, |(_, from)| Verb::Fork { from: from.clone() });
         let report = Report::default();
@@ -101,7 +101,7 @@ impl<'c> Climber<'c> {
         let effects = effects(&lock(&self.ledger), names);
         let mut rest = view.runs[&run].rest.clone();
         if !rest.status.has_ended() && rest.status != RunStatus::Stuck {
-            // The process may not have written yet that the run waits.
+            // The process may not have written yet that the run is waiting.
             rest.status = RunStatus::Waiting;
         }
         Ok(Rung { rest, waits, effects })
@@ -135,7 +135,7 @@ impl<'c> Climber<'c> {
         Ok(true)
     }
 
-    /// Returns the effects of a run that is cancelled before its first step.
+    /// Returns the effects of a run cancelled before its first step.
     fn cleanup(&self) -> Result<BTreeSet<String>, Difference> {
         let role = &self.cast.roles[self.id.role];
         let (definition, input) = (role.edition(self.id.edition).clone(), role.input.clone());
@@ -155,12 +155,12 @@ impl<'c> Climber<'c> {
     }
 }
 
-/// The known ladders; each is found when it is first needed.
+/// The known ladders; each is computed when it is first needed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Atlas(BTreeMap<LadderId, Ladder>);
 
 impl Atlas {
-    /// Finds the ladder `id` unless it is known.
+    /// Finds the ladder `id` unless it is already known.
     pub(super) fn find(&mut self, cast: &Cast, id: &LadderId) -> Result<&Ladder, Difference> {
         if !self.0.contains_key(id) {
             self.0.insert(id.clone(), climb(cast, id)?);

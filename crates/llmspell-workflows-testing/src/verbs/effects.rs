@@ -1,4 +1,4 @@
-//! The effects that runs may and must have had.
+//! The effects that runs may and must have.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{
 };
 
 impl RunModel {
-    /// Checks that a run had only the effects of its ladders, and that none is missing.
+    /// Checks that a run had only the effects of its ladders, and that no effect is missing.
     pub(super) fn check_effects(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
         let rungs = self.stages.iter().filter_map(Stage::goal).map(|goal| match goal {
             Goal::Rung(_, rung) | Goal::Cancelled(_, rung) => *rung,
@@ -32,12 +32,13 @@ impl RunModel {
         }
         let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
         let missing = ladders[ladder].rungs[*rung].effects.iter().find(|effect| !performed.contains(*effect));
-        missing.map(|effect| format!("came to rest without executing {effect}"))
+        missing.map(|effect| format!("stopped without executing {effect}"))
     }
 }
 
 impl RunModel {
-    /// Does the same for a run that has continued under a corrected definition, in which steps run again.
+    /// Performs the same check for a run that has continued under a corrected definition, in which
+    /// steps run again.
     fn check_corrected(&self, ladders: &Ladders, performed: &BTreeSet<String>) -> Option<String> {
         let performed = plain_all(performed);
         let effects = |ladder: &LadderId| ladders[ladder].rungs.iter().flat_map(|rung| &rung.effects);
@@ -45,13 +46,13 @@ impl RunModel {
         let allowed = self.ladders.iter().flat_map(|ladder| effects(ladder).chain(cleanup(ladder)));
         let allowed: BTreeSet<String> = allowed.map(|effect| plain(effect)).collect();
         if let Some(other) = performed.iter().find(|effect| !allowed.contains(*effect)) {
-            return Some(format!("executed {other}, which a run under none of its definitions executes"));
+            return Some(format!("executed {other}, which no run under any of its definitions executes"));
         }
         let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
-        // A fork does not execute the steps whose results it has.
+        // A fork does not execute the steps with reused results.
         let expected = ladders[ladder].rungs[*rung].effects.iter().filter(|_| ladder.fork.is_none());
         let missing = expected.map(|effect| plain(effect)).find(|effect| !performed.contains(effect));
-        missing.map(|effect| format!("came to rest without executing {effect}"))
+        missing.map(|effect| format!("stopped without executing {effect}"))
     }
 }
 
@@ -65,8 +66,8 @@ pub(super) fn plain_all(effects: &BTreeSet<String>) -> BTreeSet<String> {
     effects.iter().map(|effect| plain(effect)).collect()
 }
 
-/// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no generation, because
-/// running the step again by hand adds one.
+/// Returns the effects of these runs, as `WORKFLOW:PATH`; the path of an at-most-once step has no
+/// generation, because running the step again manually adds a generation.
 pub(super) fn effects<'n>(ledger: &Ledger, runs: impl IntoIterator<Item = (Uuid, &'n str)>) -> BTreeSet<String> {
     let mut effects = BTreeSet::new();
     for (run, workflow) in runs {

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::{Difference, process::copy_folder};
 
-/// A folder in memory, on systems that have one.
+/// A folder in memory, if the system has one.
 const IN_MEMORY: &str = "/dev/shm";
 
 /// A temporary folder that contains the folder of a home.
@@ -18,7 +18,7 @@ impl Folder {
     /// Creates a folder for a new home.
     pub(super) fn new() -> Result<Self, Difference> {
         let place = match std::env::var_os("TMPDIR") {
-            // Nothing here has to survive a power loss, and syncs in memory are free.
+            // Nothing here must survive a power loss, and syncs in memory are free.
             None if Path::new(IN_MEMORY).is_dir() => PathBuf::from(IN_MEMORY),
             _ => std::env::temp_dir(),
         };
@@ -26,7 +26,7 @@ impl Folder {
         Ok(Self { home: around.path().join("home"), _around: around })
     }
 
-    /// Copies the home at `from` as it is now.
+    /// Copies the current home at `from`.
     pub(super) fn copy_of(from: &Path) -> Result<Self, Difference> {
         let copy = Self::new()?;
         if from.exists() {

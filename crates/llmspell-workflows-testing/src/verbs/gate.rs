@@ -9,18 +9,20 @@ use tokio::sync::watch;
 
 use crate::crash::{CrashPoint, Crashed};
 
-/// The number of boundaries that a report lists before the crash.
+/// The number of boundaries before the crash that a report lists.
 const TRAIL_MAX: usize = 12;
 
-/// The boundaries of one process: counts and names them, and crashes the process at one of them.
+/// The boundaries of one process. Counts and names the boundaries, and crashes the process at one
+/// of them.
 ///
-/// A call that changes something passes one boundary before and one after. Once the process has crashed, calls begun
-/// earlier still take effect, as if they had just preceded the crash, but nobody learns of it; no further call begins.
+/// A call that makes a change passes one boundary before and one boundary after the change. Once
+/// the process has crashed, calls that had already begun still take effect, as if they had happened
+/// just before the crash, but their results are lost. No further call begins.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     point: CrashPoint,
     trail: Arc<Mutex<Trail>>,
-    /// The number of calls that have begun and not returned.
+    /// The number of calls that have begun but not returned.
     busy: watch::Sender<usize>,
 }
 
@@ -57,7 +59,7 @@ impl Gate {
         passed
     }
 
-    /// Passes a boundary; never returns if the process crashes there or has crashed.
+    /// Passes a boundary. Never returns if the process crashes there or has already crashed.
     pub(super) async fn pass(&self, boundary: &str) {
         if self.pass_now(boundary).is_err() {
             std::future::pending().await
@@ -74,19 +76,19 @@ impl Gate {
         result
     }
 
-    /// Waits until the process has crashed and no call is being made.
+    /// Waits until the process has crashed and no calls are in progress.
     pub(super) async fn dead(&self) {
         self.point.crashed().await;
         self.quiet().await;
     }
 
-    /// Waits until no call is being made.
+    /// Waits until no calls are in progress.
     pub(super) async fn quiet(&self) {
         // The sender is in this gate, so the channel stays open.
         let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
     }
 
-    /// Returns the boundary of the crash and those before it, oldest first.
+    /// Returns the boundary of the crash and the boundaries before it, oldest first.
     pub(super) fn story(&self) -> String {
         let trail = lock(&self.trail);
         let latest: Vec<&str> = trail.latest.iter().map(String::as_str).collect();
@@ -95,7 +97,7 @@ impl Gate {
     }
 }
 
-/// A call that is being made.
+/// A call in progress.
 struct Busy<'g>(&'g watch::Sender<usize>);
 
 impl<'g> Busy<'g> {
@@ -116,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn process_dies_only_when_its_calls_have_returned() {
+    fn process_dies_only_after_its_calls_have_returned() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts");
         runtime.block_on(async {
             let gate = Gate::new();

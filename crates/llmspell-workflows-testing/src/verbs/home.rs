@@ -29,7 +29,7 @@ pub(super) type WrapJournal = Arc<dyn Fn(Arc<dyn Journal>) -> Arc<dyn Journal> +
 /// A function that wraps the stores of each process.
 pub(super) type WrapStores = Arc<dyn Fn(Stores) -> Stores + Send + Sync>;
 
-/// What a test puts between the processes and their home.
+/// The wrappers that a test puts between the processes and their home.
 #[derive(Clone)]
 pub(super) struct Wraps {
     pub(super) journal: WrapJournal,
@@ -42,7 +42,7 @@ impl Default for Wraps {
     }
 }
 
-/// A home as one process sees it: each call that locks or changes something is between two boundaries.
+/// The home of one process. Each call that locks or changes something is between two boundaries.
 pub(super) struct CrashingHome {
     inner: Arc<dyn Home>,
     gate: Gate,

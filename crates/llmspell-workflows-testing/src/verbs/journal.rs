@@ -13,13 +13,14 @@ use uuid::Uuid;
 use super::{gate::Gate, ledger::SharedLedger};
 use crate::crash::Crashed;
 
-/// A journal of a process that may crash; notes in the ledger which completions were acknowledged to the process.
+/// A journal of a process that may crash. Enters completions in the ledger once they are
+/// acknowledged to the process.
 #[derive(Debug)]
 pub(super) struct CrashingJournal {
     inner: Arc<dyn Journal>,
     gate: Gate,
     ledger: SharedLedger,
-    /// The completions that were appended and not acknowledged yet.
+    /// The completions that were appended but not yet acknowledged.
     pending: Mutex<BTreeMap<Receipt, (Uuid, String)>>,
 }
 
@@ -63,7 +64,7 @@ impl Journal for CrashingJournal {
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
         self.gate.around("sync", self.inner.sync(receipt)).await?;
-        // A sync covers everything that was appended before.
+        // A sync covers all earlier appends.
         let covered = {
             let mut pending = lock(&self.pending);
             let later = pending.split_off(&Receipt::new(receipt.number() + 1));

@@ -24,7 +24,7 @@ use crate::clock::SimClock;
 /// The number of processes that can be alive at the same time.
 pub(super) const SLOTS: usize = 2;
 
-/// A home, the processes that use it, and the model of what it must contain.
+/// A home, the processes that use it, and the model of its expected contents.
 pub(super) struct Lab<'c> {
     pub(super) cast: &'c Cast,
     pub(super) model: Model,
@@ -36,7 +36,7 @@ pub(super) struct Lab<'c> {
     pub(super) backup: Option<Backup>,
     slots: [Option<Process>; SLOTS],
     pub(super) observer: Option<Observer>,
-    /// What has been done so far, for the report of a difference.
+    /// The deeds so far, for the report of a difference.
     pub(super) story: Vec<String>,
     pub(super) report: VerbReport,
 }
@@ -46,7 +46,7 @@ struct Attempt {
     /// The result; `None` if the process crashed.
     done: Option<Result<(), ExecutorError>>,
     progress: Progress,
-    /// The document that was exported.
+    /// The exported document.
     document: Option<Value>,
     boundaries: u64,
 }
@@ -81,7 +81,7 @@ impl<'c> Lab<'c> {
         }
     }
 
-    /// Returns a copy of this lab as it is now, without its processes.
+    /// Returns a copy of this lab in its current state, without its processes.
     pub(super) fn copy(&self) -> Result<Self, Difference> {
         let (model, ledger) = (self.model.clone(), lock(&self.ledger).clone());
         let folder = Folder::copy_of(self.folder.path())?;
@@ -90,7 +90,7 @@ impl<'c> Lab<'c> {
         Ok(Self { view: self.view.clone(), story: self.story.clone(), ..copy })
     }
 
-    /// Lets the process in `slot` exit, which releases the runs that it has parked.
+    /// Makes the process in `slot` exit, which releases its parked runs.
     pub(super) fn exit(&mut self, slot: usize) {
         if self.slots[slot].take().is_some() {
             self.story.push(format!("process {slot} exits"));
@@ -101,7 +101,8 @@ impl<'c> Lab<'c> {
         (0..SLOTS).for_each(|slot| self.exit(slot));
     }
 
-    /// Returns a lab with an empty home and the documents of this one; all runs of this lab are gone there.
+    /// Returns a lab with an empty home and the documents of this lab. All runs of this lab are
+    /// gone there.
     pub(super) fn elsewhere(&self) -> Result<Self, Difference> {
         let mut model = self.model.clone();
         model.runs.values_mut().for_each(|run| run.stages = [Stage::Gone].into());
@@ -110,7 +111,7 @@ impl<'c> Lab<'c> {
         Ok(Self { story: self.story.clone(), ..lab })
     }
 
-    /// Completes `deed` with what it needs from the current state of the home.
+    /// Adds the data that `deed` needs from the current state of the home.
     pub(super) fn equip(&self, deed: &mut Deed, atlas: &Atlas) {
         if deed.verb == Verb::Recover {
             let is_open =
@@ -132,7 +133,7 @@ impl<'c> Lab<'c> {
         }
     }
 
-    /// Returns a stuck step of a run that is stuck, and the output that it would have.
+    /// Returns a stuck step of a stuck run, with the expected output of the step.
     pub(super) fn stuck(&self, run: Uuid, atlas: &Atlas) -> Option<Stuck> {
         self.view.runs.get(&run).filter(|seen| seen.status == RunStatus::Stuck)?;
         let ledger = lock(&self.ledger);
@@ -145,8 +146,8 @@ impl<'c> Lab<'c> {
         })
     }
 
-    /// Performs `deed` in the process in `slot`, crashes it at the boundary `crash_at`, if any, and judges the home
-    /// afterwards. Returns the number of boundaries that the deed passed.
+    /// Performs `deed` in the process in `slot`, crashes the process at the boundary `crash_at`, if
+    /// any, and judges the home afterwards. Returns the number of boundaries that the deed passed.
     pub(super) fn act(
         &mut self,
         slot: usize,
@@ -155,7 +156,7 @@ impl<'c> Lab<'c> {
         atlas: &mut Atlas,
     ) -> Result<u64, Difference> {
         if deed.verb == Verb::Recover {
-            // A process that has exited since may have written that a run is paused.
+            // A process that has exited since then may have recorded that a run is paused.
             let observer = self.observer.get_or_insert_with(|| Observer::new(self.folder.path()));
             self.view = observer.look().map_err(Difference::of)?;
         }
@@ -166,7 +167,8 @@ impl<'c> Lab<'c> {
         // The folder of a backup must not be inside the folder of the home, which a crash replaces.
         let beside = if deed.verb == Verb::BackUp { Some(Folder::new()?) } else { None };
         deed.to = beside.as_ref().map(|beside| beside.path().to_owned());
-        // A deletion also counts the journals that this process has leased for its own runs as held.
+        // A deletion also regards the journals that this process has leased for its own runs as
+        // held.
         let is_alive = self.slots[slot].is_some() && matches!(deed.verb, Verb::Delete | Verb::Prune);
         let others_alive = self.slots.iter().enumerate().any(|(other, process)| other != slot && process.is_some());
         let process = match self.slots[slot].take() {
@@ -232,16 +234,16 @@ impl<'c> Lab<'c> {
         Attempt { done, progress, document, boundaries: point.passed() - passed }
     }
 
-    /// Lets the processes that are alive drive the runs that the deed has woken.
+    /// Makes the live processes drive the runs woken by the deed.
     fn settle(&self) {
         for process in self.slots.iter().flatten() {
             let hands = process.hands();
             let settled = process.run(hands.settle());
-            settled.expect("the process does not crash while it drives runs that were woken");
+            settled.expect("the process does not crash while it drives woken runs");
         }
     }
 
-    /// Returns the ladders that `deed` may bring its run to.
+    /// Returns the ladders to which `deed` may bring its run.
     pub(super) fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
         let Some(edition) = deed.verb.edition().filter(|_| !deed.verb.forks()) else { return Vec::new() };
         let known = deed.run.and_then(|run| self.model.runs.get(&run));
@@ -254,8 +256,9 @@ impl<'c> Lab<'c> {
         self.cast.roles.iter().position(name).expect("the workflow is in the cast")
     }
 
-    /// Removes a process that has crashed. If it was the only one, the home stays exactly as it was at the crash;
-    /// otherwise what the process had in memory may still reach the disk, as it may before a crash.
+    /// Removes a crashed process. If it was the only process, the home stays exactly as it was at
+    /// the crash. Otherwise the data that the process had in memory may still reach the disk, as it
+    /// could have before the crash.
     fn bury(&mut self, process: Process, others_alive: bool) -> Result<(), Difference> {
         if !others_alive {
             let copy = Folder::copy_of(self.folder.path())?;
@@ -273,14 +276,14 @@ impl<'c> Lab<'c> {
         let mut problems = Vec::new();
         {
             let mut ledger = lock(&self.ledger);
-            // A fork has the results of steps that it did not execute.
+            // A fork has results of steps that it did not execute.
             let is_fork = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().fork.is_some());
             if let Some(run) = deed.run.filter(|_| progress.must_not_repeat)
                 && !ledger.has_begun_once(run)
                 && deed.family.len() == 1
                 && !self.model.runs[&run].stages.iter().any(is_fork)
             {
-                problems.push(format!("{:?} was refused, but nothing must run at most once", deed.verb));
+                problems.push(format!("{:?} was refused, but no step runs at most once", deed.verb));
             }
             if let Some(Stuck { run, path, .. }) = &deed.stuck {
                 ledger.resolve(*run, path, progress.committed);
@@ -301,7 +304,7 @@ impl<'c> Lab<'c> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Checks that the runs that a verb does not concern have not changed.
+    /// Checks that runs unrelated to the verb have not changed.
     fn check_others(&self, deed: &Deed, view: &View) -> Vec<String> {
         if matches!(deed.verb, Verb::Prune | Verb::Recover) {
             return Vec::new();
@@ -310,8 +313,8 @@ impl<'c> Lab<'c> {
         let others = self.view.roots().filter(|(id, _)| Some(*id) != concerned);
         let changed = others.filter_map(|(id, before)| match view.runs.get(&id) {
             Some(after) if view::is_continued(&before.export, &after.export) => None,
-            Some(_) => Some(format!("the run {id} has changed")),
-            None => Some(format!("the run {id} is gone")),
+            Some(_) => Some(format!("run {id} has changed")),
+            None => Some(format!("run {id} is gone")),
         });
         changed.collect()
     }
@@ -325,7 +328,7 @@ impl<'c> Lab<'c> {
         let imported = view.runs.get(&run)?;
         let mut document = Value::clone(document);
         view::strip(&mut document);
-        (imported.export != document).then(|| format!("the run {run} was imported, but its export is different"))
+        (imported.export != document).then(|| format!("run {run} was imported, but its export is different"))
     }
 
     /// Returns whether the step at `path`, without generations, is certain to have completed.
@@ -333,25 +336,26 @@ impl<'c> Lab<'c> {
         lock(&self.ledger).is_certain(run, path)
     }
 
-    /// Returns whether `run` or a sub-workflow of it has an at-most-once step that may or may not have had its effect.
+    /// Returns whether `run` or one of its sub-workflows has an at-most-once step that may or may
+    /// not have taken effect.
     pub(super) fn is_in_doubt(&self, run: Uuid) -> bool {
         let ledger = lock(&self.ledger);
         self.view.family(run).into_iter().any(|one| !ledger.in_doubt(one).is_empty())
     }
 
-    /// Returns the difference with everything that led to it.
+    /// Returns the difference with all deeds that led to it.
     fn difference(&self, problems: &[String]) -> Difference {
         let mut text = problems.join("\n");
         for line in &self.story {
             let _ = write!(text, "\n  {line}");
         }
         for (id, run) in self.view.roots() {
-            let _ = write!(text, "\n  the run {id}: {}", view::records(&run.export));
+            let _ = write!(text, "\n  run {id}: {}", view::records(&run.export));
         }
         Difference::new(text)
     }
 
-    /// Returns `what` as a difference, with everything that led to it.
+    /// Returns `what` as a difference, with all deeds that led to it.
     pub(super) fn fail(&self, what: String) -> Difference {
         self.difference(&[what])
     }

@@ -5,11 +5,12 @@ use serde_json::Value;
 
 /// The course of an uninterrupted run: the states in which it comes to rest, in order.
 ///
-/// A run rests when it ends, waits for a signal, or has failed; a signal or a retry brings it to the next rung.
+/// A run rests when it ends, waits for a signal, or has failed. A signal or a retry brings the run
+/// to the next rung.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Ladder {
     pub(super) rungs: Vec<Rung>,
-    /// The effects of a run that is cancelled before its first step: those of its cleanup.
+    /// The cleanup effects of a run cancelled before its first step.
     pub(super) cleanup: BTreeSet<String>,
     /// The outputs of the activities, by effect.
     pub(super) outputs: BTreeMap<String, Value>,
@@ -21,11 +22,11 @@ pub(super) struct Rung {
     pub(super) rest: Rest,
     /// The signals that the run waits for.
     pub(super) waits: BTreeSet<String>,
-    /// The effects that have happened by then, as `WORKFLOW:PATH`.
+    /// The effects so far, as `WORKFLOW:PATH`.
     pub(super) effects: BTreeSet<String>,
 }
 
-/// How a run looks from outside while it rests.
+/// The external view of a resting run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rest {
     pub(super) status: RunStatus,
@@ -51,9 +52,9 @@ impl Ladder {
 /// One of the definitions of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Edition {
-    /// The definition that runs start with.
+    /// The definition with which runs start.
     Original,
-    /// The next definition, which adds to the original one.
+    /// The next definition, which extends the original definition.
     Next,
     /// The correction with this number.
     Corrected(usize),
@@ -71,9 +72,9 @@ impl Edition {
 pub(super) struct LadderId {
     /// The number of the workflow in the cast.
     pub(super) role: usize,
-    /// The definition that the run has, or continues with.
+    /// The definition that the run has or continues with.
     pub(super) edition: Edition,
-    /// For a fork: the rung of its source, and the step at which it begins.
+    /// For a fork: the rung of its source, and the step where the fork begins.
     pub(super) fork: Option<(usize, String)>,
 }
 
@@ -82,8 +83,8 @@ impl LadderId {
         Self { role, edition: Edition::Original, fork: None }
     }
 
-    /// Returns the fork that has to be made to find the ladder. A run under a corrected definition ends as if it had been
-    /// started with it, so its ladder is that of a new run.
+    /// Returns the fork that must be made to find the ladder. A run under a corrected definition
+    /// ends like a new run of that definition, so its ladder is that of a new run.
     pub(super) fn climbed_fork(&self) -> Option<(usize, &String)> {
         let (rung, from) = self.fork.as_ref().filter(|_| !self.edition.is_corrected())?;
         Some((*rung, from))

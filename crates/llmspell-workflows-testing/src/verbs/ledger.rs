@@ -7,34 +7,35 @@ use llmspell_workflows_basic::StepPath;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The ledger that all processes of a test share; it survives their crashes.
+/// The ledger shared by all processes of a test; it survives their crashes.
 pub(super) type SharedLedger = Arc<Mutex<Ledger>>;
 
-/// What happened to runs, as seen from outside: which steps had their effect, and which completions were acknowledged.
+/// The history of runs as seen from outside: the steps that took effect, and the completions that
+/// were acknowledged.
 ///
-/// The ledger is filled by the activities and by the acknowledgements of the journals, never from a store.
+/// The ledger is filled by activities and by acknowledgements of journals, never from a store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     runs: BTreeMap<Uuid, Account>,
-    /// The ids of steps that must run at most once.
+    /// The ids of at-most-once steps.
     once: BTreeSet<String>,
     violations: Vec<String>,
 }
 
-/// What happened to one run.
+/// The history of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Account {
-    /// How often the effect of each step began, by the path of the step.
+    /// The number of times that the effect of each step began, by the path of the step.
     pub(super) performed: BTreeMap<String, u32>,
-    /// The outputs that the activities returned.
+    /// The outputs returned by the activities.
     pub(super) outputs: BTreeMap<String, Value>,
-    /// The steps whose completion was acknowledged.
+    /// The steps with acknowledged completions.
     pub(super) acknowledged: BTreeSet<String>,
-    /// The steps that run at most once and may have begun.
+    /// The at-most-once steps that may have begun.
     begun_once: BTreeSet<String>,
     /// The steps, without generations, that must not be executed again under any generation.
     certain: BTreeSet<String>,
-    /// The completions that no longer count, since their steps were announced to run again.
+    /// The completions that no longer count because their steps were announced to run again.
     void: BTreeSet<String>,
 }
 
@@ -43,19 +44,19 @@ impl Ledger {
         Self { once, ..Self::default() }
     }
 
-    /// Notes that the effect of the step at `path` begins.
+    /// Records that the effect of the step at `path` begins.
     pub(super) fn perform(&mut self, run: Uuid, path: &str) {
         let account = self.runs.entry(run).or_default();
         let times = account.performed.entry(path.to_owned()).or_default();
         *times += 1;
         if account.acknowledged.contains(path) {
             let message = "was executed again after its completion was acknowledged";
-            self.violations.push(format!("{path} of the run {run} {message}"));
+            self.violations.push(format!("{path} of run {run} {message}"));
         } else if account.certain.contains(&bare(path)) {
-            let message = "was executed again although it had completed and nobody announced that it runs again";
-            self.violations.push(format!("{path} of the run {run} {message}"));
+            let message = "was executed again although it had completed and no rerun was announced";
+            self.violations.push(format!("{path} of run {run} {message}"));
         } else if *times > 1 && self.once.contains(id(path)) {
-            self.violations.push(format!("{path} of the run {run} runs at most once, but was executed {times} times"));
+            self.violations.push(format!("{path} of run {run} runs at most once, but was executed {times} times"));
         }
     }
 
@@ -63,15 +64,15 @@ impl Ledger {
         self.runs.entry(run).or_default().outputs.insert(path.to_owned(), output);
     }
 
-    /// Notes that the step at `path` may be recorded as begun.
+    /// Records that the step at `path` may have been recorded as begun.
     pub(super) fn begin(&mut self, run: Uuid, path: &str) {
         if self.once.contains(id(path)) {
             self.runs.entry(run).or_default().begun_once.insert(path.to_owned());
         }
     }
 
-    /// Notes that the stuck step at `path` was resolved; once that is acknowledged, the step must not be executed
-    /// again.
+    /// Records the resolution of the stuck step at `path`. Once the resolution is acknowledged, the
+    /// step must not be executed again.
     pub(super) fn resolve(&mut self, run: Uuid, path: &str, is_acknowledged: bool) {
         let account = self.runs.entry(run).or_default();
         account.performed.entry(path.to_owned()).or_default();
@@ -88,20 +89,20 @@ impl Ledger {
         }
     }
 
-    /// Notes that the step at `path`, without generations, may be executed again once. Returns whether it was certain
-    /// before.
+    /// Records that the step at `path`, without generations, may be executed once more. Returns
+    /// whether the completion of the step was certain before.
     pub(super) fn expect_again(&mut self, run: Uuid, path: &str) -> bool {
         let Some(account) = self.runs.get_mut(&run) else { return false };
         account.void.extend(account.outputs.keys().filter(|done| bare(done) == path).cloned());
         account.certain.remove(path)
     }
 
-    /// Notes that the step at `path` does not run again after all.
+    /// Records that the step at `path` will not run again after all.
     pub(super) fn expect_no_longer(&mut self, run: Uuid, path: &str) {
         self.runs.entry(run).or_default().certain.insert(path.to_owned());
     }
 
-    /// Notes that `fork` keeps the results of `source`, except those of the steps in `again`.
+    /// Records that `fork` keeps the results of `source`, except those of the steps in `again`.
     pub(super) fn inherit(&mut self, source: Uuid, fork: Uuid, again: &BTreeSet<String>) {
         let certain: Vec<String> = self.runs.get(&source).into_iter().flat_map(|one| &one.certain).cloned().collect();
         let kept = certain.into_iter().filter(|path| !again.contains(path));
@@ -113,12 +114,12 @@ impl Ledger {
         self.runs.get(&run).is_some_and(|account| account.certain.contains(path))
     }
 
-    /// Returns whether a step of the run that runs at most once may have begun.
+    /// Returns whether an at-most-once step of the run may have begun.
     pub(super) fn has_begun_once(&self, run: Uuid) -> bool {
         self.runs.get(&run).is_some_and(|account| !account.begun_once.is_empty())
     }
 
-    /// Notes that something must not have happened.
+    /// Records a violation.
     pub(super) fn object(&mut self, violation: String) {
         self.violations.push(violation);
     }
@@ -138,7 +139,7 @@ impl Ledger {
         self.runs.keys().copied()
     }
 
-    /// Replaces what is known about `run`, which was removed or restored from a copy.
+    /// Replaces the account of `run`, which was removed or restored from a copy.
     pub(super) fn set_account(&mut self, run: Uuid, account: Option<Account>) {
         match account {
             Some(account) => self.runs.insert(run, account),
@@ -146,7 +147,7 @@ impl Ledger {
         };
     }
 
-    /// Returns whether the step at `path` runs at most once.
+    /// Returns whether the step at `path` is an at-most-once step.
     pub(super) fn runs_once(&self, path: &str) -> bool {
         self.once.contains(id(path))
     }
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn announced_step_may_run_again_until_its_completion_is_acknowledged_once_more() {
+    fn announced_step_may_run_again_until_its_next_acknowledged_completion() {
         let (mut ledger, run, path) = (Ledger::default(), Uuid::now_v7(), "/main/a");
         let again = |ledger: &mut Ledger, path: &str| {
             let before = ledger.violations().len();

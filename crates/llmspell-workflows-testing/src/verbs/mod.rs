@@ -7,27 +7,30 @@
 //!
 //! # Crashes
 //!
-//! Each process sees the home through a wrapper with a boundary before and after each call that locks or changes
-//! anything: claims, leases, messages, every write to a store or a journal, and the effects of activities. Once a
-//! process has crashed at a boundary, nothing that it does has an effect. If no other process is alive, the folder
-//! stays exactly as it was at that moment, as after a kill; what the process had only in memory is lost. Otherwise its
-//! locks are released, and what it had in memory may still reach the disk.
+//! Each process sees the home through a wrapper with a boundary before and after each call that
+//! locks or changes anything: claims, leases, messages, every write to a store or a journal, and
+//! the effects of activities. Once a process has crashed at a boundary, its actions have no effect.
+//! If no other process is alive, the folder stays exactly as it was at that moment, as after a
+//! kill, and data that was only in the process's memory is lost. Otherwise the process's locks are
+//! released, and data in its memory may still reach the disk.
 //!
 //! # What must hold
 //!
-//! A model knows what was requested and what was acknowledged, and never reads the home to find out what should be
-//! there. The home is compared with it after each verb and each crash:
+//! A model tracks the requested and acknowledged verbs, and never reads the home to determine its
+//! expected contents. After each verb and each crash, the home is compared with the model:
 //!
-//! - A step whose completion was acknowledged is not executed again, and a step that runs at most once has its effect at
-//!   most once.
-//! - Each run is listed once and found where it is listed; its history can be read and it can be exported.
+//! - A step whose completion was acknowledged is not executed again, and an at-most-once step takes
+//!   effect at most once.
+//! - Each run is listed once and found where it is listed. Its history can be read, and the run can
+//!   be exported.
 //! - Sub-workflows are stored with their parents and do not outlive them.
-//! - A verb that was acknowledged has happened; any other verb has happened completely or not at all. The runs that it
-//!   does not concern have not changed. A backup or an import is complete or does not exist.
-//! - A run that is resumed comes to rest with the status, output and effects of an uninterrupted run.
-//! - A run that continues under a corrected definition ends like one that was started with it. Of the steps whose
-//!   completion was acknowledged, only those run again that the preview names, and the preview names no step that has not
-//!   changed and comes after no change.
+//! - An acknowledged verb has happened; any other verb has happened completely or not at all. Runs
+//!   that the verb does not concern have not changed. A backup or an import is complete or does not
+//!   exist.
+//! - A resumed run comes to rest with the status, output and effects of an uninterrupted run.
+//! - A run that continues under a corrected definition ends like a run started with that
+//!   definition. Of the steps with acknowledged completions, only those named in the preview run
+//!   again, and the preview names an unchanged step only if an earlier step has changed.
 //! - Verifying the home finds no damage.
 //!
 //! At the end, all runs are resumed, signalled, resolved and retried until they reach their final states.
@@ -52,9 +55,10 @@
 //!
 //! # What is not covered
 //!
-//! The calls that [`back_up`](llmspell_workflows_advanced::Upkeep::back_up) and a lease make inside the home have no
-//! boundaries of their own, and power losses are not simulated; the crash tests on a [`SimDisk`](crate::crash::SimDisk)
-//! do that for the log. Verbs are performed one after the other, not concurrently.
+//! The calls that [`back_up`](llmspell_workflows_advanced::Upkeep::back_up) and a lease make inside
+//! the home have no separate boundaries, and power losses are not simulated. The crash tests on a
+//! [`SimDisk`](crate::crash::SimDisk) simulate power losses for the log. Verbs are performed one
+//! after the other, not concurrently.
 
 mod backup;
 mod cast;

@@ -1,4 +1,5 @@
-//! What must hold: for each run the stages in which it may be, given the verbs that were requested and acknowledged.
+//! The expected state of a home: the possible stages of each run, given the requested and
+//! acknowledged verbs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use super::{
 /// The ladders of all runs of a test.
 pub(super) type Ladders = BTreeMap<LadderId, Ladder>;
 
-/// The runs of a home, and in which stages each of them may be.
+/// The runs of a home, with their possible stages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     pub(super) runs: BTreeMap<Uuid, RunModel>,
@@ -28,40 +29,43 @@ pub(super) struct Model {
     newcomer: Option<LadderId>,
 }
 
-/// What is known about one run.
+/// The model of one run.
 #[derive(Debug, Clone)]
 pub(super) struct RunModel {
-    /// The stages in which the run may be; several if a crash left open whether a verb happened.
+    /// The possible stages of the run. There are several if a crash leaves open whether a verb
+    /// happened.
     pub(super) stages: BTreeSet<Stage>,
     pub(super) workflow: String,
-    /// All ladders that the run has been on.
+    /// All ladders on which the run has been.
     pub(super) ladders: BTreeSet<LadderId>,
-    /// The definition that the run was last given, or may have been.
+    /// The definition that the run was last given, or may have been given.
     edition: Edition,
-    /// Whether the run, or the source of which it is a fork, may have continued under a corrected definition.
+    /// Whether the run, or its source if the run is a fork, may have continued under a corrected
+    /// definition.
     pub(super) is_corrected: bool,
-    /// Whether anybody ever asked to cancel the run.
+    /// Whether a cancellation of the run was ever requested.
     pub(super) is_cancelled: bool,
-    /// For an export: the accounts of the family at that time.
+    /// For an export: the accounts of the family at the time of the export.
     accounts: BTreeMap<Uuid, Account>,
 }
 
-/// How far a verb got.
+/// The progress of a verb.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
     /// Whether the process crashed.
     pub(super) crashed: bool,
-    /// Whether the change was acknowledged; a run that is driven afterwards need not have come to rest.
+    /// Whether the change was acknowledged. A run that is driven afterwards need not have come to
+    /// rest.
     pub(super) committed: bool,
-    /// The run that was created.
+    /// The created run.
     pub(super) new: Option<Uuid>,
     /// Whether the message was sent while a step executed.
     pub(super) sent: bool,
-    /// Whether another process was alive, which may own runs.
+    /// Whether another process, which may own runs, was alive.
     pub(super) others_alive: bool,
     /// Why the verb was refused.
     pub(super) refusal: Option<String>,
-    /// Whether it was refused because it would repeat a step that must run at most once, or a sub-workflow.
+    /// Whether the verb was refused because it would repeat an at-most-once step or a sub-workflow.
     pub(super) must_not_repeat: bool,
     /// The completed steps, without generations, that were announced to run again.
     pub(super) announced: Vec<(Uuid, String)>,
@@ -80,8 +84,8 @@ impl RunModel {
         }
     }
 
-    /// Returns whether it is known which definition the run has. If all steps had ended when the run got another
-    /// definition, it ends as if it had kept the old one.
+    /// Returns whether the definition of the run is known. If all steps had ended when the run was
+    /// given another definition, the run ends as if it had kept the old definition.
     pub(super) fn has_known_definition(&self) -> bool {
         let is_latest = |stage: &Stage| stage.goal().is_some_and(|goal| goal.ladder().edition == self.edition);
         self.stages.iter().all(is_latest)
@@ -92,7 +96,7 @@ impl RunModel {
         self.ladders.iter().map(|ladder| ladder.edition).chain([self.edition]).collect()
     }
 
-    /// Returns the stage if there is no doubt about it.
+    /// Returns the stage if it is certain.
     pub(super) fn stage(&self) -> Option<&Stage> {
         self.stages.first().filter(|_| self.stages.len() == 1)
     }
@@ -111,10 +115,10 @@ impl Model {
         })
     }
 
-    /// Notes what `deed` did to its run, or to all runs.
+    /// Applies the effects of `deed` to its run, or to all runs.
     ///
     /// # Errors
-    /// Returns an error if the verb was refused or accepted when it should not have been.
+    /// Returns an error if the verb was wrongly refused or wrongly accepted.
     pub(super) fn apply(
         &mut self,
         deed: &Deed,
@@ -166,7 +170,8 @@ impl Model {
         let performed = self.performed(run, ledger);
         let in_doubt = self.family(run).iter().any(|one| !ledger.in_doubt(*one).is_empty());
         let is_corrected = self.runs.get(&run).is_some_and(|known| known.is_corrected);
-        // A corrected fork has results of its source, so its effects do not say whether it is complete.
+        // A corrected fork reuses results of its source, so its effects do not show whether it is
+        // complete.
         let has_effects = |effects: &BTreeSet<String>| match is_corrected {
             true => plain_all(effects).is_subset(&plain_all(&performed)),
             false => effects.is_subset(&performed),
@@ -178,12 +183,12 @@ impl Model {
             }
             Goal::Cancelled(..) => false,
         };
-        let Some(known) = self.runs.get_mut(&run) else { return Err(format!("the model does not know the run {run}")) };
+        let Some(known) = self.runs.get_mut(&run) else { return Err(format!("the model does not know run {run}")) };
         let before = std::mem::take(&mut known.stages);
         let mut after = BTreeSet::new();
         for stage in &before {
             let committed = committed(deed, stage, ladders, is_complete);
-            // A verb that concerns all runs skips those that it does not select.
+            // A verb that concerns all runs skips the runs that it does not select.
             let is_refused = (committed.is_empty() && !(deed.run.is_none() && progress.refusal.is_none()))
                 || progress.must_not_repeat;
             if progress.refusal.is_some() {
@@ -196,7 +201,8 @@ impl Model {
             for stage in committed {
                 let is_recovered = deed.open.contains(&run) && !progress.others_alive;
                 let is_driven = (verb.drives() && deed.creates.is_none()) || is_recovered;
-                // The process that has parked the run may not know the message: the sender crashed before it said so.
+                // The process that parked the run may not know about the message, because the
+                // sender crashed before notifying it.
                 let is_unnoticed = *verb == Verb::Recover && matches!(stage, Stage::Toward(Goal::Cancelled(..)));
                 if progress.crashed || !is_driven || is_unnoticed {
                     after.insert(stage.clone());
@@ -204,7 +210,7 @@ impl Model {
                 if is_driven {
                     after.extend(settled(verb, &stage, progress, in_doubt));
                 }
-                // A process that had parked the run, or recovers it, drives it.
+                // A process that parked the run or recovers it drives the run.
                 if matches!(verb, Verb::Recover | Verb::Signal | Verb::Cancel) {
                     after.extend(settled(verb, &stage, progress, in_doubt));
                 }
@@ -219,7 +225,7 @@ impl Model {
         }
         known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
         if let Some(edition) = verb.edition().filter(|_| progress.refusal.is_none() && !verb.forks()) {
-            // A version that takes a correction back corrects the run too.
+            // A version that reverts a correction also corrects the run.
             known.is_corrected |= edition.is_corrected() || known.edition.is_corrected();
             known.edition = edition;
         }
@@ -234,7 +240,7 @@ impl Model {
         })
     }
 
-    /// Notes that the latest export of `run` was imported, or may have been.
+    /// Records that the latest export of `run` was imported, or may have been imported.
     fn import(&mut self, run: Uuid, progress: &Progress, ledger: &mut Ledger) -> Result<(), String> {
         let exported = self.exports[&run].clone();
         let before = self.runs.get(&run).map(|known| known.stages.clone()).unwrap_or_default();
@@ -244,7 +250,7 @@ impl Model {
         match &progress.refusal {
             Some(refusal) if !may_exist => return Err(format!("the import was refused: {refusal}")),
             Some(_) => drop(stages.remove(&Stage::Gone)),
-            None if !may_be_gone => return Err("the import replaced a run that exists".to_owned()),
+            None if !may_be_gone => return Err("the import replaced an existing run".to_owned()),
             None => {
                 if !progress.crashed || progress.committed {
                     stages.clear();
@@ -262,7 +268,7 @@ impl Model {
         Ok(())
     }
 
-    /// Keeps `run` as it is now for a later import.
+    /// Saves the current `run` for a later import.
     pub(super) fn keep_export(&mut self, run: Uuid, ledger: &Ledger) {
         let accounts = self.family(run).into_iter();
         let accounts = accounts.filter_map(|one| Some((one, ledger.account(one)?.clone()))).collect();
@@ -276,7 +282,7 @@ impl Model {
         std::iter::once(root).chain(children).collect()
     }
 
-    /// Notes the sub-workflows in `view`, which must be known before a deed is applied.
+    /// Adds the sub-workflows in `view`, which must be known before a deed is applied.
     pub(super) fn meet(&mut self, view: &View) {
         for (root, _) in view.roots() {
             for child in view.family(root) {
@@ -295,7 +301,8 @@ impl Model {
         effects(ledger, std::iter::once((root, known.workflow.as_str())).chain(names))
     }
 
-    /// Compares the model with `view`, and drops the stages that it rules out; returns all differences.
+    /// Compares the model with `view`, drops the stages that `view` rules out, and returns all
+    /// differences.
     pub(super) fn judge(&mut self, view: &View, ladders: &Ladders, ledger: &Ledger) -> Vec<String> {
         let mut problems = view.problems.clone();
         problems.extend(ledger.violations().iter().cloned());
@@ -309,12 +316,12 @@ impl Model {
                     let stages: Vec<Stage> = stages.collect();
                     self.runs.insert(id, RunModel::new(&seen.workflow, ladder, stages));
                 }
-                None => problems.push(format!("no verb created the run {id} of {}", seen.workflow)),
+                None => problems.push(format!("no verb created run {id} of {}", seen.workflow)),
             }
         }
         for run in ledger.runs() {
             if !self.runs.contains_key(&run) && !self.children.contains_key(&run) {
-                problems.push(format!("the run {run} had effects but does not exist"));
+                problems.push(format!("run {run} had effects but does not exist"));
             }
         }
         let all: Vec<Uuid> = self.runs.keys().copied().collect();
@@ -327,16 +334,16 @@ impl Model {
             known.stages.retain(|stage| is_seen(stage, seen, ladders, in_doubt));
             if known.stages.is_empty() {
                 let shown = seen.map(|seen| format!("{:?}", seen.rest)).unwrap_or("gone".to_owned());
-                problems.push(format!("the run {id} of {} is {shown}; expected {before:?}", known.workflow));
+                problems.push(format!("run {id} of {} is {shown}; expected {before:?}", known.workflow));
                 continue;
             }
-            problems.extend(known.check_effects(ladders, &performed).map(|problem| format!("the run {id} {problem}")));
+            problems.extend(known.check_effects(ladders, &performed).map(|problem| format!("run {id} {problem}")));
         }
         problems
     }
 }
 
-/// Returns where a run that was just created may come to rest.
+/// Returns the points at which a newly created run may come to rest.
 fn first_goals(ladder: &LadderId, ladders: &Ladders) -> Vec<Goal> {
     let is_corrected_fork = ladder.edition.is_corrected() && ladder.fork.is_some();
     let rungs = if is_corrected_fork { ladders[ladder].rungs.len() } else { 1 };

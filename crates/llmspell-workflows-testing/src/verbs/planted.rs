@@ -1,4 +1,4 @@
-//! Planted faults, each of which the model has to find, and faults that must not return.
+//! Planted faults, each of which the model must find, and former faults that must not return.
 
 use std::sync::{
     Arc, Mutex,
@@ -29,16 +29,17 @@ use super::{
 /// The maximum number of boundaries of a verb.
 const BOUNDARIES_MAX: u64 = 200;
 
-/// Whether a planted fault is active; it is not while the ladders of uninterrupted runs are found.
+/// Whether a planted fault is active. It is inactive while the ladders of uninterrupted runs are
+/// computed.
 type Armed = Arc<AtomicBool>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
-    /// The completion of `/main/a` is acknowledged, but not recorded.
+    /// The completion of `/main/a` is acknowledged but not recorded.
     LosesCompletion,
     /// Runs arrive without the completion of `/main/a`.
     ArrivesWithoutCompletion,
-    /// Runs are forgotten as soon as they are read to be archived.
+    /// Runs are forgotten as soon as they are read for archiving.
     ForgetsEarly,
 }
 
@@ -78,7 +79,7 @@ impl Journal for FaultyJournal {
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         if self.has(Fault::LosesCompletion) && completes_a(record) {
-            return Ok(lock(&self.last).expect("the start was appended before"));
+            return Ok(lock(&self.last).expect("the start was appended earlier"));
         }
         let receipt = self.inner.append(run, epoch, record)?;
         *lock(&self.last) = Some(receipt);
@@ -113,7 +114,7 @@ impl Journal for FaultyJournal {
     }
 }
 
-/// An index of runs that keeps sub-workflows when they are removed.
+/// An index of runs that keeps removed sub-workflows.
 #[derive(Debug)]
 struct KeepsChildren(Arc<dyn RunStore>, Armed);
 
@@ -161,7 +162,7 @@ fn work(id: &str) -> Step {
     Step::function(id, "work", json!(null))
 }
 
-/// A workflow that fails after its first step, and completes if it is retried.
+/// Returns a workflow that fails after its first step, and completes when it is retried.
 fn failing() -> Definition {
     Definition::sequence("failing", [work("a"), Step::function("bad", "fail", json!(null)), work("c")])
 }
@@ -188,8 +189,8 @@ fn test(definition: Definition) -> VerbTest {
     test.activity("function", "work", |_| async { Ok(json!(1).into()) }).activity("function", "fail", fail)
 }
 
-/// Performs `verbs` on a run, the last one with a crash at each boundary in turn, and then brings the run to its final
-/// state. Returns the number of crashes, and the first difference.
+/// Performs `verbs` on a run, crashing the last verb at each boundary in turn, and then brings the
+/// run to its final state. Returns the number of crashes and the first difference.
 fn first_difference(test: &VerbTest, armed: &Armed, verbs: &[Verb]) -> (u64, Option<String>) {
     let mut atlas = Atlas::default();
     atlas.find(test.cast(), &LadderId::of(0)).expect("the workflow runs without a crash");
@@ -222,7 +223,8 @@ fn first_difference(test: &VerbTest, armed: &Armed, verbs: &[Verb]) -> (u64, Opt
     panic!("the verb has more than {BOUNDARIES_MAX} boundaries");
 }
 
-/// Checks that the fault that `plant` adds is found, and that there is no difference without it.
+/// Checks that the fault added by `plant` is found, and that there is no difference without the
+/// fault.
 fn finds(expected: &str, definition: Definition, verbs: &[Verb], plant: impl Fn(VerbTest, &Armed) -> VerbTest) {
     let armed = Armed::default();
     let (crashes, difference) = first_difference(&test(definition.clone()), &armed, verbs);
@@ -230,7 +232,7 @@ fn finds(expected: &str, definition: Definition, verbs: &[Verb], plant: impl Fn(
     assert!(crashes >= 4, "only {crashes} boundaries");
     let armed = Armed::default();
     let (_, difference) = first_difference(&plant(test(definition), &armed), &armed, verbs);
-    let difference = difference.unwrap_or_else(|| panic!("the fault is not found: {expected}"));
+    let difference = difference.unwrap_or_else(|| panic!("the fault was not found: {expected}"));
     assert!(difference.contains(expected), "expected {expected:?}, got {difference}");
 }
 
@@ -291,7 +293,7 @@ fn deletion_that_leaves_a_sub_workflow_is_found() {
 }
 
 #[test]
-fn messages_that_are_lost_are_found() {
+fn lost_messages_are_found() {
     finds("of waiting is Rest { status: Waiting", waiting(), &[Verb::Start, Verb::Cancel], |test, armed| {
         let armed = armed.clone();
         test.stores(move |stores| {

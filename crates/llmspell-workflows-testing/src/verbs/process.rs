@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::{cast::Cast, gate::Gate, home::CrashingHome, ledger::SharedLedger};
 use crate::clock::SimClock;
 
-/// How long a verb may take in real time.
+/// The maximum real time of a verb.
 const VERB_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How often to check whether a run is still driven.
+/// The interval between checks of whether a run is still driven.
 const POLL: Duration = Duration::from_micros(200);
 
-/// A process with the home in a folder open; it may crash at each boundary of its gate.
+/// A process that has opened the home in a folder and may crash at each boundary of its gate.
 pub(super) struct Process {
     executor: Executor,
     home: Arc<dyn Home>,
@@ -29,11 +29,11 @@ pub(super) struct Process {
     clock: SimClock,
     mid_step: MidStep,
     ledger: SharedLedger,
-    /// Dropped last, because the executor is used by its tasks.
+    /// Dropped last, because its tasks use the executor.
     runtime: Runtime,
 }
 
-/// What the verbs of a process work with.
+/// The tools with which a process performs verbs.
 #[derive(Clone)]
 pub(super) struct Hands {
     pub(super) executor: Executor,
@@ -63,7 +63,8 @@ impl Process {
         Hands { executor, home, mid_step: self.mid_step.clone(), ledger, clock: self.clock.clone() }
     }
 
-    /// Runs `work` to its end; returns `None` if the process crashed. Nothing more happens in a crashed process.
+    /// Runs `work` to its end; returns `None` if the process crashed. A crashed process does
+    /// nothing more.
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let done = self.runtime.block_on(async {
             let mut work = std::pin::pin!(tokio::time::timeout(VERB_TIME_MAX, work));
@@ -74,7 +75,7 @@ impl Process {
                 done = &mut work => Some(done),
             }
         });
-        // The result of a process that has crashed is lost.
+        // The result of a crashed process is lost.
         if self.gate.point().has_crashed() {
             self.runtime.block_on(self.gate.quiet());
             return None;
@@ -87,14 +88,14 @@ impl Process {
 }
 
 impl Hands {
-    /// Resumes all runs that nobody owns, and waits until they have ended or are parked.
+    /// Resumes all unowned runs, and waits until they have ended or are parked.
     pub(super) async fn recover(&self) -> Result<(), ExecutorError> {
         let recovered = self.executor.recover().await?;
         self.settle().await;
         recovered.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Waits until this process drives no run.
+    /// Waits until this process does not drive any run.
     pub(super) async fn settle(&self) {
         while self.executor.driven() > 0 {
             tokio::time::sleep(POLL).await;
@@ -106,8 +107,8 @@ impl Hands {
         self.home.find(&run.to_string()).await
     }
 
-    /// Drives `run` until it ends, is paused or stuck, or waits for a signal. Waits for a time end at once, since the
-    /// clock is simulated.
+    /// Drives `run` until it ends, is paused or stuck, or waits for a signal. Waits for a time end
+    /// at once, because the clock is simulated.
     pub(super) async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         let (id, mut run) = (run.id(), run);
         loop {
@@ -122,7 +123,7 @@ impl Hands {
     }
 }
 
-/// A message that a process sends to a run while a step of the run executes.
+/// A message that a process sends to a run during a step of the run.
 #[derive(Clone, Default)]
 pub(super) struct MidStep(Arc<Mutex<Slot>>);
 
@@ -133,12 +134,12 @@ struct Slot {
 }
 
 impl MidStep {
-    /// Sends `message` to `run` while the next step executes.
+    /// Sends `message` to `run` during the next step.
     pub(super) fn prepare(&self, home: Arc<dyn Home>, run: Uuid, message: Message) {
         *lock(&self.0) = Slot { message: Some((home, run, message)), is_sent: false };
     }
 
-    /// Drops a message that was not sent; returns whether one was sent.
+    /// Drops the message if it was not sent; returns whether it was sent.
     pub(super) fn end(&self) -> bool {
         std::mem::take(&mut *lock(&self.0)).is_sent
     }
@@ -152,7 +153,7 @@ impl MidStep {
     }
 }
 
-/// Copies the folder of a home as a kill of its processes would leave it.
+/// Copies the folder of a home in the state after a kill of its processes.
 pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -162,7 +163,7 @@ pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
             copy_folder(&entry.path(), &target)?;
         } else {
             match fs::copy(entry.path(), &target) {
-                // A file that is removed during the copy counts as removed before it.
+                // A file removed during the copy is treated as removed before the copy.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 copied => drop(copied?),
             }

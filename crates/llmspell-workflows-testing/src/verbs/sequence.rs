@@ -9,7 +9,7 @@ use super::{
 };
 use crate::crash::SeededRandom;
 
-/// The number of boundaries among which a crash is chosen.
+/// The number of boundaries from which the crash is chosen.
 const BOUNDARIES: u64 = 60;
 
 /// A random sequence of verbs on one home.
@@ -23,7 +23,7 @@ impl<'c> Sequence<'c> {
         Ok(Self { lab: Lab::new(cast)?, random: SeededRandom::new(seed) })
     }
 
-    /// Performs 5 to 12 verbs, and then brings all runs to their final states.
+    /// Performs 5 to 12 verbs and then brings all runs to their final states.
     pub(super) fn run(mut self, atlas: &mut Atlas) -> Result<VerbReport, Difference> {
         let length = 5 + self.random.below(8);
         for number in 0..length {
@@ -36,7 +36,7 @@ impl<'c> Sequence<'c> {
             }
             let deed = self.choose(number < 2, atlas)?;
             if matches!(deed.verb, Verb::Delete | Verb::Prune | Verb::Compact) && self.random.below(3) > 0 {
-                // These verbs skip the journals of processes that are alive.
+                // These verbs skip the journals of live processes.
                 self.lab.exit_all();
             }
             let crash_at = match self.random.below(2) {
@@ -49,7 +49,7 @@ impl<'c> Sequence<'c> {
         Ok(VerbReport { sequences: 1, ..self.lab.report })
     }
 
-    /// Chooses a verb, and then one of the runs to which it applies.
+    /// Chooses a verb and then one of the runs to which it applies.
     fn choose(&mut self, is_first: bool, atlas: &mut Atlas) -> Result<Deed, Difference> {
         let role = self.random.below(self.lab.cast.roles.len() as u64) as usize;
         let mut all: Vec<(&'static str, Vec<Deed>)> = Vec::new();

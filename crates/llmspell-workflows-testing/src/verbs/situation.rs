@@ -11,17 +11,17 @@ use super::{
     verb::{Deed, Verb},
 };
 
-/// The maximum number of deeds to bring all runs of a home to their final states.
+/// The maximum number of deeds for bringing all runs of a home to their final states.
 const DEEDS_MAX: usize = 60;
 
-/// A home in which the verbs are tried, and the run that they concern.
+/// A home on which the verbs are tried, and the run that they concern.
 pub(super) struct Situation<'c> {
     pub(super) name: String,
     pub(super) lab: Lab<'c>,
     pub(super) run: Uuid,
 }
 
-/// Returns all situations in which a run of the workflow `role` can be.
+/// Returns all situations that a run of the workflow `role` can be in.
 pub(super) fn situations<'c>(cast: &'c Cast, role: usize, atlas: &mut Atlas) -> Result<Vec<Situation<'c>>, Difference> {
     let mut all = Vec::new();
     for has_neighbor in [false, true] {
@@ -55,8 +55,8 @@ pub(super) fn situations<'c>(cast: &'c Cast, role: usize, atlas: &mut Atlas) -> 
             }
         }
         let whole = begin(atlas)?.act_once(role, atlas)?;
-        // Looks for the first crash after the run was recorded, one halfway, and one that leaves the outcome of an
-        // effect unknown.
+        // Finds the first crash after the run was recorded, a crash halfway, and a crash that
+        // leaves the outcome of an effect unknown.
         let (mut is_begun, mut is_halfway, mut is_stuck) = (false, false, false);
         for boundary in 0..whole {
             if is_begun && (is_halfway || boundary < whole / 2) && (is_stuck || cast.once().is_empty()) {
@@ -89,7 +89,7 @@ pub(super) fn situations<'c>(cast: &'c Cast, role: usize, atlas: &mut Atlas) -> 
     Ok(all)
 }
 
-/// Returns a workflow that waits, or else the workflow itself.
+/// Returns a waiting workflow, or the workflow itself if there is none.
 fn neighbor(cast: &Cast, role: usize, atlas: &mut Atlas) -> Result<usize, Difference> {
     for other in 0..cast.roles.len() {
         if atlas.find(cast, &LadderId::of(other))?.rungs[0].rest.status == RunStatus::Waiting {
@@ -109,7 +109,7 @@ impl Lab<'_> {
         Deed { creates: Some(LadderId::of(role)), ..Deed::new(Verb::Start, None, self.name(role)) }
     }
 
-    /// Starts a run; returns it if it exists.
+    /// Starts a run and returns it if it exists.
     fn create(&mut self, role: usize, crash_at: Option<u64>, atlas: &mut Atlas) -> Result<Option<Uuid>, Difference> {
         let known: Vec<Uuid> = self.model.runs.keys().copied().collect();
         self.act(0, self.start(role), crash_at, atlas)?;
@@ -126,7 +126,8 @@ impl Lab<'_> {
         self.copy()
     }
 
-    /// Returns the deed that brings `run` closer to its final state; `None` if it is there.
+    /// Returns the deed that brings `run` closer to its final state; `None` if the run is already
+    /// there.
     pub(super) fn next_deed(&self, run: Uuid, atlas: &Atlas) -> Option<Deed> {
         let (known, seen) = (&self.model.runs[&run], self.view.runs.get(&run)?);
         let deed = |verb| Deed::new(verb, Some(run), &known.workflow);

@@ -1,4 +1,4 @@
-//! The stages of a run, and what verbs do to them.
+//! The stages of a run, and the effects of verbs on the stages.
 
 use llmspell_workflows_basic::RunStatus;
 
@@ -9,10 +9,10 @@ use super::{
     view::Seen,
 };
 
-/// Where a run is on its ladder.
+/// The position of a run on its ladder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// The run gets to the goal when it is resumed.
+    /// The run reaches the goal when it is resumed.
     Toward(Goal),
     /// The run rests at the goal.
     At(Goal),
@@ -20,12 +20,12 @@ pub(super) enum Stage {
     Gone,
 }
 
-/// Where a run comes to rest.
+/// A point at which a run comes to rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Goal {
     /// A rung of a ladder.
     Rung(LadderId, usize),
-    /// The end of a run that was cancelled on its way to this rung.
+    /// The end of a run cancelled on its way to this rung.
     Cancelled(LadderId, usize),
 }
 
@@ -62,7 +62,8 @@ impl Stage {
     }
 }
 
-/// Returns the stages in which a run is after `verb` was committed in `stage`; none if the verb must be refused.
+/// Returns the possible stages of a run after `verb` was committed in `stage`; none if the verb
+/// must be refused.
 pub(super) fn committed(
     deed: &Deed,
     stage: &Stage,
@@ -74,8 +75,8 @@ pub(super) fn committed(
     let is_open = exists && !stage.has_ended(ladders);
     let Some(goal) = stage.goal().cloned() else { return Vec::new() };
     let (Goal::Rung(ladder, rung) | Goal::Cancelled(ladder, rung)) = &goal;
-    // A run whose steps have all ended can no longer be cancelled or given another definition, although its end is not
-    // recorded yet.
+    // If all steps of a run have ended, it can no longer be cancelled or given another definition,
+    // even if its end is not recorded yet.
     let or_complete = |stage: Stage| match is_complete(&Goal::Rung(ladder.clone(), *rung)) {
         true => vec![stage, Stage::Toward(Goal::Rung(ladder.clone(), *rung))],
         false => vec![stage],
@@ -121,8 +122,8 @@ pub(super) fn committed(
     }
 }
 
-/// Returns the stages in which a run may be after it was given a corrected definition. If the verb keeps the result of the
-/// changed step, the run is on its way to `rung` of its former ladder.
+/// Returns the possible stages of a run after it was given a corrected definition. If the verb
+/// keeps the result of the changed step, the run is on its way to `rung` of its former ladder.
 fn continued(deed: &Deed, stage: &Stage, rung: usize, ladders: &Ladders) -> Vec<Stage> {
     let (Some(goal), Some(edition)) = (stage.goal(), deed.verb.edition()) else { return Vec::new() };
     let former = Stage::Toward(Goal::Rung(goal.ladder().clone(), rung));
@@ -136,14 +137,14 @@ fn continued(deed: &Deed, stage: &Stage, rung: usize, ladders: &Ladders) -> Vec<
     if let Goal::Cancelled(..) = goal {
         return vec![Stage::Toward(Goal::Cancelled(next, last))];
     }
-    // Steps that run again may fail or wait once more, and steps that failed may have been corrected.
+    // Repeated steps may fail or wait once more, and failed steps may have been corrected.
     let mut stages: Vec<Stage> = (0..=last).map(|rung| Stage::Toward(Goal::Rung(next.clone(), rung))).collect();
-    // The run may have this definition already.
+    // The run may already have this definition.
     stages.extend(deed.editions.contains(&edition).then_some(former));
     stages
 }
 
-/// Returns the stages in which a run may be after it was driven until it came to rest.
+/// Returns the possible stages of a run after it was driven until it came to rest.
 pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt: bool) -> Vec<Stage> {
     let mut settled = Vec::new();
     if let Stage::Toward(goal) = stage {
@@ -164,7 +165,7 @@ pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt:
     settled
 }
 
-/// Returns the stage of a run that was cancelled on its way.
+/// Returns the stage of a run cancelled on its way.
 pub(super) fn cancelled(stage: &Stage) -> Option<Stage> {
     let (Goal::Rung(ladder, rung) | Goal::Cancelled(ladder, rung)) = stage.goal()?;
     Some(Stage::Toward(Goal::Cancelled(ladder.clone(), *rung)))
@@ -178,7 +179,7 @@ pub(super) fn is_seen(stage: &Stage, seen: Option<&Seen>, ladders: &Ladders, in_
         Stage::Toward(_) => !seen.status.has_ended() && (seen.status != RunStatus::Stuck || in_doubt),
         Stage::At(Goal::Rung(ladder, rung)) => match &ladders[ladder].rungs[*rung].rest {
             rest if rest.status.has_ended() || rest.status == RunStatus::Stuck => *rest == seen.rest,
-            // A process that is killed while its runs wait may not have written that they wait.
+            // A process killed while its runs wait may not have written that they are waiting.
             _ => !seen.status.has_ended() && seen.status != RunStatus::Stuck,
         },
         Stage::At(Goal::Cancelled(..)) => seen.status == RunStatus::Cancelled,

@@ -18,7 +18,7 @@ pub(super) fn crashing(stores: Stores, gate: Gate) -> Stores {
     Stores::all(Arc::new(CrashingStores { inner: stores, gate }))
 }
 
-/// Stores in which each call that changes something is between two boundaries.
+/// Stores in which each change is between two boundaries.
 #[derive(Debug)]
 struct CrashingStores {
     inner: Stores,

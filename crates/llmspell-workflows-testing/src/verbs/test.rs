@@ -22,7 +22,7 @@ use super::{
 };
 use crate::crash::SeededRandom;
 
-/// The number of boundaries that a verb is assumed to have before it has been tried.
+/// The assumed number of boundaries of a verb that has not been tried yet.
 const BOUNDARIES: u64 = 60;
 
 /// A test that crashes the verbs that change runs; see [the module](super).
@@ -31,12 +31,12 @@ pub struct VerbTest {
     cast: Cast,
 }
 
-/// A summary of a test of verbs.
+/// A summary of a verb test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VerbReport {
     /// The number of homes with a sequence of verbs.
     pub sequences: u64,
-    /// The number of verbs, including those that were refused.
+    /// The number of verbs, including refused ones.
     pub verbs: u64,
     /// The number of processes that crashed.
     pub crashes: u64,
@@ -57,15 +57,16 @@ impl VerbTest {
         Self::default()
     }
 
-    /// Adds a workflow, whose name must be different from those of the others, and the input of its runs.
+    /// Adds a workflow, whose name must differ from the names of the other workflows, and the input
+    /// of its runs.
     #[must_use]
     pub fn workflow(mut self, definition: Definition, input: Value) -> Self {
         self.cast.roles.push(Role { definition: Arc::new(definition), input, next: None, corrections: Vec::new() });
         self
     }
 
-    /// Lets runs of the workflow added last continue with another definition, which must have the same name and all
-    /// steps of the original.
+    /// Allows runs of the workflow added last to continue with another definition, which must have
+    /// the same name and contain all steps of the original.
     ///
     /// # Panics
     /// Panics if no workflow was added, or if the name is different.
@@ -77,11 +78,12 @@ impl VerbTest {
         self
     }
 
-    /// Lets runs of the workflow added last continue under a corrected definition, which must have the same name.
+    /// Allows runs of the workflow added last to continue under a corrected definition, which must
+    /// have the same name.
     ///
-    /// `unchanged` are the paths of the steps of the original definition that are as before, like everything that comes
-    /// before them: their results must be kept. `kept` is a step that has changed; if its result is kept nevertheless,
-    /// the run must end as under the original definition.
+    /// `unchanged` are the paths of the steps of the original definition that are unchanged, as are
+    /// all steps before them; the results of these steps must be kept. `kept` is a changed step. If
+    /// its result is kept nevertheless, the run must end as under the original definition.
     ///
     /// # Panics
     /// Panics if no workflow was added, or if the name is different.
@@ -152,8 +154,8 @@ impl VerbTest {
         self.verbs_at(1, 0)
     }
 
-    /// Does the same as [`Self::verbs_everywhere`] at one in `stride` boundaries, chosen by `seed`. Each verb is then
-    /// also followed by another, random one.
+    /// Does the same as [`Self::verbs_everywhere`] at one in `stride` boundaries, chosen by `seed`.
+    /// Each verb is then also followed by a random verb.
     ///
     /// # Errors
     /// Returns an error as soon as a crash harms a run.
@@ -194,13 +196,13 @@ impl VerbTest {
         Ok(report)
     }
 
-    /// Tries `count` random sequences of verbs on a home with several runs and processes, each verb with a crash at a
-    /// random boundary in about half of the cases.
+    /// Tries `count` random sequences of verbs on a home with several runs and processes. About
+    /// half of the verbs crash at a random boundary.
     ///
-    /// Sequence `n` is determined by `seed + n`, so one sequence can be repeated alone.
+    /// Sequence `n` is determined by `seed + n`, so a single sequence can be repeated.
     ///
     /// # Errors
-    /// Returns an error as soon as a crash harms a run; it names the seed of the sequence.
+    /// Returns an error as soon as a crash harms a run. The error names the seed of the sequence.
     pub fn verbs_anywhere(&self, count: u64, seed: u64) -> Result<VerbReport, Difference> {
         let (mut report, mut atlas) = (VerbReport::default(), Atlas::default());
         for number in 0..count {
@@ -212,7 +214,8 @@ impl VerbTest {
     }
 }
 
-/// Crashes `deed` at `boundary`, repeats it, does something else, and brings all runs to their final states.
+/// Crashes `deed` at `boundary`, repeats the deed, performs another deed, and brings all runs to
+/// their final states.
 fn crash_once(
     lab: &mut Lab<'_>,
     deed: &Deed,

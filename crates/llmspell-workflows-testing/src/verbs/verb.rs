@@ -51,7 +51,7 @@ pub(super) enum Verb {
     Prune,
     Compact,
     BackUp,
-    /// Resumes all runs that nobody owns, and keeps those that wait.
+    /// Resumes all unowned runs and keeps those that wait.
     Recover,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Correcting {
     pub(super) keep: Option<String>,
 }
 
-/// The command that a corrected definition is given to.
+/// The command to which a corrected definition is given.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum How {
     Resume,
@@ -74,7 +74,7 @@ pub(super) enum How {
 }
 
 impl Verb {
-    /// Returns the definition under which the verb continues the run, if that may change.
+    /// Returns the definition under which the verb continues the run, if the definition may change.
     pub(super) fn edition(&self) -> Option<Edition> {
         match self {
             Self::Migrate => Some(Edition::Next),
@@ -150,7 +150,7 @@ impl Verb {
     }
 }
 
-/// A verb with everything that it needs.
+/// A verb with all its arguments.
 #[derive(Debug, Clone)]
 pub(super) struct Deed {
     pub(super) verb: Verb,
@@ -158,23 +158,23 @@ pub(super) struct Deed {
     pub(super) run: Option<Uuid>,
     /// The workflow of the run that the verb concerns or creates.
     pub(super) workflow: String,
-    /// The ladder of the run that is created.
+    /// The ladder of the created run.
     pub(super) creates: Option<LadderId>,
-    /// The name and the data of the signal that is sent.
+    /// The name and the data of the sent signal.
     pub(super) signal: Option<(String, Value)>,
-    /// The step that is resolved; `None` if the run is not stuck.
+    /// The resolved step; `None` if the run is not stuck.
     pub(super) stuck: Option<Stuck>,
-    /// The document that is imported.
+    /// The imported document.
     pub(super) document: Option<Arc<Value>>,
     /// The folder of the backup.
     pub(super) to: Option<PathBuf>,
-    /// The runs that a recovery has to resume.
+    /// The runs that a recovery must resume.
     pub(super) open: BTreeSet<Uuid>,
     /// The run with its sub-workflows.
     pub(super) family: BTreeSet<Uuid>,
     /// The definitions that the run may have had.
     pub(super) editions: BTreeSet<Edition>,
-    /// Whether the result that the verb keeps is certain to exist.
+    /// Whether the result kept by the verb is certain to exist.
     pub(super) keeps_for_certain: bool,
 }
 
@@ -183,7 +183,7 @@ pub(super) struct Deed {
 pub(super) struct Stuck {
     pub(super) run: Uuid,
     pub(super) path: String,
-    /// The output that the step would have.
+    /// The expected output of the step.
     pub(super) output: Value,
 }
 
@@ -207,11 +207,11 @@ impl Deed {
     }
 }
 
-/// What a verb reports while it works; it survives the crash of its process.
+/// The report of a verb in progress, which survives the crash of its process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Report {
     pub(super) progress: Arc<Mutex<Progress>>,
-    /// The document that was exported.
+    /// The exported document.
     pub(super) document: Arc<Mutex<Option<Value>>>,
 }
 
@@ -272,7 +272,7 @@ impl Deed {
         driven.map(drop)
     }
 
-    /// Performs the verb on the run `known`; returns the run that has to be driven, if any.
+    /// Performs the verb on the run `known`; returns the run to drive, if any.
     async fn perform_on(
         &self,
         known: &KnownRun,
@@ -323,12 +323,13 @@ impl Deed {
             }
             Verb::Delete => home.delete(std::slice::from_ref(known)).await.map(|()| None),
             Verb::Start | Verb::Prune | Verb::Compact | Verb::BackUp | Verb::Import | Verb::Recover => {
-                unreachable!("the verb concerns no existing run")
+                unreachable!("the verb does not concern an existing run")
             }
         }
     }
 
-    /// Continues the run under another definition, after the preview has announced what runs again.
+    /// Continues the run under another definition, after the preview has announced the steps that
+    /// run again.
     async fn continue_under(
         &self,
         known: &KnownRun,
@@ -349,7 +350,7 @@ impl Deed {
             }
         };
         let preview = executor.preview(known, continuation, &options).await?;
-        // A removed step may be added again later, and then runs again.
+        // A removed step may be added again later, and then it runs again.
         let again = preview.runs_again.iter().map(|step| &step.path).chain(&preview.removed);
         let named: BTreeSet<String> = again.map(|path| within_its_run(path)).collect();
         if let How::Fork { .. } = how {
@@ -361,7 +362,11 @@ impl Deed {
             let path = within_its_run(&step.path);
             if role.is_unchanged(&path, self.editions.iter().copied().chain([edition])) || keep == Some(&path) {
                 let path = &step.path;
-                lock(ledger).object(format!("{path} of the run {} has not changed, but {:?}", known.id(), step.cause));
+                lock(ledger).object(format!(
+                    "{path} of run {} has not changed, but would run again: {:?}",
+                    known.id(),
+                    step.cause
+                ));
             }
         }
         for run in &self.family {
@@ -376,7 +381,7 @@ impl Deed {
         }
     }
 
-    /// Notes that `run` was created.
+    /// Reports that `run` was created.
     fn begun(&self, run: DurableRun, report: &Report) -> DurableRun {
         lock(&report.progress).new = Some(run.id());
         run

@@ -10,18 +10,18 @@ use uuid::Uuid;
 
 use super::ladder::Rest;
 
-/// The maximum number of runs in a home of a test.
+/// The maximum number of runs in a test's home.
 const RUNS_MAX: usize = 1_000;
 
-/// A home as it is seen from outside.
+/// A home as seen from outside.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     pub(super) runs: BTreeMap<Uuid, Seen>,
-    /// What is wrong no matter what happened before.
+    /// Problems that do not depend on earlier events.
     pub(super) problems: Vec<String>,
 }
 
-/// A run as it is seen from outside.
+/// A run as seen from outside.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) workflow: String,
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 }
 
 impl View {
-    /// Looks at all runs of `home`.
+    /// Reads all runs of `home`.
     pub(super) async fn of(home: &Arc<dyn Home>) -> Result<Self, ExecutorError> {
         let mut view = Self::default();
         view.problems.extend(home.verify().await?.damage);
@@ -44,11 +44,11 @@ impl View {
         view.problems.extend(listing.damaged.iter().map(|run| format!("{} is damaged: {}", run.run, run.error)));
         for known in &listing.runs {
             let id = known.id();
-            let seen = Seen::of(home, known).await.map_err(|error| format!("the run {id} cannot be read: {error}"));
+            let seen = Seen::of(home, known).await.map_err(|error| format!("run {id} cannot be read: {error}"));
             match seen {
                 Ok(seen) => {
                     let former = view.runs.insert(id, seen);
-                    view.problems.extend(former.map(|_| format!("the run {id} is listed twice")));
+                    view.problems.extend(former.map(|_| format!("run {id} is listed twice")));
                 }
                 Err(problem) => view.problems.push(problem),
             }
@@ -63,12 +63,12 @@ impl View {
         let found = home.find(&known.id().to_string()).await?;
         if (found.status(), &found.location) != (known.status(), &known.location) {
             let (one, two) = ((known.status(), &known.location), (found.status(), &found.location));
-            self.problems.push(format!("the run {} is listed as {one:?}, but found as {two:?}", known.id()));
+            self.problems.push(format!("run {} is listed as {one:?}, but found as {two:?}", known.id()));
         }
         Ok(())
     }
 
-    /// Checks that each sub-workflow is where its parent is, and does not outlive it.
+    /// Checks that each sub-workflow is stored with its parent and does not outlive it.
     fn check_families(&mut self) {
         for (id, child) in &self.runs {
             let Some(parent) = child.parent else { continue };
@@ -78,7 +78,8 @@ impl View {
             };
             if parent_run.location != child.location {
                 let (one, two) = (&child.location, &parent_run.location);
-                self.problems.push(format!("the sub-workflow {id} is in {one:?}, its parent {parent} in {two:?}"));
+                self.problems
+                    .push(format!("the sub-workflow {id} is in {one:?}, but its parent {parent} is in {two:?}"));
             }
             if parent_run.status.has_ended() && !child.status.has_ended() {
                 let (one, two) = (child.status, parent_run.status);
@@ -88,7 +89,7 @@ impl View {
         for (id, run) in self.runs.iter().filter(|(_, run)| run.parent.is_none()) {
             let (listed, exported) = (self.family(*id).len(), count_runs(&run.export));
             if listed != exported {
-                self.problems.push(format!("the run {id} has {listed} runs in its family, but exports {exported}"));
+                self.problems.push(format!("run {id} has {listed} runs in its family, but exports {exported}"));
             }
         }
     }
@@ -139,7 +140,8 @@ impl Seen {
     }
 }
 
-/// Removes from an export what changes although the run does not: the time, and the status that depends on its owner.
+/// Removes the parts of an export that can change although the run does not: the time, and the
+/// status that depends on the run's owner.
 pub(super) fn strip(export: &mut Value) {
     if let Value::Object(fields) = export {
         fields.remove("exported_at");
@@ -148,8 +150,8 @@ pub(super) fn strip(export: &mut Value) {
     }
 }
 
-/// Returns whether `after` exports the same run as `before`; records and sub-workflows that its process had not written
-/// yet may follow.
+/// Returns whether `after` exports the same run as `before`. Records and sub-workflows that the
+/// run's process had not written yet may follow.
 pub(super) fn is_continued(before: &Value, after: &Value) -> bool {
     let (Value::Object(before), Value::Object(after)) = (before, after) else { return before == after };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -166,7 +168,7 @@ pub(super) fn is_continued(before: &Value, after: &Value) -> bool {
         })
 }
 
-/// Returns the kinds and paths of the exported records, and those of the sub-workflows.
+/// Returns the kinds and paths of the exported records, including those of the sub-workflows.
 pub(super) fn records(export: &Value) -> String {
     let one = |record: &Value| {
         let (kind, fields) = record.as_object().and_then(|record| record.iter().next())?;

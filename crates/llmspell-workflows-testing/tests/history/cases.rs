@@ -1,4 +1,4 @@
-//! Single histories, and documents that the program exports.
+//! Individual histories, and documents exported by the program.
 
 use llmspell_workflows_testing::history::{End, Recorded, Rule, StoredRun, check, read};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn a_document_that_is_not_an_export_is_refused() {
     }
 }
 
-/// The run `r1` with the sub-workflow `r2`, as far as the process `p2` exported it.
+/// The run `r1` with the sub-workflow `r2`, as exported by the process `p2`.
 const EXPORTED: &str = r#"
 {"process": "p1", "asked": {"store": "main", "command": "run"}}
 {"process": "p1", "run_started": {"run": "r1"}}

@@ -1,4 +1,4 @@
-//! The checker of histories: it reports nothing in valid histories, and every violation that is planted in one.
+//! Tests of the history checker: it accepts valid histories and reports every planted violation.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod cases;
@@ -18,7 +18,7 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 40..600)
 }
 
-/// Returns a runner for 60 random histories, always the same ones; for others:
+/// Returns a runner for 60 random histories, which are always the same. For other histories, use
 /// `HISTORIES=20000 SEED=7 cargo test -p llmspell-workflows-testing --test history -- --nocapture`.
 fn runner() -> TestRunner {
     let number = |name: &str, default: u32| {
@@ -67,7 +67,8 @@ fn every_planted_violation_is_found_with_its_kind() {
                 let message = format!("{rule:?} of {run} not found, but {found:?}, in\n{}", write(&history));
                 return Err(TestCaseError::fail(message));
             }
-            // A violation may imply others, but its proof names observations of the history.
+            // A violation may imply other violations, but its proof names observations of the
+            // history.
             assert!(found.iter().all(|found| found.observations.iter().all(|at| *at < history.len())));
             *planted.borrow_mut().entry(rule).or_default() += 1;
         }

@@ -23,8 +23,8 @@ struct At<'h> {
     store: &'h str,
 }
 
-/// Returns the history with a violation of the rule, and the run that it concerns; `None` if nothing in the history can
-/// be changed in this way. `nth` chooses among the possible places.
+/// Returns the history with a violation of the rule, and the affected run; `None` if the history
+/// offers no place for the violation. `nth` chooses among the possible places.
 pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(Vec<Observation>, String)> {
     let stores = history.iter().filter_map(|one| match &one.what {
         What::Asked(asked) => Some((one.process.as_str(), asked.store.as_str())),
@@ -145,7 +145,7 @@ fn is_completion(record: &llmspell_workflows_testing::history::StoredRecord, of:
     matches!(&record.what, Recorded::Ended { step, end: End::Completed } if of.is_none_or(|of| of == step))
 }
 
-/// Moves the beginning of a step before the end of a step that precedes it.
+/// Moves the beginning of a step before the end of a preceding step.
 fn began_too_early(found: &mut StoredRun) -> Option<()> {
     if found.records.iter().any(|record| matches!(record.what, Recorded::Rewound { .. })) {
         return None;
@@ -184,7 +184,8 @@ impl<'h> Planter<'h> {
         })
     }
 
-    /// Returns the last time that some run was read, after which nothing happens to it.
+    /// Returns the last observation that read some run, with nothing happening to the run
+    /// afterwards.
     fn last_found(&self) -> Option<(At<'h>, &'h StoredRun)> {
         let of = |(at, what): (At<'h>, &'h What)| match what {
             What::Found(run) => Some((at, run)),
@@ -225,7 +226,7 @@ impl<'h> Planter<'h> {
         })
     }
 
-    /// Returns when the process of the observation was started.
+    /// Returns the position at which the process of the observation was started.
     fn asked_before(&self, at: usize) -> usize {
         let process = &self.history[at].process;
         self.history.iter().position(|one| one.process == *process).unwrap()

@@ -1,7 +1,7 @@
 //! No crash of a verb harms a run.
 //!
-//! `STRIDE=1` tries every boundary of every verb in every situation, of the workflow `WORKFLOW` alone if it is set;
-//! `SEQUENCES` and `SEED` choose random sequences.
+//! `STRIDE=1` tries every boundary of every verb in every situation, restricted to the workflow
+//! `WORKFLOW` if it is set. `SEQUENCES` and `SEED` choose random sequences.
 
 mod plots;
 
@@ -35,17 +35,18 @@ fn no_sequence_of_verbs_with_crashes_harms_a_run() {
     let report = plots::test(plots::all()).verbs_anywhere(count, seed);
     let report = report.unwrap_or_else(|difference| panic!("{difference}"));
     println!("seeds from {seed}: {report:?} in {:?}", began.elapsed());
-    // A short sequence need not have a crash.
+    // A short sequence need not contain a crash.
     assert!(report.crashes > count || count < 20, "only {report:?}");
 }
 
 #[test]
-fn sequences_that_once_harmed_a_run_no_longer_do() {
-    // A resolved run that looked stuck, an export without a later sub-workflow, a backup without a sub-workflow.
+fn sequences_that_once_harmed_a_run_no_longer_harm_it() {
+    // The former faults: a resolved run that looked stuck, an export without a later sub-workflow,
+    // and a backup without a sub-workflow.
     let without_corrections = [4674, 5842, 9236].map(|seed| (plots::without_corrections(plots::all()), seed));
-    // A retry that repeated a step which a correction had added before a step that was cut off, and a run that was removed
-    // because it arrived in the journal with its outdated copy; and a repetition that only the model took for one, after a
-    // new version had taken a correction back.
+    // The former faults: a retry repeated a step that a correction had added before an interrupted
+    // step; a run was removed because it arrived in the journal with its outdated copy; and the
+    // model wrongly reported a repetition after a new version had reverted a correction.
     let with_corrections = [227, 2729, 31342].map(|seed| (plots::test(plots::all()), seed));
     for (test, seed) in without_corrections.into_iter().chain(with_corrections) {
         test.verbs_anywhere(1, seed).unwrap_or_else(|difference| panic!("{difference}"));

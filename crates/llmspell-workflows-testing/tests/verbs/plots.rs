@@ -16,7 +16,7 @@ fn wait(id: &str) -> Step {
     Step::new(id, StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..WaitForEvent::default() }))
 }
 
-/// A step that fails unless it is retried.
+/// Returns a step that fails unless it is retried.
 fn breaks(id: &str) -> Step {
     Step::function(id, "break", json!(null))
 }
@@ -67,14 +67,14 @@ pub(crate) fn branching() -> Definition {
     Definition::sequence("branching", [Parallel::new([left, right]).into_step("both"), work("c", json!(3))])
 }
 
-/// The same workflow with another step at its end.
+/// Returns the same workflow with an additional step at its end.
 pub(crate) fn longer(definition: Definition) -> Definition {
     let StepKind::Sequence(mut steps) = definition.body else { panic!("the workflow is a sequence") };
     steps.push(work("more", json!("{{ c }}")).into());
     Definition { body: StepKind::Sequence(steps), version: "2".to_owned(), ..definition }
 }
 
-/// A corrected definition, the steps that have not changed, and a changed step whose result may be kept.
+/// A corrected definition, the unchanged steps, and a changed step whose result may be kept.
 struct Correction {
     definition: Definition,
     unchanged: Vec<&'static str>,

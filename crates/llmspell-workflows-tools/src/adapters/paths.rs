@@ -1,9 +1,10 @@
-//! Finds calls that would write to a file that they also read, before a run.
+//! Finds calls that would write to one of the files they read, before a run.
 
 use llmspell_workflows_basic::activity::ParamProblem;
 use serde_json::Value;
 
-/// The parameters that name files to read; each is a name, or the name of an object and of a field in it.
+/// The parameters that name files to read. Each entry is a name, or the names of an object and one
+/// of its fields.
 const READ: [&[&str]; 3] = [&["input_path"], &["with_path"], &["options", "path"]];
 
 /// The parameters that name files to write.
@@ -17,7 +18,7 @@ const WRITTEN: [&[&str]; 7] = [
     &["path"],
 ];
 
-/// Returns a problem for each parameter that names a file to write that an earlier parameter names too, with the same
+/// Returns a problem for each file to write that an earlier parameter also names, with the same
 /// text or the same template.
 pub(super) fn problems(params: &Value) -> Vec<ParamProblem> {
     let paths = |name: &[&str]| {

@@ -33,7 +33,7 @@ impl Tools {
     /// Provides the tools of the registry that `create` returns; `create` is called when a definition first contains a
     /// `tool` step.
     ///
-    /// If `create` fails, every `tool` step fails with the error that it returned.
+    /// If `create` fails, every `tool` step fails with that error.
     #[must_use]
     pub fn lazy(create: impl FnOnce() -> Result<Arc<Registry>, ToolError> + Send + 'static) -> Self {
         Self(Arc::new(LazyLock::new(Box::new(create))))

@@ -1,6 +1,7 @@
 //! Finds values that would change the meaning of a URL, before a run.
 //!
-//! A value in a URL must be encoded, unless it is the whole URL, the whole beginning of one, or the whole host or port.
+//! A value in a URL must be encoded, unless it is a whole URL, the whole beginning of a URL, or a
+//! whole host or port.
 
 use std::ops::Range;
 
@@ -10,7 +11,8 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-/// Returns the problems of the URLs in `params`: the parameters whose schema has the format `url`, `uri` or `iri`.
+/// Returns the problems in the URLs of `params`, which are the parameters whose schema has the
+/// format `url`, `uri` or `iri`.
 pub(super) fn problems(schema: &Value, params: &Value) -> Vec<ParamProblem> {
     let has_query = schema["properties"].get("query").is_some();
     let mut found = Vec::new();
@@ -48,7 +50,7 @@ fn collect(schema: &Value, value: &Value, pointer: &mut String, check: &mut impl
     }
 }
 
-/// A URL with the values that are inserted into it.
+/// A URL with the values inserted into it.
 struct Url {
     source: String,
     parts: Vec<Part>,
@@ -59,10 +61,10 @@ enum Part {
     Value { expression: Expr, span: Range<usize> },
 }
 
-/// A part of a URL in which a value has to be encoded.
+/// A part of a URL in which a value must be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// All of it, put together by the expression.
+    /// The whole URL, built by the expression.
     Whole,
     Credentials,
     Host,
@@ -72,7 +74,7 @@ enum Place {
 }
 
 impl Place {
-    /// Returns the name of the part, and what a value in it could do.
+    /// Returns the part's name and the possible effect of an unencoded value in it.
     fn describe(self) -> (&'static str, &'static str) {
         match self {
             Self::Whole => ("text", "change its meaning"),
@@ -90,7 +92,7 @@ impl Url {
         let mut parts = Vec::new();
         let trimmed = source.trim_start();
         let start = source.len() - trimmed.len();
-        // A syntax error is reported together with those of all other templates.
+        // A syntax error is reported together with the errors in all other templates.
         for part in Template::parse_text(trimmed).iter().flat_map(Template::parts) {
             match part {
                 TemplatePart::Plain(text) => parts.push(Part::Text(text.to_owned())),
@@ -115,12 +117,13 @@ impl Url {
             let (part, effect) = place.describe();
             let source = expression.source();
             let message = match place {
-                Place::Whole => format!("`{source}` puts a URL together, so a value in it could {effect}"),
-                _ => format!("`{source}` becomes a part of the {part} of a URL as it is, so its value could {effect}"),
+                Place::Whole => format!("`{source}` builds a URL from parts, so a value in it could {effect}"),
+                _ => format!("`{source}` is inserted unencoded into the {part} of a URL, so its value could {effect}"),
             };
             let problem = ParamProblem::coded("url_injection", pointer, message).with_span(span.clone());
             let problem = problem.with_help(self.help(at, place, has_query));
-            // A value may be several segments of a path; right after a host, it could also change the host.
+            // A value may consist of several path segments, but right after a host, it could also
+            // change the host.
             let is_after_slash =
                 self.parts[..at].iter().any(|part| matches!(part, Part::Text(text) if text.contains('/')));
             Some(if place == Place::Path && is_after_slash { problem.as_warning() } else { problem })
@@ -135,7 +138,7 @@ impl Url {
         }
     }
 
-    /// Returns the place of a value that has to be encoded and is not.
+    /// Returns the place of a value that must be encoded but is not.
     fn problem(&self, at: usize) -> Option<Place> {
         let (expression, _) = self.value(at)?;
         let is_encoded = expression.last_calls().first() == Some(&"url_encode");
@@ -145,7 +148,7 @@ impl Url {
     fn help(&self, at: usize, place: Place, has_query: bool) -> String {
         if place == Place::Whole {
             return "write the URL as text with a value in each part, such as \
-                    `{{ base }}/items/{{ id | url_encode }}`; a value that is a whole URL may stand alone"
+                    `{{ base }}/items/{{ id | url_encode }}`; a value that is a complete URL can be used alone"
                 .to_owned();
         }
         let encoded = format!("write `{}`", self.encoded());
@@ -155,12 +158,12 @@ impl Url {
                 let value = format!("{{{{ {} }}}}", expression.source()).replace('\'', "''");
                 format!("use the field `query`, which encodes its values: `query: {{{name}: '{value}'}}`; or {encoded}")
             }
-            _ if place == Place::Path => format!("{encoded}, which encodes each `/` of the value as well"),
+            _ if place == Place::Path => format!("{encoded}, which also encodes each `/` in the value"),
             _ => encoded,
         }
     }
 
-    /// Returns the URL with each value encoded that has to be.
+    /// Returns the URL with `url_encode` added to each value that needs it.
     fn encoded(&self) -> String {
         let mut text = String::new();
         let mut done = 0;
@@ -174,7 +177,7 @@ impl Url {
         text + &self.source[done..]
     }
 
-    /// Returns the name of the query field whose whole value the part is.
+    /// Returns the name of the query field if the part is the field's whole value.
     fn field(&self, at: usize) -> Option<String> {
         let Some(Part::Text(before)) = at.checked_sub(1).and_then(|before| self.parts.get(before)) else { return None };
         let ends = match self.parts.get(at + 1) {
@@ -187,7 +190,7 @@ impl Url {
         (ends && is_plain).then(|| name.to_owned())
     }
 
-    /// Returns where the part is; nothing if it may be inserted as it is.
+    /// Returns the part's place, or `None` if the part may be inserted unencoded.
     fn place(&self, at: usize, expression: &Expr) -> Option<Place> {
         if at == 0 {
             return (!expression.selects_value()).then_some(Place::Whole);

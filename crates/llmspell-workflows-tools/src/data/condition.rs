@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::order::compare;
 
-/// The operator that compares a value with the value of a condition.
+/// The operator that compares a value with the condition's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operator {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn operands_that_do_not_fit_the_operator_are_rejected() {
+    fn invalid_operands_are_rejected() {
         let table = [
             (Operator::In, Some(json!(1)), "must be an array"),
             (Operator::StartsWith, Some(json!(1)), "must be a string"),

@@ -23,12 +23,14 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 /// - `stream` takes newline-delimited JSON (or an array), runs the query on each item separately, and returns
 ///   `{results, items}` with the outputs of all items in order.
 ///
-/// `input` is a JSON value, or a string that is parsed as JSON. A number in a text that would be rounded is an error.
+/// `input` is a JSON value, or a string parsed as JSON. A number in JSON text that would be rounded
+/// is an error.
 ///
-/// With `input_path` instead of `input`, the rows come from a file, or from several files that are read one after the
-/// other. `query` and `stream` then do the same: the query is applied to each row, its limits apply to each row
-/// separately, and the result is `{results, items}`. With `output_path`, each output becomes a row of a file in JSON
-/// Lines, and `{path, rows}` replaces the outputs. Rows are read and written one at a time.
+/// With `input_path` instead of `input`, the rows come from a file, or from several files read one
+/// after the other. In this case, `query` and `stream` do the same: they apply the query to each
+/// row, with separate limits for each row, and return `{results, items}`. With `output_path`, each
+/// output becomes a row of a file in JSON Lines, and `{path, rows}` replaces the outputs. Rows are
+/// read and written one at a time.
 pub(crate) struct JsonProcessor {
     spec: ToolSpec,
     services: Services,
@@ -69,7 +71,7 @@ impl JsonProcessor {
             "operation": { "enum": ["query", "validate", "stream"], "description": "The operation" },
             "input": { "description": "A JSON value or JSON text; for `stream`, one JSON value per line, or an array" },
             "input_path": input_path_schema(),
-            "output_path": path_schema("A `.jsonl` file for the outputs of the query, one per line, which are then not part of the result"),
+            "output_path": path_schema("A `.jsonl` file for the query's outputs, one per line; the result then omits them"),
             "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`. With `input_path`, it is applied to each row" },
             "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn numbers_keep_their_values_or_are_errors() {
+    async fn numbers_stay_exact_or_are_rejected() {
         let rounded = |text: &str| Err(format!("`{text}`"));
         for (operation, input, query, expected) in [
             ("query", "[1.10, 0.1, 1e30, 9007199254740993]", ".", Ok("[1.1,0.1,1e+30,9007199254740993]")),

@@ -43,7 +43,7 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
-    /// Creates the path that consists of a single key, which may contain any characters.
+    /// Creates a path that consists of a single key, which may contain any characters.
     pub(crate) fn key(name: &str) -> Self {
         let segments = vec![Segment::Key(name.to_owned())];
         match Self::parse(name) {

@@ -8,7 +8,7 @@ use crate::ToolError;
 /// The maximum number of violations in a result.
 pub(crate) const VIOLATIONS_MAX: usize = 1000;
 
-/// The maximum size of the JSON text of a value that is shown in a violation, in bytes.
+/// The maximum size of a value shown in a violation, in bytes of its JSON text.
 const SHOWN_BYTES_MAX: usize = 1024;
 
 /// The drafts that `$schema` may select.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_violations_is_limited_and_long_values_are_left_out() {
+    fn violations_are_limited_in_number_and_omit_long_values() {
         let schema = CompiledSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
         let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1])).unwrap();
         assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));

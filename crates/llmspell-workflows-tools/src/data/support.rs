@@ -135,7 +135,7 @@ pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     llmspell_workflows_basic::parse_json_exactly(text).map_err(|error| json_error("the text", &error))
 }
 
-/// Creates the error for a JSON text that was rejected; `what` names the text.
+/// Creates the error for a rejected JSON text; `what` names the text.
 pub(crate) fn json_error(what: &str, error: &JsonError) -> ToolError {
     let message = match error {
         JsonError::Syntax(_) => format!("{what} is {error}"),

@@ -17,12 +17,13 @@ pub(super) fn replace(
     version.commit(&file)
 }
 
-/// A new version of a file, which replaces the old one when it is committed.
+/// A new version of a file, which replaces the old version on commit.
 ///
-/// The content goes to a temporary file in the same directory, which is synced and then renamed over the old file. A
-/// reader sees either the old or the new content, even after a crash. The old file's permissions are kept, and links
-/// are followed. A version that is dropped before it is committed is deleted; that of a process that was killed is
-/// deleted by the next writer of the same file.
+/// The content goes to a temporary file in the same directory, which is synced and then renamed
+/// over the old file. A reader sees either the old or the new content, even after a crash. The old
+/// file's permissions are kept, and links are followed. A version dropped before it is committed is
+/// deleted. The leftover version of a killed process is deleted by the next writer of the same
+/// file.
 pub(crate) struct NewVersion {
     target: SandboxPath,
     entry: Entry,

@@ -59,7 +59,7 @@ pub(super) fn exists(target: &SandboxPath) -> bool {
     target.dir().symlink_metadata(target.relative()).is_ok()
 }
 
-/// Returns the entries of a directory, sorted by name, without those that no tool can access.
+/// Returns the entries of a directory, sorted by name, except entries that no tool may access.
 pub(super) fn children(folder: &SandboxPath) -> Result<Vec<(OsString, Kind)>, ToolError> {
     let failed = |error: std::io::Error| folder.error("list", &error);
     let open = folder.open_folder("list")?;
@@ -95,7 +95,7 @@ pub(super) fn modified(metadata: &Metadata) -> Value {
     time.map_or(Value::Null, |time| json!(time.to_string()))
 }
 
-/// Converts a path to a string, and returns its form: names that are not UTF-8 make it base64.
+/// Converts a path to a string, and returns the string's form: base64 if a name is not UTF-8.
 pub(super) fn encoded(path: &Path) -> (String, BytesForm) {
     BytesForm::encode(path.as_os_str().as_bytes().to_vec())
 }

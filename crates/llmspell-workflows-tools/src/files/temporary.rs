@@ -6,26 +6,27 @@ use cap_std::fs::{Dir, File, MetadataExt as _, OpenOptions};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 
-/// The maximum number of versions of a file that are written at the same time.
+/// The maximum number of versions of a file being written at the same time.
 const NUMBERS_MAX: usize = 1024;
 
-/// The number of names that are always searched for what was left behind.
+/// The number of names always checked for leftovers.
 const NUMBERS_CLEANED: usize = 8;
 
 /// A file or directory that is written beside its target and then renamed.
 ///
-/// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same target finds and removes
-/// what a killed process has left. A file is locked while it is written, by this process or another one, and the system
-/// releases the lock of a process that is killed, so an unlocked file is a leftover. `N` is the lowest number that no
-/// other writer uses.
+/// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same
+/// target finds and removes the leftovers of a killed process. A file is locked while this or
+/// another process writes it. The system releases the locks of a killed process, so an unlocked
+/// file is a leftover. `N` is the lowest number not used by another writer.
 ///
-/// A directory contains a file of its own name until it is whole, since a directory may have such a name for other reasons.
+/// A temporary directory contains a file with the directory's own name until it is complete,
+/// because a directory may have such a name for other reasons.
 pub(super) struct Temporary {
     dir: Dir,
     kind: TemporaryKind,
     name: PathBuf,
     has_final_name: bool,
-    /// Keeps the lock as long as the name, even if the writer has closed its handle.
+    /// Keeps the lock while the temporary name exists, even if the writer closes its handle.
     _lock: File,
 }
 
@@ -36,12 +37,13 @@ enum TemporaryKind {
 }
 
 impl Temporary {
-    /// Creates the temporary file for the file `target` in `dir`, and removes what killed processes have left.
+    /// Creates the temporary file for `target` in `dir`, and removes leftovers of killed processes.
     pub(super) fn file(dir: &Dir, target: &OsStr) -> io::Result<(Self, File)> {
         Self::create(dir, target, TemporaryKind::File)
     }
 
-    /// Creates the temporary directory for the directory `target` in `dir`, and removes what killed processes have left.
+    /// Creates the temporary directory for `target` in `dir`, and removes leftovers of killed
+    /// processes.
     pub(super) fn directory(dir: &Dir, target: &OsStr) -> io::Result<Self> {
         Self::create(dir, target, TemporaryKind::Directory).map(|(own, _)| own)
     }
@@ -53,7 +55,7 @@ impl Temporary {
             match &created {
                 None if kind.remove_leftover(dir, &name)? => created = kind.claim(dir, name)?,
                 None => {}
-                // Whether another leftover can be removed does not concern this version.
+                // Failing to remove another leftover does not affect this version.
                 Some(_) if number < NUMBERS_CLEANED => drop(kind.remove_leftover(dir, &name)),
                 Some(_) => break,
             }
@@ -63,12 +65,12 @@ impl Temporary {
         Ok((own, file))
     }
 
-    /// Returns the name in the directory of the target.
+    /// Returns the temporary name in the target's directory.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
-    /// Gives it its final name in the same directory, in place of the file that has this name.
+    /// Renames the file or directory to `target` in the same directory, replacing an existing file.
     pub(super) fn rename(mut self, target: &Path) -> io::Result<()> {
         if self.kind == TemporaryKind::Directory {
             self.dir.remove_file(self.name.join(&self.name))?;
@@ -81,7 +83,8 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Nobody else has removed it, since it is locked. If it cannot be removed, the next writer does so.
+        // The lock has kept other writers from removing the file. If the file cannot be removed
+        // now, the next writer removes it.
         if !self.has_final_name {
             let _ = self.kind.remove(&self.dir, &self.name);
         }
@@ -89,13 +92,13 @@ impl Drop for Temporary {
 }
 
 impl TemporaryKind {
-    /// Removes what has the name `name` if nobody is writing it; returns whether the name is free.
+    /// Removes the entry `name` if nobody is writing it; returns whether the name is free.
     fn remove_leftover(self, dir: &Dir, name: &Path) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(dir, name, flags, Mode::empty()) {
             Ok(file) => File::from_std(file.into()),
             Err(Errno::NOENT) => return Ok(true),
-            // Whatever has this name, no writer of this kind has left it.
+            // An entry that cannot be opened is not a leftover of a writer of this kind.
             Err(_) => return Ok(false),
         };
         let is_marked = self == Self::File || dir.symlink_metadata(name.join(name)).is_ok();
@@ -119,11 +122,11 @@ impl TemporaryKind {
         let file = match created {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            // Another writer took it for a leftover before it was opened.
+            // Another writer mistook the directory for a leftover before it was opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self == Self::Directory => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Until it was locked, another writer could take it for a leftover.
+        // Another writer could mistake the file for a leftover until it was locked.
         let is_own = lock(&file)? != Lock::Other && self.has_name(dir, &name, &file)?;
         Ok(is_own.then_some((name, file)))
     }
@@ -135,7 +138,7 @@ impl TemporaryKind {
         }
     }
 
-    /// Returns whether `name` is still a name of `file`, which is of this kind.
+    /// Returns whether `name` still refers to `file`, and `file` is of this kind.
     fn has_name(self, dir: &Dir, name: &Path, file: &File) -> io::Result<bool> {
         let own = file.metadata()?;
         let is_right = match self {
@@ -150,16 +153,17 @@ impl TemporaryKind {
     }
 }
 
-/// Who has locked a file.
+/// The owner of a file's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lock {
     Own,
     Other,
-    /// The file system has no locks, so nobody knows; what killed processes leave then stays.
+    /// The file system has no locks, so the owner is unknown; leftovers of killed processes are not
+    /// removed.
     Unknown,
 }
 
-/// Locks a file unless somebody else has locked it.
+/// Locks a file unless another writer has locked it.
 fn lock(file: &File) -> io::Result<Lock> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock::Own),
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn next_writer_removes_what_killed_processes_left_and_nothing_else() {
+    fn next_writer_removes_only_leftovers_of_killed_processes() {
         let (_folder, dir) = folder();
         let left = [".a.unfinished-0.tmp", ".a.unfinished-2.tmp", ".a.unfinished-7.tmp"];
         let others = [".a.tmp", ".b.unfinished-0.tmp", "a"];
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn writers_of_the_same_file_do_not_touch_each_other() {
+    fn writers_of_the_same_file_do_not_interfere() {
         let (_folder, dir) = folder();
         let create = || Temporary::file(&dir, OsStr::new("a")).unwrap();
         let ((first, mut one), (second, mut other), (third, _)) = (create(), create(), create());
@@ -213,10 +217,10 @@ mod tests {
         drop(third);
         assert_eq!(names(&dir), both);
         first.rename(Path::new("a")).unwrap();
-        // The number of the first one is free again, and the second one still has its file.
+        // The number of the first version is free again, and the second version still has its file.
         let (fourth, _) = create();
         assert_eq!(names(&dir), [both[0], both[1], "a"]);
-        // The handle of a version that was given up does not protect the file.
+        // An abandoned version's handle does not protect the file.
         drop(other);
         assert_eq!(names(&dir), [both[0], both[1], "a"]);
         second.rename(Path::new("a")).unwrap();
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_a_killed_process_left_is_removed_and_one_that_is_being_written_is_not() {
+    fn only_leftover_directories_of_killed_processes_are_removed() {
         let (_folder, dir) = folder();
         dir.create_dir_all(".a.unfinished-0.tmp/inside").unwrap();
         dir.write(".a.unfinished-0.tmp/inside/file", "old").unwrap();
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_writer_has_left_is_neither_removed_nor_followed() {
+    fn foreign_entries_are_neither_removed_nor_followed() {
         let (folder, dir) = folder();
         dir.create_dir(".a.unfinished-0.tmp").unwrap();
         std::os::unix::fs::symlink("elsewhere", folder.path().join(".a.unfinished-1.tmp")).unwrap();

@@ -9,31 +9,32 @@ use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
-/// A file or a directory, whatever its name is: the device and the inode.
+/// The device and inode of a file or directory, which identify it under any name.
 type Identity = (u64, u64);
 
-/// The files and directories that no tool may access, whatever the roots say.
+/// The files and directories that no tool may access, even within the roots.
 ///
-/// A place is compared by identity instead of by its name, so a link, another spelling, upper and lower case, and a
-/// second mount of the same directory make no difference.
+/// Files and directories are compared by identity instead of by name, so links, other spellings,
+/// upper and lower case, and a second mount of the same directory make no difference.
 #[derive(Debug)]
 pub(super) struct Forbidden {
     paths: Vec<PathBuf>,
-    /// Where the paths are, found when first needed.
+    /// The forbidden paths in the file system, resolved when first needed.
     places: OnceLock<Vec<ForbiddenPlace>>,
-    /// The files in forbidden directories that have another name elsewhere, found when first needed.
+    /// The files in forbidden directories that have another name elsewhere, searched for when first
+    /// needed.
     hard_links: OnceLock<HashSet<Identity>>,
 }
 
-/// A forbidden path, as the file system is now.
+/// A forbidden path in the current state of the file system.
 #[derive(Debug)]
 struct ForbiddenPlace {
     /// The file or directory itself, if it exists.
     target: Option<Identity>,
-    /// The deepest directory above it that exists, and the directories above that. If the path ends with `..`, this is
-    /// the directory itself.
+    /// The deepest existing directory above the target, and the directories above that directory.
+    /// If the path ends with `..`, the first of these directories is the target itself.
     above: Vec<Identity>,
-    /// The names below that directory.
+    /// The names below the deepest existing directory.
     names: Vec<OsString>,
 }
 
@@ -43,7 +44,7 @@ impl Forbidden {
         Self { paths, places: OnceLock::new(), hard_links: OnceLock::new() }
     }
 
-    /// Returns a copy that looks at the file system again.
+    /// Returns a copy that resolves the paths again.
     pub(super) fn refreshed(&self) -> Self {
         Self::new(self.paths.clone())
     }
@@ -52,10 +53,10 @@ impl Forbidden {
         self.paths.is_empty()
     }
 
-    /// Returns whether `names` below `directory` is forbidden: it is a forbidden file or directory, it is inside a
-    /// forbidden directory, or it would be once it is created.
+    /// Returns whether `names` below `directory` is forbidden: it is, or would be once created, a
+    /// forbidden file or directory, or an entry inside a forbidden directory.
     ///
-    /// Only the first name may exist, and only if it is the only one.
+    /// The first name may exist only if it is the only name; later names must not exist.
     ///
     /// # Errors
     /// Returns an error if a directory above cannot be opened.
@@ -98,8 +99,8 @@ impl Forbidden {
         stat.is_ok_and(|stat| self.is_forbidden(&stat))
     }
 
-    /// Returns whether a forbidden path is at or below `names` in `directory`, so that moving, copying or deleting that
-    /// would affect it.
+    /// Returns whether a forbidden path is at or below `names` in `directory`, and would be
+    /// affected if `names` were moved, copied or deleted.
     ///
     /// # Errors
     /// Returns an error if a directory above cannot be opened.
@@ -152,10 +153,11 @@ impl Forbidden {
 }
 
 impl ForbiddenPlace {
-    /// Finds `path`; returns nothing if not even the root of the file system can be read.
+    /// Finds `path`; returns `None` if not even the root of the file system can be read.
     fn find(path: &Path) -> Option<Self> {
         let target = fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        // A path that ends with `..` names a directory, which is then the deepest one itself.
+        // A path that ends with `..` names a directory, which is itself the deepest existing
+        // directory.
         let (mut names, mut at) = match path.file_name() {
             Some(name) => (vec![name.to_owned()], path.parent()?),
             None => (Vec::new(), path),
@@ -175,8 +177,8 @@ impl ForbiddenPlace {
     }
 }
 
-/// Returns the identities of `directory` and of every directory above it. They come from open handles, so renaming a
-/// directory meanwhile does not hide it.
+/// Returns the identities of `directory` and of every directory above it. The identities come from
+/// open handles, so renaming a directory in the meantime does not hide it.
 fn identities_up(directory: impl AsFd) -> io::Result<Vec<Identity>> {
     #[cfg(target_os = "linux")]
     const FLAGS: OFlags = OFlags::PATH;
@@ -202,7 +204,7 @@ fn identity(stat: &Stat) -> Identity {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
-/// Returns a form that is equal for names that differ only in case, which some file systems ignore.
+/// Folds names to a form that is equal if they differ only in case, which some file systems ignore.
 fn fold(name: &OsString) -> String {
     name.to_string_lossy().to_lowercase()
 }

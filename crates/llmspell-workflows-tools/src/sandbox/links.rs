@@ -5,7 +5,7 @@ use std::{
 
 use super::LINKS_MAX;
 
-/// Returns the path to which the absolute `path` leads, with every link followed, also where nothing exists.
+/// Returns the target of the absolute `path` with all links followed, even if it does not exist.
 pub(super) fn target(path: &Path) -> PathBuf {
     let mut left: Vec<OsString> = reversed(path);
     let (mut reached, mut links) = (PathBuf::new(), 0);
@@ -29,7 +29,7 @@ pub(super) fn target(path: &Path) -> PathBuf {
     reached
 }
 
-/// Returns the components of `path`, last first, without those that change nothing.
+/// Returns the components of `path` in reverse order, without `.` components.
 fn reversed(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.rev().map(|part| part.as_os_str().to_owned()).collect()
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_followed_also_where_nothing_exists() {
+    fn links_are_followed_even_to_missing_targets() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("dir")).unwrap();
@@ -68,7 +68,7 @@ mod tests {
         ] {
             assert_eq!(target(&root.join(path)), root.join(expected), "{path}");
         }
-        // A circle is left as it is.
+        // A circular link is left unresolved.
         assert!(target(&root.join("circle")).starts_with(&root));
     }
 }

@@ -38,10 +38,10 @@ pub enum Access {
 /// kernel resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is
 /// replaced by a link between the check and the use.
 ///
-/// Links are followed as long as they stay beneath the same root. An absolute link, or a link from one root into
-/// another, is followed if its target exists and is in one of the roots.
+/// Links are followed as long as they stay beneath the same root. An absolute link, or a link from
+/// one root into another root, is followed if its target exists and is in one of the roots.
 ///
-/// The policy's [`forbidden`](Policy::forbidden) paths are outside of every root, whatever they are called.
+/// The policy's [`forbidden`](Policy::forbidden) paths are outside every root, under any name.
 #[derive(Debug)]
 pub struct Sandbox {
     working_directory: PathBuf,
@@ -84,7 +84,8 @@ impl Sandbox {
             let start = path[..path.floor_char_boundary(60)].escape_debug();
             let length = path.len();
             return invalid(format!(
-                "the path `{start}…` has {length} bytes, more than the limit `FILE_PATH_BYTES_MAX`, {FILE_PATH_BYTES_MAX}"
+                "the path `{start}…` has {length} bytes, exceeding the limit `FILE_PATH_BYTES_MAX` of \
+                 {FILE_PATH_BYTES_MAX}"
             ));
         }
         if path.is_empty() || path.contains('\0') {
@@ -173,7 +174,7 @@ fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
     false
 }
 
-/// Returns `path` without links; components that do not exist yet are appended as they are.
+/// Returns `path` without links; components that do not exist yet are appended unchanged.
 fn real_path(path: &Path) -> Option<PathBuf> {
     let mut missing = Vec::new();
     let mut at = path;

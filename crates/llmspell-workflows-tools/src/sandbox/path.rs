@@ -23,7 +23,7 @@ pub struct SandboxPath {
     pub(super) forbidden: Arc<Forbidden>,
 }
 
-/// What to do if the last component of a path is a symbolic link.
+/// How to treat a symbolic link in the last component of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     /// Use its target.
@@ -34,8 +34,8 @@ pub(crate) enum Links {
 
 /// A name in an open directory.
 ///
-/// The directory is not forbidden, nor is anything above it, and nobody can change that by replacing a directory with a
-/// link. The name has a single component, or is `.` for a root.
+/// Neither the directory nor any directory above it is forbidden, and replacing a directory with a
+/// link cannot change that. The name has a single component, or is `.` for a root.
 pub(crate) struct Entry {
     pub(crate) dir: Dir,
     pub(crate) name: PathBuf,
@@ -95,8 +95,8 @@ impl SandboxPath {
         let file = rustix::fs::openat(&entry.dir, &entry.name, flags, Mode::from_raw_mode(0o666))
             .map_err(|error| self.error(action, &error.into()))?;
         let file = File::from_std(file.into());
-        // The type is checked on the opened handle because a check of the path could be outdated by the time of the
-        // open.
+        // The type is checked on the opened handle, because the result of checking the path could
+        // be outdated when the file is opened.
         if !file.metadata().map_err(|error| self.error(action, &error))?.is_file() {
             let message = format!("`{}` is not a file", self.path);
             return Err(ToolError::new(ToolErrorClass::Validation, "not_a_file", message));
@@ -134,7 +134,7 @@ impl SandboxPath {
         }
         for name in names {
             match dir.create_dir(&name) {
-                // Someone else may have created it in the meantime.
+                // The directory may have been created in the meantime.
                 Err(error) if !dir.is_dir(&name) => return Err(failed(error)),
                 _ => {}
             }
@@ -157,10 +157,11 @@ impl SandboxPath {
         }
     }
 
-    /// Fails if the path, or what it links to, is forbidden.
+    /// Fails if the path or the target of its links is forbidden.
     pub(super) fn check(&self) -> Result<(), ToolError> {
         for relative in [self.relative.clone(), self.without_links()] {
-            // A path that cannot be opened for another reason fails where it is used.
+            // If a path cannot be opened for another reason, the error is reported where the path
+            // is used.
             let Ok((dir, names)) = self.existing_folder(&relative) else { continue };
             if self.covers(&dir, &names, "open")? {
                 return Err(self.is_forbidden());
@@ -169,7 +170,8 @@ impl SandboxPath {
         Ok(())
     }
 
-    /// Fails if a forbidden path is at or below this one, before it is moved, copied or deleted as a whole.
+    /// Fails if a forbidden path is at or below this path, which is about to be moved, copied or
+    /// deleted as a whole.
     pub(crate) fn check_below(&self, action: &str) -> Result<(), ToolError> {
         let failed = |error: io::Error| self.error(action, &error);
         let (dir, names) = self.existing_folder(&self.relative).map_err(failed)?;
@@ -190,7 +192,7 @@ impl SandboxPath {
     }
 
     fn is_forbidden(&self) -> ToolError {
-        let message = format!("`{}` belongs to the store or the configuration, which no tool can access", self.path);
+        let message = format!("`{}` is part of the store or the configuration, which no tool can access", self.path);
         ToolError::new(ToolErrorClass::Configuration, "path_outside_roots", message)
     }
 
@@ -246,7 +248,7 @@ impl SandboxPath {
         Ok(content)
     }
 
-    /// Returns whether this path and `other` lead to the same file, also if the file does not exist yet.
+    /// Returns whether this path and `other` lead to the same file, even if it does not exist yet.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let target = |path: &Self| super::links::target(&path.root.join(&path.relative));
         target(self) == target(other)

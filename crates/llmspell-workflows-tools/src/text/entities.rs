@@ -23,7 +23,8 @@ const MONTHS: &str = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|J
 const AMOUNT: &str = r"\d{1,3}(?:[,.\u{a0}]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?";
 const SCALE: &str = r"(?:\s?(?:thousand|million|billion|trillion|[kmb]n?)\b)?";
 
-/// Patterns by kind, in order of precedence: text that an earlier pattern matched is not available to later patterns.
+/// Patterns by kind, in order of precedence: text matched by an earlier pattern is not available to
+/// later patterns.
 static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     let money = format!(
         r"(?i)(?:[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|CHF)\s?)\s?(?:{AMOUNT}){SCALE}|\b(?:{AMOUNT}){SCALE}\s?(?:[€£¥₹]|(?:USD|EUR|GBP|JPY|CHF|dollars?|euros?|pounds?|yen|francs?)\b)"

@@ -3,12 +3,13 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::{sentences, words};
 
-/// The relative bonus on the weight of a text's first sentence. Later sentences get a smaller bonus, since writers tend
-/// to put the most important facts first.
+/// The relative bonus on the weight of a text's first sentence. Later sentences receive a smaller
+/// bonus, because writers tend to put the most important facts first.
 const LEAD_BONUS: f64 = 0.5;
 
-/// The factor by which a word's probability is multiplied when a sentence with this word is chosen. SumBasic squares
-/// the probability instead, which in a text of a few sentences reduces it so much that filler sentences win.
+/// The factor by which a word's probability is multiplied when a sentence with this word is chosen.
+/// SumBasic squares the probability instead. In a text of a few sentences, squaring reduces the
+/// probability so much that filler sentences win.
 const REPETITION_FACTOR: f64 = 0.4;
 
 /// The most informative sentences of a text.

@@ -48,7 +48,8 @@ pub(super) fn media_type(content_type: &str) -> String {
 
 /// Returns the encoding of a body, such as `gzip`, if it has one.
 ///
-/// The client never asks for one and decodes none, so such a body is passed on as it is, as base64.
+/// The client never requests an encoding and never decodes a body, so an encoded body is passed on
+/// unchanged, as base64.
 pub(super) fn encoding<'r>(body: &[u8], headers: &'r HeaderMap) -> Option<&'r str> {
     let encodings =
         headers.get_all(CONTENT_ENCODING).into_iter().map(|value| value.to_str().unwrap_or("unknown").trim());
@@ -74,8 +75,8 @@ pub(super) fn to_value(body: &[u8], headers: &HeaderMap) -> Result<(Value, &'sta
 /// Parses a body as JSON, with or without a byte order mark; returns `None` if it is not JSON.
 ///
 /// # Errors
-/// Fails if the content type is JSON and an integer cannot be represented exactly. In any other content, such an integer
-/// is just a text.
+/// Fails if the content type is JSON and an integer cannot be represented exactly. With any other
+/// content type, such a body is text.
 pub(super) fn to_json(body: &[u8], headers: &HeaderMap) -> Result<Option<Value>, ToolError> {
     if encoding(body, headers).is_some() {
         return Ok(None);
@@ -89,13 +90,14 @@ pub(super) fn to_json(body: &[u8], headers: &HeaderMap) -> Result<Option<Value>,
     }
 }
 
-/// Converts a body to text if it is a text in its character set, otherwise to base64, so that no byte is lost.
+/// Converts a body to text if it is valid text in its character set, otherwise to base64, so that
+/// no byte is lost.
 pub(super) fn to_text(body: &[u8], headers: &HeaderMap) -> (String, BytesForm) {
     let content_type = content_type(headers);
     let media_type = media_type(content_type);
     let text = match () {
         () if encoding(body, headers).is_some() => None,
-        // JSON has no other character set, unless the server declares one.
+        // JSON is Unicode, unless the server declares another character set.
         () if is_json(&media_type) => charset::decode_unicode(body, content_type),
         () if is_text(&media_type) => charset::decode_exactly(body, content_type),
         () if media_type.is_empty() => std::str::from_utf8(body).ok().map(str::to_owned),
@@ -104,7 +106,7 @@ pub(super) fn to_text(body: &[u8], headers: &HeaderMap) -> (String, BytesForm) {
     text.map_or_else(|| (STANDARD.encode(body), BytesForm::Base64), |text| (text, BytesForm::Text))
 }
 
-/// Converts a body like [`to_text`], but also takes UTF-8 of any content type for text.
+/// Converts a body like [`to_text`], but also treats UTF-8 of any content type as text.
 pub(super) fn to_readable(body: &[u8], headers: &HeaderMap) -> (String, BytesForm) {
     match std::str::from_utf8(body) {
         Ok(text) if encoding(body, headers).is_none() => (text.to_owned(), BytesForm::Text),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_body_is_never_taken_for_text() {
+    fn an_encoded_body_is_never_treated_as_text() {
         for (body, encoding, expected) in [
             (&b"{}"[..], "identity", (json!({}), "json")),
             (b"{}", "gzip", (json!("e30="), "base64")),
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_that_cannot_be_kept_is_an_error_in_json_only() {
+    fn inexact_integers_are_errors_only_in_json() {
         let body = b"{\"id\": 18446744073709551616}";
         let error = to_value(body, &headers("application/json", "")).unwrap_err();
         assert_eq!(error.code, "number_too_large");

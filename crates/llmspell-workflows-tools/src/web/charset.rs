@@ -3,10 +3,12 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 /// The number of bytes at the start of a page that the HTML standard searches for a character set declaration.
 const DECLARATION_BYTES_MAX: usize = 1024;
 
-/// Decodes `body` as browsers do: by its byte order mark, else by the `charset` of `content_type`, else as UTF-8 if
-/// that is valid, else as Windows-1252.
+/// Decodes `body` as browsers do. A byte order mark determines the character set; otherwise the
+/// `charset` of `content_type` does. Without either, valid UTF-8 is decoded as UTF-8, and any other
+/// body as Windows-1252.
 ///
-/// Returns `None` if a byte is malformed in that character set, or if only a guess would make binary data a text.
+/// Returns `None` if a byte is malformed in the character set, or if binary data would otherwise be
+/// decoded as Windows-1252.
 pub(super) fn decode_exactly(body: &[u8], content_type: &str) -> Option<String> {
     match declared(content_type) {
         Some(encoding) => decode(encoding, body),
@@ -15,7 +17,7 @@ pub(super) fn decode_exactly(body: &[u8], content_type: &str) -> Option<String> 
     }
 }
 
-/// Decodes `body` like [`decode_exactly`], but never guesses that it is Windows-1252.
+/// Decodes `body` like [`decode_exactly`], but never falls back to Windows-1252.
 pub(super) fn decode_unicode(body: &[u8], content_type: &str) -> Option<String> {
     decode(declared(content_type).unwrap_or(UTF_8), body)
 }
@@ -30,7 +32,7 @@ fn is_unicode(body: &[u8]) -> bool {
     Encoding::for_bom(body).is_some() || std::str::from_utf8(body).is_ok()
 }
 
-/// Returns whether `body` contains a byte that texts do not contain, according to the MIME sniffing standard.
+/// Returns whether `body` contains a binary data byte as defined by the MIME sniffing standard.
 fn is_binary(body: &[u8]) -> bool {
     body.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f))
 }

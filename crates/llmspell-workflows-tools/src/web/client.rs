@@ -100,7 +100,7 @@ impl Client {
         })
     }
 
-    /// Sends `request` and the requests that its redirects lead to; all of them share `timeout`.
+    /// Sends `request` and follows its redirects; all requests share `timeout`.
     async fn follow(
         &self,
         client: &reqwest::Client,
@@ -153,7 +153,7 @@ impl Client {
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
-            // The HTTP client would send most headers of a request to any host that it is redirected to.
+            // The HTTP client would send most of a request's headers to any host after a redirect.
             .redirect(RedirectPolicy::none())
             .no_proxy()
             .build()
@@ -174,17 +174,18 @@ pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
     check_scheme(&url)?;
     if let Some(segment) = encoded_dots(text.trim()) {
         let message = format!(
-            "a segment of the path of `{}` is `{segment}`, which would lead to another path",
+            "the path of `{}` contains the segment `{segment}`, which would lead to another path",
             failure::redacted(&url)
         );
         return Err(
-            parameters::invalid(message).with_help("no URL can contain such a segment; pass the value in the query")
+            parameters::invalid(message).with_help("a URL cannot contain such a segment; pass the value in the query")
         );
     }
     Ok(url)
 }
 
-/// Returns a segment of the path that means `.` or `..` although it is encoded, as `url_encode` does with such values.
+/// Returns `.` or `..` if the path contains an encoded form of this segment, such as the output of
+/// `url_encode`.
 fn encoded_dots(text: &str) -> Option<&'static str> {
     let (_, rest) = text.split_once("//")?;
     let path = rest.split(['?', '#']).next().unwrap_or_default();

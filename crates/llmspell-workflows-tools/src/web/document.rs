@@ -28,7 +28,7 @@ impl WorkLimit {
         Self { deadline: Instant::now() + TIME_MAX, cancellation }
     }
 
-    /// Fails if the work has to stop.
+    /// Fails if the work must stop.
     pub(super) fn check(&self) -> Result<(), ToolError> {
         if self.cancellation.is_cancelled() {
             return Err(ToolError::cancelled());
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_nested_too_deeply_is_rejected() {
+    fn a_deeply_nested_page_is_rejected() {
         let deadline = Instant::now() + Duration::from_millis(20);
         let limit = WorkLimit { deadline, ..WorkLimit::new(CancellationToken::new()) };
         let error = parse(&"<div>".repeat(2_000_000), &limit).unwrap_err();

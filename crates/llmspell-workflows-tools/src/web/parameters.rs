@@ -98,7 +98,7 @@ pub(super) fn query_schema() -> Value {
             "items": {"type": scalar},
         },
         "description": "Fields that are encoded and added to the query of the URL; a list repeats its field, and null \
-            leaves it out.",
+            omits the field.",
     })
 }
 
@@ -158,7 +158,7 @@ impl RequestParameters {
 impl Auth {
     fn header(&self) -> Result<String, ToolError> {
         match self {
-            // The server takes everything after the first colon for the password.
+            // The server treats everything after the first colon as the password.
             Self::Basic { username, .. } if username.contains(':') => {
                 Err(parameters::invalid("the user name in `auth` contains `:`").with_help("use another user name"))
             }

@@ -1,17 +1,17 @@
-//! Which request follows a redirect.
+//! Builds the request that follows a redirect.
 
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
 
 use super::client::Request;
 
-/// The headers that say how to read the request, and carry nothing that belongs to a host.
+/// The headers that describe the request and contain nothing specific to a host.
 const DESCRIPTIVE: [reqwest::header::HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 
 /// Returns the request that follows a response to `request`, unless the response is not a redirect.
 ///
-/// The next request goes to another host, port or scheme without the headers and the credentials of the first one,
-/// because these are meant for the first host.
+/// A request to another host, port or scheme is sent without the headers and credentials of the
+/// first request, because they are meant for the first host.
 pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -> Option<Request> {
     let keeps_body = match status {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => request.method != Method::POST,
@@ -19,7 +19,7 @@ pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
         _ => return None,
     };
-    // A response without a usable location is the result.
+    // A response without a usable location is returned as the result.
     let url = request.url.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
     if !matches!(url.scheme(), "http" | "https") {
         return None;
@@ -43,7 +43,7 @@ pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -
 /// Copies the user name and the password of `from`, unless `to` has its own.
 fn keep_credentials(to: &mut Url, from: &Url) {
     if to.username().is_empty() && to.password().is_none() {
-        // Neither call can fail, because `from`, which has the same origin, has them too.
+        // Neither call can fail, because `from` already has these credentials and the same origin.
         let _ = to.set_username(from.username()).and_then(|()| to.set_password(from.password()));
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_origin_gets_headers_and_credentials_again() {
+    fn only_the_same_origin_receives_headers_and_credentials_again() {
         for (location, expected) in [
             ("/b", true),
             ("b", true),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_decides_about_the_method_and_the_body() {
+    fn the_status_determines_the_method_and_the_body() {
         let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
         for (method, status, expected) in [
             (&post, 301, Some((&get, false))),

@@ -59,8 +59,8 @@ impl HttpRequester {
                     "status": {"type": "integer"},
                     "headers": {"type": "object", "additionalProperties": {"type": "string"}},
                     "body": {
-                        "description": "Parsed JSON, decoded text, or any other content as base64, for example one that \
-                            the server compressed without being asked to.",
+                        "description": "Parsed JSON, decoded text, or any other content as base64, such as content \
+                            that the server compressed without being asked to.",
                     },
                     "body_type": {"enum": ["json", "text", "base64"]},
                     "attempts": {"type": "integer", "minimum": 1},

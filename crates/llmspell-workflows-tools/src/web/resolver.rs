@@ -5,10 +5,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::HostRules;
 
-/// The system's resolver, which leaves out the addresses that the policy refuses.
+/// The system's resolver, without the addresses refused by the policy.
 ///
-/// Connections are opened to the addresses returned here, so a name cannot resolve to a different address between the
-/// check and the connection.
+/// Connections are opened to the addresses returned here, so a name cannot resolve to a different
+/// address between the check and the connection.
 pub(super) struct Resolver {
     pub(super) rules: Arc<HostRules>,
 }

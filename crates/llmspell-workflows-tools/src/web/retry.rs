@@ -8,7 +8,7 @@ use super::client::{Client, Request, Response};
 use super::failure;
 use crate::{ToolContext, ToolError, ToolErrorClass};
 
-/// The number and timing of a request's retries; a request is not retried by default.
+/// The number and timing of a request's retries; by default, requests are not retried.
 #[derive(Deserialize, Default)]
 #[serde(from = "RetryParameter")]
 pub(super) struct Retry {
@@ -105,7 +105,7 @@ pub(super) struct RetryOutcome {
     pub(super) attempts: u32,
 }
 
-/// Sends `request` until the response is not retryable or no attempts are left.
+/// Sends `request` until the response is not retryable or no attempts remain.
 pub(super) async fn send(
     client: &Client,
     request: &Request,

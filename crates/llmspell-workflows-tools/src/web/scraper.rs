@@ -14,9 +14,10 @@ use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, parameters};
 
-/// Names that a selector must not have: properties of the result, and names that references use for the whole output.
+/// Names that a selector must not have: properties of the result, and names that refer to the whole
+/// output.
 const RESERVED: &[&str] = &["url", "links", "images", "meta", "missing", "result", "results", "output"];
-/// The property that holds the text of `selector`.
+/// The property that contains the text of `selector`.
 const CONTENT: &str = "content";
 
 /// Extracts parts of a web page.
@@ -83,7 +84,7 @@ fn parameter_schema() -> Value {
             },
             "selector": {
                 "type": "string", "minLength": 1,
-                "description": "A CSS selector whose text becomes `content`; without any selector, the body of the page.",
+                "description": "A CSS selector whose text becomes `content`; without any selector, the page's body is used.",
             },
             "wait_for_js": {
                 "const": false, "default": false,
@@ -116,7 +117,7 @@ fn result_schema() -> Value {
             "content": {"type": ["string", "null"], "description": "The text that `selector` matched."},
             "missing": {
                 "type": "array", "items": {"type": "string"},
-                "description": "The names of the selectors without a match.",
+                "description": "The names of the selectors that matched nothing.",
             },
             "links": pair("text"),
             "images": pair("alt"),
@@ -124,7 +125,7 @@ fn result_schema() -> Value {
         },
         "additionalProperties": {
             "type": ["string", "null"],
-            "description": "The text that the selector with this name matched, one line for each match; null without a match.",
+            "description": "The text that the selector with this name matched, one line per match; null if nothing matched.",
         },
     })
 }

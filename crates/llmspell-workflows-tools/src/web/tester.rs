@@ -52,7 +52,7 @@ impl ApiTester {
                         },
                     },
                     "size": {"type": "integer", "minimum": 0, "description": "The size of the body in bytes."},
-                    "body": {"type": "string", "description": "The body as text, or as base64 if it is not a text."},
+                    "body": {"type": "string", "description": "The body as text, or as base64 if it is not text."},
                     "body_type": {"enum": ["text", "base64"]},
                     "json": {"description": "The parsed body, or null if it is not JSON."},
                 },

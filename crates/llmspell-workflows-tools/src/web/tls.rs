@@ -8,8 +8,9 @@ use crate::{ToolError, ToolErrorClass};
 
 /// Returns a TLS configuration that trusts the certificates of the operating system.
 ///
-/// The configuration uses the cryptography provider that the program installed for its process, or else ring, which
-/// needs only a C compiler to build. This function installs no provider for the process.
+/// The configuration uses the cryptography provider installed by the program for its process.
+/// Without such a provider, it uses ring, which needs only a C compiler to build. This function
+/// installs no provider for the process.
 pub(super) fn config() -> Result<ClientConfig, ToolError> {
     let provider = CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

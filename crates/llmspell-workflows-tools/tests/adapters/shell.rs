@@ -31,7 +31,8 @@ async fn output_and_exit_code_are_returned() {
     }
 }
 
-/// Each output must be the bytes that the process wrote, or their base64, and say which.
+/// Each output must contain the bytes written by the process, as text or as base64, and name this
+/// form.
 #[tokio::test]
 async fn no_byte_of_the_output_is_lost() {
     for (printed, text, form) in [
@@ -63,20 +64,20 @@ async fn no_byte_of_the_output_is_lost() {
     assert!(failed.message.ends_with("x\u{fffd}why"), "{failed}");
 }
 
-/// The values that the system refuses, by the way in which they reach the process.
+/// Tries values refused by the system, for each way of passing them to the process.
 #[tokio::test]
-async fn errors_name_the_value_that_no_process_can_take() {
+async fn errors_name_the_value_refused_by_the_system() {
     let long = "a".repeat(200_000);
     let many: serde_json::Map<_, _> = (0..60).map(|n| (format!("V{n}"), json!("b".repeat(100_000)))).collect();
     for (params, code, message) in [
         (
             json!({"command": "true", "env": {"A": "1", "X": "a\0b"}}),
             "value_with_nul",
-            "the variable `X` contains a NUL, at byte 1 of 3;",
+            "the variable `X` contains a NUL at byte 1 of 3;",
         ),
-        (json!({"command": "echo \0"}), "value_with_nul", "the command line contains a NUL, at byte 5 of 6;"),
-        (json!({"argv": ["echo", "a", "\0"]}), "value_with_nul", "argument 2 contains a NUL, at byte 0 of 1;"),
-        (json!({"argv": ["ec\0ho"]}), "value_with_nul", "the program contains a NUL, at byte 2 of 5;"),
+        (json!({"command": "echo \0"}), "value_with_nul", "the command line contains a NUL at byte 5 of 6;"),
+        (json!({"argv": ["echo", "a", "\0"]}), "value_with_nul", "argument 2 contains a NUL at byte 0 of 1;"),
+        (json!({"argv": ["ec\0ho"]}), "value_with_nul", "the program contains a NUL at byte 2 of 5;"),
         (
             json!({"command": "true", "env": {"X": long}}),
             "value_too_long",
@@ -100,7 +101,7 @@ async fn errors_name_the_value_that_no_process_can_take() {
     for (cwd, message) in [
         ("a\0b", r"invalid `cwd`: `a\0b` is not a valid path"),
         (&long, "invalid `cwd`: the path `aaaaa"),
-        (&long, "a…` has 200000 bytes, more than the limit `FILE_PATH_BYTES_MAX`"),
+        (&long, "a…` has 200000 bytes, exceeding the limit `FILE_PATH_BYTES_MAX`"),
     ] {
         let finished = run(shell(json!({"command": "true", "cwd": cwd}))).await;
         let failed = error(&finished);
@@ -188,7 +189,7 @@ async fn endless_output_fails_the_step_and_stops_the_process() {
 
 #[tokio::test]
 async fn only_the_listed_exit_codes_are_retried() {
-    // The first attempt ends with the first code, the second one with the second code.
+    // The first attempt ends with the first code, and the second attempt with the second code.
     let command = |codes: &str| format!("set -- {codes}; shift $((SPELLFLOW_ATTEMPT - 1)); exit $1");
     for (codes, listed, attempts, exit_code) in [
         ("75 0", &[75][..], 2, 0),
@@ -225,8 +226,8 @@ async fn each_retry_passes_its_attempt_number_and_the_same_idempotency_key() {
     assert_eq!(log, format!("1 {id}/main/go\n2 {id}/main/go\n3 {id}/main/go\n"));
 }
 
-/// A background process holds a pipe open; the read from the other end of the pipe finishes only when every process
-/// that holds the pipe has ended.
+/// A background process holds a pipe open. The read from the other end finishes only when every
+/// process that has the pipe open has ended.
 #[tokio::test]
 async fn no_process_outlives_its_step() {
     for (end, params) in [
@@ -259,7 +260,7 @@ fn program(folder: &std::path::Path, name: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn a_step_cannot_choose_which_file_an_allowed_program_is() {
+async fn a_step_cannot_replace_the_file_of_an_allowed_program() {
     let folder = tempfile::tempdir().unwrap();
     program(&folder.path().join("bin"), "printf", "planted");
     program(folder.path(), "printf", "planted");
@@ -277,7 +278,7 @@ async fn a_step_cannot_choose_which_file_an_allowed_program_is() {
         (&["bin/printf"], json!({"argv": ["bin/printf"]}), Err("program_not_allowed")),
         (&["sh"], json!({"command": "true", "env": {"BASH_ENV": path("/x")}}), Err("variable_not_allowed")),
         (&["sh"], json!({"command": "true", "env": {"ENV": path("/x")}}), Err("variable_not_allowed")),
-        // Without a list, the step's environment decides.
+        // Without a list, the step's environment determines the program.
         (&["*"], json!({"argv": ["printf"], "env": {"PATH": path(":/bin")}}), Ok("planted\n")),
         (&["*"], json!({"argv": ["./printf"]}), Ok("planted\n")),
     ] {

@@ -99,7 +99,7 @@ async fn a_failed_step_keeps_the_class_code_and_help_of_the_tool_error() {
 
 #[tokio::test]
 async fn a_tool_stops_when_its_step_times_out() {
-    // The query is endless, but watches the cancellation token that the step passes.
+    // The query never ends, but it watches the cancellation token passed by the step.
     let params = json!({"operation": "query", "input": null, "query": "last(repeat(1))"});
     let step = Step::tool("query", "json_processor", params).with_timeout(Duration::from_millis(50));
     let finished = run(step).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use llmspell_workflows_tools::{Policy, Registry, ToolContext, ToolError, standard};
 use serde_json::Value;
 
-/// A temporary directory whose subdirectory `root` is the only root, and the tools for it.
+/// A temporary directory whose subdirectory `root` is the only root, with tools that use it.
 pub(crate) struct TestDirectory {
     folder: tempfile::TempDir,
     pub(crate) tools: Registry,

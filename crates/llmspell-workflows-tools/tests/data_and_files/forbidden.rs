@@ -1,4 +1,4 @@
-//! No tool reaches a forbidden file or directory, whatever the roots say and whatever name the path uses.
+//! No tool reaches a forbidden file or directory, even within the roots and under any name.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::directory::TestDirectory;
 
-/// A root that contains a store, a configuration, and other names of both. `later/conf/x.toml` does not exist.
+/// Creates a root that contains a store, a configuration, and other names for both.
+/// `later/conf/x.toml` does not exist.
 fn directory() -> TestDirectory {
     let directory = TestDirectory::new(|policy| {
         let root = policy.working_directory.clone().unwrap();
@@ -43,7 +44,7 @@ fn directory() -> TestDirectory {
     directory
 }
 
-/// Names of existing forbidden files.
+/// Returns the names of existing forbidden files.
 fn files(root: &Path) -> Vec<String> {
     let mut names = [
         "store/log/a.log",
@@ -67,7 +68,7 @@ fn files(root: &Path) -> Vec<String> {
     names
 }
 
-/// Names at which a forbidden file would be created.
+/// Names under which a forbidden file would be created.
 const NEW: [&str; 7] = [
     "store/new",
     "store/log/new",
@@ -198,14 +199,14 @@ async fn forbidden_files_cannot_be_changed_or_created() {
 }
 
 #[tokio::test]
-async fn directories_that_contain_forbidden_files_stay_where_they_are() {
+async fn directories_with_forbidden_files_cannot_be_deleted_moved_or_created() {
     let directory = directory();
     directory.file("above/below/keep/x", "x");
     for folder in ["store", "to-store/log", "absolute"] {
         let delete = json!({"operation": "delete", "path": folder, "recursive": true});
         assert_refused(&directory, [("file_operations", delete), transfer("move", folder, "moved")]).await;
     }
-    // A directory that would bring a forbidden file into being.
+    // Moving or copying these directories would create a forbidden file.
     directory.file("planted/x.toml", "x");
     directory.file("deeper/conf/x.toml", "x");
     assert_refused(
@@ -228,7 +229,7 @@ async fn directories_that_contain_forbidden_files_stay_where_they_are() {
 }
 
 #[tokio::test]
-async fn lists_and_searches_leave_forbidden_files_out() {
+async fn lists_and_searches_omit_forbidden_files() {
     let directory = directory();
     let list =
         directory.call("file_operations", json!({"operation": "list_dir", "path": ".", "recursive": true})).await;
@@ -243,7 +244,7 @@ async fn lists_and_searches_leave_forbidden_files_out() {
 }
 
 #[tokio::test]
-async fn everything_else_works_as_without_forbidden_files() {
+async fn forbidden_files_do_not_restrict_other_files() {
     let directory = directory();
     for parameters in [
         json!({"operation": "write", "path": "open/b.txt", "input": "b"}),
@@ -260,7 +261,7 @@ async fn everything_else_works_as_without_forbidden_files() {
         assert_eq!(result.is_err(), is_missing, "{parameters}: {result:?}");
     }
     assert_eq!(directory.text("open/b.txt"), "bb");
-    // A file that is hard-linked elsewhere is not forbidden for that.
+    // A hard link elsewhere does not make a file forbidden.
     fs::hard_link(directory.root().join("open/b.txt"), directory.root().join("open/d.txt")).unwrap();
     let read = directory.call("file_operations", json!({"operation": "read", "path": "open/d.txt"})).await;
     assert_eq!(read.unwrap()["content"], "bb");

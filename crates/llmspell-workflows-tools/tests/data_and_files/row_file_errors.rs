@@ -1,4 +1,4 @@
-//! Failed calls with files of rows leave all files as they were, and contradictory parameters are refused.
+//! Failed calls with row files leave all files unchanged, and contradictory parameters are refused.
 
 use llmspell_workflows_tools::Permission;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::directory::TestDirectory;
 use crate::row_files::directory;
 
 #[tokio::test]
-async fn an_error_names_the_row_and_leaves_the_files_as_they_were() {
+async fn an_error_names_the_row_and_leaves_all_files_unchanged() {
     let directory = TestDirectory::new(|policy| policy.rows_held_bytes_max = 50);
     directory.file("rows.jsonl", "{\"a\": 1}\n{\"a\": \"x\"}\n7\n");
     directory.file("many.jsonl", "{\"a\": \"xxxxxxxxxx\"}\n{\"a\": \"yyyyyyyyyy\"}\n{\"a\": \"zzzzzzzzzz\"}\n");
@@ -94,7 +94,7 @@ async fn an_error_names_the_row_and_leaves_the_files_as_they_were() {
             "line 1 of `rows.jsonl`: a row must be a string".to_owned(),
         ),
     ] {
-        // A row with a comma is not JSON, and a bad row of CSV.
+        // A row such as `1,2` is not JSON, and it is a bad CSV row.
         if tool == "csv_analyzer" {
             directory.file("rows.jsonl", "{\"a\": 1}\n1,2\n");
         }

@@ -1,4 +1,5 @@
-//! Tools pass rows on in files: they read and write them one at a time, and results contain only paths and counts.
+//! Tools exchange rows through files: they read and write them one at a time, and results contain
+//! only paths and counts.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::directory::TestDirectory;
 
 const ORDERS: &str = "id,customer,total\n3,Ada,10\n1,\"Lovelace, Ada\",2.5\n2,Bo\n4,\"Cy,7\n1,Dee,x\n3,Ada,10\n";
 
-/// A directory with files of rows.
+/// Creates a directory with row files.
 pub(crate) fn directory() -> TestDirectory {
     let directory = TestDirectory::new(|_| ());
     directory.file("orders.csv", ORDERS);
@@ -15,7 +16,7 @@ pub(crate) fn directory() -> TestDirectory {
     directory
 }
 
-/// Makes each call twice, and checks the result of both calls and the files that they leave.
+/// Makes each call twice, and checks both results and the resulting files.
 async fn check(tool: &str, parameters: Value, expected: Value, files: &[(&str, &str)]) {
     let directory = directory();
     for _ in 0..2 {
@@ -240,7 +241,7 @@ async fn file_writer_converts_rows() {
 }
 
 #[tokio::test]
-async fn null_is_an_input_like_any_other() {
+async fn null_is_a_valid_input() {
     let directory = directory();
     for (tool, parameters) in [
         ("json_processor", json!({"operation": "query", "input": null, "query": "."})),

@@ -1,4 +1,4 @@
-//! `file_search` returns matches in a fixed order and counts the files that it skipped.
+//! `file_search` returns matches in a fixed order and counts skipped files.
 
 use std::ffi::OsStr;
 use std::os::unix::{ffi::OsStrExt, fs::symlink};

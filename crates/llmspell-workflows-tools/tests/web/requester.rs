@@ -84,7 +84,7 @@ async fn responses_are_decoded_by_their_content_type() {
     assert_eq!((&result["status"], &result["headers"]["x-twice"]), (&json!(204), &json!("a, b")));
 }
 
-/// The gzip of `{"z":1}`.
+/// `{"z":1}` compressed with gzip.
 const GZIP: &[u8] =
     b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xaa\x52\xb2\x32\xac\x05\x00\x3c\x0a\x2b\x41\x07\x00\x00\x00";
 
@@ -113,7 +113,7 @@ async fn an_encoded_response_is_base64_in_every_tool() {
 }
 
 #[tokio::test]
-async fn integers_of_a_response_are_exact_or_an_error() {
+async fn response_integers_are_exact_or_rejected() {
     let server = Server::start(|request| match request.target.as_str() {
         "/most" => Reply::ok("application/json", r#"{"id": 18446744073709551615}"#),
         "/text" => Reply::ok("text/plain", r#"{"id": 18446744073709551616}"#),
@@ -171,7 +171,7 @@ async fn transient_statuses_are_retried() {
 }
 
 #[tokio::test]
-async fn retries_stop_after_max_attempts_or_at_a_status_that_is_not_retryable() {
+async fn retries_stop_after_max_attempts_or_at_a_nonretryable_status() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
     let tools = server.tools();
     let retry = json!({"max_attempts": 3, "initial_delay_ms": 0});
@@ -271,7 +271,7 @@ async fn invalid_parameters_are_rejected_before_anything_is_sent() {
 }
 
 #[test]
-fn auth_violations_that_depend_on_a_template_are_not_reported() {
+fn template_dependent_auth_violations_are_not_reported() {
     let tools = standard(Policy::default().into()).unwrap();
     for (auth, expected) in [
         (json!({"type": "{{kind}}", "token": "{{token}}"}), vec![]),
@@ -290,7 +290,7 @@ fn auth_violations_that_depend_on_a_template_are_not_reported() {
     }
 }
 
-/// Headers of a step that nobody but the first host may see.
+/// Headers of a step that only the first host may receive.
 const OWN: [(&str, &str); 4] =
     [("X-Api-Key", "key"), ("Authorization", "Bearer key"), ("Cookie", "id=key"), ("Proxy-Authorization", "key")];
 

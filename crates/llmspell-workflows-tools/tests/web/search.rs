@@ -109,7 +109,7 @@ async fn each_kind_of_refusal_has_a_specific_error() {
 }
 
 #[tokio::test]
-async fn options_that_a_provider_does_not_support_are_rejected() {
+async fn unsupported_provider_options_are_rejected() {
     let server = Server::start(|_| Reply::status(500)).await;
     for (provider, parameters, expected) in [
         ("tavily", json!({"search_type": "images"}), "`search_type: images`"),

@@ -1,4 +1,5 @@
-//! A server on the loopback interface that records requests and sends the replies that a test specifies.
+//! A server on the loopback interface that records requests and sends the replies specified by a
+//! test.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-/// A folder with definitions as readable files called `HASH.json`.
+/// A folder with definitions in readable files called `HASH.json`.
 #[derive(Debug, Clone)]
 pub(super) struct Definitions {
     folder: PathBuf,
@@ -55,7 +55,7 @@ impl Definitions {
 
     pub(super) fn hashes_now(&self) -> io::Result<Vec<String>> {
         let names = SystemDisk.list(&self.folder)?;
-        // Files whose name starts with a dot are still being written.
+        // Files with names that start with a dot are still being written.
         let hash = |name: &String| Some(name.strip_suffix(".json")?.to_owned()).filter(|hash| !hash.starts_with('.'));
         Ok(names.iter().filter_map(hash).collect())
     }

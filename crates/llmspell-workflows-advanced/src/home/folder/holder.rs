@@ -34,7 +34,7 @@ pub(super) fn holder(
     })
 }
 
-/// Returns the id and the description of the process that last claimed the journal.
+/// Returns the id and the description of the last process to lease the journal.
 pub(super) fn read_holder(folder: &Path) -> Option<(u32, String)> {
     let file = read_file(folder)?;
     let pid = u32::try_from(file["pid"].as_u64()?).ok()?;

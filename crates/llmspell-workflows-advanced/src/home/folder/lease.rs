@@ -21,10 +21,10 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// How long to wait for a claim, or for a journal that another process needs only briefly.
+/// The time to wait for a claim, or for a journal that another process needs only briefly.
 const BRIEF_WAIT: Duration = Duration::from_secs(10);
 
-/// How often to look again meanwhile.
+/// The interval between checks during this wait.
 const BRIEF_STEP: Duration = Duration::from_millis(2);
 
 impl Folder {
@@ -33,7 +33,8 @@ impl Folder {
         let deadline = Instant::now() + BRIEF_WAIT;
         loop {
             match self.open(journal, contact) {
-                // The holder moves a run out of the journal, or looks after it; it will be free again soon.
+                // The holder is moving a run out of the journal or inspecting it, so the journal
+                // will soon be free again.
                 Err(ExecutorError::Journal(JournalError::Held { .. }))
                     if holder::is_brief(&self.dir(journal)) && Instant::now() < deadline =>
                 {
@@ -44,7 +45,7 @@ impl Folder {
         }
     }
 
-    /// Leases an unleased journal that has no runs to resume, or a new journal.
+    /// Leases an unleased journal without runs to resume, or a new journal.
     pub(super) fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
         if let Some(single) = &self.single {
             self.check_kind()?;
@@ -53,7 +54,7 @@ impl Folder {
         let mut number = 1;
         for (known, journal) in self.logs()? {
             number = known + 1;
-            // A journal that was listed a moment ago need not be read again.
+            // A recently listed journal need not be read again.
             if lock(&self.occupied).contains(&journal) || self.is_held(&journal)? {
                 continue;
             }
@@ -72,7 +73,7 @@ impl Folder {
 
     /// Leases `journal` unless it contains a run to resume, is damaged, or another process holds it.
     fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
-        // A journal that cannot be read is left alone; whoever needs its runs gets the error.
+        // An unreadable journal is left alone; the error is reported to whoever needs its runs.
         if self.summaries(journal).map_or(true, |summaries| summaries.has_live()) {
             return Ok(None);
         }
@@ -97,7 +98,7 @@ impl Folder {
         Ok(Lease { id: journal.clone(), journal: opened, ended })
     }
 
-    /// Claims `run` in order to move it.
+    /// Claims `run` so that the caller can move it.
     pub(super) fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
         let path = self.path.join("claims").join(run.to_string());
         let error = |error: std::io::Error| ExecutorError::file(&path, &error);
@@ -107,14 +108,14 @@ impl Folder {
                 return Ok(Claim::new(ClaimFile { path: path.clone(), _lock: lock }));
             }
             if Instant::now() > deadline {
-                return Err(ExecutorError::Held { run, holder: "another process that moves it".to_owned() });
+                return Err(ExecutorError::Held { run, holder: "another process that is moving it".to_owned() });
             }
             thread::sleep(BRIEF_STEP);
         }
     }
 }
 
-/// The locked file of a claim, which is removed before it is unlocked.
+/// The locked file of a claim. The file is removed before it is unlocked.
 struct ClaimFile {
     path: std::path::PathBuf,
     _lock: Box<dyn DiskLock>,
@@ -122,7 +123,7 @@ struct ClaimFile {
 
 impl Drop for ClaimFile {
     fn drop(&mut self) {
-        // A file that is left behind does not prevent another claim.
+        // A leftover file does not prevent another claim.
         let _ = SystemDisk.remove(&self.path);
     }
 }

@@ -1,11 +1,11 @@
-//! Named limits that hold over all processes of a home.
+//! Named limits that apply across all processes of a home.
 //!
 //! ```text
 //! HOME/limits/HASH/turn        locked while a process counts the holders
 //! HOME/limits/HASH/NUMBER      locked by a step that holds the limit
 //! ```
 //!
-//! The operating system releases the locks of a process that dies.
+//! The operating system releases the locks of a dead process.
 
 use std::{io, path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ use llmspell_workflows_state::{
 use super::FolderHome;
 use crate::ExecutorError;
 
-/// The delay before the first retry to take a permit; it doubles with each retry.
+/// The delay before the first retry to take a permit. It doubles with each retry.
 const STEP_MIN: Duration = Duration::from_millis(5);
 
 /// The maximum delay between two retries.
@@ -57,7 +57,8 @@ struct HeldLimit {
     _lock: Box<dyn DiskLock>,
 }
 
-/// Takes a permit if fewer than `holders` are taken; returns `None` otherwise, or while another process is counting.
+/// Takes a permit if fewer than `holders` are taken. Returns `None` otherwise, or while another
+/// process is counting.
 fn take_permit(folder: &Path, holders: u32) -> io::Result<Option<HeldLimit>> {
     SystemDisk.create_dir(folder)?;
     let Some(_turn) = SystemDisk.lock(&folder.join("turn"))? else { return Ok(None) };
@@ -82,7 +83,7 @@ fn take_permit(folder: &Path, holders: u32) -> io::Result<Option<HeldLimit>> {
 /// The state of a holder's file.
 enum Slot {
     Held,
-    /// Nobody held it; contains the lock if it was wanted.
+    /// The file was not locked; contains the new lock if one was requested.
     Free(Option<Box<dyn DiskLock>>),
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// The maximum number of times to read a journal that is being written before it is considered damaged.
+/// The maximum number of reads of a journal that is being written before it is considered damaged.
 const READS_MAX: usize = 5;
 
 impl Folder {
@@ -66,7 +66,8 @@ impl Folder {
 
     /// Returns a summary of each run in a journal.
     pub(super) fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError> {
-        // The holder is looked up first: a run whose holder ends it and exits in between must not look interrupted.
+        // The holder is looked up first: a run must not look interrupted if its holder finishes it
+        // and exits between the two lookups.
         let holder = self.holder(journal)?;
         let contents = match &self.single {
             Some(single) => single.contents()?,
@@ -82,7 +83,7 @@ impl Folder {
         Ok(summaries)
     }
 
-    /// Returns one run in a journal.
+    /// Returns a run from a journal.
     pub(super) fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         match &self.single {
             Some(single) => single.run(run),
@@ -102,12 +103,13 @@ impl Folder {
     }
 }
 
-/// Returns whether nothing in a log looks damaged.
+/// Returns whether a log shows no sign of damage.
 fn is_sound(contents: &JournalContents) -> bool {
     contents.damage.is_empty() && contents.runs.iter().all(|run| run.records.is_ok())
 }
 
-/// Reads a log with `read`, again if it looks damaged while its holder may be writing to it.
+/// Reads a log with `read`, and repeats this if the log looks damaged while its holder may be
+/// writing to it.
 fn read_shared<T>(
     dir: &Path,
     is_sound: impl Fn(&T) -> bool,

@@ -58,7 +58,7 @@ struct Folder {
     store: &'static str,
     stores: OnceCell<Stores>,
     definitions: Definitions,
-    /// The journals that contained a run to resume, or damage, when they were last summarized.
+    /// The journals that contained a run to resume or damaged data when they were last summarized.
     occupied: Mutex<BTreeSet<JournalId>>,
     /// The only journal, if its kind allows only one process at a time.
     single: Option<single::SingleJournal>,

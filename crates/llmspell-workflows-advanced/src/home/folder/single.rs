@@ -94,7 +94,8 @@ struct State {
     leased: Weak<LeasedJournal>,
 }
 
-/// The journal while an executor holds it. Once this is dropped, another executor of this process can lease it.
+/// The journal while an executor holds a lease. Once this value is dropped, another executor of
+/// this process can lease the journal.
 #[derive(Debug)]
 struct LeasedJournal(Arc<dyn Journal>);
 
@@ -103,7 +104,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     Handle::current().block_on(future)
 }
 
-/// Reads a run. There are no copies of it elsewhere, so its epoch does not matter.
+/// Reads a run. No copies of the run exist elsewhere, so its epoch does not matter.
 fn read(journal: &dyn Journal, run: Uuid) -> JournaledRun {
     JournaledRun { run, epoch: Epoch::default(), records: wait(journal.records(run)) }
 }
@@ -138,7 +139,7 @@ impl SingleJournal {
         Ok(JournalContents { runs, damage: Vec::new() })
     }
 
-    /// Returns one run.
+    /// Returns a run.
     pub(super) fn run(&self, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
         Ok(journal.runs().contains(&run).then(|| read(&*journal, run)))

@@ -28,7 +28,8 @@ impl Folder {
             return Ok(false);
         }
         let dir = self.dir(&id);
-        // Release the lease. If another process takes the journal before it is reopened here, the journal stays.
+        // Release the lease. If another process takes the journal before this process reopens it,
+        // the journal is kept.
         drop(journal);
         match open_log(&dir) {
             Ok(log) if Journal::runs(&log).is_empty() => {
@@ -91,8 +92,9 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 
 /// Reads the runs in all journals, each with the records of its latest copy.
 ///
-/// A run that is moved during the backup may arrive in a journal that has been read and leave one that has not. So the
-/// runs are listed afterwards, and the journals of those that were missed are read again.
+/// A run moved during the backup may leave a journal that has not been read yet and arrive in one
+/// that has. The runs are therefore listed afterwards, and the journals of the missed runs are read
+/// again.
 async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Record>)>, ExecutorError> {
     let (all, began): (Arc<dyn Home>, _) = (home.clone().into(), Timestamp::now());
     let mut live = BTreeMap::<Uuid, (Epoch, Vec<Record>)>::new();
@@ -100,9 +102,11 @@ async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Recor
     while !journals.is_empty() {
         for journal in &journals {
             for JournaledRun { run, epoch, records } in home.check(journal).await?.runs {
-                // A damaged run cannot be copied; better to report that now than when the backup is needed.
+                // A damaged run cannot be copied. It is better to report the damage now than when
+                // the backup is needed.
                 let records = records?;
-                // A sub-workflow that was opened, but whose start was not recorded, may have started in another journal.
+                // A sub-workflow that was opened without recording its start may have started in
+                // another journal.
                 let is_later = live.get(&run).is_none_or(|(known, _)| *known < epoch);
                 if is_later && !records.is_empty() {
                     live.insert(run, (epoch, records));
@@ -119,8 +123,9 @@ async fn read_live(home: &FolderHome) -> Result<BTreeMap<Uuid, (Epoch, Vec<Recor
 
 /// Copies `home` to `to`.
 ///
-/// Copies the journals first and the store next so that a run that moves to the store during the copy is not missed.
-/// Copies the definitions last, when every definition that a copied run refers to has been stored.
+/// Copies the journals first and the store next, so that a run that moves to the store during the
+/// copy is not missed. Copies the definitions last, when the definitions of all copied runs have
+/// been stored.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
     let mut live = read_live(home).await?;
     let copy = home.elsewhere(to);
@@ -169,7 +174,8 @@ impl FolderHome {
     }
 }
 
-/// Copies the files under the folder `from`, if it exists; those that are removed in the meantime are left out.
+/// Copies the files under the folder `from`, if it exists. Files removed in the meantime are
+/// omitted.
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let entries = match fs::read_dir(from) {
@@ -191,7 +197,8 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the total size in bytes of the files under `path`; files that are removed in the meantime do not count.
+/// Returns the total size in bytes of the files under `path`; files removed in the meantime do not
+/// count.
 fn bytes_in(path: &Path) -> io::Result<u64> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let metadata = match fs::symlink_metadata(path) {

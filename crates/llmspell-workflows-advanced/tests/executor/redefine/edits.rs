@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmspell_workflows_basic::model::{Aggregation, Definition, OnConflict, ParallelOutput, Step, StepKind, Steps};
 use serde_json::{Value, json};
 
-/// A small generator of numbers, so that a seed always leads to the same edits.
+/// A small number generator. A seed always leads to the same edits.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -22,7 +22,8 @@ impl Dice {
     }
 }
 
-/// Changes one thing about `definition`. The result may be invalid, for example if a step refers to one that is gone.
+/// Makes one change to `definition`. The result may be invalid, for example if a step refers to a
+/// removed step.
 pub(super) fn edited(definition: &Definition, dice: &mut Dice) -> Definition {
     let mut new = definition.clone();
     if dice.roll(8) == 0
@@ -42,7 +43,8 @@ fn count(kind: &StepKind) -> usize {
     groups.iter().flat_map(|group| &group.steps).map(|step| 1 + count(&step.kind)).sum()
 }
 
-/// Edits the step with the number `target`, counted from 1; 0 is `kind` itself. Returns whether it was found.
+/// Edits the step with the number `target`, counted from 1; 0 is `kind` itself. Returns whether the
+/// step was found.
 fn edit(kind: &mut StepKind, target: &mut usize, dice: &mut Dice) -> bool {
     if *target == 0 {
         edit_kind(kind, dice);

@@ -56,8 +56,8 @@ fn shown(steps: &[RunsAgain]) -> Vec<String> {
         .collect()
 }
 
-/// Runs `old`, whose execution number `fails` fails, and retries it under `new`. Returns what the preview said, and what
-/// was executed.
+/// Runs `old`, whose execution number `fails` fails, and retries it under `new`. Returns the steps
+/// that the preview lists, the executed steps, and the output.
 async fn retried(old: Definition, fails: usize, options: RewindOptions) -> (Vec<String>, Vec<String>, Value) {
     let lab = Lab::new();
     let executor = lab.executor();
@@ -77,7 +77,7 @@ async fn retried(old: Definition, fails: usize, options: RewindOptions) -> (Vec<
 }
 
 #[tokio::test]
-async fn retry_repeats_what_changed_and_what_follows_and_keeps_the_rest() {
+async fn retry_repeats_changed_and_later_steps_and_keeps_the_rest() {
     let old = || list([echo("a", "1"), echo("b", "2"), echo("c", "3"), echo("d", "4")]);
     for (name, new, runs_again, performed) in [
         (
@@ -140,7 +140,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn graph_repeats_only_the_dependents_of_what_changed() {
+async fn graph_repeats_only_the_dependents_of_changed_steps() {
     let graph =
         |b: &str| list([echo("a", "1"), echo("b", b), echo("c", "3").after(["b"]), echo("d", "4").after(["a", "c"])]);
     let (shown, executed, _) = retried(graph("2"), 3, with(graph("two"))).await;
@@ -173,7 +173,7 @@ async fn loop_continues_where_it_stopped_if_only_its_end_changed() {
     assert_eq!((shown, executed), (owned(&["/main/last requested"]), owned(&["/main/each[2]/work", "/main/last~2"])));
     let (_, executed, _) = retried(old(), 2, with(each(json!([1, 5, 3]), Some(2), "{{ loop.item }}"))).await;
     assert_eq!(executed, ["/main/each[0]/work~2", "/main/each[1]/work~2", "/main/last~2"]);
-    // The failed iteration is corrected; `keep` spares the iterations that completed.
+    // The failed iteration is corrected, and `keep` preserves the completed iterations.
     let new = || each(json!([1, 2, 3]), Some(2), "new {{ loop.item }}");
     let (shown, executed, _) = retried(old(), 1, with(new())).await;
     assert_eq!(shown, ["/main/each[0]/work changed", "/main/each[1]/work requested"]);
@@ -205,22 +205,22 @@ async fn failed_sub_workflow_continues_under_its_corrected_definition() {
     let old = || outer("1", "2", "i");
     let (_, executed, _) = retried(old(), 2, with(outer("1", "two", "i"))).await;
     assert_eq!(executed, ["/main/two~2", "/main/z"]);
-    // A completed step of it has changed.
+    // A completed step of the sub-workflow has changed.
     let (shown, executed, _) = retried(old(), 2, with(outer("one", "2", "i"))).await;
     assert_eq!(shown, ["/main/sub/main/one changed", "/main/sub/main/two requested"]);
     assert_eq!(executed, ["/main/one~2", "/main/two~2", "/main/z"]);
-    // It gets another input, so it starts anew.
+    // The sub-workflow has a different input, so it starts over.
     let (shown, executed, _) = retried(old(), 2, with(outer("1", "2", "j"))).await;
     assert_eq!(shown, ["/main/sub requested"]);
     assert_eq!(executed, ["/main/one", "/main/two", "/main/z"]);
-    // It had completed.
+    // The sub-workflow had completed.
     let (shown, executed, _) = retried(old(), 3, with(outer("1", "two", "i"))).await;
     assert_eq!(shown, ["/main/sub changed", "/main/z requested"]);
     assert_eq!(executed, ["/main/one", "/main/two", "/main/z~2"]);
 }
 
 #[tokio::test]
-async fn step_that_runs_at_most_once_is_not_repeated_unless_it_is_chosen() {
+async fn at_most_once_step_is_repeated_only_if_chosen() {
     let once = |value: &str| Step { at_most_once: true, ..echo("pay", value) };
     let old = || list([once("1"), echo("b", "2")]);
     let lab = Lab::new();
@@ -316,7 +316,7 @@ async fn impossible_corrections_are_refused_and_change_nothing() {
         .inputs
         .insert("missing".into(), llmspell_workflows_basic::model::InputSpec { required: true, ..Default::default() });
     for (options, expected) in [
-        (with(Definition::sequence("other", [echo("a", "1")])), "the run is one of `list`, not of `other`"),
+        (with(Definition::sequence("other", [echo("a", "1")])), "the run executes `list`, not `other`"),
         (keeping(list([echo("a", "one"), echo("b", "2")]), &["aa"]), "no recorded step matches `aa`"),
         (with(input), "missing"),
         (with(Definition::sequence("list", [Step::function("a", "nowhere", json!(1))])), "nowhere"),
@@ -342,9 +342,9 @@ async fn while_loop_tests_its_last_condition_again() {
     assert_eq!(executed, ["/main/each[2]/work", "/main/each[3]/work", "/main/last~2"]);
 }
 
-/// The records of a step that was cut off are older than those of a step that was added in front of it.
+/// The records of an interrupted step are older than those of a step added in front of it.
 #[tokio::test]
-async fn step_that_was_cut_off_comes_after_one_that_was_added_in_front_of_it() {
+async fn interrupted_step_comes_after_a_step_added_in_front_of_it() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, list([echo("a", "1"), wait("gate"), echo("z", "26")])).await;
@@ -362,7 +362,7 @@ async fn step_that_was_cut_off_comes_after_one_that_was_added_in_front_of_it() {
 }
 
 #[tokio::test]
-async fn run_that_has_ended_cannot_be_resumed_under_another_definition() {
+async fn ended_run_cannot_be_resumed_under_another_definition() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, list([echo("a", "1")])).await;

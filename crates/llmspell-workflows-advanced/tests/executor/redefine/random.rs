@@ -1,7 +1,7 @@
-//! Random definitions with random corrections: a run that continues ends like a run of the corrected definition that
-//! starts from scratch, and no step is repeated that the preview does not name.
+//! Random definitions with random corrections. A continued run ends like a run of the corrected
+//! definition from scratch, and only steps named in the preview are repeated.
 //!
-//! `CORRECTIONS` is the number of cases, and `SEED` the first one.
+//! `CORRECTIONS` is the number of cases, and `SEED` is the seed of the first case.
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +41,7 @@ fn engine(log: &Log) -> EngineBuilder {
     Engine::builder().activities(activities).concurrency(generate::LIMIT, 2).clock(clock)
 }
 
-/// What a run ends with, without what a different order of attempts may change.
+/// Returns the final results of a run, without the parts that depend on the order of attempts.
 fn end(finished: &Finished) -> (RunStatus, Value, Option<String>) {
     let error =
         finished.error.as_ref().map(|error| format!("{} at {:?}", error.code, error.path.as_deref().map(plain)));
@@ -54,7 +54,8 @@ fn plain(path: &str) -> String {
         .map_or_else(|_| path.into(), |path| path.without_generations().to_string())
 }
 
-/// Errors in outputs contain paths, which have generations.
+/// Removes the generations from the paths of errors in outputs, and the values that depend on the
+/// order of attempts.
 fn without_paths(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -80,7 +81,8 @@ async fn drive(
     }
 }
 
-/// Checks one case; returns whether the correction was valid, so that there was something to check.
+/// Checks one case. Returns false if the correction was invalid, so that there was nothing to
+/// check.
 async fn check(seed: u64) -> Result<bool, String> {
     let mut dice = Dice::new(seed);
     let old = generate::settled(generate::from_seed(seed));
@@ -114,7 +116,7 @@ async fn check(seed: u64) -> Result<bool, String> {
         .collect();
     let continuation = if is_failed { Continuation::Retry } else { Continuation::Fork };
     let Ok(preview) = executor.preview(&known, continuation, &options).await else {
-        // The last step may not exist any longer.
+        // The last step may no longer exist.
         return Ok(false);
     };
     log.lock().unwrap().clear();
@@ -146,7 +148,7 @@ async fn check(seed: u64) -> Result<bool, String> {
 }
 
 #[test]
-fn continued_run_ends_like_one_from_scratch() {
+fn continued_run_ends_like_a_run_from_scratch() {
     let (first, count) = (number("SEED", 1), number("CORRECTIONS", 150));
     let (mut checked, mut wrong) = (0, Vec::new());
     for seed in first..first + count {

@@ -9,34 +9,35 @@ use uuid::Uuid;
 pub(crate) use writer::OpenLogs;
 pub use writer::OutputWriter;
 
-/// The maximum number of bytes of a line; the rest of a longer line is left out.
+/// The maximum size of a line in bytes; the rest of a longer line is omitted.
 pub const OUTPUT_LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// Receives what the processes of steps write, while they run.
+/// Receives the output of step processes while the steps run.
 ///
 /// Secrets are masked in everything that a sink receives.
 pub trait OutputSink: Send + Sync {
-    /// Begins the output of one attempt of a step.
+    /// Opens the log for one attempt of a step.
     fn open(&self, source: &OutputSource) -> Box<dyn OutputLog>;
 }
 
-/// Receives the output of one attempt of a step. It is dropped when the attempt has ended.
+/// Receives the output of one attempt of a step; dropped when the attempt has ended.
 #[async_trait]
 pub trait OutputLog: Send {
-    /// Takes lines in the order in which they were written.
+    /// Receives lines in the order they were written.
     async fn write(&mut self, lines: &[OutputLine]);
 
-    /// Takes the lines of a stream that have begun but may still change: a line that has not ended, after lines that are
-    /// held back because of it. They replace the ones before, and are replaced by the next lines of the stream.
+    /// Receives the lines of a stream that have begun but may still change: an unfinished line,
+    /// preceded by any lines held back because of it. A preview replaces the stream's previous
+    /// preview, and is replaced by the next lines of the stream.
     async fn preview(&mut self, stream: OutputStream, lines: &[OutputLine]) {
         let _ = (stream, lines);
     }
 
-    /// Learns that the output of the attempt has ended. This is not called if the process ends first.
+    /// Closes the log when the attempt's output has ended; not called if the process ends first.
     async fn close(&mut self) {}
 }
 
-/// The attempt of a step that writes output.
+/// A step attempt that writes output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSource {
     /// The run.
@@ -45,22 +46,23 @@ pub struct OutputSource {
     pub path: String,
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
-    /// The number of earlier attempts that were interrupted because their process ended.
+    /// The number of earlier attempts interrupted by the end of their process.
     pub cuts: u32,
 }
 
-/// One line of output, without its line break. Bytes that are not UTF-8 are U+FFFD, and of a line with carriage returns,
-/// only the [last state](Self::last_state) is left.
+/// One line of output, without its line break. Bytes that are not UTF-8 become U+FFFD, and a line
+/// with carriage returns is reduced to its [last state](Self::last_state).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLine {
-    /// Where it was written.
+    /// The stream of the line.
     pub stream: OutputStream,
     /// The text, with secrets masked.
     pub text: String,
 }
 
 impl OutputLine {
-    /// Returns the last state of a line that its writer replaced after carriage returns, as progress bars do.
+    /// Returns the last state of a line whose writer used carriage returns to replace it, as
+    /// progress bars do.
     ///
     /// ```
     /// # use llmspell_workflows_basic::activity::OutputLine;
@@ -73,7 +75,7 @@ impl OutputLine {
     }
 }
 
-/// A stream that a process writes.
+/// An output stream of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
     /// The standard output.

@@ -1,18 +1,19 @@
-//! Divides the bytes of one stream into lines, with secrets masked.
+//! Splits the bytes of one stream into lines and masks secrets.
 
 use super::{OUTPUT_LINE_BYTES_MAX, OutputLine, OutputStream};
 use crate::secrets::Masker;
 
-/// The size in bytes from which on a line that has not ended is shown again only when it is twice as long.
+/// The size in bytes above which an unfinished line is previewed again only
+/// after its length has doubled.
 const LONG_BYTES: usize = 4 * OUTPUT_LINE_BYTES_MAX;
 
 /// One stream of an attempt.
 pub(super) struct StreamLines {
     masker: Masker,
     stream: OutputStream,
-    /// What has not been passed on: an unfinished line, or lines in which a secret may have begun.
+    /// The bytes not passed on yet: an unfinished line, or lines in which a secret may have begun.
     pending: Vec<u8>,
-    /// The number of bytes of `pending` that were searched for a line break.
+    /// The number of bytes of `pending` already searched for a line break.
     searched: usize,
     /// The number of bytes of `pending` at the last preview.
     previewed: usize,
@@ -23,9 +24,10 @@ impl StreamLines {
         Self { masker, stream, pending: Vec::new(), searched: 0, previewed: 0 }
     }
 
-    /// Takes the next bytes, and returns the lines that they finish.
+    /// Adds the next bytes and returns the lines that they complete.
     ///
-    /// Lines are held back while they end with the beginning of a secret, which may continue on the next line.
+    /// Lines that end with the beginning of a secret are held back, because the secret may continue
+    /// on the next line.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Vec<OutputLine> {
         self.pending.extend_from_slice(bytes);
         let last = self.pending[self.searched..].iter().rposition(|byte| *byte == b'\n');
@@ -42,20 +44,20 @@ impl StreamLines {
         lines
     }
 
-    /// Returns the lines of the rest of the stream, which has ended.
+    /// Returns the remaining lines of the stream, which has ended.
     pub(super) fn end(&mut self) -> Vec<OutputLine> {
         let rest = std::mem::take(&mut self.pending);
         (self.searched, self.previewed) = (0, 0);
         self.lines(&String::from_utf8_lossy(&rest))
     }
 
-    /// Returns whether there is something to preview that was not previewed.
+    /// Returns whether there is anything new to preview.
     pub(super) fn has_news(&self) -> bool {
         let is_long = self.pending.len() > LONG_BYTES;
         self.pending.len() > if is_long { 2 * self.previewed } else { self.previewed }
     }
 
-    /// Returns the lines that have begun, without what may be the beginning of a secret.
+    /// Returns the lines that have begun, without a possible beginning of a secret.
     pub(super) fn preview(&mut self) -> Vec<OutputLine> {
         let text = String::from_utf8_lossy(&self.pending[..whole_characters(&self.pending)]);
         let settled = self.masker.settled(&text);
@@ -69,7 +71,8 @@ impl StreamLines {
         lines
     }
 
-    /// Returns the number of bytes at the beginning of `text` that a later state of its only line has replaced.
+    /// Returns the number of bytes at the beginning of `text` that were replaced by a later state
+    /// of its only line.
     fn replaced(&self, text: &str) -> usize {
         let end = match text.trim_end_matches('\r').rfind('\r') {
             Some(at) if !text.contains('\n') => at + 1,
@@ -90,7 +93,7 @@ impl StreamLines {
     }
 }
 
-/// Returns the number of bytes before a character whose end is missing.
+/// Returns the number of bytes before an incomplete last character.
 fn whole_characters(bytes: &[u8]) -> usize {
     let from = bytes.len().saturating_sub(3);
     let is_cut = |at: &usize| {
@@ -105,11 +108,11 @@ fn whole_characters(bytes: &[u8]) -> usize {
     (from..bytes.len()).find(is_cut).unwrap_or(bytes.len())
 }
 
-/// Cuts a masked line that is too long, and says how much is missing.
+/// Truncates a masked line that is too long, and states how much is missing.
 fn bounded(line: &str) -> String {
     if line.len() <= OUTPUT_LINE_BYTES_MAX {
         return line.to_owned();
     }
     let end = line.floor_char_boundary(OUTPUT_LINE_BYTES_MAX);
-    format!("{} ({} more bytes of this line left out)", &line[..end], line.len() - end)
+    format!("{} ({} more bytes of this line omitted)", &line[..end], line.len() - end)
 }

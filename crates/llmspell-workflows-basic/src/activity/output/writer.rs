@@ -1,4 +1,4 @@
-//! Passes the output of an attempt on, in a task.
+//! Passes on the output of an attempt, in a separate task.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,16 +11,16 @@ use tokio::{
 use super::{OutputLine, OutputLog, OutputSink, OutputSource, OutputStream, stream::StreamLines};
 use crate::secrets::Masker;
 
-/// The maximum number of chunks that are taken at once.
+/// The maximum number of chunks processed at once.
 const CHUNKS_MAX: usize = 64;
 
-/// How long a part of a line waits for the end of the line before it is passed on as unfinished.
+/// How long the beginning of a line waits for the rest before it is passed on as unfinished.
 const UNFINISHED_DELAY: Duration = Duration::from_millis(200);
 
 /// The open logs of one attempt, shared by its streams.
 ///
-/// A task writes them, so that a slow log never delays the process, nor the end of a step whose output is complete. What
-/// waits to be written is bounded by what the step may write at all.
+/// A separate task writes to the logs, so that a slow log never delays the process. The waiting
+/// output is bounded by the total output that the step may write.
 #[derive(Clone)]
 pub(crate) struct OpenLogs(Arc<LogTask>);
 
@@ -29,7 +29,7 @@ struct LogTask {
     task: JoinHandle<()>,
 }
 
-/// Bytes of a stream; `None` is its end.
+/// Bytes of a stream; `None` marks its end.
 type Chunk = (OutputStream, Option<Vec<u8>>);
 
 impl OpenLogs {
@@ -49,13 +49,13 @@ impl OpenLogs {
     async fn close(self) {
         if let Some(LogTask { chunks, task }) = Arc::into_inner(self.0) {
             drop(chunks);
-            // A log that panics loses its lines; the step has its result.
+            // If a log panics, its lines are lost, but the step keeps its result.
             let _ = task.await;
         }
     }
 }
 
-/// Makes lines of the chunks of both streams, and passes them on to the logs.
+/// Splits the chunks of both streams into lines and passes them on to the logs.
 struct Lines {
     logs: Vec<Box<dyn OutputLog>>,
     streams: [StreamLines; 2],
@@ -90,7 +90,7 @@ impl Lines {
             let has_news = self.streams.iter().any(StreamLines::has_news);
             preview_at = has_news.then(|| preview_at.unwrap_or_else(|| Instant::now() + UNFINISHED_DELAY));
         }
-        // A stream that was dropped instead of finished has a rest too.
+        // A stream that was dropped instead of finished may also have remaining bytes.
         let rest: Vec<OutputLine> = self.streams.iter_mut().flat_map(StreamLines::end).collect();
         self.write(&rest).await;
         for log in &mut self.logs {
@@ -119,8 +119,9 @@ impl Lines {
     }
 }
 
-/// Passes one stream of an attempt to the engine's [sinks](OutputSink), in whole lines with secrets masked; a line that
-/// takes a while is passed on as [unfinished](OutputLog::preview) in the meantime.
+/// Passes one stream of an attempt to the engine's [sinks](OutputSink), in whole lines with
+/// secrets masked. A line that takes longer is passed on as
+/// [unfinished](OutputLog::preview) in the meantime.
 ///
 /// ```
 /// # use llmspell_workflows_basic::{activity::{ActivityContext, OutputStream}, StepError};
@@ -141,13 +142,13 @@ impl OutputWriter {
         Self { logs, stream }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Writes the next bytes of the stream.
     pub fn write(&mut self, bytes: &[u8]) {
         self.send(Some(bytes));
     }
 
-    /// Passes on the rest of the stream, which has ended. The last stream of an attempt waits until everything is
-    /// written.
+    /// Ends the stream and passes on the rest. The last stream of an attempt waits
+    /// until everything is written.
     pub async fn finish(mut self) {
         self.send(None);
         if let Some(logs) = self.logs.take() {
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use crate::activity::OUTPUT_LINE_BYTES_MAX;
 
-    /// Records lines, and unfinished ones after `~`.
+    /// Records lines; unfinished lines are prefixed with `~`.
     struct Recorder(Arc<Mutex<Vec<String>>>);
 
     #[async_trait]
@@ -192,17 +193,17 @@ mod tests {
         }
     }
 
-    /// Writes `parts`, and returns the lines that were passed on after each part and at the end.
+    /// Writes `parts` and returns the lines passed on after each part and at the end.
     fn written(secret: &str, parts: &[&[u8]]) -> Vec<Vec<String>> {
         written_with(secret, parts, Duration::ZERO)
     }
 
-    /// Like [`written`], but waits after each part until what is unfinished has been passed on.
+    /// Like [`written`], but waits after each part until unfinished lines have been passed on.
     fn previewed(secret: &str, parts: &[&[u8]]) -> Vec<Vec<String>> {
         written_with(secret, parts, 2 * UNFINISHED_DELAY)
     }
 
-    /// The time is simulated.
+    /// Writes `parts` with a pause after each part; time is simulated.
     fn written_with(secret: &str, parts: &[&[u8]], pause: Duration) -> Vec<Vec<String>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -213,7 +214,7 @@ mod tests {
             let mut all = Vec::new();
             for part in parts {
                 writer.write(part);
-                // Lets the task of the logs write.
+                // Lets the log task write.
                 tokio::task::yield_now().await;
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_that_arrives_in_parts_is_masked() {
+    fn secrets_arriving_in_parts_are_masked() {
         let parts = written("correct-horse-battery", &[b"key=correct-ho", b"rse-battery\n", b"next\n"]);
         assert_eq!(parts, [vec![], vec!["key=***"], vec!["next"], vec![]]);
     }
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_of_a_secret_that_is_broken_into_lines_is_masked() {
+    fn base64_of_a_secret_is_masked_across_line_breaks() {
         // The base64 of `a secret of some length`.
         let parts = written("a secret of some length", &[b"YSBzZWNyZXQgb2Yg\n", b"c29tZSBsZW5ndGg=\nend\n"]);
         let shown = parts.concat().join("\n");
@@ -256,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn long_line_is_cut_after_it_was_masked() {
+    fn long_lines_are_truncated_after_masking() {
         let secret = "correct-horse-battery";
         let line = format!("{}{secret}\n", "x".repeat(OUTPUT_LINE_BYTES_MAX - 10));
         let shown = written(secret, &[line.as_bytes()]).concat().concat();
         assert!(!shown.contains("correct") && shown.ends_with("***"), "{}", &shown[shown.len() - 60..]);
         let shown = written(secret, &[&[b'y'; OUTPUT_LINE_BYTES_MAX + 5], b"\n"]).concat().concat();
-        assert!(shown.ends_with("y (5 more bytes of this line left out)"));
+        assert!(shown.ends_with("y (5 more bytes of this line omitted)"));
     }
 
     #[test]
@@ -276,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_state_of_a_line_with_carriage_returns_is_passed_on() {
+    fn only_the_last_state_of_a_line_is_passed_on() {
         let parts = previewed("", &[b"10 %\r20 %", b"\r30 %\r", b"40 %\r\n", b"a\rb\n\rc\r\n"]);
         assert_eq!(parts, [vec!["~20 %"], vec!["~30 %"], vec!["40 %"], vec!["b", "c"], vec![]]);
     }
 
     #[test]
-    fn characters_that_arrive_in_parts_are_passed_on_whole() {
+    fn characters_arriving_in_parts_are_passed_on_whole() {
         let parts = previewed("", &[b"caf\xc3", b"\xa9 \xf0\x9f", b"\x98\x80\xff"]);
         assert_eq!(
             parts,
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(parts.concat(), ["~a", "~a", "~a", "~*** and", "a", "*** and"]);
     }
 
-    /// Every part of a text, at every length, hides what may be a secret, in every form.
+    /// Previews hide every form of a secret, no matter how much of the text has arrived.
     #[test]
     fn unfinished_lines_hide_every_form_of_a_secret() {
         let secret = "p\u{e4}ss\"wor\td/+?";

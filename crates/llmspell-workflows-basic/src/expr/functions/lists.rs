@@ -196,7 +196,7 @@ fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Expr
     append_all(a, budget).map(ExprValue::from)
 }
 
-/// Returns the items of all arguments that are lists, and all other arguments, in order.
+/// Returns all arguments in order, with each list replaced by its items.
 pub(in crate::expr) fn append_all(a: &mut Arguments<'_, '_>, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
     let mut all = Vec::new();
     for value in a.iter() {

@@ -40,14 +40,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["floor"],
         parameters: &["number"],
-        returns: "the largest integer that is not greater",
+        returns: "the largest integer not greater than the number",
         example: ("floor(7 / 2)", "3"),
         kind: FunctionKind::Call(floor),
     },
     Function {
         names: &["ceil"],
         parameters: &["number"],
-        returns: "the smallest integer that is not less",
+        returns: "the smallest integer not less than the number",
         example: ("ceil(7 / 2)", "4"),
         kind: FunctionKind::Call(ceil),
     },

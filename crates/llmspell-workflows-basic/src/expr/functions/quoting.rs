@@ -21,8 +21,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["url_encode", "encodeURIComponent"],
         parameters: &["value"],
-        returns: "the value as a part of a URL: everything but letters, digits, `-`, `.`, `_` and `~` is percent-encoded; \
-                  `.` and `..` are, too",
+        returns: "the value as a URL component: everything but letters, digits, `-`, `.`, `_` and `~` is \
+                  percent-encoded; the strings `.` and `..` are encoded too",
         example: ("'a b&c/ü' | url_encode", r#""a%20b%26c%2F%C3%BC""#),
         kind: FunctionKind::Call(url_encode),
     },
@@ -45,7 +45,7 @@ fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result
     Ok(line.into())
 }
 
-/// Single quotes make everything literal in a shell, except a single quote.
+/// In a shell, single quotes make everything literal except a single quote.
 fn quote(line: &mut String, value: &Value, budget: &mut Budget) -> Result<(), Fault> {
     if value.is_array() {
         return Err(Fault::Type("`shell_quote` cannot quote a list within a list".to_owned()));
@@ -73,10 +73,11 @@ fn url_encode<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<
     Ok(url_encoded(&text).into())
 }
 
-/// Percent-encodes a text as a part of a URL: all bytes but those that have no meaning anywhere in a URL.
+/// Percent-encodes a text as part of a URL: all bytes except those without a special meaning
+/// anywhere in a URL.
 ///
-/// As a whole segment of a path, `.` and `..` would lead to another path. They are encoded, too, so that a program that
-/// sends requests can tell them from dots that belong to the URL.
+/// As an entire path segment, `.` or `..` would lead to another path. They are also encoded, so
+/// that a program that sends requests can distinguish them from dots that belong to the URL.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::url_encoded;

@@ -11,9 +11,9 @@ use crate::expr::number::Num;
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Fields and numbers as they are in the value.
+    /// Fields and numbers are written as they appear in the value.
     Plain,
-    /// Equal values have equal text: fields are sorted by their bytes, `1.0` is `1`.
+    /// Equal values have equal text: fields are sorted by their bytes, and `1.0` is written as `1`.
     Canonical,
 }
 
@@ -84,7 +84,7 @@ fn write_fields(
 }
 
 fn write_text(out: &mut String, text: &str, budget: &mut Budget) -> Result<(), Fault> {
-    // Charge before the escaped copy is created.
+    // The budget is charged before the escaped copy is created.
     budget.produce(text.len())?;
     let quoted = serde_json::to_string(text).expect("a string always serializes");
     push(out, &quoted, budget)

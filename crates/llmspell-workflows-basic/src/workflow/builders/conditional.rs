@@ -10,7 +10,7 @@ use crate::{
     nearest,
 };
 
-/// A workflow in which conditions choose the next step after each step; it may go back to an earlier step.
+/// A workflow in which conditions choose the next step after each step, possibly an earlier step.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Branch, ConditionalStep, ConditionalWorkflow};
@@ -40,8 +40,8 @@ pub struct ConditionalStep {
     pub tool: String,
     /// The tool's parameters.
     pub parameters: Value,
-    /// The branches to the next step; the first branch whose condition is true is taken. If there are none, the
-    /// workflow ends after this step.
+    /// The branches to the next step; the first branch whose condition is true is taken. If there
+    /// are no branches, the workflow ends after this step.
     pub branches: Vec<Branch>,
 }
 

@@ -1,6 +1,7 @@
 //! Workflow builders, one for each pattern.
 //!
-//! Each builder creates a [`Definition`] and a registry of the closures that it names; the names are `WORKFLOW#STEP`.
+//! Each builder creates a [`Definition`] and a registry of its closures, which
+//! are named `WORKFLOW#STEP`.
 
 mod conditional;
 mod loops;
@@ -23,7 +24,7 @@ use crate::{
     model::{Definition, Step},
 };
 
-/// A workflow that consists of a definition and the closures that it names.
+/// A workflow that consists of a definition and its closures.
 pub trait Defined: Send + Sync {
     /// Returns the definition.
     fn definition(&self) -> &Definition;

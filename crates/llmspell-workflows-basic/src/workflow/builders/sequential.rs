@@ -71,7 +71,7 @@ impl SequentialWorkflowBuilder {
         self
     }
 
-    /// Sets the effect of a failed step, for all steps that do not set it themselves.
+    /// Sets the effect of a failed step, for all steps without their own setting.
     #[must_use]
     pub fn with_error_handling(mut self, strategy: ErrorStrategy) -> Self {
         self.strategy = strategy;

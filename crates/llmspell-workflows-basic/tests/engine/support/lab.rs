@@ -74,7 +74,7 @@ impl Lab {
         lab
     }
 
-    /// Adds the function `name`; its calls are counted too.
+    /// Adds the function `name` and counts its calls.
     pub(crate) fn register<F, Fut>(&mut self, name: &str, perform: F) -> &mut Self
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -85,7 +85,7 @@ impl Lab {
         self
     }
 
-    /// Adds the tool `name`; its calls are counted too.
+    /// Adds the tool `name` and counts its calls.
     pub(crate) fn register_tool<F, Fut>(&mut self, name: &str, perform: F) -> &mut Self
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -126,7 +126,7 @@ impl Lab {
         self.live.now.load(Ordering::SeqCst)
     }
 
-    /// Returns the maximum number of activities that have run at once.
+    /// Returns the highest number of activities that ran at once.
     pub(crate) fn most(&self) -> usize {
         self.live.most.load(Ordering::SeqCst)
     }

@@ -36,7 +36,7 @@ impl Facts {
             let mut here = scope.clone();
             here.extend(variables.clone());
             here.extend(input.clone());
-            // The value of a variable that reads the clock or a secret is known only during a run.
+            // A variable that reads the clock or a secret has a value only during a run.
             if let Ok(value) = Template::parse(value).map_err(drop).and_then(|value| value.render(&here).map_err(drop))
             {
                 variables.insert(name.clone(), (*value).clone());

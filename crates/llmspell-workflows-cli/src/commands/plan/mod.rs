@@ -131,7 +131,7 @@ impl Plan {
     }
 }
 
-/// Starts a run without driving it, so that invalid inputs give the same errors as `run`.
+/// Starts a run without driving it, so that invalid inputs produce the same errors as `run`.
 fn check_start(
     engine: &Engine,
     plan: &std::sync::Arc<Prepared>,

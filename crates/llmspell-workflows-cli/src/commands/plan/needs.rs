@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{config::Settings, host, outline::Block};
 
-/// A field of the input, with its value if it has one.
+/// An input field, with its value if it has one.
 #[derive(Debug, Serialize)]
 pub(super) struct Field {
     pub(super) name: String,
@@ -28,8 +28,8 @@ pub(super) struct Field {
     description: Option<String>,
 }
 
-/// Returns the fields of the input, with their values from `given`: first the declared fields, then the other fields of
-/// `given`. If no fields are declared, the fields that expressions read come first.
+/// Returns the input fields with their values from `given`. Declared fields come first, then the
+/// other fields of `given`. If no fields are declared, the fields read by expressions come first.
 pub(super) fn fields(plan: &Plan, given: &Value) -> Vec<Field> {
     let declared = &plan.definition().inputs;
     let mut fields: Vec<Field> = declared.iter().map(|(name, spec)| field(name, spec, given.get(name))).collect();

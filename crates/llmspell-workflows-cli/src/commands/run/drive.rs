@@ -12,16 +12,17 @@ use tokio::{
 use super::RunDisplay;
 use crate::Failure;
 
-/// The time that a run has to end after it has been asked to stop.
+/// The time that a run has to end after a stop request.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a view is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How driving a run ended.
+/// The result of driving a run.
 pub(crate) enum RunEnd {
     Finished(Box<Finished>),
-    /// The run waits for an event, and this process exits instead of waiting; what its steps wait for.
+    /// The run waits for an event, and this process exits instead of waiting; contains the waits of
+    /// its steps.
     Waiting(Wait, Vec<RunWait>),
     /// These steps, listed with their errors, must be resolved manually.
     Stuck(Vec<(String, StepError)>),
@@ -33,7 +34,7 @@ pub(crate) enum RunEnd {
     Killed,
 }
 
-/// A run that this process drives.
+/// A run driven by this process.
 pub(crate) struct ActiveRun {
     run: Arc<Run>,
     /// The control that pauses a durable run; `None` for a run in memory.
@@ -65,7 +66,7 @@ impl ActiveRun {
     }
 }
 
-/// Performs `work`, which may be given up at any time, until the process is asked to stop.
+/// Performs `work`, which may be abandoned at any time, until the process is asked to stop.
 pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
     let mut signals = Signals::new();
     tokio::select! {
@@ -74,7 +75,8 @@ pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
     }
 }
 
-/// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, the second stops it immediately.
+/// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, and the
+/// second one stops it immediately.
 pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun, display: &RunDisplay<'_>) -> RunEnd {
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
@@ -98,7 +100,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                     stop_at = Some(Instant::now() + display.pause_grace);
                 } else {
                     display.notice(
-                        "stopping the run, which is in memory and cannot be resumed; press Ctrl-C again to stop immediately",
+                        "stopping the in-memory run, which cannot be resumed; press Ctrl-C again to stop immediately",
                     );
                     run.run.cancel();
                     give_up = Some(Instant::now() + STOP_WAIT);
@@ -133,7 +135,7 @@ struct Signals([Option<Signal>; 3]);
 
 impl Signals {
     fn new() -> Self {
-        // A signal that cannot be handled keeps its default action: it ends the process.
+        // A signal that cannot be handled keeps its default action, which ends the process.
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         Self(kinds.map(|kind| signal(kind).ok()))
     }

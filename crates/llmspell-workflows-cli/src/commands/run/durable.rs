@@ -23,16 +23,16 @@ use crate::{
     watch::View,
 };
 
-/// How a command drives the run that it starts or continues.
+/// Options for driving the run that a command starts or continues.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SessionOptions {
     /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Show the output of the processes that steps start, each line prefixed with the path of its step.
+    /// Show the output of the processes started by steps, each line prefixed with the step's path.
     #[arg(long)]
     pub(crate) logs: bool,
-    /// The time limit of the steps of the run, such as `90s` or `5m`.
+    /// The time limit of the run's steps, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// A host that tools may connect to, in addition to the configured ones, such as `127.0.0.1:8080`.
@@ -44,7 +44,8 @@ pub(crate) struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Returns the configured settings with these options applied; suggested commands keep the options.
+    /// Returns the configured settings with these options applied; suggested commands repeat the
+    /// options.
     pub(crate) fn settings(&self, configured: &Settings) -> Settings {
         keep_session(&self.allow_host, &self.root);
         let mut settings = configured.clone();
@@ -106,7 +107,7 @@ impl Session {
         self.output
     }
 
-    /// Waits for an operation of the executor.
+    /// Waits for an executor operation.
     ///
     /// # Errors
     /// Returns an error if the operation fails.
@@ -191,14 +192,15 @@ impl Session {
         exit
     }
 
-    /// Drives `run`, which begins with this event, to its end and shows the result.
+    /// Drives `run`, which begins with the event `begins`, to its end and shows the result.
     pub(crate) fn drive(self, begins: EventKind, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
         let display = RunDisplay::new(output, view, pause_grace).of_file(file).of_home(executor.home());
         timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
         let active = ActiveRun::durable(&run);
         let driven = drive_to_end(&executor, run);
-        // If every process exited earlier, each would begin to move the same runs, and none would finish.
+        // If all processes exited earlier, each would start to archive the same runs, and none
+        // would finish.
         display.drive(runtime, driven, executor.wait_until_archived(), &active, begins)
     }
 }

@@ -5,10 +5,11 @@ use llmspell_workflows_advanced::KnownRun;
 use super::{Session, SessionOptions};
 use crate::{App, Failure, config::Settings, host};
 
-/// Finds the run named `run`, and creates a session to drive it.
+/// Finds the run named `run`, and creates a session for driving it.
 ///
 /// # Errors
-/// Returns an error if the run does not exist, the configuration is invalid, or [`Session::new`] fails.
+/// Returns an error if the run does not exist, the configuration is invalid, or [`Session::new`]
+/// fails.
 pub(crate) fn prepare(
     app: &App,
     run: &str,
@@ -20,10 +21,11 @@ pub(crate) fn prepare(
     Ok((known, settings, session))
 }
 
-/// Checks that every secret of the definition of `known` has a value.
+/// Checks that every secret in the definition of `known` has a value.
 ///
 /// # Errors
-/// Returns an error if a secret has no value, or if the definition is missing from the store or cannot run here.
+/// Returns an error if a secret has no value, or if the definition is missing from the store or
+/// cannot run here.
 pub(crate) fn check_secrets(session: &Session, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
     let definition = session.wait(session.executor().definition(known))?;
     host::check_secrets(settings, &definition)

@@ -1,4 +1,4 @@
-//! Reads the input of a run from arguments.
+//! Reads the input of a run from the command-line arguments.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{Exit, Failure};
 
-/// Reads and merges `arguments`; later ones override earlier ones. Returns null if there are none.
+/// Reads and merges `arguments`; later arguments override earlier arguments. Returns null if there
+/// are none.
 pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<Value, Failure> {
     let mut fields = Map::new();
     for argument in arguments {
@@ -58,7 +59,7 @@ pub(crate) fn json(text: &str) -> Result<Value, String> {
     parse_json(text).map_err(|error| error.to_string())
 }
 
-/// Creates the failure for JSON that was rejected; `what` names the input.
+/// Creates the failure for rejected JSON; `what` names the input.
 fn rejected(what: &str, error: JsonError) -> Failure {
     match error {
         JsonError::Syntax(_) => {

@@ -112,38 +112,39 @@ impl Run {
         Ok(session.drive(EventKind::RunStarted, run, Some(&self.file)))
     }
 
-    /// Returns the environment that the flag or the configuration names; the configured one applies only to workflows
-    /// that have environments.
+    /// Returns the environment named by the flag or the configuration. The configured environment
+    /// applies only to workflows with environments.
     fn environment(&self, settings: &Settings, definition: &Definition) -> Option<String> {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
     }
 }
 
-/// Checks that no step that surely runs waits for an event without a timeout: nobody can send an event to a run in memory.
+/// Checks that no step that is certain to run waits for an event without a timeout, because nobody
+/// can send an event to a run in memory.
 fn refuse_endless_wait(definition: &Definition) -> Result<(), Failure> {
     let is_endless = |step: &&Step| matches!(step.kind, StepKind::WaitForEvent(_)) && step.timeout.is_none();
     definition.certain_steps().into_iter().find(is_endless).map_or(Ok(()), |step| {
-        let message = format!("the step `{}` waits for an event, and nobody can send one to a run in memory", step.id);
+        let message = format!("the step `{}` waits for an event, but an in-memory run cannot receive events", step.id);
         Err(Failure::usage(message).with_help("run it without `--in-memory`, or give the step a `timeout`"))
     })
 }
 
-/// How a run and its result are displayed.
+/// Options for displaying a run and its result.
 pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
     /// The time that running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
-    /// The file of the definition, if the run was started from one.
+    /// The definition's file, if the run was started from a file.
     file: Option<&'f Path>,
     /// The home of a durable run.
     home: Option<Arc<dyn Home>>,
-    /// The CPU time that this process had used before.
+    /// The CPU time used by this process before the run.
     cpu: Option<Duration>,
 }
 
-/// Drops the tasks that are still running, and their processes.
+/// Drops running tasks and their processes.
 fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
 }
@@ -169,8 +170,9 @@ impl<'f> RunDisplay<'f> {
         }
     }
 
-    /// Waits for the end of `run`, shows the result, and performs `after` unless a signal stops it or has stopped the
-    /// run immediately. `begins` is the event with which the run begins in this process.
+    /// Waits for the end of `run`, shows the result, and performs `after`. A signal stops `after`,
+    /// and `after` is skipped if a signal has stopped the run immediately. `begins` is the event
+    /// with which the run begins in this process.
     pub(crate) fn drive(
         self,
         runtime: Runtime,
@@ -200,7 +202,7 @@ impl<'f> RunDisplay<'f> {
             Err(failure) => output.failure(&failure),
         };
         runtime.block_on(unless_stopped(after));
-        // No task of a finished run is left.
+        // A finished run has no tasks left.
         if is_finished {
             runtime.shutdown_background()
         } else {
@@ -209,7 +211,7 @@ impl<'f> RunDisplay<'f> {
         exit
     }
 
-    /// Reads the records of a durable run for the report, if one is shown.
+    /// Reads the records of a durable run for the report, if a report is shown.
     async fn recorded(&self, run: &ActiveRun, end: &RunEnd) -> Result<Option<Recorded>, Failure> {
         let (Some(home), false) = (&self.home, self.output.is_text() || matches!(end, RunEnd::Error(_))) else {
             return Ok(None);
@@ -221,7 +223,8 @@ impl<'f> RunDisplay<'f> {
         recorded.map(Some).map_err(durable_failure)
     }
 
-    /// Returns which steps wrote something if a durable run failed or is stuck, for the text format.
+    /// For the text format, returns the steps that wrote something if a durable run failed or is
+    /// stuck.
     async fn written(&self, run: &ActiveRun, end: &RunEnd) -> Option<WrittenPaths> {
         let has_failed = match end {
             RunEnd::Finished(finished) => finished.error.is_some(),
@@ -269,7 +272,7 @@ impl<'f> RunDisplay<'f> {
                 output.note(&format!("next: spellflow resume {id}"));
             }
             (None, _) => {
-                let message = "the run is waiting for an event, but events cannot reach a run in memory";
+                let message = "the run is waiting for an event, but an in-memory run cannot receive events";
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message));
             }
         }
@@ -283,7 +286,7 @@ impl<'f> RunDisplay<'f> {
         }
     }
 
-    /// Says what a durable run waits for, and how to continue it.
+    /// Reports what a durable run waits for, and how to continue the run.
     fn note_wait(&self, run: &ActiveRun, wait: &Wait, waits: &[RunWait]) {
         let (output, id) = (self.output, run.run().id());
         output.note(&format!("run {id} is waiting {}", durable::waits_for(wait)));
@@ -297,7 +300,7 @@ impl<'f> RunDisplay<'f> {
     }
 }
 
-/// Returns which steps of `run` wrote something. If this cannot be read, prints a warning.
+/// Returns the steps of `run` that wrote something. If the log cannot be read, prints a warning.
 async fn written(output: Output, home: &dyn Home, run: Uuid) -> Option<WrittenPaths> {
     let read = async {
         let known = home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
@@ -338,7 +341,7 @@ pub(crate) fn watched(
     };
     match view {
         Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone(), places)),
-        // The streamed lines still need the paths of sub-workflows.
+        // The streamed lines still need sub-workflow paths.
         None if logs => builder.interceptor(Position::Trace, Watch::new(Arc::new(Hidden), places)),
         None => builder,
     }
@@ -362,7 +365,7 @@ fn exit(finished: &Finished) -> Exit {
         (RunStatus::Waiting, _) => Exit::Waiting,
         // `--start-step` does not name a step.
         (_, Some(error)) if &*error.code == "unknown_starting_step" => Exit::Usage,
-        // The time limit of the whole run, not of a step.
+        // The time limit of the whole run, rather than of a step.
         (_, Some(error)) if error.class == ErrorClass::Timeout && error.path.as_deref() == Some("/main") => {
             Exit::TimedOut
         }

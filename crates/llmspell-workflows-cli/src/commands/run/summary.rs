@@ -1,4 +1,5 @@
-//! The result of a run, for people: its output on standard output, the rest on standard error.
+//! The result of a run, for people: the run's output goes to standard output, and the rest to
+//! standard error.
 
 use std::{path::Path, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
     watch::{elapsed, sign},
 };
 
-/// The number of output lines shown from the end of a failed process.
+/// The number of lines shown from the end of a failed process's output.
 const LINES_SHOWN: usize = 10;
 
 pub(super) fn show(
@@ -114,7 +115,7 @@ fn failure(output: Output, error: &StepError, path: &str) {
     }
 }
 
-/// Names the command that shows what the failed step wrote, if it wrote something.
+/// Prints the command that shows the output of the failed step, if the step wrote something.
 pub(super) fn logs(output: Output, error: &StepError, written: Option<&WrittenPaths>) {
     if let Some(command) = written.and_then(|written| written.command(error)) {
         output.note(&format!("  logs: {command}"));
@@ -143,7 +144,8 @@ fn help(error: &StepError) -> Option<&'static str> {
     })
 }
 
-/// Suggests starting at the failed step if it is in the root list but not first, otherwise showing all details.
+/// Suggests starting at the failed step if it is in the root list but is not the first step, and
+/// otherwise showing all details.
 fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
     let file = crate::report::shell_word(&file.filter(|file| file.as_os_str() != "-")?.display().to_string());
     let path: StepPath = path.parse().ok()?;

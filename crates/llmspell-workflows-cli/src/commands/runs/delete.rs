@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure};
 
-/// Deletes ended runs with everything recorded about them.
+/// Deletes ended runs with all their records.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs delete @last\n  spellflow runs delete 0199c1 0199c2")]
 pub(super) struct Delete {
@@ -23,8 +23,8 @@ impl Delete {
     }
 }
 
-/// Reports which runs were deleted, and which were kept because a running process holds their journals.
-/// In a dry run, says what would be deleted.
+/// Reports the deleted runs, and the runs kept because a running process holds their journals. In a
+/// dry run, reports the runs that would be deleted.
 pub(super) fn report_deleted(app: &App, deleted: &[KnownRun], held: &[KnownRun], dry_run: bool) {
     let output = app.output();
     let ids = |runs: &[KnownRun]| runs.iter().map(|run| run.id().to_string()).collect::<Vec<_>>();
@@ -39,7 +39,7 @@ pub(super) fn report_deleted(app: &App, deleted: &[KnownRun], held: &[KnownRun],
     for run in held {
         let holder = run.holder.as_ref().map(|holder| holder.0.as_str()).unwrap_or_default();
         output.note(&format!(
-            "run {} is kept while {holder} is running, because it is in the journal of that process",
+            "run {} is kept while {holder} is running, because it is in that process's journal",
             run.id()
         ));
     }

@@ -35,7 +35,8 @@ fn row(start: Timestamp, event: &WorkflowEvent) -> [String; 4] {
     [at, event.kind.to_string(), event.path.clone(), short(&details(event))]
 }
 
-/// Returns the details of an event: the message of a failure, skip or warning, otherwise all of its data.
+/// Returns the details of an event: the message of a failure, skip or warning, or otherwise all its
+/// data.
 fn details(event: &WorkflowEvent) -> String {
     let data = serde_json::to_value(&event.data).unwrap_or_default();
     // An event without data serializes as a string, and an end event contains only the duration.

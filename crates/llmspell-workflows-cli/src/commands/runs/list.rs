@@ -8,7 +8,7 @@ use crate::{App, Exit, Failure, table::table};
 
 /// Lists runs, newest first.
 ///
-/// If no run matches, the list is empty; a note says whether the workflow has any runs.
+/// If no run matches, the list is empty, and a note says whether the workflow has any runs.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs list\n  spellflow runs list --status failed --workflow nightly")]
 pub(super) struct List {

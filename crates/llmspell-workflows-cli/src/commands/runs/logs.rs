@@ -20,7 +20,7 @@ use crate::{
 /// How often the log is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows the output of the processes that a run's steps started, even while they run.
+/// Shows the output of the processes started by a run's steps, even while they run.
 ///
 /// If an attempt writes a lot and does not complete, only its first and last lines are kept.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Logs {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Show only this step and the steps inside it; the end of its path is enough.
+    /// Show only this step and the steps inside it; a suffix of its path is enough.
     #[arg(long, value_name = "PATH")]
     step: Option<String>,
     /// Show at most this many lines from the end of each process's output.
@@ -75,7 +75,7 @@ impl Logs {
         self.step.as_ref().is_none_or(|step| is_selected(path, step))
     }
 
-    /// Prints to standard error that there is no output.
+    /// Returns the message for a run or a step without output.
     fn nothing_written(&self) -> String {
         match &self.step {
             Some(step) => format!("`{step}` has no output"),
@@ -97,13 +97,13 @@ impl Logs {
         }
         let mut followers = HashMap::<Uuid, Follower>::new();
         loop {
-            // A read that begins after the run has ended gets all lines.
+            // A read that begins after the end of the run returns all lines.
             let is_last = known.holder.is_none() || known.status().has_ended();
             for SubRun { path, run } in family(app, &known)? {
                 let follower = followers.entry(run.id()).or_default();
                 let mut lines = app.wait(outputs.read(run.id(), &mut follower.cursor))?;
                 if is_last {
-                    // What an interrupted attempt has not finished.
+                    // Add the unfinished lines of interrupted attempts.
                     lines.extend_from_slice(follower.cursor.unfinished());
                 }
                 let lines =
@@ -135,14 +135,15 @@ fn family(app: &App, known: &KnownRun) -> Result<Vec<SubRun>, Failure> {
 #[derive(Default)]
 struct Follower {
     cursor: OutputCursor,
-    /// Whether the lines that were there at the beginning have been read.
+    /// Whether the lines that existed at the start have been read.
     has_begun: bool,
     /// The number of the next line of each attempt.
     next: BTreeMap<u64, u64>,
 }
 
 impl Follower {
-    /// Shows the lines that were read; for each attempt, at most `lines_max` of those that were there at the beginning.
+    /// Shows the lines read. Of the lines that existed at the start, shows at most `lines_max` per
+    /// attempt.
     fn show(&mut self, output: Output, around: &str, lines: Vec<LoggedLine>, lines_max: usize) {
         let has_begun = std::mem::replace(&mut self.has_begun, true);
         let mut left = HashMap::<u64, usize>::new();
@@ -201,7 +202,7 @@ fn text(one: &ProcessOutput, lines: usize) -> String {
     text
 }
 
-/// Returns a recorded stream, of which `bytes_left_out` bytes at the beginning are missing.
+/// Renders a recorded stream without its first `bytes_left_out` bytes.
 fn recorded(sign: &str, written: &str, bytes_left_out: u64, lines: usize) -> String {
     let (last, not_shown_count) = last_lines(written, lines);
     let mut text = match bytes_left_out {
@@ -222,7 +223,7 @@ fn not_shown(sign: &str, left_out: usize) -> String {
     }
 }
 
-/// Returns logged lines in the order in which they were written, and how many were not kept.
+/// Renders logged lines in the order in which they were written, with the number of lines not kept.
 fn logged(all: &[LoggedLine], lines: usize) -> String {
     let from = all.len().saturating_sub(lines);
     let mut text = not_shown("  ", from);

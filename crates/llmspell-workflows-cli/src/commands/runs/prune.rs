@@ -10,7 +10,7 @@ use crate::{App, Exit, Failure, config::parse_duration};
 
 /// Deletes runs that ended long ago.
 ///
-/// Keeps runs that have not ended and runs in the journal of a running process.
+/// Keeps unfinished runs and runs in the journal of a running process.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs prune\n  \
     spellflow runs prune --older-than 7d --status completed --keep 100\n  spellflow runs prune --dry-run")]
@@ -27,7 +27,7 @@ pub(super) struct Prune {
     /// Keep this many of the newest matching runs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
-    /// Show which runs would be deleted, but delete nothing.
+    /// Show which runs would be deleted, without deleting anything.
     #[arg(long)]
     dry_run: bool,
 }

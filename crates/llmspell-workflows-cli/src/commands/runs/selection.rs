@@ -1,4 +1,4 @@
-//! Names that select steps or runs, and what is said about names that select nothing.
+//! Names that select steps or runs, and messages about names that select nothing.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use llmspell_workflows_basic::nearest;
 
 use crate::{App, Exit, Failure, failure::durable_failure, workflow_test::known_steps};
 
-/// The maximum number of names that a message lists.
+/// The maximum number of names in a message.
 const NAMES_MAX: usize = 12;
 
-/// The number of runs that are read at once.
+/// The number of runs read at once.
 const PAGE: usize = 500;
 
-/// Returns whether `path` is the step that `step`, the end of a path, selects, or is inside that step.
+/// Returns whether `path` is the step selected by the path suffix `step`, or is inside that step.
 pub(super) fn is_selected(path: &str, step: &str) -> bool {
     let step = format!("/{}", step.trim_matches('/'));
     path.match_indices(&step).any(|(at, _)| {
@@ -22,10 +22,11 @@ pub(super) fn is_selected(path: &str, step: &str) -> bool {
     })
 }
 
-/// Checks that `step` selects a step of these runs: one that has begun, or one that the definition contains.
+/// Checks that `step` selects a step of these runs: a step that has begun or that is in the
+/// definition.
 ///
 /// # Errors
-/// Returns the failure `step_not_found`, which names the nearest step or some of them.
+/// Returns the failure `step_not_found`, which names the nearest step or some of the steps.
 pub(super) fn check_step(app: &App, executor: &Executor, family: &[SubRun], step: &str) -> Result<(), Failure> {
     let home = app.home();
     let mut known = BTreeSet::new();
@@ -56,7 +57,7 @@ pub(super) fn check_step(app: &App, executor: &Executor, family: &[SubRun], step
     Err(Failure { help: help.or(failure.help), ..failure })
 }
 
-/// Returns a path without the numbers of iterations and generations, which a definition does not have.
+/// Returns a path without iteration and generation numbers, which do not occur in a definition.
 fn without_numbers(path: &str) -> String {
     let mut kept = String::new();
     let mut parts = path.split(['[', '~']);
@@ -67,8 +68,8 @@ fn without_numbers(path: &str) -> String {
     kept
 }
 
-/// Returns the failure to report if no run, in whatever state, has the workflow `name`; it names the nearest workflow or
-/// those that have runs.
+/// Returns the failure to report if no run in any state belongs to the workflow `name`. The failure
+/// names the most similar workflow, or the workflows with runs.
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
@@ -91,11 +92,12 @@ pub(crate) fn unknown_workflow(app: &App, name: &str) -> Result<Option<Failure>,
         Some(near) => Some(format!("did you mean `{near}`?")),
         None => listed("workflows with runs are", names.iter().map(String::as_str)),
     };
-    let failure = Failure::new(Exit::NotFound, "nothing_found", format!("the store has no run of a workflow `{name}`"));
+    let failure =
+        Failure::new(Exit::NotFound, "nothing_found", format!("the store has no runs of a workflow named `{name}`"));
     Ok(Some(Failure { help, ..failure }))
 }
 
-/// Notes that no run has the workflow `name`, for commands that may find nothing.
+/// Prints a note if no run belongs to the workflow `name`, for commands that may find nothing.
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_selected_by_the_end_of_their_path_or_of_an_enclosing_one() {
+    fn steps_are_selected_by_a_suffix_of_their_path_or_an_enclosing_path() {
         for (step, is_in) in [
             ("build", true),
             ("/build", true),
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_iterations_and_generations_are_removed() {
+    fn iteration_and_generation_numbers_are_removed() {
         for (path, expected) in
             [("each[12]/build~2", "each/build"), ("/main/each[0]~3/a", "/main/each/a"), ("a", "a"), ("", "")]
         {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_names_are_bounded() {
+    fn name_lists_are_bounded() {
         assert_eq!(listed("names are", [].into_iter()), None);
         assert_eq!(listed("names are", ["a", "b"].into_iter()).as_deref(), Some("names are `a`, `b`"));
         let many: Vec<String> = (0..15).map(|number| number.to_string()).collect();

@@ -12,7 +12,7 @@ use crate::{
     table::table,
 };
 
-/// The maximum number of characters of an event's data that are shown.
+/// The maximum number of characters shown from an event's data.
 const DATA_CHARS_SHOWN: usize = 100;
 
 /// Shows a run and its steps.
@@ -112,7 +112,7 @@ pub(crate) fn describe_wait(awaited: &Awaited) -> String {
     what + &awaited.until.map(|until| format!(", until {until}")).unwrap_or_default()
 }
 
-/// Says which events have arrived for a waiting step that its filter does not accept.
+/// Describes the events that have arrived for a waiting step but are not accepted by its filter.
 pub(crate) fn not_accepted(wait: &RunWait) -> Option<String> {
     let filter = wait.filter.as_ref()?;
     let last = filter.not_accepted.last()?;
@@ -122,12 +122,12 @@ pub(crate) fn not_accepted(wait: &RunWait) -> Option<String> {
     };
     let data = shortened(&last.data.to_string());
     Some(format!(
-        "{}: {events} not accepted by the filter `{}`; data of the last one: {data}",
+        "{}: {events} not accepted by the filter `{}`; data of the last event: {data}",
         wait.path, filter.condition
     ))
 }
 
-/// Cuts a long text.
+/// Truncates a long text.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(DATA_CHARS_SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),

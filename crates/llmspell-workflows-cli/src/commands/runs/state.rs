@@ -30,7 +30,7 @@ pub(super) struct Diff {
     /// Compare the output of this step and the state after it: its path or a unique suffix of it.
     #[arg(long, value_name = "PATH", requires = "to", conflicts_with = "other")]
     from: Option<String>,
-    /// The step to compare with.
+    /// The step to compare it with.
     #[arg(long, value_name = "PATH", requires = "from")]
     to: Option<String>,
 }
@@ -105,7 +105,7 @@ fn step_content(app: &App, executor: &Executor, run: &str, path: &str) -> Result
     Ok(json!({"output": output, "state": state}))
 }
 
-/// Creates an executor, which knows the order and the nesting of steps.
+/// Creates an executor, which knows the order and nesting of steps.
 pub(super) fn executor(app: &App) -> Result<Executor, Failure> {
     Ok(Executor::new(app.home(), host::engine(app.config()?.settings())?))
 }

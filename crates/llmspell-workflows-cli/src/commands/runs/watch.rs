@@ -92,7 +92,8 @@ fn report_changes(app: &App, known: &KnownRun, reported: &mut HashMap<String, &'
     Ok(())
 }
 
-/// Returns the event with which a step gets this status; `None` if that is the event of its compensation step.
+/// Returns the event that gives a step this status; `None` if the event belongs to the step's
+/// compensation.
 fn event(status: &str) -> Option<EventKind> {
     Some(match status {
         "waiting" => EventKind::StepWaiting,

@@ -1,4 +1,4 @@
-//! Which steps of a run have written something.
+//! The steps of a run that have written output.
 
 use llmspell_workflows_advanced::{ExecutorError, Home, KnownRun, OutputCursor, SubRun};
 use llmspell_workflows_basic::StepError;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::report::shell_word;
 
-/// The paths of the steps of a run, and of its sub-workflows, that have written something.
+/// The paths of the steps of a run and its sub-workflows that have written output.
 #[derive(Debug)]
 pub(crate) struct WrittenPaths {
     run: Uuid,
@@ -33,7 +33,8 @@ impl WrittenPaths {
         Ok(Self { run: known.id(), paths })
     }
 
-    /// Returns the command that shows what the step of `error` wrote, if it wrote something.
+    /// Returns the command that shows the output of the step of `error`, if the step wrote
+    /// something.
     pub(crate) fn command(&self, error: &StepError) -> Option<String> {
         let path = innermost(error);
         let is_inside = |written: &String| {
@@ -45,7 +46,8 @@ impl WrittenPaths {
     }
 }
 
-/// Returns the path of the innermost cause of `error`, after the paths of the steps that run its sub-workflow.
+/// Returns the path of the innermost cause of `error`, preceded by the paths of the enclosing
+/// `workflow` steps.
 fn innermost(error: &StepError) -> String {
     let (mut around, mut innermost) = (String::new(), "/main".to_owned());
     for cause in std::iter::successors(Some(error), |error| error.cause.as_deref()) {
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_names_the_innermost_step_that_failed_by_its_whole_path() {
+    fn command_names_the_full_path_of_the_innermost_failed_step() {
         let run = Uuid::nil();
         let paths = ["/main/sub/main/each[1]/it", "/main/each[1]/it", "/main/all/one"].map(str::to_owned).to_vec();
         let written = WrittenPaths { run, paths };

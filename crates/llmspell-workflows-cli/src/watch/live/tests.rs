@@ -1,4 +1,5 @@
-//! Screens of the live view at several widths, as golden text; `UPDATE_GOLDEN=1` updates it.
+//! Screens of the live view at several widths, as golden text; `UPDATE_GOLDEN=1` updates the golden
+//! text.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -89,9 +90,9 @@ fn check(name: &str, show: impl Fn(&mut Shown) -> Vec<(&'static str, String)>) {
     assert_eq!(text, golden, "{name} differs; `UPDATE_GOLDEN=1` updates it");
 }
 
-/// 200 steps at the same time: while they run, and after the run has ended.
+/// 200 parallel steps: while they run, and after the run has ended.
 #[test]
-fn two_hundred_parallel_steps() {
+fn two_hundred_parallel_steps_fit_on_the_screen() {
     check("parallel_live.txt", |shown| {
         let block = place("/main/fan_out");
         shown.begin(&block, Some(200), None);
@@ -115,7 +116,7 @@ fn two_hundred_parallel_steps() {
 }
 
 #[test]
-fn wait_shows_its_event_and_the_command_to_answer() {
+fn wait_shows_its_event_and_the_command_that_sends_it() {
     check("wait_live.txt", |shown| {
         let (block, gate, other) = (place("/main/review"), place("/main/review/approve"), place("/main/review/build"));
         shown.begin(&block, Some(3), None);
@@ -137,7 +138,7 @@ fn wait_shows_its_event_and_the_command_to_answer() {
 }
 
 #[test]
-fn iterations_show_their_item_and_blocks_how_far_they_are() {
+fn iterations_show_their_item_and_blocks_show_their_progress() {
     check("loop_live.txt", |shown| {
         let each = place("/main/each");
         shown.take(&Event::Began { path: &each, kind: "loop", is_leaf: false, parts: None, item: None });
@@ -184,7 +185,8 @@ fn ctrl_c_stays_visible_below_many_running_steps() {
     });
 }
 
-/// A terminal that becomes narrower or wider while frames of changing length are drawn shows the last frame only.
+/// Resizing the terminal while frames of different lengths are drawn leaves only the last frame on
+/// the screen.
 #[test]
 fn resized_terminal_shows_only_the_last_frame() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

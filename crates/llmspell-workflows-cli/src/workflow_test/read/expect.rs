@@ -4,10 +4,10 @@ use serde_json::Value;
 use super::{Fields, Reader, join};
 use crate::workflow_test::{Expect, MockEntry, Pattern};
 
-/// The statuses in which the run of a test can end.
+/// The statuses in which a test's run can end.
 const STATUSES: [&str; 6] = ["completed", "failed", "waiting", "cancelled", "compensated", "stuck"];
 
-/// The statuses that a step can have when the run of a test has ended.
+/// The possible statuses of a step after the end of a test's run.
 const STEP_STATUSES: [StepStatus; 8] = [
     StepStatus::Completed,
     StepStatus::Failed,
@@ -20,11 +20,11 @@ const STEP_STATUSES: [StepStatus; 8] = [
 ];
 
 impl Reader {
-    /// Reports a status that is not one of `known`; `noun` names what has the status.
+    /// Reports a status that is not one of `known`; `noun` names the subject of the status.
     fn check_status(&mut self, status: Option<&str>, at: &str, noun: &str, known: &[&str]) {
         let Some(status) = status.filter(|status| !known.contains(status)) else { return };
         let place = ProblemLocation::new("", join(at, "status"));
-        let message = format!("`{status}` is not a status in which {noun} can end");
+        let message = format!("{noun} cannot end with the status `{status}`");
         self.problems.push(Problem::error("bad_value", place, message).with_known(status, known.iter().copied()));
     }
 
@@ -32,7 +32,7 @@ impl Reader {
         let names = ["status", "output", "error", "steps", "order", "calls"];
         let fields = self.fields(value, at, "`expect`", &names)?;
         let status = self.text(fields, at, "status");
-        self.check_status(status.as_deref(), at, "the run of a test", &STATUSES);
+        self.check_status(status.as_deref(), at, "a test run", &STATUSES);
         if let Some(error) = fields.get("error") {
             self.fields(
                 error,
@@ -59,7 +59,7 @@ impl Reader {
                 None => self.error_at(
                     "wrong_type",
                     &format!("{at}/order/{number}"),
-                    "expected the id or path of a step, a string",
+                    "expected a step's id or path as a string",
                 ),
             }
         }
@@ -74,13 +74,13 @@ impl Reader {
         })
     }
 
-    /// Reads the expected number of calls of mocks, by key.
+    /// Reads the expected number of calls of each mock, by key.
     fn calls(&mut self, fields: &Fields, at: &str, mocks: &[MockEntry]) -> Vec<(String, u64)> {
         let mut calls = Vec::new();
         for (key, value) in self.entries(fields, at, "calls") {
             let at = format!("{at}/calls/{key}");
             if !mocks.iter().any(|mock| mock.key == *key) {
-                let message = format!("`{key}` is not a key of `mocks`; only calls of mocks are counted");
+                let message = format!("`{key}` is not a key of `mocks`; only calls to mocks are counted");
                 let problem = Problem::error("unknown_mock", ProblemLocation::new("", &*at), message);
                 self.problems.push(problem.with_known(key, mocks.iter().map(|mock| mock.key.as_str())));
             }

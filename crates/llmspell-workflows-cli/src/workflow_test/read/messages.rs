@@ -21,7 +21,7 @@ impl Reader {
             },
             (None, Some(cancel)) => {
                 for name in ["data", "received"].into_iter().filter(|name| fields.contains_key(*name)) {
-                    self.error_at("unknown_field", &join(at, name), format!("only a signal has `{name}`"));
+                    self.error_at("unknown_field", &join(at, name), format!("`{name}` is only allowed with `signal`"));
                 }
                 let compensates = match cancel {
                     Value::Bool(true) => false,

@@ -66,7 +66,7 @@ impl Reader {
         }
     }
 
-    /// Reads `{class, code, message, retryable, details}`, or only a message.
+    /// Reads `{class, code, message, retryable, details}`, or just a message.
     fn error(&mut self, value: &Value, at: &str) -> Option<StepError> {
         if let Some(message) = value.as_str() {
             return Some(StepError::transient("mocked_error", message));

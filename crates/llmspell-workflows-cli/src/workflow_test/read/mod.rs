@@ -1,4 +1,4 @@
-//! Reads test files; all problems of a file are reported together.
+//! Reads test files; all problems in a file are reported together.
 
 mod expect;
 mod messages;
@@ -14,7 +14,7 @@ use super::{Case, Expect, File, MockEntry};
 
 type Fields = Map<String, Value>;
 
-/// How long a case may take in real time, unless the file or the case sets another `timeout`.
+/// The time limit of a case in real time, unless the file or the case sets another `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl File {
@@ -47,7 +47,8 @@ impl Reader {
         self.problems.push(Problem::error(code, ProblemLocation::new("", at), message));
     }
 
-    /// Returns the fields of a mapping and reports those not in `names`; `noun` names the mapping in messages.
+    /// Returns the fields of a mapping, and reports fields that are not in `names`; `noun` names
+    /// the mapping in messages.
     fn fields<'v>(&mut self, value: &'v Value, at: &str, noun: &str, names: &[&str]) -> Option<&'v Fields> {
         let Some(fields) = value.as_object() else {
             self.error_at("wrong_type", at, format!("{noun} must be a mapping with {}", names.join(", ")));

@@ -16,7 +16,8 @@ use api::AnsweredRequest;
 
 const WORKFLOW: &str = "examples/api-fan-out/api-fan-out.yaml";
 
-/// Starts the API, whose first `together` requests wait for each other; returns its address and the answered requests.
+/// Starts the API, which answers its first `together` requests only after all of them have arrived.
+/// Returns its address and the answered requests.
 fn serve(together: usize) -> (String, Arc<Mutex<Vec<AnsweredRequest>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -37,7 +38,7 @@ fn output_matches_the_readme() {
 
 #[test]
 fn limit_bounds_requests_in_flight_and_rejected_requests_are_retried() {
-    // The first three requests wait for each other, so all of them must be in flight at once.
+    // The first three requests wait for each other, so they must all be in flight at once.
     let (address, answered) = serve(3);
     let sandbox = sandbox_with("api-fan-out");
     let api = format!("api=http://{address}");

@@ -29,7 +29,7 @@ fn output_matches_the_readme() {
 }
 
 #[test]
-fn a_kill_does_not_move_the_deadline_or_resend_the_invoice() {
+fn kill_neither_moves_the_deadline_nor_resends_the_invoice() {
     let sandbox = sandbox_with("invoice-wait");
     let first = Terminal::open(&sandbox, &["run", WORKFLOW, "--wait"]);
     let run = waiting_run(&sandbox);

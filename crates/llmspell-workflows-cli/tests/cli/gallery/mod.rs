@@ -1,4 +1,4 @@
-//! The examples in `examples/README.md` behave as that page says; each runs in its own folder.
+//! The examples in `examples/README.md` behave as described there; each runs in its own folder.
 
 mod agent_loop;
 mod api_fan_out;
@@ -21,7 +21,7 @@ fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize().unwrap()
 }
 
-/// Creates a sandbox with the example `name`, in which its commands work as pasted.
+/// Creates a sandbox with the example `name`, in which its commands work when pasted.
 fn sandbox_with(name: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     copy(&examples().join(name), &sandbox.path("examples").join(name));
@@ -49,7 +49,8 @@ pub(crate) fn shell(sandbox: &Sandbox, line: &str) -> CommandOutput {
     CommandOutput::new(command.stdin(Stdio::null()).output().unwrap())
 }
 
-/// Runs the commands that the page shows for the example `name`, and compares their output with the page.
+/// Runs the commands shown on the page for the example `name`, and compares their output with the
+/// page.
 fn check_readme(sandbox: &Sandbox, name: &str) {
     check_readme_with(sandbox, name, |command| command);
 }

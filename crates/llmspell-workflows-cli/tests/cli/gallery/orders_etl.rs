@@ -9,7 +9,7 @@ use super::{check_readme, sandbox_with};
 
 const WORKFLOW: &str = "examples/orders-etl/orders-etl.yaml";
 
-/// The number of rows of the generated table; every 100 rows contain every kind of dirt.
+/// The number of rows in the generated table; every 100 rows contain every kind of dirt.
 const ROWS: u64 = 1000;
 
 #[test]
@@ -46,7 +46,7 @@ fn clean_table_produces_no_rejected_rows() {
     assert_eq!((&output["clean"], &output["rejected"]), (&1.into(), &0.into()), "{output}");
 }
 
-/// Why row `number` of the generated table is rejected, if it is bad.
+/// Returns the reason why row `number` of the generated table is rejected, if it is bad.
 fn reason(number: u64) -> Option<String> {
     let date = "date: must be a date such as 2024-02-29 or 2024-02-29T12:00:00Z";
     let customer = "customer: must not be empty";
@@ -74,7 +74,7 @@ fn all_problems_of_a_generated_table_are_found() {
     let ended = sandbox.run(&["run", WORKFLOW, "--input", &format!("table={table}"), "-o", "json"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 
-    // A row with a line break takes two lines, and an empty line follows another one.
+    // One row contains a line break and takes two lines; another row is followed by an empty line.
     let line = |number: u64| number + 1 + (1..number).filter(|number| matches!(number % 100, 17 | 57)).count() as u64;
     let rejected: Vec<_> = (1..=ROWS).filter_map(|number| Some((line(number), reason(number)?))).collect();
     let rows = fs::read_to_string(sandbox.path("target/orders-etl/steps/rejected.jsonl")).unwrap();

@@ -36,14 +36,15 @@ impl PageCommand {
         Self { command, output }
     }
 
-    /// Asserts that the command printed what the page says; `…` matches anything within a line.
+    /// Asserts that the command's output matches the page; `…` matches anything within a line.
     #[track_caller]
     pub(crate) fn check(&self, stdout: &str, stderr: &str) {
         let difference = self.difference(stdout, stderr);
         assert!(difference.is_none(), "{}", difference.unwrap_or_default());
     }
 
-    /// Returns a description of the difference between the page and what the command printed, if there is one.
+    /// Returns a description of the difference between the page and the command's output, if there
+    /// is one.
     pub(crate) fn difference(&self, stdout: &str, stderr: &str) -> Option<String> {
         let same = self.output.lines().count() == stdout.lines().count()
             && self.output.lines().zip(stdout.lines()).all(|(shown, printed)| matches_line(shown, printed));

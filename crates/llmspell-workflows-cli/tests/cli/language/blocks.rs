@@ -4,13 +4,14 @@
 pub(super) struct Block {
     /// The first two words after the opening fence.
     pub(super) kind: String,
-    /// Whether the block shows what the next version does.
+    /// Whether the block shows the behavior of the next version.
     pub(super) is_new_rule: bool,
     pub(super) text: String,
     pub(super) line: usize,
 }
 
-/// Returns the code blocks of `page`; a definition forms a group with the blocks about its run that follow it.
+/// Returns the code blocks of `page`, in groups: a definition and the following blocks about its
+/// run form one group.
 pub(super) fn blocks(page: &str) -> Vec<Vec<Block>> {
     let mut groups: Vec<Vec<Block>> = Vec::new();
     let mut open: Option<Block> = None;
@@ -38,12 +39,13 @@ pub(super) fn blocks(page: &str) -> Vec<Vec<Block>> {
 }
 
 impl Block {
-    /// Returns whether the block shows something about the run of the definition before it.
+    /// Returns whether the block describes the run of the preceding definition.
     fn is_about_a_run(&self) -> bool {
         matches!(self.kind.as_str(), "json output" | "json error" | "json steps" | "text diagnostics")
     }
 
-    /// Returns the name of the file in the block, and the arguments of the command that runs it.
+    /// Returns the name of the file in the block, and the arguments of the command that runs the
+    /// file.
     pub(super) fn file(&self) -> (&str, &str) {
         let first = self.text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
         let file = first.strip_prefix("spellflow run ").unwrap_or(first);

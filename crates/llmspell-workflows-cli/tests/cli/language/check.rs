@@ -10,7 +10,7 @@ use crate::{
     support::{CommandOutput, Sandbox},
 };
 
-/// The folder of a page, with the files that the page has shown so far.
+/// The folder of a page, with the files shown on the page so far.
 pub(super) struct PageCheck(Sandbox);
 
 impl PageCheck {
@@ -73,7 +73,7 @@ impl PageCheck {
         }
     }
 
-    /// Checks that the only problems of a definition are activities that the program does not have.
+    /// Checks that the only problems of a definition are activities missing from the program.
     fn check_host_activities(&self, group: &[Block], name: &str) -> Result<(), String> {
         let found = self.0.run(&["validate", "--strict", name, "-o", "json"]).json();
         let problems = found["files"][0]["diagnostics"].as_array().cloned().unwrap_or_default();
@@ -105,7 +105,7 @@ fn check_text(shown: &str, printed: &str) -> Result<(), String> {
     PageCommand::new(String::new(), shown.to_owned()).difference(printed, "").map_or(Ok(()), Err)
 }
 
-/// Compares a block about a run with the run.
+/// Compares a block about a run with the actual run.
 fn check_run(block: &Block, ended: &CommandOutput) -> Result<(), String> {
     let run = ended.json();
     let shown: Value = serde_json::from_str(&block.text).map_err(|error| format!("{error}\n{}", block.text))?;
@@ -125,7 +125,8 @@ fn check_run(block: &Block, ended: &CommandOutput) -> Result<(), String> {
     if matched { Ok(()) } else { Err(format!("{}:\nshown  {shown}\nactual {actual}", block.kind)) }
 }
 
-/// Returns the status of each step by its path below the root step, with the code of its error or skip reason.
+/// Returns the status of each step by its path below the root step, with the code of the step's
+/// error or skip reason.
 fn steps(run: &Value) -> Value {
     let status = |step: &Value| {
         let status = step["status"].as_str().unwrap();
@@ -139,7 +140,7 @@ fn steps(run: &Value) -> Value {
     run["steps"].as_array().into_iter().flatten().map(|step| (path(step), json!(status(step)))).collect()
 }
 
-/// Returns whether `actual` is the value that is `shown`; with `is_partial`, it may have more fields.
+/// Returns whether `actual` matches `shown`; with `is_partial`, `actual` may have more fields.
 fn matches(shown: &Value, actual: &Value, is_partial: bool) -> bool {
     match (shown, actual) {
         (Value::String(text), Value::String(whole)) if text.contains('…') => {

@@ -1,6 +1,6 @@
-//! The pages in `docs/language` and `docs/guides` show what the program does.
+//! The pages in `docs/language` and `docs/guides` match the program's behavior.
 //!
-//! The first words after the opening fence of a code block say what is checked:
+//! The first words after the opening fence of a code block define the check:
 //!
 //! | block | check |
 //! |---|---|
@@ -11,14 +11,15 @@
 //! | `yaml invalid` | a definition with errors |
 //! | `yaml test`, `toml file` | a file for the commands on the page |
 //! | `yaml part` | fields of a step or of a definition |
-//! | `json output`, `json error` | the output or the error of the run before it; errors may show only some fields |
-//! | `json steps` | the status of some of its steps, with the code of the error or of the reason for skipping |
-//! | `text diagnostics` | what `validate` prints for the definition before it |
-//! | `console` | commands, and what they print |
+//! | `json output`, `json error` | the output or the error of the preceding run; errors may show only some fields |
+//! | `json steps` | the status of some steps of the preceding run, with the code of the error or the skip reason |
+//! | `text diagnostics` | the output of `validate` for the preceding definition |
+//! | `console` | commands and their output |
 //!
-//! A definition begins with a comment that contains its file name or the command that runs it; otherwise it is called
-//! `flow.yaml`. All files of a page are in one folder, where its commands run. `…` stands for any text. After
-//! `NEW-RULE`, the check must fail: it marks what the next version does.
+//! A definition begins with a comment that contains its file name or the command that runs it;
+//! otherwise it is called `flow.yaml`. All files of a page are in one folder, where its commands
+//! run. `…` stands for any text. After `NEW-RULE`, the check must fail, because the mark stands for
+//! the behavior of the next version.
 
 mod blocks;
 mod check;
@@ -57,17 +58,17 @@ fn check_pages(folder: &str) {
 }
 
 #[test]
-fn language_pages_show_what_the_program_does() {
+fn language_pages_match_the_program() {
     check_pages("language");
 }
 
 #[test]
-fn step_type_pages_show_what_the_program_does() {
+fn step_type_pages_match_the_program() {
     check_pages("language/steps");
 }
 
 #[test]
-fn guides_show_what_the_program_does() {
+fn guides_match_the_program() {
     check_pages("guides");
 }
 

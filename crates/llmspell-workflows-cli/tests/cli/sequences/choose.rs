@@ -1,4 +1,4 @@
-//! Random commands.
+//! Chooses random commands.
 
 use std::{collections::BTreeMap, process::Command as System, time::Duration};
 
@@ -10,11 +10,11 @@ use crate::{
     random::Random,
 };
 
-/// What the clients know and base their choices on.
+/// The clients' knowledge, on which they base their choices.
 pub(super) struct Knowledge {
     pub(super) random: Random,
     pub(super) stores: Vec<String>,
-    /// The runs by store, with the steps that have completed.
+    /// The runs by store, with their completed steps.
     runs: BTreeMap<(String, String), Vec<String>>,
     /// The exports: the process and the run.
     exports: Vec<(String, String)>,
@@ -26,7 +26,7 @@ pub(super) struct Knowledge {
 struct Chosen {
     command: Command,
     arguments: Vec<String>,
-    /// What the command may repeat.
+    /// The steps that the command may repeat.
     may_repeat: Option<What>,
 }
 
@@ -40,11 +40,11 @@ impl Knowledge {
     /// 1/8.
     pub(super) fn start(&mut self, clients: &mut Clients) {
         let random = &mut self.random;
-        // Most commands use the first store, so that they meet.
+        // Most commands use the first store, so that they interact.
         let nth = random.below(self.stores.len() * 3);
         let store = self.stores.get(nth).unwrap_or(&self.stores[0]).clone();
         let runs: Vec<_> = self.runs.iter().filter(|((of, _), _)| *of == store).collect();
-        // Most commands concern the newest runs, so that they meet.
+        // Most commands concern the newest runs, so that they interact.
         let newest = &runs[runs.len().saturating_sub(3)..];
         let any = random.below(4) == 0;
         let known = random.pick(if any { &runs } else { newest });
@@ -67,7 +67,7 @@ impl Knowledge {
         clients.start(Asked { store, command }, &arguments, strike);
     }
 
-    /// Chooses a command; in some cases, it continues the run under another definition.
+    /// Chooses a command, which in some cases continues the run under another definition.
     fn choose(&mut self, name: &str, known: Option<(String, Vec<String>)>) -> Chosen {
         let (command, mut arguments) = self.command(name, known);
         if command == Command::Run {
@@ -150,7 +150,7 @@ impl Knowledge {
         }
     }
 
-    /// Remembers what a command has shown.
+    /// Remembers the results of a command.
     pub(super) fn learn(&mut self, clients: &Clients, ended: &Ended) {
         let store = &ended.asked.store;
         let mut run = None;
@@ -188,7 +188,7 @@ impl Knowledge {
     }
 }
 
-/// Returns a choice that depends on the run alone.
+/// Makes a choice that depends only on the run.
 fn random_is(run: &str, of: usize) -> bool {
     run.bytes().map(usize::from).sum::<usize>() % of == 0
 }

@@ -1,4 +1,4 @@
-//! The workflows of the sequences. Each step writes to the history when it begins and when it ends.
+//! The workflows of the sequences. Each step writes its start and its end to the history.
 
 use llmspell_workflows_testing::history::Sequences;
 
@@ -15,8 +15,8 @@ pub(super) const FLOWS: [(&str, &str); 7] = [
     ("waiting.yaml", WAITING),
 ];
 
-/// Corrections of a workflow, each a text that is replaced and its replacement, and the steps that may run again because
-/// of any of them: those that a correction changes, and what comes after them.
+/// Corrections of a workflow, each with a text and its replacement, and the steps that may run
+/// again because of the corrections: the changed steps and the steps after them.
 struct Corrections {
     flow: &'static str,
     changes: &'static [(&'static str, &'static str)],
@@ -87,13 +87,13 @@ fn corrected(flow: &str, number: usize) -> String {
     format!("corrected-{number}-{flow}")
 }
 
-/// Returns the files with the definitions of a workflow: the original one and its corrections.
+/// Returns the files with a workflow's definitions: the original one and its corrections.
 pub(super) fn definitions(flow: &str) -> Vec<String> {
     let numbers = 0..of(flow).changes.len();
     std::iter::once(flow.to_owned()).chain(numbers.map(|number| corrected(flow, number))).collect()
 }
 
-/// Returns the steps of a workflow that may run again because its definition changed.
+/// Returns the steps of a workflow that may run again because of a changed definition.
 pub(super) fn run_again(flow: &str) -> Vec<String> {
     of(flow).run_again.iter().map(|step| (*step).to_owned()).collect()
 }
@@ -177,8 +177,8 @@ steps:
   - {id: last, type: shell, command: 'sh effect.sh'}
 ";
 
-/// Returns the order of the steps of all workflows; their names are chosen so that one set of lists covers all
-/// workflows.
+/// Returns the order of the steps in all workflows. The step names are chosen so that one set of
+/// lists covers all workflows.
 pub(super) fn sequences() -> Sequences {
     let lists: [&[&str]; 5] = [
         &[

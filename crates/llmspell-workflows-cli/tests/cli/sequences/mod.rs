@@ -1,5 +1,6 @@
-//! Random sequences of commands, up to three at a time on the same stores, half of them killed at a random moment.
-//! Finally, every run is continued until it ends, and everything that the clients saw is compared with the stores.
+//! Random sequences of commands, up to three at a time on the same stores; half of them are killed
+//! at a random moment. Finally, every run is continued until it ends, and the clients' observations
+//! are compared with the stores.
 
 mod choose;
 mod flows;
@@ -15,10 +16,11 @@ use crate::{
 };
 use choose::Knowledge;
 
-/// The number of commands in a sequence, not counting those that continue the runs at the end.
+/// The number of commands in a sequence, not counting the commands that continue the runs at the
+/// end.
 const COMMANDS: usize = 14;
 
-/// Runs one sequence, and returns what the checker found and how the commands ended.
+/// Runs one sequence, and returns the checker's report and the results of the commands.
 fn run_sequence(seed: u64) -> (Report, BTreeMap<String, usize>) {
     let sandbox = flows::write(Sandbox::new());
     let mut clients = Clients::new(sandbox);
@@ -39,7 +41,7 @@ fn run_sequence(seed: u64) -> (Report, BTreeMap<String, usize>) {
     (clients.check(&seed.to_string()), clients.ends)
 }
 
-/// Panics if a command ended in a way that is never right.
+/// Panics if a command ended in a way that is always wrong.
 fn check_end(ended: &Ended) {
     let Ended { name, asked, code, said, stderr, .. } = ended;
     let of_error = |field: &str| said.iter().find_map(|line| line["error"][field].as_str()).unwrap_or_default();
@@ -49,10 +51,10 @@ fn check_end(ended: &Ended) {
     assert!(is_known && !is_damage, "{name} {asked:?} ended with {code:?} {error}: {message}\n{stderr}");
 }
 
-/// Runs 10 sequences with the seeds 1, 2, 3, … For more, or to repeat one:
+/// Runs 10 sequences with the seeds 1, 2, 3, … To run more sequences, or to repeat one:
 /// `SEQUENCES=500 SEED=1 cargo test -p llmspell-workflows-cli --test cli sequences -- --nocapture`.
 #[test]
-fn no_sequence_of_commands_repeats_loses_or_reorders_what_was_acknowledged() {
+fn no_command_sequence_repeats_loses_or_reorders_acknowledged_effects() {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
     };

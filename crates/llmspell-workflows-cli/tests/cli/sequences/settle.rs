@@ -1,4 +1,4 @@
-//! Continues all runs to their ends, and reads the stores.
+//! Continues all runs until they end, and reads the stores.
 
 use llmspell_workflows_testing::history::{Asked, Command, Outcome, What};
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn asked(store: &str, command: Command) -> Asked {
     Asked { store: store.to_owned(), command }
 }
 
-/// Runs the command that the status of a run calls for.
+/// Runs the command required by the status of a run.
 fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &str, status: &str) {
     let id = run.to_owned();
     let repeats_nothing = |clients: &Clients| {
@@ -68,7 +68,8 @@ fn proceed(clients: &mut Clients, knowledge: &mut Knowledge, store: &str, run: &
     }
 }
 
-/// Lists the runs of a store: their ids, their statuses, and whether they belong to sub-workflows.
+/// Lists the runs of a store: their ids, their statuses, and whether they are runs of
+/// sub-workflows.
 fn list(clients: &mut Clients, store: &str) -> Vec<(String, String, bool)> {
     let ended = clients.run(asked(store, Command::List), &["runs", "list"]);
     assert_eq!(ended.outcome, Outcome::Done, "{:?}", ended.said);

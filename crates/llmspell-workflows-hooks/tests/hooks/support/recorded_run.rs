@@ -37,7 +37,7 @@ impl RecordedRun {
         self.records().into_iter().filter_map(choice).collect()
     }
 
-    /// Returns the number of recorded answers of hooks.
+    /// Returns the number of recorded hook answers.
     pub(crate) fn answers(&self) -> usize {
         let is_answer = |decision: &Decision| {
             use Decision as D;

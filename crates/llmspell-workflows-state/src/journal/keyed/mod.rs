@@ -6,12 +6,13 @@
 //! | `n` | the number of records of all runs, little-endian |
 //! | `r` run, index of the record, big-endian | the record, as JSON |
 //!
-//! Appending only adds to a queue. A write hands the whole queue to the store as one change, so a crash leaves either
-//! all of these records or none of them, and no record without the records before it. One thread syncs for all waiters.
-//! A failed write or sync is final: all later writes and syncs are rejected.
+//! Appending only adds to a queue. A write hands the whole queue to the store as one change. After
+//! a crash, either all or none of these records are present, and no record is present without its
+//! predecessors. One thread syncs for all waiters. A failed write or sync is final: all later
+//! writes and syncs are rejected.
 //!
-//! The record indexes of a run have no gaps, and the total number of records is stored as well, so lost records are
-//! detected both in the middle and at the end of a run.
+//! A run's record indexes have no gaps, and the total number of records is also stored, so records
+//! lost from the middle or the end of a run are detected.
 
 mod runs;
 
@@ -38,7 +39,7 @@ use crate::{
 /// A journal on a key-value store.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    /// Dropped first; this writes the queued changes.
+    /// Dropped first, which writes the queued changes.
     committer: Option<Committer<Shared>>,
 }
 
@@ -59,10 +60,10 @@ struct State {
     is_closing: bool,
 }
 
-/// The progress of the store, as numbers that the store assigns to writes.
+/// The store's progress, in the store's own write numbers.
 #[derive(Default)]
 struct Progress {
-    /// The last write that the store was given.
+    /// The last write given to the store.
     given: u64,
     /// The last write that survives this process.
     durable: u64,
@@ -147,7 +148,7 @@ impl Journal for Keyed {
             let mut state = self.shared.state();
             state.check()?;
             let mut epochs = Vec::with_capacity(encoded.len());
-            // Everything that is in the queue at the same time reaches the store as one change.
+            // Everything queued together reaches the store as one change.
             for (run, after, bodies) in encoded {
                 state.appended += bodies.len() as u64 + 1;
                 let (epoch, changes) = state.runs.arrive(run, after, bodies)?;
@@ -171,7 +172,7 @@ impl Journal for Keyed {
                 let changes = state.runs.forget(*run, *epoch)?;
                 state.queue.extend(changes);
             }
-            // The removal counts as a record, so waiting for it means waiting for the write that includes it.
+            // The removal counts as a record, so callers can wait for the write that includes it.
             state.appended += 1;
             state.appended
         };
@@ -197,7 +198,8 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Hands everything in the queue to the operating system; returns how many records were appended so far.
+    /// Hands the whole queue to the operating system; returns the number of records appended so
+    /// far.
     fn hand_over(&self) -> Result<u64, JournalError> {
         let mut progress = lock(&self.progress);
         let appended = self.flush_queue(&mut progress)?;
@@ -208,7 +210,7 @@ impl Shared {
         Ok(appended)
     }
 
-    /// Gives everything in the queue to the store; returns how many records were appended so far.
+    /// Passes the whole queue to the store; returns the number of records appended so far.
     fn flush_queue(&self, progress: &mut Progress) -> Result<u64, JournalError> {
         let (mut changes, appended, count) = {
             let mut state = self.state();
@@ -224,7 +226,7 @@ impl Shared {
         Ok(appended)
     }
 
-    /// Stores the fault that ends the journal; the first is the cause of all others.
+    /// Stores the fault that ends the journal; the first fault is the cause of all later ones.
     fn fail(&self, error: StoreError) -> JournalError {
         self.state().fault.get_or_insert(JournalError::Store(error)).clone()
     }

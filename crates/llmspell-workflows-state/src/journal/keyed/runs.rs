@@ -8,7 +8,7 @@ use crate::store::{
     kv::{Change, KeyValue, Range},
 };
 
-/// The runs that have records, with their record counts.
+/// The runs with records, and their record counts.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     by_id: HashMap<Uuid, Live>,
@@ -41,7 +41,7 @@ impl Runs {
                 None => {
                     return Err(StoreError::Foreign {
                         path: below.location().into(),
-                        message: format!("it holds the key {}, which is not a journal key", key.escape_ascii()),
+                        message: format!("it contains the key {}, which is not a journal key", key.escape_ascii()),
                     });
                 }
             }
@@ -53,7 +53,7 @@ impl Runs {
 
     fn check(&self, below: &dyn KeyValue, count: u64) -> Result<(), JournalError> {
         if self.count != count {
-            let message = format!("it holds {} records, expected {count}", self.count);
+            let message = format!("expected {count} records, got {}", self.count);
             return Err(StoreError::damaged(below.location(), message).into());
         }
         match self.by_id.iter().find(|(_, live)| live.epoch.is_none()) {
@@ -190,5 +190,5 @@ fn missing(run: Uuid, index: u64) -> StoreError {
 }
 
 fn location(run: Uuid, index: u64) -> String {
-    format!("record {index} of the run {run}")
+    format!("record {index} of run {run}")
 }

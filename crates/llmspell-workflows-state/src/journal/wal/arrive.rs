@@ -1,4 +1,4 @@
-//! Brings runs in, all of their records or none.
+//! Brings runs into a log, each with all of its records or not at all.
 
 use uuid::Uuid;
 
@@ -13,14 +13,16 @@ use crate::{
     record::{EncodedRecord, Record},
 };
 
-/// The records of an arriving run are handed to the operating system whenever this many bytes are in memory.
+/// An arriving run's records are handed to the operating system each time this many bytes are
+/// buffered.
 const PENDING_MAX: usize = 4 << 20;
 
-/// A journal is rewritten once it has at least this many older segments, and rewriting would free half of them.
+/// A journal is rewritten once it has at least this many older segments and a rewrite would free
+/// half their space.
 const SEGMENTS_MIN: usize = 4;
 
 impl OpenLog {
-    /// Appends the records of `arrivals` and then the frame that makes them count; blocks on the disk.
+    /// Appends the records of `arrivals`, then the frame that makes them valid; blocks on the disk.
     ///
     /// Returns the epochs, the segments that are no longer needed, and the position up to which the log must be synced.
     pub(super) fn arrive(&self, arrivals: &[Arrival]) -> Result<(Vec<Epoch>, Vec<u64>, Position), JournalError> {
@@ -66,7 +68,7 @@ impl OpenLog {
             let EncodedRecord { body, bulk } = encoded.map_err(|error| JournalError::unreadable(arrival.run, error))?;
             pending += body.len() + bulk.len();
             {
-                // The lock is held for each record alone, since other runs append meanwhile.
+                // The lock is released after each record so that other runs can append.
                 let mut runs = self.runs();
                 let frame = Frame { kind: kind::RECORD, run: number, record: nth, body: &body, bulk: &bulk };
                 let (_, location) = self.log.append(frame)?;
@@ -81,7 +83,7 @@ impl OpenLog {
         Ok(())
     }
 
-    /// Notes that the arriving run with this number will not arrive; returns the segments that are no longer needed.
+    /// Abandons the arriving run with this number; returns the segments that are no longer needed.
     fn abandon(&self, number: u32) -> Result<Vec<u64>, JournalError> {
         let mut runs = self.runs();
         let Some(run) = runs.incoming.get(&number).map(|incoming| incoming.run) else { return Ok(Vec::new()) };
@@ -92,7 +94,7 @@ impl OpenLog {
         Ok(freed)
     }
 
-    /// Abandons the runs that were arriving when the former owner of the log ended.
+    /// Abandons the runs still arriving when the log's former owner ended.
     pub(super) fn abandon_incoming(&self) -> Result<(), JournalError> {
         let numbers: Vec<u32> = self.runs().incoming.keys().copied().collect();
         for number in numbers {
@@ -102,21 +104,21 @@ impl OpenLog {
         Ok(())
     }
 
-    /// Returns the runs to rewrite, if that frees at least half of the space that older segments take.
+    /// Returns the runs to rewrite, if rewriting frees at least half the space of older segments.
     fn worth_rewriting(&self, is_thorough: bool) -> Vec<Uuid> {
         let runs = self.runs();
         let older = self.log.older_segments();
         let sound = || runs.by_id.iter().filter(|(run, _)| !runs.damaged.contains_key(run));
         let live: u64 = sound().map(|(_, run)| run.bytes()).sum();
         let used: u64 = older.iter().sum();
-        // Right after the runs were rewritten, they may take one more segment than they would in an empty log.
+        // Right after a rewrite, the runs may take one segment more than in an empty log.
         let least = (self.log.segments_for(live) + 2).max(if is_thorough { 0 } else { SEGMENTS_MIN });
         if older.len() >= least && live * 2 < used { sound().map(|(run, _)| *run).collect() } else { Vec::new() }
     }
 }
 
 impl WalJournal {
-    /// Appends the records of the runs again, so that older segments are no longer needed.
+    /// Appends the runs' records again so that older segments are no longer needed.
     pub(super) async fn rewrite(&self, is_thorough: bool) -> Result<(), JournalError> {
         use crate::journal::Journal;
         for run in self.open.worth_rewriting(is_thorough) {

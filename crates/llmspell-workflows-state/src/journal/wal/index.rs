@@ -1,11 +1,12 @@
-//! An index of a full segment: which frames in it belong to which run.
+//! An index of a full segment: the frames of each run.
 //!
-//! To read one run of a large log, a process reads the indexes instead of the segments. The owner of the log writes an
-//! index once its segment is full. Nothing depends on an index: a segment whose index is missing or not intact is read
-//! as a whole, and each frame that is found through an index is verified.
+//! To read one run of a large log, a process reads the indexes instead of the segments. The owner
+//! of the log writes an index once its segment is full. Nothing depends on an index: if it is
+//! missing or damaged, the segment is read as a whole. Each frame found through an index is
+//! verified.
 //!
-//! All numbers are little-endian. The header is followed by the directory, which is sorted by run id, its checksum, and
-//! the entries.
+//! All numbers are little-endian. The header is followed by the directory (sorted by run id), a
+//! checksum, and the entries.
 //!
 //! | part | bytes | contents |
 //! |---|---|---|
@@ -51,17 +52,18 @@ pub(super) struct IndexEntry {
     pub(super) kind: u8,
 }
 
-/// The frames of the segment that is being filled.
+/// The frames of the segment being filled.
 #[derive(Debug, Default)]
 pub(super) struct SegmentFrames {
     pub(super) segment: u64,
     entries: Vec<IndexEntry>,
-    /// The entries of frames that are not found through the number of their run, by run.
+    /// The entries of frames that are not found by run number, grouped by run.
     about: Vec<(Uuid, usize)>,
 }
 
 impl SegmentFrames {
-    /// Adds a frame. If it begins a new segment, returns the frames of the previous one, which is full.
+    /// Adds a frame. If the frame begins a new segment, returns the frames of the previous, full
+    /// segment.
     pub(super) fn add(&mut self, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) -> Option<Self> {
         let next = Self { segment: location.segment, ..Self::default() };
         let full = (location.segment != self.segment).then(|| std::mem::replace(self, next));
@@ -72,11 +74,11 @@ impl SegmentFrames {
         full.filter(|full| !full.entries.is_empty())
     }
 
-    /// Returns the index as bytes. Frames of runs that are no longer in `runs` are left out.
+    /// Returns the index as bytes, without the frames of runs no longer in `runs`.
     pub(super) fn into_index(self, runs: &Mutex<Runs>) -> Vec<u8> {
         let Self { segment, entries, about } = self;
         let numbers: HashSet<u32> = entries.iter().map(|entry| entry.number).collect();
-        // The lock is released before the index is built, since appends wait for the lock.
+        // The lock is released before the index is built so that appends do not wait.
         let by_number: HashMap<u32, Uuid> = {
             let runs = lock(runs);
             let live = runs.by_id.iter().map(|(run, live)| (live.number, *run));
@@ -138,8 +140,8 @@ pub(super) fn number(name: &str) -> Option<u64> {
     name.strip_suffix(".index")?.parse().ok()
 }
 
-/// Returns the frames of `run` in segment `number` according to its index, in order; `None` if the index is missing or
-/// not intact.
+/// Returns the frames of `run` in segment `number` according to its index, in order; `None` if the
+/// index is missing or damaged.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, number: u64, run: Uuid) -> Option<Vec<IndexEntry>> {
     let file = disk.open_to_read(&path(dir, number)).ok()?;
     let header = file.read_at(0, HEADER).ok()?;

@@ -26,10 +26,11 @@ use crate::{
 use reader::{LogReader, ReadLog, needed_body};
 use runs::{Runs, kind, opened_body};
 
-/// The file that a process keeps locked while it has the journal open.
+/// The file that a process keeps locked while the journal is open.
 const LOCK: &str = "lock";
 
-/// The default journal: a write-ahead log of live runs in its own folder, which only one process can have open.
+/// The default journal: a write-ahead log of live runs in its own folder, which only one process
+/// can open at a time.
 ///
 /// One sync covers all runs. The journal keeps only the locations of a run's records in memory, and reads the records
 /// back only when the run is taken over. A segment is removed once no run needs it.
@@ -93,7 +94,8 @@ impl WalJournal {
     /// Returns an error if the folder cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
         let Self { dir, open, .. } = self;
-        // The lock is kept until the folder is gone, so no other process begins to use it.
+        // The lock is kept until the folder is removed so that no other process starts using the
+        // folder.
         let lock = open.log.lock();
         // After this, nothing in this process uses the folder.
         drop(open);
@@ -103,11 +105,12 @@ impl WalJournal {
     }
 }
 
-/// Removes a folder under another name, because other processes may create files, such as its lock, under the old one.
+/// Renames a folder and removes it, since other processes may create files, such as its lock, under
+/// the old name.
 fn remove_folder(dir: &Path) -> io::Result<()> {
     const REMOVED: &str = ".removed-";
     let parent = dir.parent().unwrap_or(Path::new("."));
-    // A process may have died before it had removed such a folder.
+    // A process may have died before removing such a renamed folder.
     for entry in std::fs::read_dir(parent)?.filter_map(Result::ok) {
         if entry.file_name().to_string_lossy().starts_with(REMOVED) {
             let _ = std::fs::remove_dir_all(entry.path());
@@ -123,7 +126,7 @@ fn remove_folder(dir: &Path) -> io::Result<()> {
 }
 
 impl OpenLog {
-    /// Begins a new epoch of `run`; returns it and the locations of the run's records.
+    /// Begins a new epoch of `run`; returns the epoch and the locations of the run's records.
     fn take_over(&self, run: Uuid) -> Result<(Epoch, Vec<FrameLocation>), JournalError> {
         let mut runs = self.runs();
         runs.check_open(run)?;
@@ -139,7 +142,7 @@ impl OpenLog {
         Ok((epoch, runs.records(run)))
     }
 
-    /// Reads frames of runs; `add` adds the body of a frame to what is returned of its run.
+    /// Reads frames of runs; `add` adds a frame's body to the result for its run.
     fn read<R: Default>(
         &self,
         frames: &[(Uuid, Vec<FrameLocation>)],
@@ -147,7 +150,7 @@ impl OpenLog {
     ) -> Result<Vec<R>, JournalError> {
         // The latest records may still be only in memory.
         self.log.write_all()?;
-        // Frames of different runs often lie next to each other, so they are read in the order of the log.
+        // Frames of different runs are often adjacent, so they are read in log order.
         let owned = |(at, (_, locations)): (usize, &(Uuid, Vec<FrameLocation>))| {
             locations.iter().map(|location| (*location, at)).collect::<Vec<_>>()
         };
@@ -167,10 +170,11 @@ impl OpenLog {
         lock(&self.runs)
     }
 
-    /// Adds a frame to the index of its segment. If it is the first frame of a segment, the index of the previous
-    /// segment is written after the next sync, unless its frames are listed without their bulk, which serves as an index.
+    /// Adds a frame to its segment's index. If it is the first frame of a segment, the previous
+    /// segment's index is written after the next sync. No index is written for a segment in the
+    /// heads file, which serves as the index.
     ///
-    /// `about` names the runs of a frame that is not found through the number of its run.
+    /// `about` names the runs of a frame that is not found by run number.
     fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) {
         let full = runs.current.add(location, number, kind, about);
         let Some(full) = full.filter(|full| !self.log.lists(full.segment)) else { return };
@@ -313,7 +317,7 @@ impl WalJournal {
         blocking(move || open.remove_unneeded(freed)).await
     }
 
-    /// Reads the records at `frames`, the frames of some runs; returns the records of each run.
+    /// Reads the records of `run` at `locations`.
     async fn read_records(&self, run: Uuid, locations: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
         let add = |records: &mut Vec<Record>, run, body: &[u8]| {
             records.push(record(run, body)?);

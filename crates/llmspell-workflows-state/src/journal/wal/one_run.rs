@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The maximum number of bytes of an indexed frame that are read to follow the log.
+/// The maximum number of bytes read from an indexed frame to follow the log.
 const HEAD_MAX: u32 = 64 << 10;
 
 /// The frames of a segment.
@@ -34,8 +34,8 @@ enum SegmentFrames {
     Whole(ScannedSegment),
 }
 
-/// Returns `run` if it is in the log in `dir`. Full segments are read through their indexes, so only frames of this run
-/// are read.
+/// Returns `run` if it is in the log in `dir`. Full segments are read through their indexes, so
+/// only this run's frames are read.
 pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
     let known = KnownMarks::default();
     let listed = ListedSegments::read(disk, dir);
@@ -62,7 +62,7 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Jour
             }
         };
         for frame in frames {
-            // A frame that cannot be read is reported by whoever reads the whole log.
+            // A read of the whole log reports unreadable frames.
             let _ = reader.add_frame(&frame);
         }
         if let Some((end, synced)) = gap {
@@ -95,7 +95,7 @@ fn frames_of(
     }
 }
 
-/// Reads the frame of an index entry; returns `None` if it is not the frame that the entry describes.
+/// Reads an index entry's frame; returns `None` if the frame does not match the entry.
 fn indexed(file: &dyn DiskFile, segment: u64, entry: IndexEntry) -> Option<RecoveredFrame> {
     let length = usize::try_from(entry.length.min(HEAD_MAX)).ok()?;
     let bytes = file.read_at(entry.offset.into(), length).ok()?;

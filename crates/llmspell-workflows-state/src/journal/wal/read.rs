@@ -1,4 +1,4 @@
-//! Reads a log in a folder, which another process may be writing.
+//! Reads a log in a folder while another process may be writing to it.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl WalJournal {
-    /// Returns the [outlines](Record::outline) of all records in the log in the local folder `dir`, also while its owner
-    /// writes to it. Values of long records are not read.
+    /// Returns the [outlines](Record::outline) of all records in the log in the local folder `dir`,
+    /// even while the log's owner writes to it. Values of long records are not read.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read at all.
@@ -28,7 +28,7 @@ impl WalJournal {
         Self::outlines_on(&SystemDisk, dir)
     }
 
-    /// Does the same as [`Self::outlines`] on `disk`.
+    /// Works like [`Self::outlines`], but on `disk`.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read at all.
@@ -47,7 +47,8 @@ impl WalJournal {
         }))
     }
 
-    /// Returns all records in the log in the local folder `dir`, also while its owner writes to it.
+    /// Returns all records in the log in the local folder `dir`, even while the log's owner writes
+    /// to it.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read at all.
@@ -61,9 +62,10 @@ impl WalJournal {
         })
     }
 
-    /// Returns `run` if it is in the log in the local folder `dir`, also while its owner writes to it.
+    /// Returns `run` if it is in the log in the local folder `dir`, even while the log's owner
+    /// writes to it.
     ///
-    /// From full segments, which have an index, only the frames of this run are read.
+    /// Only this run's frames are read from full segments, which have an index.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read at all.
@@ -71,7 +73,7 @@ impl WalJournal {
         Self::read_run_on(&SystemDisk, dir, run)
     }
 
-    /// Does the same as [`Self::read_run`] on `disk`.
+    /// Works like [`Self::read_run`], but on `disk`.
     ///
     /// # Errors
     /// Returns an error if the log cannot be read at all.
@@ -95,8 +97,8 @@ impl WalJournal {
     }
 }
 
-/// Calls `read` again if it did not find a file and the log's owner has meanwhile created or removed segments: what was
-/// in a removed segment is no longer needed or is in a later one.
+/// Calls `read` again if a file was missing and the log's owner has meanwhile created or removed
+/// segments. The content of a removed segment is no longer needed or is in a later segment.
 fn read_unchanged<T>(
     disk: &dyn Disk,
     dir: &Path,
@@ -118,7 +120,7 @@ fn is_read(records: &Result<Vec<Record>, JournalError>) -> bool {
     !matches!(records, Err(JournalError::Log(LogError::Io { .. })))
 }
 
-/// Returns the runs of a log that was read; `records_of` returns the records of a run that has lost none.
+/// Returns the runs of a log; `records_of` returns the records of a run that has lost none.
 fn contents(
     read: ReadLog,
     records_of: impl Fn(Uuid, &LiveRun) -> Result<Vec<Record>, JournalError>,

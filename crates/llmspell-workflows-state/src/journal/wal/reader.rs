@@ -1,4 +1,4 @@
-//! Follows the frames of a log that is being read, and finds the runs that lost some.
+//! Follows the frames of a log as it is read, and finds the runs with lost frames.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::runs::{ArrivedRun, Runs, kind, parse_arrived, parse_opened};
 use crate::log::{FrameLocation, LogDamage, LogItem, Recovery, scan::RecoveredFrame};
 
-/// How a record that ends its run begins.
+/// The first bytes of a record that ends its run.
 const CLOSED: &[u8] = b"{\"closed\"";
 
-/// Returns how much of the body of a frame of this kind is needed to follow the log.
+/// Returns how many body bytes of a frame of this kind are needed to follow the log.
 pub(super) fn needed_body(kind: u8) -> usize {
     if kind == kind::RECORD { CLOSED.len() } else { usize::MAX }
 }
@@ -20,27 +20,28 @@ pub(super) fn is_closing(body: &[u8]) -> bool {
     body.starts_with(CLOSED)
 }
 
-/// The runs of a log that is being read, with the numbers that its frames use for them.
+/// The runs of a log being read, with the run numbers that its frames use.
 #[derive(Default)]
 pub(super) struct LogReader {
     runs: Runs,
     by_number: HashMap<u32, Uuid>,
-    /// Runs that may have lost their last records, with the message about the gap.
+    /// Runs that may have lost their last records, each with the message about the gap.
     suspects: HashMap<Uuid, String>,
-    /// The segments with frames of runs that were not opened, by the number of the run.
+    /// The segments with frames of unopened runs, by run number.
     ///
-    /// A forgotten run leaves some until these segments are removed. They come before its tombstone.
+    /// A forgotten run leaves such frames, which precede its tombstone, until their segments are
+    /// removed.
     orphans: BTreeMap<u32, Vec<u64>>,
 }
 
-/// The runs of a log that was read, and what is wrong with it apart from them.
+/// The runs of a log, and the damage to the log itself.
 pub(super) struct ReadLog {
     pub(super) runs: Runs,
     pub(super) damage: Vec<LogDamage>,
 }
 
 impl LogReader {
-    /// Follows all frames of a log; calls `see` with each.
+    /// Follows all frames of a log and calls `see` with each.
     pub(super) fn read(
         recovery: &mut Recovery,
         dir: &std::path::Path,
@@ -106,7 +107,7 @@ impl LogReader {
                 self.end_number(*number, location.segment);
                 self.runs.abandon(*number, *location);
             }
-            other => return Err(format!("the frame at {} is of the unknown kind {other}", location.offset)),
+            other => return Err(format!("the frame at {} has the unknown kind {other}", location.offset)),
         }
         Ok(())
     }
@@ -134,12 +135,13 @@ impl LogReader {
             self.end_number(replaced, location.segment);
         }
         let Some(incoming) = self.runs.incoming.get_mut(&number) else {
-            // Its first frames are missing, which is legitimate if the run is forgotten later.
+            // The run's first frames are missing, which is legitimate if the run is forgotten
+            // later.
             self.orphans.entry(number).or_default().push(location.segment);
             return;
         };
         if incoming.live.count != count {
-            let hole = format!("{} of its {count} records are there", incoming.live.count);
+            let hole = format!("only {} of its {count} records are present", incoming.live.count);
             incoming.hole.get_or_insert(hole);
         }
         if let Some((run, _)) = self.runs.arrive(number, location) {
@@ -148,7 +150,7 @@ impl LogReader {
         }
     }
 
-    /// Notes that nothing after a frame in `segment` uses the number for the same run.
+    /// Notes that a frame in `segment` ends the use of a run number.
     fn end_number(&mut self, number: u32, segment: u64) {
         self.by_number.remove(&number);
         if let Some(orphans) = self.orphans.remove(&number) {
@@ -156,7 +158,8 @@ impl LogReader {
         }
     }
 
-    /// Notes that frames may be missing here: a run has lost none only if its next record follows.
+    /// Notes that frames may be missing at this point. A run has lost none only if its next record
+    /// follows.
     pub(super) fn add_gap(&mut self, message: &str) {
         for run in self.runs.by_id.keys() {
             self.suspects.entry(*run).or_insert_with(|| format!("its last records may be missing: {message}"));

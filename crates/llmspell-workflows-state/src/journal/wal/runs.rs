@@ -1,4 +1,4 @@
-//! The runs in a log, and the segments that they need.
+//! The runs in a log and the segments they need.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::log::FrameLocation;
 
-/// The kinds of frames; kind 0 belongs to the log itself.
+/// The kinds of frames; kind 0 is reserved for the log itself.
 pub(super) mod kind {
     /// Assigns a number to a run and begins an epoch.
     pub(in super::super) const OPENED: u8 = 1;
@@ -19,9 +19,9 @@ pub(super) mod kind {
     pub(in super::super) const RECORD: u8 = 2;
     /// The run is forgotten: its records are stored elsewhere.
     pub(in super::super) const FORGOTTEN: u8 = 3;
-    /// Assigns a number to a run that arrives: its records do not count yet.
+    /// Assigns a number to an arriving run, whose records do not count yet.
     pub(in super::super) const ARRIVING: u8 = 4;
-    /// All records of the arriving runs are there. They replace what the log contains of the same runs.
+    /// All records of the arriving runs are present, and replace earlier records of the same runs.
     pub(in super::super) const ARRIVED: u8 = 5;
     /// The run with this number will not arrive.
     pub(in super::super) const ABANDONED: u8 = 6;
@@ -30,23 +30,23 @@ pub(super) mod kind {
 #[derive(Default)]
 pub(super) struct Runs {
     pub(super) by_id: HashMap<Uuid, LiveRun>,
-    /// The runs that are arriving, by number.
+    /// The arriving runs, by number.
     pub(super) incoming: HashMap<u32, IncomingRun>,
     /// Why runs cannot be opened.
     pub(super) damaged: HashMap<Uuid, String>,
-    /// Whether frames are missing, which may have belonged to runs that are not known now.
+    /// Whether frames are missing, possibly those of runs that are now unknown.
     pub(super) has_lost: bool,
     pub(super) last_number: u32,
     /// The number of frames of live runs and of tombstones in each segment.
     pub(super) needed: BTreeMap<u64, u64>,
     tombstones: Vec<Tombstone>,
-    /// Segments that no run needs, but that were still being written at the last attempt to remove them.
+    /// Unneeded segments that were still being written at the last attempt to remove them.
     pub(super) unneeded: BTreeSet<u64>,
     /// The frames appended to the current segment, for its index.
     pub(super) current: SegmentFrames,
 }
 
-/// A frame that ends the use of a number. It must be kept as long as any other frame with that number.
+/// A frame that ends the use of a run number, kept as long as any other frame with that number.
 struct Tombstone {
     segment: u64,
     /// The segments that still contain frames with the number.
@@ -62,11 +62,11 @@ pub(super) struct LiveRun {
     pub(super) epoch: Epoch,
     /// Whether the last record ends the run.
     pub(super) is_closed: bool,
-    /// All frames of the run, including those that only open it.
+    /// All frames of the run, including frames that only open it.
     frames: SmallVec<[FrameRef; FRAMES_INLINE]>,
 }
 
-/// A run that is arriving.
+/// An arriving run.
 pub(super) struct IncomingRun {
     pub(super) run: Uuid,
     pub(super) live: LiveRun,
@@ -74,7 +74,7 @@ pub(super) struct IncomingRun {
     pub(super) hole: Option<String>,
 }
 
-/// An arrived run: its number, the number of its records, and the number that the run had in this log before, or 0.
+/// An arrived run: its number, its number of records, and its former number in this log, or 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ArrivedRun {
     pub(super) number: u32,
@@ -82,7 +82,7 @@ pub(super) struct ArrivedRun {
     pub(super) replaced: u32,
 }
 
-/// The approximate number of frames of a waiting run; up to this many are stored without an allocation.
+/// The approximate number of frames of a waiting run; up to this many frames are stored inline.
 const FRAMES_INLINE: usize = 4;
 
 /// The location of a frame and whether the frame is a record, in 12 bytes.
@@ -120,7 +120,7 @@ impl LiveRun {
         self.frames.iter().filter(|frame| frame.is_record()).map(|frame| frame.location()).collect()
     }
 
-    /// Returns the number of bytes that the frames take.
+    /// Returns the total size of the frames in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.frames.iter().map(|frame| u64::from(frame.length)).sum()
     }
@@ -155,7 +155,7 @@ impl Runs {
         }
     }
 
-    /// Checks that nothing of `run` is missing.
+    /// Checks that no records of `run` are missing.
     pub(super) fn check(&self, run: Uuid) -> Result<(), JournalError> {
         match self.damaged.get(&run) {
             Some(message) => Err(JournalError::Damaged { run, message: message.clone() }),
@@ -163,10 +163,11 @@ impl Runs {
         }
     }
 
-    /// Checks that `run` can be opened: nothing of it is missing, and if it is not known, it cannot have been lost.
+    /// Checks that `run` can be opened: its records are complete, and an unknown run cannot have
+    /// been lost.
     pub(super) fn check_open(&self, run: Uuid) -> Result<(), JournalError> {
         if self.has_lost && !self.by_id.contains_key(&run) {
-            let message = "the journal has lost records, which may be those of this run".to_owned();
+            let message = "the journal has lost records, possibly from this run".to_owned();
             return Err(JournalError::Damaged { run, message });
         }
         self.check(run)
@@ -179,7 +180,7 @@ impl Runs {
         live.push(false, location, &mut self.needed);
     }
 
-    /// Adds a record at `location` to `run`, which is known.
+    /// Adds a record at `location` to the known run `run`.
     pub(super) fn push_record(&mut self, run: Uuid, is_closing: bool, location: FrameLocation) {
         if let Some(live) = self.by_id.get_mut(&run) {
             live.push_record(is_closing, location, &mut self.needed);
@@ -201,8 +202,8 @@ impl Runs {
         }
     }
 
-    /// Makes the arriving run with this number live, by the frame at `location`; returns the run, and the segments that
-    /// are no longer needed, because what the run had in this log before is replaced.
+    /// Makes the arriving run with this number live because of the frame at `location`. Returns the
+    /// run, and the segments that are no longer needed because its former records are replaced.
     pub(super) fn arrive(&mut self, number: u32, location: FrameLocation) -> Option<(Uuid, Vec<u64>)> {
         let IncomingRun { run, mut live, hole } = self.incoming.remove(&number)?;
         live.push(false, location, &mut self.needed);
@@ -214,7 +215,8 @@ impl Runs {
         Some((run, former.map(|former| self.bury(former, location.segment)).unwrap_or_default()))
     }
 
-    /// Drops the arriving run with this number by the frame at `location`; returns the segments that are no longer needed.
+    /// Drops the arriving run with this number because of the frame at `location`; returns the
+    /// segments that are no longer needed.
     pub(super) fn abandon(&mut self, number: u32, location: FrameLocation) -> Vec<u64> {
         let incoming = self.incoming.remove(&number);
         incoming.map(|incoming| self.bury(incoming.live, location.segment)).unwrap_or_default()
@@ -236,7 +238,7 @@ impl Runs {
         freed
     }
 
-    /// Keeps the tombstone in `segment` as long as any of the segments that it covers.
+    /// Keeps the tombstone in `segment` as long as any of the segments it covers exists.
     pub(super) fn cover(&mut self, mut covers: Vec<u64>, segment: u64) {
         covers.dedup();
         // Frames in the same segment as the tombstone are removed together with it.
@@ -274,7 +276,7 @@ pub(super) fn parse_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
     Some((Uuid::from_slice(body.get(..16)?).ok()?, Epoch(epoch)))
 }
 
-/// The number of bytes of an arrived run in a frame.
+/// The length of an arrived run in a frame, in bytes.
 const ARRIVED_LENGTH: usize = 12;
 
 pub(super) fn arrived_body(arrived: &[ArrivedRun]) -> Vec<u8> {

@@ -10,7 +10,8 @@ use super::{Cause, Rewinding, encloses};
 use crate::record::{ChoiceRef, End};
 
 impl Rewinding<'_> {
-    /// Returns whether the step at `path` failed, and nothing handled its failure or that of a block around it.
+    /// Returns whether the step at `path` failed and neither its failure nor that of an enclosing
+    /// block was handled.
     pub(super) fn failed_for_good(&self, path: &StepPath) -> bool {
         let failed = |path: &StepPath| {
             let text = path.to_string();
@@ -29,7 +30,7 @@ impl Rewinding<'_> {
         true
     }
 
-    /// Returns whether the failure of the step at `path` does not fail what contains the step.
+    /// Returns whether the enclosing block survives the failure of the step at `path`.
     fn is_handled(&self, path: &StepPath, text: &str) -> bool {
         // The failure of the root fails the run, even if a handler ran.
         if path.segments().len() == 1 {
@@ -128,13 +129,13 @@ impl Rewinding<'_> {
         self.redo_cancelled(path, None);
     }
 
-    /// Reopens the blocks that enclose the step at `path`, and runs the steps that follow it in these blocks again.
+    /// Reopens the blocks that enclose the step at `path`, and runs their later steps again.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
         self.reopen_blocks(path, false);
     }
 
-    /// Reopens the blocks in the run's `finally` that enclose the step at `path`. Other steps of `finally` are kept,
-    /// unless they depend on that step.
+    /// Reopens the blocks in the run's `finally` that enclose the step at `path`. Other steps of
+    /// `finally` are kept unless they depend on that step.
     pub(super) fn reopen_in_finally(&mut self, path: &StepPath) {
         self.reopen_blocks(path, true);
     }
@@ -155,8 +156,8 @@ impl Rewinding<'_> {
         self.reopen_entries(&child);
     }
 
-    /// Reopens the block at `around` because of the step at `child` in it, and runs the steps that follow `child` there
-    /// again, unless the order of the list does not count.
+    /// Reopens the block at `around` because of its step at `child`, and runs the steps after
+    /// `child` in the block again, except in a list whose order is ignored.
     pub(super) fn reopen_block(&mut self, around: &StepPath, child: &StepPath, ignores_order: bool) {
         self.reopen_entries(child);
         let text = around.to_string();
@@ -181,10 +182,11 @@ impl Rewinding<'_> {
         self.redo_cancelled(around, Some(child));
     }
 
-    /// Reopens the entries of a block that was retried.
+    /// Reopens the entries of a retried block.
     ///
-    /// Such a block is recorded as its first entry, and each attempt as an entry of its own. Later attempts run again,
-    /// and the choice whether to make them is made again.
+    /// The records of such a block contain the block as its first entry, and each attempt as a
+    /// separate entry. Later attempts run again, and the choices to make these attempts are made
+    /// again.
     pub(super) fn reopen_entries(&mut self, path: &StepPath) {
         let begun = self.first.get(path).copied().unwrap_or_default();
         let Some(last) = path.segments().last().cloned() else { return };
@@ -208,7 +210,7 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Runs the cancelled steps inside the step at `path`, and its handlers, again.
+    /// Runs the handlers and the cancelled steps inside the step at `path` again.
     pub(super) fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
             if Some(&child) == but {
@@ -229,7 +231,7 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Runs the handlers of the step at `path` that were cancelled again.
+    /// Runs the cancelled handlers of the step at `path` again.
     pub(super) fn redo_cancelled_handlers(&mut self, path: &StepPath) {
         let handlers = self.inside(path).into_iter().filter(|(child, _)| is_handler(child));
         handlers.for_each(|(handler, _)| self.redo_if_cancelled(&handler));
@@ -242,11 +244,11 @@ impl Rewinding<'_> {
     }
 }
 
-/// Returns where the step at `path`, whose first record is `first`, comes in the block at `around`, to be compared with
-/// other steps there.
+/// Returns the position of the step at `path`, whose first record is `first`, in the block at
+/// `around`, for comparison with other steps in the block.
 ///
-/// The order of the records is the order of the list, but for a step that was cut off before another one was added in
-/// front of it. The steps of a route, iterations and handlers are in the order in which they were recorded.
+/// Records are in list order, except for a step that was interrupted before another step was added
+/// in front of it. Steps of a route, iterations and handlers are in record order.
 pub(super) fn place(plan: &Plan, around: &StepPath, path: &StepPath, first: u64) -> (usize, u64) {
     if plan.step(around).is_some_and(|block| block.kind.pattern() == Pattern::Route) {
         return (0, first);

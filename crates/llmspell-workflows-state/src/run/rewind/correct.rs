@@ -1,4 +1,4 @@
-//! Finds the steps that run again under a corrected definition, and the results that are kept.
+//! Finds the steps that run again under a corrected definition, and the results to keep.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{record::End, run::StepState};
 
-/// A corrected definition, compared with the definition of a run. The plan of the rewind is the corrected one.
+/// A corrected definition, compared with a run's definition. The rewind uses the corrected plan.
 #[derive(Debug)]
 pub struct Correction<'c> {
     /// The plan of the run.
     pub old: &'c Plan,
-    /// The names that have another meaning in the corrected definition.
+    /// The names with a different meaning in the corrected definition.
     pub names: &'c ChangedNames,
     /// Whether only steps of `finally` may run again.
     pub only_finally: bool,
@@ -38,9 +38,9 @@ pub enum Cause {
     Reads(String),
     /// The step comes after this new step.
     New(String),
-    /// The step comes after this step, which the corrected definition does not contain.
+    /// The step comes after this step, which is missing from the corrected definition.
     Removed(String),
-    /// The step has another place in its list.
+    /// The step has a different position in its list.
     Moved,
     /// The step was undone.
     Undone,
@@ -48,7 +48,7 @@ pub enum Cause {
     Follows(String),
 }
 
-/// A step that has run and that runs again.
+/// A step that has run and runs again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunsAgain {
     /// The path of the step.
@@ -61,32 +61,32 @@ pub struct RunsAgain {
     pub at_most_once: bool,
 }
 
-/// What a corrected definition means for the records of a run.
+/// The effect of a corrected definition on the records of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Corrected {
-    /// The recorded steps that the corrected definition does not contain. Their records no longer count.
+    /// The recorded steps missing from the corrected definition. Their records no longer count.
     pub removed: Vec<String>,
-    /// The steps that have changed and are kept nevertheless.
+    /// The changed steps that are kept nevertheless.
     pub kept: Vec<String>,
-    /// The removed steps that must not run twice and whose effect is unknown.
+    /// The removed steps that must not run twice and have an unknown effect.
     pub unknown: Vec<String>,
 }
 
-/// What has to be done with a recorded step.
+/// How to treat a recorded step.
 enum Fate {
     Keep,
-    /// Keeps the result of a step that has changed.
+    /// Keeps the result of a changed step.
     KeepChanged,
     Remove,
     Redo(Cause),
-    /// Keeps the results of the steps inside a block, which draws its conclusion again.
+    /// Keeps the results of the steps inside a block, and computes the block's own result again.
     Conclude,
 }
 
 impl Rewinding<'_> {
     /// Marks the steps that have changed since the run was planned, and the steps after them.
     ///
-    /// Failed steps are left to [`Self::retry`], and steps that are being undone stay as they are.
+    /// Failed steps are left to [`Self::retry`], and steps being undone are not changed.
     pub fn correct(&mut self, correction: &Correction<'_>) -> Corrected {
         let mut corrected = Corrected::default();
         let mut changes = HashMap::new();
@@ -131,11 +131,12 @@ impl Rewinding<'_> {
         corrected
     }
 
-    /// Keeps the results of the recorded steps that `given` names, and of the steps inside them: what has completed or was
-    /// skipped does not run again. `given` is a path or a suffix of one, with or without the numbers of iterations.
-    /// Returns whether there are such steps.
+    /// Keeps the results of the recorded steps named by `given` and of the steps inside them:
+    /// completed and skipped steps do not run again. `given` is a path or a suffix of a path, with
+    /// or without iteration numbers. Returns whether any step matches.
     ///
-    /// `around` is the path of the step that runs the run as a sub-workflow, which comes before each path.
+    /// `around` is the path of the step that runs this run as a sub-workflow, and precedes each
+    /// path.
     pub fn keep(&mut self, around: &str, given: &str) -> bool {
         let named: Vec<&StepPath> = self.first.keys().filter(|path| matches(around, path, given)).collect();
         let inside = named.iter().flat_map(|path| {
@@ -156,7 +157,7 @@ impl Rewinding<'_> {
         executing.map(|(path, _)| path.to_owned()).collect()
     }
 
-    /// Returns the steps that have run and run again in the corrected definition, with the causes.
+    /// Returns the past steps that run again under the corrected definition, each with its cause.
     #[must_use]
     pub fn runs_again(&self, old: Option<&Plan>) -> Vec<RunsAgain> {
         let all = self.again.leaves.keys().chain(&self.again.restarted);
@@ -178,7 +179,7 @@ impl Rewinding<'_> {
         in_plan.collect()
     }
 
-    /// Returns the steps at or in `path` that must not run twice and that began without an end.
+    /// Returns the steps at or inside `path` that must not run twice and have begun but not ended.
     fn unknown_effects(&self, path: &StepPath, old: &Plan) -> Vec<String> {
         let all = self.within(path).map(|(inner, _)| inner).filter(|inner| encloses(path, inner));
         let is_unknown = |inner: &&StepPath| {
@@ -199,7 +200,7 @@ impl Rewinding<'_> {
     ) -> Fate {
         let text = path.to_string();
         let Some(new) = self.plan.step(path) else {
-            // Steps that code calls are in no plan.
+            // Plans do not contain steps called from code.
             return if correction.old.step(path).is_some() { Fate::Remove } else { Fate::Keep };
         };
         let Some(old) = correction.old.step(path) else { return Fate::Keep };
@@ -224,9 +225,9 @@ impl Rewinding<'_> {
         }
         let step = self.state.step(&text);
         let is_kept = self.again.kept.contains(path)
-            // A sub-workflow that has started keeps its input; its own definition may be corrected.
+            // A started sub-workflow keeps its input; its own definition may be corrected.
             || (self.end(&text).is_none() && step.is_some_and(|step| step.child().is_some()))
-            // Whether a step took effect that was interrupted and must not run twice, only people know.
+            // Only a person can tell whether an interrupted at-most-once step took effect.
             || step.is_some_and(|step| step.stuck().is_some())
             || (self.end(&text).is_none() && self.has_begun(&text) && (old.at_most_once || new.at_most_once));
         match name {
@@ -237,7 +238,7 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Runs a step again; a leaf that has not ended begins anew where it is.
+    /// Runs a step again; a leaf that has not ended restarts at the same path.
     fn redo_or_restart(&mut self, path: &StepPath) {
         let text = path.to_string();
         let is_leaf = matches!(self.order(path, None), Some(Order::Leaf) | None);
@@ -245,7 +246,7 @@ impl Rewinding<'_> {
             return self.redo(path);
         }
         let has_received = |step: &StepState| step.decisions.keys().any(|key| matches!(key, DecisionKey::Received(_)));
-        // A signal that the step has received belongs to it.
+        // A step keeps a signal that it has received.
         if !self.state.step(&text).is_some_and(has_received) {
             self.undecide(&text, |_, _| true);
             self.again.causes.insert(text.clone(), self.again.cause.clone());
@@ -253,8 +254,8 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Computes the result of the block at `path` again from the results of the steps inside it; a loop may run further
-    /// iterations.
+    /// Computes the result of the block at `path` again from its steps' results; a loop may run
+    /// further iterations.
     fn conclude_again(&mut self, path: &StepPath) {
         let text = path.to_string();
         let is_test = |key: &DecisionKey| matches!(key, DecisionKey::Until(_) | DecisionKey::While(_));
@@ -266,15 +267,15 @@ impl Rewinding<'_> {
     }
 }
 
-/// Returns whether `given` is the path of the step at `path`, or a suffix of it; the numbers of iterations and
-/// generations may be missing.
+/// Returns whether `given` is the path of the step at `path`, or a suffix of that path. Iteration
+/// and generation numbers may be omitted.
 fn matches(around: &str, path: &StepPath, given: &str) -> bool {
     let suffix = format!("/{}", given.trim_start_matches('/'));
     let forms = [path.to_string(), path.without_generations().to_string(), path.in_definition()];
     forms.iter().any(|form| format!("{around}{form}").ends_with(&suffix))
 }
 
-/// The blocks that have to be reopened, with the steps in each that run again or are new.
+/// The blocks to reopen, with the steps in each that run again or are new.
 #[derive(Default)]
 struct Touched {
     children: BTreeMap<StepPath, BTreeSet<StepPath>>,
@@ -288,12 +289,12 @@ impl Touched {
         }
     }
 
-    /// Opens the block at `path` if the corrected definition has other steps in it than `old`, or has them in another
-    /// order. The recorded steps that come after a new step or have moved run again.
+    /// Opens the block at `path` if its steps or their order differ between `old` and the corrected
+    /// definition. Recorded steps that have moved or come after a new step run again.
     fn open_for_new_steps(&mut self, rewinding: &mut Rewinding<'_>, path: &StepPath, old: &Plan) {
         let is_route = || rewinding.plan.step(path).is_some_and(|step| step.kind.pattern() == Pattern::Route);
         let (before, now) = (old.inside(path), rewinding.plan.inside(path));
-        // A new step of a route is reached only through a step that has changed.
+        // A route reaches a new step only through a changed step.
         if before == now || matches!(rewinding.end(&path.to_string()), Some(End::Skipped(_))) || is_route() {
             return;
         }
@@ -324,7 +325,7 @@ impl Touched {
         }
     }
 
-    /// Runs the steps again that came after the removed step at `path`.
+    /// Runs the steps after the removed step at `path` again.
     fn close_up(&mut self, rewinding: &mut Rewinding<'_>, path: &StepPath, old: &Plan) {
         let Some(around) = rewinding.around(path) else { return };
         let cause = Cause::Removed(path.to_string());
@@ -348,7 +349,7 @@ impl Touched {
         self.opened.insert(around);
     }
 
-    /// Reopens the blocks from the innermost to the outermost, each once.
+    /// Reopens each block once, from the innermost to the outermost.
     fn reopen(mut self, rewinding: &mut Rewinding<'_>, only_finally: bool) {
         let depth = |rewinding: &Rewinding<'_>, path: &StepPath| {
             std::iter::successors(rewinding.around(path), |path| rewinding.around(path)).count()

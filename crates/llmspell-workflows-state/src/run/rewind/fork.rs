@@ -1,4 +1,4 @@
-//! Collects the records that a fork takes over from the original run.
+//! Collects the records that a fork takes from the original run.
 
 use std::sync::Arc;
 
@@ -59,13 +59,13 @@ impl Rewinding<'_> {
         records.map(own).collect()
     }
 
-    /// Returns whether the records of a step are valid and stay valid.
+    /// Returns whether the records of a step are valid and remain valid.
     fn is_retained(&self, path: &str) -> bool {
         let counts = path.parse().is_ok_and(|path: StepPath| self.first.contains_key(&path));
         counts && !self.again.leaves.contains_key(path)
     }
 
-    /// Returns how a step ended, with references only to records that the new run has too.
+    /// Returns how a step ended, with references only to records that the new run also has.
     fn copied_end(&self, known: &mut KnownValues, path: &str, end: &End) -> Result<End, RewindError> {
         let End::Completed { output, changes } = end else { return Ok(end.clone()) };
         let damaged =
@@ -79,7 +79,7 @@ impl Rewinding<'_> {
         let end = if is_whole {
             end.clone()
         } else if has_masks {
-            // The notes about masks are copied with the values that they belong to.
+            // Notes about masks are copied together with their values.
             let output = self.copied_value(known, path, output)?;
             let changes = changes.iter().map(|change| self.copied_change(known, path, change));
             End::Completed { output, changes: changes.collect::<Result<_, _>>()? }
@@ -108,8 +108,8 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Returns a recorded value in which references to steps that the new run does not have are replaced by the outputs
-    /// of those steps.
+    /// Returns a recorded value, with references to steps missing from the new run replaced by
+    /// those steps' outputs.
     fn copied_value(&self, known: &KnownValues, path: &str, stored: &StoredValue) -> Result<StoredValue, RewindError> {
         let lost = |at: &str| RewindError::Damaged(format!("{path} refers to {at}, which the new run does not have"));
         Ok(match stored {
@@ -154,8 +154,8 @@ impl Rewinding<'_> {
 
 /// Adapts a choice for a new run.
 ///
-/// Signals lose their numbers so that they cannot be confused with signals of the old run. Steps that only the old run
-/// performed are not compensated by the new run.
+/// Signals lose their numbers so that they cannot be confused with signals of the old run. The new
+/// run does not compensate steps performed by the old run.
 fn for_new_run(decision: Decision) -> Decision {
     match decision {
         Decision::Received(attempt, Received::Signal(mut signal)) => {

@@ -16,11 +16,11 @@ use crate::{
 };
 
 impl Rewinding<'_> {
-    /// Returns the recorded state, migrated to another version of the definition. `migrate` converts each state that a
-    /// step saw or left. The plan of this rewind is the plan of the old version.
+    /// Returns the recorded state, migrated to another version of the definition. `migrate`
+    /// converts each state before or after a step. This rewind uses the plan of the old version.
     ///
-    /// `carried` returns the new name of a top-level key whose value is carried over unchanged; changes that steps made
-    /// to such a value stay as recorded.
+    /// `carried` returns the new name of a top-level key whose value stays the same. Recorded
+    /// changes to such a value are kept.
     ///
     /// # Errors
     /// Returns an error if `migrate` fails or the records are inconsistent.
@@ -37,7 +37,7 @@ impl Rewinding<'_> {
         Ok(migrated)
     }
 
-    /// Returns the conflict resolutions of blocks that have not ended: their branches join again.
+    /// Returns the conflict resolutions of unfinished blocks, whose branches join again.
     fn open_conflicts(&self) -> Vec<ChoiceRef> {
         let open = self.state.steps().filter(|(_, step)| step.end().is_none());
         let conflicts = open.flat_map(|(path, step)| {
@@ -92,7 +92,7 @@ where
         inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
-    /// Visits steps that run one after the other: each step sees the changes of the steps that had ended when it began.
+    /// Visits sequential steps: each step sees the changes of the steps that ended before it began.
     fn in_turn(&mut self, inside: &[(StepPath, u64)], before: &WorkflowState) -> Result<(), E> {
         let mut moments: Vec<(u64, bool, &StepPath)> = Vec::new();
         for (child, first) in inside {
@@ -113,7 +113,7 @@ where
         Ok(())
     }
 
-    /// Visits a step that runs concurrently with others: it sees the changes of the steps that it depends on.
+    /// Visits a step that runs concurrently with others and sees the changes of its dependencies.
     fn concurrent(
         &mut self,
         path: &StepPath,
@@ -132,7 +132,8 @@ where
         self.step(child, &state)
     }
 
-    /// Stores the changes that the step at `path` makes to the migrated state, if they differ from the recorded ones.
+    /// Stores the changes of the step at `path` to the migrated state, if they differ from the
+    /// recorded ones.
     fn changes(&mut self, path: &StepPath, before: &WorkflowState) -> Result<(), E> {
         let name = path.to_string();
         let Some(End::Completed { changes, .. }) = self.rewinding.end(&name) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Finds the parts of a run that run again after a rewind, and the parts that are kept.
+//! Finds the parts of a run that run again after a rewind, and the parts to keep.
 
 mod again;
 mod correct;
@@ -39,11 +39,11 @@ pub enum RewindError {
     AmbiguousStep {
         /// The requested step.
         given: String,
-        /// The steps that match.
+        /// The matching steps.
         candidates: Vec<String>,
     },
     /// No step failed.
-    #[error("nothing to retry: no step of the run has failed")]
+    #[error("nothing to retry: no step in the run has failed")]
     NothingFailed,
     /// The step takes no input.
     #[error("the step at {path} takes no input: it calls neither an activity nor a workflow")]
@@ -52,7 +52,7 @@ pub enum RewindError {
         path: String,
     },
     /// An input was given without a step.
-    #[error("an input was given without a step; name the step to run again from")]
+    #[error("an input was given without a step; name the step to start from")]
     InputForNoStep,
     /// The records do not match the definition or each other.
     #[error("the records are inconsistent: {0}")]
@@ -75,9 +75,9 @@ impl RewindError {
 
 /// The valid records of a run, used to find the steps that run again when the run resumes from an earlier point.
 ///
-/// The following steps run again: the requested steps; the steps after them in each enclosing list, route and loop;
-/// their dependents in a graph; siblings that were cancelled; and handlers. The enclosing blocks are reopened, and
-/// repeat the choices that they made after those steps had begun.
+/// The following steps run again: the requested steps; the steps after them in each enclosing list,
+/// route and loop; their dependents in a graph; cancelled siblings; and handlers. The enclosing
+/// blocks are reopened, and repeat the choices made after those steps began.
 #[derive(Debug)]
 pub struct Rewinding<'a> {
     plan: &'a Plan,
@@ -89,22 +89,23 @@ pub struct Rewinding<'a> {
     again: Again,
 }
 
-/// The steps that run again, and the choices that are made again.
+/// The steps that run again, and the choices to make again.
 #[derive(Debug, Default)]
 struct Again {
     reopened: BTreeSet<String>,
     undecided: BTreeSet<ChoiceRef>,
     /// The path at which each leaf is entered and its next generation, by the path of the leaf.
     leaves: BTreeMap<String, (String, u32)>,
-    /// The leaves that have begun and not ended, and begin anew where they are.
+    /// The leaves that have begun but not ended, and restart at the same path.
     restarted: BTreeSet<String>,
     /// The steps that never run again.
     kept: HashSet<StepPath>,
     /// Why each leaf runs again, by its path.
     causes: BTreeMap<String, Cause>,
-    /// The leaves that would run again even if they had not failed, since they follow a step that runs again.
+    /// The leaves that would run again even if they had not failed, since an earlier step runs
+    /// again.
     following: BTreeSet<String>,
-    /// Why the steps run again that are being marked.
+    /// Why the steps being marked run again.
     cause: Cause,
 }
 
@@ -160,7 +161,8 @@ impl<'a> Rewinding<'a> {
         self.state.step(path).is_some_and(StepState::is_activity)
     }
 
-    /// Returns the step that `given` names: its path or a suffix of it, with or without generations.
+    /// Returns the step named by `given`, a path or a suffix of a path, with or without
+    /// generations.
     ///
     /// # Errors
     /// Returns an error if no step or more than one step matches.
@@ -211,7 +213,7 @@ impl<'a> Rewinding<'a> {
         reopened.is_empty() && undecided.is_empty() && leaves.is_empty()
     }
 
-    /// Returns whether the step at `path` would no longer know the run that it started as a sub-workflow.
+    /// Returns whether the step at `path` would lose the run of its sub-workflow.
     #[must_use]
     pub fn loses_child(&self, path: &StepPath) -> bool {
         let text = path.to_string();
@@ -230,7 +232,7 @@ impl<'a> Rewinding<'a> {
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
     }
 
-    /// Runs the leaf at `target` again; the steps that enclose it have not ended.
+    /// Runs the leaf at `target` again; its enclosing steps have not ended.
     pub fn run_again(&mut self, target: &StepPath) {
         self.reenter(target);
     }
@@ -243,7 +245,8 @@ impl<'a> Rewinding<'a> {
         self.reopen_around(target);
     }
 
-    /// Returns the runs that valid steps started as sub-workflows, in the order in which they were recorded.
+    /// Returns the sub-workflow runs started by valid steps, in the order in which they were
+    /// recorded.
     #[must_use]
     pub fn children(&self) -> Vec<(StepPath, Uuid)> {
         let mut children = Vec::new();
@@ -278,7 +281,7 @@ impl<'a> Rewinding<'a> {
         self.again.reopened.insert(text);
     }
 
-    /// Returns the path that the leaf at `target` has when it runs again in this run.
+    /// Returns the path of the leaf at `target` when it runs again in this run.
     #[must_use]
     pub fn rerun_path(&self, target: &StepPath) -> String {
         match self.again.leaves.get(&target.to_string()) {
@@ -302,7 +305,7 @@ impl<'a> Rewinding<'a> {
     }
 }
 
-/// Returns whether the step at `path` is the run's `finally` or in it.
+/// Returns whether the step at `path` is the run's `finally` or inside it.
 fn is_in_finally(path: &StepPath) -> bool {
     path.segments().get(..2).is_some_and(|start| again::is_finally(&StepPath::new(start.to_vec())))
 }

@@ -6,10 +6,11 @@ use super::{RewindError, Rewinding, encloses, is_in_finally};
 use crate::record::End;
 
 impl Rewinding<'_> {
-    /// Runs again all steps that failed for good; if there are none, the steps that a cancellation of the run stopped.
+    /// Runs all steps that failed for good again, or, if there are none, the steps stopped by a
+    /// cancellation of the run.
     ///
-    /// `finally` runs again as a whole, since it belongs to the end of the run. If only steps of `finally` failed, only
-    /// these run again.
+    /// `finally` runs again as a whole, since it is part of the end of the run. If only steps of
+    /// `finally` failed, only these steps run again.
     ///
     /// # Errors
     /// Returns an error if no step failed and the run was not cancelled.
@@ -32,7 +33,7 @@ impl Rewinding<'_> {
         Ok(())
     }
 
-    /// Runs again the steps of `finally` that failed, in a run that was cancelled or compensated and stays so.
+    /// Runs the failed steps of `finally` again, in a run that stays cancelled or compensated.
     ///
     /// # Errors
     /// Returns an error if no step of `finally` failed.
@@ -57,8 +58,8 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Returns the leaf whose handler contains the step at `path`. It runs again together with its handler, which has
-    /// nothing to handle if the leaf succeeds.
+    /// Returns the leaf whose handler contains the step at `path`. The leaf runs again together
+    /// with its handler, which has nothing to handle if the leaf succeeds.
     fn leaf_handled_by(&self, path: &StepPath) -> Option<StepPath> {
         let segments = path.segments();
         let handlers = (2..segments.len()).filter(|at| segments[*at].id.as_str() == "$on_error");
@@ -73,7 +74,8 @@ impl Rewinding<'_> {
         }
     }
 
-    /// Returns the steps that failed for good, without the blocks that failed because of a step inside them.
+    /// Returns the steps that failed for good, without the blocks that failed because of an inner
+    /// step.
     fn innermost_failed(&self) -> Vec<StepPath> {
         let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
         let has_failed_inside = |path: &StepPath| {

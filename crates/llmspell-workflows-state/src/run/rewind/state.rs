@@ -12,11 +12,11 @@ use super::{RewindError, Rewinding, encloses};
 use crate::{record::End, run::RunState};
 
 impl Rewinding<'_> {
-    /// Returns the run's state as seen by a step that follows the step at `at`. With `None`, returns the run's current
-    /// state.
+    /// Returns the run's state as seen by a step after the step at `at`. With `None`, returns the
+    /// run's current state.
     ///
-    /// A step sees the changes of earlier steps in the enclosing lists, routes and loops, and of the steps that it
-    /// depends on in a graph. Changes of other branches are visible after their join.
+    /// A step sees the changes of earlier steps in the enclosing lists, routes and loops, and of
+    /// its dependencies in a graph. Changes of other branches are visible after their join.
     ///
     /// # Errors
     /// Returns an error if the records are inconsistent.
@@ -95,7 +95,7 @@ impl Fold<'_, '_> {
         self.fold_step(way, Some(at))
     }
 
-    /// Applies the changes that the block at `path`, which has not ended, has made so far.
+    /// Applies the changes made so far by the unfinished block at `path`.
     fn so_far(&mut self, path: &StepPath) -> Result<(), RewindError> {
         let is_joined_later = |step: &Step| step.kind.pattern().joins();
         let in_turn = matches!(self.rewinding.order(path, None), Some(Order::Sequential));
@@ -105,8 +105,8 @@ impl Fold<'_, '_> {
         self.children(path).iter().try_for_each(|(child, _)| self.fold_step(child, None))
     }
 
-    /// Returns the steps directly inside `path`. If the step at `path` is a list, they are in list order, otherwise in
-    /// the order in which they began.
+    /// Returns the steps directly inside `path`. The steps of a list are in list order; all others
+    /// are in the order in which they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
         let kind = self.rewinding.plan.step(path).map(|step| &step.kind);

@@ -1,4 +1,4 @@
-//! Finds the steps that have been undone, whose results are of no use to a run that continues.
+//! Finds undone steps, whose results are useless to a run that continues.
 
 use llmspell_workflows_basic::StepPath;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ impl Rewinding<'_> {
         children.filter(|(path, _)| self.counts(path)).collect()
     }
 
-    /// Runs the step at `path`, which has been undone, and all following steps again.
+    /// Runs the undone step at `path` and all following steps again.
     pub fn repeat_undone(&mut self, path: &StepPath) {
         self.again.cause = Cause::Undone;
         self.redo(path);
@@ -38,8 +38,8 @@ impl Rewinding<'_> {
         completed.filter_map(|(path, step)| Some((path.parse().ok()?, step)))
     }
 
-    /// Returns whether the records of the step are valid, and whether neither it nor a block around it has begun anew
-    /// since then, as a block does with each of its attempts.
+    /// Returns whether the step's records are valid and neither the step nor an enclosing block has
+    /// restarted since, as a block does for each of its attempts.
     fn counts(&self, path: &StepPath) -> bool {
         let is_last = |length: usize| {
             let prefix = StepPath::new(path.segments()[..length].to_vec());

@@ -47,14 +47,14 @@ pub fn archives(stores: &Stores) {
     assert_eq!(wait(archive.get(run(1))), Ok(None));
     assert_eq!(wait(archive.remove(run(1))), Ok(false));
     for steps in [0, 3, 5_000, 1] {
-        wait(archive.put(run(1), records(steps))).expect("records are put");
+        wait(archive.put(run(1), records(steps))).expect("records are stored");
         assert_eq!(wait(archive.get(run(1))), Ok(Some(records(steps))), "{steps} steps");
     }
-    wait(archive.put(run(2), Vec::new())).expect("no records are put");
+    wait(archive.put(run(2), Vec::new())).expect("no records are stored");
     assert_eq!(wait(archive.get(run(2))), Ok(Some(Vec::new())), "a run without records differs from an unknown run");
     let (a, b) = (records(1), records(2));
     let lines = |records: &[Record]| RecordLines::of(records).expect("records are encoded");
-    wait(archive.put_all(vec![(run(3), lines(&a)), (run(4), lines(&b))])).expect("records are put");
+    wait(archive.put_all(vec![(run(3), lines(&a)), (run(4), lines(&b))])).expect("records are stored");
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(Some(a)), Ok(Some(b.clone()))));
     assert_eq!(wait(archive.remove(run(3))), Ok(true));
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(None), Ok(Some(b))));
@@ -68,9 +68,9 @@ pub fn definitions(stores: &Stores) {
     let definitions = &stores.definitions;
     assert_eq!(wait(definitions.get("a")), Ok(None));
     let large = json!({"name": "w", "text": "ä".repeat(100_000)}).to_string();
-    wait(definitions.put("a", &large)).expect("a definition is put");
-    wait(definitions.put("a", "another")).expect("a definition is put again");
-    wait(definitions.put("aa", "other")).expect("a definition is put");
+    wait(definitions.put("a", &large)).expect("a definition is stored");
+    wait(definitions.put("a", "another")).expect("a definition is stored again");
+    wait(definitions.put("aa", "other")).expect("a definition is stored");
     assert_eq!(wait(definitions.get("a")), Ok(Some(large)));
     assert_eq!(wait(definitions.hashes()), Ok(vec!["a".to_owned(), "aa".to_owned()]));
     assert_eq!((wait(definitions.remove("a")), wait(definitions.remove("a"))), (Ok(true), Ok(false)));
@@ -92,7 +92,7 @@ pub fn snapshots(stores: &Stores) {
     let snapshots = &stores.snapshots;
     assert_eq!(wait(snapshots.list(run(1))), Ok(Vec::new()));
     for (owner, name, position) in [(1, "b", 5), (1, "a", 9), (1, "", 5), (2, "a", 1), (1, "a", 7)] {
-        wait(snapshots.put(&snapshot(owner, name, position))).expect("a snapshot is put");
+        wait(snapshots.put(&snapshot(owner, name, position))).expect("a snapshot is stored");
     }
     assert_eq!(
         wait(snapshots.get(run(1), "a")),
@@ -187,9 +187,9 @@ pub fn blobs(stores: &Stores) {
     for owner in [1, 1, 2] {
         assert_eq!(wait(blobs.put(run(owner), large.clone())), Ok(blob_hash(&large)));
     }
-    let hash = wait(blobs.put(run(1), small.clone())).expect("a value is put");
+    let hash = wait(blobs.put(run(1), small.clone())).expect("a value is stored");
     assert_eq!(hash, blob_hash(b"small"));
-    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(2), "putting a value twice makes one owner");
+    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(2), "putting a value twice adds one owner");
     for owner in [run(1), run(2)] {
         assert!(
             wait(blobs.owned(owner)).expect("the hashes are read").contains(&blob_hash(&large)),
@@ -209,6 +209,6 @@ pub fn blobs(stores: &Stores) {
     assert_eq!((wait(blobs.get(&blob_hash(&large))), wait(blobs.owners(&blob_hash(&large)))), (Ok(None), Ok(0)));
     assert_eq!(wait(blobs.release(run(3))), Ok(1));
     assert_eq!(wait(blobs.get(&hash)), Ok(None));
-    wait(blobs.put(run(4), large.clone())).expect("a value is put again");
+    wait(blobs.put(run(4), large.clone())).expect("a value is stored again");
     assert_eq!(wait(blobs.get(&blob_hash(&large))), Ok(Some(large)));
 }

@@ -18,7 +18,7 @@ pub fn summaries(stores: &Stores) {
     assert_eq!(wait(runs.get(run.id)), Ok(None));
     assert_eq!(wait(runs.remove(run.id)), Ok(false));
     assert_eq!(wait(runs.list(&RunQuery::default())), Ok(RunPage::default()));
-    wait(runs.put(&run)).expect("a run is put");
+    wait(runs.put(&run)).expect("a run is stored");
     assert_eq!(wait(runs.get(run.id)), Ok(Some(run.clone())));
 
     let before = run.clone();
@@ -27,7 +27,7 @@ pub fn summaries(stores: &Stores) {
     run.parent = Some(Uuid::from_u128(77));
     run.labels = BTreeMap::from([("new".to_owned(), String::new())]);
     run.started_at = Timestamp::from_second(1_800_000_000).expect("a valid timestamp");
-    wait(runs.put(&run)).expect("a run is put again");
+    wait(runs.put(&run)).expect("a run is stored again");
     assert_eq!(wait(runs.get(run.id)), Ok(Some(run.clone())));
     for query in queries_for(&before) {
         assert_eq!(wait(runs.list(&query)), Ok(RunPage::default()), "{query:?}");
@@ -37,7 +37,7 @@ pub fn summaries(stores: &Stores) {
     }
 
     // If a run occurs twice, its last summary is stored.
-    wait(runs.put_all(&[run.clone(), before.clone()])).expect("runs are put");
+    wait(runs.put_all(&[run.clone(), before.clone()])).expect("runs are stored");
     assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![before.clone()]));
     assert_eq!(wait(runs.remove(run.id)), Ok(true));
     assert_eq!(wait(runs.get(run.id)), Ok(None));
@@ -45,8 +45,8 @@ pub fn summaries(stores: &Stores) {
         assert_eq!(wait(runs.list(&query)), Ok(RunPage::default()), "{query:?}");
     }
     let (one, two, kept) = (summary(6, 0), summary(7, 0), summary(8, 0));
-    wait(runs.put_all(&[one.clone(), two.clone(), kept.clone()])).expect("runs are put");
-    // An unknown run does not count, and a run that is named twice counts once.
+    wait(runs.put_all(&[one.clone(), two.clone(), kept.clone()])).expect("runs are stored");
+    // An unknown run does not count, and a run listed twice counts once.
     assert_eq!(wait(runs.remove_all(&[two.id, run.id, one.id, two.id])), Ok(2));
     assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![kept.clone()]));
     assert_eq!(wait(runs.remove_all(&[])), Ok(0));
@@ -80,7 +80,7 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
 pub fn lists(stores: &Stores) {
     // Three runs start at each time so that their ids decide the order.
     let all: Vec<_> = (1..=120).map(|number| summary(number, number.cast_signed() / 3)).collect();
-    wait(stores.runs.put_all(&all)).expect("runs are put");
+    wait(stores.runs.put_all(&all)).expect("runs are stored");
     let filters = filters();
     for (number, filter) in filters.iter().enumerate() {
         for other in &filters[number..] {
@@ -129,7 +129,7 @@ fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     let mut found = Vec::new();
     loop {
         let page = wait(stores.runs.list(&query)).expect("runs are listed");
-        assert!(page.runs.len() <= query.limit, "{query:?} gave {} runs", page.runs.len());
+        assert!(page.runs.len() <= query.limit, "{query:?} returned {} runs", page.runs.len());
         found.extend(page.runs);
         let Some(next) = page.next else { break };
         assert_eq!(found.len() % query.limit, 0, "{query:?}: all pages but the last are full");
@@ -159,14 +159,14 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
 /// Panics if the adapter fails a check.
 pub fn pages(stores: &Stores) {
     let all: Vec<_> = (1..=4).map(|number| summary(number, number.cast_signed())).collect();
-    wait(stores.runs.put_all(&all)).expect("runs are put");
+    wait(stores.runs.put_all(&all)).expect("runs are stored");
     let list = |query: &RunQuery| wait(stores.runs.list(query));
     let whole = list(&RunQuery { limit: 4, ..RunQuery::default() }).expect("runs are listed");
-    assert_eq!((whole.runs.len(), whole.next), (4, None), "a page with all runs is the last");
+    assert_eq!((whole.runs.len(), whole.next), (4, None), "a page with all runs is the last page");
 
     let first = list(&RunQuery { limit: 2, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!(first.runs, [all[3].clone(), all[2].clone()]);
-    wait(stores.runs.put(&summary(9, 9))).expect("a run is put");
+    wait(stores.runs.put(&summary(9, 9))).expect("a run is stored");
     let second = list(&RunQuery { limit: 2, after: first.next, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!((second.runs, second.next), (vec![all[1].clone(), all[0].clone()], None));
 
@@ -178,7 +178,7 @@ pub fn pages(stores: &Stores) {
     ] {
         match list(&query) {
             Err(StoreError::Query(message)) => assert!(message.contains(expected), "{message}"),
-            other => panic!("{query:?} gave {other:?}"),
+            other => panic!("{query:?} returned {other:?}"),
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn all(fresh: impl Fn() -> Stores) {
     }
 }
 
-/// Checks that everything is still there after the stores are closed; `reopen` opens the same stores.
+/// Checks that all data survives closing the stores; `reopen` opens the same stores.
 ///
 /// # Panics
 /// Panics if stored data is missing.
@@ -38,12 +38,12 @@ pub fn persists(reopen: impl Fn() -> Stores) {
     let large = vec![7; 200_000];
     let hash = {
         let stores = reopen();
-        wait(stores.runs.put(&run)).expect("a run is put");
-        wait(stores.archive.put(run.id, records.clone())).expect("records are put");
-        wait(stores.definitions.put("abc", r#"{"name": "w"}"#)).expect("a definition is put");
-        wait(stores.snapshots.put(&snapshot)).expect("a snapshot is put");
+        wait(stores.runs.put(&run)).expect("a run is stored");
+        wait(stores.archive.put(run.id, records.clone())).expect("records are stored");
+        wait(stores.definitions.put("abc", r#"{"name": "w"}"#)).expect("a definition is stored");
+        wait(stores.snapshots.put(&snapshot)).expect("a snapshot is stored");
         wait(stores.inbox.post(run.id, "one", &super::Message::Cancel)).expect("a message is posted");
-        wait(stores.blobs.put(run.id, large.clone())).expect("a value is put")
+        wait(stores.blobs.put(run.id, large.clone())).expect("a value is stored")
     };
     let stores = reopen();
     assert_eq!(wait(stores.runs.get(run.id)), Ok(Some(run.clone())));

@@ -1,4 +1,4 @@
-//! Stores of whole documents, which are looked up by key.
+//! Stores of whole documents, looked up by key.
 
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
 
 impl<K: KeyValue> KeyValueStores<K> {
     fn snapshot(&self, run: Uuid, key: &[u8], bytes: &[u8]) -> Result<Snapshot, StoreError> {
-        seal::open_json(&format!("a snapshot of the run {run} in {}", self.below.location()), key, bytes)
+        seal::open_json(&format!("a snapshot of run {run} in {}", self.below.location()), key, bytes)
     }
 }
 

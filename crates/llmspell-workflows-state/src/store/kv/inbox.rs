@@ -18,13 +18,13 @@ fn key(run: Uuid, number: u64) -> Vec<u8> {
 
 impl<K: KeyValue> KeyValueStores<K> {
     fn stored_message(&self, run: Uuid, number: u64, bytes: &[u8]) -> Result<StoredMessage, StoreError> {
-        let location = format!("message {number} of the run {run} in {}", self.below.location());
+        let location = format!("message {number} of run {run} in {}", self.below.location());
         seal::open_json(&location, &StoredMessage::key(run, number), bytes)
     }
 
     fn number_of(&self, run: Uuid, message_id: &str) -> Result<Option<u64>, StoreError> {
         let key = keys::named(b'n', run, message_id.as_bytes());
-        let location = || format!("the inbox of the run {run} in {}", self.below.location());
+        let location = || format!("the inbox of run {run} in {}", self.below.location());
         self.below.get(&key)?.map(|bytes| seal::open_json(&location(), &key, &bytes)).transpose()
     }
 

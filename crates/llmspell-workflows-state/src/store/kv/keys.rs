@@ -64,7 +64,7 @@ pub(super) fn label(key: &str, value: &str) -> Vec<u8> {
     both
 }
 
-/// Encodes a cursor as bytes with the same order.
+/// Encodes a cursor as bytes that sort in the same order.
 pub(super) fn cursor(cursor: RunCursor) -> [u8; CURSOR] {
     let mut bytes = [0; CURSOR];
     bytes[..8].copy_from_slice(&start(cursor.started_us));
@@ -72,7 +72,7 @@ pub(super) fn cursor(cursor: RunCursor) -> [u8; CURSOR] {
     bytes
 }
 
-/// Encodes a signed number as bytes with the same order.
+/// Encodes a signed number as bytes that sort in the same order.
 pub(super) fn start(started_us: i64) -> [u8; 8] {
     (started_us.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
@@ -94,6 +94,6 @@ pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
 /// Returns the first key after all keys that begin with `prefix`.
 pub(super) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
     while prefix.pop_if(|last| *last == u8::MAX).is_some() {}
-    *prefix.last_mut().expect("kinds of keys are letters") += 1;
+    *prefix.last_mut().expect("key kinds are letters") += 1;
     prefix
 }

@@ -31,11 +31,11 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
     /// Visits the keys of a range with their values, until `visit` breaks.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Applies either all of the changes or none, and makes them visible to all readers. Returns the number to pass to
-    /// [`Self::sync`].
+    /// Applies all of the changes or none, and makes them visible to all readers. Returns the
+    /// number to pass to [`Self::sync`].
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
 
-    /// Blocks until this write and all earlier writes are durable: they survive a power loss.
+    /// Blocks until this write and all earlier writes survive a power loss.
     fn sync(&self, write: u64) -> Result<(), StoreError>;
 
     /// Copies everything to a store of the same kind that does not exist yet; the copy survives a power loss.
@@ -140,7 +140,7 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
-        // Writes are blocked during the copy so that it is consistent.
+        // Writes are blocked during the copy so that the copy is consistent.
         let _writing = self.writing();
         self.below.copy_to(to)
     }

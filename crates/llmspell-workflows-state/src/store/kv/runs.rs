@@ -42,7 +42,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         Ok(query.page(runs))
     }
 
-    /// Returns the first matching runs among those whose index entries begin with `prefix`.
+    /// Returns the first matching runs whose index entries begin with `prefix`.
     fn list_among(&self, prefix: Vec<u8>, query: &RunQuery, ids: (Uuid, Uuid)) -> Result<Vec<RunSummary>, StoreError> {
         let start = prefix.len();
         let at = |location: &[u8]| [&prefix, location].concat();
@@ -67,7 +67,7 @@ impl<K: KeyValue> KeyValueStores<K> {
                 Some(run) => runs.extend(query.admits(&run, ids).then_some(run)),
                 // If the run was removed, its entry is gone too; otherwise its summary was lost.
                 None if self.below.get(entry)?.is_some() => {
-                    return Err(index_damage(&format!("the run {id} is missing")));
+                    return Err(index_damage(&format!("run {id} is missing")));
                 }
                 None => {}
             }

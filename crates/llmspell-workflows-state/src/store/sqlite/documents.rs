@@ -1,4 +1,4 @@
-//! Stores of whole documents, which are looked up by key.
+//! Stores of whole documents, looked up by key.
 
 use rusqlite::params;
 use uuid::Uuid;
@@ -54,7 +54,7 @@ impl DefinitionStore for Sqlite {
 
 impl Sqlite {
     fn snapshot(&self, run: Uuid, name: &str, body: &[u8]) -> Result<Snapshot, StoreError> {
-        let location = format!("the snapshot {name:?} of the run {run} in {}", self.location());
+        let location = format!("the snapshot {name:?} of run {run} in {}", self.location());
         seal::open_json(&location, &snapshot_key(run, name), body)
     }
 }

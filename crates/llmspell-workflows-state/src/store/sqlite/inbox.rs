@@ -13,7 +13,7 @@ use crate::store::blocking::InboxStore;
 
 impl Sqlite {
     fn stored_message(&self, run: Uuid, number: u64, body: &[u8]) -> Result<StoredMessage, StoreError> {
-        let location = format!("message {number} of the run {run} in {}", self.location());
+        let location = format!("message {number} of run {run} in {}", self.location());
         seal::open_json(&location, &StoredMessage::key(run, number), body)
     }
 }

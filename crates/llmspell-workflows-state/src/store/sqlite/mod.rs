@@ -61,7 +61,8 @@ impl Sqlite {
             create_private_folders(folder).map_err(io_error)?;
         }
         if is_new {
-            // SQLite would create a file that others can read; its other files get the mode of this one.
+            // SQLite would create a file that others can read. Its other files get the mode of the
+            // database file.
             drop(private_file().write(true).create(true).truncate(false).open(path).map_err(io_error)?);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -124,7 +125,7 @@ impl Sqlite {
         Ok(answer)
     }
 
-    /// Executes a statement and syncs its changes; returns the number of rows that it changed.
+    /// Executes a statement and syncs its changes; returns the number of changed rows.
     fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
         self.write(Sync::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
     }
@@ -196,11 +197,11 @@ fn convert_error(path: &Path, error: &rusqlite::Error) -> StoreError {
         // SQLite does not report the system's error.
         Some(ErrorCode::SystemIoFailure) => StoreError::Io {
             path: path.to_owned(),
-            message: format!("{message}; the disk may be full or damaged, or the limit on file sizes too low"),
+            message: format!("{message}; the disk may be full or damaged, or the file size limit may be too low"),
         },
         Some(ErrorCode::CannotOpen) => StoreError::Io {
             path: path.to_owned(),
-            message: format!("{message}; it may not be readable, or too many files may be open"),
+            message: format!("{message}; the file may not be readable, or too many files may be open"),
         },
         _ => StoreError::Io { path: path.to_owned(), message },
     }

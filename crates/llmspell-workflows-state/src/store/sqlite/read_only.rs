@@ -14,8 +14,9 @@ pub(super) fn is_read_only(path: &Path) -> bool {
 
 /// Opens the database at `path` to read it; writes fail.
 ///
-/// SQLite has to create files next to a database in WAL mode, unless it is told that nothing changes the database. That
-/// is so if there is no write-ahead log: whoever may write would have one.
+/// SQLite must create files next to a database in WAL mode, unless the database is opened as
+/// immutable. A database without a write-ahead log is immutable, since any writer would have
+/// created one.
 pub(super) fn open(path: &Path) -> Result<Sqlite, StoreError> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -13,7 +13,7 @@ use crate::store::blocking::RunStore;
 const PUT: &str = "INSERT INTO runs (id, started_us, status, workflow, parent, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (id) DO UPDATE SET started_us = ?2, status = ?3, workflow = ?4, parent = ?5, body = ?6";
 
-/// A row of the run table: the columns by which a run is found, and the run itself.
+/// A row of the run table: the search columns and the run itself.
 struct RunRow {
     id: Vec<u8>,
     started_us: i64,
@@ -30,7 +30,7 @@ impl RunRow {
 impl Sqlite {
     fn summary(&self, row: &RunRow) -> Result<RunSummary, StoreError> {
         let location = || match Uuid::from_slice(&row.id) {
-            Ok(id) => format!("the run {id} in {}", self.location()),
+            Ok(id) => format!("run {id} in {}", self.location()),
             Err(_) => format!("a run in {}", self.location()),
         };
         let run: RunSummary = seal::open_json(&location(), &row.id, &row.body)?;
@@ -87,8 +87,8 @@ fn unlabel(
     Ok(())
 }
 
-/// Returns a statement that yields at most one run more than fits on a page. It scans an index in descending order,
-/// or the range of ids that share the prefix.
+/// Returns a statement that yields at most one run more than a page holds. It scans an index in
+/// descending order, or the range of ids with the prefix.
 fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec<Value>), StoreError> {
     let ids = query.ids()?;
     let blob = |id: Uuid| Value::Blob(id.as_bytes().to_vec());

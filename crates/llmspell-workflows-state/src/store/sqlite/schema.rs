@@ -74,7 +74,7 @@ pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreErr
             Err(StoreError::Newer { location: path.display().to_string(), found, known })
         }
         _ => {
-            let message = "it may only be read, but was written by an earlier version and has to be migrated first";
+            let message = "it is read-only, but was written by an earlier version and must be migrated first";
             Err(StoreError::Io { path: path.to_owned(), message: message.to_owned() })
         }
     }
@@ -121,7 +121,7 @@ fn refuse_foreign(path: &Path, connection: &Connection) -> Result<(), StoreError
         Ok(false) => Ok(()),
         Ok(true) => Err(StoreError::Foreign {
             path: path.to_owned(),
-            message: "the file is a database of another program".to_owned(),
+            message: "the file is another program's database".to_owned(),
         }),
         Err(error) => Err(convert_error(path, &error)),
     }

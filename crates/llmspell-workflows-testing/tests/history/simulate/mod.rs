@@ -1,5 +1,5 @@
-//! A tiny durable program, which never does anything wrong: its processes execute, are killed and acknowledge in a
-//! random order, and leave a valid history.
+//! A tiny, correct durable program. Its processes execute, are killed and acknowledge in a random
+//! order, and produce a valid history.
 
 mod run;
 
@@ -13,13 +13,13 @@ pub(crate) use run::sequences;
 
 type Copy = (String, String);
 
-/// A process that still has something to do.
+/// A process that still has work to do.
 struct Process {
     name: String,
     asked: Asked,
     /// Acknowledgements that the client has not read yet.
     said: VecDeque<What>,
-    /// The effects that are running.
+    /// The running effects.
     effects: Vec<Effect>,
     /// The steps of the stage that have not begun.
     pending: Vec<String>,
@@ -37,7 +37,8 @@ struct World<'c> {
     stores: Vec<String>,
 }
 
-/// Simulates commands until the choices are used up, then continues every run to its end and reads the stores.
+/// Simulates commands until the choices are used up, then drives every run to its end and reads the
+/// stores.
 pub(crate) fn history(choices: &[u8]) -> Vec<Observation> {
     let mut world = World {
         choices: choices.iter(),
@@ -125,7 +126,7 @@ impl World<'_> {
 
     fn kill(&mut self, nth: usize) {
         let process = self.processes.remove(nth);
-        // What it said before can still be read.
+        // Its earlier acknowledgements can still be read.
         for what in process.said {
             self.observe(&process.name, what);
         }
@@ -155,7 +156,7 @@ impl World<'_> {
         self.observe(&process.name, What::Ended { outcome });
     }
 
-    /// Lets a process do a little.
+    /// Advances a process by one small step.
     fn advance(&mut self, nth: usize) {
         let (name, asked) = (self.processes[nth].name.clone(), self.processes[nth].asked.clone());
         if self.processes[nth].is_applied {
@@ -274,14 +275,14 @@ impl World<'_> {
         process.is_applied = true;
         let held = self.runs.get_mut(&(store.clone(), run.clone())).unwrap();
         held.holder = Some(process.name.clone());
-        // The request to cancel a run is kept until it has been obeyed.
+        // The request to cancel a run is kept until it has been carried out.
         held.stops = held.stops.filter(|stops| *stops == "cancelled");
         "running".clone_into(&mut held.status);
         // Steps that had begun when the former process died begin again.
         process.pending = held.unfinished();
     }
 
-    /// Begins or ends an effect of the run that the process holds.
+    /// Begins or ends an effect of the run driven by the process.
     fn drive(&mut self, nth: usize) {
         let name = self.processes[nth].name.clone();
         let held = self.runs.iter().find(|(_, run)| run.holder.as_ref() == Some(&name));

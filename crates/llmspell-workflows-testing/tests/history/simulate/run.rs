@@ -26,7 +26,7 @@ pub(super) struct Run {
     pub(super) started_us: u64,
     pub(super) status: String,
     pub(super) records: Vec<StoredRecord>,
-    /// The stage, and the generation of the last step.
+    /// The current stage, and the generation of the last step.
     pub(super) stage: usize,
     pub(super) generation: u32,
     pub(super) attempts: u64,
@@ -45,7 +45,7 @@ impl Run {
         self.records.push(StoredRecord { number, time_us: Some(time_us - self.started_us), what });
     }
 
-    /// Returns the steps of the present stage that have not completed, under their present generation.
+    /// Returns the uncompleted steps of the current stage, under their current generation.
     pub(super) fn unfinished(&self) -> Vec<String> {
         let Some(stage) = STAGES.get(self.stage) else { return Vec::new() };
         let path = |step: &&str| match self.generation {
@@ -60,7 +60,7 @@ impl Run {
     }
 
     pub(super) fn stored(&self, id: &str) -> StoredRun {
-        // A run that no process holds looks the same in every state that is not an end.
+        // Unless it has ended, an unowned run looks the same in every state.
         StoredRun {
             run: id.to_owned(),
             status: self.status.clone(),

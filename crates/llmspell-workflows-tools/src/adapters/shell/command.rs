@@ -9,9 +9,9 @@ use crate::{Access, Policy, Sandbox, ToolError, ToolErrorClass};
 /// A process to start.
 #[derive(Debug)]
 pub(super) struct Command {
-    /// The program as the step names it.
+    /// The program's name in the step.
     pub(super) program: String,
-    /// The file to start; without one, the operating system looks the program up.
+    /// The file to start; if unset, the operating system looks up the program.
     pub(super) file: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
     /// Whether the last argument is a command line for `sh`.
@@ -19,7 +19,7 @@ pub(super) struct Command {
     pub(super) directory: PathBuf,
     pub(super) stdin: Option<String>,
     pub(super) environment: Vec<(String, String)>,
-    /// The variables that the process does not inherit.
+    /// The variables not inherited by the process.
     pub(super) withheld: Vec<String>,
     pub(super) allow_failure: bool,
 }

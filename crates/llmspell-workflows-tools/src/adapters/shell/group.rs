@@ -28,10 +28,11 @@ impl ProcessGroup {
         self.signal(Signal::KILL);
     }
 
-    /// Stops the processes that remain in the group after its leader has exited; those that do not stop in time are
-    /// killed.
+    /// Stops the processes remaining in the group after its leader has exited, and kills any that
+    /// do not stop in time.
     ///
-    /// This also waits for processes that have exited but have not yet been reaped by the init process.
+    /// This method also waits for processes that have exited but have not yet been reaped by the
+    /// init process.
     pub(super) async fn end(mut self) {
         self.terminate();
         let deadline = Instant::now() + LEFTOVER_GRACE;

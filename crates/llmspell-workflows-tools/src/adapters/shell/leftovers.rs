@@ -10,14 +10,14 @@ use uuid::Uuid;
 const TERM_WAIT: Duration = Duration::from_secs(2);
 const KILL_WAIT: Duration = Duration::from_secs(2);
 
-/// How often to look meanwhile.
+/// The interval at which the processes are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Ends processes of `shell` steps whose `spellflow` process died.
 ///
-/// Each process of a step has the run and the step's path in its environment, and so have the processes that it starts,
-/// even those that leave its process group. On Linux, `/proc` shows the environment of all processes of the same user;
-/// other systems have no such list, so there nothing is found.
+/// A step's process and all processes started from it have the run and the step's path in their
+/// environment, even if they leave the process group. On Linux, `/proc` shows the environments of
+/// all processes of the same user. Other systems have no such list, so nothing is found there.
 pub(in super::super) struct Processes;
 
 #[async_trait]
@@ -46,18 +46,18 @@ impl Leftovers for Processes {
 
 /// Reads the environments of processes, one after the other.
 ///
-/// A resume looks at all processes of the system before its first step, so the buffer is kept, and each file is read
-/// with as few system calls as possible.
+/// A resume examines all processes on the system before its first step, so the buffer is kept, and
+/// each file is read with as few system calls as possible.
 #[derive(Default)]
 struct Environments {
     buffer: Vec<u8>,
 }
 
-/// The length of the buffer at first. Longer environments are rare.
+/// The initial length of the buffer. Longer environments are rare.
 const BUFFER_MIN: usize = 64 << 10;
 
 impl Environments {
-    /// Returns the processes of the steps at `paths` of `run`.
+    /// Returns the processes of the steps at `paths` in `run`.
     fn find(&mut self, run: Uuid, paths: &[String]) -> Vec<Pid> {
         let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
         let own = rustix::process::getpid();
@@ -65,9 +65,9 @@ impl Environments {
         numbers.filter_map(Pid::from_raw).filter(|pid| *pid != own && self.is_of_step(*pid, run, paths)).collect()
     }
 
-    /// Returns whether the environment of a process names one of the steps at `paths` of `run`.
+    /// Returns whether a process's environment names one of the steps at `paths` in `run`.
     fn is_of_step(&mut self, pid: Pid, run: Uuid, paths: &[String]) -> bool {
-        // The environment of a process that has ended, or of another user, cannot be read.
+        // The environment of an ended process or of another user's process cannot be read.
         let Ok(environment) = self.read(pid) else { return false };
         let value_of = |name: &str| {
             let mut entries = environment.split(|byte| *byte == 0);
@@ -84,7 +84,7 @@ impl Environments {
         loop {
             let read = file.read(&mut self.buffer[length..])?;
             length += read;
-            // `/proc` fills the buffer as long as there is more.
+            // `/proc` fills the buffer as long as more data remains.
             if length < self.buffer.len() {
                 return Ok(&self.buffer[..length]);
             }

@@ -30,21 +30,23 @@ pub(super) use leftovers::Processes;
 ///
 /// - `command`, a command line for `sh -c`, or `argv`, a program with its arguments;
 /// - `cwd`, a directory within the policy's roots;
-/// - `stdin`, a string that is passed unchanged, or any other value, which is passed as JSON;
-/// - `env`, variables that are added to the environment inherited from this process, which does not include the
-///   variables that secrets come from ([`Policy::secret_variables`]);
+/// - `stdin`, a string passed unchanged, or any other value, passed as JSON;
+/// - `env`, variables added to the environment inherited from this process, which excludes the
+///   variables that contain secrets ([`Policy::secret_variables`]);
 /// - `allow_failure`;
-/// - `unsafe_shell`, which permits values that become a part of the command line as they are. Without it, such values are
-///   problems of the definition.
+/// - `unsafe_shell`, which permits values to become part of the command line unchanged. Without
+///   this setting, such values are problems in the definition.
 ///
-/// The output is `{stdout, stdout_type, stderr, stderr_type, exit_code}`. Output that is UTF-8 is a string of type
-/// `text`; any other output is base64, and its type is `base64`, so no byte is lost. If a signal terminated the process,
-/// the exit code is 128 plus the signal's number. Unless `allow_failure` is set, a non-zero exit code fails the step, and the error includes the end
-/// of the process's output.
+/// The output is `{stdout, stdout_type, stderr, stderr_type, exit_code}`. UTF-8 output is a string
+/// of type `text`; any other output is base64 with type `base64`, so no byte is lost. If a signal
+/// terminated the process, the exit code is 128 plus the signal's number. Unless `allow_failure` is
+/// set, a non-zero exit code fails the step, and the error includes the end of the process's
+/// output.
 ///
-/// The program (`sh` for a command line) must be listed in the policy's `programs`. The process also receives
-/// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It leads its own
-/// process group, which ends with the step: processes that it leaves behind are asked to stop and then killed.
+/// The program (`sh` for a command line) must be listed in the policy's `programs`. The process
+/// also receives `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and
+/// `SPELLFLOW_IDEMPOTENCY_KEY`. The process leads its own process group, which ends with the step:
+/// leftover processes are asked to stop and then killed.
 pub struct Shell {
     policy: Arc<Policy>,
     sandbox: Sandbox,

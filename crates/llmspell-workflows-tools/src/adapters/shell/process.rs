@@ -31,13 +31,14 @@ const TERM_WAIT: Duration = Duration::from_secs(2);
 /// hold the pipe open.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How long to keep reading the output of a process that is being stopped.
+/// How long to keep reading the output of a process being stopped.
 const STOPPED_WAIT: Duration = TERM_WAIT;
 
-/// The maximum number of bytes that a failed command's error includes from the end of `stdout`, and of `stderr`.
+/// The maximum number of bytes from the end of `stdout`, and from the end of `stderr`, in a failed
+/// command's error.
 const ERROR_OUTPUT_BYTES: usize = 4096;
 
-/// The free space that each read of a pipe has at least.
+/// The minimum free space in the buffer for each read of a pipe.
 const READ_BYTES: usize = 8 * 1024;
 
 /// The fields of the output.
@@ -108,14 +109,16 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
     })
 }
 
-/// Returns whether the system has run out of something that may be available again later: processes, memory or files.
+/// Returns whether the system has run out of a resource that may become available again: processes,
+/// memory or files.
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::AGAIN, Errno::BUSY, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
-/// Waits for the process to exit while reading and writing its pipes, then stops the rest of its group. Stops the
-/// process itself if the call is cancelled or the output is too large.
+/// Waits for the process to exit while reading and writing its pipes, then stops the rest of its
+/// group. This function stops the process itself if the call is cancelled or the output is too
+/// large.
 async fn follow(
     child: &mut Child,
     group: ProcessGroup,
@@ -134,7 +137,7 @@ async fn follow(
                 }
             },
             () = context.cancelled() => {
-                // What the process writes while it stops is logged too.
+                // Output written while the process is stopping is logged too.
                 let stopped = stop(child, group);
                 match drained {
                     Some(()) => stopped.await,
@@ -172,7 +175,8 @@ async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
     }
 }
 
-/// Reads a pipe to its end, and passes what it reads to `log`; fails if the process wrote more than `bytes_max` bytes.
+/// Reads a pipe to its end, and passes the data to `log`; fails if the process wrote more than
+/// `bytes_max` bytes.
 async fn read(
     pipe: Option<impl AsyncRead + Unpin>,
     into: &mut Vec<u8>,
@@ -203,7 +207,7 @@ fn exit_code(status: ExitStatus) -> i32 {
 
 fn failed(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, masker: &Masker) -> StepError {
     let ((stdout, stdout_form), (stderr, stderr_form)) = (BytesForm::encode(stdout), BytesForm::encode(stderr));
-    // Secrets are masked before the output is cut.
+    // Secrets are masked before the output is truncated.
     let (stdout, stderr) = (masker.masked(&stdout), masker.masked(&stderr));
     let ((stdout, stdout_left_out), (stderr, stderr_left_out)) =
         (tail(&stdout, stdout_form), tail(&stderr, stderr_form));
@@ -231,7 +235,7 @@ fn failed(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, masker: &Masker)
     StepError::new(class, code, message).with_details(details)
 }
 
-/// Returns the last line that is not blank, for people.
+/// Returns the last nonblank line, in readable form.
 fn last_line(output: &str, form: BytesForm) -> Option<String> {
     form.shown(output)
         .lines()
@@ -241,8 +245,9 @@ fn last_line(output: &str, form: BytesForm) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`, and the number of bytes of the output before
-/// them. The end of base64 is base64 as well, because that number is a multiple of 4.
+/// Returns at most [`ERROR_OUTPUT_BYTES`] bytes from the end of `text`, and the number of output
+/// bytes before them. The end of a base64 text is valid base64 too, because [`ERROR_OUTPUT_BYTES`]
+/// is a multiple of 4.
 fn tail(text: &str, form: BytesForm) -> (&str, usize) {
     let from = text.ceil_char_boundary(text.len().saturating_sub(ERROR_OUTPUT_BYTES));
     let left_out = if form == BytesForm::Base64 { from / 4 * 3 } else { from };

@@ -1,4 +1,4 @@
-//! The programs that may be started, and the variables that would change which program that is.
+//! Resolves allowed programs, and rejects variables that would change which program runs.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -6,10 +6,11 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{Policy, ToolError, ToolErrorClass, wildcard};
 
-/// Variables that make programs load or start other code, by name; `*` matches any number of characters. A step may not
-/// set them while the policy lists programs. `docs/policy.md` has the same list for users.
+/// Names of variables that make programs load or start other code; `*` matches any number of
+/// characters. A step may not set these variables while the policy lists programs. `docs/policy.md`
+/// has the same list for users.
 pub(super) const DANGEROUS_VARIABLES: &[&str] = &[
-    // Where programs, libraries and settings are looked up.
+    // Search paths for programs, libraries and settings.
     "PATH",
     "HOME",
     "XDG_*",
@@ -47,7 +48,7 @@ pub(super) const DANGEROUS_VARIABLES: &[&str] = &[
     "RUBY*",
     "GEM_*",
     "RUSTC*",
-    // Programs that other programs start.
+    // Programs started by other programs.
     "EDITOR",
     "VISUAL",
     "PAGER",
@@ -59,21 +60,21 @@ pub(super) const DANGEROUS_VARIABLES: &[&str] = &[
     "GIT_*",
     "SSH_*",
     "SVN_*",
-    // The settings of this program.
+    // This program's own settings.
     "SPELLFLOW_*",
 ];
 
 impl Policy {
-    /// Returns whether `programs` is a list of programs, instead of a rule that allows every program.
+    /// Returns whether `programs` lists programs rather than allowing every program.
     pub(super) fn restricts_programs(&self) -> bool {
         !self.programs.iter().any(|pattern| pattern == "*")
     }
 }
 
-/// Returns the file to start for `program`, or nothing if the step's environment may decide, because the policy allows
-/// every program.
+/// Returns the file to start for `program`, or `None` if the policy allows every program.
 ///
-/// A name is looked up in the `PATH` of this process, never in one that the step sets.
+/// With `None`, the step's environment determines the file. Otherwise, a name is looked up in the
+/// `PATH` of this process, never in a `PATH` set by the step.
 ///
 /// # Errors
 /// Fails if the policy does not allow the program or no file has its name.
@@ -87,7 +88,7 @@ pub(super) fn resolve(program: &str, policy: &Policy) -> Result<Option<PathBuf>,
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     let found = std::env::split_paths(&path)
-        // What a relative folder contains depends on the working directory, which steps can write to.
+        // A relative folder's content depends on the working directory, which steps can write to.
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|file| is_program(file));
@@ -104,12 +105,12 @@ pub(super) fn check_program(program: &str, policy: &Policy) -> Result<(), ToolEr
     }
     if policy.restricts_programs() && program.contains('/') && !is_plain_absolute(Path::new(program)) {
         return Err(not_allowed(program)
-            .with_help("under a list of programs, use a name without `/`, or an absolute path without `..`"));
+            .with_help("if the policy lists programs, use a name without `/`, or an absolute path without `..`"));
     }
     Ok(())
 }
 
-/// Fails if a variable in `names` would change which program runs, although the policy lists programs.
+/// Fails if the policy lists programs and a variable in `names` would change which program runs.
 pub(super) fn check_variables<'n>(names: impl Iterator<Item = &'n str>, policy: &Policy) -> Result<(), ToolError> {
     let mut dangerous = names.filter(|name| is_dangerous(name));
     match dangerous.next() {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_programs_names_programs_in_the_path_of_the_process_or_absolute_paths() {
+    fn listed_programs_are_found_in_the_path_or_by_absolute_path() {
         for (programs, program, expected) in [
             (&["*"][..], "anything", Ok(None)),
             (&["*"], "../sub/tool", Ok(None)),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_start_other_code_are_refused_under_a_list() {
+    fn dangerous_variables_are_refused_if_the_policy_lists_programs() {
         let dangerous = [
             "PATH",
             "Path",

@@ -1,4 +1,4 @@
-//! Values that no process can receive.
+//! Detects values that no process can receive.
 
 use std::{fmt, io};
 
@@ -7,17 +7,17 @@ use rustix::io::Errno;
 
 use super::command::Command;
 
-/// The maximum size of a single argument or variable on Linux in bytes, with its final NUL.
+/// The maximum size of a single argument or variable on Linux, in bytes including the final NUL.
 const VALUE_BYTES_MAX: usize = 128 * 1024;
 
-/// A value that the system hands over to a process when it starts.
+/// A value passed to a process when it starts.
 struct Value<'c> {
     name: Name<'c>,
     text: &'c str,
 }
 
 impl Value<'_> {
-    /// Returns the number of bytes that the system needs for the value.
+    /// Returns the number of bytes the system needs for the value.
     fn size(&self) -> usize {
         let name = match self.name {
             Name::Variable(name) => name.len() + "=".len(),
@@ -45,9 +45,9 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Returns the error for a value that is the reason why `command` cannot be started, if there is one.
+/// Returns an error if `command` could not be started because of one of its values.
 ///
-/// This is asked only after the start has failed, because only the system knows its limits.
+/// This is checked only after a failed start, because only the system knows its limits.
 pub(super) fn unfit(command: &Command, error: &io::Error) -> Option<StepError> {
     match Errno::from_io_error(error) {
         Some(Errno::TOOBIG) => Some(too_long(command)),
@@ -59,7 +59,7 @@ pub(super) fn unfit(command: &Command, error: &io::Error) -> Option<StepError> {
 fn with_nul(command: &Command) -> Option<StepError> {
     let (value, at) = values(command).find_map(|value| value.text.find('\0').map(|at| (value, at)))?;
     let message = format!(
-        "cannot start the program `{}`: {} contains a NUL, at byte {at} of {}; pass it as `stdin`, or write it to a file",
+        "cannot start the program `{}`: {} contains a NUL at byte {at} of {}; pass it as `stdin`, or write it to a file",
         shown(&command.program),
         value.name,
         value.text.len()
@@ -73,8 +73,8 @@ fn too_long(command: &Command) -> StepError {
         format!("{} {problem}, with {} bytes; ", value.name, value.text.len())
     });
     let message = format!(
-        "cannot start the program `{}`: {longest}all arguments and variables of the step have {} bytes, besides the \
-         inherited variables; pass long values as `stdin`, or write them to a file",
+        "cannot start the program `{}`: {longest}the step's arguments and variables have {} bytes in total, besides \
+         the inherited variables; pass long values as `stdin`, or write them to a file",
         shown(&command.program),
         values(command).map(|value| value.size()).sum::<usize>()
     );
@@ -90,7 +90,7 @@ fn values(command: &Command) -> impl Iterator<Item = Value<'_>> {
     std::iter::once(Value { name: Name::Program, text: &command.program }).chain(arguments).chain(variables)
 }
 
-/// Returns the name of a program for a message, which must stay readable if a long value was taken for a program.
+/// Returns a program's name for a message, truncated in case it is a long value.
 pub(super) fn shown(program: &str) -> String {
     match program.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", program[..end].escape_debug()),

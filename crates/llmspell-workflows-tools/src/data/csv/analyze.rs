@@ -8,10 +8,10 @@ use super::source::Rows;
 use crate::ToolError;
 use crate::data::order::compare;
 
-/// The maximum number of distinct values that are counted, across all columns.
+/// The maximum number of distinct values counted, across all columns.
 const DISTINCT_MAX: usize = 1_000_000;
 
-/// The maximum number of values that are kept for medians, across all columns.
+/// The maximum number of values kept for medians, across all columns.
 const NUMBERS_MAX: usize = 4_000_000;
 
 /// Computes statistics of each column in one pass over the rows.
@@ -177,7 +177,7 @@ impl Moments {
         let delta = number - self.mean;
         self.mean += delta / as_float(self.count);
         self.squares += delta * (number - self.mean);
-        // The smallest and the largest integer are exact, unlike what is computed.
+        // The smallest and the largest integer are exact, unlike computed statistics.
         let value = cell::numeric(cell);
         for (extreme, order) in [(&mut self.min, Ordering::Less), (&mut self.max, Ordering::Greater)] {
             if extreme

@@ -18,8 +18,8 @@ pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     inferred.flatten().unwrap_or_else(|| json!(cell))
 }
 
-/// Parses the whole cell as a number, including forms such as `1e5` and `+1`, unless the number that is kept would be
-/// another one.
+/// Parses the whole cell as a number, including forms such as `1e5` and `+1`; returns `None` if the
+/// number would be rounded.
 pub(super) fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();
     if let Some(integer) = integers::parse(cell) {

@@ -28,7 +28,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Returns the format that the options name, or that the name of the output file implies.
+    /// Returns the format set in the options or implied by the name of the output file.
     pub(super) fn of(options: &Options) -> Result<Self, ToolError> {
         let extension = options.output_path.as_deref().map(Path::new).and_then(Path::extension);
         let implied = match extension.map(|extension| extension.to_string_lossy().to_lowercase()).as_deref() {
@@ -55,9 +55,9 @@ impl Format {
 pub(super) struct Conversion {
     format: Format,
     infer: bool,
-    /// The name of a field for the line on which the row begins.
+    /// The name of the field for the number of the row's first line.
     line_column: Option<String>,
-    /// The name of a field for the text of the row.
+    /// The name of the field for the row's text.
     text_column: Option<String>,
 }
 
@@ -73,14 +73,14 @@ impl Conversion {
             }
         }
         if line_column.is_some() && line_column == text_column {
-            let message = "`options.line_column` and `options.text_column` are the same name";
+            let message = "`options.line_column` and `options.text_column` must be different";
             return Err(invalid("duplicate_column", message));
         }
         Ok(Self { format, infer: options.infer_types.unwrap_or(true), line_column, text_column })
     }
 }
 
-/// Converts all rows, into the result or into `output`.
+/// Converts all rows into the result or into `output`.
 pub(super) fn convert(
     mut rows: Rows<'_>,
     conversion: &Conversion,
@@ -175,7 +175,7 @@ fn write_object(
         conversion.text_column.as_ref().map(|name| (name, json!(text))),
     ];
     for (name, value) in more.into_iter().flatten() {
-        // The object ends with a brace, which moves behind the new field.
+        // The closing brace of the object moves behind the new field.
         line.pop();
         if !columns.is_empty() || line.last() != Some(&b'{') {
             line.push(b',');
@@ -215,7 +215,7 @@ fn io_error(error: csv::Error) -> io::Error {
     }
 }
 
-/// A text in the result, whose size is limited.
+/// A text in the result, with a size limit.
 #[derive(Default)]
 struct BoundedText {
     bytes: Vec<u8>,

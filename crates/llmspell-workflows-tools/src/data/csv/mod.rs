@@ -44,20 +44,24 @@ const TOP_MAX: usize = 1000;
 ///
 /// - `analyze`: `top` (5), the number of frequent values. Returns `{rows, columns: [{name, type, count, nulls,
 ///   distinct, top, min, max, mean, median, stddev}]}`.
-/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text), `bad_rows` (`fail` by default, or
-///   `collect`), and for `json` and `jsonl` `line_column` and `text_column`, the names of fields for the line on which a
-///   row begins and for its text. Returns `{format, rows, output}`; with `bad_rows: collect` also `rejected`: `[{line,
-///   text, cells, problem}]`. With `output_path`, the rows go to a file, and `path` replaces `output`; with
-///   `bad_rows_path`, bad rows go to a file, and `{bad_rows_path, bad_rows}` replaces `rejected`.
+/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text), `bad_rows`
+///   (`fail` by default, or `collect`), and, for `json` and `jsonl` only, `line_column` and
+///   `text_column`, the names of fields for the number of a row's first line and for its text.
+///   Returns `{format, rows, output}`; with `bad_rows: collect` also `rejected`:
+///   `[{line, text, cells, problem}]`. With `output_path`, the rows are written to a file, and
+///   `path` replaces `output`. With `bad_rows_path`, bad rows are written to a file, and
+///   `{bad_rows_path, bad_rows}` replaces `rejected`.
 /// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000). Returns `{rows, matched,
 ///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if the
 ///   value is a string; an empty cell is null.
 /// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`; the same seed yields the same sample.
 ///
-/// If a row has more or fewer cells than the header, or a quote is never closed, the call fails and the error names the
-/// row's line, unless bad rows are collected. Then a line with an unclosed quote is a bad row, and reading continues with
-/// the next line. A quote counts as unclosed if the text after it is not a cell that ends within 1,000 lines, or if the
-/// row would have the wrong number of cells while a line within its quotes is a row by itself.
+/// If a row has more or fewer cells than the header, or a quote is never closed, the call fails and
+/// the error names the row's line, unless bad rows are collected. If bad rows are collected, a line
+/// with an unclosed quote is a bad row, and reading continues with the next line. A quote counts as
+/// unclosed if the text after it is not a cell that ends within 1,000 lines. It also counts as
+/// unclosed if the row would have the wrong number of cells and a line within the quotes is a
+/// complete row.
 pub(crate) struct CsvAnalyzer {
     spec: ToolSpec,
     services: Services,
@@ -174,7 +178,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     }
 }
 
-/// Opens the table of a call, and starts the file for its bad rows.
+/// Opens a call's table, and starts the file for its bad rows.
 fn open<'c>(
     input: Option<String>,
     options: &Options,

@@ -32,7 +32,8 @@ pub(super) struct Options {
     pub(super) seed: Option<u64>,
 }
 
-/// What happens to rows with more or fewer cells than the header, with invalid text, or with an unclosed quote.
+/// How to handle rows with more or fewer cells than the header, with invalid text, or with an
+/// unclosed quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OnBadRow {
@@ -68,7 +69,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Rejects options that belong to other operations.
+    /// Rejects options of other operations.
     pub(super) fn check(&self, operation: Operation) -> Result<(), ToolError> {
         // Statistics and text formats do not convert cells.
         let returns_values = match operation {
@@ -123,7 +124,7 @@ pub(super) fn options_schema() -> Value {
             "infer_types": { "type": "boolean", "description": "Convert cells to numbers and booleans; true by default" },
             "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: the number of frequent values per column; 5 by default" },
             "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: the output format; with `output_path`, the file extension by default" },
-            "output_path": path_schema("convert: a file for the converted rows, which are then not part of the result"),
+            "output_path": path_schema("convert: a file for the converted rows; the result then omits them"),
             "bad_rows": { "enum": ["fail", "collect"], "description": "convert: whether rows with more or fewer cells than the header, invalid text or an unclosed quote are an error, or are listed as `rejected`; `fail` by default" },
             "bad_rows_path": path_schema("convert: a `.jsonl` file for bad rows, `{line, text, cells, problem}`, which are then neither an error nor listed"),
             "line_column": name("convert to json or jsonl: the name of a field for the line on which each row begins"),

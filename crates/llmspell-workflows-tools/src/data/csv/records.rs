@@ -9,26 +9,27 @@ use crate::data::support::{invalid, too_large};
 /// The maximum number of lines that a quoted cell may span if bad rows are collected.
 const QUOTED_LINES_MAX: u64 = 1000;
 
-/// The number of bytes that are read at once.
+/// The number of bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The mark that editors on Windows put at the start of a file.
+/// The byte order mark that Windows editors put at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits CSV into records as the `csv` crate does, and can continue after a quote that is never closed.
 ///
-/// A quote that is never closed swallows the lines after it, up to another quote. With
-/// [`recovers`](Self::recovers_from), a record of several lines is therefore accepted only if its quotes are closed
-/// where a cell ends, within [`QUOTED_LINES_MAX`] lines, and if it has the right number of cells, or none of its later
-/// lines is a record by itself. Otherwise its first line alone is bad, and reading continues with its second line.
+/// A quote that is never closed swallows the following lines, up to another quote. With
+/// [`recovers`](Self::recovers_from), a multi-line record is therefore accepted only if its quotes
+/// are closed at the end of a cell, within [`QUOTED_LINES_MAX`] lines. In addition, it must have
+/// the right number of cells, or none of its later lines may be a complete record. Otherwise, only
+/// its first line is bad, and reading continues with its second line.
 pub(super) struct Records<R> {
     source: R,
-    /// What the source is called in errors.
+    /// The name of the source in errors.
     name: String,
     delimiter: u8,
     /// The expected number of cells if reading continues after unclosed quotes.
     recovers: Option<usize>,
-    /// The part of the source that was read and is still needed.
+    /// The part of the source that has been read and is still needed.
     window: Vec<u8>,
     /// Where the next record begins in the window.
     next: usize,
@@ -42,11 +43,12 @@ pub(super) struct Records<R> {
     scan: Scan,
 }
 
-/// What was found in place of a record.
+/// The result of reading a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Record,
-    /// A quote is never closed; if the reader recovers from that, the record is only the line with the quote.
+    /// A quote is never closed. If the reader recovers from unclosed quotes, the record is only the
+    /// line with the quote.
     Unclosed,
     /// The cells are not UTF-8.
     NotUtf8,
@@ -63,7 +65,7 @@ enum CellPosition {
     AfterQuote,
 }
 
-/// A record that is being read.
+/// The record being read.
 #[derive(Debug, Default)]
 struct Scan {
     /// The bytes of all cells.
@@ -74,15 +76,16 @@ struct Scan {
     /// Where the text of the record ends, and where the next record begins.
     end: usize,
     next: usize,
-    /// Where the first line of the record ends and the second one begins, if there is a second one.
+    /// Where the record's first line ends and its second line begins, if it has several lines.
     first_line: Option<(usize, usize)>,
     /// The number of line ends within quotes.
     lines: u64,
-    /// The line, counted from the record's first one, on which the last quoted cell begins.
+    /// The line on which the last quoted cell begins, counted from the record's first line.
     opened: u64,
-    /// Whether a quote is in the middle of a cell: a closing one before more text, or one in a cell without quotes.
+    /// Whether a quote is in the middle of a cell: a closing quote followed by more text, or a
+    /// quote in an unquoted cell.
     is_torn: bool,
-    /// Whether the scan stopped because the record is too long to be one.
+    /// Whether the scan stopped because the record is too long.
     is_too_long: bool,
 }
 
@@ -104,7 +107,8 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// From the next record on, continues after unclosed quotes; records are expected to have `cells` cells.
+    /// Makes the reader continue after unclosed quotes, from the next record on; records are
+    /// expected to have `cells` cells.
     pub(super) fn recovers_from(&mut self, cells: usize) {
         self.recovers = Some(cells);
     }
@@ -148,7 +152,7 @@ impl<R: Read> Records<R> {
         Ok(Some(Found::Record))
     }
 
-    /// Moves to the first byte of the next record; returns whether there is one.
+    /// Moves to the first byte of the next record; returns whether there is a next record.
     fn begin(&mut self) -> Result<bool, ToolError> {
         if self.next >= CHUNK_BYTES {
             self.window.drain(..self.next);
@@ -175,7 +179,7 @@ impl<R: Read> Records<R> {
         self.next = next;
     }
 
-    /// Returns whether a record of several lines is a whole record, and not the beginning of an unclosed quote.
+    /// Returns whether a multi-line record is complete, not the start of an unclosed quote.
     fn is_whole(&mut self) -> Result<bool, ToolError> {
         let expected = self.recovers;
         if self.scan.is_torn {
@@ -184,8 +188,8 @@ impl<R: Read> Records<R> {
         let (true, Some((_, second))) = (expected != Some(self.scan.ends.len()), self.scan.first_line) else {
             return Ok(true);
         };
-        // The number of cells is wrong: either a quote is unclosed, so that some line within it is a record, or the
-        // record has too few or too many cells.
+        // The number of cells is wrong. Either a quote is unclosed and a line within it is a
+        // complete record, or the record has too few or too many cells.
         let whole = std::mem::take(&mut self.scan);
         let (mut at, mut is_whole) = (second, true);
         while is_whole && at < whole.next {
@@ -251,7 +255,7 @@ impl<R: Read> Records<R> {
         Ok(Some(self.window[at]))
     }
 
-    /// Reads a part of the source; returns whether there was one.
+    /// Reads the next part of the source; returns false at the end of the source.
     fn fill(&mut self) -> Result<bool, ToolError> {
         if self.has_ended {
             return Ok(false);

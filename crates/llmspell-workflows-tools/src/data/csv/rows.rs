@@ -19,7 +19,7 @@ pub(super) struct Condition {
     value: Option<Value>,
 }
 
-/// Returns the first `rows_max` rows that pass, and counts all rows that pass.
+/// Returns the first `rows_max` matching rows, and counts all matching rows.
 pub(super) fn filter(
     rows: &mut Rows<'_>,
     conditions: Vec<Condition>,

@@ -13,14 +13,14 @@ use crate::data::support::{CANCEL_EVERY, check_cancelled, invalid, too_large};
 /// The maximum number of columns in a table.
 pub(crate) const COLUMNS_MAX: usize = 1000;
 
-/// The maximum number of bad rows that are collected in the result.
+/// The maximum number of bad rows collected in the result.
 const REJECTED_MAX: usize = 100_000;
 
 /// The rows of a string or a file, read on demand.
 pub(super) struct Rows<'c> {
     records: Records<Box<dyn Read>>,
     columns: Vec<String>,
-    /// Whether the current record is a row that was not returned yet.
+    /// Whether the current record is a row that has not been returned yet.
     is_pending: bool,
     record: StringRecord,
     count: usize,
@@ -31,7 +31,7 @@ pub(super) struct Rows<'c> {
 /// A table to read.
 pub(super) struct Table {
     pub(super) source: Box<dyn Read>,
-    /// What the table is called in errors about reading it.
+    /// The name of the table in errors about reading it.
     pub(super) name: String,
     pub(super) delimiter: u8,
     pub(super) has_headers: bool,
@@ -42,9 +42,9 @@ pub(super) struct Table {
 pub(super) enum BadRows {
     /// A bad row is an error.
     Fail,
-    /// Into the result.
+    /// Bad rows are added to the result.
     Collect(Vec<Value>),
-    /// Into a file.
+    /// Bad rows are written to a file.
     Write(Box<RowWriter>),
 }
 
@@ -72,17 +72,17 @@ impl<'c> Rows<'c> {
         self.count
     }
 
-    /// Returns the row that was read last.
+    /// Returns the last row read.
     pub(super) fn row(&self) -> &StringRecord {
         &self.record
     }
 
-    /// Returns the line on which the row begins that was read last, counted from 1.
+    /// Returns the line on which the last row begins, counted from 1.
     pub(super) fn line(&self) -> u64 {
         self.records.line()
     }
 
-    /// Returns the text of the row that was read last, without its line end.
+    /// Returns the text of the last row, without its line end.
     pub(super) fn text(&self) -> &str {
         std::str::from_utf8(self.records.text()).expect("a row's cells are checked")
     }
@@ -111,7 +111,7 @@ impl<'c> Rows<'c> {
         Ok(Some(&self.record))
     }
 
-    /// Sets the current record aside as a bad row.
+    /// Adds the current record to the bad rows.
     fn add_bad(&mut self, found: Found) -> Result<(), ToolError> {
         if matches!(self.bad, BadRows::Fail) {
             return Err(self.failure(found));
@@ -173,7 +173,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Checks that a table does not consist of bad rows.
+/// Fails if there are too many bad rows.
 fn check_count(rejected: &[Value]) -> Result<(), ToolError> {
     if rejected.len() <= REJECTED_MAX {
         return Ok(());

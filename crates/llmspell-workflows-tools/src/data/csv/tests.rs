@@ -239,7 +239,7 @@ async fn operations_that_return_text_reject_infer_types() {
 }
 
 #[tokio::test]
-async fn bad_rows_are_collected_with_their_lines_and_the_others_are_converted() {
+async fn bad_rows_are_collected_with_their_lines_and_good_rows_are_converted() {
     let table = "id,name\n1,\"two\nlines\"\n2\n3,c,d\n4,d\n";
     let options = json!({"format": "json", "bad_rows": "collect", "line_column": "line"});
     let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();
@@ -259,8 +259,8 @@ async fn bad_rows_are_collected_with_their_lines_and_the_others_are_converted() 
     }
 }
 
-/// Collects the bad rows of `table`, and returns the first cells of the good rows, and the lines and problems of the bad
-/// ones.
+/// Collects the bad rows of `table`. Returns the first cell of each good row, and the line and
+/// problem of each bad row.
 async fn collected(table: &str) -> (Vec<Value>, Vec<(u64, String)>) {
     let options = json!({"format": "json", "bad_rows": "collect"});
     let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();
@@ -275,17 +275,17 @@ async fn reading_continues_after_an_unclosed_quote() {
     let unclosed = |line: u64| (line, "unclosed quote".to_owned());
     let wrong = |line: u64, given: u64| (line, format!("expected 2 fields, got {given}"));
     for (table, rows, bad) in [
-        // Up to the end of the table.
+        // The unclosed quote extends to the end of the table.
         ("a,b\n1,\"x\n2,y\n3,z\n", vec![2, 3], vec![unclosed(2)]),
         ("a,b\n1,x\n2,\"y", vec![1], vec![unclosed(3)]),
-        // The next quote opens a cell, so it cannot close one.
+        // The next quote opens a cell, so it cannot close the first one.
         ("a,b\n1,\"x\n2,y\n3,\"z\"\n4,w\n", vec![2, 3, 4], vec![unclosed(2)]),
         ("a,b\n1,\"x\r\n2,\"y\"\r\n3,z\r\n", vec![2, 3], vec![unclosed(2)]),
         // The next quote seems to close the cell, but the row would have too many cells.
         ("a,b\n1,\"x\n2,y\n3,\", z\"\n4,w\n", vec![2, 3, 4], vec![unclosed(2)]),
-        // Two in a row, and a row of several lines behind them.
+        // Two consecutive rows with unclosed quotes precede a multi-line row.
         ("a,b\n1,\"x\n2,\"y\n3,\"z\nz\"\n4,w\n", vec![3, 4], vec![unclosed(2), unclosed(3)]),
-        // A row of several lines is a single bad row unless one of its lines is a row.
+        // A multi-line row is a single bad row unless one of its lines is a complete row.
         ("a,b\n1,\"x\ny\",2\n3,z\n", vec![3], vec![wrong(2, 3)]),
         ("a,b\n1,\"x\n\n\"\n3,z\n", vec![1, 3], vec![]),
         ("a,b\n1,x\"y\n2,\"\"\n", vec![1, 2], vec![]),
@@ -296,16 +296,16 @@ async fn reading_continues_after_an_unclosed_quote() {
 }
 
 #[tokio::test]
-async fn a_quoted_cell_that_is_too_long_is_unclosed() {
+async fn an_overlong_quoted_cell_counts_as_unclosed() {
     let table = |lines: usize| format!("a,b\n1,\"x{}\"\n2,z\n", "\nx".repeat(lines));
     assert_eq!(collected(&table(1000)).await, (vec![json!(1), json!(2)], vec![]));
     let (rows, bad) = collected(&table(1001)).await;
     assert_eq!((rows, bad.len(), &bad[0].1[..]), (vec![json!(2)], 1002, "unclosed quote"));
 }
 
-/// The `csv` crate reads a table as one stream; the result must be the same.
+/// The `csv` crate reads a table as one stream; `Records` must return the same records.
 #[test]
-fn records_are_split_like_the_csv_crate_does() {
+fn records_match_the_csv_crate() {
     let parts = ["a", ",", ",", "\"", "\"", "\"\"", "\n", "\n", "\r\n", "\r", " ", "é", "b,c", ",\"d,\n\","];
     let mut state = 7_u64;
     for _ in 0..5000 {

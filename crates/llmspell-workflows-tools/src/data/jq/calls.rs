@@ -1,4 +1,4 @@
-//! Finds calls in a term.
+//! Finds calls in jq terms.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};

@@ -1,4 +1,4 @@
-//! Rewrites a query so that operations that could create a huge value go through the bounded functions of the library.
+//! Rewrites a query to use the library's bounded functions where it could create huge values.
 
 use std::sync::LazyLock;
 
@@ -25,8 +25,8 @@ fn number(number: usize) -> &'static str {
     &ALL[number * 5..number * 5 + 5]
 }
 
-/// Guards a definition: additions, products and computed indices go through the bounded functions, and every recursion
-/// and loop checks how deeply its values are nested.
+/// Guards a definition: additions, products and computed indices use the bounded functions, and
+/// every recursion and loop checks the nesting depth of its values.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
     let Def { name, args, body } = definition;
     if !has_call(&body, name, args.len()) {
@@ -34,7 +34,8 @@ pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
     }
     let (values, filters): (Vec<_>, Vec<_>) = args.iter().copied().partition(|argument| argument.starts_with('$'));
     let mut body = with_depth_check(guard_term(body), name, values.into_iter().map(Term::Var));
-    // A filter argument holds the filter arguments of the enclosing call, so recursive calls nest them.
+    // A filter argument contains the enclosing call's filter arguments, so recursive calls nest
+    // them.
     if !filters.is_empty() {
         body = with_check(body, Term::Id, COUNT_CALL);
     }
@@ -115,9 +116,9 @@ fn guard_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: B
     }
 }
 
-/// Guards an arithmetic operation. The size of a product is checked before the operation. A sum can at most double a
-/// value, so its size is checked afterwards; as a result, appending to an array that nothing else refers to does not
-/// copy the array.
+/// Guards an arithmetic operation. The size of a product is checked before the operation. A sum can
+/// at most double a value, so its size is checked afterwards. As a result, appending to an array
+/// does not copy the array, unless it is referenced elsewhere.
 fn guard_math<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
     if math == Math::Mul {
         return Term::Call(MULTIPLY, vec![left, right]);

@@ -1,5 +1,5 @@
-//! jq's library, without access to the outside world, and with limits on the size of the values that a single operation
-//! can create.
+//! jq's library without access to the outside world, and with limits on the size of values created
+//! by a single operation.
 
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, v};
@@ -25,15 +25,15 @@ pub(super) const CHECK_INDEX: &str = "__check_index";
 /// is skipped if the last check was recent.
 pub(super) const CHECK_DEPTH: &str = "__check_depth";
 
-/// Returns null; stops the query if its input is JSON that is nested too deeply.
+/// Returns null; stops the query if its input is JSON nested too deeply.
 pub(super) const CHECK_JSON_DEPTH: &str = "__check_json_depth";
 
 /// Returns null; stops the query if this function is called too often. Used for calls whose arguments contain the
 /// arguments of the previous call.
 pub(super) const COUNT_CALL: &str = "__count_call";
 
-/// Functions that print or that read anything outside the query; a query that uses any of them fails with
-/// [`UNAVAILABLE_MESSAGE`].
+/// Functions that print, or that read data from outside the query. A query that uses any of these
+/// functions fails with [`UNAVAILABLE_MESSAGE`].
 const UNAVAILABLE: &[(&str, usize)] = &[
     ("env", 0),
     ("halt", 1),
@@ -127,7 +127,7 @@ where
     bome(Ok(Val::Null))
 }
 
-/// Stops the query if the input is JSON that is nested too deeply.
+/// Stops the query if the input is JSON nested too deeply.
 fn check_json_depth<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: HasMeter<'b>,

@@ -15,7 +15,7 @@ use super::{Limits, stop};
 /// The number of terms evaluated between two checks of the clock and the cancellation token.
 const TERMS_PER_CLOCK_CHECK: u64 = 1024;
 
-/// The number of terms evaluated between two checks of how deeply a value is nested.
+/// The number of terms evaluated between two checks of a value's nesting depth.
 const TERMS_PER_DEPTH_CHECK: u64 = 30_000;
 
 /// The maximum nesting depth of a value. Dropping a value takes some stack per level, and printing it takes even more.
@@ -55,8 +55,8 @@ impl DataT for MeteredData {
 
 /// Counts the work and the outputs of a query, and stops the query when it reaches a limit.
 ///
-/// The interpreter has no hook for this, but it calls [`HasLut::lut`] for the table of terms before it evaluates a
-/// term. The terms are therefore counted in that method.
+/// The interpreter has no hook for counting terms, but it calls [`HasLut::lut`] for the table of
+/// terms before it evaluates a term. The terms are therefore counted in that method.
 pub(super) struct Meter<'a> {
     lut: &'a Lut<MeteredData>,
     limits: &'a Limits,
@@ -108,8 +108,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Stops the query if any of `values`, with which the loop or recursion at `site` continues, is nested too deeply.
-    /// The check is skipped if the last check at `site` was recent.
+    /// Stops the query if any of `values`, which the loop or recursion at `site` carries over, is
+    /// nested too deeply. The check is skipped if the last check at `site` was recent.
     ///
     /// Each further level takes at least one term, so no value can become too deep for the stack between two checks.
     pub(super) fn check_depth(&self, site: usize, values: &[Val]) {

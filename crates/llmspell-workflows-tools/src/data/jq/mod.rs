@@ -1,11 +1,12 @@
 //! Runs jq queries in process, with limits.
 //!
-//! A query is a program that may contain mistakes or may have been assembled from data. It runs on its own thread with
-//! a [`Meter`] that stops it when it exceeds a number of evaluated terms, a stack depth or a time limit, or when the
-//! call is cancelled. [`guard`] and [`library`] limit individual operations that can create large values (`"x" * n`,
-//! `a + a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and
-//! arguments, because dropping deeply nested values would overflow the stack. A query has access only to its input: not
-//! to the environment, the clock, files or modules.
+//! A query is a program that may contain mistakes or may have been assembled from data. It runs on
+//! its own thread with a [`Meter`] that stops it when it exceeds a number of evaluated terms, a
+//! stack depth or a time limit, or when the call is cancelled. [`guard`] and [`library`] limit
+//! individual operations that can create large values (`"x" * n`, `a + a`, `.[n] = 1`, `range(n)`,
+//! `tojson`). They also limit how deeply recursion and loops nest values and arguments, because
+//! dropping deeply nested values would overflow the stack. A query can access only its input, not
+//! the environment, the clock, files or modules.
 //!
 //! One case is not metered: `..`, `sort` and comparisons on a value that contains the same part very many times. Only a
 //! deliberately constructed query produces such a value. Even then, the call ends at its time limit, but the thread
@@ -33,21 +34,21 @@ pub(crate) use limits::Limits;
 use meter::{Meter, Stop};
 use program::Program;
 
-/// The stack size of a query's thread. This is address space; only the used part takes memory.
+/// The stack size of a query's thread. This is address space; only the used part takes up memory.
 const STACK_BYTES: usize = 512 * 1024 * 1024;
 
-/// How long to wait, after the time limit, for a query that is stuck inside a single operation.
+/// How long to wait, after the time limit, for a query stuck inside a single operation.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The outputs of a query for one input.
 pub(crate) type Outputs = Vec<Value>;
 
-/// A compiled query, to be run on inputs one after the other.
+/// A compiled query that can be run on one input after another.
 pub(crate) struct Query<'q> {
     program: &'q Program,
     limits: &'q Limits,
     token: &'q CancellationToken,
-    /// When the current input was started.
+    /// The start time of the current input.
     started: &'q Mutex<Instant>,
 }
 
@@ -66,8 +67,8 @@ impl Query<'_> {
 
 /// Compiles `query`, and calls `work` with it on a thread with a large stack.
 ///
-/// `work` must not do anything that takes long except to run the query. If the call is abandoned, the token that `work`
-/// gets is cancelled.
+/// Apart from running the query, `work` must not do anything slow. If the call is abandoned, the
+/// token passed to `work` is cancelled.
 pub(crate) async fn with_query<T: Send + 'static>(
     query: String,
     limits: Limits,
@@ -165,7 +166,7 @@ fn catch_stop<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolE
     }
 }
 
-/// Unwinds the interpreter, which cannot be stopped in any other way; no panic hook runs.
+/// Unwinds the interpreter, because there is no other way to stop it; no panic hook runs.
 fn stop(reason: Stop, limits: &Limits) -> ! {
     resume_unwind(Box::new((reason, limits.clone())))
 }

@@ -21,7 +21,7 @@ impl Program {
     /// Parses and compiles a query; errors name the position and the unknown filter or variable.
     pub(super) fn compile(query: &str) -> Result<Self, ToolError> {
         let arena = Arena::default();
-        // The loader runs only for its better errors; the parser returns a tree that can be guarded.
+        // The loader runs only for its better errors; the parser's tree can be guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
             .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;
@@ -51,7 +51,7 @@ impl Program {
         &self.filter.lut
     }
 
-    /// Passes all outputs for one input to `emit`, until it fails.
+    /// Passes all outputs for one input to `emit`, until `emit` fails.
     pub(super) fn run<'a>(
         &'a self,
         meter: &'a Meter<'a>,

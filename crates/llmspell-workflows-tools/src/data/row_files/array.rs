@@ -20,7 +20,7 @@ pub(super) struct Elements<R> {
 /// Why the text cannot be split.
 #[derive(Debug)]
 pub(super) enum ArrayError {
-    /// The text is not an array: the line, and what is wrong there.
+    /// The text is not an array. The fields are the line and a description of the problem there.
     NotAnArray(u64, &'static str),
     /// An element is longer than the limit.
     TooLong(u64),
@@ -44,9 +44,9 @@ impl<R: BufRead> Elements<R> {
         match (self.skip_space()?, self.position) {
             (None, Position::AfterArray) => return Ok(None),
             (Some(_), Position::AfterArray) => {
-                return Err(ArrayError::NotAnArray(self.line, "expected nothing after the array"));
+                return Err(ArrayError::NotAnArray(self.line, "unexpected data after the array"));
             }
-            (None, _) => return Err(ArrayError::NotAnArray(self.line, "the array does not end")),
+            (None, _) => return Err(ArrayError::NotAnArray(self.line, "the array is not closed")),
             (Some(b']'), _) => {
                 self.take();
                 self.position = Position::AfterArray;
@@ -65,7 +65,7 @@ impl<R: BufRead> Elements<R> {
         Ok(Some(line))
     }
 
-    /// Reads up to the comma or bracket that ends the element, which is left in the source.
+    /// Reads up to the comma or bracket that ends the element, without consuming it.
     fn read_element(&mut self, element: &mut Vec<u8>, bytes_max: usize) -> Result<(), ArrayError> {
         element.clear();
         let (line, mut depth, mut in_string, mut is_escaped) = (self.line, 0_usize, false, false);
@@ -86,7 +86,7 @@ impl<R: BufRead> Elements<R> {
                 return Err(ArrayError::TooLong(line));
             }
         }
-        Err(ArrayError::NotAnArray(self.line, "the array does not end"))
+        Err(ArrayError::NotAnArray(self.line, "the array is not closed"))
     }
 
     fn skip_space(&mut self) -> Result<Option<u8>, ArrayError> {
@@ -102,9 +102,9 @@ impl<R: BufRead> Elements<R> {
         Ok(self.source.fill_buf().map_err(ArrayError::Io)?.first().copied())
     }
 
-    /// Moves past the byte that was peeked at.
+    /// Moves past the peeked byte.
     fn take(&mut self) {
-        // The buffer still holds the byte, so this cannot fail.
+        // The buffer still contains the byte, so this cannot fail.
         let is_line_end = self.source.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&b'\n'));
         self.line += u64::from(is_line_end);
         self.source.consume(1);

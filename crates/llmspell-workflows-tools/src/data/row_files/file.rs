@@ -11,7 +11,7 @@ use crate::{Access, Policy, SandboxPath, Services, ToolError};
 /// The size of the buffer for writing, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A file that is read to its end, up to the policy's `file_bytes_max`.
+/// An input file, read to its end; the policy's `file_bytes_max` limits its size.
 pub(crate) struct InputFile {
     file: File,
     path: String,
@@ -39,9 +39,10 @@ impl Read for InputFile {
     }
 }
 
-/// A file that is written from its start, and replaces an existing file when it is complete.
+/// An output file, written from its start, that replaces an existing file once it is complete.
 ///
-/// A file that is dropped before is discarded, so a failed or repeated call never leaves a part of a file behind.
+/// A file dropped before it is complete is discarded, so a failed or repeated call never leaves a
+/// partial file behind.
 pub(crate) struct OutputFile {
     out: BufWriter<File>,
     version: NewVersion,
@@ -54,7 +55,7 @@ pub(crate) struct OutputFile {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WrittenFile {
     pub(crate) bytes: u64,
-    /// Whether no file of this name existed before.
+    /// Whether the file did not exist before.
     pub(crate) is_new: bool,
 }
 
@@ -98,7 +99,8 @@ impl Write for OutputFile {
     }
 }
 
-/// Returns the tool error that one of these files put into an I/O error; `action` and `path` describe any other one.
+/// Returns the tool error that one of these files wrapped in an I/O error; `action` and `path`
+/// describe any other I/O error.
 pub(crate) fn tool_error(error: io::Error, action: &str, path: &str) -> ToolError {
     match error.downcast::<ToolError>() {
         Ok(error) => error,
@@ -110,10 +112,10 @@ fn file_too_large(message: String) -> ToolError {
     too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy")
 }
 
-/// The files of a call: the parameters that name them, and their paths.
+/// The files of a call, with the parameters that name them.
 ///
-/// All paths are resolved before the first file is opened, so that a path outside the roots, or the same file twice,
-/// has no effects.
+/// All paths are resolved before the first file is opened, so a call with a path outside the roots,
+/// or with the same file twice, has no effects.
 pub(crate) struct Files<'s> {
     services: &'s Services,
     located: Vec<(&'static str, SandboxPath)>,
@@ -137,14 +139,15 @@ impl<'s> Files<'s> {
                     "same_file",
                     format!("`{name}` and `{other}` are the same file, `{}`", path.path()),
                 )
-                .with_help("write to another file, so that a repeated call reads what the first one read"));
+                .with_help("write to a different file, so that a repeated call reads the same input"));
             }
             located.push((*name, path));
         }
         Ok(Self { services, located })
     }
 
-    /// Reads the rows of all files that the parameter `name` gives, one file after the other, if it gives any.
+    /// Reads the rows of all files named by the parameter `name`, one file after the other, if
+    /// there are any.
     pub(crate) fn rows<'r>(
         &'r self,
         name: &str,
@@ -154,7 +157,7 @@ impl<'s> Files<'s> {
         RowReader::open(paths.collect(), &self.services.policy, token)
     }
 
-    /// Returns the first path that the parameter `name` gives, if it gives one.
+    /// Returns the first path in the parameter `name`, if there is one.
     pub(crate) fn get(&self, name: &str) -> Option<&SandboxPath> {
         self.located.iter().find(|(other, _)| *other == name).map(|(_, path)| path)
     }
@@ -169,12 +172,12 @@ impl<'s> Files<'s> {
         &self.services.policy
     }
 
-    /// Starts the file that the parameter `name` gives, if it gives one.
+    /// Starts the file named by the parameter `name`, if there is one.
     pub(crate) fn create(&self, name: &str) -> Result<Option<OutputFile>, ToolError> {
         self.get(name).map(|path| OutputFile::create(path.clone(), &self.services.policy)).transpose()
     }
 
-    /// Starts the file that the parameter `name` gives, which is required.
+    /// Starts the file named by the required parameter `name`.
     pub(crate) fn output(&self, name: &'static str) -> Result<OutputFile, ToolError> {
         self.create(name)?.ok_or_else(|| invalid("missing_parameter", format!("`{name}` is required")))
     }

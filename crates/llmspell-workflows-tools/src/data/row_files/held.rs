@@ -1,7 +1,8 @@
 use crate::data::support::too_large;
 use crate::{Policy, ToolError};
 
-/// Counts what an operation holds in memory because it needs all rows, up to the policy's `rows_held_bytes_max`.
+/// Counts the bytes that an operation holds in memory because it needs all rows, up to the policy's
+/// `rows_held_bytes_max`.
 pub(crate) struct Held {
     what: &'static str,
     bytes: usize,
@@ -14,7 +15,7 @@ impl Held {
         Self { what, bytes: 0, bytes_max: policy.rows_held_bytes_max }
     }
 
-    /// Counts the bytes of the texts that are held from now on.
+    /// Adds the size of newly held texts; fails if the limit is exceeded.
     pub(crate) fn add(&mut self, bytes: usize) -> Result<(), ToolError> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes <= self.bytes_max {

@@ -1,12 +1,13 @@
-//! Rows in files: tools read them one at a time, and write them one at a time, so that a table of any length takes
-//! little memory, and neither the parameters nor the results of a step contain it.
+//! Rows in files. Tools read and write one row at a time, so a table of any length takes up little
+//! memory and is not part of a step's parameters or results.
 //!
 //! - [`RowReader`] reads the rows of a file in JSON Lines (`.jsonl`, `.ndjson`), CSV (`.csv`), or a JSON array (`.json`).
-//! - [`RowWriter`] writes rows as JSON Lines, the form that tools exchange. `file_writer` converts them to CSV or JSON.
-//! - [`Files`] resolves all paths of a call before it opens any, under the policy's roots.
+//! - [`RowWriter`] writes rows as JSON Lines, the format that tools exchange. `file_writer`
+//!   converts them to CSV or JSON.
+//! - [`Files`] resolves all paths of a call under the policy's roots before it opens any file.
 //!
-//! An output file appears under its name when it is complete, so a failed call leaves no part of a file behind, and a
-//! call that is repeated after a crash writes the same file again.
+//! An output file appears under its name only once it is complete, so a failed call leaves no
+//! partial file behind. A call repeated after a crash writes the same file again.
 
 mod array;
 mod file;
@@ -32,14 +33,14 @@ use crate::{Permission, SecurityLevel, ToolError, ToolSpec};
 /// The maximum size of a row in a file, in bytes of its text.
 pub(crate) const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The permissions of a call that names a file.
+/// The permissions required by a call that names a file.
 pub(crate) const FILE_PERMISSIONS: &[Permission] = &[Permission::FilesRead, Permission::FilesWrite];
 
-/// The parameters that name files of rows.
+/// The parameters that name row files.
 const PATH_PARAMETERS: [&str; 6] =
     ["input_path", "output_path", "dropped_path", "valid_path", "invalid_path", "with_path"];
 
-/// Returns the permissions of a call of a tool that works in memory unless a parameter names a file.
+/// Returns the permissions for calling a tool that works in memory unless a parameter names a file.
 pub(crate) fn permissions(parameters: &Value) -> &'static [Permission] {
     if PATH_PARAMETERS.iter().any(|name| parameters.get(name).is_some()) { FILE_PERMISSIONS } else { &[] }
 }
@@ -58,7 +59,7 @@ pub(crate) fn path_schema(description: &str) -> Value {
     json!({ "type": "string", "minLength": 1, "description": description })
 }
 
-/// The parameter `input_path`: a file, or several files that are read one after the other.
+/// The parameter `input_path`: a file, or several files read one after the other.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum InputPaths {
@@ -88,7 +89,8 @@ pub(crate) fn input_path_schema() -> Value {
     })
 }
 
-/// Returns the condition that a call sets exactly one of `input` and `input_path`, for the `allOf` of a schema.
+/// Returns the condition that exactly one of `input` and `input_path` is set, for a schema's
+/// `allOf`.
 pub(crate) fn one_input() -> [Value; 2] {
     let path = json!({ "required": ["input_path"] });
     [
@@ -100,7 +102,8 @@ pub(crate) fn one_input() -> [Value; 2] {
     ]
 }
 
-/// Returns the condition that `name` is only used together with `other`, for the `allOf` of a schema.
+/// Returns the condition that `name` may be used only together with `other`, for a schema's
+/// `allOf`.
 pub(crate) fn needs(name: &str, other: &str) -> Value {
     json!({
         "if": { "not": { "required": [other] } },
@@ -119,5 +122,5 @@ pub(crate) fn with_conditions(mut schema: Value, conditions: impl IntoIterator<I
 
 fn row_too_large(place: &str) -> ToolError {
     too_large("row_too_large", format!("{place} is longer than {ROW_BYTES_MAX} bytes, the limit `ROW_BYTES_MAX`"))
-        .with_help("keep large values in files of their own, and their paths in the rows")
+        .with_help("store large values in separate files, and their paths in the rows")
 }

@@ -17,7 +17,7 @@ use crate::{Policy, SandboxPath, ToolError};
 /// The size of the buffer for reading, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The mark that editors on Windows put at the start of a file.
+/// The byte order mark that Windows editors put at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 type Source = BufReader<InputFile>;
@@ -30,7 +30,7 @@ type Source = BufReader<InputFile>;
 /// | `.json` | the elements of an array |
 /// | `.csv` | objects, as `csv_analyzer` converts them by default: the first row names the fields, and numbers and booleans are recognized |
 ///
-/// A row that cannot be read is an error with the file and the line.
+/// An unreadable row is an error that names the file and the line.
 pub(crate) struct RowReader<'c> {
     /// The files that follow the current one.
     waiting: VecDeque<&'c SandboxPath>,
@@ -38,7 +38,7 @@ pub(crate) struct RowReader<'c> {
     policy: &'c Policy,
     path: String,
     rows: Rows<'c>,
-    /// The JSON text of the last row; for CSV, that of the object.
+    /// The JSON text of the last row; for CSV, the JSON text of the converted row.
     text: Vec<u8>,
     /// The line on which the last row begins, counted from 1.
     line: u64,
@@ -59,8 +59,10 @@ pub(crate) struct Row {
 }
 
 impl<'c> RowReader<'c> {
-    /// Opens the first of several files within the policy's `read_roots`, whose rows are read one file after the other;
-    /// returns `None` without files.
+    /// Opens the first of several files within the policy's `read_roots`; returns `None` if there
+    /// are none.
+    ///
+    /// The rows of the files are read one file after the other.
     pub(crate) fn open(
         paths: Vec<&'c SandboxPath>,
         policy: &'c Policy,
@@ -104,12 +106,12 @@ impl<'c> RowReader<'c> {
         }
     }
 
-    /// Returns the JSON text of the last row; the fields of an object are in the order of the file.
+    /// Returns the JSON text of the last row; object fields keep the order of the file.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Returns the JSON text of the last row, unless it has several lines.
+    /// Returns the JSON text of the last row, unless it spans several lines.
     pub(crate) fn line_text(&self) -> Option<&[u8]> {
         Some(self.text.trim_ascii()).filter(|text| !text.contains(&b'\n'))
     }
@@ -119,12 +121,12 @@ impl<'c> RowReader<'c> {
         self.count
     }
 
-    /// Returns the path of the file of the last row, if there are several files.
+    /// Returns the path of the last row's file, if there are several files.
     pub(crate) fn path_among_several(&self) -> Option<&str> {
         self.is_one_of_several.then_some(&self.path)
     }
 
-    /// Describes the place of the last row, for messages.
+    /// Describes the position of the last row, for messages.
     pub(crate) fn place(&self) -> String {
         match self.rows {
             Rows::Lines { .. } => format!("line {} of `{}`", self.line, self.path),
@@ -132,13 +134,13 @@ impl<'c> RowReader<'c> {
         }
     }
 
-    /// Adds the place of the last row to an error about it.
+    /// Adds the last row's position to an error about that row.
     pub(crate) fn error(&self, mut error: ToolError) -> ToolError {
         error.message = format!("{}: {}", self.place(), error.message);
         self.at_line(error)
     }
 
-    /// Adds the place of the last row to the details of an error.
+    /// Adds the last row's position to an error's details.
     fn at_line(&self, mut error: ToolError) -> ToolError {
         let mut details = error.details.take().filter(Value::is_object).unwrap_or_else(|| json!({}));
         details["path"] = json!(self.path);
@@ -163,9 +165,9 @@ impl<'c> Rows<'c> {
         let extension = Path::new(shown).extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let format = extension.as_deref().unwrap_or_default();
         if !matches!(format, "jsonl" | "ndjson" | "json" | "csv") {
-            let message = format!("the name `{shown}` does not imply a format of rows");
+            let message = format!("the name `{shown}` does not imply a row format");
             return Err(invalid("invalid_path", message)
-                .with_help("rows are read from `.jsonl`, `.ndjson`, `.csv`, and `.json` with an array"));
+                .with_help("rows are read from `.jsonl`, `.ndjson`, `.csv`, and `.json` files that contain an array"));
         }
         let file = InputFile::open(path, policy)?;
         Ok(if format == "csv" {
@@ -187,7 +189,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Puts the next line that has a value into `text`, and returns its number.
+/// Puts the next line that contains a value into `text`, and returns the line number.
 fn next_line(source: &mut Source, line: &mut u64, text: &mut Vec<u8>, path: &str) -> Result<Option<u64>, ToolError> {
     loop {
         text.clear();
@@ -225,7 +227,7 @@ fn array_error(error: ArrayError, path: &str) -> ToolError {
     }
 }
 
-/// Adds the file to an error of the CSV reader, which knows only lines.
+/// Adds the file to an error from the CSV reader, which knows only line numbers.
 fn in_file(mut error: ToolError, path: &str) -> ToolError {
     if !error.message.contains(path) {
         error.message = format!("`{path}`, {}", error.message);

@@ -10,7 +10,7 @@ fn services(folder: &tempfile::TempDir, change: impl FnOnce(&mut Policy)) -> Ser
     Services::for_tests(policy)
 }
 
-/// Reads all rows of a file with `content`, with their lines.
+/// Reads all rows of a file with `content`, and returns each row with its line.
 fn rows(name: &str, content: &[u8]) -> Result<Vec<(Value, u64)>, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(name), content).unwrap();
@@ -62,12 +62,12 @@ fn errors_name_the_file_and_the_line() {
         ("x.json", b"{\"a\": 1}", "line 1 of `x.json`: expected an array of rows"),
         ("x.json", b"[1\n2]", "the row at line 1 of `x.json` is not valid JSON"),
         ("x.json", b"[1,]", "the row at line 1 of `x.json` is not valid JSON"),
-        ("x.json", b"[1\n", "line 2 of `x.json`: the array does not end"),
-        ("x.json", b"[1] 2", "line 1 of `x.json`: expected nothing after the array"),
+        ("x.json", b"[1\n", "line 2 of `x.json`: the array is not closed"),
+        ("x.json", b"[1] 2", "line 1 of `x.json`: unexpected data after the array"),
         ("x.json", b"[[1]x, 2]", "the row at line 1 of `x.json` is not valid JSON"),
         ("x.csv", b"a,b\n1,2\n3\n", "`x.csv`, line 3: expected 2 fields as in the previous rows, got 1"),
         ("x.csv", b"a,b\n1,\"2\n", "`x.csv`, line 2: unclosed quote"),
-        ("x.txt", b"1", "the name `x.txt` does not imply a format of rows"),
+        ("x.txt", b"1", "the name `x.txt` does not imply a row format"),
     ] {
         let error = rows(name, content).unwrap_err();
         assert!(error.starts_with(expected), "{name}: {error}");
@@ -75,7 +75,7 @@ fn errors_name_the_file_and_the_line() {
 }
 
 #[test]
-fn files_that_are_the_same_are_rejected_before_anything_is_written() {
+fn using_the_same_file_twice_is_rejected_before_any_write() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.jsonl"), "1\n").unwrap();
     std::os::unix::fs::symlink("a.jsonl", folder.path().join("link.jsonl")).unwrap();

@@ -27,7 +27,8 @@ pub(crate) struct WrittenRows {
 }
 
 impl RowWriter {
-    /// Starts the file that the parameter `name` gives, if it gives one; its name must end with `.jsonl` or `.ndjson`.
+    /// Starts the file named by the parameter `name`, if there is one; the file's name must end
+    /// with `.jsonl` or `.ndjson`.
     pub(crate) fn create(files: &Files<'_>, name: &str) -> Result<Option<Self>, ToolError> {
         let Some(path) = files.get(name) else { return Ok(None) };
         let extension = Path::new(path.path()).extension().map(|extension| extension.to_string_lossy().to_lowercase());
@@ -47,7 +48,7 @@ impl RowWriter {
         self.end_line()
     }
 
-    /// Writes the row that was read last, `value`, with its fields in the order of the other file.
+    /// Writes `value`, the last row read from `source`, with its fields in their original order.
     pub(crate) fn copy(&mut self, source: &RowReader<'_>, value: &Value) -> Result<(), ToolError> {
         match source.line_text() {
             None => self.write(value),
@@ -55,7 +56,7 @@ impl RowWriter {
         }
     }
 
-    /// Writes a row that is a line of JSON already.
+    /// Writes a row that is already a line of JSON.
     pub(crate) fn write_text(&mut self, row: &[u8]) -> Result<(), ToolError> {
         self.line.clear();
         self.line.extend_from_slice(row);
@@ -96,7 +97,8 @@ pub(crate) enum RowOutput {
 }
 
 impl RowOutput {
-    /// Starts the file that the parameter `output_path` gives; without it, the rows become a part of the result.
+    /// Starts the file named by the parameter `output_path`; without this parameter, the rows
+    /// become part of the result.
     pub(crate) fn create(files: &Files<'_>) -> Result<Self, ToolError> {
         let writer = RowWriter::create(files, "output_path")?;
         Ok(writer.map_or_else(|| Self::Memory { rows: Vec::new(), bytes: 0 }, |writer| Self::File(Box::new(writer))))
@@ -118,12 +120,12 @@ impl RowOutput {
         }
     }
 
-    /// Returns whether the rows go to a file.
+    /// Returns whether the rows are written to a file.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// Adds a row that is a line of JSON already.
+    /// Adds a row that is already a line of JSON.
     pub(crate) fn add_text(&mut self, row: &[u8]) -> Result<(), ToolError> {
         match self {
             Self::File(writer) => writer.write_text(row),
@@ -131,7 +133,7 @@ impl RowOutput {
         }
     }
 
-    /// Returns `{path, rows}` of the complete file, or an object with the rows as `name`.
+    /// Returns `{path, rows}` for the completed file, or an object with the rows under `name`.
     pub(crate) fn finish(self, name: &str, token: &CancellationToken) -> Result<Value, ToolError> {
         let mut result = json!({});
         match self {
@@ -160,7 +162,7 @@ pub(crate) fn text_bytes(value: &Value) -> usize {
     count.0
 }
 
-/// Fails if the call was cancelled; looks only once every few hundred rows.
+/// Fails if the call was cancelled; checks only once every few hundred rows.
 pub(super) fn check_at_row(row: u64, token: &CancellationToken) -> Result<(), ToolError> {
     if row.is_multiple_of(CANCEL_EVERY as u64) { check_cancelled(token) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 use llmspell_workflows_basic::nearest;
 
-/// The maximum nesting depth of objects that are searched for collections.
+/// The maximum depth of nested objects in which collections are searched for.
 const DEPTH_MAX: usize = 8;
 
 /// An array of objects in the input, which rules treat as a table.

@@ -64,8 +64,7 @@ pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Col
     }
 }
 
-/// Returns the names of the fields that refer to other items, sorted; the collection's own identifiers are not
-/// included.
+/// Returns the sorted names of fields that refer to other items, except the collection's own ids.
 fn references<'v>(collection: &Collection<'v>) -> BTreeSet<&'v str> {
     let own = identifiers(collection);
     let keys = collection.items.iter().filter_map(Value::as_object).flat_map(|item| item.keys());
@@ -89,7 +88,7 @@ fn target_of<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>
 
 fn key_of<'v>(target: &Collection<'v>, stem: &str) -> Option<&'v str> {
     if target.items.is_empty() {
-        // The name of the key does not matter, because there are no items.
+        // The name of the key does not matter, because the target has no items.
         return Some("id");
     }
     let own = format!("{stem}id");

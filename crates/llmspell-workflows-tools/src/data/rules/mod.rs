@@ -42,7 +42,7 @@ pub trait ExpressionEvaluator: Send + Sync {
     fn test(&self, expression: &str, item: &Value) -> Result<bool, String>;
 }
 
-/// Checks rules on data sets, and reports what was checked and what could not be checked.
+/// Checks rules on data sets, and reports which targets could and could not be checked.
 ///
 /// `input` is an object, an array of objects, or the JSON text of either. An array of objects is a *collection*, named
 /// by its path (`users`, `data.users`). Collections are found inside objects, but not inside the items of other

@@ -80,8 +80,9 @@ pub(super) fn check_field(
     }
 }
 
-/// Checks all numbers: fields with a known range (see [`KNOWN`]) must be within it, and fields that have a known range
-/// or contain numbers elsewhere in the collection must not contain text such as `NaN` or `Infinity`.
+/// Checks all numbers: fields with a known range (see [`KNOWN`]) must be within that range, and
+/// fields that have a known range or contain numbers elsewhere in the collection must not contain
+/// text such as `NaN` or `Infinity`.
 pub(super) fn check_known_fields(input: &Value, report: &mut Report) {
     let mut fields = BTreeMap::new();
     collect(input, String::new(), String::new(), None, &mut fields);

@@ -64,7 +64,7 @@ pub(super) fn parameters_schema() -> Value {
         } },
         "options": {
             "type": "object",
-            "description": "Settings for rules that are given by name alone",
+            "description": "Settings for rules given only by name",
             "properties": {
                 "uniqueness": options(&["fields", "in"]),
                 "referential_integrity": options(&["field", "references", "in"]),

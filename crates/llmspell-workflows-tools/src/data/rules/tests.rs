@@ -178,7 +178,7 @@ async fn options_apply_to_rules_given_by_name() {
 }
 
 #[tokio::test]
-async fn an_input_without_anything_to_check_is_valid_but_incomplete() {
+async fn an_input_with_nothing_to_check_is_valid_but_incomplete() {
     let parameters = json!({
         "input": {"a": "b"}, "rules": ["uniqueness", "referential_integrity", "value_ranges"],
     });

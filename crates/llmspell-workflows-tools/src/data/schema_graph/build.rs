@@ -27,12 +27,12 @@ pub(super) struct Builder<'s> {
     nodes: Vec<Node>,
     /// The number of each subschema, by its address.
     known: HashMap<usize, usize>,
-    /// Subschemas whose keywords have not been read yet, each with the schema that its references are relative to.
+    /// Subschemas with unread keywords, each with the base schema of its references.
     open: Vec<(usize, &'s Value, &'s Value)>,
 }
 
 impl<'s> Builder<'s> {
-    /// Returns the subschemas that `schema` leads to; the first is the schema itself.
+    /// Returns all subschemas reachable from `schema`; the first is `schema` itself.
     pub(super) fn nodes(schema: &'s Value) -> Result<Vec<Node>, ToolError> {
         let mut builder = Self { root: schema, nodes: Vec::new(), known: HashMap::new(), open: Vec::new() };
         builder.node(schema, schema);
@@ -42,7 +42,7 @@ impl<'s> Builder<'s> {
         Ok(builder.nodes)
     }
 
-    /// Returns the number of the subschema `schema`; `base` is what references in it are relative to.
+    /// Returns the number of the subschema `schema`; its references are relative to `base`.
     fn node(&mut self, schema: &'s Value, base: &'s Value) -> usize {
         let address = std::ptr::from_ref(schema).addr();
         if let Some(number) = self.known.get(&address) {
@@ -100,7 +100,7 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    /// Returns the subschemas that `reference` may refer to; more than one if that depends on the rules of a draft.
+    /// Returns the possible targets of `reference`, which may depend on the draft.
     fn targets(&self, reference: &str, base: &'s Value) -> Result<Vec<&'s Value>, ToolError> {
         let (document, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let fragment = unescaped(fragment);
@@ -138,7 +138,7 @@ impl<'s> Builder<'s> {
         }
         // The schemas of JSON Schema itself are built in.
         if targets.is_empty() && !document.contains("json-schema.org/") {
-            let message = format!("the reference `{reference}` in `schema` does not refer to a part of it");
+            let message = format!("the reference `{reference}` in `schema` does not refer to any part of the schema");
             return Err(invalid("invalid_schema", message).with_help("references to other documents are not followed"));
         }
         Ok(targets)

@@ -1,4 +1,4 @@
-//! How much work a JSON Schema can cause, found before it is compiled and before it is applied.
+//! Determines, before a JSON Schema is compiled or applied, how much work it can cause.
 
 mod build;
 mod size;
@@ -12,33 +12,35 @@ use self::size::check_size;
 use super::support::{invalid, too_large};
 use crate::ToolError;
 
-/// The maximum number of subschemas of a schema once each reference is replaced by what it refers to.
+/// The maximum number of subschemas in a schema after each reference is replaced by its target.
 const SCHEMA_EXPANDED_MAX: u64 = 100_000;
 
 /// The maximum length of a chain of subschemas, each of which leads to the next.
 const SCHEMA_CHAIN_MAX: usize = 150;
 
-/// The maximum length of a chain of subschemas of a recursive schema that are applied to a value and to parts of it.
+/// The maximum length of a chain of a recursive schema's subschemas that are applied to a value and
+/// its parts.
 const SCHEMA_CALLS_MAX: usize = 600;
 
-/// The maximum number of times that the subschemas of a recursive schema are applied to a value and its parts.
+/// The maximum number of times the subschemas of a recursive schema are applied to a value and its
+/// parts.
 const SCHEMA_WORK_MAX: u64 = 2_000_000;
 
-/// The subschemas of a schema, and which of them apply to what.
+/// A schema's subschemas, and the parts of a value to which each subschema applies.
 #[derive(Debug)]
 pub(super) struct SchemaGraph {
     nodes: Vec<Node>,
-    /// Each subschema with those that apply to the same value because of it, and how often they do.
+    /// For each subschema, all subschemas that it applies to the same value, and how often.
     closures: Vec<Closure>,
     is_recursive: bool,
 }
 
-/// The subschemas that apply to a value because one of them does.
+/// A subschema and all subschemas that it applies to the same value.
 #[derive(Debug, Clone, Default)]
 struct Closure {
-    /// Each subschema with how often it is applied.
+    /// How often each subschema is applied.
     applied: HashMap<usize, u64>,
-    /// The length of the longest chain of them.
+    /// The length of the longest chain of these subschemas.
     chain: usize,
 }
 
@@ -56,7 +58,8 @@ struct Node {
 }
 
 impl SchemaGraph {
-    /// Examines `schema`; fails if it is too large, refers to itself endlessly or to another document.
+    /// Examines `schema`; fails if it is too large, refers to itself endlessly, or refers to
+    /// another document.
     pub(super) fn new(schema: &Value) -> Result<Self, ToolError> {
         check_size(schema)?;
         let nodes = Builder::nodes(schema)?;
@@ -64,12 +67,12 @@ impl SchemaGraph {
         let expanded = walk.expanded(0, 1);
         if walk.is_too_long {
             return Err(too_complex(format!(
-                "more than {SCHEMA_CHAIN_MAX} subschemas of `schema` lead to one another, the limit `SCHEMA_CHAIN_MAX`"
+                "the subschemas of `schema` form a chain of more than {SCHEMA_CHAIN_MAX}, the limit `SCHEMA_CHAIN_MAX`"
             )));
         }
         if expanded > SCHEMA_EXPANDED_MAX {
             return Err(too_complex(format!(
-                "with its references replaced, `schema` has more than {SCHEMA_EXPANDED_MAX} subschemas, the limit `SCHEMA_EXPANDED_MAX`"
+                "with its references expanded, `schema` has more than {SCHEMA_EXPANDED_MAX} subschemas, the limit `SCHEMA_EXPANDED_MAX`"
             )));
         }
         let is_recursive = walk.is_recursive;
@@ -77,7 +80,7 @@ impl SchemaGraph {
         Ok(Self { nodes, closures, is_recursive })
     }
 
-    /// Fails if applying the schema to `value` takes too much work, because the schema is recursive.
+    /// Fails if the schema is recursive and applying it to `value` would take too much work.
     pub(super) fn check_work(&self, value: &Value) -> Result<(), ToolError> {
         if !self.is_recursive {
             return Ok(());
@@ -89,13 +92,15 @@ impl SchemaGraph {
                 "checking the value would apply subschemas more than {SCHEMA_WORK_MAX} times, the limit `SCHEMA_WORK_MAX`"
             ))),
             Err(Exceeded::Calls) => Err(too_complex(format!(
-                "checking the value would apply more than {SCHEMA_CALLS_MAX} subschemas within one another, the limit `SCHEMA_CALLS_MAX`"
+                "checking the value would apply more than {SCHEMA_CALLS_MAX} nested subschemas, the limit `SCHEMA_CALLS_MAX`"
             ))),
         }
     }
 
-    /// Adds the work of applying the subschemas in `applied` to `value` and its parts, each as often as its number
-    /// says; `calls` subschemas are being applied to what contains the value.
+    /// Adds the work of applying the subschemas in `applied` to `value` and its parts.
+    ///
+    /// `applied` says how often each subschema is applied. `calls` is the number of subschemas
+    /// being applied to the values that contain `value`.
     fn add_work(
         &self,
         value: &Value,
@@ -110,7 +115,7 @@ impl SchemaGraph {
         }
         for (node, times) in applied {
             for (inner, count) in &self.closures[*node].applied {
-                // Following an entry is work too, even if many of them lead to the same subschema.
+                // Following an entry is work too, even if many entries lead to the same subschema.
                 *work = work.saturating_add(times.saturating_mul(*count)).saturating_add(1);
                 let entry = here.entry(*inner).or_default();
                 *entry = entry.saturating_add(times.saturating_mul(*count));
@@ -139,7 +144,7 @@ impl SchemaGraph {
     }
 }
 
-/// The limit that applying a schema would exceed.
+/// The limit exceeded by applying a schema.
 enum Exceeded {
     Work,
     Calls,
@@ -165,9 +170,10 @@ impl<'n> Walk<'n> {
         }
     }
 
-    /// Returns the number of subschemas of a node, with references replaced; a recursion is replaced once.
+    /// Returns the number of subschemas in a node after each reference is replaced by its target; a
+    /// recursive reference is replaced once.
     ///
-    /// `chain` is the number of subschemas that lead to this one, itself included.
+    /// `chain` is the number of subschemas that lead to this one, including this one.
     fn expanded(&mut self, number: usize, chain: usize) -> u64 {
         self.is_too_long |= chain > SCHEMA_CHAIN_MAX;
         if self.is_too_long {
@@ -196,8 +202,7 @@ impl<'n> Walk<'n> {
     }
 }
 
-/// Returns for each node what applies to the same value because of it; fails if a node applies to the same value because
-/// of itself.
+/// Returns each node's closure; fails if a node applies itself to the same value.
 fn closures(nodes: &[Node]) -> Result<Vec<Closure>, ToolError> {
     let mut closing =
         Closing { nodes, closures: vec![None; nodes.len()], is_open: vec![false; nodes.len()], entries: 0 };
@@ -209,7 +214,7 @@ struct Closing<'n> {
     nodes: &'n [Node],
     closures: Vec<Option<Closure>>,
     is_open: Vec<bool>,
-    /// The total number of entries of all closures.
+    /// The total number of entries in all closures.
     entries: u64,
 }
 
@@ -219,7 +224,10 @@ impl Closing<'_> {
             return Ok(());
         }
         if self.is_open[number] {
-            return Err(invalid("invalid_schema", "`schema` refers to itself for the same value, which never ends"));
+            return Err(invalid(
+                "invalid_schema",
+                "`schema` refers to itself for the same value, so checking it never ends",
+            ));
         }
         self.is_open[number] = true;
         let mut own = Closure { applied: HashMap::from([(number, 1)]), chain: 1 };

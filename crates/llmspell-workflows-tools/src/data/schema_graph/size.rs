@@ -9,7 +9,7 @@ const SCHEMA_VALUES_MAX: usize = 20_000;
 /// The maximum total length of the strings and names in a schema, in bytes.
 const SCHEMA_TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// The maximum nesting of a schema.
+/// The maximum nesting depth of a schema.
 const SCHEMA_NESTING_MAX: usize = 100;
 
 /// The maximum number of references in a schema.

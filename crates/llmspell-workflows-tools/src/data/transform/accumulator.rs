@@ -7,14 +7,16 @@ use crate::data::order::{compare, identity};
 use crate::data::row_files::{Held, text_bytes};
 use crate::{ToolError, integers};
 
-/// 2^32: divides the values of a mean so that their sum cannot overflow. A power of two changes only the exponent.
+/// 2^32, by which the values of a mean are divided so that their sum cannot overflow. Dividing by a
+/// power of two changes only the exponent.
 const SCALE: f64 = 4_294_967_296.0;
 
-/// The values of an aggregate so far, in as little memory as its function allows.
+/// Accumulates the values of an aggregate, in as little memory as its function allows.
 pub(super) enum Accumulator {
     Count(u64),
     Distinct(HashSet<String>),
-    /// The sum of integers, until one is a float or the sum is out of range; and the sum of floats.
+    /// The sum of integers, until a value is a float or the sum is out of range, and the sum of all
+    /// values as a float.
     Sum {
         whole: Option<i128>,
         float: f64,
@@ -93,8 +95,8 @@ impl Accumulator {
         Ok(true)
     }
 
-    /// Returns the aggregate; `None` if it is too large for a number. The sum of integers is an integer unless it is out
-    /// of range.
+    /// Returns the aggregate, or `None` if it is too large for a number. The sum of integers is an
+    /// integer unless it is out of range.
     pub(super) fn result(self) -> Option<Value> {
         Some(match self {
             Self::Count(count) => json!(count),

@@ -63,8 +63,8 @@ pub(super) fn aggregates_schema() -> Value {
     })
 }
 
-/// Groups items, and returns an object per group in the order in which the groups first appear: the grouping fields,
-/// then the aggregates.
+/// Groups items, and returns an object for each group in order of first appearance: the grouping
+/// fields, then the aggregates.
 ///
 /// If an item lacks a grouping field, the field becomes null. Only the aggregates are held in memory, not the items.
 pub(super) struct Grouping {
@@ -124,7 +124,7 @@ impl Grouping {
 struct Aggregate {
     target: FieldPath,
     function: AggregateFunction,
-    /// Only `count` may have none.
+    /// Only `count` may omit the field.
     field: Option<FieldPath>,
 }
 

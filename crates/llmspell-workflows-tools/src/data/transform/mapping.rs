@@ -6,7 +6,7 @@ use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of, some_value};
 use crate::{ToolError, integers};
 
-/// Where the value of a source goes, as given in the parameters.
+/// The target for the value of a source, as given in the parameters.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum TargetParameter {
@@ -22,14 +22,14 @@ enum TargetParameter {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TargetObject {
-    /// The path of the field; without it, the field has the path of the source.
+    /// The path of the field; by default, the path of the source.
     to: Option<String>,
     #[serde(default, deserialize_with = "some_value")]
     default: Option<Value>,
     r#type: Option<Type>,
 }
 
-/// The type to which a value is converted.
+/// The target type of a conversion.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Type {
@@ -113,7 +113,7 @@ impl Mapping {
 }
 
 impl Field {
-    /// Adds the fields to which the value at `source` goes.
+    /// Adds the target fields for the value at `source`.
     fn add(source: &str, target: TargetParameter, fields: &mut Vec<Self>) -> Result<(), String> {
         let object = match target {
             TargetParameter::List(targets) => {
@@ -176,7 +176,7 @@ impl Type {
     }
 }
 
-/// Parses a number, which stays exact.
+/// Parses a number exactly.
 fn to_number(text: &str) -> Result<Option<Value>, String> {
     let is_integer = text.bytes().enumerate().all(|(at, byte)| byte.is_ascii_digit() || (at == 0 && byte == b'-'));
     match integers::parse(text) {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_integers_become_exact_numbers_or_are_rejected() {
+    fn integer_strings_become_exact_numbers_or_are_rejected() {
         let convert = |text: &str, to: &str| {
             map(json!({"x": {"to": "n", "type": to}}), json!({"x": text})).map(|mapped| mapped["n"].to_string())
         };

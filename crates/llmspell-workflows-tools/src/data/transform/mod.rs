@@ -46,11 +46,13 @@ type Item = Map<String, Value>;
 /// If `input` is an object, it is treated as a single item, and `map`, `select`, `rename` and `flatten` return an
 /// object. A missing source is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
 ///
-/// With `input_path` instead of `input`, the items are the rows of a file, which are read one at a time. With
-/// `output_path`, the resulting items are written to a file, and `{path, rows}` replaces `result`. `filter` and `unique`
-/// can write the items that they leave out to a file `dropped_path`. `sort` holds the text of all rows in memory, `unique`
-/// and `group_by` what distinguishes the items or groups, and `join` the right side, up to `rows_held_bytes_max` in the
-/// policy; all other operations hold one row.
+/// With `input_path` instead of `input`, the items are the rows of a file, read one at a time. With
+/// `output_path`, the resulting items are written to a file, and `{path, rows}` replaces `result`.
+/// `filter` and `unique` can write the items they drop to the file `dropped_path`.
+///
+/// Some operations hold data in memory, up to `rows_held_bytes_max` in the policy: `sort` holds the
+/// text of all rows, `unique` and `group_by` hold the values that distinguish the items or groups,
+/// and `join` holds the right side. All other operations hold one row.
 pub(crate) struct DataTransformer {
     spec: ToolSpec,
     services: Services,
@@ -182,8 +184,8 @@ fn parameters_schema() -> Value {
         ], "description": "The operation" },
         "input": objects,
         "input_path": input_path_schema(),
-        "output_path": path_schema("A `.jsonl` file for the resulting items, which are then not part of the result"),
-        "dropped_path": path_schema("filter, unique: a `.jsonl` file for the items that are left out"),
+        "output_path": path_schema("A `.jsonl` file for the resulting items; the result then omits them"),
+        "dropped_path": path_schema("filter, unique: a `.jsonl` file for the dropped items"),
         "mapping": mapping::mapping_schema(),
         "constants": { "type": "object", "description": "For `map`: fields with fixed values, {target: value}" },
         "conditions": { "type": "array", "items": condition_schema("field"), "description": "The conditions on an item" },

@@ -12,7 +12,7 @@ use crate::data::support::invalid;
 
 type Item = Map<String, Value>;
 
-/// The maximum number of items that a join may return, unless they go to a file.
+/// The maximum number of items that a join may return, unless they are written to a file.
 pub(super) const ITEMS_MAX: usize = 1_000_000;
 
 /// A sort key of `by`.
@@ -50,10 +50,10 @@ pub(super) struct Sort {
     held: Held,
 }
 
-/// A row that is held until all rows can be sorted.
+/// A row kept until all rows can be sorted.
 pub(super) enum SortedRow {
     Item(Item),
-    /// A row of a file: its text takes less memory than its value.
+    /// A row from a file, kept as text because the text takes up less memory than the value.
     Text {
         keys: Vec<Option<Value>>,
         text: Box<[u8]>,
@@ -75,7 +75,7 @@ impl Sort {
         Ok(Self { keys, rows: Vec::new(), held })
     }
 
-    /// Holds a row; `text` is its JSON text if it comes from a file.
+    /// Keeps a row; `text` is its JSON text if the row comes from a file.
     pub(super) fn add(&mut self, item: Item, text: Option<&[u8]>) -> Result<(), ToolError> {
         let row = match text {
             None => SortedRow::Item(item),
@@ -89,7 +89,7 @@ impl Sort {
         Ok(())
     }
 
-    /// Returns the rows in their order.
+    /// Returns the rows in sorted order.
     pub(super) fn into_sorted(self) -> Vec<SortedRow> {
         let Self { keys, mut rows, .. } = self;
         rows.sort_by(|left, right| {
@@ -132,7 +132,7 @@ pub(super) fn select(item: &Item, fields: &[FieldPath]) -> Result<Item, ToolErro
     Ok(kept)
 }
 
-/// Renames top-level fields; fails if two fields would get the same name.
+/// Renames top-level fields; fails if two fields would have the same name.
 pub(super) fn rename(item: Item, index: usize, names: &Map<String, Value>) -> Result<Item, ToolError> {
     let mut renamed = Map::new();
     for (name, value) in item {
@@ -176,7 +176,7 @@ fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) ->
     }
 }
 
-/// Finds items that are equal to an earlier one; with `fields`, only these fields are compared.
+/// Finds items equal to an earlier item; with `fields`, only these fields are compared.
 pub(super) struct Unique {
     fields: Vec<FieldPath>,
     seen: HashSet<String>,
@@ -188,7 +188,7 @@ impl Unique {
         Self { fields, seen: HashSet::new(), held }
     }
 
-    /// Returns whether the item differs from all earlier ones.
+    /// Returns whether the item differs from all earlier items.
     pub(super) fn is_new(&mut self, item: &Item) -> Result<bool, ToolError> {
         let key = if self.fields.is_empty() {
             identity_of(item)
@@ -228,11 +228,11 @@ pub(super) enum Kind {
     Left,
 }
 
-/// Returns an item for each pair with equal keys: the fields of the left item, and the fields of the right item with
-/// `prefix` before their names.
+/// Joins items, and returns an item for each pair with equal keys: the fields of the left item, and
+/// the fields of the right item with `prefix` before their names.
 ///
-/// Missing and null keys never match. The right key is omitted if it has the same path as the left key. Any other field
-/// that occurs on both sides is an error; a prefix avoids it.
+/// Missing and null keys never match. The right key is omitted if it has the same path as the left
+/// key. Any other field that occurs on both sides is an error, which a prefix avoids.
 pub(super) struct Join {
     on: JoinOn,
     left_key: FieldPath,
@@ -255,7 +255,7 @@ impl Join {
         }
     }
 
-    /// Passes the items for an item of the left side to `emit`.
+    /// Passes the joined items for a left item to `emit`.
     pub(super) fn take(
         &self,
         left: Item,

@@ -11,7 +11,7 @@ use crate::data::path::FieldPath;
 use crate::data::row_files::{Files, Held, RowOutput, RowWriter};
 use crate::data::support::{invalid, objects, require, too_large};
 
-/// An operation that takes one item after the other.
+/// An operation that processes one item at a time.
 pub(super) enum Stage {
     Map(Mapping),
     Filter { tests: Vec<(FieldPath, Test)>, matching: Match },
@@ -25,7 +25,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// Checks the parameters of the operation.
+    /// Creates the operation, and checks its parameters.
     pub(super) fn new(parameters: Parameters, files: &Files<'_>, token: &CancellationToken) -> Result<Self, ToolError> {
         let fields = |operation: &str| paths(require(parameters.fields.as_deref(), "fields", operation)?);
         let held = |operation| Held::new(operation, files.policy());
@@ -61,7 +61,7 @@ impl Stage {
         })
     }
 
-    /// Takes an item; `text` is its JSON text if it comes from a file.
+    /// Processes an item; `text` is its JSON text if the item comes from a file.
     pub(super) fn take(
         &mut self,
         item: Item,
@@ -95,7 +95,7 @@ impl Stage {
         }
     }
 
-    /// Passes on what the operation still holds.
+    /// Passes the items that the operation still holds to `output`.
     pub(super) fn finish(self, output: &mut Output) -> Result<(), ToolError> {
         match self {
             Self::Sort(sort) => sort.into_sorted().into_iter().try_for_each(|row| match row {
@@ -108,7 +108,7 @@ impl Stage {
     }
 }
 
-/// The items that an operation returns, and those that it leaves out.
+/// The items kept by an operation, and the items dropped by it.
 pub(super) struct Output {
     rows: RowOutput,
     kept: usize,
@@ -116,7 +116,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts the files that the call names.
+    /// Starts the files named by the call.
     pub(super) fn create(files: &Files<'_>) -> Result<Self, ToolError> {
         Ok(Self { rows: RowOutput::create(files)?, kept: 0, dropped: RowWriter::create(files, "dropped_path")? })
     }
@@ -131,7 +131,7 @@ impl Output {
         self.rows.add_text(text)
     }
 
-    /// Keeps or drops an unchanged item; `text` is its JSON text if it comes from a file.
+    /// Keeps or drops an unchanged item; `text` is its JSON text if the item comes from a file.
     fn keep_if(&mut self, is_kept: bool, item: Item, text: Option<&[u8]>) -> Result<(), ToolError> {
         match (is_kept, text, &mut self.dropped) {
             (true, Some(text), _) if self.rows.is_file() => self.keep_text(text),

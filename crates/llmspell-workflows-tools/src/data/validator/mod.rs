@@ -22,23 +22,25 @@ use crate::{Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Validates data and reports all errors together.
 ///
-/// `rules` maps each field path to a type (`email, string, integer, number, boolean, url, date, uuid, array, object`)
-/// or to an object with `type, required, min, max, min_length, max_length, pattern, enum, message`. A field may be
-/// missing or null unless it is `required`. With rules, `input` is an object or an array of objects (or the JSON text
-/// of either), and each item is checked. Alternatively, `schema` is a JSON Schema, which uses draft 7 unless `$schema`
-/// names another draft; then `input` may be any value, and a string is not parsed as JSON.
+/// `rules` maps each field path to a type (`email, string, integer, number, boolean, url, date,
+/// uuid, array, object`) or to an object with `type, required, min, max, min_length, max_length,
+/// pattern, enum, message`. A field may be missing or null unless it is `required`. With rules,
+/// `input` is an object or an array of objects (or the JSON text of either), and each item is
+/// checked. Alternatively, `schema` is a JSON Schema, which uses draft 7 unless `$schema` names
+/// another draft. With a schema, `input` may be any value, and a string is not parsed as JSON.
 ///
-/// Invalid data is an error, `invalid_data`, whose details are the result; with `on_invalid: report` it is a result like
-/// any other.
+/// Invalid data causes the error `invalid_data`, whose details are the result. With
+/// `on_invalid: report`, the call returns the result instead of an error.
 ///
 /// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` is the number of
 /// checks: 1 for a schema; with rules, each rule of each existing field counts as one check. With rules, `path` has the
 /// form `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
 ///
-/// With `input_path` instead of `input`, the rules or the schema apply to each row of a file, one at a time. Each error
-/// has the `line` of its row, and the result also contains `rows`, `valid_rows` and `invalid_rows`. Valid rows go to the
-/// file `valid_path`, and invalid ones to `invalid_path` as `{line, row, errors}`, with their `path` if there are several
-/// files. Both files are complete even if the call then fails because of invalid data.
+/// With `input_path` instead of `input`, the rules or the schema apply to each row of a file, one
+/// at a time. Each error has the `line` of its row, and the result also contains `rows`,
+/// `valid_rows` and `invalid_rows`. Valid rows are written to the file `valid_path`, and invalid
+/// rows to `invalid_path` as `{line, row, errors}`, with their `path` if there are several files.
+/// Both files are complete even if the call then fails because of invalid data.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
     services: Services,
@@ -58,7 +60,7 @@ struct Parameters {
     on_invalid: OnInvalid,
 }
 
-/// What happens if the data is invalid.
+/// How to handle invalid data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OnInvalid {
@@ -160,19 +162,20 @@ fn validate(parameters: Parameters, services: &Services, token: &CancellationTok
             let message = summary(first, errors.len(), result["truncated"] == true);
             Err(invalid("invalid_data", message)
                 .with_details(result)
-                .with_help("`on_invalid: report` makes this a result with `valid: false`"))
+                .with_help("`on_invalid: report` returns a result with `valid: false` instead"))
         }
     }
 }
 
-/// What data is checked against.
+/// The rules or the schema to check data against.
 enum Checker {
     Rules(Vec<rule::Rule>),
     Schema(Box<CompiledSchema>),
 }
 
 impl Checker {
-    /// Checks an object, each object of an array, or with a schema any value, and returns the number of checks.
+    /// Checks an object, each object in an array, or (with a schema) any value, and returns the
+    /// number of checks.
     fn check_all(&self, input: Value, token: &CancellationToken) -> Result<(Violations, u64), ToolError> {
         match self {
             Self::Rules(rules) => check_rules(rules, input, token),
@@ -193,7 +196,7 @@ impl Checker {
     }
 }
 
-/// Describes `count` violations by the first one.
+/// Summarizes `count` violations by describing the first one.
 fn summary(first: &Value, count: usize, truncated: bool) -> String {
     let text = |name: &str| first[name].as_str().unwrap_or_default();
     let line = first["line"].as_u64().map_or(String::new(), |line| format!("line {line}: "));

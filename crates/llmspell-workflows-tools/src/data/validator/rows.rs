@@ -7,7 +7,8 @@ use crate::data::row_files::{Files, RowWriter};
 use crate::data::schema_check::{VIOLATIONS_MAX, Violations};
 use crate::data::support::invalid;
 
-/// Checks each row of the file `input_path`, and writes the valid and the invalid ones to the files that the call names.
+/// Checks each row of the file `input_path`, and writes valid and invalid rows to the files named
+/// by the call.
 pub(super) fn validate(checker: &Checker, files: &Files<'_>, token: &CancellationToken) -> Result<Value, ToolError> {
     let source = files.rows("input_path", token)?;
     let mut source = source.ok_or_else(|| invalid("missing_parameter", "`input_path` must name at least one file"))?;
@@ -51,7 +52,7 @@ pub(super) fn validate(checker: &Checker, files: &Files<'_>, token: &Cancellatio
     Ok(result)
 }
 
-/// Adds the violations of the row at `line` to those of the file.
+/// Adds the violations of the row at `line` to the violations of the file.
 fn add(all: &mut Violations, of_row: Violations, line: u64) {
     all.truncated |= of_row.truncated || all.listed.len() + of_row.listed.len() > VIOLATIONS_MAX;
     let left = VIOLATIONS_MAX - all.listed.len();

@@ -10,7 +10,7 @@ use crate::data::path::FieldPath;
 use crate::data::schema_check::Violations;
 use crate::data::support::{invalid, kind_of};
 
-/// The rule for a field, as given in the parameters. A plain string is a type.
+/// A rule for a field, as given in the parameters. A plain string is a type.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleParameters {
@@ -113,7 +113,7 @@ impl Rule {
         })
     }
 
-    /// Checks the item at `item_path`, and returns the number of checks made.
+    /// Checks the item at `item_path`, and returns the number of checks.
     pub(super) fn check(&self, item: &Value, item_path: &str, violations: &mut Violations) -> u64 {
         let value = self.path.get(item).filter(|value| !value.is_null());
         let Some(value) = value else {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Policy;
 
-/// Validates data; invalid data is a result.
+/// Validates data, and reports invalid data as a result.
 async fn call(mut parameters: Value) -> Result<Value, String> {
     parameters["on_invalid"] = json!("report");
     let result =

@@ -16,7 +16,7 @@ use crate::{SandboxPath, ToolError};
 /// The chunk size for copying files.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The operations that change files, with the limits of a call.
+/// The operations that change files, within the limits of a call.
 pub(super) struct Change<'c> {
     pub(super) recursive: bool,
     pub(super) bytes_max: u64,
@@ -67,7 +67,8 @@ impl Change<'_> {
         Ok(json!({ "path": folder.path(), "created": !existed }))
     }
 
-    /// Deletes a file or a link, or with `recursive` a directory and everything in it; links are not followed.
+    /// Deletes a file or a link or, with `recursive`, a directory and everything in it; links are
+    /// not followed.
     pub(super) fn delete(&self, target: &SandboxPath) -> Result<Value, ToolError> {
         let mut deleted = 0_u64;
         match Kind::of(metadata(target)?.file_type()) {
@@ -87,7 +88,8 @@ impl Change<'_> {
         Ok(json!({ "path": target.path(), "deleted": deleted }))
     }
 
-    /// Copies a file, or with `recursive` a directory; links inside it are skipped and counted.
+    /// Copies a file or, with `recursive`, a directory; links inside the directory are skipped and
+    /// counted.
     pub(super) fn copy(&self, source: &SandboxPath, target: &SandboxPath) -> Result<Value, ToolError> {
         let mut copied = CopyCounts::default();
         if metadata_followed(source)?.is_dir() {
@@ -116,7 +118,7 @@ impl Change<'_> {
         }))
     }
 
-    /// Moves a file or a directory within a file system, replacing a file that already exists at the target.
+    /// Moves a file or a directory within a file system, replacing an existing file at the target.
     pub(super) fn rename(&self, source: &SandboxPath, target: &SandboxPath) -> Result<Value, ToolError> {
         if metadata(source)?.is_dir() {
             self.roots.check(source, "moved")?;
@@ -140,8 +142,8 @@ impl Change<'_> {
         Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
     }
 
-    /// With `recursive`, creates the missing parent directories of a path; otherwise fails if the parent directory is
-    /// missing.
+    /// Creates the missing parent directories of a path with `recursive`; otherwise fails if the
+    /// parent directory is missing.
     fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
         if self.recursive { target.create_parents() } else { check_parent(target) }
     }
@@ -172,7 +174,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Copies a directory so that the target exists only once the copy is whole, even after a crash.
+    /// Copies a directory so that the target exists only once complete, even after a crash.
     fn copy_whole_folder(
         &self,
         source: &SandboxPath,
@@ -190,7 +192,7 @@ impl Change<'_> {
         temporary.rename(&entry.name).map_err(failed)
     }
 
-    /// Copies what the directory `source` contains.
+    /// Copies the contents of the directory `source`.
     fn copy_entries(
         &self,
         source: &SandboxPath,

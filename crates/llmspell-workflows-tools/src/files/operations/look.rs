@@ -24,8 +24,8 @@ pub(super) fn read(file: &SandboxPath, bytes_max: u64) -> Result<Value, ToolErro
     Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
 }
 
-/// Lists a directory in sorted order, and with `recursive` its subdirectories, without following links. The list stops
-/// at `entries_max` entries.
+/// Lists a directory in sorted order and, with `recursive`, its subdirectories, without following
+/// links. The list is limited to `entries_max` entries.
 pub(super) fn list(
     folder: &SandboxPath,
     recursive: bool,

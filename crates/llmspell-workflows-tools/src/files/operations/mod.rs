@@ -35,11 +35,11 @@ const ENTRIES_MAX: usize = 10_000;
 /// | `metadata` | `path` | describes an entry: `{path, kind, bytes, modified, readonly, link_target, link_target_type}` |
 /// | `exists` | `path` | reports whether an entry exists: `{path, exists}` |
 ///
-/// `copy` and `move` also accept `path` instead of `source_path`. They replace an existing file, but not a directory.
-/// `list_dir` returns at most 10,000 entries, sorted by path. With `recursive`, operations that write also create
-/// missing parent directories. Paths of type `text` are strings; a path with a name that is not UTF-8 is base64, and its
-/// type is `base64`. A root is never deleted or moved, and operations that walk a directory do not follow
-/// links.
+/// `copy` and `move` also accept `path` instead of `source_path`. They replace an existing file,
+/// but not a directory. `list_dir` returns at most 10,000 entries, sorted by path. With
+/// `recursive`, operations that write also create missing parent directories. Paths of type `text`
+/// are strings; a path with a name that is not UTF-8 is base64 with type `base64`. A root is never
+/// deleted or moved, and operations that walk a directory do not follow links.
 pub(crate) struct FileOperations {
     spec: ToolSpec,
     services: Services,

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::files::entry::encoded;
 
-/// The maximum number of characters of a line, or of bytes of a line that is not UTF-8, that are included in a match.
+/// The maximum length of a line in a match, in characters, or in bytes if the line is not UTF-8.
 const LINE_CHARS_MAX: usize = 1000;
 
-/// The number of bytes at the start of a file that are checked for a zero byte.
+/// The number of bytes at the start of a file checked for a zero byte.
 const BINARY_CHECK_BYTES: usize = 8 * 1024;
 
-/// Returns whether a file looks binary: it has a zero byte near its start.
+/// Returns whether a file looks binary because it has a zero byte near its start.
 pub(super) fn is_binary(content: &[u8]) -> bool {
     content[..content.len().min(BINARY_CHECK_BYTES)].contains(&0)
 }
@@ -28,7 +28,8 @@ pub(super) struct FileMatches {
 
 /// Finds matching lines, each with its surrounding lines; lists up to `listed_max` matches and counts all of them.
 ///
-/// Bytes that are not UTF-8 are U+FFFD for the pattern. The lines of a match with such bytes are listed as base64.
+/// The pattern sees bytes that are not UTF-8 as U+FFFD. The lines of a match with such bytes are
+/// listed as base64.
 pub(super) fn search(path: &Path, content: &[u8], pattern: &Regex, context: usize, listed_max: usize) -> FileMatches {
     let (path, path_form) = encoded(path);
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
@@ -68,7 +69,7 @@ fn without_ending(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns a line for the result; an ellipsis says that it was cut.
+/// Returns a line for the result; an ellipsis marks a truncated line.
 fn shown(line: &[u8], form: BytesForm) -> String {
     if form == BytesForm::Base64 {
         return match line.get(..LINE_CHARS_MAX) {

@@ -31,12 +31,14 @@ const FILES_MAX: usize = 100_000;
 /// start), larger than `max_file_size` or unreadable are skipped and counted in `files_skipped`; files excluded by
 /// extension or by `exclude_dirs` are not counted.
 ///
-/// The result is `{matches: [{path, path_type, line, column, text, before, after, text_type}], files_searched,
-/// files_skipped, total_matches, truncated}`, with paths relative to `path`. A path or the lines of a match are base64 if
-/// they are not UTF-8; `path_type` and `text_type` are then `base64`, otherwise `text`. Lines and columns start at 1; the column is the position of the line's
-/// first match, in characters. `total_matches` counts all matching lines, including those beyond
-/// `max_matches_per_file`. `truncated` is true if a match is not listed or a file was not searched because of
-/// `max_matches_per_file`, `max_depth`, or the limits of 10,000 matches and 100,000 files.
+/// The result is `{matches: [{path, path_type, line, column, text, before, after, text_type}],
+/// files_searched, files_skipped, total_matches, truncated}`, with paths relative to `path`. A
+/// path, or the lines of a match, are base64 if they are not UTF-8. In that case, `path_type` or
+/// `text_type` is `base64`; otherwise it is `text`. Lines and columns start at 1; the column is the
+/// position of the line's first match, in characters. `total_matches` counts all matching lines,
+/// including those beyond `max_matches_per_file`. `truncated` is true if a match is not listed or a
+/// file was not searched because of `max_matches_per_file`, `max_depth`, or the limits of 10,000
+/// matches and 100,000 files.
 pub(crate) struct FileSearch {
     spec: ToolSpec,
     services: Services,

@@ -27,9 +27,10 @@ use crate::{Services, Tool, ToolContext, ToolError, ToolSpec};
 ///
 /// Without `format`, the file extension determines the format. The result is `{path, format, bytes, items, created}`.
 ///
-/// With `input_path` instead of `input`, the rows of a file are converted one at a time: to `jsonl`, to `json` (an array
-/// with one row per line), to `csv` (in order of first appearance in the file, unless `columns` are given), or to `text`
-/// (rows that are strings, as lines). The result also contains `rows`.
+/// With `input_path` instead of `input`, the rows of a file are converted one at a time: to
+/// `jsonl`, to `json` (an array with one row per line), to `csv` (in order of first appearance in
+/// the file, unless `columns` are given), or to `text` (string rows, as lines). The result also
+/// contains `rows`.
 pub(crate) struct FileWriter {
     spec: ToolSpec,
     services: Services,
@@ -114,7 +115,8 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     match (input, files.rows("input_path", token)?) {
         (Some(input), None) => {
             let data = memory::Data { format, input: &input, columns, token };
-            // A rejected write creates neither the file nor its directory, so the content is checked first.
+            // A rejected write must create neither the file nor its directory, so the content is
+            // checked first.
             let mut size = Size(0);
             data.write(&mut size).map_err(|error| tool_error(error, "write", &path))?;
             check_size(&path, size.0, services.policy.file_bytes_max)?;
@@ -153,7 +155,7 @@ fn check_size(path: &str, bytes: u64, bytes_max: u64) -> Result<(), ToolError> {
     if bytes <= bytes_max {
         return Ok(());
     }
-    let message = format!("`{path}` would be {bytes} bytes long, more than the limit `file_bytes_max`, {bytes_max}");
+    let message = format!("`{path}` would be {bytes} bytes long, exceeding the limit `file_bytes_max` of {bytes_max}");
     Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"))
 }
 

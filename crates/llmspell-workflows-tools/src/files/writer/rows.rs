@@ -12,11 +12,11 @@ use crate::data::row_files::RowReader;
 use crate::data::support::{invalid, kind_of, too_large};
 use crate::{ToolError, ToolErrorClass};
 
-/// The columns of a CSV file that is written from rows.
+/// The columns of a CSV file written from rows.
 pub(super) struct Columns {
-    /// Empty for rows that are arrays.
+    /// Empty if the rows are arrays.
     names: Vec<String>,
-    /// Whether the rows were read once to find all names.
+    /// Whether the rows have been read once to find all names.
     are_all: bool,
 }
 
@@ -33,7 +33,7 @@ impl Columns {
             if !row.value.is_object() {
                 continue;
             }
-            // The value has its fields in alphabetical order; the text has the order of the file.
+            // The value has its fields in alphabetical order; the text keeps the order of the file.
             let FieldNames(fields) = serde_json::from_slice(rows.text()).expect("the text was parsed before");
             add_columns(&mut names, &mut seen, fields.iter());
             if names.len() > COLUMNS_MAX {
@@ -86,7 +86,7 @@ pub(super) fn write(
     }
 }
 
-/// Writes the text of a row, unless it has several lines.
+/// Writes the text of a row, unless it spans several lines.
 fn write_row(rows: &RowReader<'_>, value: &Value, out: &mut impl Write) -> io::Result<()> {
     match rows.line_text() {
         Some(text) => out.write_all(text),
@@ -100,14 +100,14 @@ fn csv(rows: &mut RowReader<'_>, columns: &Columns, out: &mut impl Write) -> io:
         let found = table.write(&row.value, || rows.place())?;
         let fields = row.value.as_object().map_or(found, serde_json::Map::len);
         if columns.are_all && found < fields {
-            let message = format!("{} has a new field: the file was changed while it was read", rows.place());
+            let message = format!("{} has a new field: the file was changed while it was being read", rows.place());
             return Err(io::Error::other(ToolError::new(ToolErrorClass::Transient, "file_busy", message)));
         }
     }
     table.finish()
 }
 
-/// The names of an object's fields, in the order of the text.
+/// The names of an object's fields, in the order of its JSON text.
 struct FieldNames(Vec<String>);
 
 impl<'de> Deserialize<'de> for FieldNames {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::data::support::{invalid, kind_of};
 
-/// Writes items as CSV: objects below a header, or arrays without one.
+/// Writes items as CSV: objects below a header, or arrays without a header.
 pub(super) struct Table<'c, W: Write> {
     writer: csv::Writer<W>,
     /// The names of the fields; empty for arrays.
@@ -50,7 +50,7 @@ impl<'c, W: Write> Table<'c, W> {
         Ok(found)
     }
 
-    /// Writes what is still buffered.
+    /// Writes the remaining buffered data.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.writer.flush()
     }

@@ -31,8 +31,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// A layout in which every pointer leads to a missing property (`/` points to a property with an empty name); each
-    /// service overrides the fields that it provides.
+    /// A layout in which every pointer leads to a missing property (`/` points to a property with
+    /// an empty name); each service overrides the fields it provides.
     pub(super) const EMPTY: Self =
         Self { list: "/", title: "/", url: "/", snippet: "/", score: "/", image_url: "/", published: "/" };
 

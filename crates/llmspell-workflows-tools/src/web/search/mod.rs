@@ -1,8 +1,8 @@
 //! Web search with seven services behind one [`Provider`] trait.
 //!
-//! A provider declares the options that it supports, builds its request and reads its response. Unsupported options are
-//! rejected before anything is sent, never ignored. If a service limits the number of results of a request, the tool
-//! has the same limit.
+//! A provider declares its supported options, builds its request and reads its response.
+//! Unsupported options are rejected before anything is sent, never ignored. If a service limits the
+//! number of results of a request, the tool has the same limit.
 
 mod bing;
 mod brave;
@@ -85,8 +85,8 @@ pub(super) fn check(policy: &SearchPolicy) -> Result<(), ToolError> {
     configured.map(|name| find(name)).try_for_each(|found| found.map(drop))
 }
 
-/// Returns the requested provider, or else the policy's default, or else the only configured provider, or else a
-/// provider that needs no key.
+/// Returns the requested provider. Otherwise, returns the policy's default, the only configured
+/// provider, or a provider that needs no key, in this order.
 fn choose(requested: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
     let mut configured = policy.providers.keys();
     let only = configured.next().filter(|_| configured.next().is_none());

@@ -32,7 +32,7 @@ pub(super) trait Provider: Send + Sync {
         true
     }
 
-    /// Returns the search options that the provider supports.
+    /// Returns the search options supported by the provider.
     fn support(&self) -> Support;
 
     /// Builds the request for a supported query.
@@ -42,7 +42,7 @@ pub(super) trait Provider: Send + Sync {
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError>;
 }
 
-/// The search options that a provider supports; all other options are rejected.
+/// The search options supported by a provider; all other options are rejected.
 pub(super) struct Support {
     pub(super) kinds: &'static [Kind],
     pub(super) results_max: usize,

@@ -47,14 +47,15 @@ enum Entry<'e> {
     },
     /// The remaining lines of an attempt are in separate files.
     Tail { id: u64 },
-    /// The output of an attempt has ended after this number of lines. The last ones are missing if there was an error.
+    /// The output of an attempt has ended after this number of lines. If there was an error, the
+    /// last lines are missing.
     End { id: u64, lines: u64, error: Option<String> },
 }
 
 /// The output of steps in a folder, with a folder per run.
 #[derive(Debug)]
 pub(super) struct FolderOutputs {
-    /// The folder of the home, which exists while it is used.
+    /// The folder of the home, which must already exist when output is written.
     home: PathBuf,
 }
 
@@ -111,7 +112,7 @@ impl StepOutputs for FolderOutputs {
 fn read(folder: &Path, run: Uuid, cursor: &mut OutputCursor) -> io::Result<Vec<LoggedLine>> {
     let mut read = Vec::new();
     let bytes = read_from(&folder.join(LINES), cursor.position)?;
-    // The last line may still be written.
+    // The last line may be incomplete.
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     cursor.position += end as u64;
     for entry in entries(&bytes[..end]) {
@@ -143,7 +144,7 @@ fn read(folder: &Path, run: Uuid, cursor: &mut OutputCursor) -> io::Result<Vec<L
     Ok(read)
 }
 
-/// Returns the lines that have begun.
+/// Returns the unfinished lines.
 fn unfinished(folder: &Path, attempts: &HashMap<u64, AttemptCursor>) -> io::Result<Vec<LoggedLine>> {
     let mut open: Vec<u64> = attempts.iter().filter(|(_, attempt)| attempt.end.is_none()).map(|(id, _)| *id).collect();
     open.sort_unstable();
@@ -155,14 +156,14 @@ fn unfinished(folder: &Path, attempts: &HashMap<u64, AttemptCursor>) -> io::Resu
     Ok(unfinished)
 }
 
-/// Returns a line and notes that it was read, unless it was read before.
+/// Returns a line and marks it as read; `None` if it was read before.
 fn logged(entry: Entry<'_>, attempts: &mut HashMap<u64, AttemptCursor>) -> Option<LoggedLine> {
     let line = line(entry, attempts)?;
     attempts.get_mut(&line.attempt.id)?.next = line.number + 1;
     Some(line)
 }
 
-/// Returns a line, unless it was read before.
+/// Returns a line; `None` if it was read before.
 fn line(entry: Entry<'_>, attempts: &HashMap<u64, AttemptCursor>) -> Option<LoggedLine> {
     let Entry::Line { id, n, err, text } = entry else { return None };
     let cursor = attempts.get(&id).filter(|cursor| cursor.next <= n)?;
@@ -174,12 +175,12 @@ fn line(entry: Entry<'_>, attempts: &HashMap<u64, AttemptCursor>) -> Option<Logg
     })
 }
 
-/// Parses whole lines; a line that was cut off by a crash or overwritten meanwhile is skipped.
+/// Parses complete lines. A line cut off by a crash or overwritten in the meantime is skipped.
 fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
-/// Reads a file from `position`; a missing file is empty.
+/// Reads a file from `position`; a missing file is treated as empty.
 fn read_from(path: &Path, position: u64) -> io::Result<Vec<u8>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

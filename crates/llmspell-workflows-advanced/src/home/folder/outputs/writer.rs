@@ -18,10 +18,11 @@ use llmspell_workflows_state::disk::{blocking, create_private_folders, private_f
 use super::{Entry, LINES, tail_path, unfinished_path};
 use crate::home::outputs::{OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES};
 
-/// The maximum number of bytes that an attempt's first lines take up, and each of the two files of its last lines.
+/// The maximum size in bytes of an attempt's first lines, and of each of the two files with its
+/// last lines.
 const PART_BYTES: usize = 128 * 1024;
 
-/// The log of one attempt. It has no writer after a panic.
+/// The log of one attempt, which has no writer after a panic.
 pub(super) struct FolderLog {
     writer: Option<Box<Writer>>,
 }
@@ -66,9 +67,9 @@ struct Writer {
     folder: PathBuf,
     source: OutputSource,
     open: Option<OpenLog>,
-    /// Why lines could not be written; later ones are only counted.
+    /// Why lines could not be written. Later lines are only counted.
     failure: Option<String>,
-    /// The lines of each stream that have begun.
+    /// The unfinished lines of each stream.
     unfinished: [Vec<OutputLine>; 2],
 }
 
@@ -79,14 +80,14 @@ struct OpenLog {
     lines: File,
     bytes: usize,
     tail: Option<Tail>,
-    /// The file of the lines that have begun.
+    /// The file with the unfinished lines.
     unfinished: Option<File>,
 }
 
 /// The files of an attempt's last lines.
 struct Tail {
     files: [File; 2],
-    /// The file that is written.
+    /// The index of the file being written.
     current: usize,
     lines: usize,
     bytes: usize,
@@ -109,7 +110,7 @@ impl Writer {
         self.open.as_ref().map_or(0, |open| open.number)
     }
 
-    /// Only people read the log, so the step continues without it.
+    /// The log is only for human readers, so the step continues without it.
     fn fail(&mut self, error: &io::Error) {
         tracing::warn!(
             target: targets::STEP,
@@ -118,7 +119,7 @@ impl Writer {
             "the output of the step is no longer logged: {error}"
         );
         self.failure = Some(error.to_string());
-        // There may be room for this much.
+        // There may still be enough space for the end entry.
         self.close();
     }
 
@@ -167,7 +168,8 @@ impl Writer {
         }
     }
 
-    /// Writes the lines that have begun, with the numbers that they have if no other line ends before.
+    /// Writes the unfinished lines, with the numbers that they will have if no other line ends
+    /// first.
     fn write_unfinished(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let mut text = Vec::new();
@@ -180,13 +182,14 @@ impl Writer {
                 private_file().write(true).create(true).truncate(true).open(unfinished_path(&self.folder, open.id))?,
             ),
         };
-        // A reader may see the new text before the end of the old one; lines that are not whole are skipped.
+        // A reader may see the new text followed by the end of the old text. Incomplete lines are
+        // skipped.
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&text)?;
         file.set_len(text.len() as u64)
     }
 
-    /// Notes that the output has ended. Without this note, the end of the log is missing.
+    /// Records the end of the output. Without this entry, the end of the log is missing.
     fn close(&mut self) {
         if let Err(error) = self.try_close()
             && self.failure.is_none()
@@ -210,7 +213,7 @@ impl Writer {
 
 impl OpenLog {
     fn new(home: &Path, folder: &Path, source: &OutputSource) -> io::Result<Self> {
-        // A home that was removed must not appear again.
+        // A removed home must not reappear.
         fs::metadata(home)?;
         create_private_folders(folder)?;
         let mut lines = append(&folder.join(LINES))?;
@@ -271,7 +274,7 @@ fn push(entry: &Entry<'_>, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns an id that is greater than all ids before, also those of earlier processes.
+/// Returns an id greater than all previous ids, including those of earlier processes.
 fn next_id() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();

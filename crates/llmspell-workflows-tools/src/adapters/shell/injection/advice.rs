@@ -1,4 +1,4 @@
-//! Writes a step in the ways in which a value cannot run commands.
+//! Suggests ways to rewrite a step so that its values cannot run commands.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::scan::Place;
 use super::script::{Hole, Script, Token};
 use crate::adapters::shell::program::is_dangerous;
 
-/// The longest text that a suggestion repeats as a whole, in bytes.
+/// The maximum size of a text that a suggestion repeats in full, in bytes.
 const SHOWN_BYTES: usize = 160;
 
-/// Where the text of a script is in the parameters.
+/// The position of a script's text in the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Site {
     Command,
@@ -18,21 +18,21 @@ pub(super) enum Site {
     Stdin,
 }
 
-/// The ways to write a script in which the values of `wrong` are inserted.
+/// Suggests ways to rewrite a script so that the values in `wrong` cannot run commands.
 pub(super) struct Advice<'a> {
     pub(super) params: &'a Value,
     pub(super) site: Site,
     pub(super) script: &'a Script,
     pub(super) places: &'a [Place],
-    /// The numbers of the holes to replace.
+    /// The indices of the holes to replace.
     pub(super) wrong: &'a [usize],
 }
 
 impl Advice<'_> {
-    /// Returns one line for each way in which `program` can get the values.
+    /// Returns one line for each way to pass the values to `program`.
     pub(super) fn ways(&self, program: &str) -> Vec<String> {
         if program == "ssh" {
-            // Neither variables nor the arguments of the script reach the other machine.
+            // Neither variables nor script arguments reach the other machine.
             return self.with_quotes().into_iter().collect();
         }
         let mut ways = vec![self.with_env()];
@@ -92,13 +92,13 @@ impl Advice<'_> {
         Some(format!("argv: [{}]", all.join(", ")))
     }
 
-    /// Quotes the values where they are, or nothing if there is a place where that does not help.
+    /// Quotes the values in place; returns `None` if quotes do not help in one of the places.
     fn with_quotes(&self) -> Option<String> {
         let is_fit = |at: &usize| matches!(self.places[*at], Place::Word | Place::Single | Place::Double);
         self.wrong.iter().all(is_fit).then(|| self.field(&self.rewritten(|_| Insert::Quoted)))
     }
 
-    /// Returns the field that contains the script, with the text `line`.
+    /// Returns the field that contains the script, with `line` as the script's text.
     fn field(&self, line: &str) -> String {
         match self.site {
             Site::Command => format!("command: {}", flow(line)),
@@ -122,7 +122,7 @@ impl Advice<'_> {
         text.as_str().unwrap_or_default()
     }
 
-    /// Returns the text of the script with another text in place of each wrong value.
+    /// Returns the script's text with each wrong value replaced.
     fn rewritten(&self, insert: impl Fn(usize) -> Insert) -> String {
         let source = self.source();
         let mut line = String::new();
@@ -140,7 +140,7 @@ impl Advice<'_> {
             let keeps_quotes = matches!(written, Insert::Variable(_)) && self.places[*at] != Place::Single;
             let (mut open, mut close) = (String::new(), String::new());
             if let Some(quote) = quote.filter(|_| !keeps_quotes) {
-                // Quotes that would become empty are left out.
+                // Quotes that would become empty are omitted.
                 let before = source[..start]
                     .strip_suffix(quote)
                     .filter(|before| !before.ends_with('\\') && before.len() >= done);
@@ -170,12 +170,12 @@ impl Advice<'_> {
         format!("… {} …", line[first..].lines().next().unwrap_or_default())
     }
 
-    /// Returns whether the shell replaces a variable there without splitting its value.
+    /// Returns whether the shell replaces a variable in this place without splitting its value.
     fn is_in_text(&self, at: usize) -> bool {
         matches!(self.places[at], Place::Double | Place::HereDocument { .. } | Place::Parameter)
     }
 
-    /// Returns the name of a variable for each wrong value.
+    /// Returns a variable name for each wrong value.
     fn names(&self) -> Vec<(String, usize)> {
         let mut names: Vec<(String, usize)> = Vec::new();
         for at in self.wrong {
@@ -196,7 +196,7 @@ impl Advice<'_> {
         names
     }
 
-    /// Returns the words of a command that needs no shell.
+    /// Returns the script's words if the command needs no shell.
     fn simple_words(&self) -> Option<Vec<String>> {
         const SPECIAL: &str = "|&;<>()$`\\*?[]#~={}!\n";
         let mut words: Vec<String> = Vec::new();
@@ -233,9 +233,9 @@ const BUILTIN: &[&str] = &[
 ];
 
 enum Insert {
-    /// The value of a variable or of an argument of the script.
+    /// The value of a variable or of a script argument.
     Variable(String),
-    /// The expression, with the filter that quotes it.
+    /// The expression with the quoting filter.
     Quoted,
 }
 
@@ -262,7 +262,7 @@ fn braced(source: &str) -> String {
     format!("{{{{ {source} }}}}")
 }
 
-/// Returns a name for a variable, in the style of shells; never one that changes how programs work.
+/// Returns a shell-style variable name that does not change how programs work.
 fn variable_name(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
@@ -278,7 +278,7 @@ fn item(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), flow)
 }
 
-/// Returns a string as YAML within a flow collection.
+/// Returns a string as YAML for use in a flow collection.
 fn flow(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || "-/".contains(c)) && text.chars().all(is_plain);

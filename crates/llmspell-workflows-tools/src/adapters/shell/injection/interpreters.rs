@@ -1,15 +1,15 @@
 //! Programs that run one of their arguments as code.
 
-/// What a program does with an argument, as far as its code is concerned.
+/// How a program treats an argument: as data or as some kind of code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// It is data, as far as anyone can know.
+    /// Data, as far as can be determined.
     Data,
-    /// This program runs it as a command line of a shell.
+    /// A command line for a shell, run by this program.
     Shell(String),
-    /// This program sends it, with all later arguments, to a shell on another machine.
+    /// Sent by this program, with all later arguments, to a shell on another machine.
     Remote(String),
-    /// This program runs it as code in a language of its own; the text says how to pass values to it.
+    /// Code in another language, run by this program; the text says how to pass values to the code.
     Code(String, &'static str),
 }
 
@@ -21,23 +21,23 @@ struct Interpreter {
 }
 
 enum CodeArgument {
-    /// The value of an option with one of these letters, which may follow other letters, as in `-lc`, or with one of these
-    /// names.
+    /// The value of an option that has one of these names or one of these letters, possibly after
+    /// other letters, as in `-lc`.
     Option(&'static [char], &'static [&'static str]),
     /// The first argument that is not an option, unless a file contains the code.
     First {
-        /// The options that have values, and how many.
+        /// The options that take values, with the number of values.
         with_values: &'static [(&'static str, usize)],
-        /// The options with the code, or with the name of the file that contains it.
+        /// The options that provide the code, or the name of the file that contains the code.
         given: &'static [&'static str],
     },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Language {
-    /// The commands of a shell.
+    /// Shell commands.
     Shell,
-    /// Another language; the text says how to pass values to it.
+    /// Another language; the text says how to pass values to the code.
     Other(&'static str),
 }
 
@@ -127,12 +127,13 @@ const INTERPRETERS: &[Interpreter] = &[
     by_option(&["sed"], &['e'], &["--expression"], Language::Other("change the text in an expression, with `replace`")),
 ];
 
-/// The options of `ssh` that have a value.
+/// The `ssh` options that take a value.
 const SSH_OPTIONS: &str = "BbcDEeFIiJLlmOopPQRSWw";
 
-/// Returns what the program that `words` start does with the next word, of which `prefix` is already known.
+/// Returns how the program started by `words` treats the next word, whose known part is `prefix`.
 ///
-/// The program may be any of the words, because programs such as `env`, `sudo` and `docker exec` start others.
+/// The program may be any of the words, because programs such as `env`, `sudo` and `docker exec`
+/// start other programs.
 pub(super) fn reading(words: &[String], prefix: &str) -> Reading {
     for (at, word) in words.iter().enumerate() {
         let name = program_name(word);
@@ -152,7 +153,7 @@ pub(super) fn reading(words: &[String], prefix: &str) -> Reading {
     Reading::Data
 }
 
-/// Returns what the program that `words` start does with its standard input.
+/// Returns how the program started by `words` treats its standard input.
 pub(super) fn reading_of_stdin(words: &[String]) -> Reading {
     let Some((program, arguments)) = words.split_first() else { return Reading::Data };
     let name = program_name(program);
@@ -172,7 +173,7 @@ pub(super) fn reading_of_stdin(words: &[String]) -> Reading {
     }
 }
 
-/// Returns the name of a program without its folder and its version: `python` for `/usr/bin/python3.12`.
+/// Returns a program's name without folder and version: `python` for `/usr/bin/python3.12`.
 fn program_name(word: &str) -> &str {
     let name = word.rsplit('/').next().unwrap_or(word);
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -180,7 +181,7 @@ fn program_name(word: &str) -> &str {
 }
 
 impl Interpreter {
-    /// Returns whether the word after `arguments`, of which `prefix` is known, is code.
+    /// Returns whether the word after `arguments`, whose known part is `prefix`, is code.
     fn runs(&self, arguments: &[String], prefix: &str) -> bool {
         match &self.argument {
             CodeArgument::Option(letters, long) => self.runs_option(letters, long, arguments, prefix),
@@ -224,7 +225,8 @@ fn runs_first(with_values: &[(&str, usize)], given: &[&str], arguments: &[String
     !prefix.starts_with('-')
 }
 
-/// Returns whether the arguments of `ssh` contain the host; all arguments after it are a command line.
+/// Returns whether the arguments of `ssh` contain the host; all arguments after the host form a
+/// command line.
 fn has_host(arguments: &[String]) -> bool {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_argument_that_a_program_runs_is_known() {
+    fn arguments_run_as_code_are_recognized() {
         for (line, prefix, expected) in [
             ("echo", "", "data"),
             ("sh", "", "data"),
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_run_their_standard_input_are_known() {
+    fn programs_that_run_their_standard_input_are_recognized() {
         for (line, expected) in [
             ("sh", "shell sh"),
             ("bash -e", "shell bash"),

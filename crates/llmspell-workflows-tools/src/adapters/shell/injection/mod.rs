@@ -1,8 +1,9 @@
-//! Finds values that would become a part of a command, before a run.
+//! Finds values that would become part of a command, before a run.
 //!
-//! A template is inserted into a command line before the shell reads it, so the shell cannot tell a value from the
-//! command. Only an expression that reads no name is known to contain nothing from outside. Any other one must be quoted
-//! by `shell_quote`, in a place where its quotes hold ([`scan`]), unless the step says `unsafe_shell: true`.
+//! A template is inserted into a command line before the shell reads it, so the shell cannot tell a
+//! value from the command. Only an expression that reads no names is known to contain no outside
+//! data. Any other expression must be quoted by `shell_quote`, in a place where the quotes are
+//! effective ([`scan`]), unless the step sets `unsafe_shell: true`.
 
 mod advice;
 mod interpreters;
@@ -17,7 +18,7 @@ use interpreters::{Reading, reading, reading_of_stdin};
 use scan::{Place, places};
 use script::{Hole, Script, Token};
 
-/// Returns the problems of the parameters of a `shell` step.
+/// Returns the problems in the parameters of a `shell` step.
 pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
     if dynamic("") {
         return vec![
@@ -30,7 +31,7 @@ pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<Pa
         ];
     }
     if dynamic("/unsafe_shell") {
-        let message = "`unsafe_shell` must be `true` or `false`: a value cannot decide whether values are checked";
+        let message = "`unsafe_shell` must be `true` or `false`: a workflow value cannot turn this check off";
         return vec![ParamProblem::coded("shell_injection", "/unsafe_shell", message)];
     }
     let mut found = variables(params, dynamic);
@@ -46,20 +47,19 @@ pub(super) fn problems(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<Pa
     if !found.is_empty() {
         return Vec::new();
     }
-    let message =
-        "`unsafe_shell` has no effect: no value of this step becomes a part of a command without being quoted";
+    let message = "`unsafe_shell` has no effect: no value in this step becomes part of a command unquoted";
     vec![ParamProblem::coded("shell_injection", "/unsafe_shell", message).with_help("remove it")]
 }
 
 /// The language of a script.
 enum Language {
-    /// A command line of the shell that this program starts.
+    /// A command line for the shell started by this program.
     Shell(String),
-    /// The code that this program runs; the text says how to pass values to it.
+    /// Code run by this program; the text says how to pass values to the code.
     Other(String, &'static str),
 }
 
-/// Returns the texts that a program interprets.
+/// Returns the texts interpreted by a program.
 fn scripts(params: &Value) -> Vec<(Site, Script, Language)> {
     let mut scripts = Vec::new();
     let mut words = None;
@@ -81,7 +81,7 @@ fn scripts(params: &Value) -> Vec<(Site, Script, Language)> {
     scripts
 }
 
-/// Returns the arguments that a program runs.
+/// Returns the arguments that a program runs as code.
 fn arguments(argv: &[Value]) -> Vec<(Site, Script, Language)> {
     let mut scripts = Vec::new();
     let mut words = Vec::new();
@@ -109,27 +109,28 @@ fn arguments(argv: &[Value]) -> Vec<(Site, Script, Language)> {
     scripts
 }
 
-/// Returns an argument in which a NUL stands for each value.
+/// Returns an argument with a NUL in place of each value.
 fn word(argument: &Value) -> String {
     let Some(text) = argument.as_str() else { return argument.to_string() };
     let tokens = Script::of("", text).tokens;
     tokens.iter().map(|token| if let Token::Char(c) = token { *c } else { '\0' }).collect()
 }
 
-/// Returns the part of an argument before the first value, if there is one.
+/// Returns the part of an argument before the first value, or an empty string if there is no value.
 fn prefix(text: &str) -> String {
     let Script { tokens, holes } = Script::of("", text);
     let known = tokens.iter().map_while(|token| if let Token::Char(c) = token { Some(*c) } else { None });
     if holes.is_empty() { String::new() } else { known.collect() }
 }
 
-/// Returns the words of a command line that only starts a program.
+/// Returns the words of a command line if it only starts a program.
 fn plain_words(line: &str) -> Option<Vec<String>> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " _./-".contains(c);
     line.chars().all(is_plain).then(|| line.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Reports environments whose names are known only when the step runs: the names decide what a program does.
+/// Reports environments whose variable names are known only when the step runs, because the names
+/// determine what a program does.
 fn variables(params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
     let is_unknown = params.get("env").is_some() && dynamic("/env");
     let message = "the names of the variables in `env` must be written out: some of them make programs run other code";
@@ -169,7 +170,7 @@ fn of_code(script: &Script, program: &str, advice: &str) -> Vec<ParamProblem> {
     let problem = |hole: &Hole| {
         let source = hole.expression.source();
         let message =
-            format!("`{source}` becomes a part of the code that `{program}` runs, so its value could run other code");
+            format!("`{source}` becomes part of the code that `{program}` runs, so its value could run other code");
         let help = format!("{advice}; if the value is meant to be code, set `unsafe_shell: true`");
         of_hole(hole, message).with_help(help)
     };
@@ -183,23 +184,23 @@ fn of_hole(hole: &Hole, message: String) -> ParamProblem {
 fn message(hole: &Hole, place: &Place, program: &str) -> String {
     let source = hole.expression.source();
     if let Place::Argument(Reading::Code(program, _)) = place {
-        return format!(
-            "`{source}` becomes a part of the code that `{program}` runs, so its value could run other code"
-        );
+        return format!("`{source}` becomes part of the code that `{program}` runs, so its value could run other code");
     }
     if hole.quotes() == 0 {
-        return format!("`{source}` becomes a part of a command of `{program}`, so its value could run other commands");
+        return format!(
+            "`{source}` becomes part of a command run by `{program}`, so its value could run other commands"
+        );
     }
     let problem = match place {
-        Place::Word => "is quoted once, but read twice".to_owned(),
-        Place::Single => "is inside single quotes, which its own quotes end".to_owned(),
+        Place::Word => "is quoted once, but parsed twice".to_owned(),
+        Place::Single => "is inside single quotes, which its own quotes close".to_owned(),
         Place::Double => "is inside double quotes, where its own quotes have no effect".to_owned(),
-        Place::Backtick => "is inside backquotes, which a backquote in the value ends".to_owned(),
-        Place::Comment => "is in a comment, which a line break in the value ends".to_owned(),
+        Place::Backtick => "is inside backquotes, which a backquote in the value would close".to_owned(),
+        Place::Comment => "is in a comment, which a line break in the value would end".to_owned(),
         Place::HereDocument { .. } => "is in a here-document, where its quotes have no effect".to_owned(),
         Place::Delimiter => "is the delimiter of a here-document".to_owned(),
-        Place::Parameter => "is inside `${…}` of the shell, where shells read quotes differently".to_owned(),
-        Place::Arithmetic => "is arithmetic of the shell, which evaluates the value once more".to_owned(),
+        Place::Parameter => "is inside a shell expansion `${…}`, where shells interpret quotes differently".to_owned(),
+        Place::Arithmetic => "is in a shell arithmetic expression, which evaluates the value again".to_owned(),
         Place::Assignment => {
             "is assigned to a variable, and the second element of a list would be a command".to_owned()
         }
@@ -208,9 +209,7 @@ fn message(hole: &Hole, place: &Place, program: &str) -> String {
         }
         Place::After('\\') => "follows a backslash, which disables its first quote".to_owned(),
         Place::After(sign) => format!("follows `{sign}`, which changes the meaning of its quotes"),
-        Place::Unclear => {
-            "comes after code that not all shells read alike, so its quotes may have no effect".to_owned()
-        }
+        Place::Unclear => "comes after code that shells interpret differently, which may disable its quotes".to_owned(),
         Place::Argument(Reading::Remote(program)) => {
             format!("is quoted once, but `{program}` passes it to a second shell")
         }
@@ -221,7 +220,7 @@ fn message(hole: &Hole, place: &Place, program: &str) -> String {
     format!("`{source}` {problem}, so its value could run other commands")
 }
 
-/// Returns the help for places that need more than one of the usual ways.
+/// Returns the help for places where the usual advice is not enough.
 fn special_help(hole: &Hole, place: &Place) -> Option<String> {
     let bare = hole.bare().unwrap_or("value");
     match place {
@@ -233,14 +232,14 @@ fn special_help(hole: &Hole, place: &Place) -> Option<String> {
         }
         Place::Argument(Reading::Code(_, advice)) => Some((*advice).to_owned()),
         Place::Sent => Some(format!(
-            "write it outside of the quotes, and quote it once for each shell: `{{{{ {bare} | shell_quote | shell_quote }}}}`"
+            "write it outside the quotes, and quote it once for each shell: `{{{{ {bare} | shell_quote | shell_quote }}}}`"
         )),
         Place::Argument(Reading::Shell(program)) if program.contains(' ') => Some(format!(
             "write the command in the definition, and pass the value as its argument: `{program} 'echo \"$1\"' sh {{{{ {bare} | \
              shell_quote }}}}`"
         )),
         Place::Argument(Reading::Shell(program)) => {
-            Some(format!("`{program}` reads its arguments as commands once more; run the command without it"))
+            Some(format!("`{program}` interprets its arguments as commands again; run the command without it"))
         }
         Place::Delimiter => Some("write the delimiter in the definition, such as `<<EOF`".to_owned()),
         Place::HereDocument { literal: true } => {
@@ -259,11 +258,11 @@ fn help_for_whole(hole: &Hole) -> String {
     )
 }
 
-/// Returns the help for a value whose name looks like that of a variable of the shell.
+/// Returns the help for a value whose name looks like the name of a shell variable.
 fn shell_variable_help(hole: &Hole) -> String {
     let name = hole.expression.source();
     format!(
-        "if it is a variable of the shell, write `${name}` or `\\${{{name}}}`; if it is a value of the workflow, write \
+        "if it is a shell variable, write `${name}` or `\\${{{name}}}`; if it is a workflow value, write \
          `{{{{ {name} | shell_quote }}}}`"
     )
 }
@@ -274,5 +273,5 @@ fn help(advice: &Advice<'_>, program: &str) -> String {
         help.push_str("\n  ");
         help.push_str(&way);
     }
-    help + "\nif the value is meant to be a part of the command, set `unsafe_shell: true`"
+    help + "\nif the value is meant to be part of the command, set `unsafe_shell: true`"
 }

@@ -1,8 +1,9 @@
-//! Finds out how a POSIX shell reads the places of a command line where values are inserted.
+//! Determines how a POSIX shell reads the places of a command line where values are inserted.
 //!
-//! The scanner follows quotes, substitutions, comments and here-documents as the shells that are called `sh` do. Where
-//! these differ, or where only a full parser could tell, it says [`Place::Unclear`] for the rest of the text: a wrong
-//! guess would let a value run commands.
+//! The scanner follows quotes, substitutions, comments and here-documents as the shells called `sh`
+//! do. Where these shells differ, or where only a full parser could decide, the scanner returns
+//! [`Place::Unclear`] for the rest of the text, because a wrong guess would let a value run
+//! commands.
 
 mod code;
 
@@ -12,17 +13,17 @@ use super::script::{Script, Token};
 /// How a shell reads a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A quoted value is a word here, or a part of one.
+    /// A place where a quoted value is a word or part of a word.
     Word,
-    /// Quoted, but run as a command or as code by the program that gets it.
+    /// A quoted argument that the receiving program runs as a command or as code.
     Argument(Reading),
     Single,
     Double,
-    /// In quotes, and read once more by a shell on another machine.
+    /// Inside quotes, and read again by a shell on another machine.
     Sent,
     Backtick,
     Comment,
-    /// A here-document; with a quoted delimiter, the shell does not replace variables in it.
+    /// A here-document. With a quoted delimiter, the shell does not replace variables in it.
     HereDocument {
         literal: bool,
     },
@@ -38,7 +39,7 @@ pub(super) enum Place {
     Unclear,
 }
 
-/// Returns the places of all holes of `script`, in order.
+/// Returns the places of all holes in `script`, in order.
 pub(super) fn places(script: &Script) -> Vec<Place> {
     let mut scanner =
         Scanner { tokens: &script.tokens, at: 0, frames: vec![Frame::code(0)], unclear: false, places: Vec::new() };
@@ -61,7 +62,7 @@ enum Frame {
     Code(Code),
     Single,
     Double,
-    /// `$'…'`, which only some shells know.
+    /// `$'…'`, which only some shells support.
     Dollar,
     Backtick,
     Comment,
@@ -73,18 +74,18 @@ enum Frame {
     },
 }
 
-/// The commands of a script, or of a command substitution.
+/// The commands of a script or of a command substitution.
 #[derive(Default)]
 struct Code {
-    /// How many substitutions enclose the commands.
+    /// The number of substitutions around the commands.
     level: usize,
-    /// How many parentheses are open within the substitution.
+    /// The number of open parentheses within the substitution.
     parentheses: usize,
     /// The complete words of the current simple command.
     words: Vec<String>,
-    /// The word that has begun.
+    /// The incomplete current word, if any.
     word: Option<String>,
-    /// Whether the next word, or the one that has begun, is the target of a redirection.
+    /// Whether the current word, or the next one if no word has begun, is a redirection target.
     is_target: bool,
     documents: Vec<Document>,
 }
@@ -102,7 +103,7 @@ impl Frame {
     }
 }
 
-/// Stands for a part of a word that is known only when the shell runs.
+/// A placeholder for a part of a word that is known only when the shell runs.
 const UNKNOWN: char = '\0';
 
 impl Scanner<'_> {
@@ -138,7 +139,7 @@ impl Scanner<'_> {
             Some(Frame::Double) => self.double(c),
             Some(Frame::Dollar) => match c {
                 '\'' => self.leave(),
-                // Shells that do not know `$'…'` end it at `\'`.
+                // Shells without support for `$'…'` end the string at `\'`.
                 '\\' => self.unclear = true,
                 _ => {}
             },
@@ -157,7 +158,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Takes the character after a backslash; a value after a backslash is not protected by its quotes.
+    /// Takes the character after a backslash; a value there is not protected by its quotes.
     fn next_char(&mut self) -> Option<char> {
         match self.next()? {
             Token::Char(c) => Some(c),
@@ -177,7 +178,7 @@ impl Scanner<'_> {
         self.frames.push(frame);
     }
 
-    /// Adds a character to the word that has begun in the innermost commands.
+    /// Adds a character to the current word of the innermost commands.
     fn write(&mut self, c: char) {
         let commands = self.frames.iter_mut().rev().find_map(|frame| match frame {
             Frame::Code(code) => Some(code),
@@ -196,7 +197,7 @@ impl Scanner<'_> {
         level.unwrap_or_default()
     }
 
-    /// Enters what begins with a dollar sign; `is_quoted` in double quotes.
+    /// Enters the construct after a dollar sign; `is_quoted` is true inside double quotes.
     fn dollar(&mut self, is_quoted: bool) {
         self.write(UNKNOWN);
         if self.take("((") {
@@ -283,7 +284,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Returns how the value is read at a place in quotes.
+    /// Returns how a quoted value is read.
     fn quoted_place(&self, place: Place) -> Place {
         let commands = self.frames.iter().rev().find_map(|frame| match frame {
             Frame::Code(code) => Some(code),
@@ -330,22 +331,22 @@ impl Code {
     }
 }
 
-/// The commands of a shell that read their arguments once more.
+/// Shell commands that read their arguments as commands again.
 const EVALUATING: &[&str] = &["eval", "let", "trap"];
 
-/// The words that may stand before a command or an assignment.
+/// Words that may precede a command or an assignment.
 const BEFORE: &[&str] = &[
     "!", "alias", "builtin", "command", "declare", "do", "elif", "else", "env", "exec", "export", "if", "local",
     "readonly", "sudo", "then", "time", "typeset", "until", "while", "{",
 ];
 
-/// Returns whether the word after this one may still be a command or an assignment.
+/// Returns whether the word after `word` may still be a command or an assignment.
 fn precedes_command(word: &str) -> bool {
     BEFORE.contains(&word) || is_assignment(word) || word.starts_with('-')
 }
 
-/// Returns whether a word begins an assignment. A quoted list would end it after the first element, and the second one
-/// would be the command.
+/// Returns whether a word begins an assignment. A quoted list would end the assignment after the
+/// first element, and the second element would be the command.
 fn is_assignment(word: &str) -> bool {
     let Some((name, _)) = word.split_once('=') else { return false };
     let name = name.strip_suffix('+').unwrap_or(name);
@@ -353,7 +354,7 @@ fn is_assignment(word: &str) -> bool {
     is_name(name)
 }
 
-/// Returns whether the word names an element of an array, whose index is arithmetic.
+/// Returns whether the word names an array element, whose index is arithmetic.
 fn is_element(prefix: &str) -> bool {
     prefix.split_once('[').is_some_and(|(name, index)| is_name(name) && !index.contains(']'))
 }

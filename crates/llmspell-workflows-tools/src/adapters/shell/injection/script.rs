@@ -1,11 +1,11 @@
-//! Texts that a program interprets, with the values that are inserted into them.
+//! Texts interpreted by a program, with the values inserted into them.
 
 use std::ops::Range;
 
 use llmspell_workflows_basic::expr::{Expr, Key, Template, TemplatePart};
 use serde_json::Value;
 
-/// A text that a program interprets.
+/// A text interpreted by a program.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     pub(super) tokens: Vec<Token>,
@@ -15,11 +15,11 @@ pub(super) struct Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Char(char),
-    /// The value of the hole with this number.
+    /// The value of the hole with this index.
     Hole(usize),
 }
 
-/// A place in a text where a value is inserted that the author of the definition did not write.
+/// A place in a text where a value from outside the definition is inserted.
 #[derive(Debug)]
 pub(super) struct Hole {
     /// The JSON pointer of the text.
@@ -38,10 +38,10 @@ impl Script {
         script
     }
 
-    /// Adds the text at `pointer`. Expressions that read no name are replaced by their values, and those that only count
-    /// iterations by a number.
+    /// Adds the text at `pointer`. An expression that reads no names is replaced by its value, and
+    /// an expression that only counts iterations is replaced by a number.
     pub(super) fn add(&mut self, pointer: &str, text: &str) {
-        // A syntax error is reported together with those of all other templates.
+        // A syntax error is reported together with the errors in all other templates.
         let Ok(template) = Template::parse_text(text) else { return };
         for part in template.parts() {
             match part {
@@ -73,12 +73,12 @@ impl Script {
 }
 
 impl Hole {
-    /// Returns how often the value is quoted for a shell.
+    /// Returns how many times the value is quoted for a shell.
     pub(super) fn quotes(&self) -> usize {
         self.expression.last_calls().iter().take_while(|name| **name == "shell_quote").count()
     }
 
-    /// Returns the source of the value without the filters that quote it, if these can be removed.
+    /// Returns the value's source without its quoting filters, if they can be removed.
     pub(super) fn bare(&self) -> Option<&str> {
         let mut source = self.expression.source();
         for _ in 0..self.quotes() {

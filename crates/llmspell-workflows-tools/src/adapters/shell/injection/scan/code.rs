@@ -1,9 +1,9 @@
-//! The parts of a script that are not quoted: words, operators, comments, and the text of here-documents.
+//! The unquoted parts of a script: words, operators, comments, and the text of here-documents.
 
 use super::{Code, Document, Frame, Place, Scanner, Token, UNKNOWN};
 
 impl Scanner<'_> {
-    /// Handles a character outside of quotes.
+    /// Handles a character outside quotes.
     pub(super) fn code(&mut self, c: char) {
         let Some(Frame::Code(code)) = self.frames.last_mut() else { return };
         match c {
@@ -82,7 +82,7 @@ impl Scanner<'_> {
 
     fn redirect(&mut self, sign: char) {
         if let Some(Frame::Code(code)) = self.frames.last_mut() {
-            // The number of a descriptor, as in `2>`, is not a word.
+            // A descriptor number, as in `2>`, is not a word.
             if code.word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
                 code.word = None;
             }
@@ -95,7 +95,7 @@ impl Scanner<'_> {
             let strips_tabs = self.take("-");
             return self.document(strips_tabs);
         }
-        // `>&`, `>|`, `<>`, `>>`: the next character belongs to the operator.
+        // `>&`, `>|`, `<>`, `>>`: the next character is part of the operator.
         if self.peek().is_some_and(|c| matches!(c, '&' | '|' | '>')) {
             self.at += 1;
         }
@@ -125,7 +125,7 @@ impl Scanner<'_> {
                 (Some(open), c) if c == open => quote = None,
                 (None, '\\') => is_literal = true,
                 (None, ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>') => break,
-                // How a shell compares such a delimiter with the lines of the text is not obvious.
+                // It is unclear how a shell compares such a delimiter with the lines of the text.
                 (_, '$' | '`' | '\\' | '\n') => self.unclear = true,
                 (_, c) => delimiter.push(c),
             }
