@@ -127,7 +127,10 @@ fn value_in_a_path_is_a_warning() {
     for url in ["{{ base }}/items/{{ id }}", "https://example.com/{{ id }}"] {
         let document = validate(&definition(&format!("{{id: a, type: http, url: '{url}'}}")), &engine).unwrap();
         let warnings = document.diagnostics().render(llmspell_workflows_definition::Style::Plain);
-        assert!(warnings.contains("warning[url_injection]: `id` is inserted unencoded into the path"), "{url}: {warnings}");
+        assert!(
+            warnings.contains("warning[url_injection]: `id` is inserted unencoded into the path"),
+            "{url}: {warnings}"
+        );
     }
 }
 

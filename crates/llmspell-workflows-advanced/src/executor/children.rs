@@ -228,7 +228,10 @@ impl Inner {
     ) -> Result<OpenChild, ChildError> {
         let id = journal.run();
         self.end_leftovers(&engine, &journal).await?;
-        let resume = journal.resume().unwrap_or_else(|| Resume::new(id, started.at));
+        let resume = match journal.resume() {
+            Some(resume) => self.with_signals_of_children(resume, &plan, &journal).await?,
+            None => Resume::new(id, started.at),
+        };
         let resume = resume.with_clock_ahead(around.clock_ahead());
         let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
         let options =
@@ -241,7 +244,7 @@ impl Inner {
     async fn enter(self: &Arc<Self>, child: &OpenChild, parent: &RunJournal) -> Result<OwnedRun, ChildError> {
         let id = parent.run();
         let around = self.registry.find(id).ok_or_else(|| ExecutorError::UnknownRun(id.to_string()))?;
-        let owned = self.own_child(child.id, &around.journal)?;
+        let owned = self.own_child(child.id, &around)?;
         owned.live.enter_memory(&child.run);
         self.read(&owned.live).await?;
         Ok(owned)

@@ -146,6 +146,7 @@ impl Executor {
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
+        let resume = self.inner.with_signals_of_children(resume, &ready.plan, &journal).await?;
         journal.set_resumption(why);
         let run = self.run((&ready.engine, &ready.plan), input, &started, resume, &journal)?;
         owned.live.enter_memory(&run);

@@ -3,14 +3,15 @@
 use std::{collections::HashSet, sync::Arc};
 
 use llmspell_workflows_basic::{
-    engine::{Asker, Signal, Who},
+    Plan,
+    engine::{Asker, Resume, Signal, Who},
     targets,
 };
 use llmspell_workflows_state::{RunJournal, RunState, store::Message};
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
-use crate::{ExecutorError, KnownRun};
+use crate::{ExecutorError, KnownRun, home::ReceivedByChildren};
 
 /// The progress in reading the messages of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,11 +45,16 @@ impl Executor {
 impl Inner {
     /// Handles new messages for `run`: delivers them if the run is in memory, or wakes the run if it is parked.
     pub(super) async fn message_arrived(self: Arc<Self>, run: Uuid) {
-        let mut run = run;
+        let (mut run, mut is_inner) = (run, false);
         // Imported runs can claim to be each other's parents.
         let mut visited = HashSet::new();
         while visited.insert(run) {
             let live = self.registry.find(run);
+            match &live {
+                Some(live) if is_inner => live.note_news(),
+                Some(live) => live.note_news_around(),
+                None => {}
+            }
             if let Some(live) = &live
                 && let Err(error) = self.read(live).await
             {
@@ -63,13 +69,33 @@ impl Inner {
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
                     // A sub-workflow is brought back into memory together with its parked parent.
-                    Some(parent) if live.is_none() => run = parent,
+                    Some(parent) if live.is_none() => (run, is_inner) = (parent, true),
                     Some(_) => return,
                     None => return self.cancel_at_rest(&known).await,
                 },
                 _ => return,
             }
         }
+    }
+
+    /// Adds the signals to a run that its sub-workflows have received, so that the run does not receive them again.
+    pub(super) async fn with_signals_of_children(
+        self: &Arc<Self>,
+        resume: Resume,
+        plan: &Plan,
+        journal: &RunJournal,
+    ) -> Result<Resume, ExecutorError> {
+        let run = journal.run();
+        if !plan.has_sub_workflows() || self.home.signals(run).await?.is_empty() {
+            return Ok(resume);
+        }
+        let state = RunState::read_outline(&journal.shared().records(run).await?);
+        let mut children = ReceivedByChildren::new(run, &state);
+        while let Some(child) = children.next() {
+            // Read through the journal, since records of this process may not be in the file yet.
+            children.add(&journal.shared().records(child).await?);
+        }
+        Ok(resume.with_received(children.received))
     }
 
     /// Continues a run that this process has leased but does not drive, for example a paused run,
@@ -138,7 +164,7 @@ impl Inner {
                         inbox.last_signal = number;
                         let run = lock(&live.run).clone();
                         run.iter().for_each(|run| {
-                            run.deliver(Signal { number, name: name.clone(), data: payload.clone() });
+                            run.deliver(Signal::new(number, name.clone(), payload.clone()));
                         });
                     }
                     Message::Cancel | Message::CancelAndCompensate => {

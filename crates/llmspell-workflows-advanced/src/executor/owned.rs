@@ -62,6 +62,10 @@ pub(super) struct LiveRun {
     is_pause_revoked: AtomicBool,
     /// Why the run was shut down, if it could not go on.
     fault: Mutex<Option<ExecutorError>>,
+    /// The enclosing run, if this run is a sub-workflow.
+    around: Option<Weak<LiveRun>>,
+    /// Whether a message to a sub-workflow has arrived, which may not have been delivered.
+    has_news: AtomicBool,
 }
 
 /// Ownership of a run in this process. Dropping it stops the run's active steps and releases the run.
@@ -153,7 +157,7 @@ impl Inner {
         if runs.is_closed {
             return Err(ExecutorError::ShutDown);
         }
-        self.own_in(runs, run, journal)
+        self.own_in(runs, run, journal, None)
     }
 
     /// Makes a step the owner of its sub-workflow `run`, even during a shutdown, because the step
@@ -161,8 +165,8 @@ impl Inner {
     ///
     /// # Errors
     /// Returns an error if the run is driven in this process.
-    pub(super) fn own_child(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
-        self.own_in(self.registry.runs(), run, journal)
+    pub(super) fn own_child(self: &Arc<Self>, run: Uuid, around: &Arc<LiveRun>) -> Result<OwnedRun, ExecutorError> {
+        self.own_in(self.registry.runs(), run, &around.journal, Some(Arc::downgrade(around)))
     }
 
     fn own_in(
@@ -170,12 +174,13 @@ impl Inner {
         mut runs: MutexGuard<'_, Runs>,
         run: Uuid,
         journal: &JournalId,
+        around: Option<Weak<LiveRun>>,
     ) -> Result<OwnedRun, ExecutorError> {
         if runs.live.contains_key(&run) {
             return Err(ExecutorError::Driven { run });
         }
         let inbox = runs.parked.take_over(run).unwrap_or_default();
-        Ok(self.admit(&mut runs, run, journal, inbox))
+        Ok(self.admit(&mut runs, run, (journal, around), inbox))
     }
 
     /// Registers a run as owned.
@@ -183,7 +188,7 @@ impl Inner {
         self: &Arc<Self>,
         runs: &mut Runs,
         run: Uuid,
-        journal: &JournalId,
+        (journal, around): (&JournalId, Option<Weak<LiveRun>>),
         inbox: InboxProgress,
     ) -> OwnedRun {
         let live = Arc::new(LiveRun {
@@ -195,6 +200,8 @@ impl Inner {
             is_closing: AtomicBool::new(false),
             is_pause_revoked: AtomicBool::new(false),
             fault: Mutex::default(),
+            around,
+            has_news: AtomicBool::new(false),
         });
         runs.live.insert(run, live.clone());
         OwnedRun { live, inner: Arc::downgrade(self) }
@@ -252,6 +259,24 @@ impl LiveRun {
         if self.is_paused() {
             run.park();
         }
+    }
+
+    /// Records that a message to a sub-workflow of this run has arrived. While the runs are dropped from memory, it may
+    /// not reach the step that waits for it.
+    pub(super) fn note_news(&self) {
+        self.has_news.store(true, Ordering::SeqCst);
+        self.note_news_around();
+    }
+
+    /// Records in the enclosing runs that a message to this run has arrived.
+    pub(super) fn note_news_around(&self) {
+        if let Some(around) = self.around.as_ref().and_then(Weak::upgrade) {
+            around.note_news();
+        }
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::SeqCst)
     }
 
     /// Records why the run cannot go on, and is shut down; the first reason counts.

@@ -159,7 +159,8 @@ impl Inner {
         let (run, journal) = (owned.live.id, owned.live.journal.clone());
         let inbox = *owned.live.inbox.lock().await;
         // A signal that arrived while the run was being dropped from memory has not been delivered yet.
-        let has_news = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
+        let has_unread = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
+        let has_news = has_unread || owned.live.has_news();
         let parked = ParkedRun { journal, wake_at: wait.wake_at, inbox, reply };
         let starts = owned.release_and(|runs| {
             if runs.is_closed {
@@ -191,7 +192,7 @@ impl Inner {
 
     fn reclaim(self: &Arc<Self>, runs: &mut Runs, run: Uuid, parked: ParkedRun) -> (OwnedRun, Reply) {
         let ParkedRun { journal, inbox, reply, .. } = parked;
-        (self.admit(runs, run, &journal, inbox), reply)
+        (self.admit(runs, run, (&journal, None), inbox), reply)
     }
 
     async fn bring_back(self: Arc<Self>, owned: OwnedRun, reply: Reply) {

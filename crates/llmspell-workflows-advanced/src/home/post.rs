@@ -1,9 +1,10 @@
 //! Sends messages to runs, from any process.
 
 use llmspell_workflows_state::store::Message;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Holder, Home, KnownRun, RunLocation};
+use super::{Holder, Home, KnownRun, RunLocation, RunWait};
 use crate::ExecutorError;
 
 /// How a message to a run was delivered.
@@ -20,7 +21,8 @@ pub enum Delivery {
 impl dyn Home {
     /// Stores a message for a run and notifies the process that owns the run.
     ///
-    /// A signal awaited only by a sub-workflow of the run goes to that sub-workflow.
+    /// The first step that waits for a signal receives it, now or later, in the run or in one of its sub-workflows. A
+    /// signal to a sub-workflow in which no step waits for it goes to the run of the family in which a step does.
     ///
     /// # Errors
     /// Returns an error if the run has ended, several sub-workflows wait for the signal, or the store cannot be written.
@@ -29,7 +31,7 @@ impl dyn Home {
             return Err(ExecutorError::Ended { run: run.id() });
         }
         let receiver = match message {
-            Message::Signal { name, .. } => self.receiver(run, name).await?,
+            Message::Signal { name, payload } => self.receiver(run, name, payload).await?,
             _ => None,
         };
         let run = receiver.as_ref().unwrap_or(run);
@@ -65,23 +67,32 @@ impl dyn Home {
         }
     }
 
-    /// Returns the sub-workflow of `run` that waits for the signal `name`; `None` if the run itself
-    /// waits for it, or if nothing does.
-    async fn receiver(&self, run: &KnownRun, name: &str) -> Result<Option<KnownRun>, ExecutorError> {
-        let waits = self.waits(run).await?;
-        let mut waiting: Vec<Uuid> =
-            waits.iter().filter(|wait| wait.awaited.signal.as_deref() == Some(name)).map(|wait| wait.run).collect();
+    /// Returns the run to send a signal to instead of `run`: another run of its family, if only a step there waits for
+    /// the signal. The steps of sub-workflows receive the signals of `run` anyway.
+    async fn receiver(&self, run: &KnownRun, name: &str, data: &Value) -> Result<Option<KnownRun>, ExecutorError> {
+        let waiting = self.waiting_for(run, name, data).await?;
+        if waiting.len() > 1 && !waiting.contains(&run.id()) {
+            let candidates = waiting.iter().map(Uuid::to_string).collect();
+            return Err(ExecutorError::AmbiguousSignal { run: run.id(), name: name.to_owned(), candidates });
+        }
+        if !waiting.is_empty() || run.summary.parent.is_none() {
+            return Ok(None);
+        }
+        let root = self.root_of(run).await?;
+        match self.waiting_for(&root, name, data).await?.as_slice() {
+            [other] => self.get(*other).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the runs, among `run` and its sub-workflows, with a step that may accept the signal.
+    async fn waiting_for(&self, run: &KnownRun, name: &str, data: &Value) -> Result<Vec<Uuid>, ExecutorError> {
+        let mut waits = self.waits(run).await?;
+        let accepts = |wait: &RunWait| wait.filter.as_ref().map_or(Some(true), |filter| filter.accepts(name, data));
+        waits.retain(|wait| wait.awaited.signal.as_deref() == Some(name) && accepts(wait) != Some(false));
+        let mut waiting: Vec<Uuid> = waits.iter().map(|wait| wait.run).collect();
         waiting.sort_unstable();
         waiting.dedup();
-        match waiting.as_slice() {
-            [] => Ok(None),
-            [one] if *one == run.id() => Ok(None),
-            [one] => self.get(*one).await,
-            several if several.contains(&run.id()) => Ok(None),
-            several => {
-                let candidates = several.iter().map(Uuid::to_string).collect();
-                Err(ExecutorError::AmbiguousSignal { run: run.id(), name: name.to_owned(), candidates })
-            }
-        }
+        Ok(waiting)
     }
 }

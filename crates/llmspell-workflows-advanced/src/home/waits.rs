@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
     expr::Expr,
     model::{Definition, StepKind},
 };
-use llmspell_workflows_state::{Record, RunState, Started, store::Message};
+use llmspell_workflows_state::{Record, RunState, Started};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -73,26 +73,34 @@ impl dyn Home {
     /// Returns an error if the records cannot be read.
     pub async fn waits(&self, run: &KnownRun) -> Result<Vec<RunWait>, ExecutorError> {
         let mut waits = Vec::new();
-        self.collect_waits(run, "", &mut waits).await?;
+        self.collect_waits(run, "", &mut Vec::new(), &mut waits).await?;
         waits.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(waits)
     }
 
-    async fn collect_waits(&self, run: &KnownRun, around: &str, all: &mut Vec<RunWait>) -> Result<(), ExecutorError> {
+    /// Adds the waits of `run`, whose steps also receive the signals of the enclosing runs in `signals`.
+    async fn collect_waits(
+        &self,
+        run: &KnownRun,
+        around: &str,
+        signals: &mut Vec<Vec<Signal>>,
+        all: &mut Vec<RunWait>,
+    ) -> Result<(), ExecutorError> {
         if run.status().has_ended() {
             return Ok(());
         }
         let records = self.records(run).await?;
         let state = RunState::read_outline(&records);
+        signals.push(self.unreceived_signals(run, &state).await?);
         let waiting = state.steps().filter_map(|(path, step)| Some((path, step.waits()?)));
         let waiting: Vec<(&str, Awaited)> = waiting.collect();
-        let mut mail = match waiting.iter().any(|(_, awaited)| awaited.signal.is_some()) {
-            true => self.mail(run, &records, &state).await?,
+        let filters = match waiting.iter().any(|(_, awaited)| awaited.signal.is_some()) {
+            true => self.filters(run, &records).await,
             false => None,
         };
         for (step, awaited) in waiting {
-            let (filter, has_arrived) = match (&awaited.signal, &mut mail) {
-                (Some(event), Some(mail)) => mail.receive(step, event),
+            let (filter, has_arrived) = match (&awaited.signal, &filters) {
+                (Some(event), Some(filters)) => filters.receive(step, event, signals),
                 _ => (None, false),
             };
             all.push(RunWait { run: run.id(), path: format!("{around}{step}"), awaited, filter, has_arrived });
@@ -100,63 +108,47 @@ impl dyn Home {
         for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {
             let Some(child) = step.child() else { continue };
             if let Some(child) = self.get(child).await? {
-                Box::pin(self.collect_waits(&child, &format!("{around}{path}"), all)).await?;
+                Box::pin(self.collect_waits(&child, &format!("{around}{path}"), signals, all)).await?;
             }
         }
+        signals.pop();
         Ok(())
     }
 
-    /// Reads the data that determines whether the waiting steps of `run` will receive a signal;
-    /// `None` if the definition cannot be read.
-    async fn mail(&self, run: &KnownRun, records: &[Record], state: &RunState) -> Result<Option<Mail>, ExecutorError> {
-        let Ok(definition) = self.definition(&run.summary.definition).await else { return Ok(None) };
+    /// Returns the filters of the steps of `run`; `None` if the definition cannot be read.
+    async fn filters(&self, run: &KnownRun, records: &[Record]) -> Option<Filters> {
+        let definition = self.definition(&run.summary.definition).await.ok()?;
         let input = Started::of(records).map(|started| started.input);
-        let mut signals = self.signals(run).await?;
-        signals.retain(|signal| !state.has_received(signal.number));
-        Ok(Some(Mail { definition, input: input.unwrap_or_default(), signals }))
-    }
-
-    /// Returns all signals sent to `run`, oldest first.
-    async fn signals(&self, run: &KnownRun) -> Result<Vec<Signal>, ExecutorError> {
-        let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
-        let (mut signals, mut last) = (Vec::new(), 0);
-        loop {
-            let messages = stores.inbox.next(run.id(), last).await?;
-            let Some((number, _)) = messages.last() else { return Ok(signals) };
-            last = *number;
-            signals.extend(messages.into_iter().filter_map(|(number, message)| match message {
-                Message::Signal { name, payload: data } => Some(Signal { number, name, data }),
-                _ => None,
-            }));
-        }
+        Some(Filters { definition, input: input.unwrap_or_default() })
     }
 }
 
-/// The signals that no step of a run has received, and the data that the filters of its steps read.
-struct Mail {
+/// The data that the filters of a run's steps read.
+struct Filters {
     definition: Definition,
     input: Value,
-    signals: Vec<Signal>,
 }
 
-impl Mail {
-    /// Takes the oldest signal `event` accepted by the step at `path`. Returns the filter of the
-    /// step, and whether such a signal exists.
-    fn receive(&mut self, path: &str, event: &str) -> (Option<WaitFilter>, bool) {
+impl Filters {
+    /// Takes the oldest signal `event` accepted by the step at `path`, sent to its run, the last one of `signals`, or to
+    /// an enclosing run. Returns the filter of the step, and whether such a signal exists.
+    fn receive(&self, path: &str, event: &str, signals: &mut [Vec<Signal>]) -> (Option<WaitFilter>, bool) {
         let Ok(path) = path.parse::<StepPath>() else { return (None, false) };
         let Some(StepKind::WaitForEvent(wait)) = self.definition.step_at(&path).map(|step| &step.kind) else {
             return (None, false);
         };
         let mut filter = wait.filter.as_deref().map(|filter| self.filter(&path, filter));
         let mut accepted = None;
-        for (at, signal) in self.signals.iter().enumerate().filter(|(_, signal)| signal.name == event) {
-            match filter.as_ref().map_or(Some(true), |filter| filter.accepts(event, &signal.data)) {
-                Some(true) => accepted = accepted.or(Some(at)),
-                Some(false) => filter.iter_mut().for_each(|one| one.not_accepted.push(signal.clone())),
-                None => {}
+        for (run, signals) in signals.iter().enumerate().rev() {
+            for (at, signal) in signals.iter().enumerate().filter(|(_, signal)| signal.name == event) {
+                match filter.as_ref().map_or(Some(true), |filter| filter.accepts(event, &signal.data)) {
+                    Some(true) => accepted = accepted.or(Some((run, at))),
+                    Some(false) => filter.iter_mut().for_each(|one| one.not_accepted.push(signal.clone())),
+                    None => {}
+                }
             }
         }
-        (filter, accepted.map(|at| self.signals.remove(at)).is_some())
+        (filter, accepted.map(|(run, at)| signals[run].remove(at)).is_some())
     }
 
     fn filter(&self, path: &StepPath, condition: &str) -> WaitFilter {

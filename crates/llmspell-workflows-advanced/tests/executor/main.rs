@@ -18,5 +18,6 @@ mod parked;
 mod prepared;
 mod redefine;
 mod retry;
+mod signals;
 mod slow_disk;
 mod stuck;

@@ -174,6 +174,7 @@ pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven:
 
 async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     child.cancel.set_around(cancel);
+    child.share_signals_of(run);
     let mut driven = std::pin::pin!(driven);
     // A child driven only for cleanup does not execute its steps first.
     let mut is_stopped = cancel.is_cancelled();

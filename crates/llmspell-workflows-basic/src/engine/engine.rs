@@ -5,16 +5,15 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64},
     },
-    time::Duration,
 };
 
 use tracing::{Instrument, Level};
 use uuid::Uuid;
 
 use super::{
-    Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
-    SchemaCheck, SharedLimits, Stack, StuckStep, Timers, UndoableStep, Wait, branches::Branches, mailbox::Mailbox,
-    permits::Permits, record::Records, run_clock::RunClock,
+    Cancel, Children, Dispatch, Driven, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run, RunOptions,
+    SchemaCheck, SharedLimits, Stack, Timers, UndoableStep, branches::Branches, mailbox::Mailbox, permits::Permits,
+    record::Records, run_clock::RunClock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, StepPath, SystemClock,
@@ -80,37 +79,6 @@ pub(super) struct Inner {
 /// Builds an [`Engine`]; every setting has a default.
 #[derive(Clone)]
 pub struct EngineBuilder(pub(super) Inner);
-
-/// The options of one run.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// The run to resume; `None` to start a new run.
-    pub resume: Option<Resume>,
-    /// The name of one of the definition's environments, whose values override the variables.
-    pub environment: Option<String>,
-    /// Values that interceptors need for this run.
-    pub extensions: Extensions,
-    /// The number of runs that enclose this run.
-    pub depth: u32,
-    /// The time limit of the run, in addition to the definition's limit.
-    pub timeout: Option<Duration>,
-}
-
-/// The result of [`Engine::drive`].
-#[derive(Debug)]
-pub enum Driven {
-    /// The run has ended.
-    Done(Box<Finished>),
-    /// All active branches of the run are waiting, and all of the run's tasks have ended.
-    Parked(Wait),
-    /// The run cannot continue until its stuck steps are resolved.
-    Stuck {
-        /// The stuck steps, each with the reason.
-        steps: Vec<StuckStep>,
-        /// The result so far.
-        so_far: Box<Finished>,
-    },
-}
 
 impl Engine {
     /// Returns a builder.
@@ -208,8 +176,8 @@ impl Engine {
         }
         let definition = plan.definition.clone();
         let runs_once = |path: &StepPath| plan.step(path).is_some_and(|step| step.at_most_once);
-        let unsettled = resume.open_children.into_iter().chain(resume.interrupted.into_iter().filter(runs_once));
-        let unsettled = unsettled.collect();
+        let interrupted = resume.interrupted.into_iter().filter(runs_once);
+        let unsettled = resume.open_children.into_iter().chain(interrupted).collect();
         let run = Run {
             id: resume.run_id,
             started_at: resume.started_at,
@@ -219,7 +187,7 @@ impl Engine {
             plan: plan.clone(),
             input,
             variables: indexmap::IndexMap::new(),
-            variable_env: std::collections::BTreeMap::new(),
+            variable_env: BTreeMap::new(),
             env: picked(&definition.env, &self.0.env),
             secrets: picked(&definition.secrets, &self.0.secrets),
             masker: self.masker_for(&definition)?,

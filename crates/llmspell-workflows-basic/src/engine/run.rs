@@ -20,7 +20,6 @@ use super::{
     permits::{Permit, Share},
     record::Records,
     run_clock::RunClock,
-    scope::object,
     undo::Undos,
 };
 use crate::{
@@ -339,36 +338,6 @@ impl Run {
 
     pub(crate) fn records(&self) -> MutexGuard<'_, Records> {
         lock(&self.records)
-    }
-
-    /// Returns the value of `task`, an older name for the input: the input's field `task` if it
-    /// exists, otherwise the whole input.
-    pub(crate) fn task(&self) -> &Value {
-        self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
-    }
-
-    pub(crate) fn parameter(&self, name: &str) -> Option<&Value> {
-        self.input.parameters.get(name)
-    }
-
-    pub(crate) fn variable(&self, name: &str) -> Option<&Value> {
-        self.variables.get(name)
-    }
-
-    pub(crate) fn variable_names(&self) -> Vec<String> {
-        self.variables.keys().cloned().collect()
-    }
-
-    pub(crate) fn variables_value(&self) -> Value {
-        object(self.variables.iter().map(|(name, value)| (name.as_str(), value)))
-    }
-
-    pub(crate) fn env(&self, name: &str) -> Option<&Value> {
-        self.env.get(name)
-    }
-
-    pub(crate) fn secret(&self, name: &str) -> Option<&Value> {
-        self.secrets.get(name)
     }
 
     /// Returns an error if `count`, the number of steps that have begun, exceeds the limit.

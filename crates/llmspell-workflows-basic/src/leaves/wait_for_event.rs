@@ -86,7 +86,7 @@ fn evaluate_wait(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
 async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Received, Outcome> {
     let run = call.run();
     let park = || {
-        let inbox_after = Some(run.mailbox.last());
+        let inbox_after = Some(run.last_signal());
         Err(Outcome::Parked(Wait { wake_at: awaited.until, inbox_after }))
     };
     let matches = |signal: &Signal| awaited.signal.as_ref() == Some(&signal.name) && passes(call, plan, signal);
@@ -100,7 +100,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Err(call.cancelled()),
-        signal = run.mailbox.take(matches) => Ok(Received::Signal(signal)),
+        signal = run.take_signal(matches) => Ok(Received::Signal(signal)),
         wake = time => match wake {
             Wake::Due => Ok(Received::TimedOut),
             Wake::Park => park(),

@@ -274,7 +274,7 @@ async fn changing_deadline_and_wait_decisions_changes_when_the_step_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_recorded_signal_ends_a_wait_immediately() {
-    let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
+    let signal = || Arc::new(Signal::new(4, "never", json!(1)));
     let finished = run_with("received", RecordedDecision(Decision::Received(1, Received::Signal(signal())))).await;
     assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
 }

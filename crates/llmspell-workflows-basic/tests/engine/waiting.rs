@@ -57,6 +57,26 @@ async fn a_signal_ends_only_the_wait_for_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn signal_to_a_run_reaches_the_steps_of_its_sub_workflows() {
+    let engine = Lab::new().engine().build();
+    let inner = Definition::sequence("inner", [wait("gate", "go"), echo("heard", json!("{{ gate.data }}"))]);
+    let outer = Definition::sequence("outer", [Step::workflow("nested", "inner", json!(null))]).with_workflow(inner);
+    let steps = [wait("first", "first"), Step::workflow("sub", "outer", json!(null)), wait("last", "go")];
+    let plan = engine.prepare(Definition::sequence("waits", steps).with_workflow(outer)).unwrap();
+    let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+    // The sub-workflow does not exist yet.
+    run.signal("go", json!("early"));
+    let (finished, ()) = tokio::join!(finished(&engine, &run), async {
+        run.until_waiting().await;
+        run.signal("first", json!(null));
+        run.until_active().await;
+        run.until_waiting().await;
+        run.signal("go", json!("late"));
+    });
+    assert_eq!((outputs(&finished, "sub"), &outputs(&finished, "last")["data"]), (json!("early"), &json!("late")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_signal_is_delivered_to_exactly_one_step() {
     let engine = Lab::new().engine().build();
     let each = Loop::new(LoopSource::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");

@@ -83,10 +83,13 @@ impl Signal {
         let settings = app.config()?.settings();
         host::check_recorded(settings, "the data", &payload)?;
         let known = app.wait(app.home().find(&self.run))?;
-        let waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
+        let named = |wait: &&RunWait| wait.awaited.signal.as_deref() == Some(&*self.name);
+        let mut waits = if known.status().has_ended() { Vec::new() } else { app.wait(app.home().waits(&known))? };
+        if known.summary.parent.is_some() && !waits.iter().any(|wait| named(&wait)) {
+            waits = app.wait(app.home().waits(&app.wait(app.home().root_of(&known))?))?;
+        }
         let mut names: Vec<&str> = waits.iter().filter_map(|wait| wait.awaited.signal.as_deref()).collect();
         names.dedup();
-        let named = |wait: &&RunWait| wait.awaited.signal.as_deref() == Some(&*self.name);
         let accepts =
             |wait: &RunWait| wait.filter.as_ref().map_or(Some(true), |filter| filter.accepts(&self.name, &payload));
         let verdicts: Vec<(&RunWait, Option<bool>)> =

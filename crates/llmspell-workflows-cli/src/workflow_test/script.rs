@@ -64,7 +64,7 @@ impl Script {
                     let mut waiting = waits.values().filter(|wait| wait.event.as_ref() == Some(name));
                     if let Some(wait) = waiting.find(|wait| progress.delivered_to.insert(wait.run.id())) {
                         progress.is_sent = true;
-                        wait.run.deliver(Signal { number, name: name.clone(), data: data.clone() });
+                        wait.run.deliver(Signal::new(number, name.clone(), data.clone()));
                         return true;
                     }
                 }

@@ -180,7 +180,7 @@ fn repair_moves_a_damaged_journal_aside_and_keeps_its_intact_runs() {
     assert_eq!(sandbox.run(&["store", "verify", "--store", "copy"]).code, 1);
     let repaired = sandbox.run(&["store", "verify", "--repair", "--store", "copy"]);
     assert_eq!(repaired.code, 0, "{}{}", repaired.stdout, repaired.stderr);
-    assert!(repaired.stderr.contains("1 run in it had lost nothing"), "{}", repaired.stderr);
+    assert!(repaired.stderr.contains("kept 1 undamaged run from it"), "{}", repaired.stderr);
     assert!(sandbox.path("copy/damaged").is_dir());
     let kept = json_of(&sandbox, &["runs", "list", "--store", "copy"]);
     assert_eq!(kept.as_array().unwrap().len(), 1, "{kept}");

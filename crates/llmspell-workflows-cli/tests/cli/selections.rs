@@ -60,7 +60,11 @@ fn lists_are_empty_with_a_note_that_a_workflow_has_no_runs() {
     ] {
         let ended = sandbox.run(&[arguments, &["-o", "json"]].concat());
         assert_eq!((ended.code, &*ended.stdout), (0, payload), "{arguments:?}");
-        assert!(ended.stderr.contains("no run of a workflow `wroks`; did you mean `works`?"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("no runs of a workflow named `wroks`; did you mean `works`?"),
+            "{}",
+            ended.stderr
+        );
     }
     let known = sandbox.run(&["runs", "list", "--workflow", "works", "--status", "completed"]);
     assert_eq!((known.code, &*known.stderr), (0, ""));

@@ -141,7 +141,7 @@ fn outline_of(decision: &Decision) -> Decision {
             Decision::Attempt(*number, Attempt::Failed { error: Box::new(short(error)), wake_at: *wake_at })
         }
         Decision::Received(number, Received::Signal(signal)) => {
-            let signal = Signal { number: signal.number, name: signal.name.clone(), data: Value::Null };
+            let signal = Signal { data: Value::Null, ..(**signal).clone() };
             Decision::Received(*number, Received::Signal(Arc::new(signal)))
         }
         Decision::Compensable(Compensable::With(_)) => Decision::Compensable(Compensable::With(Arc::default())),

@@ -20,6 +20,11 @@ impl RunState {
         self.received.contains(&message)
     }
 
+    /// Returns the numbers of the signals to the enclosing run `run` that steps of this run have received.
+    pub fn received_of(&self, run: Uuid) -> impl Iterator<Item = u64> {
+        self.received_of_others.iter().filter(move |(other, _)| *other == run).map(|(_, number)| *number)
+    }
+
     /// Returns the engine's data for resuming `run`, or `None` if the run was never started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {

@@ -88,6 +88,8 @@ pub struct RunState {
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
     /// The numbers of the signals that steps have received.
     pub(super) received: Vec<u64>,
+    /// The numbers of the signals to enclosing runs that steps have received.
+    pub(super) received_of_others: Vec<(uuid::Uuid, u64)>,
     /// The total size of the outputs of activities, in bytes of JSON.
     pub(super) output_bytes: u64,
     pub(super) definitions: Vec<String>,
@@ -276,7 +278,10 @@ impl RunState {
             return Err(format!("the choice `{key}` was made twice"));
         }
         if let Decision::Received(_, Received::Signal(signal)) = decision {
-            self.received.push(signal.number);
+            match signal.sent_to {
+                None => self.received.push(signal.number),
+                Some(run) => self.received_of_others.push((run, signal.number)),
+            }
         }
         Ok(())
     }

@@ -173,8 +173,8 @@ impl Fields {
         match decision {
             Decision::Awaits(_, Awaited { signal, since, until }) => add_fields!(self, "awaits", signal, since, until),
             Decision::Received(_, Received::Signal(signal)) => {
-                let Signal { number, name, data } = &**signal;
-                add_fields!(self, "signal", number, name, data);
+                let Signal { number, name, data, sent_to } = &**signal;
+                add_fields!(self, "signal", number, name, data, sent_to);
             }
             Decision::Child(_, ChildRun { run, definition }) => add_fields!(self, "child", run, definition),
             Decision::ForkPart(Output { value, state_changes }) => {

@@ -128,7 +128,7 @@ impl CrashTest {
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
         let number = self.signals.len() as u64 + 1;
-        self.signals.push(Signal { number, name: name.to_owned(), data });
+        self.signals.push(Signal::new(number, name, data));
         self
     }
 

@@ -193,7 +193,7 @@ impl WorkflowTest {
         let input = WorkflowInput::new(self.input.clone());
         let run = engine.start(&plan, input, &RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         for (number, (name, data)) in (1..).zip(&self.signals) {
-            run.deliver(Signal { number, name: name.clone(), data: data.clone() });
+            run.deliver(Signal::new(number, name.clone(), data.clone()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
         let driven = runtime.block_on(async {

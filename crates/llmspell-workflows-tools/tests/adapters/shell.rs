@@ -88,7 +88,7 @@ async fn errors_name_the_value_refused_by_the_system() {
         (
             json!({"command": "true", "env": many}),
             "value_too_long",
-            "is the longest value, with 100000 bytes; all arguments",
+            "is the longest value, with 100000 bytes; the step's arguments",
         ),
     ] {
         let finished = run(shell(params)).await;

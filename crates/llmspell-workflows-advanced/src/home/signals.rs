@@ -1,0 +1,76 @@
+//! The signals that runs have not received yet.
+
+use std::collections::HashSet;
+
+use llmspell_workflows_basic::engine::Signal;
+use llmspell_workflows_state::{Record, RunState, store::Message};
+use uuid::Uuid;
+
+use super::{Home, KnownRun};
+use crate::ExecutorError;
+
+impl dyn Home {
+    /// Returns the signals sent to `run` that neither its steps nor those of its sub-workflows have received, oldest
+    /// first.
+    pub(super) async fn unreceived_signals(
+        &self,
+        run: &KnownRun,
+        state: &RunState,
+    ) -> Result<Vec<Signal>, ExecutorError> {
+        let mut signals = self.signals(run.id()).await?;
+        signals.retain(|signal| !state.has_received(signal.number));
+        if !signals.is_empty() {
+            let mut children = ReceivedByChildren::new(run.id(), state);
+            while let Some(child) = children.next() {
+                if let Some(child) = self.get(child).await? {
+                    children.add(&self.records(&child).await?);
+                }
+            }
+            signals.retain(|signal| !children.received.contains(&signal.number));
+        }
+        Ok(signals)
+    }
+
+    /// Returns all signals sent to `run`, oldest first.
+    pub(crate) async fn signals(&self, run: Uuid) -> Result<Vec<Signal>, ExecutorError> {
+        let Some(stores) = self.existing_stores().await? else { return Ok(Vec::new()) };
+        let (mut signals, mut last) = (Vec::new(), 0);
+        loop {
+            let messages = stores.inbox.next(run, last).await?;
+            let Some((number, _)) = messages.last() else { return Ok(signals) };
+            last = *number;
+            signals.extend(messages.into_iter().filter_map(|(number, message)| match message {
+                Message::Signal { name, payload } => Some(Signal::new(number, name, payload)),
+                _ => None,
+            }));
+        }
+    }
+}
+
+/// Collects the numbers of the signals sent to a run that steps of its sub-workflows, at any depth, have received.
+pub(crate) struct ReceivedByChildren {
+    run: Uuid,
+    open: Vec<Uuid>,
+    /// The visited runs, since imported runs can claim to be each other's parents.
+    visited: HashSet<Uuid>,
+    pub(crate) received: HashSet<u64>,
+}
+
+impl ReceivedByChildren {
+    /// Starts with the sub-workflows of `run`.
+    pub(crate) fn new(run: Uuid, state: &RunState) -> Self {
+        Self { run, open: state.children(), visited: HashSet::from([run]), received: HashSet::new() }
+    }
+
+    /// Returns the next sub-workflow whose records have to be added.
+    pub(crate) fn next(&mut self) -> Option<Uuid> {
+        std::iter::from_fn(|| self.open.pop()).find(|child| self.visited.insert(*child))
+    }
+
+    /// Adds the records of a sub-workflow.
+    pub(crate) fn add(&mut self, records: &[Record]) {
+        let state = RunState::read_outline(records);
+        self.received.extend(state.received_of(self.run));
+        self.open.extend(state.children());
+    }
+}

@@ -1,0 +1,170 @@
+//! Signals reach the steps that wait for them, whichever run of the family they were sent to.
+
+use llmspell_workflows_advanced::{DurableEnd, Executor, KnownRun, Message, RunQuery};
+use llmspell_workflows_basic::{RunStatus, model::*};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::lab::{Lab, finished, start};
+
+fn wait(id: &str, event: &str, filter: Option<&str>) -> Step {
+    let wait = WaitForEvent { event: event.into(), filter: filter.map(Into::into), ..Default::default() };
+    Step::new(id, StepKind::WaitForEvent(wait))
+}
+
+fn echo(id: &str, value: &str) -> Step {
+    Step::function(id, "echo", json!(value))
+}
+
+/// A step that runs `steps` as a sub-workflow at the given depth, and its workflows.
+fn nested(parent: impl IntoIterator<Item = Step>, child: impl IntoIterator<Item = Step>, depth: usize) -> Definition {
+    let mut inner = Definition::sequence("child0", child);
+    for level in 1..depth {
+        let sub = Step::workflow("sub", format!("child{}", level - 1), json!(null));
+        inner = Definition::sequence(format!("child{level}"), [sub]).with_workflow(inner);
+    }
+    let name = inner.name.clone();
+    let steps: Vec<Step> = parent.into_iter().collect();
+    let with_name = |mut step: Step| {
+        if let StepKind::Workflow(sub) = &mut step.kind {
+            sub.workflow.clone_from(&name);
+        }
+        step
+    };
+    Definition::sequence("parent", steps.into_iter().map(with_name)).with_workflow(inner)
+}
+
+fn sub() -> Step {
+    Step::workflow("sub", "child", json!(null))
+}
+
+async fn waits(executor: &Executor, run: llmspell_workflows_advanced::DurableRun) {
+    assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
+}
+
+async fn send(lab: &Lab, to: &KnownRun, name: &str, data: Value) {
+    lab.home().post(to, &Message::Signal { name: name.into(), payload: data }).await.unwrap();
+}
+
+/// The runs of the family, the outermost first.
+async fn family(lab: &Lab, run: Uuid) -> Vec<KnownRun> {
+    let mut runs = vec![lab.known(run).await];
+    while let Some(last) = runs.last()
+        && let Some(child) =
+            lab.home().runs(&RunQuery { parent: Some(last.id()), ..RunQuery::default() }).await.unwrap().pop()
+    {
+        runs.push(child);
+    }
+    runs
+}
+
+/// Starts the run, sends the signals in several processes, and returns how the run ends.
+async fn after(definition: Definition, signals: &[(usize, &str, Value)]) -> (RunStatus, Value) {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, definition).await;
+    let id = run.id();
+    waits(&executor, run).await;
+    drop(executor);
+    for (to, name, data) in signals {
+        send(&lab, &family(&lab, id).await[*to], name, data.clone()).await;
+        let executor = lab.executor();
+        let run = executor.resume(&lab.known(id).await).await.unwrap();
+        if let DurableEnd::Finished(finished) = executor.drive(run).await.unwrap() {
+            return (finished.status, (*finished.output).clone());
+        }
+    }
+    (lab.known(id).await.status(), Value::Null)
+}
+
+#[tokio::test]
+async fn signal_reaches_the_waiting_step_of_any_run_of_the_family() {
+    for depth in 1..=3 {
+        for to in 0..=depth {
+            let child = [wait("wait", "go", None), echo("heard", "{{ wait.data }}")];
+            let ended =
+                after(nested([sub(), echo("last", "{{ sub }}")], child, depth), &[(to, "go", json!("hi"))]).await;
+            assert_eq!(ended, (RunStatus::Completed, json!("hi")), "sent to run {to} of {depth}");
+        }
+    }
+    // A step of the parent waits beside the sub-workflow.
+    let beside = [Step::workflow("left", "child0", json!(null)), wait("right", "go", None)];
+    let parent = Definition::sequence("parent", [Parallel::new(beside).into_step("both")]);
+    let definition = parent.with_workflow(Definition::sequence("child0", [wait("wait", "other", None)]));
+    let ended = after(definition, &[(1, "go", json!(1)), (0, "other", json!(2))]).await;
+    assert_eq!(ended.0, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn signal_sent_before_the_sub_workflow_exists_reaches_it() {
+    for depth in 1..=2 {
+        let child = [wait("wait", "go", None), echo("heard", "{{ wait.data }}")];
+        let parent = [wait("first", "first", None), sub(), echo("last", "{{ sub }}")];
+        let signals = [(0, "go", json!("early")), (0, "first", json!(null))];
+        let ended = after(nested(parent, child, depth), &signals).await;
+        assert_eq!(ended, (RunStatus::Completed, json!("early")), "{depth}");
+    }
+}
+
+#[tokio::test]
+async fn signal_refused_by_a_filter_stays_for_the_next_step() {
+    let child = [wait("wait", "go", Some("event.data.n == 2")), echo("heard", "{{ wait.data.n }}")];
+    let parent = [sub(), wait("second", "go", None), echo("last", "{{ sub }}{{ second.data.n }}")];
+    let signals = [(0, "go", json!({"n": 1})), (0, "go", json!({"n": 2}))];
+    let ended = after(nested(parent, child, 1), &signals).await;
+    assert_eq!(ended, (RunStatus::Completed, json!("21")));
+}
+
+#[tokio::test]
+async fn signal_is_received_once() {
+    let child = || [wait("wait", "go", None), echo("heard", "{{ wait.data }}")];
+    let parent = || [sub(), wait("second", "go", None), echo("last", "{{ sub }}-{{ second.data }}")];
+    for depth in 1..=2 {
+        let one = after(nested(parent(), child(), depth), &[(0, "go", json!(1)), (0, "unrelated", json!(null))]).await;
+        assert_eq!(one, (RunStatus::Waiting, json!(null)), "{depth}");
+        let two = after(nested(parent(), child(), depth), &[(0, "go", json!(1)), (0, "go", json!(2))]).await;
+        assert_eq!(two, (RunStatus::Completed, json!("1-2")), "{depth}");
+    }
+}
+
+#[tokio::test]
+async fn parked_family_is_woken_by_a_signal_to_any_of_its_runs() {
+    for to in 0..=2 {
+        let lab = Lab::new();
+        let executor = lab.executor();
+        let child = [wait("wait", "go", None), echo("heard", "{{ wait.data }}")];
+        let run = start(&executor, nested([sub(), echo("last", "{{ sub }}")], child, 2)).await;
+        let id = run.id();
+        let handle = executor.spawn(run);
+        let home = lab.home();
+        while home.waits(&lab.known(id).await).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        send(&lab, &family(&lab, id).await[to], "go", json!("awake")).await;
+        match handle.wait().await.unwrap() {
+            DurableEnd::Finished(finished) => assert_eq!(*finished.output, json!("awake"), "{to}"),
+            other => panic!("the run did not finish: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn waiting_step_shows_a_stored_signal_of_an_enclosing_run() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let child = [wait("wait", "go", Some("event.data.ok")), echo("heard", "x")];
+    let run = start(&executor, nested([sub()], child, 2)).await;
+    let id = run.id();
+    waits(&executor, run).await;
+    drop(executor);
+    let shown = async || lab.home().waits(&lab.known(id).await).await.unwrap().remove(0);
+    assert!(!shown().await.has_arrived);
+    send(&lab, &lab.known(id).await, "go", json!({"ok": false})).await;
+    let wait = shown().await;
+    assert_eq!((wait.has_arrived, wait.filter.unwrap().not_accepted.len()), (false, 1));
+    send(&lab, &lab.known(id).await, "go", json!({"ok": true})).await;
+    assert!(shown().await.has_arrived);
+    let executor = lab.executor();
+    let run = executor.resume(&lab.known(id).await).await.unwrap();
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
+}
