@@ -15,8 +15,8 @@ mod call_context;
 mod cancel;
 mod child;
 mod decision;
-#[expect(clippy::module_inception, reason = "`Engine` has its own file, like every other type")]
 mod driven;
+#[expect(clippy::module_inception, reason = "`Engine` has its own file, like every other type")]
 mod engine;
 mod execute;
 mod extensions;
