@@ -217,6 +217,11 @@ impl Upkeep for MemoryHome {
         Err(ExecutorError::UnknownJournal { journal: lease.id })
     }
 
+    async fn set_stores_aside(&self) -> Result<PathBuf, ExecutorError> {
+        // Stores in memory are never damaged.
+        Err(StoreError::Lost { path: self.location().into() }.into())
+    }
+
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
         let journal = |id| JournalUsage { id, bytes: 0 };
         let journals = Home::journals(self).await?.into_iter().map(journal).collect();

@@ -202,6 +202,12 @@ pub trait Upkeep {
     /// Returns an error if the journal cannot be moved.
     async fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError>;
 
+    /// Moves the lost or damaged stores out of the home and returns their new location.
+    ///
+    /// # Errors
+    /// Returns an error if the stores cannot be moved.
+    async fn set_stores_aside(&self) -> Result<PathBuf, ExecutorError>;
+
     /// Returns the disk usage of the home.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ pub struct RepairReport {
     pub moved: Vec<MovedAside>,
     /// Damaged journals that were left alone because a running process holds them.
     pub held: Vec<JournalId>,
+    /// Whether the stores are damaged and were left alone because a running process holds a journal.
+    pub are_stores_held: bool,
 }
 
 /// A damaged part of a home that was moved aside.
@@ -28,13 +30,15 @@ pub struct MovedAside {
 }
 
 impl dyn Home {
-    /// Moves each damaged journal aside after bringing its intact runs into another journal.
+    /// Moves each damaged journal aside after bringing its intact runs into another journal, and stores that cannot be
+    /// opened.
     /// Nothing is deleted.
     ///
     /// # Errors
     /// Returns an error if a journal cannot be read at all, or if the home cannot be written.
     pub async fn repair(&self) -> Result<RepairReport, ExecutorError> {
         let mut report = RepairReport::default();
+        self.repair_stores(&mut report).await?;
         for journal in self.journals().await? {
             let contents = self.check(&journal).await?;
             let of_runs = contents.runs.iter().filter_map(|run| run.records.as_ref().err());
@@ -63,5 +67,22 @@ impl dyn Home {
             report.moved.push(MovedAside { damage, place, rescued });
         }
         Ok(report)
+    }
+
+    /// Moves stores that cannot be opened aside. The runs in journals do not depend on them.
+    async fn repair_stores(&self, report: &mut RepairReport) -> Result<(), ExecutorError> {
+        let damage = match self.existing_stores().await {
+            Err(ExecutorError::Store(error)) if error.is_damage() => error.to_string(),
+            opened => return opened.map(drop),
+        };
+        for journal in self.journals().await? {
+            if self.holder(&journal).await?.is_some() {
+                report.are_stores_held = true;
+                return Ok(());
+            }
+        }
+        let place = self.set_stores_aside().await?;
+        report.moved.push(MovedAside { damage: vec![damage], place, rescued: 0 });
+        Ok(())
     }
 }

@@ -138,7 +138,14 @@ impl dyn Home {
                 Err(error) => check.damage.push(error.to_string()),
             }
         }
-        if let Some(stores) = self.existing_stores().await? {
+        let stores = match self.existing_stores().await {
+            Err(ExecutorError::Store(error)) if error.is_damage() => {
+                check.damage.push(error.to_string());
+                None
+            }
+            stores => stores?,
+        };
+        if let Some(stores) = stores {
             let verified = stores.adapter.verify().await?;
             for run in &verified.archived {
                 match archive::get(stores, *run).await {

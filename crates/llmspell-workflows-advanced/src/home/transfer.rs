@@ -16,7 +16,7 @@ use super::{Contact, Home, KnownRun};
 use crate::ExecutorError;
 
 /// The version of the documents that `export` writes; `import` reads all versions up to this one.
-pub const EXPORT_VERSION: u64 = 2;
+pub const EXPORT_VERSION: u64 = 3;
 
 impl dyn Home {
     /// Exports a run as one JSON document, with its records, definitions, messages, checkpoints, large values and
@@ -51,18 +51,19 @@ impl dyn Home {
             }
             snapshots = stores.snapshots.list(id).await?;
         }
-        let mut children = Vec::new();
+        let (mut children, mut never_started) = (Vec::new(), Vec::new());
         for child in RunState::read_outline(&records).children() {
-            // A sub-workflow that was never started has no records.
-            if let Some(child) = self.get(child).await? {
-                children.push(Box::pin(self.export_family(&child)).await?);
+            match self.get(child).await? {
+                Some(child) => children.push(Box::pin(self.export_family(&child)).await?),
+                // A step has chosen the id of the sub-workflow, and has not started it.
+                None => never_started.push(child),
             }
         }
         Ok(json!({
             "spellflow_export": EXPORT_VERSION, "run_id": id, "workflow": run.summary.workflow,
             "status": run.status().as_str(), "exported_at": Timestamp::now().to_string(),
             "definitions": definitions, "records": records, "messages": messages, "snapshots": snapshots,
-            "children": children,
+            "children": children, "never_started": never_started,
         }))
     }
 
@@ -149,6 +150,7 @@ impl Import {
             return Err(invalid_export(format!("it contains more than {FAMILY_MAX} runs")));
         }
         let children: BTreeSet<Uuid> = RunState::read_outline(&import.records).children().into_iter().collect();
+        let mut missing = children.clone();
         family.push(import);
         // Exports of earlier versions have no children.
         for child in document["children"].as_array().into_iter().flatten() {
@@ -156,7 +158,17 @@ impl Import {
             if !children.contains(&id) {
                 return Err(invalid_export(format!("the run {id} is not a sub-workflow of the run {run}")));
             }
+            missing.remove(&id);
             Self::read_family(child, Some(run), family)?;
+        }
+        // Earlier versions do not list the sub-workflows that were never started.
+        if document["spellflow_export"].as_u64().is_some_and(|version| version >= 3) {
+            let never_started: BTreeSet<Uuid> = field(document, "never_started")?;
+            if let Some(lost) = missing.difference(&never_started).next() {
+                let message =
+                    format!("`children` of the run {run} lacks its sub-workflow {lost}, whose steps would run again");
+                return Err(invalid_export(message));
+            }
         }
         Ok(())
     }

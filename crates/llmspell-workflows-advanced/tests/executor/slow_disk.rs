@@ -201,6 +201,10 @@ impl Upkeep for SlowHome {
         self.beside.set_aside(lease).await
     }
 
+    async fn set_stores_aside(&self) -> Result<std::path::PathBuf, ExecutorError> {
+        self.beside.set_stores_aside().await
+    }
+
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
         Ok(HomeUsage::default())
     }

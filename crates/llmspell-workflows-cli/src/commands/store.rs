@@ -37,7 +37,8 @@ struct Stats {}
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
 struct Verify {
-    /// Move damaged journals to the store's `damaged` folder, and keep their intact runs.
+    /// Move damaged journals and a lost or damaged archive to the store's `damaged` folder; intact
+    /// runs of journals are kept.
     #[arg(long)]
     repair: bool,
 }
@@ -129,12 +130,15 @@ fn size(bytes: u64) -> String {
 
 /// Moves damaged journals aside, and reports the damage.
 fn repair(app: &App) -> Result<(), Failure> {
-    let RepairReport { moved, held } = app.wait(app.home().repair())?;
+    let RepairReport { moved, held, are_stores_held } = app.wait(app.home().repair())?;
     let output = app.output();
     for MovedAside { damage, place, rescued } in moved {
         damage.iter().for_each(|damage| output.note(damage));
         let runs = if rescued == 1 { "run" } else { "runs" };
         output.note(&format!("moved aside to `{}`; kept {rescued} undamaged {runs} from it", place.display()));
+    }
+    if are_stores_held {
+        output.note("the store is damaged, but is in use by a running process; repair it later");
     }
     for journal in held {
         output.note(&format!("journal {journal} is damaged, but is in use by a running process; repair it later"));

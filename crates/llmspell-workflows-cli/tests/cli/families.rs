@@ -164,6 +164,13 @@ fn sub_workflow_is_archived_exported_and_deleted_with_its_parent() {
     assert_error(&sandbox.run(&["runs", "export", &child, "-o", "json"]), 1, "run_is_child");
     // An export contains both runs, and the imported sub-workflow does not run again.
     assert_eq!(sandbox.run(&["runs", "export", &run, "--file", "run.json"]).code, 0);
+    // Without its sub-workflow, the run would start it again.
+    let mut export: Value = serde_json::from_str(&fs::read_to_string(sandbox.path("run.json")).unwrap()).unwrap();
+    export["children"] = json!([]);
+    fs::write(sandbox.path("cut.json"), export.to_string()).unwrap();
+    let refused = sandbox.run(&["runs", "import", "cut.json", "--store", "other", "-o", "json"]);
+    assert_error(&refused, 2, "invalid_export");
+    assert!(refused.stdout.contains("lacks its sub-workflow"), "{}", refused.stdout);
     assert_eq!(sandbox.run(&["runs", "import", "run.json", "--store", "other"]).code, 0);
     assert_eq!(sandbox.run(&["signal", &run, "go", "--store", "other"]).code, 0);
     assert_eq!(sandbox.run(&["resume", &run, "--store", "other"]).code, 0);

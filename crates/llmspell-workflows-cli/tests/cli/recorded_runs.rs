@@ -168,7 +168,7 @@ fn invalid_or_newer_exports_are_rejected() {
     let hash = document["definitions"].as_object().unwrap().keys().next().unwrap().clone();
     type Change = Box<dyn Fn(&mut Value)>;
     let changes: [(Change, i32, &str, &str); 6] = [
-        (Box::new(|it| it["spellflow_export"] = json!(3)), 2, "newer_export", "format 3"),
+        (Box::new(|it| it["spellflow_export"] = json!(4)), 2, "newer_export", "format 4"),
         (Box::new(|it| *it = json!([1])), 2, "invalid_export", "spellflow_export"),
         (Box::new(|it| it["records"] = json!([])), 2, "invalid_export", "no start"),
         (Box::new(|it| it["definitions"] = json!({})), 2, "invalid_export", "is missing"),

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::json;
 
-use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, json_of, newest_run, release_step};
+use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, assert_error, json_of, newest_run, release_step};
 
 /// A loop with long outputs that fill several segments; one iteration kills the program.
 const SEGMENTS: &str = "
@@ -186,4 +186,40 @@ fn repair_moves_a_damaged_journal_aside_and_keeps_its_intact_runs() {
     assert_eq!(kept.as_array().unwrap().len(), 1, "{kept}");
     assert_eq!(sandbox.run(&["signal", "@last", "go", "--store", "copy"]).code, 0);
     assert_eq!(sandbox.run(&["resume", "@last", "--store", "copy"]).code, 0);
+}
+
+/// Runs in journals do not depend on the archive, and what is lost is never mistaken for an empty archive.
+#[test]
+fn lost_archive_is_damage_and_repair_keeps_the_other_runs() {
+    let flow = "name: f\nsteps: [{id: a, command: echo AAA}, {id: w, event: go}]\n";
+    for (damage, expected) in [("removed", "missing or empty"), ("emptied", "missing or empty"), ("cut", "is damaged")]
+    {
+        let sandbox = Sandbox::with_flow(flow).file("done.yaml", "name: done\nsteps: [{id: a, command: echo b}]\n");
+        assert_eq!(sandbox.run(&["run", "done.yaml"]).code, 0);
+        assert_eq!(sandbox.run(&["store", "compact"]).code, 0);
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+        let path = sandbox.path(".spellflow/store.db");
+        match damage {
+            "removed" => fs::remove_file(&path).unwrap(),
+            _ => {
+                let length = if damage == "cut" { 5_000 } else { 0 };
+                fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+            }
+        }
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(sandbox.path(&format!(".spellflow/store.db{suffix}")));
+        }
+        let checked = sandbox.run(&["store", "verify", "-o", "json"]);
+        let found = checked.json()["damage"].to_string();
+        assert_eq!(checked.code, 1, "{damage}: {found}");
+        assert!(found.contains(expected) && found.contains("backup"), "{damage}: {found}");
+        assert_error(&sandbox.run(&["runs", "list", "-o", "json"]), 1, "store_failed");
+        let repaired = sandbox.run(&["store", "verify", "--repair"]);
+        assert_eq!(repaired.code, 0, "{damage}: {}", repaired.stderr);
+        assert!(repaired.stderr.contains("moved aside to `"), "{}", repaired.stderr);
+        let kept = json_of(&sandbox, &["runs", "list"]);
+        assert_eq!((kept.as_array().unwrap().len(), &kept[0]["workflow"]), (1, &json!("f")), "{damage}: {kept}");
+        assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+        assert_eq!(sandbox.run(&["resume", "@last"]).code, 0);
+    }
 }

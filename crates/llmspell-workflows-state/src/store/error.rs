@@ -69,6 +69,12 @@ pub enum StoreError {
         /// A description of the damage.
         message: String,
     },
+    /// The store was created earlier and no longer exists.
+    #[error("cannot open the store {}: it is missing or empty, but it was in use before; restore it from a backup", path.display())]
+    Lost {
+        /// The path of the store.
+        path: PathBuf,
+    },
     /// The path contains something other than a store.
     #[error("cannot open the store {}: {message}; choose another path, or move it away", path.display())]
     Foreign {
@@ -117,6 +123,12 @@ impl StoreError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Busy { .. })
+    }
+
+    /// Returns whether data in the store is lost or damaged.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Lost { .. })
     }
 
     /// Creates the error for damaged data at `location`.

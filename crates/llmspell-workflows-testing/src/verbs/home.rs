@@ -152,6 +152,10 @@ impl Upkeep for CrashingHome {
         self.gate.around("set aside", self.inner.set_aside(lease)).await
     }
 
+    async fn set_stores_aside(&self) -> Result<PathBuf, ExecutorError> {
+        self.gate.around("set aside", self.inner.set_stores_aside()).await
+    }
+
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
         self.inner.usage().await
     }

@@ -10,6 +10,7 @@
 //! HOME/damaged/                journals that were damaged and have been moved aside
 //! HOME/output/RUN/             the output of the processes that steps start
 //! HOME/store.db                ended runs, and messages to runs
+//! HOME/store.db.created        shows that the store has been created, so that its loss is noticed
 //! ```
 
 mod definitions;
@@ -19,6 +20,7 @@ mod limits;
 mod logs;
 mod outputs;
 mod single;
+mod stores;
 mod upkeep;
 
 use std::{
@@ -31,7 +33,7 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
     JournalContents, JournaledRun,
-    disk::{blocking, create_private_folders},
+    disk::blocking,
     store::{DefinitionStore, StoreError, Stores},
 };
 use tokio::sync::OnceCell;
@@ -123,10 +125,6 @@ impl Folder {
     fn outputs(&self) -> outputs::FolderOutputs {
         outputs::FolderOutputs::new(self.path.clone())
     }
-
-    fn store_path(&self) -> PathBuf {
-        self.path.join(self.store)
-    }
 }
 
 impl From<FolderHome> for Arc<dyn Home> {
@@ -146,17 +144,11 @@ impl Home for FolderHome {
     }
 
     async fn stores(&self) -> Result<&Stores, ExecutorError> {
-        let open = || {
-            self.run_blocking(|folder| {
-                create_private_folders(&folder.path).map_err(|error| ExecutorError::file(&folder.path, &error))?;
-                Ok((folder.open)(&folder.store_path())?)
-            })
-        };
-        self.0.stores.get_or_try_init(open).await
+        self.0.stores.get_or_try_init(|| self.run_blocking(Folder::open_stores)).await
     }
 
     async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError> {
-        if self.0.stores.get().is_none() && !self.run_blocking(|folder| folder.store_path().exists()).await {
+        if self.0.stores.get().is_none() && !self.run_blocking(Folder::has_stores).await {
             return Ok(None);
         }
         self.stores().await.map(Some)
@@ -233,6 +225,10 @@ impl Upkeep for FolderHome {
 
     async fn set_aside(&self, lease: Lease) -> Result<PathBuf, ExecutorError> {
         self.run_blocking(move |folder| folder.set_aside(lease)).await
+    }
+
+    async fn set_stores_aside(&self) -> Result<PathBuf, ExecutorError> {
+        self.run_blocking(|folder| folder.set_stores_aside()).await
     }
 
     async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
