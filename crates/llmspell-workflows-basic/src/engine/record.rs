@@ -116,6 +116,8 @@ struct Details {
     name: Option<String>,
     /// The failure that the step's `on_error` steps handled.
     recovered: Option<StepError>,
+    /// The error of the last failed attempt after which the step was retried.
+    retried: Option<StepError>,
 }
 
 impl Records {
@@ -158,6 +160,17 @@ impl Records {
 
     pub(crate) fn attempts(&mut self, number: usize, attempts: u32) {
         self.all[number].attempts = attempts;
+    }
+
+    /// Records the error of a failed attempt that another attempt follows.
+    pub(crate) fn record_retry(&mut self, number: usize, error: &StepError) {
+        self.all[number].details.get_or_insert_default().retried = Some(error.clone());
+    }
+
+    /// Returns the number of attempts of a step so far, and the error of the last one that another attempt followed.
+    pub(crate) fn retries(&self, number: usize) -> (u32, Option<StepError>) {
+        let record = &self.all[number];
+        (record.attempts, record.details.as_ref().and_then(|details| details.retried.clone()))
     }
 
     /// Records the failure that the step's `on_error` steps are about to handle.

@@ -73,6 +73,7 @@ impl Interceptor for RetryLayer {
                     }
                 }
             };
+            call.run().records().record_retry(call.record(), &error);
             if !is_leaf && let Err(outcome) = undo_attempt(&call, &entered).await {
                 return outcome;
             }

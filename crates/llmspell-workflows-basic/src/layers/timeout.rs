@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use crate::{
     ErrorClass, StepError, clock,
@@ -119,6 +120,15 @@ impl Timeout {
         let left = left.map(Cancelled::left_behind).unwrap_or_default();
         let length = SignedDuration::try_from(length).map_or_else(|_| String::new(), |length| format!("{length:#}"));
         let message = format!("{what} took longer than {length}{limit}{left}");
-        call.failed(StepError::new(ErrorClass::Timeout, code, message))
+        let error = StepError::new(ErrorClass::Timeout, code, message);
+        if matches!(self, Self::Attempt) || call.node().is_root {
+            return call.failed(error);
+        }
+        // The limit applies to all attempts, so the error tells what they were.
+        let (attempts, last) = call.run().records().retries(call.record());
+        let mut error = error.with_details(json!({"limit": "total_timeout"})).at(call.path());
+        error.attempt = attempts;
+        error.cause = last.map(Box::new);
+        call.failed(error)
     }
 }

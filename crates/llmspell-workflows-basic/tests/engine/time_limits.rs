@@ -8,7 +8,7 @@ use std::{
 use llmspell_workflows_basic::{Driven, RunOptions, RunStatus, WorkflowInput, engine::Wait, model::*};
 use serde_json::json;
 
-use crate::support::{Lab, ManualClock, echo};
+use crate::support::{Lab, ManualClock, echo, fail};
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_of_a_block_applies_to_all_steps_inside_it() {
@@ -65,6 +65,18 @@ async fn delays_with_jitter_do_not_exceed_delay_max() {
         let took = finished.ended_at.duration_since(finished.started_at);
         assert!(took.as_secs() <= 10 * i64::from(attempts - 1), "{attempts} attempts took {took}");
     }
+}
+
+/// The limit applies to all attempts, so its error counts them and names the failure before it.
+#[tokio::test(start_paused = true)]
+async fn error_of_a_total_timeout_has_the_attempts_and_their_last_error() {
+    let attempts = Retry { initial_delay: Duration::from_secs(10), multiplier: 1.0, jitter: 0.0, ..Retry::attempts(9) };
+    let step = Step { retry: Some(attempts), ..fail("a") }.with_total_timeout(Duration::from_secs(25));
+    let finished = Lab::new().steps([step]).await;
+    let error = finished.error.unwrap();
+    assert_eq!((&*error.code, error.attempt, &error.details), ("timeout", 3, &Some(json!({"limit": "total_timeout"}))));
+    let cause = error.cause.unwrap();
+    assert_eq!((&*cause.code, cause.attempt), ("boom", 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,9 +67,11 @@ impl Cancel {
         let settings = app.config()?.settings().clone();
         let session = Session::new(app, &settings, &SessionOptions { wait: true, ..SessionOptions::default() })?;
         let run = session.wait(session.executor().resume(&known))?;
-        Ok(match session.drive(EventKind::RunResumed, run, None) {
-            Exit::Interrupted => Exit::Ok,
-            exit => exit,
+        let exit = session.drive(EventKind::RunResumed, run, None);
+        let now = app.wait(app.home().find(&known.id().to_string()))?;
+        Ok(match now.status() {
+            RunStatus::Cancelled | RunStatus::Compensated => Exit::Ok,
+            _ => exit,
         })
     }
 }

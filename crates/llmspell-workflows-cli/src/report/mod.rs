@@ -153,9 +153,8 @@ fn executed_paths(steps: &[Step<'_>]) -> Vec<String> {
 
 /// Returns the steps of a run from its journal.
 pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl Iterator<Item = Step<'f>> {
-    let has_process = known.holder.is_some();
     let steps = history.steps.iter().filter(|step| is_below_root(step));
-    steps.map(move |step| Step::past(step, has_process))
+    steps.map(move |step| Step::past(step, known))
 }
 
 fn is_below_root(step: &PastStep) -> bool {

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{PastStep, RunWait};
+use llmspell_workflows_advanced::{KnownRun, PastStep, RunWait};
 use llmspell_workflows_basic::{
-    StepError,
+    RunStatus, StepError,
     engine::{Awaited, Outcome, SkipReason, StepRecord, StepStatus, Warning},
     state::SharedValue,
 };
@@ -99,21 +99,26 @@ impl<'f> Step<'f> {
         }
     }
 
-    pub(super) fn past(step: &'f PastStep, has_process: bool) -> Self {
-        let status = match step.status() {
-            // No process is running the step anymore.
-            StepStatus::Running if !has_process => StepStatus::Pending,
-            status => status,
+    /// Reports a recorded step of `known`.
+    pub(super) fn past(step: &'f PastStep, known: &KnownRun) -> Self {
+        let status = match (step.status(), known.status()) {
+            // No process is running the step anymore, so the step is in the state of its run.
+            (
+                StepStatus::Running,
+                run @ (RunStatus::Waiting | RunStatus::Paused | RunStatus::Interrupted | RunStatus::Stuck),
+            ) if known.holder.is_none() => run.as_str(),
+            (StepStatus::Running, _) if known.holder.is_none() => StepStatus::Pending.as_str(),
+            (status, _) => status.as_str(),
         };
         let took = step.began.zip(step.ended).map(|(began, ended)| ended.saturating_sub(began));
         Self {
             path: step.path.clone(),
             name: None,
-            status: status.as_str(),
-            attempts: if status == StepStatus::Skipped { 0 } else { step.attempts },
+            status,
+            attempts: if step.status() == StepStatus::Skipped { 0 } else { step.attempts },
             duration_ms: took.map(milliseconds),
             output: step.outcome.as_ref().and_then(output),
-            error: step.outcome.as_ref().and_then(Outcome::error).map(Error::new),
+            error: step.outcome.as_ref().and_then(Outcome::error).or(step.recovered.as_ref()).map(Error::new),
             skip_reason: step.skip_reason(),
             waits_for: step.waits.as_ref(),
         }

@@ -129,7 +129,8 @@ steps:
     assert!(shown.contains(&format!("next: {command}")), "{shown}");
     assert_eq!(sandbox.run(&["resolve", &run, "/main/a/$undo", "--failed"]).code, 1);
     let shown = sandbox.run(&["runs", "show", &run]).stdout;
-    assert!(!shown.contains("next:"), "{shown}");
+    assert!(!shown.contains("resolve "), "{shown}");
+    assert!(shown.ends_with(&format!("next: spellflow retry {run}\n")), "{shown}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, newest_run, show};
+use crate::support::{Sandbox, json_of, newest_run, show};
 
 fn fields(value: &Value) -> BTreeSet<String> {
     value.as_object().unwrap().keys().cloned().collect()
@@ -206,4 +206,49 @@ fn suggested_commands_work_when_pasted() {
     let pasted = text.lines().find_map(|line| line.strip_prefix("next: spellflow --store 'a store' ")).unwrap();
     let words: Vec<&str> = ["--store", store].into_iter().chain(pasted.split(' ')).collect();
     assert_eq!(sandbox.run(&words).code, 0);
+}
+
+/// A recorded run reports the same statuses as a run in memory, and as expressions see.
+#[test]
+fn recovered_steps_are_reported_alike_in_every_kind_of_run() {
+    let flow = "\
+name: f
+steps:
+  - {id: ignored, command: exit 3, on_error: continue}
+  - {id: handled, command: exit 4, on_error: {steps: [{id: fix, command: echo fixed}]}}
+  - {id: block, on_error: {steps: [{id: fix, command: echo again}]}, steps: [{id: inner, command: exit 5}]}
+  - {id: unhandled, command: exit 6, on_error: {steps: [{id: fix, command: exit 7}]}, allow_failure: false}
+";
+    let sandbox = Sandbox::with_flow(flow);
+    let in_memory = sandbox.run(&["run", "flow.yaml", "--in-memory", "-o", "json"]).json();
+    let recorded = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
+    let shown = json_of(&sandbox, &["runs", "show", "@last"]);
+    let steps = |report: &Value| {
+        let of_step = |step: &Value| {
+            let error = step["error"]["code"].clone();
+            json!([step["path"], step["status"], error, step["output"]["stdout"]])
+        };
+        report["steps"].as_array().unwrap().iter().map(of_step).collect::<Vec<_>>()
+    };
+    assert_eq!((steps(&recorded), steps(&shown)), (steps(&in_memory), steps(&in_memory)));
+    let status = |path: &str| steps(&shown).into_iter().find(|step| step[0] == path).unwrap();
+    assert_eq!(status("/main/handled"), json!(["/main/handled", "completed", "process_failed", "fixed\n"]));
+    assert_eq!(status("/main/ignored"), json!(["/main/ignored", "failed", "process_failed", null]));
+    let text = sandbox.run(&["runs", "show", "@last"]).stdout;
+    let line = text.lines().find(|line| line.contains("/main/handled ")).unwrap();
+    assert!(line.ends_with("recovered from: the process ended with exit code 4"), "{text}");
+}
+
+#[test]
+fn interrupted_run_shows_its_interrupted_steps_and_how_to_resume_it() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\nsteps:\n  - {id: block, steps: [{id: a, command: echo a}, {id: dies, command: 'kill -9 $PPID'}]}\n",
+    );
+    sandbox.command(&["run", "flow.yaml"]).output().unwrap();
+    let run = newest_run(&sandbox);
+    let shown = json_of(&sandbox, &["runs", "show", &run]);
+    let statuses: Vec<&Value> = shown["steps"].as_array().unwrap().iter().map(|step| &step["status"]).collect();
+    assert_eq!(statuses, ["interrupted", "completed", "interrupted"], "{shown}");
+    let text = sandbox.run(&["runs", "show", &run]).stdout;
+    assert!(text.ends_with(&format!("next: spellflow resume {run}\n")), "{text}");
 }

@@ -58,8 +58,10 @@ pub struct PastStep {
     pub stuck: Option<StepError>,
     /// The run of the step's sub-workflow.
     pub child: Option<Uuid>,
-    /// The step's status.
+    /// The step's status. A failed step is completed if its `on_error` steps completed; its outcome is then theirs.
     pub status: StepStatus,
+    /// The error that the step's `on_error` steps handled.
+    pub recovered: Option<StepError>,
 }
 
 impl PastStep {
@@ -82,6 +84,7 @@ impl PastStep {
             stuck: step.and_then(StepState::stuck).cloned(),
             child: step.and_then(StepState::child),
             status: step.map_or(StepStatus::Running, StepState::status),
+            recovered: None,
         })
     }
 
@@ -137,11 +140,30 @@ impl History {
         };
         let steps = order.steps.iter().map(|(path, began)| PastStep::new(path, *began, &state, state.step(path)));
         let mut steps = steps.collect::<Result<Vec<_>, _>>()?;
+        mark_recovered(&mut steps);
         mark_compensated(&mut steps);
         let children = state.children();
         let at = |after: Duration| started.at.checked_add(after).unwrap_or(Timestamp::MAX);
         let warnings = warned.into_iter().map(|(warning, after)| PastWarning { warning, at: at(after) }).collect();
         Ok(Some((Self { started, steps, children, warnings, end }, state)))
+    }
+}
+
+/// Sets the outcome of failed steps that `on_error` steps have recovered, as the steps after them see it.
+fn mark_recovered(steps: &mut [PastStep]) {
+    let handled = |step: &PastStep| {
+        let (path, generation) = step.path.rsplit_once("/$on_error")?;
+        // A failed root fails the run, whatever its `on_error` steps do.
+        let is_own = (generation.is_empty() || generation.starts_with('~')) && path.rfind('/') != Some(0);
+        let outcome = step.outcome.clone().filter(|_| step.status == StepStatus::Completed && is_own)?;
+        Some((path.to_owned(), (outcome, step.ended)))
+    };
+    let handled: HashMap<String, (Outcome, Option<Duration>)> = steps.iter().filter_map(handled).collect();
+    for step in steps.iter_mut().filter(|step| step.status == StepStatus::Failed) {
+        if let Some((outcome, ended)) = handled.get(&step.path) {
+            step.recovered = step.outcome.as_ref().and_then(Outcome::error).cloned();
+            (step.status, step.outcome, step.ended) = (StepStatus::Completed, Some(outcome.clone()), *ended);
+        }
     }
 }
 

@@ -129,6 +129,9 @@ fn help(error: &StepError) -> Option<&'static str> {
         Some("max_duration") => return Some("raise `max_duration`, which ends the retries of the step"),
         _ => {}
     }
+    if error.details.as_ref().is_some_and(|details| details["limit"] == "total_timeout") {
+        return Some("raise the step's `total_timeout`, which all its attempts share");
+    }
     Some(match &*error.code {
         "process_failed" => "`allow_failure: true` accepts any exit code as a result",
         "command_not_found" | "program_not_found" => "install the program, or give its absolute path",
@@ -139,6 +142,9 @@ fn help(error: &StepError) -> Option<&'static str> {
         "event_timeout" => "send an event that the step's `filter` accepts, or raise the step's `timeout`",
         "run_timed_out" => "`--timeout` and `timeouts.total` of the definition limit the steps of a run",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
+        _ if error.retryable && error.attempt > 1 => {
+            "more attempts may help: raise `max_attempts` of the step's `retries`"
+        }
         _ if error.retryable => "another attempt may help: `retries: 2` on the step allows two more",
         _ => return None,
     })

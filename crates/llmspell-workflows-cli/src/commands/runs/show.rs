@@ -1,13 +1,16 @@
 use clap::Args;
 use llmspell_workflows_advanced::{History, KnownRun, ProcessUsage, RunWait, UnresolvedStep};
-use llmspell_workflows_basic::engine::{Awaited, Outcome, Warning};
+use llmspell_workflows_basic::{
+    RunStatus,
+    engine::{Awaited, Outcome, Warning},
+};
 
 use uuid::Uuid;
 
 use super::WrittenPaths;
 use crate::{
     App, Exit, Failure,
-    report::{Recorded, Report, causes, next_command, past_steps, resolution, with_options},
+    report::{Error, Recorded, Report, causes, next_command, past_steps, resolution, with_options},
     show,
     table::table,
 };
@@ -59,7 +62,11 @@ fn text(
     }
     let rows = past_steps(known, history).map(|step| {
         let why = step.skip_reason.map(|reason| reason.message.clone());
-        let why = why.or_else(|| step.error.as_ref().map(|error| error.message.to_owned()));
+        let of_error = |error: &Error<'_>| match step.output {
+            Some(_) => format!("recovered from: {}", error.message),
+            None => error.message.to_owned(),
+        };
+        let why = why.or_else(|| step.error.as_ref().map(of_error));
         let note = why.or_else(|| step.waits_for.map(describe_wait)).unwrap_or_default();
         [format!("  {}", step.status), step.path, note]
     });
@@ -75,6 +82,12 @@ fn text(
     }
     let mut commands: Vec<String> = waits.iter().filter_map(|wait| next_command(wait, root)).collect();
     commands.dedup();
+    let verb = match known.status() {
+        RunStatus::Interrupted | RunStatus::Paused => Some("resume"),
+        RunStatus::Waiting if commands.is_empty() => Some("resume"),
+        RunStatus::Failed => Some("retry"),
+        _ => None,
+    };
     commands.iter().for_each(|command| text += &format!("next: {command}\n"));
     for past in &history.warnings {
         let Warning { code, path, message } = &past.warning;
@@ -95,6 +108,9 @@ fn text(
     }
     for error in end.map(Outcome::later_errors).unwrap_or_default() {
         text += &format!("later error[{}]: {}\n", error.code, error.message);
+    }
+    if let Some(verb) = verb {
+        text += &format!("next: {}\n", with_options(&format!("spellflow {verb} {root}")));
     }
     let output = match end {
         Some(Outcome::Completed(output)) => show::value(&output.value),
