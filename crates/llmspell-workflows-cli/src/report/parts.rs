@@ -79,7 +79,7 @@ pub(crate) struct Error<'f> {
     /// step.
     path: Option<Cow<'f, str>>,
     retryable: bool,
-    /// The errors of the inner steps of a block that failed because of several errors.
+    /// The errors of a block's inner steps, if the block failed because of several errors.
     errors: &'f [Value],
     cause: Option<Box<Self>>,
 }
@@ -101,7 +101,7 @@ impl<'f> Step<'f> {
 
     pub(super) fn past(step: &'f PastStep, has_process: bool) -> Self {
         let status = match step.status() {
-            // No process is running the step anymore.
+            // The process that ran the step is gone.
             StepStatus::Running if !has_process => StepStatus::Pending,
             status => status,
         };

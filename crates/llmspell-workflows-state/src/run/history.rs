@@ -145,7 +145,7 @@ impl History {
     }
 }
 
-/// Sets the status of undone steps.
+/// Marks completed steps that were undone as compensated.
 fn mark_compensated(steps: &mut [PastStep]) {
     let undo = |step: &PastStep| {
         let undone = step.path.strip_suffix("/$undo")?.to_owned();
@@ -164,7 +164,8 @@ struct Order {
 }
 
 impl Order {
-    /// Notes a record of the step at `path`: the step and its enclosing steps have begun by then.
+    /// Notes a record of the step at `path`. The step and its enclosing steps must have begun by
+    /// then.
     fn note(&mut self, path: &str, at: Duration) {
         // If the step is known, so are its enclosing steps.
         if self.numbers.contains_key(path) {
