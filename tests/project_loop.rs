@@ -111,7 +111,7 @@ async fn steps_run_in_order_and_reviews_run_concurrently() {
 }
 
 #[tokio::test]
-async fn failed_tests_skip_the_reviews_and_the_merge() {
+async fn reviews_and_merge_are_skipped_if_the_tests_fail() {
     let (finished, log) = run(&with_merge(), "fail").await;
     assert_eq!(log, ["implementation-planner", "plan-evaluator", "lead-engineer", "qa-engineer"]);
     let condition = Some("condition_false".to_owned());

@@ -1,5 +1,5 @@
-//! Benchmarks of commands in a store that also contains runs with large outputs, which the commands
-//! do not show.
+//! Benchmarks of commands in a store that also contains runs with large outputs; the commands do
+//! not show these outputs.
 
 use std::{
     path::Path,
@@ -23,7 +23,7 @@ use crate::{
 /// The size of a large output, in bytes.
 const OUTPUT_BYTES: usize = 10_000_000;
 
-/// The number of waiting runs and of finished runs, each with one large output.
+/// The number of waiting runs, and also of finished runs. Each run has one large output.
 const WAITING: usize = 100;
 const FINISHED: usize = 30;
 
@@ -106,7 +106,7 @@ fn each(workspaces: &[Workspace; 3], ids: &[String; 3], command: &[&str]) -> [(D
     [0, 1, 2].map(|at| (median(&times[at]), memory(at)))
 }
 
-/// Fills the home at `path` with runs whose outputs have a size of `bytes` bytes.
+/// Fills the home at `path` with runs whose outputs are `bytes` bytes long.
 fn fill(path: &Path, bytes: usize) {
     let mut activities = Activities::new();
     activities.register("function", "large", function(move |_| async move { Ok(json!({"text": "x".repeat(bytes)})) }));

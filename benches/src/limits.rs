@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 type Step = Arc<dyn Fn(Value) -> BoxFuture<'static, Value> + Send + Sync>;
 
-/// Makes `count` boxed calls in sequence, each of which creates the JSON value that a no-op step returns.
+/// Makes `count` boxed calls in sequence. Each call creates the JSON value that a no-op step
+/// returns.
 pub(crate) async fn boxed_calls(count: usize) {
     let step: Step = Arc::new(|value| {
         Box::pin(async move {

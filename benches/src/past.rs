@@ -58,7 +58,7 @@ fn ended(runtime: &Runtime, executor: &Executor, count: usize) -> KnownRun {
 fn looks(runtime: &Runtime, report: &mut Report) {
     let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let journal = WalJournal::open_dir(folder.path()).expect("the folder is empty");
-    // The record is about as long as all records of a run before its wait.
+    // The record is about as long as all of the records that a run writes before it waits.
     let record = Record::Stopped { path: format!("/main/{}", "x".repeat(1_000)), time_us: 0 };
     for number in 1..=RUNS {
         let run = Uuid::from_u128(number);

@@ -26,7 +26,7 @@ const FINISHED: usize = 100_000;
 /// The program that measures peak memory, if it is installed.
 const TIME: &str = "/usr/bin/time";
 
-/// Returns the path of the `spellflow` program beside this one; prints a message if it is missing.
+/// Returns the path of the `spellflow` program next to this one; prints a message if it is missing.
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("spellflow")));
     let program = program.filter(|program| program.is_file());
@@ -48,7 +48,7 @@ pub(crate) fn measure() {
     workspace("empty").row("ten durable steps, in a new store", &["run", &ten], true);
     let full = workspace("full");
     fill(&full.folder.join(".spellflow"));
-    full.row("ten durable steps, beside 100,000 finished runs", &["run", &ten], false);
+    full.row("ten durable steps, in a store with 100,000 finished runs", &["run", &ten], false);
     full.row("the 50 newest of 100,000 finished runs", &["runs", "list", "-o", "json"], false);
     killed(&workspace("killed"));
 }
@@ -58,7 +58,7 @@ fn flow(name: &str, steps: usize) -> String {
     format!("name: {name}\nsteps:\n{}", steps.collect::<String>())
 }
 
-/// A folder in which the benchmark runs `spellflow`.
+/// The folder where the benchmark runs `spellflow`.
 pub(crate) struct Workspace {
     pub(crate) program: PathBuf,
     pub(crate) folder: PathBuf,

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folders with one page per name, and the kind of name in each folder.
+/// The folders that have one page per name, and the kind of page in each folder.
 const FOLDERS: [(&str, &str); 2] = [("errors", "Error"), ("language/steps", "StepType")];
 
 fn main() -> Result<()> {

@@ -1,5 +1,5 @@
-//! Each safe way to pass values passes random hostile texts to real processes unchanged, and runs
-//! nothing else.
+//! Every safe way to pass values delivers random hostile texts to real processes unchanged, without
+//! executing any part of them.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::{Random, in_folder, number, validate};
 /// The number of texts passed to the steps of one run.
 const TEXTS: usize = 6;
 
-/// Prints each value between `<` and `>` as a separate process receives it, for every way to pass
+/// Prints each value, as received by a separate process, between `<` and `>`, for every way to pass
 /// values.
 const DEFINITION: &str = r#"
 name: ways
@@ -42,7 +42,7 @@ outputs:
 "#;
 
 #[tokio::test]
-async fn hostile_texts_arrive_exactly_and_run_nothing() {
+async fn hostile_texts_arrive_unchanged_and_execute_nothing() {
     let (folder, engine) = in_folder();
     let definition = validate(DEFINITION, &engine).unwrap().definition;
     let mut random = Random(number("SEED", 1));
@@ -65,7 +65,7 @@ async fn hostile_texts_arrive_exactly_and_run_nothing() {
 }
 
 #[tokio::test]
-async fn values_that_a_shell_cannot_get_are_errors() {
+async fn values_that_cannot_be_passed_to_a_shell_are_errors() {
     let (_folder, engine) = in_folder();
     let text = "name: values\nsteps: [{id: a, command: \"printf '<%s>' {{ x | shell_quote }} end\"}]\noutputs: '{{ a.stdout }}'\n";
     let definition = validate(text, &engine).unwrap().definition;

@@ -1,5 +1,5 @@
-//! If the check before a run accepts a quoted value at some place, real shells never execute any
-//! part of it.
+//! Wherever the check before a run accepts a quoted value, real shells never execute any part
+//! of the value.
 
 use std::{fs, path::Path, process::Command};
 
@@ -98,8 +98,8 @@ const PARTS: &[&str] = &[
     "\r",
 ];
 
-/// Values that run `touch owned` if their quotes have no effect, each with a different way to
-/// escape from the enclosing construct.
+/// Values that run `touch owned` if their quotes have no effect. Each escapes from the enclosing
+/// construct in a different way.
 const VALUES: &[&str] = &[
     "; touch owned;",
     "'; touch owned; '",
@@ -140,7 +140,7 @@ fn is_owned(shell: &str, line: &str, folder: &Path) -> bool {
 }
 
 #[test]
-fn shells_run_nothing_of_a_value_wherever_it_may_stand() {
+fn shells_never_execute_any_part_of_an_accepted_value() {
     let (_roots, engine) = in_folder();
     let folder = tempfile::tempdir().unwrap();
     let shells: Vec<&str> = ["sh", "dash", "bash"]

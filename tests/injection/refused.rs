@@ -111,7 +111,7 @@ fn messages_match_the_golden_file() {
 }
 
 #[test]
-fn right_ways_are_accepted() {
+fn steps_without_injection_problems_are_accepted() {
     let (_folder, engine) = in_folder();
     for step in ACCEPTED {
         if let Err(text) = validate(&definition(step), &engine) {
@@ -122,7 +122,7 @@ fn right_ways_are_accepted() {
 
 /// A value in the path of a URL may consist of several segments.
 #[test]
-fn value_in_a_path_is_a_warning() {
+fn a_value_in_a_url_path_causes_a_warning() {
     let (_folder, engine) = in_folder();
     for url in ["{{ base }}/items/{{ id }}", "https://example.com/{{ id }}"] {
         let document = validate(&definition(&format!("{{id: a, type: http, url: '{url}'}}")), &engine).unwrap();
@@ -136,7 +136,7 @@ fn value_in_a_path_is_a_warning() {
 
 /// Each line of the help after "write one of these" is a corrected step.
 #[test]
-fn suggestions_are_accepted() {
+fn suggested_steps_are_accepted() {
     let (_folder, engine) = in_folder();
     let mut count = 0;
     for step in STEPS {
@@ -168,7 +168,7 @@ fn codes(problems: &[Problem]) -> Vec<(&str, &str)> {
 
 /// A definition built in Rust is checked in the same way, wherever the step is.
 #[test]
-fn no_place_in_a_definition_escapes_the_check() {
+fn steps_anywhere_in_a_definition_are_checked() {
     let (_folder, engine) = in_folder();
     let raw = |id: &str| Step::activity(id, "shell", "", json!({"command": "echo {{ title }}"}));
     let fine = || Step::activity("fine", "shell", "", json!({"command": "true"}));

@@ -19,7 +19,8 @@ impl Random {
         items[self.below(items.len())]
     }
 
-    /// Returns a text that would create the file `owned` if a shell read it as a command anywhere.
+    /// Returns a text that would create the file `owned` if a shell executed any part of it as a
+    /// command.
     pub(crate) fn hostile(&mut self) -> String {
         (0..self.below(7)).map(|_| self.pick(PIECES)).collect()
     }

@@ -87,7 +87,7 @@ fn enrichment() -> ParallelWorkflow {
         .unwrap()
 }
 
-/// Replaces the built-in tools with these names by simulated internet services.
+/// Simulates internet services in place of the built-in tools with these names.
 fn services() -> Activities {
     let mut activities = Activities::new();
     activities.register(
@@ -119,7 +119,7 @@ fn services() -> Activities {
 }
 
 #[tokio::test]
-async fn the_places_of_failed_sources_are_null() {
+async fn results_of_failed_sources_are_null() {
     let engine = engine(policy(None, None), services()).build();
     let user =
         json!({"handle": "ada", "linkedin_id": "ada1", "ssn_encrypted": "x", "full_name": "Ada L", "state": "OR"});

@@ -135,7 +135,7 @@ impl Visit<'_> for CodeParameters {
     }
 }
 
-/// Stands for the type of a method, because the type of the receiver is not known at the call.
+/// A placeholder for the type of a method, because the receiver's type is not known at the call.
 const METHOD: &str = ".";
 
 /// Second pass: collects the values passed as codes.

@@ -11,7 +11,7 @@ use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry}
 
 use crate::support::{assert_none, files, root, text};
 
-/// Returns an engine like that of the command line, with all tools and permission to run any program.
+/// Returns an engine like the command line's, with all tools and permission to run any program.
 fn engine() -> Engine {
     let mut policy = Policy::default();
     policy.working_directory = Some(root());

@@ -60,7 +60,7 @@ fn places(kind: &Kind) -> Vec<String> {
 fn step_kinds_are_named_in_few_places() {
     for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
         let places = places(&kind);
-        // At least the kind's variant, row and plan name it.
+        // The kind's variant, row and plan name the kind, so there are at least three places.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
         assert_none(&too_many, &format!("more than {} lines outside its own files name `{name}`", kind.places_max));

@@ -36,23 +36,23 @@ use crate::{
 pub struct EnhancedExecutionContext {
     /// The engine, with its activities, limits and secrets.
     pub basic_context: ExecutionContext,
-    /// The dispatcher of the hooks.
+    /// The dispatcher that calls the hooks.
     pub hook_dispatcher: Arc<HookDispatcher>,
     /// The bus that events are published on.
     pub event_bus: Arc<EventBus>,
     /// The storage for states that outlive their runs.
     pub state_storage: Arc<dyn StateStorage>,
-    /// The manager of the states of runs.
+    /// The manager of run states.
     pub state_manager: Arc<StateManager>,
     /// The storage behind [`Self::session_manager`].
     pub session_storage: Arc<dyn SessionStorage>,
-    /// The manager of the sessions.
+    /// The manager of sessions.
     pub session_manager: Arc<SessionManager>,
     /// The storage for the embeddings of past runs.
     pub vector_storage: Arc<dyn VectorStorage>,
     /// The service that embeds texts.
     pub embedding_service: Arc<dyn EmbeddingService>,
-    /// The session that new runs belong to.
+    /// The session to which new runs are added.
     pub session_id: Option<String>,
     parking: Parking,
     cached: Arc<Mutex<Option<CachedExecutor>>>,
@@ -83,8 +83,8 @@ impl EnhancedExecutionContext {
         Self::new(crate::FolderHome::embedded(path))
     }
 
-    /// Returns a context without activities or hooks. Runs and states are kept in `home`, sessions and vectors in
-    /// memory.
+    /// Returns a context without activities or hooks. Runs and states are kept in `home`, and
+    /// sessions and vectors are kept in memory.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         let home = home.into();
@@ -138,7 +138,7 @@ impl EnhancedExecutionContext {
         Self { vector_storage: vectors, embedding_service: embeddings, ..self }
     }
 
-    /// Sets the session that new runs belong to.
+    /// Sets the session to which new runs are added.
     #[must_use]
     pub fn in_session(self, session_id: impl Into<String>) -> Self {
         Self { session_id: Some(session_id.into()), ..self }

@@ -154,7 +154,7 @@ pub enum ExecutorError {
         /// The status of the run.
         status: RunStatus,
     },
-    /// The new version of the definition, which would migrate the run, lacks some recorded steps.
+    /// The new definition version, to which the run would be migrated, lacks some recorded steps.
     #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
         /// The id of the run.
@@ -226,7 +226,7 @@ pub enum ExecutorError {
         /// The process that has opened the journal.
         holder: String,
     },
-    /// The runs of the home are in a different kind of journal.
+    /// The home's runs are in a different kind of journal.
     #[error("the runs in {} are in a `{found}` journal, not a `{asked}` journal", path.display())]
     OtherJournal {
         /// The path of the home.
@@ -280,7 +280,8 @@ impl ExecutorError {
         }
     }
 
-    /// Returns the stable error code. There is a documentation page for each code except those of step errors.
+    /// Returns the stable error code. Each code except those of step errors has a documentation
+    /// page.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -344,7 +345,8 @@ fn needed(UnmetRead { field, problem }: &UnmetRead) -> String {
 }
 
 impl AdvancedError {
-    /// Returns the stable error code. There is a documentation page for each code except those of step errors.
+    /// Returns the stable error code. Each code except those of step errors has a documentation
+    /// page.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -361,7 +363,7 @@ impl AdvancedError {
 }
 
 impl SessionError {
-    /// Returns the stable error code, for which there is a documentation page.
+    /// Returns the stable error code, which has a documentation page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -374,7 +376,7 @@ impl SessionError {
 }
 
 impl VectorError {
-    /// Returns the stable error code, for which there is a documentation page.
+    /// Returns the stable error code, which has a documentation page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -93,7 +93,8 @@ pub struct ProcessUsage {
 }
 
 impl ProcessUsage {
-    /// Returns the usage of this process, which had used `cpu_before` when the run was started or resumed in it.
+    /// Returns this process's usage since it started or resumed the run, when its CPU time was
+    /// `cpu_before`.
     #[must_use]
     pub fn since(cpu_before: Option<Duration>) -> Self {
         let (memory_bytes, memory_peak_bytes) = memory_bytes();
@@ -112,7 +113,8 @@ struct Leaf {
 }
 
 impl AdvancedMetrics {
-    /// Computes the metrics of `finished`; the process had used `cpu` when the run was started or resumed in it.
+    /// Computes the metrics of `finished`; `cpu` was the process's CPU time when it started or
+    /// resumed the run.
     pub(crate) fn of(
         finished: &Finished,
         plan: &Plan,

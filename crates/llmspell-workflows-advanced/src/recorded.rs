@@ -3,7 +3,7 @@
 use llmspell_workflows_basic::engine::{Call, DecisionPoint};
 use llmspell_workflows_state::RunJournal;
 
-/// Returns whether the end of the step of `call` is recorded, in which case the step does not run
+/// Returns whether the outcome of `call`'s step is recorded, so that the step does not run
 /// again.
 #[must_use]
 pub fn is_recorded(call: &Call) -> bool {
@@ -11,7 +11,7 @@ pub fn is_recorded(call: &Call) -> bool {
     journal.is_some_and(|journal| journal.knows_end(&call.path().to_string()))
 }
 
-/// Returns whether the choice at `point` is recorded, in which case it is not made again.
+/// Returns whether the choice at `point` is recorded, so that it is not made again.
 #[must_use]
 pub fn is_choice_recorded(point: &DecisionPoint<'_>) -> bool {
     let journal = point.call.run().extension::<RunJournal>();

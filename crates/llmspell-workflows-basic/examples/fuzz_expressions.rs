@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use llmspell_workflows_basic::expr::{Expr, Template, function_docs};
 use serde_json::{Value, json};
 
-/// The maximum duration of one run, far longer than the limits on work and size allow.
+/// The maximum duration of one run, far longer than any run should take within the limits.
 const RUN_MS_MAX: u128 = 2_000;
 /// The maximum size of a mutated source, in bytes.
 const SOURCE_BYTES_MAX: usize = 16_384;

@@ -22,7 +22,7 @@ pub enum BytesForm {
 }
 
 impl BytesForm {
-    /// Returns the string that represents `bytes`, and its form.
+    /// Returns the string that represents `bytes`, and how it represents them.
     #[must_use]
     pub fn encode(bytes: Vec<u8>) -> (String, Self) {
         match String::from_utf8(bytes) {
@@ -76,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_byte_is_lost(bytes: Vec<u8>) {
+        fn encoding_loses_no_bytes(bytes: Vec<u8>) {
             let (text, form) = BytesForm::encode(bytes.clone());
             prop_assert_eq!(BytesForm::from_name(form.name()), Some(form));
             prop_assert_eq!(form == BytesForm::Text, text.as_bytes() == bytes);

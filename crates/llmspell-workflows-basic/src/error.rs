@@ -1,18 +1,18 @@
-//! The error of a step, as data that can be recorded, displayed and handled.
+//! Step errors as data that can be recorded, displayed and handled.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The class of a failure, which decides how to handle it.
+/// The class of a failure, which determines how the failure is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {
     /// Something external failed temporarily: retry with backoff.
     Transient,
-    /// The workflow or its environment is configured wrongly: fail immediately.
+    /// The workflow or its environment is misconfigured: fail immediately.
     Configuration,
     /// A quota or a limit is exhausted, or a circuit breaker is open: wait or use an alternative.
     Resource,
@@ -57,7 +57,7 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// The error of a step.
+/// The error of a failed step.
 ///
 /// An error is plain data: it can be serialized and compared, and `runs show` prints it. `message` is a fragment that
 /// fits after "failed to run the step: ". The engine sets `path` and `attempt`; code that creates an error omits them.

@@ -9,7 +9,7 @@ use crate::{StepError, patterns::BranchResult, state::Conflict};
 /// Combines the results of a parallel block's branches, given in definition order, into one output.
 pub type Aggregate = Arc<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>;
 
-/// Chooses the value for a part of the state that branches set to different values.
+/// Resolves a conflict: chooses the value of a part of the state that branches set differently.
 pub type Resolve = Arc<dyn Fn(&Conflict) -> Result<Value, StepError> + Send + Sync>;
 
 /// Migrates the state of a run, an object without `$input`, to a later version of its definition.
@@ -53,7 +53,7 @@ impl Functions {
         self
     }
 
-    /// Adds all functions of `other`, replacing those with the same name.
+    /// Adds all functions of `other`, replacing existing functions with the same names.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.aggregations.extend(other.aggregations);
         self.resolvers.extend(other.resolvers);

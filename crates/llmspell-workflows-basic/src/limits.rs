@@ -16,7 +16,8 @@ pub struct Limits {
     pub run_steps_max: u64,
     /// The maximum number of iterations of a loop that does not set its own maximum.
     pub loop_iterations_max: u64,
-    /// The maximum number of branches, iterations or graph steps that run at once, unless the block sets a maximum.
+    /// The maximum number of branches, iterations or graph steps that run at once, unless the block
+    /// sets its own maximum.
     pub parallelism_max: u32,
     /// The maximum number of transitions in a route that does not set its own maximum.
     pub transitions_max: u32,
@@ -24,9 +25,10 @@ pub struct Limits {
     pub sub_workflow_depth_max: u32,
     /// The maximum number of crashes during one step before the step fails as `poison`.
     pub crash_cuts_max: u32,
-    /// The maximum size of a step's output in bytes of JSON.
+    /// The maximum size of a step's output, in bytes of JSON.
     pub output_bytes_max: usize,
-    /// The maximum total size of the outputs of a run's activities in bytes of JSON. The run keeps them until it ends.
+    /// The maximum total size of a run's activity outputs, in bytes of JSON. The run keeps all of
+    /// them until it ends.
     pub run_outputs_bytes_max: u64,
     /// The maximum number of warnings that a run stores; further warnings are only counted.
     pub warnings_max: usize,

@@ -1,11 +1,12 @@
-/// The maximum length of compared names: computing the distance takes quadratic time, and names may be untrusted.
+/// The maximum length of names to compare. Computing the distance takes quadratic time, and names
+/// may be untrusted.
 const COMPARED_BYTES_MAX: usize = 64;
 
 /// Returns the candidate most similar to `name`, if one is similar enough to suggest.
 ///
 /// A candidate may differ from `name` by at most one edit per three characters; case is ignored. Of equally similar
-/// candidates, the first in alphabetical order is returned, so the result does not depend on the order of the
-/// candidates. Names longer than 64 bytes are never suggested.
+/// candidates, the alphabetically first is returned, so the result does not depend on their order.
+/// Names longer than 64 bytes are never suggested.
 ///
 /// ```
 /// use llmspell_workflows_basic::nearest;

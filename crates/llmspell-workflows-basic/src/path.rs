@@ -31,7 +31,7 @@ impl StepId {
         &self.0
     }
 
-    /// Converts a name to an id: invalid characters become `_`.
+    /// Converts a name to an id, replacing invalid characters with `_`.
     ///
     /// Used for a step that has only a name, such as `Fetch the page`.
     #[must_use]
@@ -263,7 +263,8 @@ impl PathError {
     }
 }
 
-/// A step path during a run: a linked list in which each step costs one allocation; rendered only on demand.
+/// A step path during a run. It is a linked list with one allocation per step, and is rendered as
+/// text only on demand.
 #[derive(Debug, Clone)]
 pub struct PathLink(Arc<Link>);
 

@@ -25,7 +25,7 @@ pub struct Problem {
     pub place: ProblemLocation,
 }
 
-/// The maximum number of known names listed if none is similar.
+/// The maximum number of known names to list when none is similar.
 const KNOWN_SHOWN: usize = 12;
 
 /// The severity of a [`Problem`].

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::expr::Key;
 
-/// The known shape of a value before a run, such as the fields of a step's output.
+/// The shape of a value, such as the fields of a step's output, as far as it is known before a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Shape {
     /// Any value.
@@ -22,13 +22,13 @@ pub enum Shape {
     Object(BTreeMap<Cow<'static, str>, Shape>),
 }
 
-/// The first key of a reference that cannot exist in the value.
+/// A reference's first key that cannot exist in the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MissingField {
     /// The position of the key.
     pub(crate) position: usize,
     pub(crate) name: String,
-    /// The fields of the value; none if it is not an object.
+    /// The value's fields; empty if the value is not an object.
     pub(crate) known: Vec<String>,
     /// Whether the value is a list.
     pub(crate) is_list: bool,
@@ -60,8 +60,8 @@ impl Shape {
         }
     }
 
-    /// Returns the shape of a value that has one of the two shapes. An object may then have the
-    /// fields of either.
+    /// Returns the shape of a value that has one of the two shapes. If both are objects, the value
+    /// may have the fields of either.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fields_that_cannot_exist_are_missing() {
+    fn only_impossible_fields_are_reported_missing() {
         let shape = Shape::of_schema(&json!({
             "type": "object",
             "additionalProperties": false,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_a_tuple_have_their_own_shapes() {
+    fn each_tuple_item_has_its_own_shape() {
         let tuple = Shape::Tuple(vec![Shape::flat(["a"]), Shape::flat(["b"])]);
         for known in ["x[0].a", "x[1].b", "x[-1].b", "x[-2].a", "x.length"] {
             assert_eq!(missing(&tuple, known), None, "{known}");

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, even if another holder panicked.
+/// Locks `mutex`, even if an earlier holder panicked.
 ///
 /// Use this only for values that are consistent after every statement, and never run user code
 /// while holding the lock: an observer or a filter called under the lock deadlocks if it accesses

@@ -5,11 +5,11 @@
 //! | target | spans, with their fields | events |
 //! |---|---|---|
 //! | `llmspell_workflows::run` | `run` (`workflow`, `version`, `run`) while a run is driven | `started` and the final status (info) |
-//! | `llmspell_workflows::step` | `step` (`workflow`, `run`, `path`, `kind`, `attempt`, `status`), `attempt` (`attempt`) in a step with retries | failures and retries (info), starts and ends (debug) |
+//! | `llmspell_workflows::step` | `step` (`workflow`, `run`, `path`, `kind`, `attempt`, `status`), `attempt` (`attempt`) for each attempt of a step with retries | failures and retries (info), starts and ends (debug) |
 //! | `llmspell_workflows::warning` | | each warning of a run (warn) |
 //! | `llmspell_workflows::journal` | `resume` (`run`), `takeover` (`path`), `commit` (`waiting`; trace) | reads (info) and syncs (trace) of records |
-//! | `llmspell_workflows::hook` | | failures of hooks (warn), and the output of the hook `Logging` |
-//! | `llmspell_workflows::event` | | a subscriber that panicked (error) |
+//! | `llmspell_workflows::hook` | | failures of hooks (warn), and the output of the `Logging` hook |
+//! | `llmspell_workflows::event` | | panics of subscribers (error) |
 
 /// Whole runs.
 pub const RUN: &str = "llmspell_workflows::run";

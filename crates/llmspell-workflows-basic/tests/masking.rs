@@ -1,4 +1,4 @@
-//! Masking removes every form of a secret from a text and leaves everything else unchanged.
+//! Masking removes every encoding of a secret from a text and leaves the rest unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ fn base64_within(before: &str, text: &str, after: &str, engine: &impl base64::En
 
 type Encode = fn(&str) -> String;
 
-/// The forms of a secret, each with an independent encoder.
+/// The encodings of a secret, each with an independent encoder.
 const FORMS: [(&str, Encode); 18] = [
     ("debug", |text| format!("{text:?}")[1..=format!("{text:?}").len() - 2].to_owned()),
     ("escaped", |text| text.escape_debug().to_string()),
@@ -95,7 +95,7 @@ const PLACES: [(&str, Place); 7] = [
 ];
 
 #[test]
-fn every_form_is_masked_in_every_place_and_can_be_restored() {
+fn every_encoding_of_a_secret_is_masked_and_can_be_restored() {
     let masker = masker();
     for secret in [TOKEN, KEY, "hunter2", "long-hunter2-token", "8421"] {
         for (form, encode) in FORMS {
@@ -144,7 +144,7 @@ fn overlapping_secrets_are_masked_completely() {
 }
 
 #[test]
-fn lines_of_a_secret_and_of_its_wrapped_base64_are_masked() {
+fn each_line_of_a_secret_or_of_its_wrapped_base64_is_masked() {
     let masker = masker();
     for (text, masked) in [
         ("MIIabcSECRETLINE==", "***"),
@@ -218,7 +218,7 @@ fn truncated_secrets_are_masked() {
 }
 
 #[test]
-fn numbers_are_masked_but_output_and_definition_names_are_kept() {
+fn numeric_secrets_are_masked_but_known_field_names_are_kept() {
     let masker = Masker::new([("A", "8421"), ("B", "exit_code"), ("C", "name")]);
     let masker = masker.keeping(["name".to_owned()].into());
     let value = json!({"exit_code": 0, "name": "name", "names": 1, "n": 8421, "m": [1.8421, 7], "***s": 2});
@@ -248,11 +248,11 @@ fn short_secrets_are_not_masked_and_debug_output_shows_no_values() {
     assert_eq!(format!("{masker:?}"), r#"{"D"}"#);
 }
 
-/// A test case: secrets, and a text that contains some of their forms.
+/// Secrets, and a text that contains some of them, encoded in various ways.
 #[derive(Debug, Clone)]
 struct Case {
     secrets: Vec<String>,
-    /// The secret, the form and the preceding noise of each piece.
+    /// For each piece: a secret, its encoding, and the noise before it.
     pieces: Vec<(prop::sample::Index, usize, String)>,
     shape: usize,
 }
@@ -272,7 +272,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Returns a text made of the pieces, and the encoded secrets that it contains.
+    /// Returns the text made of the pieces, and the encoded secrets in it.
     fn text(&self) -> (String, Vec<String>) {
         let (mut text, mut encoded) = (String::new(), Vec::new());
         for (secret, form, noise) in &self.pieces {
@@ -284,7 +284,7 @@ impl Case {
                     encoded.push(encode(secret));
                     text.push_str(&encode(secret));
                 }
-                // The other forms are the base64 of a longer text and a line of the secret.
+                // The remaining encodings are the base64 of a longer text and a single line of the secret.
                 None if *form < FORMS.len() + 3 => {
                     let (whole, inner) =
                         base64_within(&"u:x"[*form - FORMS.len()..], secret, noise, &base64s::STANDARD);

@@ -62,7 +62,7 @@ impl App {
         self.home.clone()
     }
 
-    /// Waits for `operation`, which does not drive a run.
+    /// Blocks until `operation` completes; the operation must not drive a run.
     ///
     /// # Errors
     /// Returns an error if the operation fails or the async runtime cannot be started.

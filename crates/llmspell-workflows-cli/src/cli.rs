@@ -161,8 +161,8 @@ fn show_parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         }
         _ => {
             let text = error.render();
-            // The text repeats arguments, which can contain file names; text with control
-            // characters is not styled.
+            // The text quotes arguments, which may contain control characters; such text is printed
+            // without styling.
             match escape(&text.to_string()) {
                 Cow::Borrowed(_) => drop(error.print()),
                 Cow::Owned(shown) => Output::plain(Format::Text).note(shown.trim_end()),

@@ -1,5 +1,5 @@
-//! Text written to a terminal: control characters are escaped, and only our own styling takes
-//! effect.
+//! Makes text safe for a terminal: escapes control characters, and lets only our own styling
+//! take effect.
 
 use std::{
     borrow::Cow,

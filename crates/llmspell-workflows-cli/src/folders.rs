@@ -19,7 +19,7 @@ pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     })
 }
 
-/// Returns the test files in `given`, found like [`definitions`].
+/// Returns the test files in `given`, searching folders as [`definitions`] does.
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read or contains no test.
@@ -65,8 +65,8 @@ fn walk(folder: &Path, is_match: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>
     Ok(())
 }
 
-/// Returns whether `path` is not a regular file, such as a pipe, which could block forever. A dangling link is not
-/// special: reading it reports the error.
+/// Returns whether `path` is not a regular file, such as a pipe; reading a pipe could block
+/// forever. A dangling link does not count as special, because reading it reports the error.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }

@@ -71,7 +71,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// # Errors
 /// Returns an error if too many files are open.
 pub(crate) fn check_sockets() -> Result<(), Failure> {
-    // A runtime opens six: three to wait for events, and a socket pair with one copy for signals.
+    // A runtime opens six files: three to wait for events, and a socket pair and one copy for
+    // signals.
     let opened: Result<Vec<_>, _> = (0..3).map(|_| UnixStream::pair()).collect();
     opened.map(drop).map_err(|error| no_runtime(&error))
 }

@@ -1,4 +1,4 @@
-//! Log lines of the libraries and of this program, on standard error.
+//! Logs of the libraries and of this program, written to standard error.
 
 use std::io;
 

@@ -107,7 +107,7 @@ impl Output {
         rendered(diagnostics, self.paints_out)
     }
 
-    /// Writes the result of a command in a format for programs; for the text format see [`Self::text`].
+    /// Writes a command's result in a format for programs; [`Self::text`] writes the text format.
     pub(crate) fn payload(&self, value: &impl Serialize) {
         let written = match self.format {
             Format::Yaml => {

@@ -1,4 +1,5 @@
-//! Values for people: strings as they are, lists of flat objects as tables, everything else as YAML.
+//! Renders values for people: strings as they are, lists of flat objects as tables, and everything
+//! else as YAML.
 
 use llmspell_workflows_definition::value_to_yaml;
 use serde_json::{Map, Value};

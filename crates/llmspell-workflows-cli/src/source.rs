@@ -14,7 +14,7 @@ use crate::{
     sub_workflows::{embedded, validated},
 };
 
-/// The text of a definition, with its name for diagnostics.
+/// The text of a definition, and the name used for it in diagnostics.
 pub(crate) struct Source {
     /// The file's folder, for resolving other files named in the definition.
     folder: PathBuf,
@@ -66,8 +66,8 @@ impl Source {
         }
     }
 
-    /// Returns `definition`, which was read from this source, with the definitions that its steps
-    /// name. Unreadable definitions are left out; [`check`](Self::check) reports why.
+    /// Returns `definition`, read from this source, and embeds the definitions that its steps name.
+    /// Unreadable definitions are omitted; [`check`](Self::check) reports why.
     pub(crate) fn embed(&self, definition: &Definition) -> Definition {
         embedded(definition, &self.folder).0
     }
@@ -96,8 +96,8 @@ impl Source {
     }
 }
 
-/// Reads at most one byte more than the size limit of a definition, so that the reader can reject a
-/// larger definition.
+/// Reads at most one byte more than a definition's size limit, so that the reader can detect and
+/// reject a definition that is too large.
 fn bounded(from: &mut dyn Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(bytes_max + 1).read_to_end(&mut bytes)?;

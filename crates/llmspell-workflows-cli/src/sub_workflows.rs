@@ -16,8 +16,8 @@ use crate::source::Source;
 
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Embeds the definitions that the steps of `definition` name, relative to `folder`. Also returns a
-/// problem for each definition that cannot be read, at the step that names it directly or through
+/// Embeds the definitions named by the steps of `definition`, relative to `folder`. Also returns a
+/// problem for each unreadable definition, located at the step that names it directly or through
 /// other files.
 pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, Vec<Problem>) {
     let (embedded, unreadable) = Loader::default().embed(definition.clone(), folder);
@@ -25,7 +25,7 @@ pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, V
     (embedded, unreadable.into_iter().map(problem).collect())
 }
 
-/// Embeds the definitions that the steps of `definition` name, and checks the result with
+/// Embeds the definitions named by the steps of `definition`, and checks the result with
 /// `validate`. An unreadable definition is reported only once.
 pub(crate) fn validated(
     definition: &Definition,
@@ -34,8 +34,8 @@ pub(crate) fn validated(
 ) -> (Definition, Vec<Problem>) {
     let (embedded, mut problems) = embedded(definition, folder);
     let found = validate(embedded.clone());
-    // If the file is missing, the step seems to name an unknown workflow, or a workflow that names
-    // one.
+    // If a file is missing, the step appears to name an unknown workflow, or a workflow that
+    // names an unknown workflow.
     let is_known = |found: &Problem| {
         let is_missing = matches!(found.code, "unknown_workflow" | "invalid_sub_workflow");
         is_missing && problems.iter().any(|problem| problem.place == found.place)
@@ -51,7 +51,7 @@ struct Loader {
     around: Vec<PathBuf>,
 }
 
-/// The steps that name unreadable files, with the reasons.
+/// The steps that name unreadable files, each with the reason.
 type Unreadable = Vec<(ProblemLocation, String)>;
 
 impl Loader {
@@ -89,7 +89,8 @@ impl Loader {
     }
 }
 
-/// Resolves `name`: a path with an extension, or a file name without one, beside the definition or in `workflows`.
+/// Resolves `name`, which is a path with an extension, or the name without extension of a file
+/// beside the definition or in `workflows`.
 fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     let is_file = Path::new(name).extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
     if is_file {
@@ -100,7 +101,7 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
 
-/// Returns the steps that name other definitions, with those names.
+/// Returns the steps that name other definitions, and the names.
 fn named(definition: &Definition) -> Vec<(ProblemLocation, String)> {
     let (mut found, root) = (Vec::new(), Step::new("main", definition.body.clone()));
     let mut left = vec![("/main".to_owned(), &root)];

@@ -12,7 +12,7 @@ use crate::{
 /// The space between two columns.
 const GAP: usize = 2;
 
-/// The minimum width to which the last column is cut before rows are folded.
+/// The minimum width of the last column when it is cut; in narrower space, rows are folded.
 const LAST_COLUMN_MIN: usize = 20;
 
 /// The indentation of the continuation lines of a folded row.
@@ -55,8 +55,8 @@ fn layout(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
     let (mut lines, mut rest, mut room) = (Vec::new(), widths, columns);
     while let Some((last, others)) = rest.split_last() {
         let before: usize = others.iter().map(|width| width + GAP).sum();
-        // On later lines, the last column needs its full width, because it has more room on a
-        // separate line.
+        // On a continuation line, the last column is given its full width, because more room is
+        // available.
         let needed = if lines.is_empty() { (*last).min(LAST_COLUMN_MIN) } else { *last };
         let fits_cut = before.saturating_add(needed) <= room;
         if fits_cut || others.is_empty() {

@@ -10,7 +10,7 @@ pub(crate) fn width(text: &str) -> usize {
     plain.flat_map(|(part, _)| part.chars()).map(|character| character.width().unwrap_or(0)).sum()
 }
 
-/// Cuts `text` to `columns`, with an ellipsis; its styling is kept.
+/// Cuts `text` to `columns` and adds an ellipsis; the styling is kept.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();

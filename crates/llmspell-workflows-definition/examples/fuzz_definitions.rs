@@ -11,7 +11,8 @@ use std::{
 
 use llmspell_workflows_definition::{Document, StepTypes, format, read_bytes, to_yaml};
 
-/// A small random number generator (SplitMix64); a seed gives the same documents on every machine.
+/// A small random number generator (SplitMix64). The same seed gives the same documents on
+/// every machine.
 struct Random(u64);
 
 impl Random {

@@ -12,7 +12,7 @@ use crate::{
 /// A definition with the source positions of its parts.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The definition, equal to the definition that a builder creates for the same workflow.
+    /// The definition, which is equal to the one a builder creates for the same workflow.
     pub definition: Definition,
     positions: Positions,
     source: Source,

@@ -47,7 +47,7 @@
 //! - A list in which any step has `next_step` is a route: a step without `next_step` continues with the next step in
 //!   the list, and the last step ends the route. In a mapping of ids to steps, a step without `next_step` ends the
 //!   route. In a list inside a block, the route becomes a single step with the id `route`.
-//! - A condition may be a bare name that `conditions` declares, and stays a name in the model.
+//! - A condition may be just a name declared in `conditions`; the model keeps the name.
 //!   Braces around a whole condition are removed.
 //! - `then_steps: [id]` moves the step `id` from the enclosing list into the block; no step outside the block can
 //!   depend on it.

@@ -73,7 +73,7 @@ impl Plain {
     }
 }
 
-/// Records the positions of all parts of `node`; an entry of a mapping is located at its key.
+/// Records the positions of all parts of `node`; a mapping entry has the position of its key.
 fn mark(positions: &mut Positions, field: String, node: &Node<'_>) {
     let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}/{name}") };
     match &node.data {

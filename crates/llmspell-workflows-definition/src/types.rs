@@ -69,7 +69,7 @@ impl CustomType {
         ]),
     ];
 
-    /// Creates a type with the documentation `doc` and without fields.
+    /// Creates a type with the documentation `doc` and no fields.
     pub fn new(doc: impl Into<String>) -> Self {
         Self { doc: doc.into(), ..Self::default() }
     }
@@ -89,7 +89,7 @@ impl CustomType {
         self.with_field(name)
     }
 
-    /// Declares that steps of this type start a process; they may then have `env`.
+    /// Declares that steps of this type start a process and may therefore have an `env` field.
     #[must_use]
     pub fn with_process(mut self) -> Self {
         self.starts_process = true;

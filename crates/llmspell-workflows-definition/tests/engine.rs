@@ -49,7 +49,7 @@ fn good_fixtures_are_valid() {
     }
 }
 
-/// `check` drops the engine's errors that merely follow from an error of the reader.
+/// `check` drops engine errors that merely result from a reader error.
 #[test]
 fn follow_up_errors_are_not_reported() {
     for text in [

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_expire_and_a_full_cache_drops_the_entry_that_expires_first() {
+    fn entries_expire_and_a_full_cache_drops_the_first_to_expire() {
         let (cache, now, ttl) = (Cache::default(), Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         for number in 0..CACHE_ENTRIES_MAX as u64 {
             cache.put(number.to_string(), Output::new(json!(number)), now, ttl + Duration::from_secs(number));

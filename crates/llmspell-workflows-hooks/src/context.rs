@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{Correlations, HookError, HookPoint, Verdict};
 
-/// The data that a hook is called with; cheap to clone.
+/// The data passed to a hook; cheap to clone.
 ///
 /// Later hooks at the same point see the modifications of earlier hooks.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) enum Subject {
     Host(HostPoint),
 }
 
-/// The data that a host passes to the hooks at a point that it fires itself.
+/// The data that a host passes to hooks at a point fired by the host.
 #[derive(Debug, Clone, Default)]
 pub struct HostPoint {
     /// The run that the point concerns, if any.

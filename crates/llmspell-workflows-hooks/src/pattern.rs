@@ -30,7 +30,8 @@ pub(crate) fn text(pattern: &str, text: &str) -> bool {
     left.ends_with(end)
 }
 
-/// Returns whether `path` matches `pattern`: `**` matches any number of segments, `*` any part of a segment.
+/// Returns whether `path` matches `pattern`. `**` matches any number of segments, and `*`
+/// matches any part of a segment.
 fn path(pattern: &str, path: &StepPath) -> bool {
     let wanted: Vec<_> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let segments: Vec<_> =

@@ -39,7 +39,7 @@ macro_rules! points {
         #[non_exhaustive]
         pub enum HookPoint {
             $($(#[doc = $doc])+ $name,)+
-            /// A point with this name that a host defined.
+            /// A host-defined point with this name.
             Custom(&'static str),
         }
 
@@ -56,7 +56,7 @@ macro_rules! points {
                 }
             }
 
-            /// Returns the bit number of the point in a bit set of points; `None` for a point that a host defined.
+            /// Returns the point's bit number in a set of points; `None` for a host-defined point.
             pub(crate) fn number(self) -> Option<u64> {
                 match self {
                     $(Self::$name => Some($number),)+
@@ -101,7 +101,8 @@ points! {
     StepError = 12 "step_error" -> OnError;
     /// An attempt of a step has failed, and another is due.
     StepRetry = 13 "step_retry" -> OnRetry;
-    /// A step is about to be skipped: its condition is false, or a step that it depends on has failed.
+    /// A step is about to be skipped because its condition is false or a step it depends on has
+    /// failed.
     StepSkip = 14 "step_skip" -> OnSkip;
     /// A conditional or a switch has chosen a branch.
     BranchDecision = 20 "branch_decision" -> OnBranch;

@@ -42,8 +42,8 @@ impl Selector {
 
     /// Restricts the selection to steps whose path matches a pattern such as `/main/review[*]/*` or `/main/**/scan`.
     ///
-    /// `*` matches any part of a segment, `**` any number of segments. A segment without `[n]` and `~g` matches every
-    /// iteration and generation.
+    /// `*` matches any part of a segment, and `**` matches any number of segments. A segment
+    /// without `[n]` and `~g` matches every iteration and generation.
     #[must_use]
     pub fn path(mut self, pattern: impl Into<String>) -> Self {
         self.paths.push(pattern.into());

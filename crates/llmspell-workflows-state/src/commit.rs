@@ -47,8 +47,8 @@ pub(crate) trait Commit: Send + Sync + 'static {
     fn closed() -> Self::Error;
 }
 
-/// A sync waits for more callers if at least this many tasks are ready to run in its first caller's
-/// runtime.
+/// A sync waits for more callers only while its first caller's runtime has at least this many
+/// tasks ready to run.
 const READY_TASKS_MIN: usize = 128;
 
 /// The maximum number of times a sync waits for more callers. Each wait lasts as long as the last
@@ -200,7 +200,7 @@ impl<C: Commit> Shared<C> {
         (!waiters.is_empty()).then_some(waiters)
     }
 
-    /// Waits for more sync callers while many tasks of their runtime are ready to run.
+    /// Waits for more sync callers while many tasks in their runtime are ready to run.
     fn gather<'a>(&'a self, mut queues: MutexGuard<'a, Queues<C::Error>>) -> MutexGuard<'a, Queues<C::Error>> {
         for _ in 0..GATHERINGS_MAX {
             let ready = queues.runtime.as_ref().map_or(0, |runtime| runtime.metrics().global_queue_depth());
@@ -276,7 +276,7 @@ impl<C: Commit> Drop for Committer<C> {
             // The thread has already answered all waiters.
             let _ = thread.join();
         }
-        // Waiters have received earlier faults, and no one is left to receive a new one.
+        // Earlier errors have already been sent to the waiters, and nobody is waiting for this one.
         let _ = self.shared.below.write();
     }
 }

@@ -5,7 +5,7 @@
 //! - [`record`]: the records of a run in a journal.
 //! - [`run`]: the journal of one run, and the interceptor that replays it and writes to it.
 //! - [`disk`]: the file operations for the log.
-//! - [`foreign`]: checks of imported runs.
+//! - [`foreign`]: checks for imported runs.
 //!
 //! No completion is recorded twice, and a step whose completion was acknowledged never executes
 //! again. A step in flight when its process ends may execute again, under the same idempotency key.

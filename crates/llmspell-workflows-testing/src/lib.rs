@@ -14,11 +14,11 @@
 //! | bound the overhead of making a run durable | [`harness::WorkflowTest::overhead`] |
 //! | check that your own service conforms to its trait | `conformance` (feature `advanced`) |
 //! | simulate a power loss, a torn write or a failed sync | [`crash::SimDisk`] |
-//! | check what clients of real processes saw against what the store contains | [`history`] |
+//! | compare what clients of real processes observed with what the store contains | [`history`] |
 //! | control the clock, or use the time of a paused runtime | [`clock`] |
 //! | test with every pattern or with random definitions | [`patterns`], [`generate`] |
 //!
-//! A [`Story`] is a recorded sequence of lines with assertions that show the difference when they fail.
+//! A [`Story`] is a recorded sequence of lines; its assertions show the difference when they fail.
 //!
 //! # Features
 //!

@@ -143,7 +143,7 @@ pub fn handled() -> Step {
     )
 }
 
-/// Returns a definition for each pattern; the pattern is between a first and a last step.
+/// Returns a definition for each pattern, with a step before and a step after the pattern.
 #[must_use]
 pub fn all() -> Vec<Definition> {
     let alone = [graph(), route(), each(false), each(true), parallel(), race(), retried(), handled()];
@@ -205,7 +205,8 @@ fn plus_one(context: &ActivityContext) -> ActivityOutput {
     ActivityOutput::from(sum.clone()).with_state(&key, sum)
 }
 
-/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step is reached.
+/// Fails until the enclosing block reaches generation `succeed_at` or the step reaches attempt
+/// `succeed_at`.
 fn flaky(context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let path = context.path().to_path();
     let block = path.segments().iter().rev().nth(1).map_or(1, |segment| segment.generation);

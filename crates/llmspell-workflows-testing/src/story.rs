@@ -36,7 +36,7 @@ impl Story {
         Self { lines: lines.into_iter().map(Into::into).collect(), lost: 0 }
     }
 
-    /// Sets the number of lines lost before the first line because the recorder was full.
+    /// Sets the number of earlier lines that were lost because the recorder was full.
     #[must_use]
     pub fn after_lost(self, lost: u64) -> Self {
         Self { lost, ..self }
@@ -48,7 +48,7 @@ impl Story {
         &self.lines
     }
 
-    /// Returns the number of lines lost before the first line.
+    /// Returns the number of earlier lines that were lost.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -67,7 +67,7 @@ impl Story {
         Self { lines, lost: self.lost }
     }
 
-    /// Returns the difference from `expected` line by line, or `None` if the lines are equal.
+    /// Returns a line-by-line difference from `expected`, or `None` if the lines are equal.
     #[must_use]
     pub fn difference(&self, expected: &[&str]) -> Option<String> {
         let seen: Vec<&str> = self.lines.iter().map(String::as_str).collect();
@@ -83,7 +83,7 @@ impl Story {
         Some(difference.iter_all_changes().map(|line| format!("{} {}\n", mark(line.tag()), line.value())).collect())
     }
 
-    /// Asserts that the story consists of exactly these lines in this order.
+    /// Asserts that the story consists of exactly these lines, in this order.
     ///
     /// # Panics
     /// Panics if the story differs, or if lines were lost.
@@ -95,7 +95,7 @@ impl Story {
         }
     }
 
-    /// Asserts that these lines occur in this order, with any other lines between them.
+    /// Asserts that these lines occur in this order, possibly with other lines between them.
     ///
     /// # Panics
     /// Panics if one of the lines is missing or occurs too early.
@@ -111,7 +111,7 @@ impl Story {
     /// Asserts that `line` does not occur.
     ///
     /// # Panics
-    /// Panics if `line` occurs, or if lines were lost, since it may be among them.
+    /// Panics if `line` occurs, or if lines were lost, since `line` may be among them.
     #[track_caller]
     pub fn never(&self, line: &str) {
         self.assert_whole();

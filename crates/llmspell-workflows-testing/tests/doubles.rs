@@ -64,7 +64,7 @@ async fn a_double_fails_exactly_the_requested_calls() {
 }
 
 #[tokio::test]
-async fn a_failed_call_has_no_effect_but_a_call_with_a_lost_response_does() {
+async fn a_failed_call_has_no_effect_unless_only_its_response_was_lost() {
     for (response_is_lost, remains) in [(false, true), (true, false)] {
         let (storage, session) = with_session().await;
         match response_is_lost {
@@ -93,7 +93,7 @@ async fn the_number_of_recorded_calls_is_bounded() {
 }
 
 #[test]
-fn a_journal_that_fails_at_any_call_loses_no_acknowledged_record() {
+fn a_journal_failure_at_any_call_loses_no_acknowledged_record() {
     let order = Definition::sequence(
         "order",
         [

@@ -56,7 +56,7 @@ fn each_mock_can_replace_its_service() {
 }
 
 #[tokio::test]
-async fn an_unexpected_call_fails_the_step_with_the_message_of_the_mock() {
+async fn an_unexpected_call_fails_the_step_with_the_mocks_message() {
     let engine = Engine::builder().activities(activities(MockActivity::new())).build();
     let finished = engine.run(charge(), WorkflowInput::default()).await.unwrap();
     let error = finished.error.unwrap().to_string();

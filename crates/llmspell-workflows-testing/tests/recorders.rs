@@ -72,8 +72,8 @@ fn recorders_are_bounded_and_count_lost_items() {
     let test = WorkflowTest::new(Definition::sequence("test", [Step::function("b", "good", json!({}))]))
         .function("good", Script::returns(json!("done")))
         .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())));
-    // The first run publishes four events, of which three are retained. The next run publishes four
-    // more events, which replace them.
+    // The first run publishes four events, and three of them are retained. The next run publishes
+    // four more events, which replace them.
     let _ = test.run();
     let story = recorder.story();
     assert_eq!(

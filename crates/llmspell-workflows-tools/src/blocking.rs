@@ -2,8 +2,8 @@ use crate::{ToolError, ToolErrorClass};
 
 /// Runs blocking work, such as file access or a long computation, on the runtime's blocking threads.
 ///
-/// A panic in `work` is returned as a tool error. The work cannot be interrupted from outside, so work that may take
-/// a long time must check the call's cancellation token.
+/// A panic in `work` is returned as a tool error. The work cannot be interrupted from outside, so
+/// work that may take long must check the call's cancellation token.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {

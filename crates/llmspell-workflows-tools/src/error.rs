@@ -22,7 +22,7 @@ pub enum ToolErrorClass {
     Cancelled,
 }
 
-/// Why a tool call failed.
+/// An error from a tool call.
 ///
 /// `message` is a fragment that fits after "failed to call the tool: ". `help` suggests a fix, and
 /// `details` contains machine-readable facts, such as a status code or a list of violations.

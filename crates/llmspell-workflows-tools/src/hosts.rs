@@ -11,9 +11,10 @@ use crate::{ToolError, ToolErrorClass, wildcard};
 /// `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule wins: if any rule names a host
 /// exactly, wildcard rules are ignored for that host.
 ///
-/// Non-public addresses (loopback, private, link-local including cloud metadata services, and so on) are refused unless
-/// a rule names the host exactly or lists the address. Even under `*`, this refuses a public name that resolves to a
-/// private address, and a redirect to a private address.
+/// Non-public addresses (loopback, private, link-local including cloud metadata services, and so
+/// on) are refused unless a rule names the host exactly or lists the address. Even with the rule
+/// `*`, a public name that resolves to a private address is refused, and so is a redirect to a
+/// private address.
 ///
 /// ```
 /// use llmspell_workflows_tools::HostRules;
@@ -68,8 +69,8 @@ impl HostRules {
         let name = normal(host);
         let listed = |rule: &Rule| match &rule.host {
             Host::Exact(exact) => *exact == name,
-            // If a host is given by name, its port was not checked against a block's port, so
-            // blocks with a port are ignored.
+            // A host given by name has not been checked against the port of a block, so blocks with
+            // a port are ignored.
             Host::Block(block) => rule.port.is_none() && block.contains(&unmapped(address)),
             Host::Pattern(_) => false,
         };
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn error_names_a_malformed_rule() {
+    fn a_malformed_rule_is_named_in_the_error() {
         for rule in ["", "host:", "host:http", "http://example.com", "a b", "10.0.0.0/99"] {
             let error = HostRules::parse(&[rule.to_owned()]).unwrap_err();
             assert_eq!(error.code, "invalid_host_rule", "{rule}");

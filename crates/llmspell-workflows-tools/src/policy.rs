@@ -38,8 +38,8 @@ pub struct Policy {
     pub write_roots: Vec<PathBuf>,
     /// Files and directories that no tool may access, even within the roots; none by default. The
     /// host sets this list to protect its own files, such as the store of its runs and its
-    /// configuration. Relative paths start at the process's working directory, and the files do not
-    /// have to exist.
+    /// configuration. Relative paths are resolved against the process's working directory. The
+    /// files do not have to exist.
     #[serde(skip)]
     pub forbidden: Vec<PathBuf>,
     /// The maximum size of a file to read or write, in bytes; 64 MiB by default.

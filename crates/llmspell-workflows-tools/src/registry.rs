@@ -152,7 +152,8 @@ impl Registry {
         self.require(name)?.check_parameters(parameters, is_dynamic)
     }
 
-    /// Returns all violations of the tool's result schema in `result`, for testing tools.
+    /// Checks `result` against the tool's result schema, for tests of tools; returns all
+    /// violations.
     pub fn check_result(&self, name: &str, result: &Value) -> Result<Vec<Violation>, ToolError> {
         self.require(name)?.check_result(result)
     }

@@ -100,7 +100,8 @@ fn depends_on_dynamic(
 
 /// Returns whether `error` comes from a conditional branch (`then`, `else`) whose `if` depends on a dynamic position.
 ///
-/// The condition applies to the error's position or above it; the error does not say which.
+/// The condition may apply at the error's position or at a position above it; the error does not
+/// say which.
 fn condition_is_dynamic(error: &ValidationError<'_>, schema: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {
     let (position, keyword) = (error.instance_path().as_str(), error.schema_path().as_str());
     let branches = ["/then/", "/else/"].into_iter().flat_map(|branch| keyword.match_indices(branch));

@@ -186,7 +186,7 @@ fn a_file_larger_than_the_limit_is_rejected() {
 }
 
 #[test]
-fn error_names_a_missing_root() {
+fn a_missing_root_is_named_in_the_error() {
     let mut policy = Policy::default();
     policy.read_roots = vec![PathBuf::from("/no/such/folder")];
     let error = Sandbox::open(&policy).unwrap_err();

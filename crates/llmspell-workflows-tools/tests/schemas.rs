@@ -274,7 +274,7 @@ impl Random {
     }
 }
 
-/// Checks random data against random schemas for a moment, or for `FUZZ_SECONDS` seconds.
+/// Checks random data against random schemas for a short time, or for `FUZZ_SECONDS` seconds.
 #[test]
 fn random_schemas_never_cause_a_panic_or_endless_work() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());

@@ -1,4 +1,4 @@
-//! Workflows call the text tools through the registry.
+//! Tests that call the text tools through the registry.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use llmspell_workflows_tools::{Policy, Registry, ToolContext, standard};

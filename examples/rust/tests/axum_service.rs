@@ -42,7 +42,7 @@ fn service_resumes_runs_after_a_kill_without_charging_twice() {
     resumes_after(Service::kill);
 }
 
-/// Tests that a run waiting when the service ends completes after the next start.
+/// Tests that a waiting run survives the end of the service and completes after the next start.
 fn resumes_after(end: impl Fn(Service) -> Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());

@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// The time that tests wait for an expected event.
+/// How long tests wait for an expected event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {
@@ -97,7 +97,8 @@ impl Service {
         self.wait().1
     }
 
-    /// Waits for the end; returns the exit code and the lines printed since it started to listen.
+    /// Waits for the service to exit; returns the exit code and the lines printed since it started
+    /// to listen.
     fn wait(mut self) -> (Option<i32>, Vec<String>) {
         let mut printed = Vec::new();
         loop {

@@ -11,7 +11,7 @@ use crate::{ExecutorError, home::JournalId};
 /// The number of ended runs in a journal at which they are moved to the store.
 const ENDED_MAX: usize = 32;
 
-/// The maximum threshold after failed moves.
+/// The maximum to which the threshold can grow after failed moves.
 const RETRY_MAX: usize = 4_096;
 
 /// The number of ended runs in a journal above which new runs wait for the store to catch up.
@@ -89,8 +89,8 @@ impl Inner {
     /// each move is.
     async fn move_ended(self: Arc<Self>, moving: Moving, mut due: Vec<Uuid>) {
         loop {
-            // Held until the runs that failed to move are back in the list, from which a retry
-            // removes its run.
+            // This lock is held until runs that failed to move are back in the list, so that a retry can
+            // remove its run from the list.
             let _archiving = self.archiving.lock().await;
             let moved = self.archive(&moving.journal, &due).await;
             let mut runs = self.registry.runs();

@@ -1,12 +1,12 @@
 //! Brings runs into a journal of this process from another journal or from the archive, or changes
 //! runs in place.
 //!
-//! Whoever moves a run first claims the run and its sub-workflows, so that nobody else can change
-//! them, and reads them in their current location. The runs then arrive in their new journal all at
-//! once; until then, they stay in the old location. After the arrival, they are removed from their
-//! former journals. A process that dies before the removal leaves an outdated copy there. The copy
-//! has an earlier epoch, so it does not count, and the next process that resumes the run removes
-//! it.
+//! To move a run, an executor first claims the run and its sub-workflows, so that nothing else
+//! can change them, and reads them from their current location. The runs then arrive in their
+//! new journal all at once; until then, they stay in the old location. After the arrival, they
+//! are removed from their former journals. A process that dies before the removal leaves an
+//! outdated copy there. The copy has an earlier epoch, so it does not count, and the next
+//! process that resumes the run removes it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,14 +23,14 @@ use crate::{
 /// The amount by which a move raises the epoch of a run.
 ///
 /// An outdated copy can be opened and rewritten until it is removed, and each time its epoch rises
-/// by one. The epoch of the copy must never catch up with that of the run.
+/// by one. The copy's epoch must never catch up with the run's epoch.
 const MOVE: u64 = 1 << 32;
 
 /// Runs that are being brought into a journal.
 pub(super) struct Bringing<'e> {
     inner: &'e Arc<Inner>,
     _claim: Claim,
-    /// Keeps the runs out of the archive.
+    /// A lock that prevents the runs from being archived.
     _archiving: MutexGuard<'e, ()>,
     /// The journals that contain the runs.
     sources: BTreeMap<JournalId, Lease>,
@@ -39,8 +39,8 @@ pub(super) struct Bringing<'e> {
     arrivals: Vec<Arrival>,
 }
 
-/// The location from which a run was read: its epoch there, and the journal, or `None` for the
-/// archive.
+/// The place from which a run was read: the journal (`None` for the archive) and the run's
+/// epoch there.
 struct Origin {
     epoch: Epoch,
     journal: Option<JournalId>,
@@ -127,8 +127,8 @@ impl Bringing<'_> {
     }
 
     /// Adds the other sub-workflows of the added runs, unchanged, if they would be left behind in a
-    /// journal other than `target`. Sub-workflows must be in the same journal as their parent,
-    /// whoever moves the parent.
+    /// journal other than `target`. A sub-workflow must stay in its parent's journal, no matter
+    /// which process moves the parent.
     async fn add_families(&mut self, target: &JournalId) -> Result<(), ExecutorError> {
         if !self.inner.home.has_journals() {
             return Ok(());
@@ -174,8 +174,8 @@ impl Bringing<'_> {
         Ok(())
     }
 
-    /// Returns the target journal: the one that contains all the runs, if there is one and this
-    /// process has leased it; otherwise the journal for new runs.
+    /// Returns the target journal. If one journal contains all the runs and this process has leased
+    /// it, that journal is the target. Otherwise, the target is the journal for new runs.
     async fn target(&self) -> Result<Lease, ExecutorError> {
         let mut from = self.arrivals.iter().map(|arrival| self.read.get(&arrival.run)?.journal.as_ref());
         if let Some(first) = from.next().flatten()
@@ -216,9 +216,10 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves `known` and its sub-workflows to the journal for new runs if their journal is damaged
-    /// or contains other runs to resume, which other processes can then still take. Returns the
-    /// lease on the journal that contains the runs afterwards.
+    /// Returns the lease on the journal that contains `known` and its sub-workflows.
+    ///
+    /// If their journal is damaged or contains other runs to resume, the runs are first moved to
+    /// the journal for new runs, so that other processes can still take the other runs.
     pub(super) async fn lease_run(
         self: &Arc<Self>,
         known: &KnownRun,

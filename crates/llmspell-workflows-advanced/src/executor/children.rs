@@ -29,7 +29,7 @@ impl Children for DurableChildren {
         let (Some(inner), Some(journal)) = (self.0.upgrade(), call.run().extension::<RunJournal>()) else {
             return InProcess.run(call, child).await;
         };
-        // The step of a run that is shut down is cancelled with it.
+        // When the run is shut down, its step is cancelled too.
         let ended = inner.clone().child(call, child, &journal).await;
         ended.or_else(|error| inner.step_error(call.run(), error, ChildEnd::Cancelled))
     }
@@ -55,7 +55,7 @@ impl Children for DurableChildren {
 enum ChildError {
     /// The step of the parent fails with this error.
     Step(StepError),
-    /// The store or the owner of the child prevents it, so the parent must not go on either.
+    /// The child cannot be driven because of the store or its owner, so the parent must stop too.
     Fault(ExecutorError),
 }
 
@@ -77,8 +77,8 @@ struct OpenChild {
 }
 
 impl Inner {
-    /// Returns the error that the step of a parent fails with. A fault shuts the parent down instead and returns
-    /// `stopped`; whoever drives the parent gets the fault.
+    /// Returns the error with which a parent's step fails. A fault instead shuts the parent down
+    /// and returns `stopped`; the task that drives the parent receives the fault.
     fn step_error<T>(&self, parent: &Run, error: ChildError, stopped: T) -> Result<T, StepError> {
         match error {
             ChildError::Step(error) => Err(error),
@@ -167,7 +167,7 @@ impl Inner {
         }
         let ready = self.prepared_by_hash(&started.definition).await?;
         let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
-        // A child that has been reopened ends again, even if all its compensation steps were given up.
+        // A reopened child ends again, even if all its compensation steps were given up.
         if child.journal.has_ended() {
             if !child.run.has_undos() {
                 return Ok(child.run.undo_result());
@@ -211,7 +211,7 @@ impl Inner {
         Ok(true)
     }
 
-    /// Returns the lease on the journal of a child's parent.
+    /// Returns the lease on the journal that contains a child's parent.
     async fn lease_around(&self, parent: Uuid) -> Result<Lease, ExecutorError> {
         let unknown = || ExecutorError::UnknownRun(parent.to_string());
         let around = self.registry.find(parent).ok_or_else(unknown)?;
@@ -240,7 +240,7 @@ impl Inner {
         Ok(OpenChild { id, journal, engine, run })
     }
 
-    /// Makes this process the owner of the child, which is then in memory, and reads the child's messages.
+    /// Makes this process the owner of the child in memory, and reads the child's messages.
     async fn enter(self: &Arc<Self>, child: &OpenChild, parent: &RunJournal) -> Result<OwnedRun, ChildError> {
         let id = parent.run();
         let around = self.registry.find(id).ok_or_else(|| ExecutorError::UnknownRun(id.to_string()))?;

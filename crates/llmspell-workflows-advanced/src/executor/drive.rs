@@ -155,7 +155,7 @@ impl Executor {
 }
 
 impl Inner {
-    /// Ends the leftovers of steps that were executing when the former process of the run died.
+    /// Ends the leftovers of steps that were executing when the run's former process died.
     pub(super) async fn end_leftovers(&self, engine: &Engine, journal: &RunJournal) -> Result<(), ExecutorError> {
         let interrupted = journal.interrupted();
         if interrupted.is_empty() {

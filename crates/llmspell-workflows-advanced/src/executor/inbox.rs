@@ -65,7 +65,7 @@ impl Inner {
             if self.registry.is_owned_or_parked(run) {
                 return;
             }
-            // A run in memory, and the process with it, may have ended because of a message.
+            // A run in memory may have ended because of a message, and the process may be exiting.
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
                     // A sub-workflow is brought back into memory together with its parked parent.
@@ -78,7 +78,8 @@ impl Inner {
         }
     }
 
-    /// Adds the signals to a run that its sub-workflows have received, so that the run does not receive them again.
+    /// Adds to a run the signals that its sub-workflows received, so that it does not receive them
+    /// again.
     pub(super) async fn with_signals_of_children(
         self: &Arc<Self>,
         resume: Resume,
@@ -178,8 +179,8 @@ impl Inner {
     }
 }
 
-/// Cancels the run at the request of message `number`, even if the run is paused. Returns whether
-/// the request still counts.
+/// Cancels the run as requested by message `number`, even if the run is paused. Returns whether
+/// the request is still valid.
 fn cancel(live: &Arc<LiveRun>, number: u64, compensates: bool) -> bool {
     let Some(run) = lock(&live.run).clone() else {
         live.revoke_pause();

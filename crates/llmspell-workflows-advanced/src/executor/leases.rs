@@ -91,7 +91,8 @@ impl Inner {
         let listener = MessageListener::new().map_err(no_socket)?;
         let port = listener.port().map_err(no_socket)?;
         let inner = Arc::downgrade(self);
-        // The listener's thread does not belong to the runtime, so it needs a handle to spawn the task for a message.
+        // The listener's thread is outside the runtime, so it needs a handle to spawn a task per
+        // message.
         let runtime = tokio::runtime::Handle::current();
         let guard = listener.listen(move |run| {
             if let Some(inner) = inner.upgrade() {

@@ -15,7 +15,7 @@ use crate::{
     home::{LoggedAttempt, LoggedLine, OUTPUT_HEAD_LINES, OUTPUT_TAIL_LINES, OutputCursor, OutputEnd},
 };
 
-/// The output of the processes of one attempt of a step.
+/// The output of the processes that one attempt of a step started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessOutput {
     /// The path of the step.
@@ -42,7 +42,7 @@ pub struct ProcessOutput {
     pub lines: Vec<LoggedLine>,
     /// The number of unfinished lines at the end of `lines`, which may still change.
     pub lines_unfinished: usize,
-    /// The number of omitted lines between the first and the last ones.
+    /// The number of lines omitted between the first and the last lines.
     pub lines_left_out: u64,
     /// The number of unrecorded bytes of the standard output before `stdout`.
     pub stdout_bytes_left_out: u64,
@@ -108,8 +108,8 @@ struct Logged {
 
 impl Executor {
     /// Returns the outputs of the processes that a run's steps executed, in the order in which the
-    /// processes ended; running processes come last. Outputs of sub-workflows belong to the runs of
-    /// the sub-workflows.
+    /// processes ended; running processes come last. The output of a sub-workflow's processes is
+    /// returned for the sub-workflow's own run.
     ///
     /// # Errors
     /// Returns an error if this executor cannot run the definition, or the journal or the log cannot be read.

@@ -60,11 +60,11 @@ pub(super) struct LiveRun {
     is_closing: AtomicBool,
     /// Whether a request to cancel the run has revoked a pause.
     is_pause_revoked: AtomicBool,
-    /// Why the run was shut down, if it could not go on.
+    /// Why the run was shut down, if it could not continue.
     fault: Mutex<Option<ExecutorError>>,
     /// The enclosing run, if this run is a sub-workflow.
     around: Option<Weak<LiveRun>>,
-    /// Whether a message to a sub-workflow has arrived, which may not have been delivered.
+    /// Whether a message to a sub-workflow has arrived but may not have been delivered.
     has_news: AtomicBool,
 }
 
@@ -261,8 +261,8 @@ impl LiveRun {
         }
     }
 
-    /// Records that a message to a sub-workflow of this run has arrived. While the runs are dropped from memory, it may
-    /// not reach the step that waits for it.
+    /// Records that a message to a sub-workflow of this run has arrived. If the runs are just being
+    /// dropped from memory, the message may not reach the step that waits for it.
     pub(super) fn note_news(&self) {
         self.has_news.store(true, Ordering::SeqCst);
         self.note_news_around();
@@ -279,7 +279,7 @@ impl LiveRun {
         self.has_news.load(Ordering::SeqCst)
     }
 
-    /// Records why the run cannot go on, and is shut down; the first reason counts.
+    /// Records why the run cannot continue and is shut down; only the first reason is kept.
     pub(super) fn fail(&self, fault: ExecutorError) {
         lock(&self.fault).get_or_insert(fault);
     }

@@ -32,7 +32,7 @@ pub(super) type Reply = oneshot::Sender<DriveResult>;
 pub(super) struct ParkedRuns {
     by_run: HashMap<Uuid, Entry>,
     by_time: BTreeSet<(WakeTime, Uuid)>,
-    /// The journals of the runs, of which there are only a few.
+    /// The journals of the runs; there are only a few.
     journals: Vec<JournalId>,
     /// Whether the task that wakes the runs is running.
     is_watched: bool,

@@ -1,4 +1,4 @@
-//! Queries about past states and steps of a run, which need the run's plan.
+//! Queries about a run's past states and steps, which need the run's plan.
 
 use std::sync::Arc;
 

@@ -46,7 +46,7 @@ pub(super) struct Report {
     kept: Vec<String>,
     /// The removed steps that must not run twice and whose effect is unknown.
     unknown: Vec<String>,
-    /// The steps to keep that have been found.
+    /// The requested steps to keep that have been found so far.
     pub(super) matched: BTreeSet<String>,
 }
 
@@ -67,7 +67,7 @@ impl Report {
         }));
     }
 
-    /// Adds the steps to run again in a run whose definition does not change.
+    /// Adds the steps that run again if the definition does not change.
     pub(super) fn add_unchanged(&mut self, around: &str, rewinding: &Rewinding<'_>) {
         if self.is_preview {
             self.add(around, &Corrected::default(), rewinding.runs_again(None));
@@ -82,7 +82,7 @@ impl Report {
 
     /// Checks that no at-most-once step runs again without an explicit request.
     ///
-    /// Such a step must also keep its name while it is unknown whether it took effect.
+    /// Also fails if such a step was removed or renamed while it is unknown whether it took effect.
     pub(super) fn check_at_most_once(&self, run: Uuid) -> Result<(), ExecutorError> {
         if !self.unknown.is_empty() {
             return Err(ExecutorError::UnknownEffects { run, paths: self.unknown.clone() });
@@ -133,10 +133,10 @@ impl Executor {
     /// Resumes a run under another definition.
     ///
     /// Results of unchanged steps are kept. Changed steps run again, together with the steps after
-    /// them, and the records of steps that `new` does not contain no longer count; see
-    /// [`Self::preview`]. If `new` has migrations and a different version, all results are kept
-    /// instead, every recorded step must exist in `new`, and the state is migrated. If anything
-    /// fails, the run does not change.
+    /// them, and records of steps that are not in `new` are ignored; see [`Self::preview`]. If
+    /// `new` has migrations and a different version, all results are kept instead: every recorded
+    /// step must exist in `new`, and the state is migrated. If anything fails, the run does not
+    /// change.
     ///
     /// # Errors
     /// Fails like [`Self::resume`]. Also fails if a step that must run at most once would run again, if the run's input

@@ -155,7 +155,7 @@ impl Executor {
         Ok(Basis { plan: ready.plan, keep: new.keep.clone(), change: Some(change) })
     }
 
-    /// Adds a run that continues where it stopped to `bringing`, after its sub-workflows.
+    /// Adds a run to `bringing`, after its sub-workflows; the run continues where it stopped.
     pub(super) async fn resume_in_place(
         &self,
         known: &KnownRun,
@@ -265,8 +265,8 @@ fn input_under(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<V
     Ok(engine.start(plan, input, &options)?.input().clone())
 }
 
-/// Checks that no hook has changed the state before an unfinished step, since that change cannot be
-/// migrated.
+/// Checks that no hook has changed the state before an unfinished step, since such a change
+/// cannot be migrated.
 fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
     let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
     for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {

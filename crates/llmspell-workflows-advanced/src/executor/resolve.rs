@@ -56,7 +56,7 @@ impl Executor {
         self.resume(known).await
     }
 
-    /// Checks that the steps that read the output of a stuck step can work with `output`.
+    /// Checks that the steps reading a stuck step's output can work with `output`.
     async fn check_output(&self, step: &UnresolvedStep, output: &Value) -> Result<(), ExecutorError> {
         let plan = self.inner.prepared_by_hash(&step.run.summary.definition).await?.plan;
         let Ok(path) = step.path.parse::<StepPath>() else { return Ok(()) };

@@ -27,8 +27,8 @@ pub struct RewindOptions {
 }
 
 impl Executor {
-    /// Retries a failed run: failed steps run again as their next generation; completed steps are kept, unless they have
-    /// been undone.
+    /// Retries a failed run. Failed steps run again as their next generation, and completed steps
+    /// are kept unless they have been undone.
     ///
     /// A failed sub-workflow is retried in the same way. In a run that was cancelled or
     /// compensated, only the failed steps of `finally` run again. Under another definition, changed
@@ -52,7 +52,7 @@ impl Executor {
         self.claim_and_open(known.id(), &lease, Resumption::Retried).await
     }
 
-    /// Determines what [`Self::retry`] would repeat.
+    /// Determines which steps [`Self::retry`] would repeat.
     pub(super) async fn preview_retry(
         &self,
         known: &KnownRun,
@@ -149,7 +149,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Returns the records of a run from `bringing`, or else from the home.
+    /// Returns the records of a run from `bringing` if they are there, and otherwise from the home.
     pub(super) async fn records_in(
         &self,
         known: &KnownRun,
@@ -227,7 +227,7 @@ impl Executor {
         self.claim_and_open(id, &lease, Resumption::Forked).await
     }
 
-    /// Determines what [`Self::fork`] would repeat.
+    /// Determines which steps [`Self::fork`] would repeat.
     pub(super) async fn preview_fork(
         &self,
         known: &KnownRun,
@@ -257,7 +257,7 @@ impl Executor {
         basis.keep(&mut rewinding, around, report);
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, again.target)?;
-        // A fork does not own the sub-workflows of its source, so it cannot continue one that is partly undone.
+        // A fork does not own its source's sub-workflows, so it cannot continue a partly undone one.
         let partly_undone = self.repeat_undone(&basis.plan, &mut rewinding).await?;
         partly_undone.iter().for_each(|(path, _)| rewinding.repeat_undone(path));
         basis.correct(known.id(), &mut rewinding, around, false, report)?;
@@ -300,7 +300,7 @@ impl Executor {
         }
     }
 
-    /// Returns the plan that a run executes according to its latest records.
+    /// Returns the plan of a run according to its latest records.
     pub(super) async fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
         Ok(self.inner.prepared_by_hash(&started(run, records)?.definition).await?.plan)
     }

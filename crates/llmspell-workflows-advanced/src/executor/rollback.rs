@@ -39,7 +39,7 @@ impl Executor {
         Ok(snapshot)
     }
 
-    /// Rolls back a run that has not completed to its checkpoint `name`.
+    /// Rolls a run that has not completed back to its checkpoint `name`.
     ///
     /// Steps that started or ended after the checkpoint run again as their next generation; everything else is kept.
     /// The state of the checkpoint is restored. Signals stay consumed: a wait that runs again waits for a new signal.
@@ -84,7 +84,8 @@ impl Executor {
     }
 }
 
-/// Returns the outermost steps that started at or after record `position`, and older steps that ended after it.
+/// Returns the outermost steps that started at or after record `position`, and older steps that
+/// ended after that record.
 fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
     let parsed = |record: &Record| record.path().and_then(|path| path.parse::<StepPath>().ok());
     let prefixes = |path: &StepPath| -> Vec<StepPath> {

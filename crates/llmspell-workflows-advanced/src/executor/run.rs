@@ -18,9 +18,9 @@ use super::{
 /// An owned durable run. Nothing else in this process can resume or change the run until the value
 /// is dropped.
 ///
-/// [`Executor::drive`](super::Executor::drive) drives it in the current task,
-/// [`Executor::spawn`](super::Executor::spawn) in a background task. Dropping it releases the run, which can then be
-/// resumed from its journal.
+/// [`Executor::drive`](super::Executor::drive) drives it in the current task, and
+/// [`Executor::spawn`](super::Executor::spawn) drives it in a background task. Dropping it
+/// releases the run, which can then be resumed from its journal.
 #[must_use = "a run makes no progress unless it is driven"]
 pub struct DurableRun {
     pub(super) run: Arc<Run>,

@@ -85,7 +85,7 @@ impl Inner {
         if self.services.events.is_some() { extensions.with(PublishedByHost) } else { extensions }
     }
 
-    /// Pauses a run at the request of message `number`, unless a hook forbids the pause.
+    /// Pauses a run as requested by message `number`, unless a hook forbids the pause.
     pub(super) fn request_pause(&self, live: &Arc<LiveRun>, number: u64) {
         let hooks = self.services.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(WorkflowPause::POINT));
         if hooks.is_none() {

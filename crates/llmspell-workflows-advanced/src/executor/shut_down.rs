@@ -9,9 +9,9 @@ impl Executor {
     /// Steps that are still running after `grace` are stopped; they run again when their run is resumed. A stopped
     /// `at_most_once` step leaves its run stuck.
     ///
-    /// Parked runs are released, and this executor no longer wakes them. Afterwards this executor does not start or
-    /// resume runs ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)). Other executors of the home can
-    /// resume the released runs.
+    /// Parked runs are released, and this executor no longer wakes them. Attempts to start or
+    /// resume runs fail with [`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown). Other
+    /// executors of the home can resume the released runs.
     ///
     /// Returns once this executor no longer drives any run, and no longer moves ended runs to the store.
     pub async fn shut_down(&self, grace: Duration) {

@@ -22,7 +22,7 @@ use crate::{
 /// Options for one run.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// The name of an environment of the definition. Its variables override the defaults.
+    /// The name of one of the definition's environments. Its variables override the defaults.
     pub environment: Option<String>,
     /// Labels for finding the run.
     pub labels: BTreeMap<String, String>,

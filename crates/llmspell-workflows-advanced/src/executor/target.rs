@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_that_begins_with_a_suffix_of_the_parent_step_matches() {
+    fn paths_can_begin_with_a_suffix_of_the_parent_steps_path() {
         let step = "/main/both/each[1]/sub";
         for (given, expected) in [
             ("work", vec!["work"]),

@@ -10,7 +10,7 @@ use crate::ExecutorError;
 impl Executor {
     /// Repeats the undone steps of a run and the steps after them, because the results of undone steps are gone.
     ///
-    /// Returns the completed sub-workflow steps of which only a part is undone, each with its run.
+    /// Returns the completed sub-workflow steps that are only partly undone, each with its run.
     pub(super) async fn repeat_undone(
         &self,
         plan: &Plan,

@@ -54,7 +54,8 @@ impl dyn Home {
     }
 }
 
-/// Stores the records of ended runs, after their large values so that no record refers to a missing value.
+/// Stores the large values of ended runs and then their records, so that no record refers to a
+/// missing value.
 async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, RecordLines)>) -> Result<(), ExecutorError> {
     for (run, records) in &mut runs {
         for (hash, bytes) in records.extract_large().map_err(|error| JournalError::unreadable(*run, error))? {
@@ -109,7 +110,7 @@ mod tests {
         let stores = home.stores().await.unwrap();
         let records = get(stores, id).await.unwrap().unwrap();
         assert!(!records.is_empty());
-        // The same state as after a move that failed once the run had been stored and forgotten.
+        // This is the state after a move that failed once the run had been stored and forgotten.
         home.archive(&lease, &[id]).await.unwrap();
         assert_eq!(get(stores, id).await.unwrap().unwrap(), records);
         assert!(home.verify().await.unwrap().damage.is_empty());
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_move_interrupted_after_the_summary_is_not_damage() {
+    async fn a_move_interrupted_after_writing_the_summary_is_not_damage() {
         let home: Arc<dyn Home> = MemoryHome::new().into();
         let executor = Executor::new(home.clone(), Engine::builder());
         let definition = Definition::sequence("short", [Step::set("a", serde_json::Map::new())]);

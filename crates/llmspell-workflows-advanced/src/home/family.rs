@@ -15,8 +15,8 @@ pub struct SubRun {
 }
 
 impl dyn Home {
-    /// Returns the runs of the sub-workflows of a run, at any depth, in the order in which they
-    /// were started. For a retried `workflow` step, this is the last run.
+    /// Returns the runs of a run's sub-workflows, at any depth, in the order in which they were
+    /// started. For a retried `workflow` step, only the last run is returned.
     ///
     /// # Errors
     /// Returns an error if the records cannot be read.

@@ -54,8 +54,8 @@ impl dyn Home {
         let stores = self.existing_stores().await?;
         let (live, archived): (Vec<&KnownRun>, Vec<&KnownRun>) = runs.iter().partition(|run| run.journal().is_some());
         if let Some(stores) = stores.filter(|_| !live.is_empty()) {
-            // The archive still contains the old version of a run that was brought back from it. If
-            // only its journal were deleted, the run would reappear in that version.
+            // The archive still contains the old version of a run that was brought back from there. If the
+            // run were deleted only from its journal, the old version would reappear.
             let ids: Vec<Uuid> = live.iter().map(|run| run.id()).collect();
             stores.runs.remove_all(&ids).await?;
             for run in ids {

@@ -153,7 +153,7 @@ impl Home for MemoryHome {
     }
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {
-        // The owner of the claim works on this runtime or on another thread and will release it
+        // The claim's owner works on this runtime or on another thread and will release the claim
         // soon.
         while !lock(&self.claimed).insert(run) {
             tokio::task::yield_now().await;
@@ -207,7 +207,7 @@ impl Upkeep for MemoryHome {
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
-        // The slot of the journal is kept, because the numbers of the other journals depend on it.
+        // The journal's slot is kept, because the numbers of the other journals depend on it.
         drop(lease);
         Ok(false)
     }

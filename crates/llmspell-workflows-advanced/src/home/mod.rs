@@ -148,9 +148,9 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// be made.
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError>;
 
-    /// Waits until fewer than `holders` steps of the home's runs, across all processes, hold the
-    /// named limit. The permit is held until it is dropped or its process dies. Returns `None` if
-    /// only this process uses the home and therefore counts its own steps.
+    /// Waits until fewer than `holders` steps of the home's runs, across all processes, hold
+    /// permits of the named limit. The permit is held until it is dropped or its process dies.
+    /// Returns `None` if only this process uses the home and therefore counts its own steps.
     ///
     /// Permits are not granted in the order of the requests.
     ///

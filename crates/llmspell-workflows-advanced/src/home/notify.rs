@@ -1,4 +1,4 @@
-//! Notifies the process that owns a run of messages for the run.
+//! Notifies a run's owner process of messages for the run.
 //!
 //! The message itself is in the store. Only the run's id is sent over the loopback interface, and
 //! the owner echoes it as its answer.

@@ -12,15 +12,15 @@ use crate::ExecutorError;
 /// The number of lines kept from the beginning of an attempt's output.
 pub const OUTPUT_HEAD_LINES: usize = 500;
 
-/// The number of lines kept from the end of an attempt's output, if the output is longer than the
-/// first lines.
+/// The number of lines kept from the end of an attempt's output, if the output is longer than
+/// [`OUTPUT_HEAD_LINES`].
 pub const OUTPUT_TAIL_LINES: usize = 500;
 
 /// Keeps the output of steps, line by line while they run, so that another process can follow it.
 ///
 /// For each attempt, at least the first [`OUTPUT_HEAD_LINES`] and the last [`OUTPUT_TAIL_LINES`]
 /// lines are kept, together with unfinished lines; fewer are kept if lines are long. Lines are not
-/// synced, because the journal is authoritative, not this log.
+/// synced, because the journal rather than this log is authoritative.
 #[async_trait]
 pub trait StepOutputs: OutputSink {
     /// Returns the lines of a run written since the last call with the same cursor, in the order

@@ -21,8 +21,9 @@ pub enum Delivery {
 impl dyn Home {
     /// Stores a message for a run and notifies the process that owns the run.
     ///
-    /// The first step that waits for a signal receives it, now or later, in the run or in one of its sub-workflows. A
-    /// signal to a sub-workflow in which no step waits for it goes to the run of the family in which a step does.
+    /// A signal is received by the first step that waits for it, now or later, in the run or in one
+    /// of its sub-workflows. If no step of the addressed sub-workflow waits for the signal, it goes
+    /// to another run of the family with a step that does.
     ///
     /// # Errors
     /// Returns an error if the run has ended, several sub-workflows wait for the signal, or the store cannot be written.
@@ -47,7 +48,7 @@ impl dyn Home {
         if self.notify(journal, run.id()).await {
             return Ok(Delivery::Received);
         }
-        // The holder may have obeyed the message and exited before it could answer.
+        // The holder may have acted on the message and exited before it could answer.
         Ok(match self.get(run.id()).await? {
             Some(now) if now.status().has_ended() => Delivery::Received,
             Some(KnownRun { holder: None, .. }) | None => Delivery::Stored,
@@ -67,8 +68,9 @@ impl dyn Home {
         }
     }
 
-    /// Returns the run to send a signal to instead of `run`: another run of its family, if only a step there waits for
-    /// the signal. The steps of sub-workflows receive the signals of `run` anyway.
+    /// Returns the run that should receive a signal instead of `run`: another run of its family, if
+    /// only that run has a step waiting for the signal. Signals to `run` reach its sub-workflows
+    /// anyway.
     async fn receiver(&self, run: &KnownRun, name: &str, data: &Value) -> Result<Option<KnownRun>, ExecutorError> {
         let waiting = self.waiting_for(run, name, data).await?;
         if waiting.len() > 1 && !waiting.contains(&run.id()) {

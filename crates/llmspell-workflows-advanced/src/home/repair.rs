@@ -30,9 +30,10 @@ pub struct MovedAside {
 }
 
 impl dyn Home {
-    /// Moves each damaged journal aside after bringing its intact runs into another journal, and stores that cannot be
-    /// opened.
-    /// Nothing is deleted.
+    /// Moves damaged journals aside, along with stores that cannot be opened.
+    ///
+    /// The intact runs of a damaged journal are first brought into another journal. Nothing is
+    /// deleted.
     ///
     /// # Errors
     /// Returns an error if a journal cannot be read at all, or if the home cannot be written.

@@ -5,7 +5,7 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
 
-/// The maximum normal difference between the clocks of two machines.
+/// The largest clock difference between two machines that is considered normal.
 const AHEAD_MIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A description of the process or executor that holds a journal.

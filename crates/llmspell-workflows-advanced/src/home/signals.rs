@@ -47,7 +47,7 @@ impl dyn Home {
     }
 }
 
-/// Collects the numbers of the signals sent to a run that steps of its sub-workflows, at any depth, have received.
+/// Collects the numbers of a run's signals that its sub-workflows, at any depth, have received.
 pub(crate) struct ReceivedByChildren {
     run: Uuid,
     open: Vec<Uuid>,

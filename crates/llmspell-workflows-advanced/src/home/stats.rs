@@ -179,8 +179,8 @@ impl HomeCheck {
         self.damage.extend(missing.map(|hash| format!("the definition {hash} of the run {run} is missing")));
     }
 
-    /// Adds the result of a check of the stores; `live` are the runs in journals. Returns the listed runs whose records
-    /// are missing.
+    /// Adds the result of a check of the stores; `live` contains the runs in journals. Returns the
+    /// listed runs whose records are missing.
     fn add_store_check(&mut self, verified: &Verified, live: &BTreeSet<Uuid>) -> Vec<Uuid> {
         self.archived = verified.archived.len();
         self.damage.extend(verified.damage.iter().map(ToString::to_string));

@@ -55,7 +55,7 @@ impl dyn Home {
         for child in RunState::read_outline(&records).children() {
             match self.get(child).await? {
                 Some(child) => children.push(Box::pin(self.export_family(&child)).await?),
-                // A step has chosen the id of the sub-workflow, and has not started it.
+                // The step has chosen the sub-workflow's id but has not started the sub-workflow.
                 None => never_started.push(child),
             }
         }
@@ -228,7 +228,7 @@ fn check_counts(document: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that each definition has its hash and can run under the limits of an engine.
+/// Checks that each definition matches its hash and can run under the limits of an engine.
 fn check_definitions(definitions: &BTreeMap<String, Definition>) -> Result<(), String> {
     definitions.iter().try_for_each(|(hash, definition)| {
         if definition.hash() != *hash {
@@ -240,7 +240,8 @@ fn check_definitions(definitions: &BTreeMap<String, Definition>) -> Result<(), S
     })
 }
 
-/// Checks that the checkpoints belong to `run` and to a position in `records`, and have different names.
+/// Checks that every checkpoint is for `run`, is at a position in `records`, and has a unique
+/// name.
 fn check_snapshots(run: Uuid, records: &[Record], snapshots: &[Snapshot]) -> Result<(), String> {
     let mut names = BTreeSet::new();
     snapshots.iter().try_for_each(|Snapshot { run: owner, name, position, .. }| match () {

@@ -13,7 +13,7 @@ use crate::ExecutorError;
 /// `Display` writes the step's path, prefixed with the paths of the enclosing sub-workflow steps.
 #[derive(Debug, Clone)]
 pub struct UnresolvedStep {
-    /// The run that the step belongs to.
+    /// The run that contains the step.
     pub run: KnownRun,
     /// The paths of the enclosing sub-workflow steps, outermost first, each relative to its own
     /// run.

@@ -17,7 +17,7 @@ use crate::ExecutorError;
 /// A step of a run, or of one of its sub-workflows, that waits for a signal or a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunWait {
-    /// The run that the step belongs to.
+    /// The run that contains the step.
     pub run: Uuid,
     /// The path of the step, prefixed with the paths of the enclosing sub-workflow steps.
     pub path: String,
@@ -55,8 +55,8 @@ impl WaitFilter {
         Self { condition: condition.to_owned(), not_accepted: Vec::new(), names: Some(names).filter(|_| reads_known) }
     }
 
-    /// Returns whether the filter accepts the signal `name` with `data`. `None` if the answer
-    /// depends on more than the signal and the input of the run, so that only the run can tell.
+    /// Returns whether the filter accepts the signal `name` with `data`. `None` if that depends on
+    /// more than the signal and the run's input, in which case only the run can tell.
     #[must_use]
     pub fn accepts(&self, name: &str, data: &Value) -> Option<bool> {
         let mut names = self.names.clone()?;
@@ -115,7 +115,7 @@ impl dyn Home {
         Ok(())
     }
 
-    /// Returns the filters of the steps of `run`; `None` if the definition cannot be read.
+    /// Returns the filters of `run`'s steps; `None` if the definition cannot be read.
     async fn filters(&self, run: &KnownRun, records: &[Record]) -> Option<Filters> {
         let definition = self.definition(&run.summary.definition).await.ok()?;
         let input = Started::of(records).map(|started| started.input);
@@ -130,8 +130,9 @@ struct Filters {
 }
 
 impl Filters {
-    /// Takes the oldest signal `event` accepted by the step at `path`, sent to its run, the last one of `signals`, or to
-    /// an enclosing run. Returns the filter of the step, and whether such a signal exists.
+    /// Takes the oldest signal `event` that the step at `path` accepts. The signal may have been
+    /// sent to the step's run, which is the last entry of `signals`, or to an enclosing run.
+    /// Returns the step's filter, and whether there was such a signal.
     fn receive(&self, path: &str, event: &str, signals: &mut [Vec<Signal>]) -> (Option<WaitFilter>, bool) {
         let Ok(path) = path.parse::<StepPath>() else { return (None, false) };
         let Some(StepKind::WaitForEvent(wait)) = self.definition.step_at(&path).map(|step| &step.kind) else {

@@ -26,7 +26,7 @@ pub struct Session {
     /// The runs of the session, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Uuid>,
-    /// The final state of the last run of each workflow, by workflow name.
+    /// The final state of each workflow's last run, by workflow name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, Value>,
     /// When the session was created.

@@ -53,7 +53,8 @@ fn hook_changes(recorded: &RunState) -> Vec<Change> {
     serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
-/// Returns a predicate that tells whether the record at a path is of the step's current generation.
+/// Returns a predicate that tells whether the record at a path is from the step's current
+/// generation.
 /// A step that runs again is recorded as its next generation.
 fn is_current_generation(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {

@@ -83,7 +83,7 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
 pub struct VectorEntry {
     /// The id, unique in its scope.
     pub id: String,
-    /// The scope that the entry belongs to.
+    /// The scope that contains the entry.
     pub scope: String,
     /// The vector; all vectors of a scope have the same length.
     pub vector: Vec<f32>,
@@ -172,7 +172,7 @@ pub struct VectorStats {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// The length of the vector differs from that of the other vectors in its scope.
+    /// The vector's length differs from the length of the other vectors in its scope.
     #[error("expected a vector of length {expected} in scope `{scope}`, got length {found}")]
     Length {
         /// The scope.

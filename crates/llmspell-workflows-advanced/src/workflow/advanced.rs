@@ -18,10 +18,10 @@ use crate::{
 /// A workflow with lifecycle methods, durable runs, stored state, sessions, and a memory of past runs.
 ///
 /// Every method has a default, so an empty `impl` turns any [`BasicWorkflow`] into an
-/// `AdvancedWorkflow`. The `on_…` methods are hooks of all runs of the workflow and are called
-/// before the hooks of the context. Each call runs in its own task and may take up to 30 s. The
-/// hooks are **required**: an error fails the step for which the method was called, or the run.
-/// When a run resumes after a crash, the methods are called for the unfinished steps.
+/// `AdvancedWorkflow`. The `on_…` methods are hooks for all of the workflow's runs and are
+/// called before the context's hooks. Each call runs in its own task and may take up to 30 s.
+/// The hooks are **required**: an error fails the step for which the method was called, or the
+/// run. When a run resumes after a crash, the methods are called for the unfinished steps.
 ///
 /// ```
 /// use std::sync::Arc;

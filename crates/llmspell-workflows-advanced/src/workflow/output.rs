@@ -16,7 +16,7 @@ pub struct AdvancedWorkflowOutput {
     pub run_id: Uuid,
     /// The final state.
     pub state_snapshot: Option<WorkflowState>,
-    /// The session that the run belongs to.
+    /// The session that contains the run.
     pub session_id: Option<String>,
     /// All events of the run, from its journal.
     pub execution_events: Vec<WorkflowEvent>,
@@ -27,7 +27,8 @@ pub struct AdvancedWorkflowOutput {
 }
 
 impl AdvancedWorkflowOutput {
-    /// Builds the output of `finished`, a run of `plan`; the process had used `cpu` when the run started or resumed.
+    /// Builds the output of `finished`, a run of `plan`; `cpu` was the process's CPU time when it
+    /// started or resumed the run.
     ///
     /// # Errors
     /// Returns an error if the run did not complete or its records are inconsistent.

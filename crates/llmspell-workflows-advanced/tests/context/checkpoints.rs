@@ -90,7 +90,7 @@ async fn state_can_be_read_at_every_record() {
 }
 
 #[tokio::test]
-async fn rejected_rollback_error_says_why() {
+async fn rejected_rollback_reports_the_reason() {
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, sequence([put("one", 1)])).await;

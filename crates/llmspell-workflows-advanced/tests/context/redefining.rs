@@ -107,7 +107,7 @@ async fn driven_run_cannot_be_redefined() {
     assert_eq!(newest_run(&context).await.summary.version, "2");
 }
 
-/// The merge of branches compares their changes, including changes without an effect.
+/// Merging branches compares their changes, including changes that have no effect.
 #[tokio::test]
 async fn branches_merge_in_the_same_way_after_keys_are_renamed() {
     let definition = |version: &str| {

@@ -33,7 +33,8 @@ pub(crate) fn clock() -> SimClock {
     SimClock::new("2026-01-01T00:00:00Z".parse().unwrap())
 }
 
-/// Returns a builder of an engine with test activities, each available as a function, a tool and an agent.
+/// Returns an engine builder with test activities, each available as a function, a tool and an
+/// agent.
 pub(crate) fn builder(log: &Log, clock: &SimClock) -> EngineBuilder {
     let mut activities = Activities::new();
     for name in ["echo", "fail", "put", "flaky", "work", "generation", "recovers"] {

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::support::{context, elsewhere, engine, newest_run, until_free, within_timeout};
 
-/// A code-first workflow that counts its executions and hangs after its first step in the first
+/// A code-first workflow that counts its executions and hangs after the first step of its first
 /// execution.
 struct Code {
     executions: AtomicU32,
@@ -165,7 +165,7 @@ async fn wrapped_workflow_has_the_same_metadata_and_the_same_result_in_memory() 
 }
 
 #[tokio::test]
-async fn failed_run_error_contains_the_run_id() {
+async fn error_of_a_failed_run_contains_the_run_id() {
     let fails = SequentialWorkflow::builder("fails").add_step("a", "fail", json!(1)).build().unwrap();
     let context: EnhancedExecutionContext = context();
     let workflow = Arc::new(EnhancedWorkflow::new(fails));

@@ -26,7 +26,8 @@ async fn move_run(lab: &Lab, run: Uuid) {
     let DurableEnd::Waiting(_) = executor.drive(beside).await.unwrap() else { panic!("the run waits") };
 }
 
-/// The run moves from a journal that is read late to one that was read early or did not exist yet.
+/// The run moves from a journal that the backup reads late to a journal that it read early or
+/// that did not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backup_contains_a_run_moved_during_the_backup() {
     let lab = Arc::new(Lab::new());

@@ -1,4 +1,4 @@
-//! Damaged homes: damage is reported before a run starts, or repaired.
+//! Damage to a home is repaired, or reported before a run starts.
 
 use llmspell_workflows_advanced::{DurableEnd, ExecutorError, Message, StartOptions};
 use llmspell_workflows_basic::{
@@ -43,7 +43,8 @@ async fn next_run_repairs_a_damaged_definition() {
     finished(&executor, run).await;
 }
 
-/// A sub-workflow that cannot be resumed is no failure of its parent, which would undo its steps.
+/// A sub-workflow that cannot be resumed must not fail its parent, because a failed parent
+/// would undo its steps.
 #[tokio::test]
 async fn run_is_refused_while_the_definition_of_its_sub_workflow_is_unreadable() {
     let wait = StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() });
@@ -51,7 +52,7 @@ async fn run_is_refused_while_the_definition_of_its_sub_workflow_is_unreadable()
     let hash = inner.hash();
     let outer =
         Definition::sequence("outer", [Step::workflow("inside", "inner", json!(null))]).with_workflow(inner.clone());
-    // The damaged definition belongs to a child or to a grandchild.
+    // The damaged definition is used by a child or a grandchild.
     for (workflow, step) in [("inner", inner), ("outer", outer)] {
         let lab = Lab::new();
         let before = Step::function("before", "echo", json!(1));

@@ -157,7 +157,7 @@ async fn partially_removed_journal_is_ignored_and_then_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn compaction_beside_running_processes_succeeds_and_loses_no_runs() {
+async fn compaction_while_processes_are_running_loses_no_runs() {
     let lab = Arc::new(Lab::new());
     let work = {
         let lab = lab.clone();

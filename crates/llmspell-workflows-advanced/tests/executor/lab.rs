@@ -70,7 +70,7 @@ impl Lab {
         FolderHome::new(self.folder.path())
     }
 
-    /// Returns a builder of an engine with the functions of the patterns.
+    /// Returns an engine builder with the functions that the patterns call.
     pub(crate) fn engine(&self) -> EngineBuilder {
         let mut activities = Activities::new();
         for name in patterns::FUNCTIONS {

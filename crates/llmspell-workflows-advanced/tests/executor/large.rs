@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
 
-/// Two steps that put the same long text into the state, and a step with a short text.
+/// A workflow with two steps that put the same long text into the state, and a step with a
+/// short text.
 fn long() -> Definition {
     let text = "x".repeat(200_000);
     let put = |id: &str| Step::set(id, serde_json::Map::from_iter([("n".to_owned(), json!(text))]));

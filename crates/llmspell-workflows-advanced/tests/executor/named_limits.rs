@@ -50,7 +50,7 @@ impl Counter {
     }
 }
 
-/// Six parallel steps with the limit `api`, which the definition declares with the value `holders`.
+/// A workflow of six parallel steps with the limit `api`, declared with the value `holders`.
 fn limited(name: &str, holders: Option<u32>) -> Definition {
     let steps = (0..6).map(|number| Step::function(format!("s{number}"), "count", json!({})).with_limit("api"));
     let mut definition = Definition::sequence(name, [Parallel::new(steps).into_step("block")]);

@@ -267,7 +267,7 @@ async fn runs_can_be_resumed_after_shutdown() {
     assert!(matches!(executor.resume(&lab.known(id).await).await, Err(ExecutorError::ShutDown)));
     drop(executor);
     let other = Executor::new(lab.home(), lab.engine().activities(hanging()));
-    // The task of the run keeps the journal for a moment after reporting the end.
+    // The run's task keeps the journal for a moment after reporting the end.
     let resumed = async {
         loop {
             match other.resume(&lab.known(id).await).await {

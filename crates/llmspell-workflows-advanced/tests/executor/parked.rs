@@ -54,10 +54,10 @@ pub(crate) async fn until_parked(executor: &Executor, count: usize) {
     }
 }
 
-/// A parked step keeps its place; otherwise the run would be resumed again and again to start the
-/// next step.
+/// A parked step keeps its parallelism slot. Otherwise, the run would be resumed again and
+/// again to start the next step.
 #[tokio::test]
-async fn parked_step_keeps_its_place_before_the_next_step() {
+async fn parked_step_keeps_its_parallelism_slot() {
     let day = || Step::new("day", StepKind::Sleep(Duration::from_secs(24 * 3600).into()));
     let echo = || Step::function("echo", "echo", json!(1));
     let both = Parallel { max_parallelism: Some(1), ..Parallel::new([day(), echo()]) };

@@ -175,7 +175,7 @@ async fn retry_from_an_earlier_step_can_be_repeated_with_new_inputs() {
 }
 
 #[tokio::test]
-async fn rejected_retry_and_fork_errors_say_why() {
+async fn rejected_retries_and_forks_report_the_reason() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;

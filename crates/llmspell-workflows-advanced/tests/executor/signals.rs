@@ -16,7 +16,8 @@ fn echo(id: &str, value: &str) -> Step {
     Step::function(id, "echo", json!(value))
 }
 
-/// A step that runs `steps` as a sub-workflow at the given depth, and its workflows.
+/// A parent workflow with the steps `parent`, whose `workflow` steps run sub-workflows nested
+/// `depth` levels deep. The innermost sub-workflow has the steps `child`.
 fn nested(parent: impl IntoIterator<Item = Step>, child: impl IntoIterator<Item = Step>, depth: usize) -> Definition {
     let mut inner = Definition::sequence("child0", child);
     for level in 1..depth {
@@ -46,7 +47,7 @@ async fn send(lab: &Lab, to: &KnownRun, name: &str, data: Value) {
     lab.home().post(to, &Message::Signal { name: name.into(), payload: data }).await.unwrap();
 }
 
-/// The runs of the family, the outermost first.
+/// Returns the runs of the family, outermost first.
 async fn family(lab: &Lab, run: Uuid) -> Vec<KnownRun> {
     let mut runs = vec![lab.known(run).await];
     while let Some(last) = runs.last()
@@ -87,7 +88,7 @@ async fn signal_reaches_the_waiting_step_of_any_run_of_the_family() {
             assert_eq!(ended, (RunStatus::Completed, json!("hi")), "sent to run {to} of {depth}");
         }
     }
-    // A step of the parent waits beside the sub-workflow.
+    // A step of the parent waits in parallel with the sub-workflow.
     let beside = [Step::workflow("left", "child0", json!(null)), wait("right", "go", None)];
     let parent = Definition::sequence("parent", [Parallel::new(beside).into_step("both")]);
     let definition = parent.with_workflow(Definition::sequence("child0", [wait("wait", "other", None)]));
@@ -107,7 +108,7 @@ async fn signal_sent_before_the_sub_workflow_exists_reaches_it() {
 }
 
 #[tokio::test]
-async fn signal_refused_by_a_filter_stays_for_the_next_step() {
+async fn signal_rejected_by_a_filter_stays_available_to_the_next_step() {
     let child = [wait("wait", "go", Some("event.data.n == 2")), echo("heard", "{{ wait.data.n }}")];
     let parent = [sub(), wait("second", "go", None), echo("last", "{{ sub }}{{ second.data.n }}")];
     let signals = [(0, "go", json!({"n": 1})), (0, "go", json!({"n": 2}))];

@@ -18,8 +18,8 @@ const CASE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Records of every kind, with every field set.
 const RECORDS: &str = include_str!("../../../llmspell-workflows-state/tests/records/golden/format-2.jsonl");
 
-/// A small random number generator (SplitMix64). A seed produces the same documents on every
-/// machine.
+/// A small random number generator (SplitMix64). The same seed produces the same documents on
+/// every machine.
 struct Random(u64);
 
 impl Random {

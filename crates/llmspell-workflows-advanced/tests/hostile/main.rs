@@ -1,4 +1,4 @@
-//! Malicious export documents are refused, or read without a panic and within bounds.
+//! Malicious export documents are refused, or read within limits and without a panic.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod fuzz;

@@ -230,7 +230,7 @@ async fn run_that_claims_to_be_a_sub_workflow_is_not_imported_alone() {
     assert!(error.to_string().contains("is a sub-workflow; export the run it is part of"), "{error}");
 }
 
-/// The checks of an import are not enough, because a journal can also be damaged.
+/// The checks on import are not enough, because a journal can also be damaged.
 #[tokio::test]
 async fn odd_paths_in_a_journal_never_cause_a_panic() {
     let original = export(waiting()).await;

@@ -47,7 +47,7 @@ impl ActivityContext {
 
     /// Returns the run's masker, for text that is truncated before it becomes part of an error.
     ///
-    /// Mask secrets before the text is truncated; otherwise, part of a secret could remain.
+    /// Mask secrets before truncating the text; otherwise, part of a secret could remain.
     #[must_use]
     pub fn masker(&self) -> &Masker {
         self.call.run().masker()
@@ -83,8 +83,8 @@ impl ActivityContext {
         self.call.attempt()
     }
 
-    /// Returns the number of the attempt, counted from 1, including attempts interrupted by the end
-    /// of their process. Interrupted attempts do not count against the step's policy.
+    /// Returns the number of the attempt, counted from 1, including attempts interrupted because
+    /// their process ended. Interrupted attempts do not count against the step's policy.
     #[must_use]
     pub fn attempt_with_cuts(&self) -> u32 {
         self.call.attempt_with_cuts()

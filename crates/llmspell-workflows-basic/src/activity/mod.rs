@@ -56,15 +56,15 @@ pub trait Activity: Send + Sync {
 
     /// Returns the problems in `params` that can be found before a run.
     ///
-    /// `dynamic` takes a JSON pointer and returns whether that part is a string with references, so
-    /// that its value is not known yet.
+    /// `dynamic` takes a JSON pointer and returns whether that part is a string with references,
+    /// whose value is not known yet.
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
     }
 
-    /// Returns the known shape of the outputs before a run; a reference to a part that an output
-    /// cannot have is an error.
+    /// Returns the shape of the outputs, as far as it is known before a run. A reference to a part
+    /// that an output cannot have is an error.
     fn output(&self) -> Shape {
         Shape::Any
     }

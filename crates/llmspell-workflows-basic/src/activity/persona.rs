@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use super::{Activity, ActivityContext, ActivityOutput};
 use crate::StepError;
 
-/// Wraps an activity that answers for a persona, and stores its output in the state.
+/// Wraps a persona's activity, and stores its output in the state.
 ///
 /// If the step has the id `X`, the key `X_result` is set to the output. The key `X_status` is set
-/// to the output's `status` if that is `pass` or `fail`, and to `unknown` otherwise.
+/// to the output's `status` if this is `pass` or `fail`, and to `unknown` otherwise.
 pub struct Persona<A>(pub A);
 
 #[async_trait]

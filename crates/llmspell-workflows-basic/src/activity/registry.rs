@@ -28,7 +28,8 @@ pub trait Provider: Send + Sync {
 }
 
 impl Activities {
-    /// Creates an empty registry. A missing persona is only a warning until it is called.
+    /// Creates an empty registry. A reference to a missing persona is only a warning; calling the
+    /// persona fails.
     #[must_use]
     pub fn new() -> Self {
         Self { may_be_missing: BTreeSet::from(["persona-request".to_owned()]), ..Self::default() }
@@ -47,13 +48,13 @@ impl Activities {
         self
     }
 
-    /// Registers a provider for the activities of `kind` not registered by name.
+    /// Registers a provider for the activities of `kind` that are not registered by name.
     pub fn provide(&mut self, kind: impl Into<String>, provider: impl Provider + 'static) -> &mut Self {
         self.providers.insert(kind.into(), Arc::new(provider));
         self
     }
 
-    /// Adds all activities and providers of `other`; they replace activities and providers with the same names.
+    /// Adds all activities and providers of `other`, replacing those with the same names.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.named.extend(other.named);
         self.providers.extend(other.providers);
@@ -103,7 +104,8 @@ impl Activities {
         kinds.into_iter().collect()
     }
 
-    /// Returns whether an unknown activity of `kind` is only a warning until it is called.
+    /// Returns whether a reference to an unknown activity of `kind` is only a warning until a step
+    /// calls it.
     #[must_use]
     pub fn may_be_missing(&self, kind: &str) -> bool {
         self.may_be_missing.contains(kind)

@@ -1,4 +1,4 @@
-//! Calls activities, the steps with effects.
+//! Calls activities, which do the work of steps with effects.
 
 use std::{
     any::Any,
@@ -40,7 +40,8 @@ pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityP
 /// Calls an activity; returns the rest of the call if the activity does not end immediately.
 ///
 /// Most quick leaves end here, before cancellation is set up. This is not an `async` function
-/// because moving a call from one future to the next takes longer than the rest of such a leaf.
+/// because moving a call from one future to the next takes longer than everything else that such a
+/// leaf does.
 pub(super) fn start<'a>(
     call: Call,
     context: &'a CallContext,
@@ -79,7 +80,7 @@ impl UnfinishedCall<'_> {
     }
 }
 
-/// Identifies the step that an outcome belongs to, after the step's call has been moved.
+/// Identifies an outcome's step after the step's call has been moved.
 struct Origin<'a> {
     context: &'a CallContext,
     record: usize,
@@ -251,8 +252,8 @@ fn take(left: &mut usize, bytes: usize) -> bool {
     rest.is_some()
 }
 
-/// Calls the activity `plan` with `input` for the step of `call`; returns the step's outcome as an error if the step
-/// ends instead.
+/// Calls the activity `plan` with `input` for the step of `call`. If the activity fails or is
+/// stopped, returns the step's outcome as an error.
 pub(crate) async fn call_activity(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
     let origin = Origin { context: &call.context, record: call.record(), attempt: call.attempt() };
     let ended = match begin(&origin, plan, call.clone(), Input::Given(input)) {

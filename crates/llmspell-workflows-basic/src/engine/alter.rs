@@ -1,4 +1,4 @@
-//! Methods of [`Call`] for interceptors: details of the call beyond its step, and derived calls.
+//! Methods of [`Call`] for interceptors. They return further details of a call or derive new calls.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Call {
-    /// Returns the role of the step in its enclosing step.
+    /// Returns the step's role within its enclosing step.
     #[must_use]
     pub fn role(&self) -> Role {
         self.node().role
@@ -30,7 +30,7 @@ impl Call {
         Ok(Some(self.run().masker.masked_value(&input.into()).to_arc()))
     }
 
-    /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
+    /// Replaces the input with one derived from [`Self::shown_input`], restoring masked secrets.
     ///
     /// # Errors
     /// Fails if a reference in the parameters cannot be resolved.
@@ -42,7 +42,8 @@ impl Call {
         }
     }
 
-    /// Returns the input of the activity with its secrets; `None` if the step does not call an activity.
+    /// Returns the activity's input with its secrets unmasked; `None` if the step does not call an
+    /// activity.
     pub(super) fn real_input(&self) -> Result<Option<Arc<Value>>, StepError> {
         let Some(plan) = self.node().body.activity() else { return Ok(None) };
         match self.input() {
@@ -70,7 +71,7 @@ impl Call {
         Ok(self)
     }
 
-    /// Returns the same call with the given state.
+    /// Returns the same call, but with the given state.
     #[must_use]
     pub fn with_state(&self, state: WorkflowState) -> Self {
         self.seeing(self.context.scope.clone(), Arc::new(state))
@@ -82,7 +83,7 @@ impl Call {
         self.with_iteration(index)
     }
 
-    /// Enters the step again under its next generation, for the round `round` requested by hooks.
+    /// Enters the step again under its next generation, for round `round`, which hooks requested.
     ///
     /// # Errors
     /// Fails if an interceptor rejects the decision.

@@ -40,7 +40,7 @@ struct Wakes {
 pub(crate) enum WaitsFor {
     /// Only the time.
     Time,
-    /// Something else, such as a signal, that has to arrive by then.
+    /// Something else that must arrive by then, such as a signal.
     Deadline,
 }
 
@@ -169,7 +169,8 @@ impl Run {
         first.map(|time| self.clock().to_engine(time))
     }
 
-    /// Registers the earliest known ends of the waits of `child`, until the guards are dropped.
+    /// Registers the times at which `child`'s earliest known waits end, until the guards are
+    /// dropped.
     pub(super) fn wakes_with(&self, child: &Run) -> [Option<PendingWake<'_>>; 2] {
         [WaitsFor::Time, WaitsFor::Deadline].map(|what| {
             let wake = child.first_wake(what)?;
@@ -177,8 +178,8 @@ impl Run {
         })
     }
 
-    /// Waits until all branches of the run wait only for messages. Nobody can send messages to a
-    /// run without an executor.
+    /// Waits until all branches of the run wait only for messages. A run without an executor cannot
+    /// receive messages.
     async fn waits_only_for_messages(&self) {
         self.until_waiting().await;
         if self.is_parking() || self.next_wake().is_some() {
@@ -210,8 +211,8 @@ impl Run {
 }
 
 impl Engine {
-    /// Drives a run without an executor. Nobody can send it messages, so it parks once it waits
-    /// only for messages.
+    /// Drives a run without an executor. Such a run cannot receive messages, so it parks once it
+    /// waits only for messages.
     pub async fn drive_alone(&self, run: &Arc<Run>) -> Driven {
         let mut driven = std::pin::pin!(self.drive(run));
         loop {

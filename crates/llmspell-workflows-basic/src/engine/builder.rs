@@ -93,8 +93,8 @@ impl EngineBuilder {
     /// Declares the concurrency limit `name`: at most `holders` steps in all runs of the
     /// engine can hold it at once.
     ///
-    /// If `holders` is 0, the limit is 1. The name then refers to this limit in every definition. A definition that
-    /// declares a different number can still run, with the warning `limit_differs`.
+    /// If `holders` is 0, the limit is 1. The name refers to this limit in every definition. A
+    /// definition that declares a different number can still run, with the warning `limit_differs`.
     #[must_use]
     pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
         self.0.concurrency.insert(name.into(), holders.max(1));
@@ -111,8 +111,8 @@ impl EngineBuilder {
     /// Adds secrets that definitions may list under `secrets`. All their values are masked in
     /// everything that runs record or show.
     ///
-    /// A run whose definition lists a secret shorter than [`SECRET_BYTES_MIN`](crate::secrets::SECRET_BYTES_MIN) bytes
-    /// is refused.
+    /// The engine refuses to run a definition that lists a secret shorter than
+    /// [`SECRET_BYTES_MIN`](crate::secrets::SECRET_BYTES_MIN) bytes.
     #[must_use]
     pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         self.0.secrets.extend(secrets);

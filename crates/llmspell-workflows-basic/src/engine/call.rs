@@ -25,7 +25,7 @@ use crate::{
 pub struct Call {
     pub(crate) context: Arc<CallContext>,
     node: NodeRef,
-    /// Values that only a few calls have.
+    /// Values that only a few calls need.
     extra: Option<Box<Extra>>,
     path: OnceLock<PathLink>,
     iteration: Option<u32>,
@@ -99,8 +99,8 @@ impl Call {
         })
     }
 
-    /// Returns the number of the attempt, counted from 1, including attempts interrupted by the end
-    /// of their process.
+    /// Returns the number of the attempt, counted from 1, including attempts interrupted because
+    /// their process ended.
     #[must_use]
     #[inline]
     pub fn attempt_with_cuts(&self) -> u32 {
@@ -239,7 +239,8 @@ impl Call {
         self
     }
 
-    /// Returns the test after the iteration, if the call is an iteration of a loop with an `until`.
+    /// Returns the test to perform after the iteration, if the call is an iteration of a loop with
+    /// an `until`.
     pub(crate) fn until(&self) -> Option<&Arc<UntilTest>> {
         self.extra.as_ref()?.until.as_ref()
     }

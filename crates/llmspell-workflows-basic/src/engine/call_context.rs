@@ -27,7 +27,7 @@ pub(crate) struct CallContext {
     pub(crate) in_order: bool,
 }
 
-/// The time at which a step ended, as seconds and nanoseconds; zero if there is none.
+/// The time at which a step ended, as seconds and nanoseconds; zero if no step has ended.
 ///
 /// Used by only one task at a time.
 #[derive(Default)]

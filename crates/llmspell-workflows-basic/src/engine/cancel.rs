@@ -86,13 +86,13 @@ impl Cancel {
         }))
     }
 
-    /// Creates a request that is triggered with this request, and can also be triggered alone.
+    /// Creates a request that is triggered together with this one, and can also be triggered alone.
     pub(crate) fn child(&self) -> Self {
         Self::new(self.0.token.child_token(), Some(self.clone()))
     }
 
-    /// Makes a sub-workflow's cleanups under this request count for the step that
-    /// started the sub-workflow.
+    /// Makes the cleanups of a sub-workflow, to which this request applies, also count for the step
+    /// that started the sub-workflow.
     pub(super) fn set_around(&self, around: &Self) {
         // A run has only one enclosing step.
         let _ = self.0.around.set(around.clone());

@@ -22,16 +22,16 @@ use crate::{
 /// Runs the sub-workflows of steps, either in memory or as recorded child runs.
 #[async_trait]
 pub trait Children: Send + Sync {
-    /// Starts or resumes the child and drives it until it ends or parks. Use [`drive_child`] to drive it as a part of
-    /// its parent run.
+    /// Starts or resumes the child and drives it until it ends or parks. Use [`drive_child`] to
+    /// drive it as part of its parent run.
     ///
     /// # Errors
     /// Fails if the child could not be started.
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
 
-    /// Cancels the waiting children of `run`, because the run ends, and drives them until they have
-    /// ended. With `compensates`, their steps are undone. Returns `None` once all children have
-    /// ended; otherwise, returns what they wait for.
+    /// Cancels the waiting children of `run`, which is ending, and drives them until they have
+    /// ended. If `compensates` is true, their steps are undone. Returns `None` once all children
+    /// have ended; otherwise, returns what they wait for.
     ///
     /// Called after the root step has ended, before the run undoes its own steps and runs its `finally`.
     ///
@@ -160,13 +160,13 @@ impl Children for InProcess {
     }
 }
 
-/// Awaits `driven`, the future that drives `child`, as a part of the run of `call`: both runs stop, wait and park
-/// together.
+/// Awaits `driven`, the future that drives `child`, as part of the run of `call`. Both runs stop,
+/// wait and park together.
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     drive_inside(call.run(), call.cancel(), child, driven).await
 }
 
-/// Awaits `driven`, the future that drives `child`, as a part of the cleanup of `run`; only a
+/// Awaits `driven`, the future that drives `child`, as part of the cleanup of `run`. Only a
 /// shutdown stops it.
 pub async fn drive_child_in_cleanup<T>(run: &Arc<Run>, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     drive_inside(run, &run.cleanup, child, driven).await

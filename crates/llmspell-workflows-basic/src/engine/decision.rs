@@ -47,7 +47,7 @@ macro_rules! choices {
         }
 
         impl DecisionKey {
-            /// The names of all kinds of decisions in records.
+            /// The names of all kinds of decisions, as used in records.
             pub const KINDS: &'static [&'static str] = &[$($text),+];
 
             /// Returns the kind of the decision.
@@ -126,8 +126,8 @@ macro_rules! choices {
 choices! {
     /// The reason to skip a step with a condition or dependencies; `None` if the step runs.
     Enter = "enter" -> Option<SkipReason>;
-    /// The branch that runs: of a conditional, 0 for `then` or 1 for `else`; of a switch, the number of the case (the
-    /// default counts as the last case).
+    /// The branch that runs. For a conditional, this is 0 for `then` or 1 for `else`. For a switch,
+    /// it is the number of the case; the default counts as the last case.
     Branch = "branch" -> Option<usize>;
     /// The items of a loop.
     Items = "items" -> Arc<Vec<Value>>;
@@ -173,13 +173,14 @@ choices! {
     Compensable = "compensable" -> crate::engine::Compensable;
     /// The value that resolves the `n`th conflict between branches, counted from 0.
     Resolved(n: u64) = "resolved" -> Value;
-    /// The answer of the hooks at `point` of the step in round `n`, counted from 0.
+    /// The hooks' answer at `point` of the step in round `n`, counted from 0.
     HookAnswer(point: Cow<'static, str>, n: u64) = "hook_answer" -> Arc<Value>;
-    /// The answer of the hooks to a decision of the step.
+    /// The hooks' answer to one of the step's decisions.
     HookAnswerTo(choice: Box<DecisionKey>) = "hook_answer_to" -> Arc<Value>;
-    /// The answer of the hooks to the run's signal number `n`, before the step receives it.
+    /// The hooks' answer to signal number `n` of the run, given before the step receives the
+    /// signal.
     HookAnswerToSignal(n: u64) = "hook_answer_to_signal" -> Arc<Value>;
-    /// The output of one part of a step forked by a hook; recorded at the path of the part.
+    /// The output of one part of a step that a hook forked; recorded at the path of the part.
     ForkPart = "fork_part" -> Output;
 }
 

@@ -113,8 +113,8 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Returns the same engine with an additional interceptor. Of two interceptors at the same position, the one added
-    /// first is the outer one.
+    /// Returns the same engine with an additional interceptor. If two interceptors have the same
+    /// position, the one added first is the outer one.
     #[must_use]
     pub fn with_interceptor(&self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -234,7 +234,7 @@ impl Engine {
     /// Drives `run` until it ends or all of its active branches wait.
     ///
     /// Dropping the future has the same effect on the run as a crash: nothing is cancelled or
-    /// recorded. To stop it properly, call [`Run::cancel`] or [`Run::shut_down`] and wait.
+    /// recorded. To stop the run properly, call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
         if !tracing::enabled!(target: targets::RUN, Level::INFO) {
             return self.drive_untraced(run).await;

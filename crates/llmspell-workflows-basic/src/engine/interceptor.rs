@@ -80,12 +80,12 @@ pub enum Happening<'a> {
     Ends(&'a Outcome),
     /// The run has a warning.
     Warns(&'a Warning),
-    /// Cancellation of the run is requested for the first time, or compensation is requested in
-    /// addition. A run that is already cleaning up finishes its cleanup.
+    /// Cancellation of the run is requested for the first time, or compensation is additionally
+    /// requested. A run that is already cleaning up finishes its cleanup.
     Cancels {
         /// Who requested the cancellation.
         by: &'a Asker,
-        /// Whether the run is to undo its steps.
+        /// Whether the run must undo its steps.
         compensates: bool,
     },
 }

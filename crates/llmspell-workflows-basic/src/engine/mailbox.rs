@@ -20,8 +20,8 @@ pub struct Signal {
     pub name: String,
     /// The data of the signal.
     pub data: Value,
-    /// The enclosing run that the signal was sent to, if a step of a sub-workflow consumed it. The number is one of
-    /// that run.
+    /// The enclosing run that the signal was sent to, if a step of a sub-workflow consumed the
+    /// signal. In that case, `number` counts that run's messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<Uuid>,
 }
@@ -33,7 +33,8 @@ impl Signal {
     }
 }
 
-/// The unconsumed signals of a run. Each signal is consumed by exactly one step, of the run or of its sub-workflows.
+/// The unconsumed signals of a run. Each signal is consumed by exactly one step of the run or its
+/// sub-workflows.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     queue: Mutex<SignalQueue>,
@@ -112,7 +113,7 @@ impl Mailbox {
 }
 
 impl Run {
-    /// Lets the steps of this run consume the signals of `run`, which runs it as a sub-workflow.
+    /// Allows the steps of this run, a sub-workflow of `run`, to consume the signals of `run`.
     pub(super) fn share_signals_of(&self, run: &Arc<Self>) {
         // A run has only one enclosing run.
         let _ = self.mailbox.around.set(Arc::downgrade(run));
@@ -146,19 +147,21 @@ impl Run {
         }
     }
 
-    /// Returns the number of the last signal sent to the outermost enclosing run, or to this run if there is none.
+    /// Returns the number of the last signal sent to the outermost enclosing run, or to this run if
+    /// no run encloses it.
     pub(crate) fn last_signal(&self) -> u64 {
         self.around().map_or_else(|| self.mailbox.last(), |around| around.last_signal())
     }
 
-    /// Delivers a signal to the first step, of this run or of its sub-workflows, that waits for the signal's name; a
-    /// duplicate is ignored.
+    /// Delivers a signal to the first step of this run or its sub-workflows that waits for the
+    /// signal's name. A duplicate is ignored.
     pub fn deliver(&self, mut signal: Signal) {
         self.masker.mask(&mut signal.data);
         self.mailbox.put(signal);
     }
 
-    /// Sends the signal `name` with `data` to a run whose messages have no other numbering.
+    /// Sends the signal `name` with `data` to a run whose messages are not numbered in any other
+    /// way.
     pub fn signal(&self, name: impl Into<String>, data: impl Into<Value>) {
         self.deliver(Signal::new(self.mailbox.last() + 1, name, data));
     }

@@ -1,4 +1,5 @@
-//! The values behind the names that expressions of a run can read: its input, variables, environment and secrets.
+//! The values of the names that a run's expressions can read: its input, variables, environment and
+//! secrets.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ impl Run {
             for found in templates.flat_map(Template::references).filter(|found| found.reference.name == "env") {
                 match found.reference.keys.first() {
                     Some(Key::Name(name)) => names.push(name),
-                    // The name is computed.
+                    // The variable's name is computed, so any listed variable may be read.
                     _ => names.extend(plan.definition.env.iter().map(String::as_str)),
                 }
             }
@@ -96,9 +97,11 @@ impl Run {
         self.secrets.get(name)
     }
 
-    /// Returns the environment variables from which the variables of the run were computed; `None` if one was not set.
+    /// Returns the environment variables from which the run's variables were computed; a variable
+    /// that was not set is `None`.
     ///
-    /// A run that resumes computes its variables from the same values, see [`Resume::with_env`](super::Resume::with_env).
+    /// A resumed run computes its variables from the same values; see
+    /// [`Resume::with_env`](super::Resume::with_env).
     #[must_use]
     pub fn variable_env(&self) -> &BTreeMap<String, Option<String>> {
         &self.variable_env

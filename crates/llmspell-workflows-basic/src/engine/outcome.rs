@@ -25,8 +25,8 @@ pub enum Outcome {
     Parked(Wait),
     /// The step itself or steps inside it are stuck and must be resolved manually.
     ///
-    /// A block with a stuck step waits as long as any other of its steps waits, and becomes stuck
-    /// once all others have ended. A stuck step does not cause an enclosing step to be retried,
+    /// A block with a stuck step waits as long as any of its other steps waits, and becomes stuck
+    /// once they have all ended. A stuck step does not cause an enclosing step to be retried,
     /// compensated or ended.
     Stuck(Vec<StuckStep>),
 }
@@ -134,7 +134,7 @@ impl Cancelled {
         StepError::new(ErrorClass::Cancelled, "cancelled", message)
     }
 
-    /// Describes the activities left behind; empty if there are none.
+    /// Describes the activities left behind; returns an empty string if there are none.
     #[must_use]
     pub fn left_behind(&self) -> String {
         let mut text = String::new();
@@ -244,7 +244,7 @@ impl UnfinishedSteps {
         self.waiting
     }
 
-    /// Returns the block outcome that results from these steps; `None` if there are no such steps.
+    /// Returns the resulting outcome of the block; `None` if no step waits or is stuck.
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),

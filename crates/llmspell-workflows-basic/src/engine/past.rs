@@ -23,8 +23,8 @@ impl Run {
     }
 
     /// Returns whether the step at `path` is or contains an unsettled step: a sub-workflow that has
-    /// not ended, or an activity that must not run twice. An earlier process began such a step, and
-    /// it must be entered even if this run is stopped.
+    /// not ended, or an activity that must not run twice. An earlier process began the unsettled
+    /// step, which must be entered even if this run is stopped.
     pub(crate) fn is_unsettled(&self, path: &PathLink) -> bool {
         if self.unsettled.is_empty() {
             return false;
@@ -33,8 +33,8 @@ impl Run {
         self.unsettled.iter().any(|open| leads_to(&path, open))
     }
 
-    /// Returns whether the step at `path` is entered although the run is stopped, because its
-    /// outcome is recorded or because it is or contains an unsettled step.
+    /// Returns whether the step at `path` is entered even if the run is stopped: either its outcome
+    /// is recorded, or it is or contains an unsettled step.
     pub(super) fn enters_stopped(&self, path: &PathLink) -> bool {
         !self.unsettled.is_empty()
             && (self.is_unsettled(path) || self.engine.stack().recorded(self, &path.to_string()).is_some())

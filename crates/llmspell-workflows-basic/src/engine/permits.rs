@@ -34,7 +34,7 @@ impl Permits {
         self.declared.get(name).map(|share| share.holders)
     }
 
-    /// Returns the shares of a run of `definition` in the limits declared by the definition itself.
+    /// Returns a run's shares in the limits that its definition, `definition`, declares itself.
     pub(super) fn shares(&self, definition: &Definition) -> Vec<Share> {
         let own = definition.concurrency.iter().filter(|(name, _)| self.declared(name).is_none());
         let share = |(name, holders): (&String, &u32)| {
@@ -65,7 +65,7 @@ impl Permits {
 /// A named limit, shared by all runs that declare it.
 #[derive(Debug, Default)]
 struct Limit {
-    /// Held by the step that gets the next permit; granted in the order of arrival.
+    /// The turn of the step that gets the next permit. Turns are granted in the order of arrival.
     turn: Turn<()>,
     held: Mutex<u32>,
     released: Notify,
@@ -76,8 +76,8 @@ struct Limit {
 /// A run's share in a named limit, with the number of holders declared by its definition.
 ///
 /// Versions of a definition that declare different numbers of holders share the limit. Each step
-/// waits, in the order of arrival, until fewer steps hold permits than its own version allows. So a
-/// version with a lower number observes that number from its first step, and the total never
+/// waits, in the order of arrival, until fewer steps hold permits than its own version allows. A
+/// version with a lower number therefore observes it from its first step, and the total never
 /// exceeds the highest number.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -99,7 +99,7 @@ impl Share {
         &self.name
     }
 
-    /// Returns the number of steps that may hold the limit according to this run.
+    /// Returns how many steps may hold the limit, as declared by this run's definition.
     pub(super) fn holders(&self) -> u32 {
         self.holders
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_a_definition_share_a_limit_and_respect_their_own_numbers() {
+    fn definition_versions_share_a_limit_but_observe_their_own_numbers() {
         let permits = Permits::default();
         let (old, new) = (share(&permits, "nightly", 1), share(&permits, "nightly", 3));
         assert_eq!((old.other_number(), new.other_number()), (Some(3), Some(1)));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_gives_up_passes_its_turn_to_the_next() {
+    async fn a_waiter_that_gives_up_passes_its_turn_on() {
         let permits = Permits::default();
         let share = share(&permits, "nightly", 1);
         let held = share.acquire().await;

@@ -198,7 +198,7 @@ impl Records {
         (record.status, record.result) = (status, result);
     }
 
-    /// Returns the path of the step of a record.
+    /// Returns the path of a record's step.
     pub(crate) fn path(&self, number: usize) -> PathLink {
         self.path_of(&self.all[number])
     }
@@ -253,7 +253,7 @@ impl Records {
         if node.role != Role::Iteration {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
-        // An iteration has its loop's path with a number appended.
+        // An iteration's path is its loop's path with a number appended.
         let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),
@@ -293,8 +293,8 @@ impl Records {
     }
 }
 
-/// Returns why the step at `path` is stuck. A block itself has no error if only
-/// steps inside it are stuck.
+/// Returns why the step at `path` is stuck. A block has no error itself if only steps inside it are
+/// stuck.
 fn stuck(path: &PathLink, steps: &[StuckStep]) -> RecordedResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);

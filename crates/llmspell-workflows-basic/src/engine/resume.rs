@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Outcome;
 use crate::StepPath;
 
-/// The known facts about a run to resume, apart from the records replayed by interceptors.
+/// The facts known about a run to be resumed, apart from the records that interceptors replay.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub(super) run_id: Uuid,
@@ -19,8 +19,8 @@ pub struct Resume {
     pub(super) last_record: Timestamp,
     /// How far the run's clock was ahead of the engine's clock.
     pub(super) clock_ahead: SignedDuration,
-    /// The last generation of each step entered more than once, by the
-    /// path of its first generation.
+    /// The last generation of each step that was entered more than once, keyed by the path of the
+    /// step's first generation.
     pub(super) generations: HashMap<String, u32>,
     /// The numbers of the signals consumed by steps.
     pub(super) received: HashSet<u64>,
@@ -32,7 +32,8 @@ pub struct Resume {
     pub(super) undone: Vec<(StepPath, bool)>,
     /// Undoable steps that had begun but not ended, with their inputs.
     pub(super) cut_off: Vec<(StepPath, Arc<Value>)>,
-    /// The number of a step's attempts interrupted by the end of a process, by step path.
+    /// The number of each step's attempts that were interrupted because a process ended, by step
+    /// path.
     pub(super) cuts: HashMap<String, u32>,
     /// Sub-workflow steps whose runs have started but not ended.
     pub(super) open_children: Vec<StepPath>,
@@ -40,11 +41,13 @@ pub struct Resume {
     pub(super) interrupted: Vec<StepPath>,
     /// The total size of the recorded outputs of activities, in bytes of JSON.
     pub(super) output_bytes: u64,
-    /// Whether cancellation of the run was requested, and whether its steps are then to be undone.
+    /// Whether cancellation of the run was requested; `Some(true)` if its steps must also be
+    /// undone.
     pub(super) cancel: Option<bool>,
-    /// The state before any step, without the input.
+    /// The state before any step has run, without the input.
     pub(super) state: Map<String, Value>,
-    /// The environment variables from which the variables of the run were computed; `None` if one was not set.
+    /// The environment variables from which the run's variables were computed; a variable that was
+    /// not set is `None`.
     pub(super) env: BTreeMap<String, Option<String>>,
 }
 
@@ -114,7 +117,7 @@ impl Resume {
         self
     }
 
-    /// Adds inputs that replace the parameters of activities, by step path.
+    /// Adds inputs that replace activities' parameters, by step path.
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
@@ -136,15 +139,16 @@ impl Resume {
         self
     }
 
-    /// Adds undoable steps interrupted by the end of a process: their paths and inputs, in the
-    /// order they began.
+    /// Adds undoable steps that were interrupted because a process ended: their paths and inputs,
+    /// in the order they began.
     #[must_use]
     pub fn with_cut_off(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>)>) -> Self {
         self.cut_off.extend(steps);
         self
     }
 
-    /// Sets the number of a step's attempts interrupted by the end of a process, by step path.
+    /// Sets the number of each step's attempts that were interrupted because a process ended, by
+    /// step path.
     #[must_use]
     pub fn with_cuts(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.cuts.extend(steps);
@@ -175,21 +179,21 @@ impl Resume {
         self
     }
 
-    /// Sets whether cancellation was requested; `Some(true)` if the steps are then to be undone.
+    /// Sets whether cancellation was requested; `Some(true)` if the steps must also be undone.
     #[must_use]
     pub fn with_cancel(mut self, compensates: Option<bool>) -> Self {
         self.cancel = compensates;
         self
     }
 
-    /// Sets the state before any step.
+    /// Sets the state before any step has run.
     #[must_use]
     pub fn with_state(mut self, state: Map<String, Value>) -> Self {
         self.state = state;
         self
     }
 
-    /// Sets the environment variables from which the variables of the run were computed, as
+    /// Sets the environment variables from which the run's variables were computed, as
     /// [`Run::variable_env`](super::Run::variable_env) returned them when the run started.
     #[must_use]
     pub fn with_env(mut self, env: BTreeMap<String, Option<String>>) -> Self {
@@ -197,7 +201,8 @@ impl Resume {
         self
     }
 
-    /// Adds recorded paths, so that no step is entered again under a generation in these paths.
+    /// Adds recorded paths, so that no step is entered again under a generation that these paths
+    /// already use.
     #[must_use]
     pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
         for path in paths {

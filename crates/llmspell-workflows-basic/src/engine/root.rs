@@ -72,7 +72,8 @@ impl Run {
         }
     }
 
-    /// Undoes the run's steps if necessary, and runs `finally`; a cancellation stops neither.
+    /// Undoes the run's steps if necessary, and runs `finally`. A cancellation stops neither of
+    /// them.
     async fn clean_up(self: &Arc<Self>, main: &PathLink, outcome: Outcome) -> Outcome {
         let is_due = self.is_compensation_due(&outcome);
         let outcome = if is_due { self.compensate(outcome).await } else { outcome };

@@ -27,8 +27,8 @@ use crate::{
     state::Change, sync::lock, targets, workflow::WorkflowInput,
 };
 
-/// If the engine's clock is behind the records of a run by at least this much, the run emits a
-/// warning. A smaller difference is normal between machines and after a clock adjustment.
+/// If the engine's clock is at least this far behind a run's records, the run emits a warning. A
+/// smaller difference is normal between machines and after a clock adjustment.
 const CLOCK_BEHIND_MIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// One execution of a definition, shared by all its steps.
@@ -53,9 +53,10 @@ pub struct Run {
     pub(crate) cleanup: Cancel,
     /// Whether the root step has ended, so that the run can no longer be cancelled.
     pub(super) has_ended_root: AtomicBool,
-    /// The number of a step's attempts interrupted by the end of a process, by step path.
+    /// The number of each step's attempts that were interrupted because a process ended, by step
+    /// path.
     pub(super) cuts: HashMap<String, u32>,
-    /// Whether the run's steps are undone even though its root step has completed.
+    /// Whether to undo the run's steps even though its root step has completed.
     pub(super) undoes_ended: AtomicBool,
     /// Child runs in this process that have ended and can be undone.
     pub(super) ended_children: Mutex<HashMap<Uuid, Arc<Run>>>,
@@ -64,7 +65,7 @@ pub struct Run {
     /// The time limit set when the run was driven, and the time at which it expires.
     pub(crate) given_limit: OnceLock<(Duration, Timestamp)>,
     /// Steps that an earlier process began but did not end, and that must be entered even if the
-    /// run is stopped: sub-workflows, so that they clean up, and activities that must not run
+    /// run is stopped. Sub-workflows must be entered to clean up; activities that must not run
     /// twice, because their effect is unknown.
     pub(super) unsettled: Vec<StepPath>,
     pub(crate) records: Arc<Mutex<Records>>,
@@ -81,20 +82,20 @@ pub struct Run {
     pub(crate) undos: Mutex<Undos>,
     /// The number of runs that enclose this run.
     pub(crate) depth: u32,
-    /// The generation in which a step starts, by the path that the step would otherwise have; other
-    /// steps start in the first.
+    /// The generation in which a step starts, keyed by the path that the step would otherwise have.
+    /// All other steps start in their first generation.
     pub(super) reentered: HashMap<String, u32>,
-    /// Inputs that replace the parameters of activities, by step path.
+    /// Inputs that replace activities' parameters, by step path.
     pub(super) inputs: HashMap<String, Arc<Value>>,
-    /// The state before any step, without the input.
+    /// The state before any step has run, without the input.
     pub(super) first_state: Vec<Change>,
     /// The number of events emitted so far, if the run is not recorded.
     pub(super) emitted_events: AtomicU64,
-    /// The total size of the outputs of activities so far, in bytes of JSON.
+    /// The total size of the activities' outputs so far, in bytes of JSON.
     pub(super) output_bytes: AtomicU64,
 }
 
-/// The first warnings of a run, and the number of later ones.
+/// A run's first warnings, and the number of warnings after them.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     kept: Vec<Warning>,
@@ -185,8 +186,8 @@ impl Run {
         let _ = self.given_limit.set((timeout, clock::after(self.now(), timeout)));
     }
 
-    /// Returns whether a cleanup is in progress in the run, in an attempt of a block, or in a
-    /// sub-workflow. A cancellation does not stop a cleanup.
+    /// Returns whether a cleanup is in progress in the run itself, in an attempt of a block,
+    /// or in a sub-workflow. A cancellation does not stop a cleanup.
     #[must_use]
     pub fn cleans_up(&self) -> bool {
         self.cancel.cleans_up()
@@ -228,7 +229,7 @@ impl Run {
         lock(&self.warnings).dropped
     }
 
-    /// Reports a problem of the step at `path` that does not stop the run.
+    /// Reports a problem in the step at `path` that does not stop the run.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
         let message = self.masker.masked(&message).into_owned();
         tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
@@ -242,8 +243,8 @@ impl Run {
         }
     }
 
-    /// Warns about each named limit for which a run of another definition version declares a
-    /// different number.
+    /// Warns about each named limit for which a current run of another version of the definition
+    /// declares a different number.
     pub(super) fn warn_about_differing_limits(&self) {
         for share in &self.shares {
             let Some(other) = share.other_number() else { continue };
@@ -257,8 +258,8 @@ impl Run {
         }
     }
 
-    /// Warns about each input field that an expression reads without a default and that
-    /// is missing from the input.
+    /// Warns about each field that is missing from the input although an expression reads it
+    /// without a default.
     ///
     /// If a definition declares no inputs, any unknown name may be a field of the input; a
     /// condition that reads a missing field sees null.
@@ -359,7 +360,7 @@ impl Run {
         *lock(&self.root_scope) = Some(scope.clone());
     }
 
-    /// Returns the next generation of the step at `path`, which has been entered before.
+    /// Returns the next generation of the step at `path`, which has already been entered.
     pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
         let generations = lock(&self.generations);
         let last = generations.get(&path.first_entry()).copied();

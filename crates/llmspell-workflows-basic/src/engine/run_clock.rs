@@ -8,8 +8,8 @@ use crate::Clock;
 
 /// The clock of one run: the engine's clock, unless it is behind the run's records.
 ///
-/// A run resumed after the system clock was set back continues at the time of its last
-/// record. This keeps the run's times in order, and the remainder of a wait is never
+/// If the system clock was set back before a run is resumed, the run continues at the time of its
+/// last record. This keeps the run's times in order, and the remainder of a wait is never
 /// longer than the wait itself.
 pub(crate) struct RunClock {
     engine: Arc<dyn Clock>,
@@ -19,7 +19,7 @@ pub(crate) struct RunClock {
 
 impl RunClock {
     /// Returns the clock of a run whose last record was made at `last`, when the run's clock was
-    /// ahead by `former`.
+    /// ahead of the engine's clock by `former`.
     pub(super) fn new(engine: Arc<dyn Clock>, last: Timestamp, former: SignedDuration) -> Self {
         let behind = whole_micros(last.duration_since(engine.now()).max(SignedDuration::ZERO));
         // The former difference also accounts for the time that has passed since the last record.
@@ -64,8 +64,8 @@ impl RunClock {
     }
 }
 
-/// Rounds up to whole microseconds, the unit of records, because the difference must not be smaller
-/// when it is read back.
+/// Rounds up to whole microseconds, the unit used in records, because the difference must not
+/// become smaller when it is read back.
 fn whole_micros(duration: SignedDuration) -> SignedDuration {
     let micros = duration.as_micros();
     let rounded = SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));

@@ -19,7 +19,8 @@ pub(crate) struct Scope {
 
 #[derive(Debug)]
 enum Frame {
-    /// The ended steps of a list; `visible` is the step of a graph that sees only its predecessors.
+    /// The ended steps of a list. In a graph, `visible` is the number of the current step, which
+    /// sees only the steps before it.
     List { list: Arc<List>, slots: Arc<Slots>, visible: Option<usize> },
     /// An iteration of a loop.
     Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
@@ -115,7 +116,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
+    /// Resolves `steps.ID…`: the step's output, status and error, under unambiguous names.
     fn step(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let Some(ended) = self.visible(name_at(keys, 0)?)? else {
             // The step has not run, for example in a route or in the cleanup after a failure.
@@ -140,8 +141,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Resolves `ID…`, first to a field of the output; `result`, `results` and `output` mean the whole output if it has
-    /// no such field.
+    /// Resolves `ID…`, preferably to a field of the output. If the output has no such field,
+    /// `result`, `results` and `output` mean the whole output.
     fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.visible(id)??;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
@@ -223,8 +224,8 @@ fn has_field(value: &SharedValue, name: &str) -> bool {
     }
 }
 
-/// Resolves the keys after the first `skip` as long as they select parts of a composite value; other parts are not
-/// assembled.
+/// Resolves the keys after the first `skip`, as long as each selects a part of a composite value.
+/// No other parts are assembled.
 fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
     let part = match (value.parts(), keys.get(skip)) {
         (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {
@@ -282,7 +283,8 @@ impl expr::Scope for View<'_> {
         }
         self.named(name)
             .map(|value| (Cow::Borrowed(value), 0))
-            // A definition cannot have a step whose id is a declared name, but an undeclared field may have any name.
+            // No step can have the id of a declared name, but an undeclared field may have any
+            // name.
             .or_else(|| self.bare_step(name, keys))
             .or_else(|| {
                 let value = run.input().get(name).or_else(|| run.parameter(name)).or_else(|| run.variable(name))?;

@@ -1,4 +1,5 @@
-//! Services that a host can replace: executing leaves (for example on another machine), waiting, and schema checks.
+//! Services that a host can replace: leaf execution (for example, on another machine), waiting, and
+//! schema checks.
 
 use std::{fmt, sync::Arc};
 
@@ -62,7 +63,7 @@ pub(super) fn missing(name: &ActivityName) -> StepError {
 /// Waits until a given time, in this process or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, an already recorded time of the engine's clock, or returns
+    /// Waits until `wake_at`, a time on the engine's clock that is already recorded, or returns
     /// [`Wake::Park`] to park the step.
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
@@ -99,7 +100,7 @@ pub trait SharedLimits: Send + Sync {
 /// A permit of a limit shared by several processes; released when dropped.
 pub type SharedPermit = Box<dyn std::any::Any + Send + Sync>;
 
-/// The name of a concurrency limit, and its declaring definition, if any.
+/// The name of a concurrency limit, and the definition that declares it, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitName<'n> {
     /// The name of the definition that declares the limit; `None` if the engine declares it.

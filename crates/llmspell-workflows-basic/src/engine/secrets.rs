@@ -20,8 +20,8 @@ impl Engine {
         &self.0.masker
     }
 
-    /// Returns the masker for runs of `definition`. The definition's own words
-    /// remain readable as field names.
+    /// Returns the masker for runs of `definition`. Field names that occur as words in
+    /// the definition remain readable.
     ///
     /// # Errors
     /// Fails if a secret listed by the definition is too short.
@@ -46,7 +46,7 @@ impl Run {
         &self.masker
     }
 
-    /// Returns an output with every secret masked.
+    /// Returns the output with every secret masked.
     #[must_use]
     pub fn shown_output(&self, mut output: Output) -> Output {
         if !self.masker.is_empty() {
@@ -56,7 +56,7 @@ impl Run {
         output
     }
 
-    /// Returns a decision with every secret in its data masked.
+    /// Returns the decision with every secret in its data masked.
     #[must_use]
     pub fn shown_decision(&self, mut decision: Decision) -> Decision {
         if !self.masker.is_empty() && decision.has_data() {
@@ -65,8 +65,8 @@ impl Run {
         decision
     }
 
-    /// Restores the secrets in `changed`, an edited copy of `real` with secrets masked: every
-    /// unchanged part is taken from `real`.
+    /// Restores the secrets in `changed`, an edited copy of `real` in which secrets were masked.
+    /// Every unchanged part is taken from `real`.
     #[must_use]
     pub fn with_secrets(&self, changed: &Value, real: &Value) -> Value {
         if self.masker.find_in(real).is_none() {
@@ -77,7 +77,8 @@ impl Run {
         unmasked(changed, &shown, real)
     }
 
-    /// Restores the secrets in state changes that were derived from `real` with secrets masked.
+    /// Restores the secrets in state changes that were derived from `real` after masking its
+    /// secrets.
     #[must_use]
     pub fn changes_with_secrets(&self, mut changed: Vec<Change>, real: &[Change]) -> Vec<Change> {
         if self.masker.is_empty() {
@@ -120,8 +121,8 @@ impl Run {
 }
 
 impl Decision {
-    /// Returns whether the decision contains run data, which later steps read and
-    /// which may contain secrets.
+    /// Returns whether the decision contains run data. Later steps read this data, and it may
+    /// contain secrets.
     #[must_use]
     pub fn has_data(&self) -> bool {
         matches!(

@@ -16,8 +16,8 @@ pub(crate) struct VisibleResult {
 }
 
 impl VisibleResult {
-    /// Returns the result of a step that ended its list because it failed or was
-    /// cancelled with `outcome`.
+    /// Returns the result of the step that ended its list by failing or being cancelled with
+    /// `outcome`.
     pub(crate) fn of_last(outcome: &Outcome) -> Option<Self> {
         let (status, error) = match outcome {
             Outcome::Failed(failure) => (StepStatus::Failed, Some(Arc::new((*failure.error).clone()))),
@@ -54,7 +54,7 @@ impl Slots {
         self.0[number].get()
     }
 
-    /// Returns a copy with a new result of step `number`.
+    /// Returns a copy in which step `number` has a new result.
     pub(crate) fn with(&self, number: usize, ended: VisibleResult) -> Self {
         let slots = Self(self.0.clone());
         let slots = Self(

@@ -7,29 +7,31 @@ use crate::model::Step;
 ///
 /// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout),
 /// [`Retry`](Self::Retry), [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout)
-/// itself. A host fills the other positions, and may add interceptors to these. Two parts of the
-/// engine surround the whole stack without being interceptors. The inner part is `on_error`, which
-/// handles the step's failure. The outer part records the input and outcome of a step with
-/// `compensate`; the run uses this record to undo the step.
+/// itself. A host fills the other positions, and may add interceptors at these positions too. Two
+/// parts of the engine surround the whole stack but are not interceptors. The inner part is
+/// `on_error`, which handles the step's failure. The outer part records the input and outcome of a
+/// step with `compensate`; the run uses this record to undo the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.
     Trace,
-    /// Returns the recorded outcomes of ended steps, so that inner interceptors do not run again for them.
+    /// Returns the recorded outcomes of steps that have ended, so that inner interceptors do not
+    /// run again for them.
     Journal,
     /// Calls hooks once per generation of a step, not once per attempt; their answers are recorded.
     Hooks,
-    /// For an interceptor that answers with an earlier output and does not call `next`: a hit skips
-    /// everything further inside, while hooks and the journal treat it like any other output.
+    /// For an interceptor that answers with an earlier output instead of calling `next`. A hit
+    /// skips all inner interceptors and the step, while hooks and the journal treat it like any
+    /// other output.
     Cache,
-    /// For an interceptor that keeps failed steps: it sees a failure only after the last attempt.
+    /// For an interceptor that stores failed steps: it sees a failure only after the last attempt.
     DeadLetter,
     /// Limits the total time of all attempts and the delays between them.
     TotalTimeout,
     /// Retries everything inside it.
     Retry,
-    /// For an interceptor that rejects attempts while a service is down: the enclosing retry counts each rejection as a
-    /// failed attempt, and no permit is taken.
+    /// For an interceptor that rejects attempts while a service is down. The enclosing retry counts
+    /// each rejection as a failed attempt, and a rejected attempt takes no permit.
     Breaker,
     /// Waits for the permits of named limits; the wait does not count towards the attempt's time.
     Limits,
@@ -50,8 +52,8 @@ impl Stack {
         Self::default()
     }
 
-    /// Adds an interceptor at `position`. Of two interceptors at the same position, the one added first is the outer
-    /// one.
+    /// Adds an interceptor at `position`. If two interceptors have the same position, the one added
+    /// first is the outer one.
     #[must_use]
     pub fn with(mut self, position: Position, interceptor: Arc<dyn Interceptor>) -> Self {
         let end = self.layers.partition_point(|(other, _)| *other <= position);

@@ -17,7 +17,7 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Steps that run in their own tasks and can be stopped together.
 ///
-/// A task is never dropped while it runs: it is asked to stop, and its leaves end
+/// A running task is never dropped. Instead, it is asked to stop, and its leaves end
 /// within the grace period. A task that still does not end must be blocking its thread;
 /// it is reported and abandoned.
 pub(crate) struct Tasks {
@@ -33,7 +33,8 @@ pub(crate) struct Tasks {
     give_up_at: Option<Instant>,
 }
 
-/// The number of a task, its outcome or panic, and a guard: the branch counts as active until the result is read.
+/// A task's number, its outcome or panic, and a guard that counts the branch as active until the
+/// result is read.
 type TaskResult = (usize, std::thread::Result<Outcome>, ActiveBranch);
 
 /// An unfinished task.
@@ -50,12 +51,13 @@ impl Tasks {
         Self { results, sender, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
-    /// Returns the context of tasks for children of the parent's step; the children see `scope` and `state`.
+    /// Returns the context for tasks that run children of the parent's step. The children see
+    /// `scope` and `state`.
     pub(crate) fn context(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
         CallContext { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
     }
 
-    /// Returns the call of the parent itself, to continue it in a task.
+    /// Returns the call of the parent itself, so that it can continue in a task.
     pub(crate) fn own(&self) -> Call {
         self.parent.clone().with_cancel(&self.cancel)
     }
@@ -85,7 +87,8 @@ impl Tasks {
         }
         let named = call.clone();
         self.left += 1;
-        // Leaves catch panics of user code, so a panic here comes from an interceptor or the engine.
+        // Leaves catch panics in user code, so a panic here comes from an interceptor or the
+        // engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
         let (sender, active) = (self.sender.clone(), self.parent.run().mark_active());
         let task = tokio::spawn(async move {
@@ -100,7 +103,7 @@ impl Tasks {
         self.cancel.cancel(reason);
     }
 
-    /// Returns the next task that ended, with its number; `None` once all have ended.
+    /// Returns the next task that has ended, with its number; `None` once all tasks have ended.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
         while self.left > 0 {
             let Some((index, ended, active)) = self.join().await else { return Some(self.give_up()) };

@@ -24,7 +24,7 @@ pub(crate) struct Undo {
     child: Option<Uuid>,
 }
 
-/// The steps to undo, in the order they ended, and the progress of undoing.
+/// The steps to undo, in the order they ended, and how far undoing has progressed.
 #[derive(Debug, Default)]
 pub(crate) struct Undos {
     list: Vec<Undo>,
@@ -85,7 +85,8 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
 }
 
 impl Undos {
-    /// Records a request to cancel the run; returns whether it asks for more than earlier requests.
+    /// Records a request to cancel the run; returns whether it asks for more than earlier requests
+    /// did.
     pub(super) fn requested(&mut self, compensates: bool) -> bool {
         let is_new = !self.is_requested || (compensates && !self.when_cancelled);
         self.is_requested = true;
@@ -95,8 +96,8 @@ impl Undos {
 
     /// Returns the next step to undo: the last step to end at or below `under`.
     ///
-    /// Steps interrupted by the end of a process count as ended last, because they were stopped
-    /// after all others had ended.
+    /// Steps that were interrupted because a process ended count as the last to end, because all
+    /// others had ended before.
     fn next(&mut self, under: Option<&StepPath>) -> Option<Undo> {
         let is_under = |path: &StepPath| under.is_none_or(|under| under.contains(path));
         let cut_off = self.cut_off.extract_if(.., |(path, _)| is_under(path));
@@ -153,7 +154,7 @@ impl Run {
         };
         let with_cause = |step: StuckStep| match step.around.is_empty() {
             true => StuckStep { error: Box::new(step.error.with_first_cause(cause.clone())), ..step },
-            // A child run has a cause of its own.
+            // A stuck step in a child run keeps that run's own cause.
             false => step,
         };
         Outcome::Stuck(stuck.into_iter().map(with_cause).collect())
@@ -208,7 +209,7 @@ impl Run {
     }
 
     /// Requests, on behalf of `by`, that the run's steps be undone although its root step has
-    /// ended: the run ends as cancelled and compensated.
+    /// ended. The run then ends as cancelled and compensated.
     pub fn undo_ended_by(&self, by: &Asker) {
         self.undoes_ended.store(true, Ordering::SeqCst);
         self.cancelled_by(by, true);
@@ -217,7 +218,7 @@ impl Run {
     /// Records an undoable step that was running when the run's process ended.
     ///
     /// Unless the step runs again in this process, it is undone like a
-    /// step cancelled while running.
+    /// step that was cancelled while running.
     pub(super) fn record_cut_off(&self, path: StepPath, input: Arc<Value>) {
         if self.plan.step(&path).is_some_and(|step| step.kind.is_leaf() && step.compensate.is_some()) {
             lock(&self.undos).cut_off.push((path, input));
@@ -254,7 +255,8 @@ impl Run {
             }
             Err(IncompleteUndo::Failed(error)) => {
                 let path = error.path.clone().unwrap_or_default();
-                // The compensation step must be resolved as a whole, wherever inside it the error occurred.
+                // The compensation step must be resolved as a whole, no matter which inner step
+                // failed.
                 let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
                 lock(&self.undos).status = UndoStatus::Stuck(vec![StuckStep::new(undo, *error)]);
                 outcome
@@ -282,8 +284,8 @@ impl Run {
                 Outcome::Skipped(_) => false,
                 Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,
-                // The run does not cancel its cleanup, but a workflow undoing the
-                // step can itself be cancelled.
+                // The run does not cancel its cleanup, but a workflow that undoes the step can
+                // itself be cancelled.
                 Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => {
                     let error = cancelled.to_error().at(format!("{}/$undo", next.path));
                     return Err(IncompleteUndo::Failed(Box::new(error)));

@@ -1,4 +1,4 @@
-//! Waits until a given time, in any part of a step.
+//! Waits until a given time, at any point of a step.
 
 use jiff::Timestamp;
 

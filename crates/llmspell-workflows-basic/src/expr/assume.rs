@@ -1,7 +1,7 @@
-//! Evaluates an expression with partly unknown values: its possible results,
-//! and the references it reads.
+//! Evaluates an expression whose values are partly unknown, to find its possible results and the
+//! references it reads.
 //!
-//! This is used to check definitions before a run. For example, if a step's output is assumed to be
+//! Definitions are checked this way before a run. For example, if a step's output is assumed to be
 //! absent, can a condition be true, and does a template read the output?
 
 use std::collections::BTreeSet;
@@ -237,7 +237,7 @@ impl<'a> Assumed<'a> {
         if is_order && (is_null(&left) || is_null(&right)) {
             return Possible::NONE;
         }
-        // Null contains nothing, no matter what is searched for.
+        // Null contains nothing, regardless of the value searched for.
         let whole = match operator {
             Comparison::Contains | Comparison::NotContains => Some(&left),
             Comparison::In | Comparison::NotIn => Some(&right),

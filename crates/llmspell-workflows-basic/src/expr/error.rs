@@ -44,7 +44,7 @@ pub struct ErrorLocation {
     pub pointer: Option<String>,
 }
 
-/// The maximum number of characters of an expression that a message shows.
+/// The maximum number of characters of an expression shown in a message.
 const EXPRESSION_CHARS_SHOWN_MAX: usize = 200;
 
 impl ErrorLocation {
@@ -102,7 +102,7 @@ pub enum EvalError {
     },
 }
 
-/// The maximum number of available names that a message lists.
+/// The maximum number of available names listed in a message.
 const NAMES_LISTED_MAX: usize = 8;
 
 impl EvalError {

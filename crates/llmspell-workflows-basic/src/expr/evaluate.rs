@@ -15,10 +15,12 @@ use super::tree::{Access, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node
 use super::unresolved;
 use super::value::{ExprValue, is_true, to_key};
 
-/// An evaluation error, boxed because every node of a tree returns a result and failures are rare.
+/// An evaluation error. It is boxed because every node of a tree returns a result and failures are
+/// rare.
 pub(super) type Failure = Box<EvalError>;
 
-/// Evaluates a parsed expression; with `strict`, a missing reference is an error instead of null.
+/// Evaluates a parsed expression. If `strict` is true, a missing reference is an error instead of
+/// null.
 pub(super) fn evaluate<'e, 's>(
     parsed: &'e Parsed,
     scope: &'s dyn Scope,
@@ -224,7 +226,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(Some(value))
     }
 
-    /// Charges for a key lookup: indexing a string counts its characters from the start.
+    /// Charges for a key lookup. Indexing a string counts its characters from the start.
     fn charge_key(&mut self, value: &Value, span: &Range<usize>) -> Result<(), Failure> {
         match value {
             Value::String(text) => self.budget.text(text.len()).map_err(|fault| self.failure(fault, span)),

@@ -88,12 +88,13 @@ impl Expr {
         &self.0.source
     }
 
-    /// Returns the references of the expression, in source order.
+    /// Returns the references in the expression, in source order.
     pub fn references(&self) -> &[Reference] {
         &self.0.references
     }
 
-    /// Evaluates the expression as in a condition: a missing field or an unknown name is null.
+    /// Evaluates the expression as a condition, in which a missing field or an unknown name is
+    /// null.
     ///
     /// # Errors
     ///
@@ -102,8 +103,8 @@ impl Expr {
         self.run(scope, false)
     }
 
-    /// Evaluates the expression as in a template: a missing reference is an error unless it has a
-    /// default.
+    /// Evaluates the expression as part of a template, in which a missing reference is an error
+    /// unless it has a default.
     ///
     /// # Errors
     ///
@@ -112,7 +113,8 @@ impl Expr {
         self.run(scope, true)
     }
 
-    /// Returns whether the value is truthy as in JavaScript; null, false, zero and the empty string are not.
+    /// Returns whether the value is truthy, as in JavaScript: null, false, zero and the empty
+    /// string are not.
     ///
     /// # Errors
     ///
@@ -121,13 +123,14 @@ impl Expr {
         evaluate(&self.0, scope, false).map(|value| is_true(&value)).map_err(|error| *error)
     }
 
-    /// Returns whether the expression is `state.KEY.concat(…)`, which adds to the list in the state under `key`.
+    /// Returns whether the expression is `state.KEY.concat(…)`, which appends to the list under
+    /// `key` in the state.
     pub(crate) fn extends_state(&self, key: &str) -> bool {
         self.extension().is_some_and(|(extended, _)| extended == key)
     }
 
     /// Returns the items added by an expression that [extends the state](Self::extends_state),
-    /// without reading the list; returns nothing for any other expression.
+    /// without reading the list; returns no items for any other expression.
     ///
     /// # Errors
     ///

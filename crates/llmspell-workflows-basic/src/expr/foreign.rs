@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::error::ParseError;
 
-/// Signs with their messages and help, each listed before its prefixes; a sign
-/// without a message is valid.
+/// Signs with the messages and help for unsupported ones. Each sign is listed before its prefixes,
+/// and a sign without a message is valid.
 const SIGNS: &[(&str, &str, &str)] = &[
     ("===", "", ""),
     ("!==", "", ""),
@@ -105,8 +105,8 @@ const INFIXES: &[(&str, &str)] = &[
     ("CONTAINS", "write contains"),
 ];
 
-/// Returns the error for a word in place of an operator; `before` is the previous token, if it is a
-/// word.
+/// Returns the error for a word used in place of an operator. `before` is the previous token, if
+/// that is also a word.
 pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range<usize>) -> Option<ParseError> {
     if let Some((before, span)) = before
         && let Some((_, message, help)) = PREFIXES.iter().find(|(name, ..)| *name == before)
@@ -117,8 +117,8 @@ pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range
     Some(ParseError::new(format!("`{word}` is not an operator"), span).help(*help))
 }
 
-/// Returns whether `source`, which is not an expression, is a shell expansion, such
-/// as `CI:-no` or `file%.txt`.
+/// Returns whether `source`, which is not a valid expression, is a shell expansion, such as
+/// `CI:-no` or `file%.txt`.
 pub(super) fn is_shell(source: &str) -> bool {
     if let Some(name) = source.strip_prefix(['#', '!']) {
         return name.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '*'));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn environment_variables_are_recognized_by_their_case() {
+    fn names_in_capitals_are_recognized_as_environment_variables() {
         for (name, expected) in
             [("HOME", true), ("PATH_2", true), ("A", false), ("Home", false), ("_X", false), ("2A", false)]
         {

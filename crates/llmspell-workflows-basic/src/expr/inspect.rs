@@ -1,7 +1,7 @@
 //! Facts about an expression or a text that are known without evaluating it.
 //!
-//! Programs that interpret a text, such as a shell or a URL parser, must know which parts of it
-//! come from outside and whether these parts were escaped.
+//! Code that passes a text to an interpreter, such as a shell or a URL parser, must know which
+//! parts of the text come from outside and whether these parts were escaped.
 
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ impl Template {
 }
 
 impl Expr {
-    /// Returns the value of an expression that reads no names; nothing for any other expression.
+    /// Returns the value of an expression that reads no names; `None` for any other expression.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Expr {
         !references.is_empty() && self.source().chars().all(is_plain) && references.iter().all(is_counter)
     }
 
-    /// Returns the information about the value that the form of the expression provides.
+    /// Returns the information about the value that the expression's form provides.
     pub(crate) fn form(&self) -> ValueForm<'_> {
         match self.root() {
             Node::Literal(value) => ValueForm::Literal(value),
@@ -119,7 +119,7 @@ impl Expr {
         }
     }
 
-    /// Returns the names of the functions and filters that produce the value, last one first.
+    /// Returns the names of the functions and filters that produce the value, the last one first.
     ///
     /// ```
     /// use llmspell_workflows_basic::expr::Expr;

@@ -13,9 +13,9 @@ pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 pub const NESTING_MAX: usize = 64;
 /// The maximum number of operations in one evaluation; each evaluated node of the tree counts as one.
 pub const OPERATIONS_MAX: u64 = 10_000;
-/// The number of list elements or object fields that may be visited per operation.
+/// The number of list elements or object fields that each operation may visit.
 pub const ITEMS_PER_OPERATION: u64 = 100;
-/// The number of bytes of text that may be visited per operation.
+/// The number of bytes of text that each operation may visit.
 pub const TEXT_BYTES_PER_OPERATION: u64 = 16 * 1024;
 /// The maximum number of bytes of text, lists and objects that one evaluation creates, including temporary values.
 pub const PRODUCED_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -14,7 +14,7 @@ pub(super) enum Num {
     Float(f64),
 }
 
-/// 2^53: beyond this, floats cannot represent every integer.
+/// 2^53; floats beyond it cannot represent every integer.
 pub(super) const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl From<&Number> for Num {
@@ -81,7 +81,7 @@ impl Num {
             .ok_or_else(|| Fault::Arithmetic("the result is not a finite number".to_owned()))
     }
 
-    /// Rounds with `round`; floats beyond the exact range are returned unchanged.
+    /// Rounds with `round`; floats beyond the exact range remain unchanged.
     pub(super) fn rounded(self, round: fn(f64) -> f64) -> Self {
         match self {
             Self::Integer(_) => self,

@@ -82,7 +82,7 @@ impl Parser<'_> {
         self.call_on(node, &name, span)
     }
 
-    /// Parses a call whose first argument is the value before it.
+    /// Parses a call whose first argument is the preceding value.
     fn call_on(&mut self, node: Node, name: &str, span: Span) -> Result<Node, ParseError> {
         let function = functions::named(name, &span)?;
         let arguments = if self.peek().kind == Kind::Sign("(") { self.arguments()? } else { Vec::new() };

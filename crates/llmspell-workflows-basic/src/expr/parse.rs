@@ -79,7 +79,7 @@ impl Parser<'_> {
         Ok(Node::Conditional(Box::new([condition, then, otherwise])))
     }
 
-    /// Parses operators of at least the precedence `level`.
+    /// Parses operators whose precedence is at least `level`.
     ///
     /// The first operand is passed from level to level, instead of each level calling the next one, so
     /// that nested parentheses use little stack.

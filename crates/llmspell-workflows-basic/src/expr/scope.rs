@@ -25,8 +25,8 @@ impl Segment<'_> {
 
 /// The values of the names in an expression.
 ///
-/// A scope returns borrowed values where it can. It may resolve keys in addition to names: a
-/// scope that stores step outputs separately resolves all of `steps.fetch.output`, and
+/// A scope returns borrowed values where it can. It may resolve keys in addition to names. For
+/// example, a scope that stores step outputs separately resolves all of `steps.fetch.output`, and
 /// reports that it used two keys.
 pub trait Scope {
     /// Finds the value of `name`, followed by as many of `keys` as the scope resolves itself.

@@ -45,7 +45,7 @@ impl std::error::Error for TemplateError {
     }
 }
 
-/// All errors in a template; never empty.
+/// All errors found in a template; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateErrors(pub Vec<TemplateError>);
 

@@ -86,9 +86,9 @@ pub(super) struct AccessStep {
 #[derive(Debug)]
 pub(super) enum StepKind {
     Key(KeyNode, Span),
-    /// A method or a filter; the value so far is its first argument.
+    /// A method or a filter, whose first argument is the preceding value.
     Call(Call),
-    /// Defaults: if the value so far is null, the first default that is not null.
+    /// Default values: if the preceding value is null, the first default that is not null.
     Default(Vec<Node>),
 }
 
@@ -137,7 +137,7 @@ pub(super) enum Logical {
 }
 
 impl Node {
-    /// Makes the references leading to this value optional: a missing reference is null.
+    /// Makes the references that lead to this value optional, so that a missing reference is null.
     pub(super) fn make_optional(&mut self, references: &mut [Reference]) {
         match self {
             Self::Lookup(lookup) | Self::Exists(lookup) => lookup.make_optional(references),

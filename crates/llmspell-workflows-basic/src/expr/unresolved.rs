@@ -14,10 +14,10 @@ use crate::nearest;
 
 /// The maximum number of names kept in an error; a scope may have many thousands.
 const AVAILABLE_MAX: usize = 100;
-/// The maximum number of characters shown of a computed key.
+/// The maximum number of characters of a computed key shown in an error.
 const NAME_CHARS_MAX: usize = 100;
 
-/// Builds the error for a name, or a name with its first keys, that is unknown to the scope.
+/// Builds the error for a name, or a name with its first keys, that the scope does not know.
 pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Segment<'_>]) -> Failure {
     let available = evaluation.scope.available();
     let inside = format!("{}.", lookup.name);
@@ -83,7 +83,7 @@ fn fields(parent: &Value) -> Vec<String> {
     parent.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// Explains why a value has no such key: it is empty or not an object.
+/// Explains why a value does not have the requested key: the value is empty or not an object.
 fn parent_help(parent: &str, value: &Value) -> Option<String> {
     match value {
         Value::Object(fields) if fields.is_empty() => Some(format!("{parent} has no fields")),

@@ -14,7 +14,7 @@ use super::scope::Segment;
 pub(super) enum ExprValue<'e, 's> {
     /// Borrowed from the scope.
     Scope(&'s Value),
-    /// A literal, borrowed from the expression.
+    /// A literal borrowed from the expression.
     Tree(&'e Value),
     /// Computed.
     Owned(Value),
@@ -109,7 +109,8 @@ impl<'v> Member<'v> {
     }
 }
 
-/// Returns the slot of a key in an owned value, so that its content can be moved out.
+/// Returns a mutable reference to the value of a key in an owned value, so that it can be moved
+/// out.
 fn slot<'v>(value: &'v mut Value, key: &Segment<'_>) -> Option<&'v mut Value> {
     match (value, key) {
         (Value::Object(fields), Segment::Name(name)) => fields.get_mut(&**name),
@@ -165,7 +166,8 @@ pub(super) fn position(index: i64, length: usize) -> Option<usize> {
     }
 }
 
-/// Returns the truth of a value as in JavaScript: null, false, zero and the empty string are false.
+/// Returns whether a value is truthy, as in JavaScript: null, false, zero and the empty string are
+/// not.
 pub(super) fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -188,7 +190,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Returns the type of a value with its article, for messages.
+/// Returns the type of a value with its indefinite article, for messages.
 pub(super) fn type_with_article(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

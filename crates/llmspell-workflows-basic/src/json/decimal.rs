@@ -1,6 +1,7 @@
-//! Compares numbers as written with the floats that represent them.
+//! Compares decimal numbers, as written, with the floats that represent them.
 
-/// The number of significant digits up to which every decimal number survives as a 64-bit float.
+/// The maximum number of significant digits for which every decimal number survives conversion to a
+/// 64-bit float.
 const DIGITS_KEPT: usize = 15;
 
 /// The maximum number of significant digits of a 64-bit float.
@@ -28,7 +29,8 @@ struct Decimal {
 pub fn is_exact(text: &str, float: f64) -> bool {
     let Some(written) = Decimal::parse(text) else { return false };
     let is_kept = |form: String| Decimal::parse(&form).is_some_and(|kept| kept == written);
-    // Rust and JSON writers choose differently between two decimal forms that are equally short and equally close.
+    // Rust and JSON writers choose differently between two equally short and equally close
+    // decimals.
     let as_json = || serde_json::Number::from_f64(float).is_some_and(|number| is_kept(number.to_string()));
     float.is_finite() && (is_kept(format!("{float:e}")) || as_json() || is_kept(format!("{float:.DIGITS_MAX$e}")))
 }

@@ -13,14 +13,14 @@ pub use decimal::is_exact;
 use decimal::is_short;
 use scan::Scan;
 
-/// 2^64: the first integer above the range.
+/// 2^64: the first integer above the supported range.
 const ABOVE: f64 = 18_446_744_073_709_551_616.0;
 
-/// -2^63: the first integer in the range, and the float to which integers just
-/// below the range are rounded.
+/// -2^63: the lowest integer in the supported range, and the float to which integers just below the
+/// range are rounded.
 const LEAST: f64 = -9_223_372_036_854_775_808.0;
 
-/// The maximum number of characters of a number that a message shows.
+/// The maximum number of characters of a number shown in a message.
 const NUMBER_CHARS_SHOWN_MAX: usize = 40;
 
 /// Why a JSON text was rejected.
@@ -45,8 +45,8 @@ pub enum JsonError {
         /// The column of the number's first digit or sign in bytes, counted from 1.
         column: usize,
     },
-    /// A number with a fraction or an exponent would be rounded; only [`parse_json_exactly`]
-    /// rejects such a number.
+    /// A number with a fraction or an exponent would be rounded. Only [`parse_json_exactly`]
+    /// returns this error.
     #[error(
         "`{number}`{} at line {line} column {column} has more digits than a 64-bit float keeps; write it in quotes to \
          keep it as a string", .pointer.as_ref().map(|pointer| format!(" in `{pointer}`")).unwrap_or_default()
@@ -75,18 +75,18 @@ impl JsonError {
     }
 }
 
-/// An integer outside the range, or a number that is not finite.
+/// An integer outside the supported range, or a number that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
 impl TooLarge {
-    /// Returns the message about a number without its location.
+    /// Returns the error message for a number, without the number's location.
     pub(crate) fn message(self, number: &str) -> String {
         format!("`{}` is too large to be represented exactly", shown(number))
     }
 }
 
-/// Parses a JSON text from outside the process, such as an input of a run, a response or a file.
+/// Parses a JSON text from outside the process, such as a run's input, a response or a file.
 ///
 /// Integers are exact from -2^63 to 2^64 - 1. An integer outside this range is an error,
 /// because the nearest float has different digits. A number with a fraction or an exponent
@@ -252,7 +252,7 @@ impl<'de> Visitor<'de> for Exact<'_> {
     }
 }
 
-/// Returns a number for a message, without the middle digits of a very long number.
+/// Returns a number as shown in a message: the middle digits of a very long number are omitted.
 fn shown(number: &str) -> String {
     match number.len() {
         ..=NUMBER_CHARS_SHOWN_MAX => number.to_owned(),
@@ -345,7 +345,7 @@ mod tests {
         ];
         leaf.prop_recursive(4, 40, 5, |inner| {
             let field = (any::<String>(), inner.clone());
-            // Each name occurs once.
+            // The number makes the name unique.
             let name =
                 |(at, (name, value)): (usize, (String, String))| format!("{} : {value}", json!(format!("{at}{name}")));
             let object = move |fields: Vec<_>| fields.into_iter().enumerate().map(name).collect::<Vec<_>>().join(" , ");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn single_numbers_follow_the_same_rule() {
+    fn single_numbers_are_parsed_or_rejected_like_json_texts() {
         for (text, expected) in [
             ("12", Some(Ok(json!(12)))),
             ("-1.5e3", Some(Ok(json!(-1500.0)))),

@@ -2,12 +2,12 @@
 
 use super::{Floats, JsonError, TooLarge, is_exact, is_integer, is_short, parse_number, shown};
 
-/// Finds the first number to reject in a valid JSON text.
+/// Finds the first number that must be rejected in a valid JSON text.
 pub(super) struct Scan<'t> {
     text: &'t [u8],
     floats: Floats,
     at: usize,
-    /// The arrays and objects that enclose the current position.
+    /// The arrays and objects around the current position.
     around: Vec<Around<'t>>,
 }
 
@@ -90,7 +90,7 @@ fn is_rounded(number: &str) -> bool {
 }
 
 impl Around<'_> {
-    /// Returns the element or field as a part of a JSON pointer.
+    /// Returns the element or field as part of a JSON pointer.
     fn reference(&self) -> String {
         match self {
             Self::Array(index) => index.to_string(),

@@ -5,7 +5,7 @@ use crate::{
     model::Step,
 };
 
-/// Takes a permit of each named concurrency limit while a leaf runs.
+/// Holds a permit of each of a leaf's named concurrency limits while the leaf runs.
 pub(super) struct LimitLayer;
 
 #[async_trait]
@@ -15,7 +15,7 @@ impl Interceptor for LimitLayer {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        // Permits are taken in the order of their names, so that two steps with the same limits
+        // Permits are acquired in the order of their names, so that two steps with the same limits
         // never wait for each other.
         let mut names = call.step().limits.clone();
         names.sort_unstable();
@@ -25,7 +25,8 @@ impl Interceptor for LimitLayer {
             tokio::select! {
                 biased;
                 () = call.cancel().cancelled() => return call.cancelled(),
-                // The step has not begun, so it does not begin once the run has been asked to park.
+                // The step has not begun yet, and must not begin once the run has been asked to
+                // park.
                 () = call.run().park_requested() => return call.parked(),
                 permit = call.run().permit(&name) => match permit {
                     Ok(permit) => permits.push(permit),

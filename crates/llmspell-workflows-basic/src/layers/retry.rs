@@ -15,7 +15,7 @@ use crate::{
     targets,
 };
 
-/// The error detail that names the limit that prevented a retry of the step.
+/// The error detail with the name of the limit that prevented the step from being retried.
 const ENDED_BY: &str = "retries_ended_by";
 
 /// Retries a failed step according to its policy.
@@ -102,7 +102,7 @@ async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
 
 /// Undoes an attempt of a block before the next attempt begins.
 async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
-    // The request to stop that applies to the block does not stop this cleanup.
+    // A request to stop the block does not stop this cleanup.
     let _cleanup = call.cancel().begin_cleanup();
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
@@ -124,7 +124,8 @@ enum LastAttempt {
 }
 
 impl LastAttempt {
-    /// Adds the limit that prevented another attempt to the error, unless an inner step has already added one.
+    /// Records in the error which limit prevented another attempt, unless an inner step has already
+    /// recorded one.
     fn explain(self, error: &mut StepError, call: &Call, retry: &Retry) {
         let (field, why) = match (self, retry.duration_max, call.run().definition().retry_budget) {
             (Self::Duration, Some(max), _) => {
@@ -146,7 +147,7 @@ impl LastAttempt {
     }
 }
 
-/// Returns when the next attempt begins, or why there is none.
+/// Returns when the next attempt begins, or why no further attempt follows.
 fn next_attempt_at(
     call: &Call,
     retry: &Retry,
@@ -164,7 +165,8 @@ fn next_attempt_at(
     if call.run().take_retry() { Ok(wake_at) } else { Err(LastAttempt::Budget) }
 }
 
-/// Returns whether the policy allows a retry after `error`. Without filters, the error itself decides.
+/// Returns whether the policy allows a retry after `error`. If the policy has no filters, the error
+/// itself decides.
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() && retry.on_exit_codes.is_empty() {
         return error.retryable;

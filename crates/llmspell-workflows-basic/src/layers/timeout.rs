@@ -46,7 +46,7 @@ impl Interceptor for Timeout {
         let now = call.run().now();
         let (length, deadline) = match own.into_iter().chain(of_run).min() {
             Some(length) => (length, clock::after(now, length)),
-            // A limit set when the run was driven earlier.
+            // This limit was set when the run was driven earlier.
             None if call.node().is_root => match recall!(call, choice::TotalDeadline) {
                 Some(deadline) => (clock::until(call.run().started_at(), deadline), deadline),
                 None => return next.run(call).await,
@@ -76,7 +76,7 @@ impl Timeout {
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
         let inner = tasks.own().with_deadline(earliest);
         if is_late {
-            // Only unsettled steps are entered.
+            // From here on, only unsettled steps are entered.
             tasks.stop(CancelReason::Timeout);
             tasks.spawn(0, inner, |call| next.run(call));
             return self.stopped(&call, tasks, length).await;

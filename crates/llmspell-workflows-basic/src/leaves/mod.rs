@@ -1,4 +1,4 @@
-//! The leaves without effects. Each file contains the plan, the validation and the execution of one leaf.
+//! The leaves without effects. Each file contains one leaf's plan, validation and execution.
 
 mod set;
 mod sleep;

@@ -8,13 +8,13 @@ use crate::{
     state::{Change, List, SharedValue},
 };
 
-/// A step that sets keys of the state, prepared to run.
+/// A prepared step that sets keys of the state.
 struct SetPlan(Vec<Setting>);
 
 struct Setting {
     key: String,
     value: Template,
-    /// Whether the value is `state.KEY.concat(…)` with the same key.
+    /// Whether the value is `state.KEY.concat(…)`, where `KEY` is the key to set.
     extends: bool,
 }
 
@@ -69,12 +69,12 @@ impl Setting {
         Ok((change.after().unwrap_or(whole), change))
     }
 
-    /// Returns the list in the state, extended by the items that the value adds, in time that does
-    /// not depend on the list's length; `None` for any other value.
+    /// Returns the state's list, extended by the items that the value adds; `None` for any other
+    /// value. The time this takes does not depend on the list's length.
     fn extended(&self, call: &Call) -> Result<Option<List>, EvalError> {
         let Some(expression) = self.value.whole_expression().filter(|_| self.extends) else { return Ok(None) };
-        // For any other value in the state, the whole expression is
-        // evaluated, which reports the error.
+        // If the state contains any other value, evaluating the whole
+        // expression reports the error.
         let Some(before) = call.state().shared(&self.key).filter(|before| before.has_items()) else { return Ok(None) };
         let added = expression.added_items(&call.view())?;
         Ok(List::after(before, added.into()))

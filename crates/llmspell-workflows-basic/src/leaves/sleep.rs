@@ -7,7 +7,7 @@ use crate::{
     plan::{Body, Builder, Leaf, Length, Work},
 };
 
-/// A step that waits for a duration, prepared to run.
+/// A prepared step that waits for a duration.
 struct SleepPlan(Length);
 
 impl Builder<'_> {

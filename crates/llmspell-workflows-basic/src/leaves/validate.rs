@@ -10,7 +10,7 @@ use crate::{
     plan::{ActivityPlan, Body, Builder, Leaf, Work},
 };
 
-/// A step that checks data against a schema, a validator and assertions, prepared to run.
+/// A prepared step that checks data against a schema, a validator and assertions.
 struct ValidatePlan {
     data: Template,
     schema: Option<Value>,

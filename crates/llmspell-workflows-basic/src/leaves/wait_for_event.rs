@@ -10,7 +10,7 @@ use crate::{
     plan::{Body, Builder, Leaf, Work},
 };
 
-/// A wait for a signal, prepared to run.
+/// A prepared step that waits for a signal.
 struct WaitPlan {
     event: Template,
     filter: Option<Expr>,

@@ -10,15 +10,16 @@ use crate::expr::{Expr, Key, Reference, Template};
 /// The difference between a step and its new version, apart from the steps inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepChange {
-    /// Nothing that affects a run.
+    /// No difference that affects a run.
     Nothing,
-    /// How the step is executed: its retries, timeouts, limits, handlers or compensation. If the
-    /// step has completed, its result is still valid.
+    /// The step is executed differently: its retries, timeouts, limits, handlers or compensation
+    /// have changed. If the step has completed, its result is still valid.
     Handling,
-    /// How a block uses the results of the steps inside it, such as `aggregation` or
-    /// `max_iterations`. These results are still valid, but the block's result is not.
+    /// The block uses the results of the steps inside it differently, for example because
+    /// `aggregation` or `max_iterations` has changed. These results are still valid, but the
+    /// block's result is not.
     Conclusion,
-    /// What the step does.
+    /// The step does something different.
     Work,
 }
 
@@ -124,7 +125,7 @@ fn change_of_kind(old: &StepKind, new: &StepKind) -> StepChange {
         let mut value = serde_json::to_value(without_steps(kind)).unwrap_or_default();
         let mut elements = Map::new();
         take_placeholders(&mut value, &mut elements);
-        // A kind is an object with one field, its name.
+        // A kind serializes as an object with one field, named after the kind.
         let value = match value {
             Value::Object(kind) if kind.len() == 1 => kind.into_iter().next().map(|(_, value)| value),
             other => Some(other),
@@ -192,14 +193,14 @@ fn take_placeholders(value: &mut Value, elements: &mut Map<String, Value>) {
     }
 }
 
-/// The names with a different meaning in a new version of a definition: variables, conditions,
+/// The names whose meaning differs in a new version of a definition: variables, conditions,
 /// constants, and fields of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangedNames(BTreeSet<(&'static str, String)>);
 
 impl ChangedNames {
-    /// Compares two versions of a definition, for a run in `environment` whose input has different
-    /// values for `inputs`.
+    /// Compares two versions of a definition, for a run in `environment` whose input fields
+    /// `inputs` have different values.
     #[must_use]
     pub fn between<'i>(
         old: &Definition,
@@ -263,7 +264,7 @@ impl ChangedNames {
         });
         let is_read = |root: &str, name: &str| {
             let is_root = reference.name == root || (root == "input" && reference.name == "task");
-            // The facts about the workflow have no short names.
+            // Facts about the workflow cannot be read by a short name.
             (is_root && key.is_none_or(|key| key == name)) || (root != "workflow" && reference.name == name)
         };
         self.0.iter().find(|(root, name)| is_read(root, name)).map(|(_, name)| name.as_str())
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn change_of_a_step_is_its_most_far_reaching_field_change() {
+    fn the_most_far_reaching_field_change_determines_the_step_change() {
         let step = || shell("a", "make");
         let each = || Loop::items(json!([1, 2]), [shell("inner", "one")]);
         let both = || Parallel::new([shell("x", "1"), shell("y", "2")]);
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn conclusion_contains_only_fields_of_the_kind() {
+    fn conclusion_lists_only_fields_that_the_kind_has() {
         let mut each = Loop::new(LoopSource::While("x".into()), []);
         (each.max_parallelism, each.max_iterations, each.until) = (Some(1), Some(1), Some("x".into()));
         each.on_conflict = crate::model::OnConflict::Last;

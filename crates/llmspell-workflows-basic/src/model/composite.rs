@@ -38,9 +38,9 @@ pub struct Case {
     pub steps: Steps,
 }
 
-/// Runs steps that each name the next step ([`Step::next`]), possibly an earlier step.
+/// Runs steps that each choose the next step ([`Step::next`]), which may be an earlier one.
 ///
-/// A step entered again runs under its next generation.
+/// A step that is entered again runs under its next generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The id of the first step.
@@ -82,15 +82,15 @@ pub struct Loop {
     /// The number of iterations after which the loop ends; `None` to run all iterations, up to the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u64>,
-    /// An expression tested after each iteration that ends the loop if
-    /// true; only in sequential mode.
+    /// An expression tested after each iteration; the loop ends once it is true. Only in sequential
+    /// mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// What happens when an iteration fails.
     #[serde(default)]
     pub on_error: IterationErrors,
     /// What happens if two iterations set the same part of the state to different values; only in
-    /// parallel mode. The order of the iterations matters, not the order in which they end.
+    /// parallel mode. Iterations are ordered by number, not by when they end.
     #[serde(default, skip_serializing_if = "super::step::is_default")]
     pub on_conflict: OnConflict,
 }
@@ -103,7 +103,8 @@ pub enum LoopSource {
     Items(Value),
     /// The numbers from `start` up to but not including `end`. Each field is a JSON number or a string with references.
     ///
-    /// If `start` and `step` are integers, the numbers are integers, and exact from -2^63 to 2^64 - 1.
+    /// If `start` and `step` are integers, the numbers are also integers. They are exact from -2^63
+    /// to 2^64 - 1.
     Range {
         /// The first number.
         start: Value,
@@ -209,7 +210,8 @@ pub enum Aggregation {
     AtLeast(u32),
     /// More than half of the branches must succeed. The output is the list of their outputs.
     Majority,
-    /// The function registered under this name decides, and computes the output from all results.
+    /// The function registered under this name decides whether the block succeeds, and computes the
+    /// output from all results.
     Custom(String),
 }
 
@@ -239,11 +241,11 @@ pub enum OnConflict {
     /// Objects are merged recursively and arrays are concatenated in definition order; other values are an error.
     Merge,
     /// The items that each branch appended to the previous list are appended in
-    /// definition order. Without a previous list, arrays are concatenated, and other
+    /// definition order. If there is no previous list, arrays are concatenated, and other
     /// values become the items of a new list.
     Append,
-    /// The amounts that the branches added to the previous number, or to 0, are added up; in
-    /// objects, for each field. Other values are an error.
+    /// The amounts that the branches added to the previous number, or to 0, are added up. Objects
+    /// are summed field by field; other values are an error.
     Sum,
     /// The function registered under this name chooses the value.
     Custom(String),

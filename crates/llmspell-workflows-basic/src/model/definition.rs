@@ -156,7 +156,7 @@ impl Definition {
 
 /// How much of a run survives a crash.
 ///
-/// With every setting, all records up to some point survive, and the run continues from that point.
+/// With any setting, all records up to some point survive, and the run continues from that point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {

@@ -7,8 +7,8 @@ use super::*;
 
 /// The kind of a step, which determines what the step does.
 ///
-/// The enum is deliberately exhaustive: if a kind is added, crates with a notation or a drawing for
-/// each kind do not compile until they handle the new kind.
+/// The enum is deliberately exhaustive: if a kind is added, crates that write or draw every kind do
+/// not compile until they handle the new one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
@@ -138,7 +138,7 @@ impl Pattern {
     }
 }
 
-/// The steps inside a kind, as stored in its type.
+/// The steps inside a kind, as stored in the kind's type.
 enum Contents<'a> {
     Nothing,
     Steps(&'a Steps),

@@ -151,8 +151,8 @@ pub enum OnError {
 #[serde(rename_all = "snake_case")]
 pub enum TriggerRule {
     /// The step runs if no dependency failed and at least one succeeded. A dependency
-    /// skipped because of a failure counts as failed, but not a dependency skipped
-    /// because of its condition.
+    /// skipped because of a failure counts as failed; one skipped because of its
+    /// condition does not.
     #[default]
     NoneFailedMinOneSuccess,
     /// The step runs if all dependencies succeeded.

@@ -233,14 +233,14 @@ impl Step {
         self
     }
 
-    /// Adds a transition of a route: continue with the step `target` if `condition` is true.
+    /// Adds a transition of a route to the step `target`, taken if `condition` is true.
     #[must_use]
     pub fn then_if(mut self, condition: impl Into<String>, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: Some(condition.into()), target: Some(target.into()) });
         self
     }
 
-    /// Adds a transition of a route: continue with the step `target` if no earlier transition was taken.
+    /// Adds a transition of a route to the step `target`, taken if no earlier transition was taken.
     #[must_use]
     pub fn then(mut self, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: None, target: Some(target.into()) });

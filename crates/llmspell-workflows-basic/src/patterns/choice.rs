@@ -11,7 +11,7 @@ use crate::{
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node},
 };
 
-/// A conditional or a switch, prepared to run.
+/// A prepared conditional or switch.
 struct ChoicePlan {
     cases: Vec<(Expr, Arc<Node>)>,
     default: Option<Arc<Node>>,

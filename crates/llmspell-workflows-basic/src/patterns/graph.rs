@@ -59,7 +59,8 @@ struct Walk<'a> {
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Failure)>,
-    /// For each step skipped because of a failure, directly or indirectly, the step that failed.
+    /// The failed step behind each step that was skipped, directly or indirectly, because of a
+    /// failure.
     blamed: Vec<Option<usize>>,
     unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
@@ -128,9 +129,9 @@ impl<'a> Walk<'a> {
 
     /// Returns the changes of `steps`, ordered so that each change follows the changes that its step has seen.
     ///
-    /// Two steps that have not seen each other's changes conflict if they set the same part of the
-    /// state, or one part inside the other, to different values. A part that a later step has
-    /// overwritten does not conflict.
+    /// Two steps that have not seen each other's changes conflict if they set different values for
+    /// the same part of the state, or for a part and another part inside it. A part that a later
+    /// step has overwritten causes no conflict.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
@@ -174,7 +175,8 @@ impl<'a> Walk<'a> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
-            // A step without dependencies runs even if other steps fail: it could have begun before they failed.
+            // A step without dependencies runs even if other steps fail, because it could have
+            // begun earlier.
             return None;
         }
         // A step skipped because of a failure counts as that failure.

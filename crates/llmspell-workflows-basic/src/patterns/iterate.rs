@@ -76,7 +76,7 @@ fn iteration(
 ) -> Call {
     let count = count.map(|count| count as u64);
     let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item), index as u64, count);
-    // An iteration has its loop's path with a number appended.
+    // An iteration's path is its loop's path with a number appended.
     let context = CallContext { state: progress.state.clone(), scope: Some(scope), ..(*call.context).clone() };
     Call::new(Arc::new(context), &plan.body).with_generation(call.generation()).with_iteration(index)
 }

@@ -28,16 +28,16 @@ pub struct BranchResult {
 ///
 /// | error mode | aggregation | the other branches are cancelled if | the block succeeds if |
 /// |---|---|---|---|
-/// | any | `first` | one branch and all required branches have succeeded | the same |
-/// | `fail_fast` | any | a required one failed, or success is out of reach | enough and all required ones succeeded |
+/// | any | `first` | one branch and all required branches have succeeded | the same is true |
+/// | `fail_fast` | any | a required one failed, or success is impossible | enough and all required ones succeeded |
 /// | `fail_slow` | any | never | enough and all required ones succeeded |
 /// | `best_effort` | `all` | never | all required ones succeeded and, if any branch failed, at least one succeeded |
 /// | `best_effort` | other | never | enough and all required ones succeeded |
 ///
 /// "Enough" means all branches that were not skipped (`all`), 1 (`first`), n (`partial:n`), more
 /// than half (`majority`), or none (a function, which decides for itself). A failure handled by the
-/// branch's own `on_error` counts as a success. The outcome of a branch that ends after the
-/// cancellation of the other branches is ignored.
+/// branch's own `on_error` counts as a success. If a branch ends after the other branches have been
+/// cancelled, its outcome is ignored.
 pub(super) struct Judge<'a> {
     plan: &'a ParallelPlan,
     /// The outcome of each branch; `None` if the branch had not ended before the verdict.
@@ -140,7 +140,7 @@ impl<'a> Judge<'a> {
             Aggregation::Custom(name) => self.custom(call, name, durations),
             _ if self.plan.settings.output == ParallelOutput::ByBranch => Ok(self.by_branch()),
             Aggregation::First => Ok(self.winner.map(|winner| self.value(winner)).unwrap_or_default()),
-            // Each branch keeps its place, regardless of its outcome.
+            // Each branch keeps its position in the list, regardless of its outcome.
             Aggregation::All | Aggregation::AtLeast(_) | Aggregation::Majority => {
                 Ok((0..self.ends.len()).map(|number| self.value(number)).collect())
             }
@@ -207,7 +207,7 @@ impl<'a> Judge<'a> {
                 Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
                 Some(_) => self.value(number),
                 // Whether a cancelled branch had already begun depends on timing, so the output
-                // does not show this.
+                // does not show it.
                 None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)

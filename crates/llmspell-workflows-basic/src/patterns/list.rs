@@ -10,7 +10,7 @@ use crate::{
     plan::{Child, Composite, List},
 };
 
-/// Steps that run in order or as a graph, prepared to run.
+/// Prepared steps that run in order or as a graph.
 pub(crate) struct ListPlan(pub(crate) Arc<List>);
 
 impl Composite for ListPlan {

@@ -11,7 +11,7 @@ use crate::{
     plan::{Body, Builder, Child, ChildAt, Composite, List, ListKind, Node, Role},
 };
 
-/// A list that runs once for each iteration, prepared to run.
+/// A prepared list that runs once for each iteration.
 pub(super) struct LoopPlan {
     pub(super) over: Iterations,
     pub(super) body: Arc<Node>,

@@ -73,7 +73,7 @@ impl<'a> Block<'a> {
         Call::new(self.context.clone(), &self.plan.branches[number])
     }
 
-    /// Replays the branches recorded as ended, in the recorded order,
+    /// Replays the branches that are recorded as ended, in the recorded order,
     /// before any other branch begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {

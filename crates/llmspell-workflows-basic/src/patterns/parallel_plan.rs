@@ -11,7 +11,7 @@ use crate::{
     plan::{Body, Builder, Child, Composite, List, Node, Role},
 };
 
-/// Branches that run at the same time and are joined, prepared to run.
+/// Prepared branches that run at the same time and are then joined.
 pub(super) struct ParallelPlan {
     pub(super) branches: Vec<Arc<Node>>,
     pub(super) required: Vec<bool>,

@@ -70,8 +70,8 @@ fn integer(value: &Value) -> Option<i128> {
     value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
 }
 
-/// Returns the integer at which counting in steps of `step` reaches `end`,
-/// which may have a fraction.
+/// Returns the integer at which counting in steps of `step` reaches `end`, which need not be an
+/// integer.
 fn integer_end(end: &Value, step: i128) -> i128 {
     /// Far outside the range of JSON integers, and far inside the range of `i128`.
     const FAR: f64 = 1e30;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_without_an_end_or_beyond_the_limit_are_rejected() {
+    fn endless_ranges_and_ranges_beyond_the_limit_are_rejected() {
         for (range, message) in [
             ([json!(0), json!(5), json!(0)], "a step of 0"),
             ([json!(0), json!(5), json!(-0.0)], "a step of 0"),

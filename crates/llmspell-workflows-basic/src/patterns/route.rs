@@ -12,7 +12,7 @@ use crate::{
     state::SharedValue,
 };
 
-/// A route, prepared to run.
+/// A prepared route.
 struct RoutePlan {
     list: Arc<List>,
     start: usize,
@@ -91,7 +91,7 @@ impl Composite for RoutePlan {
     }
 }
 
-/// Runs the steps of a route; a step entered again runs under its next generation.
+/// Runs the steps of a route. A step that is entered again runs under its next generation.
 async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
     let mut current = match starting_step(&call, &plan.list) {

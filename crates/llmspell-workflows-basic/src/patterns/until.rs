@@ -17,8 +17,8 @@ use crate::{
 /// The `until` condition of a loop, tested after one iteration.
 ///
 /// The condition is tested after the iteration's steps have ended, but before the iteration itself
-/// ends. At this time, the results of its steps are known, even in a resumed run. The answer is
-/// recorded before the iteration is.
+/// ends. At this point, the results of its steps are known, even in a resumed run. The answer is
+/// recorded before the iteration's outcome.
 pub(crate) struct UntilTest {
     condition: Arc<Expr>,
     /// The call of the loop.
@@ -40,11 +40,11 @@ impl UntilTest {
         })
     }
 
-    /// Returns whether the loop ends after this iteration, which has ended.
+    /// Returns whether the loop ends after this iteration, which has already ended.
     pub(super) async fn holds(&self) -> Result<bool, StepError> {
         match self.holds.get() {
             Some(holds) => Ok(*holds),
-            // The iteration was recorded as ended, after the answer. There is no
+            // The answer was recorded before the iteration's end. There is no
             // answer if the test failed.
             None => Ok(self.call.recall(choice::Until(self.index)).await?.unwrap_or(false)),
         }

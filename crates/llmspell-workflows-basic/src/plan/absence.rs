@@ -1,4 +1,4 @@
-//! Cases in which a step has no output, and checks whether a reference is reached in such a case.
+//! Determines when a step has no output, and whether a reference is reached in such a case.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
 /// A case in which a value read by a template does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Absence {
-    /// Why the value may not exist, as part of a sentence about the step.
+    /// Why the value may not exist, phrased as part of a sentence about the step.
     pub(super) reason: &'static str,
     pub(super) absent: Absent,
     /// The condition that is false in this case.
@@ -25,7 +25,7 @@ pub(super) struct Absence {
 pub(super) enum Absent {
     /// The output of a step with one of these statuses.
     Output { id: String, statuses: &'static [&'static str] },
-    /// A part of a completed step's output.
+    /// A part of the output of a completed step.
     Field { id: String, fields: Vec<Key> },
     /// The error of the run.
     Error,
@@ -49,7 +49,7 @@ impl Reached {
         self.read.clear();
     }
 
-    /// Moves on to the reference with this number in the expression.
+    /// Moves on to the expression's reference with this number.
     pub(super) fn at(&mut self, number: usize) {
         if let Some((_, at)) = &mut self.expression {
             *at = number;
@@ -68,8 +68,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns whether the reference being checked is reached in this case,
-    /// for a step with this status.
+    /// Returns whether the reference being checked is reached in this case, if the step has this
+    /// status.
     fn is_reached_with(&mut self, absence: &Absence, status: Option<&'static str>) -> bool {
         let innermost = self.names.enclosing.last().map_or(0, |step| Arc::as_ptr(step).addr());
         let key = (innermost, absence.clone(), status);
@@ -115,7 +115,7 @@ impl Builder<'_> {
     }
 }
 
-/// The known values of named conditions; nothing while a condition is being evaluated.
+/// The known values of named conditions; `None` for a condition that is still being evaluated.
 type KnownConditions = RefCell<HashMap<String, Option<Possible>>>;
 
 fn assumed(

@@ -20,7 +20,7 @@ impl Builder<'_> {
         ActivityPlan { name: call.activity.clone(), activity, params }
     }
 
-    /// Reports problems in the parameters in `field`, from which `template` was created.
+    /// Reports problems in the parameters stored in `field`, from which `template` was created.
     pub(crate) fn check_params(
         &mut self,
         activity: &dyn Activity,

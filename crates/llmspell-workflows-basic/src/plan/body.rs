@@ -14,7 +14,7 @@ use crate::{
     workflow::BasicWorkflow,
 };
 
-/// The work of a step, prepared to run.
+/// A step's prepared work.
 ///
 /// Most kinds of steps are implementations of [`Leaf`] or [`Composite`], each in its own file. The
 /// kinds with effects are variants of this enum, because the engine must know what they call.
@@ -77,7 +77,7 @@ pub(crate) struct ActivityPlan {
     pub(crate) params: Template,
 }
 
-/// A sub-workflow, prepared to run.
+/// A prepared sub-workflow.
 pub(crate) struct SubPlan {
     pub(crate) name: String,
     pub(crate) plan: Arc<Plan>,

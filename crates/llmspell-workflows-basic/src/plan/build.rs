@@ -32,7 +32,8 @@ pub(crate) struct Builder<'e> {
     /// The undeclared input fields that are read, and whether each is required.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
-    /// Whether the next list consists of cleanup steps, and whether the next step is one.
+    /// Whether the next list consists of cleanup steps, and whether the next step is a cleanup
+    /// step.
     pub(super) is_cleanup_list: bool,
     pub(super) is_cleanup_step: bool,
     /// The depth of the step whose task also runs the step being built.
@@ -46,8 +47,8 @@ pub(crate) struct Builder<'e> {
     pub(super) missing: Vec<(String, usize)>,
 }
 
-/// How many levels of nested steps share a thread's stack. In a debug build, a level of loops uses over 100 kB of a
-/// stack's usual 2 MB.
+/// How many levels of nested steps share one thread's stack. In a debug build, one level of loops
+/// uses over 100 kB of the usual 2 MB stack.
 const LEVELS_PER_TASK: usize = 8;
 
 impl<'e> Builder<'e> {

@@ -66,7 +66,7 @@ impl Builder<'_> {
             _ if declared.is_empty() => return,
             Value::Object(fields) => fields,
             Value::Null => &none,
-            // An expression may have any value.
+            // An expression may evaluate to any value.
             input if Template::parse(input).is_ok_and(|input| input.fixed().is_none()) => return,
             _ => {
                 let message = format!("the input of `{}` must be an object", sub.workflow);
@@ -106,8 +106,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports a sub-workflow step with a permit of an engine limit that its inner steps also need:
-    /// they would wait forever.
+    /// Reports a sub-workflow step that holds a permit of an engine limit which its inner steps
+    /// also need, because these steps would wait forever.
     pub(super) fn check_enclosing_limits(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {

@@ -1,4 +1,4 @@
-//! References between variables, and between conditions.
+//! References among variables and among conditions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,8 +9,8 @@ use crate::expr::{Key, Reference, Template};
 /// Returns the order in which variables are computed, with the values from `overrides`. If there is
 /// a cycle, `Err` contains its variables.
 ///
-/// The order does not depend on the order in the definition, which the stored
-/// definition does not preserve.
+/// The result does not depend on the order in which the definition declares the variables, because
+/// a stored definition does not preserve that order.
 pub(crate) fn variable_order<'v>(
     variables: &'v IndexMap<String, Template>,
     overrides: Option<&'v IndexMap<String, Template>>,
@@ -31,7 +31,7 @@ pub(crate) fn referred<'r>(reference: &'r Reference, root: &str) -> Option<&'r s
     }
 }
 
-/// Returns `names` in an order in which each name follows the names to which it refers. `refers`
+/// Returns `names` ordered so that each name follows the names it refers to. `refers`
 /// returns the references of a name; names that are not in `names` are ignored. If there is a
 /// cycle, `Err` contains its names.
 pub(crate) fn in_order<'n>(
@@ -44,7 +44,8 @@ pub(crate) fn in_order<'n>(
     let known: HashSet<&str> = names.iter().copied().collect();
     let mut order = Vec::with_capacity(names.len());
     for name in names {
-        // The path from `name`, each with its references that have not been visited.
+        // The names on the path from `name`, each with its references that have not been visited
+        // yet.
         let mut path: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut next = Some(name);
         while next.is_some() || !path.is_empty() {

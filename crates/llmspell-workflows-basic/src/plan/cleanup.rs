@@ -41,11 +41,12 @@ impl Builder<'_> {
     }
 }
 
-/// Returns whether the definition does not limit the time of a cleanup step.
+/// Returns whether a cleanup step needs a default time limit, because the definition sets none and
+/// the step might not end otherwise.
 pub(super) fn needs_limit(step: &Step) -> bool {
     let is_limited = step.timeout.is_some() || step.total_timeout.is_some();
     let traits = step.kind.traits();
-    // A leaf without effects that does not wait for anybody ends on its own.
+    // A leaf that has no effects and does not wait for a signal ends on its own.
     !is_limited && (!step.kind.is_leaf() || traits.effect != Effect::None || traits.waits_for_signal)
 }
 

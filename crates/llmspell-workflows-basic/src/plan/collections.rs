@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Reports the items of a loop if they definitely do not form a list.
+    /// Reports the items of a loop if they are definitely not a list.
     pub(crate) fn check_items(&mut self, items: &Template, path: &str) {
         let place = ProblemLocation::new(path, "over/items");
         let Some(expression) = items.whole_expression() else {

@@ -15,8 +15,8 @@ pub struct UnmetRead {
 }
 
 impl Plan {
-    /// Returns everything that does not work if the step at `path` has this output:
-    /// references to missing fields, in other steps and in the workflow's outputs. A
+    /// Returns everything that does not work if the step at `path` has this output, such as
+    /// a reference to a missing field, in another step or in the workflow's outputs. A
     /// reference with a default does not count.
     ///
     /// ```
@@ -41,7 +41,7 @@ impl Plan {
         let Builder { problems, missing, .. } = builder;
         let of_problem = |at: usize| missing.iter().find(|(_, number)| *number == at).map(|(field, _)| field.clone());
         let unmet = problems.into_iter().enumerate().map(|(at, problem)| UnmetRead { field: of_problem(at), problem });
-        // The definition itself is valid, so every error is due to the output.
+        // The definition itself is valid, so the output causes every error.
         unmet.filter(|unmet| unmet.problem.severity == Severity::Error).collect()
     }
 }

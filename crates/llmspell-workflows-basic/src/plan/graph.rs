@@ -38,8 +38,8 @@ impl Graph {
 
     /// Warns about each step that appears to follow the steps above it but starts immediately.
     ///
-    /// This happens if dependencies are added to one step of a list: all
-    /// other steps lose their order.
+    /// This happens if dependencies are added to only one step of a list, because all
+    /// other steps then lose their order.
     pub(crate) fn unconnected(&self, steps: &Steps, path: &str) -> Vec<Problem> {
         let Some(first) = self.dependencies.iter().position(|others| !others.is_empty()) else { return Vec::new() };
         let is_alone = |step: &usize| {
@@ -67,8 +67,7 @@ impl Graph {
     }
 }
 
-/// Returns the steps in an order in which each step follows all steps that it
-/// waits for, or returns a cycle.
+/// Returns the steps ordered so that each step follows all steps it waits for, or returns a cycle.
 fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut left: Vec<usize> = waits_for.iter().map(Vec::len).collect();
     let mut followers = vec![Vec::new(); waits_for.len()];

@@ -16,13 +16,14 @@ pub(super) struct Names {
     pub(super) enclosing: Vec<Arc<Step>>,
     /// Whether a template is being checked, in which a missing field is an error.
     pub(super) in_template: bool,
-    /// Whether the reference being checked is reached, as far as known.
+    /// Whether the reference being checked is reached, as far as this is known.
     pub(super) reached: Reached,
     /// Whether `finally` is being built, where `error` may be null.
     pub(super) in_finally: bool,
     pub(super) loops: usize,
     pub(super) bindings: Vec<&'static str>,
-    /// The steps of the loop whose `while` is being checked; they have not run when it is tested.
+    /// The steps of the loop whose `while` is being checked; they have not run when `while` is
+    /// tested.
     pub(super) later: Option<Steps>,
     /// The step being undone, in a compensation step.
     pub(super) undone: Option<Arc<Step>>,
@@ -38,7 +39,7 @@ pub(super) struct ListNames {
     pub(super) uses: Vec<SiblingReference>,
 }
 
-/// Which steps of a list have ended when a step of the list, or a step after the list, runs.
+/// Determines which steps of a list have ended when another step in or after the list runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListKind {
     /// The earlier steps, in the order of the list or of their dependencies.
@@ -95,8 +96,8 @@ impl Builder<'_> {
         built
     }
 
-    /// Calls `build` for a compensation step of `undone`, which does not see the names of
-    /// enclosing lists and loops.
+    /// Calls `build` for a compensation step of `undone`. The names of enclosing lists and loops
+    /// are hidden from this step.
     pub(crate) fn undoing<T>(&mut self, undone: &Arc<Step>, build: impl FnOnce(&mut Self) -> T) -> T {
         let names = Names { bindings: COMPENSATION.to_vec(), undone: Some(undone.clone()), ..Names::default() };
         let outer = std::mem::replace(&mut self.names, names);

@@ -1,4 +1,4 @@
-//! Migrations of the state of an earlier version of a definition.
+//! Migrations of the state from earlier versions of a definition.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -153,7 +153,7 @@ impl Plan {
         Ok(state)
     }
 
-    /// Returns the name of the state key `key` of version `from` in this version.
+    /// Returns the name, in this version, of the state key called `key` in version `from`.
     ///
     /// Returns `None` if a migration replaces or removes the key's value.
     #[must_use]

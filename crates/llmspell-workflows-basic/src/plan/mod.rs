@@ -78,7 +78,7 @@ impl Plan {
         self.nodes.iter().any(|node| node.body.sub_workflow().is_some())
     }
 
-    /// Returns whether a step of the workflow, or of a workflow inside it, can be undone.
+    /// Returns whether a step of the workflow or its sub-workflows can be undone.
     fn has_compensation(&self) -> bool {
         let compensates = |node: &Arc<Node>| {
             node.undo.is_some() || node.body.sub_workflow().is_some_and(|sub| sub.plan.has_compensation())
@@ -87,7 +87,7 @@ impl Plan {
     }
 
     /// Returns whether the step at `path` is undone by undoing its sub-workflow: the step has no
-    /// compensation step, but its workflow has some.
+    /// compensation step itself, but its workflow contains compensation steps.
     #[must_use]
     pub fn undoes_child_at(&self, path: &crate::StepPath) -> bool {
         let node = self.node_at(path).filter(|node| node.undo.is_none());
@@ -121,7 +121,8 @@ impl Plan {
         &self.fields_read
     }
 
-    /// Returns whether a step of the plan, or of one of its sub-workflows, takes a permit of the limit `name`.
+    /// Returns whether any step of the plan or its sub-workflows takes a permit of the limit
+    /// `name`.
     pub(crate) fn takes_permit(&self, name: &str) -> bool {
         self.nodes.iter().any(|node| {
             let takes_it = node.step.limits.iter().any(|limit| limit == name);

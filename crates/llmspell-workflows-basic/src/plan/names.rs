@@ -26,7 +26,7 @@ pub(super) const ROOTS: [&str; 14] = [
     "event",
 ];
 
-/// The names with a fixed meaning that have no value without a further key, and an example of each.
+/// The names with a fixed meaning that have a value only with a further key, each with an example.
 const NEED_KEYS: [(&str, &str); 8] = [
     ("steps", "steps.ID.output"),
     ("step", "step.started_at"),
@@ -159,7 +159,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports a name that has no value without a further key; returns whether this is such a name.
+    /// Reports a name that has a value only with a further key; returns whether it reported one.
     fn needs_key(&mut self, reference: &Reference, place: &ProblemLocation) -> bool {
         let name = reference.name.as_str();
         let Some((_, usual)) = NEED_KEYS.iter().find(|(known, _)| *known == name) else { return false };
@@ -344,7 +344,7 @@ pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bo
     (ids, keys, any)
 }
 
-/// Returns the problem of a reference to `what` in the compensation step of `undone`.
+/// Returns the problem caused by a reference to `what` in the compensation step of `undone`.
 fn not_in_compensation(undone: &Step, reference: &Reference, place: &ProblemLocation, what: &str) -> Problem {
     let example = match &undone.kind {
         StepKind::Activity(call) => same_parameter(&call.params, reference),

@@ -30,16 +30,16 @@ pub(crate) struct Node {
     /// Whether one of the step's expressions reads the start time of the step.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
-    /// The role of the step in its enclosing step.
+    /// The step's role within its enclosing step.
     pub(crate) role: Role,
-    /// Whether there is no condition, name or start time to evaluate before the step runs.
+    /// Whether the step can run without evaluating a condition, a name or its start time first.
     pub(crate) is_plain: bool,
     /// Whether the step is nested so deeply that it needs its own task, because the steps
     /// of a task share one stack.
     pub(crate) in_task: bool,
 }
 
-/// The role of a step in its enclosing step.
+/// The role of a step within its enclosing step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
@@ -85,12 +85,12 @@ pub(crate) enum Recovery {
     Steps(Arc<Node>),
 }
 
-/// A duration, either fixed or still to be computed.
+/// A duration that is either fixed or yet to be computed.
 #[derive(Debug, Clone)]
 pub(crate) enum Length {
     Fixed(Duration),
     Computed(Expr),
-    /// The limit `cleanup_step_max` of the engine.
+    /// The engine's limit `cleanup_step_max`.
     CleanupLimit,
 }
 

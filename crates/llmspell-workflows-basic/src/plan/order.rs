@@ -8,11 +8,12 @@ use crate::{Segment, StepId, StepPath, model::Definition};
 pub enum Order {
     /// The step contains no steps.
     Leaf,
-    /// One after the other: a later step may depend on an earlier step.
+    /// The steps run one after the other, so a later step may depend on an earlier step.
     Sequential,
-    /// As their dependencies allow. The listed steps depend on the requested child, directly or indirectly.
+    /// The steps run as their dependencies allow. The listed steps depend on the requested child,
+    /// directly or indirectly.
     Graph(Vec<StepId>),
-    /// At the same time, or only one of them.
+    /// The steps run at the same time, or only one of them runs.
     Independent,
 }
 
@@ -20,7 +21,7 @@ impl Plan {
     /// Returns the order of the steps inside the step at `path`, as seen from its child `child`; `None` if there is no
     /// step at `path`.
     ///
-    /// An iteration has its loop's path with a number appended: `/main/each[3]` is the
+    /// An iteration's path is its loop's path with a number appended: `/main/each[3]` is the
     /// list of the loop's steps.
     #[must_use]
     pub fn order(&self, path: &StepPath, child: Option<&StepId>) -> Option<Order> {
@@ -63,7 +64,8 @@ impl Plan {
             return None;
         }
         let mut node: &Node = &self.root;
-        // If the root is a loop, it has the same path as its iterations, without the number.
+        // If the root is a loop, the path of an iteration is the root's path with a number
+        // appended.
         if root.iteration.is_some() {
             node = iteration_of(node)?;
         }

@@ -15,12 +15,13 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Warns about a template's reference to step `of` of list `at` if it fails
-    /// because the step has no output.
+    /// Warns about a template's reference to the output of step `of` of list `at` if the reference
+    /// could fail because the step has no output.
     ///
-    /// A step without output is skipped, has failed with `on_error: continue`, or has not run. The
-    /// reference is valid if it is not reached in these cases, because of the conditions of its
-    /// step and of the enclosing steps, or because of the expression that contains the reference.
+    /// A step has no output if it was skipped, failed with `on_error: continue`, or has not run.
+    /// The reference is valid if it is never reached in these cases, either because of the
+    /// conditions of its own step or the enclosing steps, or because of the expression that
+    /// contains it.
     pub(super) fn check_presence(
         &mut self,
         [at, of]: [usize; 2],
@@ -49,7 +50,7 @@ impl Builder<'_> {
         self.problems.push(Problem::warning("may_be_absent", place.clone(), message).with_help(help));
     }
 
-    /// Warns about a field of `error` in a `finally` template, where `error` is null
+    /// Warns about reading a field of `error` in a `finally` template, where `error` is null
     /// if the run has completed.
     pub(super) fn check_error_presence(&mut self, reference: &Reference, place: &ProblemLocation) {
         if !self.names.in_finally || reference.keys.is_empty() {
@@ -144,8 +145,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the reason for a list with this last step. The output of a list is the output of its
-    /// last step that ran.
+    /// Returns the reason for a list that ends with the step `last`. A list's output is the output
+    /// of the last step that ran.
     fn reason_in_list(&self, last: Option<&Arc<Step>>, fields: &[Key]) -> Option<(&'static str, usize)> {
         match last {
             Some(last) if !last.dependencies.is_empty() => Some(("its last step may be skipped", 1)),
@@ -234,7 +235,7 @@ fn is_reached_without(steps: &Steps, start: usize, of: usize, reader: usize) -> 
     false
 }
 
-/// Returns whether a step of a graph may be skipped because of a step that it depends on, directly or indirectly.
+/// Returns whether a step of a graph may be skipped because of a direct or indirect dependency.
 fn may_be_skipped(steps: &Steps, of: usize) -> bool {
     let (mut left, mut seen) = (vec![of], vec![false; steps.len()]);
     while let Some(number) = left.pop() {
@@ -262,7 +263,7 @@ fn may_be_absent(step: &Step) -> bool {
     may_be_false(step) || step.on_error == OnError::Continue
 }
 
-/// Returns whether the first key is a name of the whole output.
+/// Returns whether the first key is a name for the whole output.
 fn reads_output(keys: &[Key]) -> bool {
     matches!(keys.first(), Some(Key::Name(name)) if super::shapes::OUTPUT_ALIASES.contains(&&**name))
 }
@@ -274,8 +275,8 @@ fn key_text(key: &Key) -> String {
     }
 }
 
-/// Returns the reference as written, up to the key with the number `until`, or
-/// all of it if `until` is 0.
+/// Returns the reference as written, up to the key with the number `until`, or the whole reference
+/// if `until` is 0.
 fn written(reference: &Reference, until: usize) -> String {
     let keys = if until == 0 { &reference.keys[..] } else { &reference.keys[..until.min(reference.keys.len())] };
     reference.name.clone() + &keys.iter().map(key_text).collect::<String>()

@@ -101,7 +101,7 @@ impl Builder<'_> {
         variables: &IndexMap<String, Template>,
         overrides: Option<&IndexMap<String, Template>>,
     ) {
-        // A cycle that exists without the environment is reported only once.
+        // A cycle that also exists without the environment is reported only once.
         if overrides.is_some() && variable_order(variables, None).is_err() {
             return;
         }
@@ -168,12 +168,13 @@ impl Builder<'_> {
         let kind = if is_route { ListKind::Ended } else { ListKind::Ordered };
         let outputs = outputs.map(|outputs| self.after_root(kind, |builder| builder.template(outputs, "", "outputs")));
         let node = self.node(main, "/main", 0);
-        // A run can be started with its own time limit.
+        // Each run can have its own time limit, set when it is started.
         let slice = self.bounded_slice(main);
         self.add(Node { outputs, is_root: true, role: Role::Root, slice, ..node })
     }
 
-    /// Calls `build` with the names visible after the root list has ended: all steps of the list.
+    /// Calls `build` with the names of all steps of the root list, which are visible after the list
+    /// has ended.
     pub(super) fn after_root<T>(&mut self, kind: ListKind, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
         let none = Vec::new();

@@ -1,4 +1,4 @@
-//! The known shapes of the names in scope before a run.
+//! The shapes of the names in scope, as far as they are known before a run.
 
 use super::{Builder, in_scope::Names, names::ROOTS};
 use crate::{
@@ -55,7 +55,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the input, without unknown fields if the inputs are declared.
+    /// Returns the shape of the input. If inputs are declared, the shape has no other fields.
     fn input_shape(&self) -> Shape {
         let inputs = &self.definition.inputs;
         if inputs.is_empty() {
@@ -97,7 +97,7 @@ impl Builder<'_> {
         self.problems.push(severity("unknown_reference", place.clone(), message).with_help(help));
     }
 
-    /// Reports list steps whose id is also another name in scope.
+    /// Reports steps of a list whose ids are also other names in scope.
     pub(crate) fn shadowing(&mut self, steps: &Steps, path: &str) {
         let definition = self.definition.clone();
         for step in steps {
@@ -139,7 +139,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the output of `step`, which may be its handler's output.
+    /// Returns the shape of the output of `step`. Its failure handler may replace this output.
     pub(super) fn output_shape(&self, step: &Step) -> Shape {
         if let Some((given, shape)) = &self.given
             && std::ptr::eq(&**given, step)
@@ -153,7 +153,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Returns the shape of the output of `step` if its handler does not replace it.
+    /// Returns the shape of the output of `step` if its failure handler does not replace it.
     pub(super) fn own_shape(&self, step: &Step) -> Shape {
         match &step.kind {
             StepKind::Activity(call) => {
@@ -274,12 +274,12 @@ impl Builder<'_> {
     }
 }
 
-/// Returns whether a reached step completes unless its list fails.
+/// Returns whether a step that is reached always completes unless its list fails.
 fn is_certain(step: &Step) -> bool {
     step.condition.is_none() && step.dependencies.is_empty() && step.on_error != OnError::Continue
 }
 
-/// Returns whether a parallel block can complete although this branch failed
+/// Returns whether a parallel block can complete even though this branch failed
 /// without handling the failure.
 pub(super) fn may_fail(parallel: &Parallel, branch: &Branch) -> bool {
     let may_any = parallel.aggregation != Aggregation::All || parallel.error_mode == ErrorMode::BestEffort;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{List, Node, Plan, Recovery};
 
 impl Plan {
-    /// Returns, by path, the steps for which each step of a graph waits.
+    /// Returns the steps that each step of a graph waits for, keyed by the waiting step's path.
     ///
     /// A step waits for its dependencies and for the siblings whose output it reads.
     ///

@@ -7,13 +7,13 @@ use aho_corasick::AhoCorasick;
 use super::{Occurrence, automaton, forms::Form};
 use crate::secrets::SECRET_BYTES_MIN;
 
-/// The texts with which programs mark truncated text.
+/// The ellipses that programs use to mark truncated text.
 pub(super) const ELLIPSES: [&str; 2] = ["…", "..."];
 
 /// The maximum number of bytes searched on each side of an ellipsis.
 const SEARCHED_BYTES: usize = 4096;
 
-/// Finds the beginning of a form before an ellipsis, and the end of a form after one.
+/// Finds the beginning of a form before an ellipsis, and the end of a form after an ellipsis.
 ///
 /// This program masks texts before truncating them, so this type handles texts truncated by a tool,
 /// another program or a server.

@@ -9,7 +9,7 @@ use base64::{
 
 /// The minimum size of a secret in bytes, excluding surrounding white space.
 ///
-/// Masking a shorter secret would garble everything else, so a run with such a secret is refused.
+/// Masking a shorter secret would garble other text, so a run with such a secret is refused.
 pub const SECRET_BYTES_MIN: usize = 4;
 
 /// The line lengths at which common programs wrap base64.
@@ -26,7 +26,7 @@ pub(super) struct Form {
     pub(super) text: String,
 }
 
-/// Returns all forms of a secret, longest first; each text occurs once.
+/// Returns all forms of a secret, longest first and without duplicates.
 pub(super) fn of(value: &str) -> Vec<Form> {
     let mut forms = Forms::default();
     forms.add_encoded("", value);
@@ -53,12 +53,12 @@ impl Forms {
         }
     }
 
-    /// Adds `text` unchanged, and as written by JSON, shells and URLs.
+    /// Adds `text` unchanged, and as JSON, shells and URLs represent it.
     fn add_encoded(&mut self, of: &str, text: &str) {
         self.add(format!("raw{of}"), text.to_owned());
         for (label, escape) in ESCAPES {
             let once = escape(text);
-            // A JSON text inside another is escaped twice.
+            // A JSON text inside another JSON text is escaped twice.
             self.add(format!("{label} twice{of}"), escape(&once));
             self.add(format!("{label}{of}"), once);
         }
@@ -76,7 +76,8 @@ impl Forms {
         }
     }
 
-    /// Adds the base64 of `text` alone, in lines, and inside the base64 of a longer text.
+    /// Adds the base64 of `text`: by itself, split into lines, and as part of the base64 of a
+    /// longer text.
     fn add_base64(&mut self, text: &str) {
         for (label, engine) in [("base64", STANDARD), ("base64url", URL_SAFE)] {
             let whole = engine.encode(text);
@@ -90,7 +91,8 @@ impl Forms {
             self.add(label, whole);
             self.add(format!("{label} unpadded"), unpadded);
             for before in 0..3 {
-                // Characters that contain bits of adjacent text are not determined by the secret.
+                // Characters that also contain bits of adjacent text are not determined by the
+                // secret.
                 let padded = [vec![0; before], text.as_bytes().to_vec()].concat();
                 let (from, to) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
                 let inner = engine.encode(&padded).get(from..to).map(str::to_owned);
@@ -107,7 +109,7 @@ const ESCAPES: [(&str, Encode); 6] = [
     ("json ascii", json_ascii),
     ("json slash", json_slash),
     ("json slash ascii", json_slash_ascii),
-    // The form in which programs, and errors of this program, quote a name.
+    // The form in which programs, including this one in its errors, quote a name.
     ("quoted", |text| text.escape_debug().to_string()),
     ("quoted double", |text| text.escape_debug().to_string().replace("\\'", "'")),
 ];

@@ -1,7 +1,7 @@
 //! Masks the values of secrets in all recorded or shown data.
 //!
 //! A run uses the values themselves. Whenever data leaves the run for a record, an event, an error,
-//! a log line or its caller, a [`Masker`] replaces each form of each secret by `***`.
+//! a log line or its caller, a [`Masker`] replaces each form of each secret with `***`.
 
 mod cut;
 mod forms;
@@ -67,7 +67,7 @@ const OUTPUT_FIELDS: [&str; 21] = [
 #[derive(Clone, Default)]
 pub struct Masker {
     search: Option<Arc<Search>>,
-    /// Field names kept even if they contain a secret.
+    /// Field names that are kept even if they contain a secret.
     fields: Arc<BTreeSet<String>>,
 }
 
@@ -286,7 +286,7 @@ pub fn too_short(name: &str) -> String {
     format!("the secret `{name}` is too short to be masked: it has fewer than {SECRET_BYTES_MIN} bytes")
 }
 
-/// Returns `text` with a mask in place of each part, and the position of each mask in the result.
+/// Returns `text` with each part replaced by a mask, and the position of each mask in the result.
 fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
     let (mut masked, mut at, mut from) = (String::with_capacity(text.len()), Vec::new(), 0);
     for part in found {
@@ -299,8 +299,8 @@ fn replaced(text: &str, found: &[Found]) -> (String, Vec<usize>) {
     (masked, at)
 }
 
-/// Collects all words in the field names and texts of `value`: the names needed by data that the
-/// definition `value` creates.
+/// Collects all words in the field names and texts of `value`, a definition, because data that the
+/// definition creates needs these words as field names.
 pub(crate) fn words(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Found, MASK, Masker, insert_distinct, replaced};
 
-/// What a mask in a recorded value represents.
+/// A note that identifies the text behind a mask in a recorded value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskNote {
@@ -38,23 +38,24 @@ enum MaskedPart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum MaskPlace {
-    /// The value is a string.
+    /// A string value.
     #[default]
     Text,
-    /// The value is a string that represents a number.
+    /// A number, recorded as a string.
     Number,
-    /// The field has another name.
+    /// The name of a field.
     Name,
 }
 
 impl MaskNote {
-    /// Converts the note to a note about a mask in value `number` of several values.
+    /// Makes the note refer to a mask in value `number` of several values.
     #[must_use]
     pub fn within(self, number: usize) -> Self {
         Self { at: format!("/{number}{}", self.at), ..self }
     }
 
-    /// Converts the note to a note about value `number` alone, if it is about that value.
+    /// Makes the note refer to value `number` alone; returns `None` if the note is about another
+    /// value.
     #[must_use]
     pub fn of_value(&self, number: usize) -> Option<Self> {
         let at = self.at.strip_prefix(&format!("/{number}"))?;
@@ -101,13 +102,14 @@ impl Masker {
         notes
     }
 
-    /// Replaces the masks in `value` by the current values of the secrets that they represent.
+    /// Replaces the masks in `value` with the current values of the secrets that they represent.
     ///
     /// # Errors
-    /// Fails if a secret has no value, or no longer has the recorded form. `value` may then have changed.
+    /// Fails if a secret has no value, or no longer has the recorded form. Even then, some masks in
+    /// `value` may have been replaced.
     pub fn restore(&self, value: &mut Value, notes: &[MaskNote]) -> Result<(), NotRestored> {
-        // Notes are created from the outside in and from left to right, so
-        // they are applied in reverse.
+        // Notes are created from the outside in and from left to right, so they are applied in the
+        // reverse order.
         notes.iter().rev().try_for_each(|note| self.restore_one(value, note))
     }
 

@@ -3,7 +3,7 @@
 use super::{Found, SECRET_BYTES_MIN, Search, cut::ELLIPSES};
 
 /// Returns the number of bytes at the beginning of `text` that cannot become part of a secret when
-/// more text follows. `found` are the parts of `text` occupied by secrets.
+/// more text follows. `found` contains the parts of `text` occupied by secrets.
 pub(super) fn settled(text: &str, search: &Search, found: &[Found]) -> usize {
     let ends = [
         begun(text, 1, search),
@@ -56,7 +56,8 @@ fn begun_before_ellipsis(text: &str, search: &Search) -> Option<usize> {
     begun(before, SECRET_BYTES_MIN, search).filter(|_| before.len() < text.len())
 }
 
-/// Returns the start of text after an ellipsis that may be an incomplete remainder of a form.
+/// Returns the start of the text after an ellipsis, if this text may be an incomplete remainder of
+/// a form.
 fn begun_after_ellipsis(text: &str, search: &Search) -> Option<usize> {
     let from = text.floor_char_boundary(text.len().saturating_sub(search.longest));
     let after = ELLIPSES.into_iter().flat_map(|ellipsis| {

@@ -60,8 +60,8 @@ impl<'m> SharedMasking<'m> {
         Arc::new(masked).into()
     }
 
-    /// Masks a list after the shorter lists that it extends, in a loop because there
-    /// can be very many of them.
+    /// Masks a list after the shorter lists that it extends. Uses a loop instead of recursion,
+    /// because there can be very many of these lists.
     fn list(&mut self, list: &List) -> SharedValue {
         let mut longer = Vec::new();
         let mut next = SharedValue::from(list.clone());

@@ -6,14 +6,15 @@ use aho_corasick::AhoCorasick;
 
 use super::{Occurrence, automaton, forms::Form};
 
-/// Finds base64 that continues on the next line, no matter where a longer text is broken.
+/// Finds base64 that continues on the next line, no matter where the line breaks in a longer text
+/// are.
 pub(super) struct Wrapped {
     search: AhoCorasick,
     /// The form number, by pattern number.
     forms: Vec<usize>,
 }
 
-/// The start of a line, in the text and in the text without line breaks.
+/// The start of a line, both in the text and in the same text without line breaks.
 struct Line {
     begins: usize,
     begins_joined: usize,
@@ -45,7 +46,7 @@ impl Wrapped {
             let parts: Vec<_> = parts
                 .filter_map(|(number, line)| part(line, lines.get(first + number + 1), one.range(), form))
                 .collect();
-            // A form on one line is found without this search.
+            // A form that fits on one line is found without this search.
             found.extend(Some(parts).filter(|parts| parts.len() > 1).into_iter().flatten());
         }
         found

@@ -22,7 +22,7 @@ pub enum Edit {
     /// The part is set to this value.
     #[serde(rename = "value")]
     Set(Arc<Value>),
-    /// The part is a list; its items from some index onwards are replaced.
+    /// The items of a list from some index onwards are replaced.
     Append(Append),
 }
 
@@ -33,7 +33,8 @@ pub struct Append {
     at: usize,
     /// The items that follow the kept items.
     items: Arc<[Value]>,
-    /// The whole list as the step that made the change saw it; `None` if the change was deserialized.
+    /// The whole list as seen by the step that made the change; `None` if the change was
+    /// deserialized.
     #[serde(skip)]
     list: Option<List>,
 }
@@ -101,7 +102,7 @@ impl Change {
 }
 
 impl Append {
-    /// Keeps the first `at` items of a list and adds `items` after them.
+    /// Creates an append that keeps the first `at` items of a list and adds `items` after them.
     pub fn new(at: usize, items: impl Into<Arc<[Value]>>) -> Self {
         Self { at, items: items.into(), list: None }
     }
@@ -118,8 +119,8 @@ impl Append {
         &self.items
     }
 
-    /// Applies the change to the list `before` and returns the result; the error
-    /// explains why this is impossible.
+    /// Applies the change to the list `before` and returns the result. The error
+    /// explains why the change cannot be applied.
     pub(super) fn apply_to(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
         let nothing = SharedValue::from(Value::Array(Vec::new()));
         let before = before.unwrap_or(&nothing);

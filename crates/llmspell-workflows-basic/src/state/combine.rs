@@ -1,5 +1,5 @@
-//! Combines the values to which branches set the same part of the state,
-//! starting from the same value.
+//! Combines the values that branches, starting from the same value, set for the same part of the
+//! state.
 
 use serde_json::{Map, Number, Value};
 
@@ -8,7 +8,7 @@ use super::exact_sum;
 /// Returns `before` with the items appended by each of `values`, in order; `None` if one of them
 /// does not begin with `before`.
 ///
-/// Without a previous value, arrays are concatenated, and other values
+/// If there is no previous value, arrays are concatenated, and other values
 /// become the items of a new list.
 pub(super) fn appended(before: Option<&Value>, values: &[(String, Value)]) -> Option<Value> {
     let values: Vec<&Value> = values.iter().map(|(_, value)| value).collect();
@@ -29,8 +29,8 @@ pub(super) fn appended(before: Option<&Value>, values: &[(String, Value)]) -> Op
     }
 }
 
-/// Returns `before`, or 0, with the amounts added by `values`; in objects, for each field. Returns
-/// `None` if one of the values or the sum is not a number.
+/// Returns `before`, or 0, plus the amounts that `values` added to it. Objects are summed field by
+/// field. Returns `None` if one of the values or the sum is not a number.
 pub(super) fn added(before: Option<&Value>, values: &[(String, Value)]) -> Option<Value> {
     let values: Vec<&Value> = values.iter().map(|(_, value)| value).collect();
     sum(before.filter(|before| !before.is_null()), &values)
@@ -52,7 +52,7 @@ fn sum(before: Option<&Value>, values: &[&Value]) -> Option<Value> {
             let mut fields = before.clone();
             for name in objects.iter().flat_map(|object| object.keys()) {
                 let old = before.get(name);
-                // A branch without the field has added nothing to it.
+                // A branch whose object lacks the field has added nothing to it.
                 let new: Vec<&Value> = objects.iter().filter_map(|object| object.get(name)).collect();
                 fields.insert(name.clone(), sum(old, &new)?);
             }

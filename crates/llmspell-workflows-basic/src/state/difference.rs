@@ -79,10 +79,10 @@ fn compare(parts: &mut Vec<Difference>, at: Vec<Key>, before: Option<&Value>, af
     }
 }
 
-/// Returns the changes that turn the state `before` into `after`, using only
-/// the smallest possible sets.
+/// Returns the changes that turn the state `before` into `after`, each setting
+/// the smallest possible part.
 ///
-/// A state cannot lose a key; a key missing in `after` becomes null.
+/// A state cannot lose a key, so a key that is missing in `after` becomes null.
 #[must_use]
 pub fn changes_between(before: &Value, after: &Value) -> Vec<Change> {
     let mut changes = Vec::new();

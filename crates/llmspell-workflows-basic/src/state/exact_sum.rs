@@ -1,8 +1,8 @@
 use serde_json::Number;
 
-/// Returns `before` plus the difference between each of `after` and `before`; `None` if the result
-/// is not a JSON number, or is a whole number outside the range from -2^63 to 2^64 - 1. Whole
-/// numbers are added exactly.
+/// Returns `before` plus the difference between `before` and each number in `after`; `None` if the
+/// result is not a JSON number, or is a whole number outside the range from -2^63 to 2^64 - 1.
+/// Whole numbers are added exactly.
 pub(super) fn of_changes(before: &Number, after: &[&Number]) -> Option<Number> {
     let whole: Option<Vec<i128>> = std::iter::once(&before).chain(after).map(|number| number.as_i128()).collect();
     if let Some([before, after @ ..]) = whole.as_deref() {

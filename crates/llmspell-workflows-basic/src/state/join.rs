@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Change, StateError, StatePath, WorkflowState, combine};
 use crate::model::OnConflict;
 
-/// The changes of one branch.
+/// The changes that one branch made.
 #[derive(Debug, Clone)]
 pub struct Side {
     /// The branch's name, for messages.
@@ -22,14 +22,14 @@ pub struct Side {
 pub struct Conflict {
     /// The path of the part.
     pub path: StatePath,
-    /// Each branch's name and its value of the part, in definition order.
+    /// Each branch's name and the value it set, in definition order.
     pub values: Vec<(String, Value)>,
 }
 
 /// The joined changes of all branches.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Joined {
-    /// The changes; no path is inside another path.
+    /// The changes; no changed path is inside another.
     pub changes: Vec<Change>,
     /// The indices of the changes for which a policy or a function chose one of several different values.
     pub resolved: Vec<usize>,
@@ -99,7 +99,8 @@ fn after(base: &WorkflowState, side: &Side) -> WorkflowState {
     state
 }
 
-/// Returns the changed paths that no other changed path contains, each with the sides that changed it or a part of it.
+/// Returns the changed paths that are not inside another changed path, each with the sides that
+/// changed this part of the state or something inside it.
 fn shortest(sides: &[Side]) -> BTreeMap<StatePath, BTreeSet<usize>> {
     let paths: BTreeSet<&StatePath> = sides.iter().flat_map(|side| side.changes.iter().map(|c| &c.path)).collect();
     let mut roots: Vec<&StatePath> = Vec::new();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn append_and_sum_combine_changes_and_count_equal_values() {
+    fn append_and_sum_combine_changes_even_if_values_are_equal() {
         let sides = |one: Value, two: Value| [side("a", 1, &[("base.n", one)]), side("b", 0, &[("base.n", two)])];
         let n = |policy, sides: &[Side]| joined(&policy, sides).map(|state| state["base"]["n"].clone());
         assert_eq!(n(OnConflict::Sum, &sides(json!(2), json!(2))), Ok(json!(4)));

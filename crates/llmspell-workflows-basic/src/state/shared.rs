@@ -54,7 +54,7 @@ pub enum Parts {
 }
 
 impl SharedValue {
-    /// Creates an object of fields with unique names.
+    /// Creates an object from fields with unique names.
     #[must_use]
     pub fn object(mut fields: Vec<(String, Self)>) -> Self {
         // Sorts the fields as in a JSON object.

@@ -9,7 +9,7 @@ use super::{Change, Edit, Key, List, SharedValue, StatePath, StatePathError};
 
 /// The state of a run, or a branch's copy of that state.
 ///
-/// Reads and writes take logarithmic time in the number of keys; [`Clone`] takes constant time.
+/// Reads and writes take time logarithmic in the number of keys; [`Clone`] takes constant time.
 ///
 /// ```
 /// use llmspell_workflows_basic::WorkflowState;
@@ -176,7 +176,8 @@ impl WorkflowState {
             }
         };
         self.data.insert_mut(root, new_value.clone());
-        // Unshared, so that the history does not retain an assembled copy of a growing list for each length.
+        // Not shared, so that the history does not retain an assembled copy of a growing list for
+        // each length.
         let new_value = new_value.unshared();
         self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
         Ok(())
@@ -245,7 +246,7 @@ impl WorkflowState {
     }
 }
 
-/// Returns the slot at `keys` inside `value`; creates missing parents.
+/// Returns a mutable reference to the part at `keys` inside `value`; creates missing parents.
 fn slot_at<'v>(mut value: &'v mut Value, keys: &[Key]) -> Result<&'v mut Value, String> {
     for key in keys {
         if value.is_null() {

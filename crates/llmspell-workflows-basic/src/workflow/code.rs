@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
 };
 
-/// The additional time for code to end, after the grace period of its steps.
+/// The additional time that code has to end after the grace period of its steps.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs code as the body of a step.
@@ -59,7 +59,7 @@ async fn run_until_cancelled(
         biased;
         ended = &mut running => ended,
         () = call.cancel().cancelled() => {
-            // A step in flight has its own grace period, so the code gets a little more time.
+            // A step in flight has its own grace period, so the code gets slightly more time.
             let grace = call.run().limits().cancel_grace + MARGIN;
             tokio::time::timeout(grace, &mut running).await.ok()?
         }
@@ -77,7 +77,8 @@ impl Engine {
     /// Starts a run of `workflow` and drives it to its end.
     ///
     /// # Errors
-    /// Fails if the workflow is invalid or parks. A failed run is not an error here but in [`Finished::error`].
+    /// Fails if the workflow is invalid or parks. The error of a failed run is in
+    /// [`Finished::error`] instead.
     pub async fn run_code(
         &self,
         workflow: Arc<dyn BasicWorkflow>,

@@ -96,7 +96,7 @@ impl ExecutionContext {
         self.step_as(Step::activity(id, "code", id, Value::Null), input.into(), Arc::new(activity)).await
     }
 
-    /// Like [`Self::step`], but with the settings of `step`, such as retries and timeouts.
+    /// Like [`Self::step`], but uses the settings of `step`, such as retries and timeouts.
     ///
     /// # Errors
     /// Returns the same errors as [`Self::step`].
@@ -154,7 +154,7 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// Takes the results that the code left behind: state changes, waiting and stuck steps, and the
+    /// Takes the code's remaining results: state changes, waiting and stuck steps, and the
     /// cancellation of a step.
     pub(crate) fn conclude(&self) -> (Vec<Change>, UnfinishedSteps, Option<Cancelled>) {
         let Some(inside) = &self.run else { return (Vec::new(), UnfinishedSteps::default(), None) };
@@ -247,7 +247,7 @@ impl CodeRun {
     }
 }
 
-/// Rejects settings not supported for steps in code.
+/// Rejects settings that are not supported for steps in code.
 fn check_settings(step: &Step) -> Result<(), StepError> {
     let computed = |delay: &Option<Delay>| matches!(delay, Some(Delay::Expression(_)));
     let unsupported = [
@@ -272,7 +272,8 @@ fn mismatch(id: &str) -> StepError {
     StepError::configuration("journal_mismatch", message)
 }
 
-/// Returns a fingerprint of an input. It is recorded, so it does not depend on the values of secrets.
+/// Returns a fingerprint of an input. The fingerprint is recorded, so it must not depend on the
+/// values of secrets.
 fn hash(input: &Value, masker: &Masker) -> String {
     if masker.find_in(input).is_some() {
         let mut shown = input.clone();

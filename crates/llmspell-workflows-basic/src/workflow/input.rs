@@ -18,7 +18,7 @@ pub struct WorkflowInput {
     /// Additional values; fields of the input take precedence.
     #[serde(default)]
     pub parameters: HashMap<String, Value>,
-    /// The id of the root list's step at which the run starts; earlier steps are skipped.
+    /// The id of the step at which the run starts, in the root list; earlier steps are skipped.
     #[serde(default)]
     pub starting_step: Option<String>,
 }
@@ -129,7 +129,7 @@ mod tests {
         {
             assert_eq!(check(WorkflowInput::new(input.clone())).map(|input| input.initial_data), Ok(input));
         }
-        // A declared input cannot have such a name, since the definition would not be valid.
+        // A declared input cannot have such a name, because the definition would then be invalid.
         definition.inputs.insert("who".into(), InputSpec::default());
         let message = WorkflowInput::new(json!({"region": "us"})).declared(&definition).unwrap_err().message;
         assert!(message.starts_with("unknown input `region`"), "{message}");

@@ -28,7 +28,7 @@ pub struct Finished {
     pub status: RunStatus,
     /// The output; null unless the run completed.
     pub output: SharedValue,
-    /// The error, if the run did not complete: the first error, which decided how the run ended.
+    /// The first error, which decided how the run ended; `None` if the run completed.
     pub error: Option<StepError>,
     /// The errors of cleanup steps that failed after the first error, in order.
     pub later_errors: Vec<StepError>,
@@ -131,7 +131,7 @@ impl Finished {
 #[derive(Clone)]
 pub struct Steps(Arc<StepRecords>);
 
-/// Does not keep the run, whose journal would stay leased.
+/// Does not keep the run itself alive, because its journal would then stay leased.
 struct StepRecords {
     source: Arc<Mutex<Records>>,
     masker: Masker,
@@ -165,8 +165,8 @@ pub struct WorkflowOutput {
     pub final_result: Value,
     /// The records of all executed steps by path; [`Self::step`] also finds a record by its step's id.
     pub step_results: BTreeMap<String, StepRecord>,
-    /// The executed steps, in the order they started. Each step is named by its id if the id is
-    /// unique, and otherwise by its path.
+    /// The executed steps, in the order they started. A step is named by its id if the id is
+    /// unique, and by its path otherwise.
     pub execution_path: Vec<String>,
     /// Durations and counts.
     pub metrics: WorkflowMetrics,
@@ -219,8 +219,8 @@ impl WorkflowOutput {
     }
 }
 
-/// Returns the executed steps below the root, in the order they started. Each step is named by its
-/// id if the id is unique, and otherwise by its path.
+/// Returns the executed steps below the root, in the order they started. A step is named by its
+/// id if the id is unique, and by its path otherwise.
 pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
     let ran: Vec<_> = steps
         .iter()

@@ -46,7 +46,8 @@ impl RunStatus {
         Self::Stuck,
     ];
 
-    /// Returns whether a run may change from this status to `next`. No other code defines which changes are legal.
+    /// Returns whether a run may change from this status to `next`. Legal changes are defined only
+    /// here.
     ///
     /// The command `retry` continues a failed run, and a cancelled or compensated run whose `finally` failed; `resolve`
     /// continues a stuck run. Keeping the same status is not a change.

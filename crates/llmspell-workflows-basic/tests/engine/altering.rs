@@ -35,7 +35,7 @@ async fn altered(step: Step, alter: impl Fn(Call) -> Call + Send + Sync + 'stati
 }
 
 #[tokio::test(start_paused = true)]
-async fn interceptors_see_masked_inputs_and_unchanged_masks_are_restored_to_secrets() {
+async fn interceptors_see_masks_and_unchanged_masks_become_secrets_again() {
     let shown: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = shown.clone();
     let step = Step::function("a", "length", json!({"key": "{{ secrets.KEY }}", "list": ["{{ secrets.KEY }}", 1]}));
@@ -84,7 +84,7 @@ async fn interceptors_can_replace_the_state() {
     assert_eq!(*altered(Step::sequence("s", [sets, step]), alter).await.output, json!(7));
 }
 
-/// Logs the role of each step, the children of each block once the block has ended, and the events of the run.
+/// Logs each step's role, each ended block's children, and the run's events.
 #[derive(Clone, Default)]
 struct EventLog(Arc<Mutex<Vec<String>>>);
 

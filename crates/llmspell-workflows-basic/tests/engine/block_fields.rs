@@ -1,4 +1,4 @@
-//! The known fields of a block are the fields that its steps return.
+//! A block's known fields are the fields its steps return.
 
 use llmspell_workflows_basic::{
     Engine,
@@ -17,7 +17,7 @@ fn problems(block: Step, template: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn blocks_have_the_fields_that_their_steps_return() {
+fn blocks_have_the_fields_their_steps_return() {
     let of = |id: &str, field: &str| Step::set(id, Map::from_iter([(field.to_owned(), json!(1))]));
     let choice = || Conditional::new("input.go", [of("x", "x")], [of("y", "y")]).into_step("c");
     let handled = || Step { on_error: OnError::Steps(vec![of("h", "y").into()]), ..of("c", "x") };

@@ -117,7 +117,7 @@ async fn run(phase: &str, event: Event) -> (Finished, Vec<String>) {
     (*finished, begun.collect())
 }
 
-/// Joins the paths of the steps that ran, without the enclosing blocks.
+/// Joins the paths of the executed steps, omitting the enclosing blocks.
 fn short(paths: &[String]) -> String {
     let names = paths.iter().map(|path| {
         let path = path.replace("/both", "").replace("/around", "").replace("/$finally", "").replace("/block", "");

@@ -61,7 +61,7 @@ impl BasicWorkflow for Code {
     }
 }
 
-/// Runs a definition that makes `kind` decisions, which `answer` changes.
+/// Runs a definition whose `kind` decisions are changed by `answer`.
 async fn run(kind: &'static str, answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static) -> Finished {
     run_of(kind, kind, answer).await
 }
@@ -197,7 +197,7 @@ async fn changing_a_branch_decision_runs_a_different_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_loop_decisions_determine_the_items_and_the_end_of_the_loop() {
+async fn changing_loop_decisions_changes_the_items_and_the_end_of_the_loop() {
     let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
     let finished = run("while", |asked| match asked {

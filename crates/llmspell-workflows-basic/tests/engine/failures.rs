@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gate, Lab, OpenOnDrop, echo, fail};
 
-/// The id and path of a leaf at each kind of position in a definition.
+/// The ids and paths of leaves, one at each kind of position in a definition.
 const PLACES: [(&str, &str); 10] = [
     ("in_sequence", "/main/outer/in_sequence"),
     ("in_graph", "/main/outer/graph/in_graph"),
@@ -98,7 +98,7 @@ async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
     *finished
 }
 
-/// The expected status, error code, error class and number of attempts of the bad leaf.
+/// The bad leaf's expected status, error code, error class and number of attempts.
 struct Expected(&'static str, &'static str, &'static str, u32);
 
 /// Runs the nested definition with `bad` at `place`, checks the result, and returns it with the

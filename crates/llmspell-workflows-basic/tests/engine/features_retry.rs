@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, slow};
 
-/// Returns the start times, in milliseconds, of the attempts of a step that always fails.
+/// Returns the start times of an always-failing step's attempts, in milliseconds.
 async fn attempt_times_ms(retry: Retry) -> Vec<i64> {
     let mut lab = Lab::new();
     let times = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));

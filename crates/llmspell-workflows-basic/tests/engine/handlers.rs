@@ -1,4 +1,4 @@
-//! The steps and errors that error handlers and `finally` see, and the effects of their failures.
+//! Error handlers and `finally`: the steps and errors they see, and what happens if they fail.
 
 use llmspell_workflows_basic::{Driven, Engine, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;

@@ -98,7 +98,7 @@ impl Case {
         match self.aggregation {
             Aggregation::First => ended.iter().find(|n| good(n)).map_or(Value::Null, |n| json!(n)),
             Aggregation::Custom(_) => json!((0..3).filter(good).count()),
-            // A branch stopped after enough others succeeded has no output, unless it ended before.
+            // A branch stopped because enough others succeeded has no output unless it had already ended.
             _ => (0..3).map(|n| if good(&n) && ended.contains(&n) { json!(n) } else { Value::Null }).collect(),
         }
     }

@@ -1,4 +1,5 @@
-//! The engine through its public API: the guarantees of each pattern, failures, and records.
+//! Tests of the engine through its public API: each pattern's guarantees, failures, and
+//! records.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

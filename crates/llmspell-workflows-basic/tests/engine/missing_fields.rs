@@ -1,4 +1,4 @@
-//! A workflow without declared inputs warns once about each name it reads but nothing provides.
+//! In a workflow without declared inputs, each undefined name causes exactly one warning.
 
 use llmspell_workflows_basic::{
     Driven, Engine, RunOptions, WorkflowInput,

@@ -1,4 +1,4 @@
-//! A named limit is the engine's if the engine declares one, and otherwise the definition's own.
+//! The engine's value of a named limit takes precedence over the definition's.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Lab, slow};
 
-/// Returns a definition of five parallel steps under the limit `api`, declared as `holders`.
+/// Returns a definition whose five parallel steps share the limit `api`, declared as `holders`.
 fn limited(name: &str, holders: Option<u32>) -> Definition {
     let steps = (0..5).map(|number| slow(&format!("s{number}"), 10).with_limit("api"));
     let mut definition = Definition::sequence(name, [Parallel::new(steps).into_step("block")]);
@@ -76,7 +76,7 @@ fn a_differing_limit_in_a_sub_workflow_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn versions_of_a_definition_share_a_limit_and_differing_numbers_are_reported() {
+async fn definition_versions_share_a_limit_and_a_differing_value_is_reported() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let versions = [("1.0.0", 1), ("2.0.0", 3)];

@@ -156,7 +156,7 @@ impl Writer {
         REFERENCES[reference].replace("STEP", &format!("s{step}"))
     }
 
-    /// Returns a condition; some are true, some are false, and some depend on an earlier step.
+    /// Returns a condition that is true, is false, or depends on an earlier step.
     fn condition(&self, condition: usize) -> String {
         CONDITIONS[condition].replace("STEP", &format!("s{}", self.ids.saturating_sub(1).max(1)))
     }
@@ -234,7 +234,7 @@ fn definition((plans, fails_at, cleanup): &Whole) -> Definition {
     definition
 }
 
-/// Removes the part of the definition that a problem concerns, so that the rest can run.
+/// Removes the part of the definition that has the problem, so that the rest can run.
 fn remove(definition: &mut Definition, place: &ProblemLocation) {
     let id = place.path.rsplit('/').next().unwrap_or_default().split('[').next().unwrap_or_default();
     let steps = definition.body.steps_mut().into_iter().chain(&mut definition.finally);

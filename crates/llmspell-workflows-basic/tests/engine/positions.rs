@@ -1,4 +1,4 @@
-//! Interceptor positions: every position can be used, and wraps the documented part of a step.
+//! Every interceptor position can be used and wraps the documented part of a step.
 
 use std::sync::{Arc, Mutex};
 

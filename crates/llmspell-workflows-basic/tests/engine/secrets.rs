@@ -109,7 +109,7 @@ async fn short_secrets_are_refused_only_if_a_definition_lists_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_before_a_run_starts_mask_all_secrets_of_the_engine() {
+async fn errors_before_a_run_starts_mask_all_engine_secrets() {
     let engine = Lab::new().engine().secrets([("key".to_owned(), "hunter2".to_owned())]).build();
     let mut definition = Definition::sequence("input", [echo("a", json!(1))]);
     definition.variables.insert("v".to_owned(), json!("{{ input.n.hunter2 }}"));

@@ -1,5 +1,5 @@
-//! No two things that expressions can name have the same name, except in two lists that do not
-//! contain each other. No name refers to itself.
+//! Names used in expressions must be unique, except in two lists that do not contain each
+//! other. A name must not be defined in terms of itself.
 
 use llmspell_workflows_basic::{
     Severity,
@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use crate::support::Lab;
 
-/// The kinds of things that can have the name `x`.
+/// The kinds of things that can be named `x`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Named {
     Input,
@@ -25,7 +25,7 @@ fn set(id: &str) -> Step {
     Step::set(id, Map::new())
 }
 
-/// Returns a definition in which each of `kinds` has the name `name`.
+/// Returns a definition in which each of `kinds` is named `name`.
 fn definition(name: &str, kinds: &[Named]) -> Definition {
     let has = |kind| kinds.contains(&kind);
     let id = |kind, other: &str| if has(kind) { name.to_owned() } else { other.to_owned() };

@@ -1,4 +1,4 @@
-//! Deadlines are visible to activities and enforced, and delays are limited.
+//! Activities see their deadlines, deadlines are enforced, and delays are limited.
 
 use std::{
     sync::{Arc, Mutex},

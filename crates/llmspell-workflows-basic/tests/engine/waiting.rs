@@ -57,7 +57,7 @@ async fn a_signal_ends_only_the_wait_for_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signal_to_a_run_reaches_the_steps_of_its_sub_workflows() {
+async fn signals_to_a_run_reach_its_sub_workflows() {
     let engine = Lab::new().engine().build();
     let inner = Definition::sequence("inner", [wait("gate", "go"), echo("heard", json!("{{ gate.data }}"))]);
     let outer = Definition::sequence("outer", [Step::workflow("nested", "inner", json!(null))]).with_workflow(inner);
@@ -129,7 +129,7 @@ async fn a_run_without_a_signal_source_parks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parking_runs_finish_running_activities_and_start_none() {
+async fn parking_runs_finish_their_activities_but_start_no_others() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let branches = [

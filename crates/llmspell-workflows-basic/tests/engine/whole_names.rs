@@ -1,4 +1,4 @@
-//! References to nothing and loops over values that are not lists are errors before a run starts.
+//! References without a value and loops over non-list values are reported before a run starts.
 
 use llmspell_workflows_basic::{
     Engine, Problem, Severity, StepError,

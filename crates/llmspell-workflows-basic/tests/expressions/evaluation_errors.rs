@@ -164,7 +164,7 @@ fn displayed_errors_contain_the_expression() {
 }
 
 #[test]
-fn errors_in_conditions_explain_names_with_a_hyphen() {
+fn errors_in_conditions_explain_hyphenated_names() {
     let expression = Expr::parse("steps.fetch-data.output == 1").unwrap();
     let error = expression.test(&scope()).unwrap_err();
     assert_eq!(

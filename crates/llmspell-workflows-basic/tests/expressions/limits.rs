@@ -140,7 +140,7 @@ fn bytes_rendered_by_a_template_are_limited() {
         message.as_deref(),
         Some("the expression would create more than 67108864 bytes of text, lists and objects")
     );
-    // A value that is passed on unchanged does not count as created.
+    // A value passed through unchanged does not count as created.
     let template = Template::parse(&json!(vec!["{{ big }}"; 7])).unwrap();
     assert!(template.render(&scope).is_ok());
 }

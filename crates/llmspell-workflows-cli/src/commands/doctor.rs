@@ -35,7 +35,7 @@ pub(crate) struct Doctor {
     online: bool,
 }
 
-/// The result of one check, with a remedy if the check did not succeed.
+/// The result of one check, and a remedy if the check did not succeed.
 #[derive(Debug, Serialize)]
 struct Check {
     check: String,

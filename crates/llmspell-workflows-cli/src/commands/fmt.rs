@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::Source};
 
-/// Formats workflows: one name for each field, and the same indentation everywhere.
+/// Formats workflows with one name for each field and consistent indentation.
 ///
 /// Comments, blank lines and the order of fields are kept, and the meaning of a workflow never
 /// changes. Without `--check` or `--write`, prints the formatted workflow.

@@ -13,7 +13,7 @@ use crate::{App, Exit, Failure, host};
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow pause @last")]
 pub(crate) struct Pause {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct Pause {
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow cancel 0199c1")]
 pub(crate) struct Cancel {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
-    /// Also undo the completed steps, with their `compensate` steps.
+    /// Also undo the completed steps by running their `compensate` steps.
     #[arg(long)]
     compensate: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Cancel {
 #[command(before_help = "Examples:\n  spellflow signal @last approved\n  \
     spellflow signal 0199c1 payment --data '{\"amount\": 12}'")]
 pub(crate) struct Signal {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
     /// The name of the event, as given in the waiting step.
     name: String,

@@ -9,7 +9,7 @@ use crate::{App, Exit, Failure, templates::Template};
 
 /// Creates a workflow from a template; the workflow runs without changes.
 ///
-/// Writes `workflows/NAME.yaml` if a folder `workflows` exists, otherwise `NAME.yaml`. Never
+/// Writes `workflows/NAME.yaml` if a `workflows` folder exists, otherwise `NAME.yaml`. Never
 /// overwrites a file.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \

@@ -1,4 +1,4 @@
-//! Options to continue a run under another definition, and a preview of the steps that run again.
+//! Options for continuing a run under another definition, and a preview of the repeated steps.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ pub(crate) struct Redefine {
     /// again.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
-    /// Keep the result of a changed step: its path or a suffix of it; may be repeated.
+    /// Keep the result of the changed step at this path (or path suffix); may be repeated.
     #[arg(long, value_name = "PATH", requires = "definition")]
     keep: Vec<String>,
     /// Show what would run again, without running anything.
@@ -51,8 +51,8 @@ impl Redefine {
     }
 
     /// Adds the definition to `options` and shows what it changes. Checks the definition's secrets
-    /// first, except in a dry run. Returns whether the run continues, which is false after a dry
-    /// run.
+    /// first, except in a dry run. Returns `false` after a dry run, because the run then does not
+    /// continue.
     ///
     /// # Errors
     /// Returns an error if the definition is not valid or the run cannot continue under it.
@@ -124,7 +124,7 @@ fn reason(step: &RunsAgain) -> String {
     }
 }
 
-/// The result of a dry run, for programs.
+/// The result of a dry run, in the formats for programs.
 #[derive(Serialize)]
 struct Shown<'p> {
     run_id: String,

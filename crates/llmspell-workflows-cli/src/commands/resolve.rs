@@ -11,11 +11,11 @@ use crate::{App, Exit, Failure};
 #[command(before_help = "Examples:\n  spellflow resolve @last charge --completed '{\"stdout\": \"receipt 7\"}'\n  \
     spellflow resolve 0199c1 /main/charge --run-again")]
 pub(crate) struct Resolve {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
-    /// The step: its path or a unique suffix of it.
+    /// The step's path, or a unique suffix of the path.
     path: String,
-    /// The step completed, with this output, in JSON.
+    /// The step completed with this output, given as JSON.
     #[arg(long, value_name = "JSON", group = "outcome", required_unless_present_any = ["failed", "run_again"], value_parser = input::json)]
     completed: Option<Value>,
     /// The step did nothing and must not run again; a compensation is given up.

@@ -13,7 +13,7 @@ use crate::{App, Exit, Failure};
 #[command(before_help = "Examples:\n  spellflow resume @last\n  spellflow resume 0199c1 --wait\n  \
     spellflow resume 0199c1 --definition flow.yaml --dry-run")]
 pub(crate) struct Resume {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
     #[command(flatten)]
     redefine: Redefine,

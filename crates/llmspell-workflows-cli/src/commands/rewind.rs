@@ -29,20 +29,21 @@ const ALL_MAX: usize = 10_000;
     spellflow retry --failed --definition flow.yaml\n  \
     spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
 pub(crate) struct Retry {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
-    /// Retry all failed runs, one after the other, oldest first; with `--definition`, only runs of
-    /// its workflow.
+    /// Retry all failed runs one at a time, oldest first; with `--definition`, only runs of its
+    /// workflow.
     #[arg(long, conflicts_with_all = ["from", "step_input", "dry_run"])]
     failed: bool,
     /// Retry only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
     workflow: Option<String>,
-    /// The first step to run again: its path or a unique suffix of it; by default, the failed steps.
+    /// The path (or unique path suffix) of the first step to run again; by default, failed steps
+    /// run again.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
-    /// The input of that step, in JSON; by default, it is computed from the step's parameters.
+    /// The input of that step, as JSON; by default, it is computed from the step's parameters.
     #[arg(long, value_name = "JSON", requires = "from", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
@@ -56,7 +57,7 @@ pub(crate) struct Retry {
 #[command(before_help = "Examples:\n  spellflow rerun @last\n  \
     spellflow rerun 0199c1 --input name=Ada --definition flow.yaml")]
 pub(crate) struct Rerun {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
     /// Override a field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
     #[arg(short, long = "input", value_name = "INPUT")]
@@ -74,12 +75,12 @@ pub(crate) struct Rerun {
 #[command(before_help = "Examples:\n  spellflow fork @last --from write\n  \
     spellflow fork 0199c1 --from '/main/both/left/each[2]/work' --step-input '{\"n\": 3}'")]
 pub(crate) struct Fork {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
-    /// The first step to run again: its path or a unique suffix of it.
+    /// The path (or unique path suffix) of the first step to run again.
     #[arg(long, value_name = "PATH")]
     from: String,
-    /// The input of that step, in JSON; by default, it is computed from the step's parameters.
+    /// The input of that step, as JSON; by default, it is computed from the step's parameters.
     #[arg(long, value_name = "JSON", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]

@@ -38,7 +38,7 @@ struct Stats {}
 #[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
 struct Verify {
     /// Move damaged journals and a lost or damaged archive to the store's `damaged` folder; intact
-    /// runs of journals are kept.
+    /// runs in damaged journals are kept.
     #[arg(long)]
     repair: bool,
 }

@@ -17,7 +17,7 @@ use crate::{
     workflow_test::{self, CaseReport, File, Mismatch, Options, report_text},
 };
 
-/// Runs workflow tests, with mocks in place of tools.
+/// Runs workflow tests, in which mocks replace tools.
 ///
 /// For a folder, runs every `.test.yaml` file in it. A case that calls a tool without a mock fails
 /// unless `--allow-real` is given. `docs/testing-workflows.md` describes the file format.

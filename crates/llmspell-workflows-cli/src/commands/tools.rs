@@ -114,7 +114,7 @@ pub(super) fn show(app: &App, tools: &Registry, spec: &ToolSpec) {
     output.text(&text);
 }
 
-/// Returns a row for each field of `schema`, including nested fields: path, type and description.
+/// Returns the path, type and description of each field of `schema`, including nested fields.
 fn fields(schema: &Value, path: &str, are_parameters: bool) -> Vec<[String; 3]> {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
@@ -155,7 +155,7 @@ fn example(spec: &ToolSpec, parameters: &Map<String, Value>) -> String {
     text
 }
 
-/// Returns the minimal parameters that a tool's schema accepts. The value of a parameter is its
+/// Returns the minimal parameters that a tool's schema accepts. A parameter's value is its
 /// first choice, or a template.
 fn example_parameters(tools: &Registry, spec: &ToolSpec) -> Map<String, Value> {
     let properties = spec.parameters["properties"].as_object().cloned().unwrap_or_default();
@@ -171,7 +171,7 @@ fn example_parameters(tools: &Registry, spec: &ToolSpec) -> Map<String, Value> {
         let found = tools.check_parameters(spec.name, &json!(parameters), &is_template);
         found.map_or(usize::MAX, |violations| violations.len())
     };
-    // A parameter may be required only because of other parameters, so each one is tried.
+    // Some parameters are required only in combination with others, so each parameter is tried.
     loop {
         let left = violations(&parameters);
         let with = |name: &String| {

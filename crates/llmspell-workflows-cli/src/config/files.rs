@@ -1,4 +1,4 @@
-//! The configuration files: the files to read, and the files that no tool may touch.
+//! Determines which configuration files to read, and which files no tool may touch.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ const NAME: &str = "spellflow.toml";
 /// The configuration files of a command.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfigFiles {
-    /// The files to read: the user's, then the project's.
+    /// The files to read, first the user's, then the project's.
     pub(super) read: Vec<PathBuf>,
     /// The files that a later command would read, whether or not they exist.
     pub(super) guarded: Vec<PathBuf>,
@@ -81,7 +81,7 @@ fn stranger(folder: &Path, file: &Path) -> Option<&'static str> {
     })
 }
 
-/// Returns why the user `own` does not trust a file or folder that has this `mode` and belongs to
+/// Returns why the user `own` does not trust a file or folder that has this `mode` and is owned by
 /// the user `owner`.
 #[cfg(unix)]
 fn distrust(owner: u32, mode: u32, own: u32) -> Option<&'static str> {

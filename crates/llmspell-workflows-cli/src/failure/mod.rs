@@ -1,4 +1,4 @@
-//! Command failures: every error is converted to one type and reported in one place.
+//! Command failures. Every error is converted to one type and reported in one place.
 
 mod executor;
 
@@ -13,7 +13,7 @@ pub(crate) use executor::durable_failure;
 
 use crate::Exit;
 
-/// The reason for the failure of a command; reported in one place, as text or JSON.
+/// The reason why a command failed; reported in one place, as text or JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -90,7 +90,8 @@ impl From<Invalid> for Failure {
 }
 
 impl From<StepError> for Failure {
-    /// Converts the error of a run that could not start because its input or variables are invalid.
+    /// Converts the error of a run that could not be started because its input or variables are
+    /// invalid.
     fn from(error: StepError) -> Self {
         Self { retryable: error.retryable, ..Self::new(Exit::Usage, error.code, error.message) }
     }

@@ -92,7 +92,7 @@ impl Pen {
         Item::Node(Node { key: self.key(), lines, shape })
     }
 
-    /// Draws a box around `items`; without items, a plain node.
+    /// Draws a box around `items`, or a plain node if there are no items.
     fn cluster(&mut self, lines: Vec<String>, items: Vec<Item>) -> Item {
         let key = self.key();
         if items.is_empty() {
@@ -105,7 +105,7 @@ impl Pen {
         self.edges.push(Edge { from: from.to_owned(), to: to.to_owned(), label, is_failure: false });
     }
 
-    /// Draws the body of a definition; a list has no box around it.
+    /// Draws the body of a definition; a list is drawn without a box.
     fn root(&mut self, body: &StepKind) -> Vec<Item> {
         match body.list() {
             Some(_) => self.inside(body),
@@ -174,7 +174,7 @@ impl Pen {
         self.cluster(lines, items)
     }
 
-    /// Draws a choice between lists, which is made by one condition or between several cases.
+    /// Draws the choice between the lists of a conditional or a switch.
     fn choice(&mut self, groups: &[Group<'_>]) -> Vec<Item> {
         let conditions: Vec<&str> = groups.iter().filter_map(|group| group.when).collect();
         let (question, yes, no) = match conditions.as_slice() {

@@ -31,7 +31,8 @@ fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec
     Block { name: name.into(), order, when, when_holds: None, steps }
 }
 
-/// Returns whether a choice takes its default list; `others` states whether each other list is taken, if known.
+/// Returns whether a choice takes its default list, if known; `others` contains the same for each
+/// other list.
 fn no_other(others: &[Option<bool>]) -> Option<bool> {
     if others.contains(&Some(true)) {
         return Some(false);
@@ -131,7 +132,7 @@ impl Outliner<'_> {
     }
 }
 
-/// Describes the circumstances under which a step of a graph runs, apart from its condition.
+/// Describes when a step of a graph runs, apart from its condition.
 fn runs(step: &Step, waits_for: &[String]) -> Option<String> {
     let (needed, read): (Vec<&String>, Vec<&String>) = waits_for.iter().partition(|id| step.dependencies.contains(id));
     let names = |ids: &[&String], word: &str| {

@@ -1,5 +1,5 @@
-//! Outlines: a definition as a tree of steps with their settings, as shown by `plan` and
-//! `graph --format ascii`.
+//! Outlines show a definition as a tree of steps with their settings; `plan` and
+//! `graph --format ascii` print them.
 
 mod build;
 mod describe;
@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     /// The steps of the same list that must end before this step starts; in a sequence, the
     /// previous step.
     pub(crate) waits_for: Vec<String>,
-    /// The circumstances under which a step of a graph runs, apart from its condition.
+    /// When a step of a graph runs, apart from its condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runs: Option<String>,
     /// The level in a graph, counted from 1; steps on the same level can run at the same time.

@@ -61,8 +61,8 @@ pub(crate) struct Recorded {
     pub(crate) known: KnownRun,
     pub(crate) history: History,
     pub(crate) waits: Vec<RunWait>,
-    /// The error of the first stuck step of the run and its sub-workflows, with the step's full
-    /// path.
+    /// The error of the first stuck step in the run or its sub-workflows; it contains the step's
+    /// full path.
     stuck: Option<StepError>,
     /// The run to resume.
     root: Uuid,
@@ -172,7 +172,7 @@ fn below_root(finished: &Finished) -> impl Iterator<Item = &StepRecord> {
     finished.steps.iter().filter(|record| record.path.segments().len() > 1)
 }
 
-/// Returns the errors of the inner steps of a block that failed because of several errors.
+/// Returns the errors of a block's inner steps, if the block failed because of several errors.
 fn errors_inside(error: &StepError) -> Option<&Vec<serde_json::Value>> {
     error.details.as_ref()?.get("errors")?.as_array()
 }

@@ -79,7 +79,7 @@ pub(crate) struct Error<'f> {
     /// step.
     path: Option<Cow<'f, str>>,
     retryable: bool,
-    /// The errors of the inner steps of a block that failed because of several errors.
+    /// The errors of a block's inner steps, if the block failed because of several errors.
     errors: &'f [Value],
     cause: Option<Box<Self>>,
 }

@@ -64,7 +64,7 @@ fn label(item: &Value, masker: &Masker) -> String {
     }
 }
 
-/// Returns the beginning of a string, or of another value's JSON, without rendering all of it.
+/// Returns the beginning of a string or of another value's JSON, without rendering the whole value.
 fn beginning(item: &Value) -> String {
     let mut text = Beginning(String::new());
     let _ = match item {
@@ -74,7 +74,7 @@ fn beginning(item: &Value) -> String {
     text.0
 }
 
-/// Accepts slightly more text than is shown.
+/// Collects slightly more text than is shown.
 struct Beginning(String);
 
 impl Write for Beginning {

@@ -30,7 +30,7 @@ impl View for Jsonl {
     }
 }
 
-/// An event, for programs.
+/// An event, in the format for programs.
 #[derive(Serialize)]
 struct Line<'e> {
     event: &'static str,

@@ -18,7 +18,7 @@ const NAMED_MAX: usize = 4;
 /// How much of a tree to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Detail {
-    /// Steps that are running or waiting or did not complete, with their parents.
+    /// Steps that are running, are waiting or did not complete, and the blocks that contain them.
     Active,
     /// Everything except the children of completed steps.
     Folded,
@@ -162,7 +162,7 @@ impl Drawing {
         line
     }
 
-    /// Returns the first line of a step's note; for a wait, with the remaining time.
+    /// Returns the first line of a step's note; for a wait, also the remaining time.
     fn note(&self, step: &Step) -> String {
         let note = step.note.lines().next().unwrap_or_default();
         let until = step.wait.as_ref().and_then(|wait| wait.until).filter(|_| self.frame.is_some());
@@ -172,7 +172,7 @@ impl Drawing {
         }
     }
 
-    /// Returns the lines of a notice, with the running steps.
+    /// Returns the lines of a notice that also lists the running steps.
     pub(super) fn notice(&self, text: &str, running: &[String]) -> Vec<String> {
         let paint = |line: String| self.output.on_err(Paint::Warn, &line);
         let mut lines: Vec<String> = folded(text, self.columns, "").into_iter().map(paint).collect();
@@ -204,8 +204,8 @@ pub(super) fn shortened(names: &[String]) -> String {
     if more > 0 { format!("{named} and {more} more") } else { named }
 }
 
-/// Wraps `text` at its spaces, and long words anywhere, into lines of at most `columns` after
-/// `indent`.
+/// Wraps `text` into lines of at most `columns` after `indent`, at spaces and, if necessary, within
+/// long words.
 fn folded(text: &str, columns: usize, indent: &str) -> Vec<String> {
     let room = columns.saturating_sub(indent.len()).max(1);
     let mut lines = vec![String::new()];

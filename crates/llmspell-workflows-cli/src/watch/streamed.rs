@@ -22,7 +22,7 @@ struct StreamedAttempt {
     attempt: u32,
 }
 
-/// A line of output, for programs.
+/// A line of output, in the format for programs.
 #[derive(Serialize)]
 pub(crate) struct LineEvent<'l> {
     pub(crate) event: &'static str,

@@ -70,7 +70,7 @@ impl Counts {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
     }
 
-    /// Returns the statuses of at least one step, with the number of steps.
+    /// Returns each status that at least one step has, with the number of those steps.
     pub(super) fn present(self) -> impl Iterator<Item = (StepStatus, u64)> {
         Self::ORDER.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
     }
@@ -210,7 +210,7 @@ impl Step {
     pub(super) fn progress(&self) -> Option<(usize, usize)> {
         let total = self.parts?;
         let has_ended = |step: &&Step| !matches!(step.status, StepStatus::Running | StepStatus::Waiting);
-        // A step that runs again has a different generation.
+        // A step that runs again appears twice, under different generations.
         Some((self.children.iter().filter(has_ended).count().min(total), total))
     }
 

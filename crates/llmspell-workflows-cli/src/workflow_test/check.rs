@@ -104,8 +104,8 @@ fn mock_problem(mock: &MockEntry, steps: &[KnownStep], tools: &Registry) -> Opti
     })
 }
 
-/// Adds the step, or the name from `names`, that is most similar to `key`. A key with several parts
-/// is compared with the same number of parts of each path.
+/// Suggests the step, or the name in `names`, that is most similar to `key`. A key with several
+/// parts is compared with as many parts of each path.
 fn suggest<'s>(problem: Problem, key: &str, steps: impl Iterator<Item = &'s KnownStep>, names: &[String]) -> Problem {
     let parts = key.trim_start_matches('/').split('/').count();
     let mut known: Vec<&str> = Vec::new();

@@ -80,7 +80,7 @@ impl IdleClock {
         }
     }
 
-    /// Returns the next time for which a task waits.
+    /// Returns the earliest time that a task is waiting for.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let mut state = self.state();
         state.waiting.retain(|_, waiter| !waiter.is_closed());

@@ -10,7 +10,8 @@ use super::{Case, Ended, MockEntry, Mocks, Pattern, explain, explain::scalar};
 /// A difference between a run and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Mismatch {
-    /// The path of the difference: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
+    /// The path of the difference, such as `status`, `output/greeting`, `order` or
+    /// `steps/scan/skip_reason/code`.
     pub(crate) at: String,
     pub(crate) expected: Value,
     /// The actual value; `None` if there is no value at this path.
@@ -69,8 +70,8 @@ pub(super) fn mismatches(case: &Case, ended: &Ended, mocks: &Mocks) -> Vec<Misma
     differences
 }
 
-/// Returns the mocks of `case` itself with unused answers, unless the case states the number of
-/// calls.
+/// Returns the case's own mocks that have unused answers, except mocks whose number of calls the
+/// case states.
 fn unused(case: &Case, mocks: &Mocks) -> Vec<Mismatch> {
     let own = format!("{}/", case.at);
     let is_counted = |mock: &MockEntry| case.expect.calls.iter().any(|(key, _)| *key == mock.key);
@@ -116,7 +117,7 @@ fn subset(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec
     }
 }
 
-/// Compares errors like [`subset`], but the expected message only has to be contained in the actual
+/// Compares errors like [`subset`], but the actual message only has to contain the expected
 /// message.
 fn error(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<Mismatch>) {
     let mut expected = expected.clone();

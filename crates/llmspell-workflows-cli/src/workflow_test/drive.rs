@@ -15,7 +15,7 @@ pub(super) struct Ended {
     pub(super) steps: Vec<StepRecord>,
     /// The steps that are still waiting, by path.
     pub(super) waits: BTreeMap<String, WaitingStep>,
-    /// The awaited events, with the paths of the steps that waited for them.
+    /// The awaited events, each with the path of the step that waited for it.
     pub(super) awaited: Vec<(String, String)>,
 }
 

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{Case, Ended, watch::WaitingStep};
 
-/// Describes what each waiting step waits for, and how to change the test so that the step
-/// continues.
+/// Describes what each waiting step waits for, and how to change the test so that the step can
+/// continue.
 pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     let mut lines: Vec<String> = ended.waits.iter().map(|(path, wait)| wait_line(path, wait, case)).collect();
     if lines.is_empty() {
@@ -21,8 +21,8 @@ pub(super) fn waiting(case: &Case, ended: &Ended) -> String {
     lines.join("\n")
 }
 
-/// Returns the error of the run, its origin in a sub-workflow, and advice for steps that waited in
-/// vain.
+/// Returns the run's error, its origin in a sub-workflow, and advice about events that never
+/// arrived.
 pub(super) fn failed(case: &Case, ended: &Ended) -> String {
     let Some(error) = &ended.finished.error else { return String::new() };
     let mut lines = vec![error.to_string()];

@@ -105,7 +105,7 @@ pub(super) struct Expect {
     pub(super) error: Option<Value>,
     pub(super) steps: Vec<(Pattern, Value)>,
     pub(super) order: Vec<Pattern>,
-    /// The expected number of calls of each mock, by mock key.
+    /// How many calls of each mock are expected, by mock key.
     pub(super) calls: Vec<(String, u64)>,
 }
 
@@ -117,7 +117,7 @@ impl Expect {
 }
 
 impl Mock {
-    /// Returns the number of calls needed to use all answers of the mock.
+    /// Returns the number of calls that use up the mock's answers.
     pub(super) fn answers_needed(&self) -> u64 {
         match self {
             Self::Always(_) | Self::Real => 1,

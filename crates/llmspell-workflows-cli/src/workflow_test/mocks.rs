@@ -60,12 +60,12 @@ impl Mocks {
         Self { mocks: Arc::new(mocks), tools, allows_real, clock, watch }
     }
 
-    /// Returns all mocks, each with its number of calls.
+    /// Returns all mocks, each with the number of times it was called.
     pub(super) fn all(&self) -> impl Iterator<Item = (&MockEntry, u64)> {
         self.mocks.iter().map(|(mock, calls)| (mock, calls.load(Ordering::SeqCst) as u64))
     }
 
-    /// Returns the number of calls of the mock `key`, if that mock exists.
+    /// Returns how often the mock `key` was called, if that mock exists.
     pub(super) fn calls(&self, key: &str) -> Option<u64> {
         let (_, calls) = self.mocks.iter().find(|(mock, _)| mock.key == key)?;
         Some(calls.load(Ordering::SeqCst) as u64)
@@ -84,15 +84,15 @@ impl Mocks {
         Some((mock, calls.fetch_add(1, Ordering::SeqCst)))
     }
 
-    /// Returns the answer of a mock to a call of `name` at `path`, and counts the call. Returns
+    /// Returns a mock's answer to a call of `name` at `path`, and counts the call. Returns
     /// `None` if there is no mock, or if the mock calls the real activity.
     pub(super) fn answer(&self, name: &ActivityName, path: &StepPath) -> Option<Answer> {
         let (mocked, number) = self.find(name, path)?;
         mocked.answer(number)
     }
 
-    /// Returns whether a call has no effects, because the tool needs no permissions for these
-    /// parameters.
+    /// Returns whether a call is safe: a tool call that needs no permissions with these parameters
+    /// has no effects.
     fn is_safe(&self, name: &ActivityName, parameters: &Value) -> bool {
         let tool = (name.kind == "tool").then(|| self.tools.get(&name.name)).flatten();
         tool.is_some_and(|tool| {

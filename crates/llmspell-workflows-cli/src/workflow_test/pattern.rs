@@ -4,8 +4,8 @@ use llmspell_workflows_basic::StepPath;
 
 /// A pattern for steps: a path (`/main/review/scan`) or a path suffix (`scan`, `review/scan`).
 ///
-/// A part without an iteration or a generation matches all of them; `each[2]/rate` matches one
-/// iteration.
+/// A part without an iteration or generation number matches all iterations and generations;
+/// `each[2]/rate` matches one iteration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 

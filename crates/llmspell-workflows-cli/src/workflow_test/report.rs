@@ -6,8 +6,8 @@ use similar::{ChangeTag, TextDiff};
 use super::{CaseReport, Mismatch};
 use crate::output::{Output, Paint};
 
-/// Renders the results of the cases of `file`, with the differences of failed cases and of the
-/// whole file.
+/// Renders the results of the cases in `file`, with the differences in each failed case and in the
+/// file as a whole.
 pub(crate) fn report_text(
     output: &Output,
     file: &str,

@@ -27,7 +27,7 @@ use crate::Failure;
 /// The time that a case has to stop its activities after its `timeout`.
 const STOP: Duration = Duration::from_secs(6);
 
-/// The stack size of a case's thread, which is that of a typical main thread.
+/// The stack size of a case's thread, the same as that of a typical main thread.
 const STACK_BYTES: usize = 8 << 20;
 
 /// The result of a case.
@@ -148,7 +148,7 @@ fn timed_out(case: &Case, watch: &Watch) -> String {
     format!("the case took longer than its `timeout` of {timeout:#}{running}; mock the slow steps, or raise `timeout`")
 }
 
-/// Everything that a case's thread needs.
+/// The data that a case's thread needs.
 struct Runner {
     case: Case,
     engine: Engine,
@@ -189,7 +189,7 @@ impl Runner {
                 Err(_) => {
                     let error = timed_out(case, watch);
                     run.shut_down();
-                    // Activities that can stop in an orderly way get the time to do so.
+                    // Gives activities the time to stop in an orderly way.
                     let _ = tokio::time::timeout(STOP, ended).await;
                     return Err(error);
                 }

@@ -16,7 +16,7 @@ pub(super) struct Script {
 #[derive(Default)]
 struct Progress {
     is_sent: bool,
-    /// The runs to which the signal was delivered: the run itself, or sub-workflows.
+    /// The runs that the signal was delivered to: the run itself, or sub-workflows.
     delivered_to: HashSet<Uuid>,
 }
 
@@ -79,8 +79,8 @@ impl Script {
         unsent.map(|(message, _)| self.due_at(message)).filter(|time| *time > now).min()
     }
 
-    /// Returns the messages that were unexpectedly received or not received by `end`, the end of
-    /// the run.
+    /// Returns the messages that were received unexpectedly, or that were not received by `end`,
+    /// the end of the run.
     pub(super) fn mismatches(&self, watch: &Watch, end: Timestamp) -> Vec<Mismatch> {
         let numbered = self.messages.iter().enumerate();
         numbered

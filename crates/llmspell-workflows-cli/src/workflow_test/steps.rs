@@ -47,8 +47,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// Adds the steps of `definition`, which is run by the step at `around`, with up to `depth`
-    /// levels of sub-workflows.
+    /// Adds the steps of `definition`, which the step at `around` runs, and the steps of up to
+    /// `depth` levels of sub-workflows.
     fn definition(&mut self, definition: &Definition, around: &str, depth: u32) {
         let main = format!("{around}/main");
         let root = Step::new("main", definition.body.clone());

@@ -15,8 +15,8 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
-/// Observes all steps of a case's run and its sub-workflows: what they wait for, and which signals
-/// they receive.
+/// Observes what all steps of a case's run and its sub-workflows wait for, and which signals they
+/// receive.
 #[derive(Clone, Default)]
 pub(super) struct Watch(Arc<Mutex<State>>);
 
@@ -30,7 +30,7 @@ struct State {
     /// The child runs in which a step has begun.
     begun: HashSet<Uuid>,
     waits: BTreeMap<String, WaitingStep>,
-    /// The awaited events, with the paths of the steps that waited for them.
+    /// The awaited events, each with the path of the step that waited for it.
     awaited: Vec<(String, String)>,
     /// The paths of the steps that received signals, by signal number.
     received: HashMap<u64, String>,
@@ -78,7 +78,7 @@ impl Watch {
         let mut state = self.state();
         let Some(around) = state.around.get(&run.id()).cloned() else { return };
         if state.begun.insert(run.id()) {
-            // A retry of the step replaces the run of the previous attempt.
+            // If the step is retried, the new run replaces the run of the previous attempt.
             state.children.insert(around, run.clone());
         }
     }
@@ -88,7 +88,7 @@ impl Watch {
         self.state().waits.clone()
     }
 
-    /// Returns the awaited events, with the paths of the steps that waited for them.
+    /// Returns the awaited events, each with the path of the step that waited for it.
     pub(super) fn awaited(&self) -> Vec<(String, String)> {
         self.state().awaited.clone()
     }

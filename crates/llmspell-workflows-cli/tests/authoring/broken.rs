@@ -41,7 +41,7 @@ fn messages_for_broken_workflows_match_the_golden_files() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The part of a file that its first message must mark, for errors whose cause is easily
+/// The part of each file that the first message must mark; the cause of these errors is easily
 /// misidentified.
 const MARKED: &[(&str, usize, &str)] = &[
     ("backslash.yaml", 5, "\\d"),

@@ -8,8 +8,8 @@ use crate::support::Sandbox;
 
 const FLOW: &str = "steps: [{id: a, type: set, with: {a: 1}}]\nname: x\n";
 
-/// Runs `line` while every write to a file fails, as on a full disk; returns the exit code and
-/// standard error.
+/// Runs `line` while every write to a file fails, as if the disk were full. Returns the exit code
+/// and standard error.
 fn on_full_disk(sandbox: &Sandbox, line: &str) -> (Option<i32>, String) {
     let script = format!("trap '' XFSZ; ulimit -f 0; exec {} {line}", env!("CARGO_BIN_EXE_spellflow"));
     let mut command = Command::new("sh");
@@ -48,7 +48,7 @@ fn rewrite_keeps_permissions_and_links() {
     assert!(sandbox.read("real.yaml").contains("params: {a: 1}"));
 }
 
-/// The special file is a pipe; reading it would block forever.
+/// The special file is a pipe, so reading it would block forever.
 #[test]
 fn special_files_in_a_folder_are_skipped() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);

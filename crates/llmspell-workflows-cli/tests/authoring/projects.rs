@@ -47,7 +47,7 @@ fn new_workflow_is_created_in_the_workflows_folder() {
     sandbox.write("workflows/x.yaml", "");
     let ran = sandbox.run(&["new", "two", "-o", "json"]).ok().json();
     assert_eq!(ran["created"][0], "workflows/two.yaml");
-    // A word that is not a string in YAML is still a valid name.
+    // A word such as `true`, which is not a string in YAML, is still a valid name.
     sandbox.run(&["new", "true"]).ok();
     sandbox.run(&["validate", "workflows/true.yaml"]).ok();
     for name in ["../up", "a b", ""] {

@@ -26,7 +26,7 @@ steps:
     steps: [{id: one, workflow: inner, input: {id: 'x-{{ loop.item }}'}}]
 ";
 
-/// Mocks and messages with which the workflow completes.
+/// Mocks and messages that let the workflow complete.
 const REST: &str = "mocks: {'function:book': {output: 1}, 'function:find': {output: 2}}";
 const BOTH: &str = "messages: [{signal: approved, data: {ok: true}}, {signal: confirmed}]";
 

@@ -1,5 +1,5 @@
-//! Compensation and `finally` from a user's point of view: no request stops them, and failed
-//! cleanup steps can be retried.
+//! Compensation and `finally` as users see them. No request stops them, and failed cleanup steps
+//! can be retried.
 
 use std::{fs, sync::mpsc::Receiver};
 
@@ -56,7 +56,7 @@ fn cancel_requests_do_not_stop_compensation() {
 }
 
 #[test]
-fn run_paused_during_compensation_continues_it_even_if_cancelled() {
+fn paused_compensation_continues_even_if_the_run_is_cancelled() {
     let sandbox = Sandbox::with_flow(UNDOES);
     let (first, _alive) = start(&sandbox, &[]);
     let run = newest_run(&sandbox);
@@ -71,7 +71,7 @@ fn run_paused_during_compensation_continues_it_even_if_cancelled() {
 }
 
 #[test]
-fn run_killed_during_cleanup_continues_it() {
+fn cleanup_continues_after_the_process_was_killed() {
     let sandbox = Sandbox::with_flow(UNDOES);
     let (first, alive) = start(&sandbox, &[]);
     let run = newest_run(&sandbox);
@@ -134,7 +134,7 @@ steps:
 }
 
 #[test]
-fn failed_finally_step_does_not_prevent_the_others_from_running() {
+fn failed_finally_step_does_not_prevent_the_other_finally_steps() {
     let flow = "\
 name: cleans
 steps: [{id: main, type: shell, command: 'echo part; exit 3'}]
@@ -176,8 +176,8 @@ finally:
   - {id: clean, type: shell, command: 'echo clean >> effects; test -f ready'}
   - {id: other, type: shell, command: 'echo other >> effects'}
 ";
-    // The steps, the status after the first run, the effects of the first run, and the effects of
-    // the retry after `ready` exists.
+    // Each row has the steps, the status and the effects of the first run, and the effects of the
+    // retry once `ready` exists.
     let completes = "steps: [{id: a, type: shell, command: 'echo a >> effects'}]";
     let fails = "steps: [{id: a, type: shell, command: 'echo a >> effects; test -f ready'}]";
     let undone = "\
@@ -207,7 +207,7 @@ steps:
 }
 
 #[test]
-fn cancelled_run_is_retried_only_if_its_finally_failed_and_stays_cancelled() {
+fn retry_of_a_cancelled_run_only_repeats_failed_finally_steps() {
     let flow = |command: &str| {
         format!(
             "name: cancelled\nsteps: [{{id: a, type: shell, command: 'echo up > alive; sleep 1000'}}]\nfinally: [{{id: z, type: shell, command: '{command}'}}]"
@@ -317,7 +317,7 @@ fn interrupted_sub_workflow_cleans_up_when_its_step_has_timed_out() {
     assert_eq!(effects(&sandbox), "before\na\nz\nundo-a\nlast completed\n");
 }
 
-/// The run fails although one step was undone, because another step could not be undone.
+/// Although one step was undone, the run has failed, because another step could not be undone.
 #[test]
 fn retry_runs_undone_steps_again() {
     let flow = "\

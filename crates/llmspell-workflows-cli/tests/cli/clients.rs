@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::support::{Sandbox, TIMEOUT, without_settings};
 
 /// The script `effect.sh` for `shell` steps. It records its start and end in the history, one line
-/// per write. With a number as its argument, it fails until it has been started that many times in
+/// per write. If its argument is a number, it fails until it has been started that many times in
 /// its run.
 pub(crate) const EFFECT: &str = r#"
 ulimit -S -f unlimited
@@ -70,7 +70,7 @@ struct Process {
     started: Instant,
 }
 
-/// A signal for a process, sent some time after the process has printed a given number of lines.
+/// A signal that is sent some time after a process has printed a given number of lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Strike {
     pub(crate) lines: usize,
@@ -169,7 +169,7 @@ impl Clients {
         format!("p{}", self.started + 1)
     }
 
-    /// Starts a command, to be killed or stopped later if `strike` is given.
+    /// Starts a command, which is killed or stopped later if `strike` is given.
     pub(crate) fn start(&mut self, asked: Asked, arguments: &[&str], strike: Option<Strike>) {
         let name = self.next_name();
         self.started += 1;
@@ -308,8 +308,8 @@ impl Clients {
     }
 }
 
-/// Replaces the displayed paths of steps in sub-workflows, such as `/main/sub/main/one`, with the
-/// sub-workflows' runs and the paths in those runs. Drops steps whose run was never read.
+/// Replaces the displayed path of each step in a sub-workflow, such as `/main/sub/main/one`, with
+/// the sub-workflow's run and the path in that run. Drops steps whose run was never read.
 fn name_children(history: &mut Vec<Observation>) {
     let children: BTreeMap<(String, String), String> = history
         .iter()

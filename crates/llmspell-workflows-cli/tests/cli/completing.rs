@@ -1,4 +1,4 @@
-//! Command line completions, requested in the same way as by shells.
+//! Command-line completions, requested in the way a shell requests them.
 
 use std::{fs, path::Path, process::Stdio};
 
@@ -52,7 +52,7 @@ fn runs_steps_tools_and_files_are_completed() {
     assert_eq!(completed(&sandbox, &["run", "flow.yaml", "--lo"]), ["--log-format", "--logs"]);
 }
 
-/// A shell sources the script and calls its function.
+/// A real shell sources the script and calls its completion function.
 #[test]
 fn bash_completes_with_the_printed_script() {
     let sandbox = Sandbox::with_flow(FLOW);

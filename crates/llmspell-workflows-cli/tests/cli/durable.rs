@@ -1,4 +1,4 @@
-//! Durable runs in killed processes: the runs resume where they stopped.
+//! Durable runs resume where they stopped when their process was killed.
 
 use std::{
     fs,
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TIMEOUT, exit_code, lines};
 
-/// Every step writes a line with its own path. There are steps in a sequence, a loop, branches, a
-/// loop in a branch and a sub-workflow.
+/// Every step writes a line that contains its own path. There are steps in a sequence, a loop,
+/// branches, a loop in a branch, and a sub-workflow.
 const NESTED: &str = "
 name: nested
 steps:

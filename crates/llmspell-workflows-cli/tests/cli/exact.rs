@@ -1,4 +1,4 @@
-//! Numbers and bytes from outside: they arrive unchanged, or the program reports that they cannot.
+//! Numbers and bytes from outside arrive unchanged, or the program reports that they cannot.
 
 use std::{
     fs,
@@ -72,7 +72,7 @@ fn every_integer_in_range_is_kept_exactly() {
 }
 
 #[test]
-fn integer_out_of_range_is_named_in_the_error_in_every_notation() {
+fn error_names_an_out_of_range_integer_in_every_notation() {
     for number in REFUSED {
         for (way, _sandbox, ended) in ways(number) {
             assert_ne!(ended.code, 0, "{way} {number}: {}", ended.stdout);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, assert_error, json_of, newest_run, show, take_effects};
 
-/// A run with a sub-workflow that waits for an event, followed by a step that fails until a file
+/// A workflow whose sub-workflow waits for an event, followed by a step that fails until a file
 /// `ok` exists.
 const WAITS: &str = "
 name: outer
@@ -23,7 +23,7 @@ steps:
   - {id: last, type: shell, command: 'echo last >> effects; test -e ok'}
 ";
 
-/// Returns a sandbox with the waiting run, its id and the id of its sub-workflow.
+/// Returns a sandbox that contains the waiting run, the run's id and its sub-workflow's id.
 fn waiting() -> (Sandbox, String, String) {
     let sandbox = Sandbox::with_flow(WAITS);
     let ended = sandbox.run(&["run", "flow.yaml"]);
@@ -105,7 +105,7 @@ fn sub_workflow_and_parent_are_cancelled_together() {
     }
 }
 
-/// Whatever ends the run, a waiting sub-workflow is ended first, with its `finally` steps.
+/// However the run ends, a waiting sub-workflow is ended first, and its `finally` steps run.
 #[test]
 fn waiting_sub_workflow_is_ended_before_its_parent() {
     for (block, status_of_run, expected) in [

@@ -1,5 +1,5 @@
-//! System faults in the middle of commands: limits on files, a full disk, a store that becomes
-//! read-only. The program reports the fault and loses nothing that it acknowledged. The same
+//! System faults in the middle of a command: limits on files, a full disk, or a store that becomes
+//! read-only. The program reports the fault and loses nothing that it has acknowledged. The same
 //! command works once the fault is gone.
 
 use std::{
@@ -121,7 +121,7 @@ impl Drop for DiskFolder {
     }
 }
 
-/// A store with runs in several states; each case starts from a copy of it.
+/// A store that contains runs in several states; each case starts with a copy of this store.
 struct Prepared {
     sandbox: Sandbox,
     runs: Vec<(&'static str, String)>,
@@ -175,8 +175,8 @@ fn run_words(clients: &mut Clients, store: &str, words: &str, runs: &[(&str, Str
     clients.run(asked, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Runs a command under a fault and again without it; returns the error under the fault, or `None`
-/// if the command succeeded despite the fault.
+/// Runs a command under a fault, then again without the fault. Returns the error under the fault,
+/// or `None` if the command succeeded despite the fault.
 fn meet(prepared: &Prepared, fault: Fault, verb: &Verb) -> Option<String> {
     let sandbox = Sandbox::new();
     let mounted = match fault {
@@ -228,7 +228,7 @@ fn meet(prepared: &Prepared, fault: Fault, verb: &Verb) -> Option<String> {
     stopped
 }
 
-/// Fills a disk of `bytes` bytes with a file, except for `left` bytes.
+/// Fills a disk of `bytes` bytes with a file, leaving `left` bytes free.
 pub(crate) fn fill(filler: &Path, bytes: u64, left: u64) {
     fs::write(filler, vec![0; usize::try_from(bytes).unwrap()]).unwrap_err();
     let length = fs::metadata(filler).unwrap().len();
@@ -243,7 +243,7 @@ fn name(fault: Fault) -> String {
     }
 }
 
-/// Returns a command's error about a fault; panics if the error does not help a user.
+/// Returns the error with which a command reports a fault; panics if the error is not helpful.
 pub(crate) fn said(at: &str, ended: &Ended) -> String {
     let error = ended.said.iter().find_map(|line| line.get("error").filter(|error| error["code"].is_string()));
     let Some(error) = error else { panic!("{at}: exit {:?} without an error: {}", ended.code, ended.stderr) };
@@ -255,7 +255,7 @@ pub(crate) fn said(at: &str, ended: &Ended) -> String {
     format!("{code}: {message}")
 }
 
-/// The faults tried by default: each of them stops some commands halfway.
+/// The faults tried by default; each of them stops some commands halfway.
 const FAULTS: [Fault; 4] = [
     // Blocks of 512 bytes.
     Fault::Limits("trap '' XFSZ; ulimit -S -f 200"),

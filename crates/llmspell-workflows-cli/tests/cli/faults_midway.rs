@@ -1,4 +1,4 @@
-//! System faults that begin while a step is executing: everything acknowledged before the fault is
+//! System faults that begin while a step is executing. Everything acknowledged before the fault is
 //! kept, and the run continues once the fault is gone.
 
 use std::fs;
@@ -117,7 +117,7 @@ fn meet(fault: Fault) -> Option<String> {
     Some(said)
 }
 
-/// Waits until the step `held` runs for a second time, if it does, and lets it finish.
+/// Waits until the step `held` runs again, if it does, and then lets it finish.
 fn release_step_later(clients: &mut Clients) {
     let began = |clients: &Clients| {
         let history = clients.history();

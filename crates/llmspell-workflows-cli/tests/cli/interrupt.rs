@@ -1,4 +1,4 @@
-//! Ctrl-C, timeouts and the end of a step stop the step's processes.
+//! A step's processes are stopped by Ctrl-C, by a timeout and when the step ends.
 
 use std::{
     fs,
@@ -14,7 +14,8 @@ use serde_json::json;
 
 use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, exit_code, lines};
 
-/// Returns a flow with a background process. The pipe `alive` stays open while the process or its shell is running.
+/// Returns a definition whose step starts a background process. The pipe `alive` stays open while
+/// the process or its shell is running.
 fn flow(before: &str) -> String {
     format!(
         "name: long\nsteps:\n  - id: wait\n    type: shell\n    command: |\n      exec 3>alive\n      {before}\n      sleep 1000 &\n      echo up >&3\n      wait\n      sleep 1000\n"
@@ -146,7 +147,7 @@ fn running_step_can_finish_within_the_grace_period() {
 }
 
 #[test]
-fn second_ctrl_c_skips_the_grace_period_and_the_run_can_be_resumed() {
+fn run_can_be_resumed_after_a_second_ctrl_c_skips_the_grace_period() {
     let sandbox = Sandbox::with_flow(DURABLE);
     let (terminal, _alive) = durable(&sandbox);
     terminal.signal(Signal::INT);

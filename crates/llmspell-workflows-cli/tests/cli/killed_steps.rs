@@ -1,4 +1,4 @@
-//! The aftermath of a kill: ended attempts count, and processes that have outlived the killed
+//! After a kill, the attempts that ended before it count, and processes that outlived the killed
 //! process are ended.
 
 use std::fs;
@@ -33,7 +33,7 @@ fn killed_between_attempts() -> Option<Sandbox> {
 }
 
 #[test]
-fn attempts_that_ended_before_a_kill_count_and_their_delay_still_applies() {
+fn attempts_ended_before_a_kill_count_and_keep_their_delay() {
     // On a busy machine, the delay can pass before the kill.
     let sandbox = (0..20).find_map(|_| killed_between_attempts()).expect("the machine is too busy");
     assert_eq!(sandbox.run(&["resume", "@last"]).code, 1);
@@ -42,7 +42,7 @@ fn attempts_that_ended_before_a_kill_count_and_their_delay_still_applies() {
 }
 
 #[test]
-fn attempt_interrupted_by_a_kill_counts_in_reports_but_not_for_the_retry_policy() {
+fn killed_attempt_is_reported_but_does_not_count_for_the_retry_policy() {
     let sandbox = Sandbox::with_flow(
         "name: f\nsteps:\n  - {id: a, type: shell, command: 'echo \"$SPELLFLOW_ATTEMPT\" >> log; test -e ok || sleep 60'}\n",
     );

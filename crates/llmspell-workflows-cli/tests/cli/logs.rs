@@ -1,4 +1,5 @@
-//! Log lines on standard error: levels, filters, formats and the fields of runs and steps.
+//! Tests for log lines on standard error: levels, filters, formats, and the fields of runs and
+//! steps.
 
 use std::process::Stdio;
 

@@ -1,5 +1,5 @@
-//! Moving a run between journals or stores: moves are exclusive, and an interrupted move has no
-//! effect.
+//! Tests that move a run between journals or stores. Moves are exclusive, and an interrupted move
+//! has no effect.
 
 use std::{
     fs,
@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, exit_code, json_of, newest_run, show, wait_until};
 
-/// Each iteration produces an effect and a long output; the last step fails until a file `ok`
-/// exists.
+/// Each iteration has an effect and a long output. The last step fails until a file `ok` exists.
 const LONG: &str = "
 name: long
 steps:
@@ -33,7 +32,7 @@ fn failed_in_archive() -> (Sandbox, String) {
     (sandbox, run)
 }
 
-/// Returns the number of effects of each step of a run, without the run's id.
+/// Returns how many effects each step had; the run's id is omitted.
 fn effects(sandbox: &Sandbox) -> Vec<(String, usize)> {
     let text = fs::read_to_string(sandbox.path("effects")).unwrap_or_default();
     let mut steps: Vec<String> = text.lines().map(|line| line[36..].to_owned()).collect();
@@ -95,7 +94,7 @@ fn only_one_concurrent_import_wins() {
 /// Interrupts each command at several points while it moves a run. The run must remain in its
 /// original place. The same command must work afterwards, and no step may run twice.
 #[test]
-fn run_stays_in_its_place_if_a_move_is_interrupted() {
+fn interrupted_move_leaves_the_run_where_it_was() {
     let verbs: [(&str, &[&str], &str); 3] = [
         ("retry", &["retry", "RUN"], ".spellflow"),
         ("fork", &["fork", "RUN", "--from", "last"], ".spellflow"),
@@ -129,7 +128,7 @@ fn run_stays_in_its_place_if_a_move_is_interrupted() {
 }
 
 #[test]
-fn runs_of_one_journal_are_resumed_by_different_processes() {
+fn different_processes_can_resume_runs_of_one_journal() {
     let flow = "name: f\nsteps:\n  - {id: w, type: wait_for_event, event: go}\n  \
         - {id: a, type: shell, command: 'touch at-$SPELLFLOW_RUN_ID; read line < tell'}\n";
     let sandbox = Sandbox::with_flow(flow);

@@ -177,7 +177,7 @@ steps:
 ";
     for journal in ["log", "sled", "fjall"] {
         let sandbox = Sandbox::with_flow(flow);
-        // The process has the file mode mask of most systems, whatever the mask of the tests.
+        // The process uses the umask of most systems, regardless of the umask of the tests.
         let run = |arguments: &[&str]| {
             let spellflow = sandbox.command(&[]);
             let script = ["-c", "umask 022; exec \"$@\"", "sh", spellflow.get_program().to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! Random secrets leave no trace, wherever they are used.
+//! Random secrets leave no trace, regardless of where they are used.
 //!
 //! `FUZZ_SECONDS` and `FUZZ_SEED` set the duration of the test and the first seed.
 
@@ -15,7 +15,7 @@ use crate::{
     support::{CommandOutput, Sandbox},
 };
 
-/// Characters changed by some encoding; no backslash is part of an escape sequence of `echo`.
+/// Characters that some encoding changes; no backslash is part of an escape sequence of `echo`.
 const SPECIAL: [&str; 26] = [
     "'", "\"", "\\.", "/", "+", "=", "&", "?", "#", "%", "$", "`", "!", "{", "}", "<", ">", " ", ":", ";", "@", "*",
     "é", "ß", "漢", "😀",
@@ -23,7 +23,7 @@ const SPECIAL: [&str; 26] = [
 
 const PLAIN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A random secret, and parts of it that survive encoding.
+/// A random secret, and the parts of it that survive any encoding.
 struct Secret {
     value: String,
     parts: Vec<String>,
@@ -56,8 +56,8 @@ impl Secret {
     }
 }
 
-/// Returns `text` in base64 after `before` other bytes, without the characters that also depend on
-/// adjacent bytes.
+/// Returns the base64 of `text` when it follows `before` other bytes, omitting characters that also
+/// depend on adjacent bytes.
 fn base64_at(before: usize, text: &str) -> [String; 2] {
     let whole = format!("{}{text}", "\0".repeat(before));
     let (from, to) = ((before * 8).div_ceil(6), whole.len() * 8 / 6);
@@ -79,8 +79,8 @@ fn random_secrets_do_not_appear_anywhere() {
     println!("{} random secrets from seed {first}: found nowhere", 2 * (seed - first));
 }
 
-/// Puts two random secrets in a random place of a run, and looks for them in everything written or
-/// shown by the run.
+/// Puts two random secrets into a run at a random place, and searches everything that the run
+/// writes or shows for them.
 fn check(seed: u64) {
     let random = &mut Random(seed);
     let (token, key) = (Secret::random(random, false), Secret::random(random, true));

@@ -1,4 +1,5 @@
-//! Recorded runs: state, diff, events, logs, export, import, delete, prune and bulk retry.
+//! Tests for commands on recorded runs: state, diff, events, logs, export, import, delete, prune
+//! and bulk retry.
 
 use std::fs;
 

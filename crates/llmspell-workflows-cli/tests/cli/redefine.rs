@@ -1,4 +1,4 @@
-//! `retry`, `fork` and `resume` under a corrected definition, from the command line.
+//! Tests for the commands `retry`, `fork` and `resume` with a corrected definition.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn failed() -> (Sandbox, String) {
 }
 
 #[test]
-fn retry_shows_the_difference_and_what_runs_again_and_keeps_the_rest() {
+fn retry_shows_the_change_and_repeats_only_affected_steps() {
     let (sandbox, run) = failed();
     fs::write(sandbox.path("flow.yaml"), FAILS.replace("; exit 3", "")).unwrap();
     let preview = sandbox.run(&["retry", &run, "--definition", "flow.yaml", "--dry-run"]);
@@ -56,7 +56,7 @@ fn retry_shows_the_difference_and_what_runs_again_and_keeps_the_rest() {
 }
 
 #[test]
-fn changed_variable_repeats_the_steps_that_read_it_unless_they_are_kept() {
+fn steps_that_read_a_changed_variable_run_again_unless_kept() {
     let corrected = FAILS.replace("v1", "v2").replace("; exit 3", "");
     let (sandbox, run) = failed();
     fs::write(sandbox.path("new.yaml"), &corrected).unwrap();
@@ -82,7 +82,7 @@ fn changed_variable_repeats_the_steps_that_read_it_unless_they_are_kept() {
 }
 
 #[test]
-fn fork_runs_under_the_corrected_definition_and_leaves_the_original_run_unchanged() {
+fn fork_under_a_corrected_definition_leaves_the_original_run_unchanged() {
     let (sandbox, run) = failed();
     let before = show(&sandbox, &run);
     fs::write(sandbox.path("new.yaml"), FAILS.replace("echo test >> effects; exit 3", "echo checked >> effects"))
@@ -181,7 +181,7 @@ fn all_failed_runs_of_a_workflow_continue_under_its_corrected_definition() {
     let ended: Vec<_> = retried.as_array().unwrap().iter().map(|run| (&run["run_id"], &run["status"])).collect();
     assert_eq!(ended, [(&json!(first), &json!("completed")), (&json!(second), &json!("completed"))]);
     assert_eq!(take_effects(&sandbox), ["deploy", "deploy", "test", "test"]);
-    // The run of the other workflow is not selected; if it is selected explicitly, it cannot
+    // The run of the other workflow is not selected. If it is selected explicitly, it cannot
     // continue under this definition.
     let refused = sandbox.run(&["retry", "--failed", "--workflow", "other", "--definition", "flow.yaml", "-o", "json"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
@@ -190,7 +190,7 @@ fn all_failed_runs_of_a_workflow_continue_under_its_corrected_definition() {
 }
 
 #[test]
-fn sub_workflow_after_a_corrected_step_gets_its_new_input() {
+fn sub_workflow_after_a_corrected_step_receives_its_new_input() {
     let flow = |says: &str| {
         format!(
             "name: outer\nworkflows:\n  kid:\n    name: kid\n    inputs: {{i: {{type: string}}}}\n    steps:\n      \

@@ -1,4 +1,4 @@
-//! Stores that are changed, removed or write-protected by others.
+//! Stores that another program changes, removes or write-protects.
 
 use std::{fs, path::Path, process::Command};
 
@@ -30,10 +30,10 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Any damage to any segment of a journal is reported, and no step runs again from the remaining
+/// All damage to a journal's segments is reported, and no step runs again based on the remaining
 /// records.
 #[test]
-fn lost_emptied_and_truncated_segments_are_reported_and_not_used_to_resume() {
+fn damaged_segments_are_reported_and_never_used_to_resume() {
     let sandbox = Sandbox::with_flow(SEGMENTS);
     let killed = sandbox.command(&["run", "flow.yaml"]).output().unwrap();
     assert_eq!(killed.status.code(), None);
@@ -188,9 +188,9 @@ fn repair_moves_a_damaged_journal_aside_and_keeps_its_intact_runs() {
     assert_eq!(sandbox.run(&["resume", "@last", "--store", "copy"]).code, 0);
 }
 
-/// Runs in journals do not depend on the archive, and what is lost is never mistaken for an empty archive.
+/// Runs in journals do not depend on the archive, and a lost archive is never treated as empty.
 #[test]
-fn lost_archive_is_damage_and_repair_keeps_the_other_runs() {
+fn lost_archive_counts_as_damage_and_repair_keeps_the_other_runs() {
     let flow = "name: f\nsteps: [{id: a, command: echo AAA}, {id: w, event: go}]\n";
     for (damage, expected) in [("removed", "missing or empty"), ("emptied", "missing or empty"), ("cut", "is damaged")]
     {

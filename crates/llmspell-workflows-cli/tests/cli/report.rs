@@ -50,7 +50,7 @@ fn run_and_show_reports_have_the_same_shape_in_every_status() {
 }
 
 #[test]
-fn waiting_is_not_an_error_and_the_awaited_event_is_reported() {
+fn waiting_run_reports_its_event_instead_of_an_error() {
     let sandbox = Sandbox::with_flow(FLOW);
     let waiting = sandbox.run(&["run", "flow.yaml", "--input", "what=wait", "-o", "json"]).json();
     let run = newest_run(&sandbox);
@@ -111,7 +111,7 @@ fn filter_that_reads_steps_is_named_when_an_event_is_sent() {
     );
 }
 
-/// A wait with a timeout releases the terminal like a wait without a timeout; `--wait` waits until
+/// A wait with a timeout releases the terminal just like a wait without one; `--wait` waits until
 /// the timeout.
 #[test]
 fn wait_with_a_timeout_releases_the_terminal() {
@@ -149,7 +149,7 @@ fn run_in_memory_rejects_an_endless_wait() {
 }
 
 #[test]
-fn undone_step_is_compensated_and_warnings_and_all_errors_of_a_block_are_reported() {
+fn report_lists_undone_steps_warnings_and_all_errors_of_a_block() {
     let sandbox = Sandbox::with_flow(FLOW);
     let failed = sandbox.run(&["run", "flow.yaml", "--input", "what=fail", "-o", "json"]).json();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The output given for a stuck step.
+//! Stuck steps are resolved by giving their output.
 
 use serde_json::json;
 

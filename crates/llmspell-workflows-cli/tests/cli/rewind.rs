@@ -1,4 +1,5 @@
-//! Retry, rerun, fork, and resume with a newer version of the definition, from the command line.
+//! Tests for the commands `retry`, `rerun` and `fork`, and for `resume` with a newer version of the
+//! definition.
 
 use std::fs;
 

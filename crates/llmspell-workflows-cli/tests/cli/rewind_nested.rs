@@ -1,5 +1,6 @@
-//! Retry, rerun, fork and resume of a deeply nested step: the step is in a loop in a branch of a
-//! sub-workflow from another file. The `workflow` step is itself in a loop in a branch.
+//! Tests that retry, rerun, fork and resume runs at a deeply nested step. The step is in a loop in
+//! a branch of a sub-workflow from another file, and the `workflow` step is itself in a loop in a
+//! branch.
 
 use std::fs;
 
@@ -30,7 +31,8 @@ steps:
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";
 
-/// Work 1.1 fails if a file `bad` exists; if a file `hold` exists, it waits for a line from the pipe `tell`.
+/// Work 1.1 fails if a file `bad` exists. If a file `hold` exists, work 1.1 waits for a line from
+/// the pipe `tell`.
 const INNER: &str = "
 name: inner
 inputs: {n: {type: integer}}
@@ -91,7 +93,7 @@ fn completed() -> (Sandbox, String) {
     (sandbox, run)
 }
 
-/// Returns a run that failed in work 1.1, which will not fail again.
+/// Returns a sandbox and a run that failed in work 1.1; work 1.1 will not fail again.
 fn failed() -> (Sandbox, String) {
     let sandbox = sandbox().file("bad", "");
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
@@ -109,8 +111,8 @@ pub(crate) fn runs(sandbox: &Sandbox, parent: Option<&str>) -> Vec<String> {
     listed.as_array().unwrap().iter().rev().filter(of_parent).map(id).collect()
 }
 
-/// Returns everything printed by the commands about the runs `ids`: export, steps, events, state
-/// and logs.
+/// Returns the output of all commands that show the runs `ids`: export, steps, events, state and
+/// logs.
 fn snapshots(sandbox: &Sandbox, ids: &[String]) -> Vec<String> {
     snapshots_by(&["export", "show", "events", "state", "logs"], sandbox, ids)
 }
@@ -146,7 +148,8 @@ fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
         // A path suffix is enough, even if it begins outside the sub-workflow.
         ("each[1]/sub/main/forked/two".to_owned(), None, rest("two 1, end 1, after 1")),
         ("each[2]/sub/main/end".to_owned(), Some(INSTEAD), effects(&["instead, after 2, last"])),
-        // Iterations, blocks, and the whole sub-workflow, which also accepts an input.
+        // The first step can also be an iteration, a block, or the whole sub-workflow, which
+        // accepts an input.
         (format!("{SUB}/main/forked/one/turn[1]"), None, rest("work 1.1, note 1.1, end 1, after 1")),
         (format!("{SUB}/main/forked"), None, rest("work 1.0, note 1.0, work 1.1, note 1.1, two 1, end 1, after 1")),
         (SUB.to_owned(), None, rest("begin 1, work 1.0, note 1.0, work 1.1, note 1.1, two 1, end 1, after 1")),

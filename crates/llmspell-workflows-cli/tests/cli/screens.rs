@@ -1,4 +1,4 @@
-//! The program's screens on terminals of several widths, and its output in CI, as golden text;
+//! Golden tests of the program's screens on terminals of several widths, and of its output in CI;
 //! `UPDATE_GOLDEN=1` updates the golden text.
 
 use std::{fs, path::Path, sync::LazyLock};

@@ -96,7 +96,7 @@ fn waiting_run_can_be_listed_shown_watched_and_signalled() {
 }
 
 #[test]
-fn pause_waits_for_the_running_step_and_the_run_can_be_resumed() {
+fn paused_run_finishes_its_running_step_and_can_be_resumed() {
     let sandbox = Sandbox::with_flow(WORKS);
     let first = start_run(&sandbox);
     let run = run_with_status(&sandbox, "running");
@@ -240,7 +240,7 @@ fn stored_event_is_not_requested_again() {
     assert!(shown.contains("the event `go` for /main/gate is stored"), "{shown}");
     assert_eq!(sandbox.run(&["resume", &run]).code, 0);
 
-    // Whether the step accepts the event is known only once the step has read the event.
+    // Until the step has read the event, it is unknown whether the step accepts it.
     fs::write(sandbox.path("filtered.yaml"), flow(", filter: event.data == 1")).unwrap();
     assert_eq!(sandbox.run(&["run", "filtered.yaml"]).code, 5);
     let run = newest_run(&sandbox);

@@ -12,12 +12,12 @@ const KEY: &str = "-----BEGIN-----\nMIIabcSECRETLINE\n-----END-----";
 
 pub(crate) const CONFIG: &str = "[secrets]\nTOKEN = { env = \"THE_TOKEN\" }\nKEY = { env = \"THE_KEY\" }\n";
 
-/// Parts of every form of both secrets; none of them may appear anywhere.
+/// Parts of both secrets in every form; none of them may appear anywhere.
 const PARTS: [&str; 9] = [
     "SeCrEt",
     "SECRETLINE",
-    // The token: percent-encoded, as JSON inside JSON, and in base64 alone and after "u:" and
-    // "xy:".
+    // The token, percent-encoded, as JSON inside JSON, and in base64: alone, after "u:" and
+    // after "xy:".
     "tok%27n",
     "tok'n",
     "dG9rJ24v",
@@ -43,7 +43,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
     run_with(sandbox, TOKEN, arguments)
 }
 
-/// Returns every file below `folder` that contains one of `parts`, with the part.
+/// Returns every file below `folder` that contains one of `parts`, and that part.
 pub(crate) fn leaks(folder: &Path, parts: &[impl AsRef<str>]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -180,7 +180,7 @@ fn check_place(place: &str, steps: &str) {
 }
 
 #[test]
-fn data_between_steps_is_complete_and_its_fields_keep_their_names() {
+fn data_between_steps_is_complete_and_keeps_its_field_names() {
     let steps = "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}\n  \
         - {id: b, type: set, params: {t: '{{ a.stdout }}'}}\n  \
         - {id: m, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): 7}'}}\n  \
@@ -242,7 +242,7 @@ fn empty_or_too_short_secret_is_rejected() {
 }
 
 #[test]
-fn secret_is_needed_only_by_a_step_that_runs() {
+fn only_steps_that_run_need_a_value_for_their_secrets() {
     let step = "  - {id: a, type: shell, command: 'true', env: {T: '{{ secrets.TOKEN }}'}, condition: '{{ input.go || false }}'}\n";
     let flow = flow(step);
     assert_eq!(run_with(&flow, "", &["run", "flow.yaml"]).code, 0);
@@ -252,7 +252,7 @@ fn secret_is_needed_only_by_a_step_that_runs() {
 }
 
 #[test]
-fn variable_of_a_secret_reaches_only_steps_that_pass_it() {
+fn environment_variable_of_a_secret_reaches_only_steps_that_pass_it() {
     let steps = "  - {id: a, type: shell, command: 'echo \"<$THE_TOKEN><$THE_KEY><$OTHER>\"'}\n  \
         - {id: b, type: shell, command: 'test -n \"$THE_TOKEN\" && test -z \"$THE_KEY\" && echo same', env: {THE_TOKEN: '{{ secrets.TOKEN }}'}}\n\
         outputs: {a: '{{ a.stdout }}', b: '{{ b.stdout }}'}\n";
@@ -268,8 +268,8 @@ fn variable_of_a_secret_reaches_only_steps_that_pass_it() {
     assert_eq!(run(&sandbox, &["run", "other.yaml", "-o", "json"]).json()["output"], "<>\n");
 }
 
-/// Masks a secret in an output, the state, a growing list, loop items and a field name, waits, and
-/// then compares each with the secret.
+/// Steps in which a secret is masked in an output, the state, a growing list, loop items and a
+/// field name. After a wait, each of these is compared with the secret.
 const WAITING: &str = "  - {id: a, type: shell, command: 'printf %s \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}
   - {id: b, type: set, params: {t: 'x{{ a.stdout }}y', l: ['{{ secrets.TOKEN }}', '{{ secrets.KEY }}']}}
   - {id: m, tool: json_processor, params: {operation: query, input: {k: '{{ secrets.TOKEN }}'}, query: '{(.k): 7}'}}

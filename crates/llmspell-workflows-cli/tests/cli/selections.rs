@@ -1,4 +1,4 @@
-//! Names on the command line that select nothing.
+//! Tests for names on the command line that select nothing.
 
 use crate::support::Sandbox;
 
@@ -51,7 +51,7 @@ fn names_that_select_nothing_are_reported_with_existing_names() {
 
 /// A filter that finds nothing is not an error.
 #[test]
-fn lists_are_empty_with_a_note_that_a_workflow_has_no_runs() {
+fn empty_list_has_a_note_that_the_workflow_has_no_runs() {
     let sandbox = Sandbox::with_flow(WORKS);
     assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
     for (arguments, payload) in [

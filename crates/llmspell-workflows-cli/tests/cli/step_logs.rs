@@ -1,5 +1,5 @@
-//! The output of steps: during a step, after a timeout, a cancellation or too much output, and from
-//! another process.
+//! Tests for the output of steps: while a step runs, after a timeout, a cancellation or excessive
+//! output, and from another process.
 
 use std::{fs, process::Stdio};
 
@@ -76,7 +76,7 @@ fn output_of_a_timed_out_step_is_kept() {
 }
 
 #[test]
-fn output_of_a_cancelled_step_is_kept_including_output_while_it_stops() {
+fn cancelled_step_output_is_kept_including_output_while_stopping() {
     let sandbox = Sandbox::with_flow(
         "name: long\nsteps: [{id: a, type: shell, command: 'trap \"echo stopping; exit 1\" TERM; echo begin; echo up > alive; sleep 1000 & wait'}]",
     );
@@ -193,7 +193,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn attempts_interrupted_by_the_end_of_a_process_are_shown() {
+fn attempts_interrupted_by_a_process_exit_are_shown() {
     let sandbox = Sandbox::with_flow(
         "name: cut\nsteps: [{id: a, type: shell, command: 'echo try; test -e ok || { echo up > alive; exec sleep 1000; }'}]",
     );

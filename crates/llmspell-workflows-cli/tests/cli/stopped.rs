@@ -1,5 +1,5 @@
-//! Processes stopped in the middle of a run: no other process takes over their runs while they may
-//! still continue. A process that was fenced in the meantime writes nothing more.
+//! Processes stopped in the middle of a run: while a stopped process may still continue, no other
+//! process takes over its runs. If a process is fenced while it is stopped, it writes nothing more.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ fn fenced_process_writes_nothing_after_it_continues() {
     fs::remove_file(clients.sandbox.path("main/log/000001/lock")).unwrap();
     let second = clients.next_name();
     clients.start(asked(Command::Resume { run: run.clone() }), &["resume", &run], None);
-    // The second process has ended the first process's step, and is waiting in its own.
+    // The second process has ended the first process's step, and is waiting in its own step.
     wait_until(|| {
         let history = clients.history();
         let is_second = |one: &llmspell_workflows_testing::history::Observation| {

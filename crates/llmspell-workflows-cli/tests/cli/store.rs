@@ -1,4 +1,4 @@
-//! Maintenance of the store: stats, verify, compact and backup.
+//! Tests for the maintenance of the store: stats, verify, compact and backup.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! The runs of sub-workflows when their parent fails, is retried or is stuck.
+//! Tests for the runs of sub-workflows whose parent fails, is retried or is stuck.
 
 use std::fs;
 

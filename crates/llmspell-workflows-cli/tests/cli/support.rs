@@ -108,8 +108,8 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
     receiver
 }
 
-/// Polls until `look` returns a value, without a delay between polls, because each poll starts a
-/// process.
+/// Polls until `look` returns a value. There is no delay between polls, because each poll starts a
+/// process and therefore takes time.
 pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -150,7 +150,7 @@ pub(crate) fn normalize(text: &str) -> String {
     time.replace_all(&id.replace_all(&text, "RUN"), "TIME").into_owned()
 }
 
-/// A running command, as in another terminal.
+/// A command that is running as if in another terminal.
 pub(crate) struct Terminal {
     child: Child,
     pub(crate) stdout: Receiver<String>,

@@ -1,12 +1,12 @@
-//! Only our own styling reaches the terminal, whatever a definition, a run, an argument or a file
-//! name contains.
+//! Only our own styling reaches the terminal, regardless of the content of definitions, runs,
+//! arguments and file names.
 
 use std::fs;
 
 use crate::support::{CommandOutput, Sandbox, newest_run};
 
-/// A text that tries to color, retitle, move and hide, with control characters of one and two bytes
-/// and direction changes.
+/// A text that tries to color, retitle, move and hide parts of the screen, with control characters
+/// of one and two bytes and with direction changes.
 const HOSTILE: &str = "\u{1b}[35mZ\u{1b}]0;t\u{7}\u{8}\rX\u{7f}\u{9b}35m\u{90}\u{202e}\u{2066}";
 
 /// The styling used by this program.

@@ -59,7 +59,7 @@ impl Findings {
         self.spare.insert(finding)
     }
 
-    /// Detaches the findings at index `from` and later from their steps.
+    /// Detaches all findings at or after index `from` from their steps.
     pub(crate) fn detach(&mut self, from: usize) {
         self.list.iter_mut().skip(from).for_each(|finding| finding.at = super::At::ROOT);
     }
@@ -72,7 +72,8 @@ impl Findings {
         self.list.iter()
     }
 
-    /// Returns whether more findings exist than are shown, so that new ones need no suggestions.
+    /// Returns whether there are already more findings than are shown; further ones need no
+    /// suggestions.
     pub(crate) fn is_crowded(&self) -> bool {
         self.list.len() > limits::DIAGNOSTICS
     }

@@ -84,7 +84,8 @@ impl Excerpt {
     }
 }
 
-/// Returns the range to show of a line with `length` characters, including as much of `start..end` as possible.
+/// Returns the visible range of a line of `length` characters, with as much of `start..end` as
+/// possible.
 fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
     if length <= COLUMNS_SHOWN {
         return (0, length);

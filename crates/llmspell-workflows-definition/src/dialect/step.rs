@@ -44,7 +44,7 @@ pub(crate) const COMMON: &[Field] = &[
 /// The rules for when a step runs, depending on how its dependencies ended.
 const RULES: &[&str] = &["none_failed_min_one_success", "all_success", "all_done", "one_success", "always"];
 
-/// The additional fields of a step that is a branch of a parallel block.
+/// The additional fields of a step used as a branch of a parallel block.
 pub(crate) const MEMBER: &[Field] =
     &[field("required", Shape::Bool, "Whether the whole block fails if this branch fails.")];
 

@@ -31,7 +31,7 @@ pub(super) fn layout(text: &str, outline: &Outline) -> String {
             ends_in_block &= line.is_empty();
             continue;
         };
-        // A final line break ends the last line and does not start another one.
+        // A final line break ends the last line and does not start a new line.
         let has_end = text.ends_with('\n');
         let rest = &lines[number..lines.len() - usize::from(has_end)];
         let content = header.content(rest, level);

@@ -69,7 +69,7 @@ impl Outline {
         Ok(outline)
     }
 
-    /// Keeps only edits of parts that no alias repeats elsewhere, where their meaning may differ.
+    /// Drops edits of parts that an alias repeats elsewhere, where their meaning may differ.
     pub(super) fn independent(&self, edits: Vec<Edit>) -> Vec<Edit> {
         let is_shared = |span: Span| {
             let number = self.shared.partition_point(|one| one.start <= span.start);

@@ -3,7 +3,7 @@
 use super::{edits::Edit, outline::Outline};
 use crate::tree::{Span, is_plain_text};
 
-/// Returns the edits that put such strings in quotes.
+/// Returns the edits that quote strings other YAML parsers would read differently.
 pub(super) fn edits(outline: &Outline, text: &str) -> Vec<Edit> {
     let values = outline.plain_values.iter().map(|span| (span, span.slice(text)));
     let quoted = values.filter(|(_, written)| is_plain_text(written) && is_other_elsewhere(written));

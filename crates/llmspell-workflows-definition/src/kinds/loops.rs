@@ -123,7 +123,8 @@ impl Reader<'_> {
         Some(LoopSource::Range { start: start?, end: end?, step: step? })
     }
 
-    /// Reads what happens if an iteration fails, from `on_iteration_error` or else from `on_error`.
+    /// Reads how failed iterations are handled: from `on_iteration_error`, or from `on_error` if
+    /// that field is not set.
     fn iteration_errors(&mut self, fields: &Fields<'_, '_>) -> IterationErrors {
         if fields.has("on_iteration_error") {
             return self.word(fields, "on_iteration_error", ERRORS).unwrap_or_default();

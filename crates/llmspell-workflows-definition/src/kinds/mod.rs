@@ -10,12 +10,12 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-/// Declares the step types in each file, and the step kind of the model that the file prints.
+/// Declares each file's step types, and the model's step kind that the file prints.
 macro_rules! kinds {
     ($($file:ident: $($row:ident),+ $(=> $kind:ident $(($data:ident))?)?;)+) => {
         $(mod $file;)+
 
-        /// All step types of the specification, in the order of the schema and of messages.
+        /// All step types of the specification, in the order used by the schema and in messages.
         pub(crate) const KINDS: &[Kind] = &[$($($file::$row),+),+];
 
         /// Prints the fields that are specific to `kind`.
@@ -173,7 +173,7 @@ mod tests {
         &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
 
     #[test]
-    fn generated_definitions_cover_all_step_types_that_are_not_excluded() {
+    fn generated_definitions_cover_all_but_the_excluded_step_types() {
         let mut generated = BTreeSet::new();
         for seed in 0..200 {
             let root = Step::new("main", generate::from_seed(seed).body);

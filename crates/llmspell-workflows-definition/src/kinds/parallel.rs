@@ -297,7 +297,8 @@ pub(super) fn print(block: &Parallel, out: &mut YamlMap) {
 
 const AGGREGATIONS: &[&str] = &["all", "first", "majority", "weighted", "partial"];
 
-/// Prints the name of a function, as `{custom: name}` if it could be mistaken for one of `words`.
+/// Prints a function's name, or `{custom: name}` if the name could be mistaken for one of
+/// `words`.
 fn custom(name: &str, words: &[&str]) -> Yaml {
     if !words.contains(&name) && !name.starts_with("partial:") {
         return name.into();

@@ -73,7 +73,8 @@ fn run_settings(definition: &Definition, out: &mut YamlMap) {
     }
 }
 
-/// Prints the body as `steps` if it is a list, or a route that starts at its first step, and otherwise as `body`.
+/// Prints the body as `steps` if it is a list or a route starting at its first step, and as
+/// `body` otherwise.
 fn body(body: &StepKind, out: &mut YamlMap) {
     match body {
         StepKind::Sequence(steps) => out.put("steps", step::list(steps)),

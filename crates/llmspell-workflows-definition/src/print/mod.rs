@@ -9,7 +9,8 @@ use serde_json::Value;
 
 /// Prints a definition as YAML; reading the YAML gives an equal definition.
 ///
-/// The form is canonical: one name per field, a fixed order of fields, block style, and `|` for multi-line strings.
+/// The output is canonical: one name per field, a fixed order of fields, block style, and `|`
+/// for multi-line strings.
 /// Anything that the model does not contain is lost: comments, `defaults` (their settings are copied into the steps),
 /// `personas`, and references to steps by id (the steps are printed inline).
 ///

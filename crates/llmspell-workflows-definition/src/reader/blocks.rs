@@ -1,4 +1,4 @@
-//! Reads the lists of steps in the branches of a conditional or a switch.
+//! Reads the step lists of conditional and switch branches.
 
 use std::sync::Arc;
 

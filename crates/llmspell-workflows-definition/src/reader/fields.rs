@@ -16,7 +16,7 @@ use crate::{
 /// The known fields of a mapping, under their canonical names.
 pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
-    /// The fields that unknown fields were probably intended to be.
+    /// The known fields that the author probably meant by unknown ones.
     meant: Vec<&'static str>,
     /// The fields of a custom step type.
     pub(crate) custom: Vec<&'n Entry<'s>>,
@@ -162,7 +162,8 @@ fn owners(written: &str, what: &str) -> Option<String> {
     (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps{indented}", kinds.join(", ")))
 }
 
-/// Converts a sentence to a fragment: without its final period, and in lower case unless it starts with an acronym.
+/// Converts a sentence to a fragment: removes the final period, and lower-cases the first
+/// letter unless it starts an acronym.
 fn fragment(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut characters = sentence.chars();

@@ -123,7 +123,7 @@ impl Reader<'_> {
         vec![Arc::new(Step::new("route", self.route(siblings, &path, at, RouteSettings::default())))]
     }
 
-    /// Reads the steps of `node` as the kind of a block or the body of a definition.
+    /// Reads the steps of `node` and returns them as a sequence or a route.
     pub(crate) fn body(&mut self, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
         let parent = self.positions.path(at).to_owned();
         let is_route = settings.is_route || settings.start.is_some() || settings.transitions_max.is_some();

@@ -56,7 +56,7 @@ impl Reader<'_> {
         self.renames.push(Edit { span: entry.key_span, text });
     }
 
-    /// Returns the text of `type`, to be inserted before the key at `span`.
+    /// Returns the `type` field as text to insert before the key at `span`.
     fn type_before(&self, span: Span, name: &str, node: &Node<'_>) -> String {
         if node.span.slice(self.source.text()).starts_with('{') {
             return match self.quote(span) {

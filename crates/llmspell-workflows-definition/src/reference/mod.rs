@@ -1,8 +1,8 @@
 //! `docs/language` describes every step type and every field of the dialect.
 //!
-//! The tables of fields in its pages are generated from the tables of the reader:
-//! `UPDATE_DOCS=1 cargo test` writes them. A test checks that each default value in them results in
-//! the same definition as omitting the field.
+//! The field tables in its pages are generated from the reader's tables; `UPDATE_DOCS=1 cargo
+//! test` writes them. A test checks that each default value in them results in the same
+//! definition as omitting the field.
 
 mod defaults;
 mod tables;
@@ -95,7 +95,7 @@ fn generated(path: &str, text: &str) -> (String, Vec<String>) {
 }
 
 #[test]
-fn every_step_type_has_a_page_and_every_page_a_step_type() {
+fn step_types_and_pages_correspond_one_to_one() {
     let pages = pages();
     let found = pages.keys().filter_map(|path| path.strip_prefix("steps/")).filter(|name| *name != "README.md");
     let found: BTreeSet<_> = found.map(str::to_owned).collect();
@@ -104,7 +104,7 @@ fn every_step_type_has_a_page_and_every_page_a_step_type() {
 }
 
 #[test]
-fn pages_of_step_types_have_the_same_sections() {
+fn all_step_type_pages_have_the_same_sections() {
     for (path, text) in pages().iter().filter(|(path, _)| path.starts_with("steps/") && *path != "steps/README.md") {
         let mut headings = text.lines().filter_map(|line| line.strip_prefix("## "));
         for section in ["Output", "Scope", "When a run resumes", "Errors", "Example"] {
@@ -115,7 +115,7 @@ fn pages_of_step_types_have_the_same_sections() {
 }
 
 #[test]
-fn tables_of_fields_are_up_to_date_and_complete() {
+fn field_tables_are_up_to_date_and_complete() {
     let mut all: Vec<String> = Vec::new();
     for (path, text) in pages() {
         let (expected, names) = generated(&path, &text);

@@ -6,7 +6,7 @@ use crate::{
     kinds::{KINDS, Kind},
 };
 
-/// Returns the sentence about the notation of a step type: its name, its aliases, and the fields that imply it.
+/// Returns a sentence that lists a step type's name, its aliases, and the fields that imply it.
 pub(super) fn notation(kind: &Kind) -> String {
     let quoted = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let mut text = format!("`type: {}`", kind.name);

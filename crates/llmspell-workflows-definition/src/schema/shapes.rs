@@ -123,7 +123,7 @@ fn partial() -> Value {
     json!({ "anyOf": [{ "not": { "pattern": "^partial:" } }, { "pattern": "^partial: *0*[1-9][0-9]* *$" }] })
 }
 
-/// Returns the schema of a duration: a number, or a string in one of the allowed forms.
+/// Returns the schema of a duration: a number, or a string in an allowed format.
 fn time(has_units: bool, may_be_expression: bool) -> Value {
     let mut forms = vec![json!({ "type": "number", "minimum": 0 })];
     if may_be_expression {

@@ -122,7 +122,7 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-/// Returns a minimal step of `kind` to test `field` with: the required fields and one of any alternative fields.
+/// Returns a step of `kind` with only the fields needed to test `field`.
 fn base(kind: &Kind, field: &Field) -> Value {
     let mut step = json!({"id": "a", "type": kind.name});
     let required = kind.fields.iter().filter(|field| field.required).map(|field| (field.name, least(field.shape)));

@@ -5,7 +5,7 @@
 pub(super) struct Quoted {
     /// The offset of the opening quote.
     pub(super) start: usize,
-    /// The offset after the closing quote; `None` if there is none.
+    /// The offset after the closing quote; `None` if the string is not closed.
     pub(super) end: Option<usize>,
     pub(super) quote: char,
     /// Whether the string is inside brackets.

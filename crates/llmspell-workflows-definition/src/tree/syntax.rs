@@ -59,7 +59,7 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// The maximum length of a string that a help text repeats in quotes.
+/// The maximum length of a string quoted in a help text.
 const QUOTED_BYTES_MAX: usize = 80;
 
 /// Returns `text` in quotes, if it can be quoted without escapes and is not too long to be shown.
@@ -126,7 +126,7 @@ fn unknown_anchor(text: &str, at: usize) -> Finding {
         .with_help(format!("define `&{name}` before it, or put the string in quotes if `*` is part of it"))
 }
 
-/// Explains an error in a bracket that is never closed, or was opened in an earlier line.
+/// Explains an error caused by a bracket that is never closed or was opened on an earlier line.
 fn open_bracket(text: &str, at: usize, kind: &ErrorKind) -> Option<Finding> {
     let is_unclosed = matches!(kind, ErrorKind::UnclosedFlowCollection { .. });
     let open = if is_unclosed { at } else { *scan(text, at).brackets.last()? };

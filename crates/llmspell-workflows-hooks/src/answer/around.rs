@@ -1,4 +1,4 @@
-//! The answers of hooks that are called before and after a step or a run.
+//! The answers of hooks called before and after a step or a run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Course, HookRetry, Verdict, answer};
 
 answer! {
-    /// The answer of a hook that is called before a step, a tool or an agent.
+    /// The answer of a hook called before a step, a tool or an agent.
     Before {
         /// Runs the step with this input. A mask in the input is replaced by the secret that it hides.
         ModifyInput(input: Value) => Verdict::input(input);
@@ -26,7 +26,8 @@ answer! {
         Redirect(activity: ActivityName) => Verdict::course(Course::Redirect(activity));
         /// Runs the step concurrently, once for each of these inputs; the step's output is the array of all outputs.
         Fork(inputs: Vec<Value>) => Verdict::course(Course::Fork(inputs));
-        /// Uses the output that is cached under the key; if there is none, runs the step and caches its output.
+        /// Uses the output cached under the key, or runs the step and caches its output if there is
+        /// none.
         Cache(entry: CacheEntry) => Verdict::course(Course::Cache { key: entry.key, ttl: entry.ttl });
     }
 }
@@ -41,7 +42,7 @@ pub struct CacheEntry {
 }
 
 answer! {
-    /// The answer of a hook that is called before a block.
+    /// The answer of a hook called before a block.
     ///
     /// A block is the run, a loop, an iteration, a parallel block or one of its branches.
     BeforeBlock {
@@ -55,13 +56,14 @@ answer! {
         Skip(reason: String) => Verdict::course(Course::Skip(reason));
         /// Completes the block with this output, without running it.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
-        /// Uses the output that is cached under the key; if there is none, runs the block and caches its output.
+        /// Uses the output cached under the key, or runs the block and caches its output if there is
+        /// none.
         Cache(entry: CacheEntry) => Verdict::course(Course::Cache { key: entry.key, ttl: entry.ttl });
     }
 }
 
 answer! {
-    /// The answer of a hook that is called after a step, a block or the run has completed.
+    /// The answer of a hook called after a step, a block or the run has completed.
     After {
         /// Replaces the output; the next hook sees it.
         ModifyOutput(output: Value) => Verdict::output(output);
@@ -77,7 +79,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called after an iteration has completed.
+    /// The answer of a hook called after an iteration has completed.
     ///
     /// A single iteration cannot be retried, since the loop counts its generations.
     AfterIteration {
@@ -93,7 +95,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called after a step, a tool or an agent has failed.
+    /// The answer of a hook called after a step, a tool or an agent has failed.
     OnError {
         /// Completes the step with this output.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));
@@ -109,7 +111,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called after the run's root step has failed.
+    /// The answer of a hook called after the run's root step has failed.
     OnRunError {
         /// Completes the run with this output.
         Replace(output: Value) => Verdict::course(Course::Replace(Arc::new(output)));

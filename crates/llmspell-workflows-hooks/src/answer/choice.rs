@@ -1,4 +1,4 @@
-//! The answers of hooks that are called at decisions, and of hooks that only observe.
+//! The answers of hooks called at decisions, and of hooks that only observe.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Course, Verdict, answer};
 
 answer! {
-    /// The answer of a hook that is called when a conditional or a switch has chosen a branch.
+    /// The answer of a hook called when a conditional or a switch has chosen a branch.
     OnBranch {
         /// Takes the branch with this index: 0 is `then` or the first case, and the default is the last index.
         Redirect(branch: usize) => Verdict::course(Course::Branch(Some(branch)));
@@ -20,7 +20,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a route moves to its next step.
+    /// The answer of a hook called when a route moves to its next step.
     OnTransition {
         /// Moves to this step instead.
         Redirect(step: String) => Verdict::course(Course::Step(Some(step)));
@@ -32,7 +32,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a loop has determined its items.
+    /// The answer of a hook called when a loop has determined its items.
     OnItems {
         /// Loops over these items instead.
         Modify(items: Vec<Value>) => Verdict::course(Course::Items(Arc::new(items)));
@@ -42,7 +42,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a loop has tested whether to continue.
+    /// The answer of a hook called when a loop has tested whether to continue.
     OnCondition {
         /// Runs another iteration.
         Iterate => Verdict::course(Course::Iterate(true));
@@ -54,7 +54,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a conflict between branches has been resolved.
+    /// The answer of a hook called when a conflict between branches has been resolved.
     OnConflict {
         /// Sets this value instead.
         Modify(value: Value) => Verdict::course(Course::Value(value));
@@ -64,7 +64,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a leaf is about to change the state.
+    /// The answer of a hook called when a leaf is about to change the state.
     OnWrite {
         /// Makes exactly these changes.
         Modify(changes: Vec<Change>) => Verdict::course(Course::Changes(changes));
@@ -76,7 +76,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when an attempt has failed and another is due.
+    /// The answer of a hook called when an attempt has failed and another is due.
     OnRetry {
         /// Makes the attempt after this delay instead.
         Retry(delay: Duration) => Verdict::course(Course::Retry { delay, attempts: 1 });
@@ -88,7 +88,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called when a step is about to be skipped.
+    /// The answer of a hook called when a step is about to be skipped.
     OnSkip {
         /// Runs the step anyway.
         Enter => Verdict::course(Course::Enter);
@@ -98,7 +98,7 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called before an action that it can refuse.
+    /// The answer of a hook called before an action that it can refuse.
     Permit {
         /// Refuses the action for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
@@ -106,6 +106,6 @@ answer! {
 }
 
 answer! {
-    /// The answer of a hook that is called too late to change anything.
+    /// The answer of a hook called too late to change anything.
     Observe {}
 }

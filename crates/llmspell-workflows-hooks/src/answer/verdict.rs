@@ -53,7 +53,8 @@ pub enum Course {
     Redirect(ActivityName),
     /// Runs the step concurrently, once for each of these inputs.
     Fork(Vec<Value>),
-    /// Uses the output that is cached under the key; if there is none, runs the step and caches its output.
+    /// Uses the output cached under the key, or runs the step and caches its output if there is
+    /// none.
     Cache {
         /// The key.
         key: String,

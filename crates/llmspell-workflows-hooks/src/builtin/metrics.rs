@@ -22,7 +22,8 @@ const BOUNDS_MS: [u64; 10] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_0
 /// The maximum number of step kinds with separate metrics; further kinds are counted as `other`.
 const KINDS_MAX: usize = 1_000;
 
-/// The maximum number of remembered start times; beyond it, all are discarded and their steps are not timed.
+/// The maximum number of remembered start times. When it is exceeded, all are discarded and
+/// their steps are not timed.
 const STEPS_MAX: usize = 100_000;
 
 /// Counts steps and measures their durations, by workflow and kind.
@@ -35,7 +36,7 @@ struct Registry {
     started: HashMap<(Uuid, String), Timestamp>,
 }
 
-/// The metrics of the steps of one kind in a workflow.
+/// The metrics of one kind of step in a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct StepMetrics {
     /// The number of started steps.

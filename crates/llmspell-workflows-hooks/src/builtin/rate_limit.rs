@@ -19,7 +19,7 @@ pub struct RateLimit {
     interval: Duration,
     /// The number of steps that may start at once after a pause.
     burst: u32,
-    /// The time of the first turn that is not reserved, ignoring the burst.
+    /// The time of the first unreserved turn, ignoring the burst.
     next: Arc<Mutex<Timestamp>>,
 }
 

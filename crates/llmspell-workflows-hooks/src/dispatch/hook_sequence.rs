@@ -78,7 +78,7 @@ impl HookSequence {
         std::mem::take(&mut sequence.lock().result)
     }
 
-    /// Returns the number of the task that has to continue, or `None` when all hooks are done.
+    /// Returns the number of the task that must continue, or `None` once all hooks are done.
     fn next_task(&self) -> Option<u32> {
         let mut state = self.lock();
         state.since = Instant::now();

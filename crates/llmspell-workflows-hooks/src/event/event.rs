@@ -13,8 +13,8 @@ const SCHEMA_VERSION: u32 = 2;
 /// An event in a run.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The number of the record that the event was built from; in a run without a journal, the number of the event.
-    /// `None` if the event has no record; such an event cannot be read later.
+    /// The number of the record from which the event was built, or the event's own number in a run
+    /// without a journal. `None` if the event has no record and therefore cannot be read later.
     pub sequence: Option<u64>,
     /// The number of the event within its record, from 0.
     pub part: u32,

@@ -12,7 +12,7 @@ use super::Event;
 pub struct TimelineSettings {
     /// The maximum number of runs; when it is exceeded, the run that started first is dropped.
     pub runs_max: usize,
-    /// The maximum number of events of each run; when it is exceeded, the oldest event is dropped.
+    /// The maximum number of events per run; when it is exceeded, the oldest event is dropped.
     pub events_max: usize,
 }
 

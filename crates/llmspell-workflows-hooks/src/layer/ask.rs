@@ -15,7 +15,7 @@ use crate::{
 /// The error code of a step whose run was cancelled by a hook.
 const CANCELLED: &str = "cancelled_by_hook";
 
-/// The key of a decision that records the answer of hooks.
+/// The key of a decision that records a hook answer.
 pub(super) trait AnswerKey: Choice<Value = Arc<Value>> + Clone {}
 
 impl<C: Choice<Value = Arc<Value>> + Clone> AnswerKey for C {}

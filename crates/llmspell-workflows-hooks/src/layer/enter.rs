@@ -96,12 +96,12 @@ impl StepEntry {
     }
 }
 
-/// Returns the outcome of the step of `call` when it fails with `error`.
+/// Returns the outcome of `call`'s step when it fails with `error`.
 pub(super) fn failed_outcome(call: &Call, error: StepError) -> Box<Outcome> {
     Box::new(Outcome::failed(call.run().masker().masked_error(error.at(call.path()))))
 }
 
-/// Returns the outcome of the step of `call` if a hook skips it for `reason`.
+/// Returns the outcome of `call`'s step if a hook skips it for `reason`.
 pub(super) fn skipped(call: &Call, reason: String) -> Outcome {
     Outcome::Skipped(call.run().masker().masked_reason(SkipReason::new("skipped_by_hook", reason)))
 }

@@ -115,7 +115,8 @@ impl HookLayer {
         Outcome::Completed(output)
     }
 
-    /// Asks the hooks after a round, innermost first. `call` is the first round's call, `current` is this round's call.
+    /// Asks the hooks after a round, innermost first. `call` is the first round's call, and
+    /// `current` is this round's call.
     async fn after(
         &self,
         (call, current): (&Call, &Call),

@@ -22,8 +22,8 @@ use crate::support::Lab;
 
 const KEY: &str = "s3cret-key";
 
-/// Returns hooks that add a field to the output of `login`, an item to each loop, and a change to
-/// the state changes of each step.
+/// Returns hooks that add a field to `login`'s output, an item to each loop, and a state change
+/// to each step.
 fn registrations() -> Vec<Registration> {
     let output = hook_fn(|context: HookContext| async move {
         let Some(Value::Object(fields)) = context.output().filter(|_| context.path().ends_with("/login")) else {

@@ -67,7 +67,7 @@ async fn selectors_match_by_id_kind_path_and_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn selectors_match_steps_below_the_root_as_stages_and_iterations_as_loops() {
+async fn selectors_apply_to_stage_and_iteration_hooks() {
     let stages = calls_with("test", Selector::all(), |registration, calls| {
         let hook = hook_fn(move |context: HookContext| {
             calls.record(&context);

@@ -1,4 +1,4 @@
-//! Hooks are called without holding a lock of the run, so they can send signals to the run.
+//! Hooks are called while no lock of the run is held, so they can send signals to the run.
 
 use std::{
     sync::{Arc, OnceLock, mpsc},

@@ -74,11 +74,11 @@ async fn event_kinds_are_wanted_only_while_they_have_subscribers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_subscribers_lose_the_oldest_events_and_receive_their_count() {
+async fn slow_subscribers_lose_the_oldest_events_and_receive_the_number_lost() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));
-    // The run ends even though the stuck subscriber has received nothing.
+    // The run ends even though the slow subscriber has received nothing.
     run(&bus).await;
     let all = drain(&mut quick);
     assert_eq!(all.len(), 10);

@@ -93,14 +93,14 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
 pub struct FileVersion {
     /// The length of the file in bytes.
     pub length: u64,
-    /// When the file was last written, in nanoseconds since 1970; 0 if the disk does not know.
+    /// When the file was last written, in nanoseconds since 1970; 0 if unknown.
     pub modified: u64,
 }
 
 /// A lock on a file, held until it is dropped.
 pub trait DiskLock: Send + Sync {
-    /// Returns whether other processes still see the lock, that is, its file was not removed or
-    /// replaced.
+    /// Returns whether the lock's file is still in place. Other processes do not see the lock if
+    /// its file was removed or replaced.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.
@@ -146,7 +146,8 @@ pub trait DiskFile: Send + Sync {
     /// Returns an error if the operating system reports one.
     fn length(&self) -> io::Result<u64>;
 
-    /// Returns whether a folder still contains the file, that is, it was not removed or replaced.
+    /// Returns whether a folder still contains the file. This is false once the file has been
+    /// removed or replaced.
     ///
     /// # Errors
     /// Returns an error if the operating system reports one.

@@ -4,8 +4,8 @@ use std::{
     path::Path,
 };
 
-/// Returns options for creating a store's files so that only their owner can read and write them,
-/// whatever the process's file mode mask.
+/// Returns options for creating a store's files so that only their owner can read and write
+/// them, regardless of the process's umask.
 #[must_use]
 pub fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -18,8 +18,8 @@ use crate::store::{
 /// The size of fjall's table cache, in bytes.
 const CACHE: u64 = 16 << 20;
 
-/// The number of bytes that fjall buffers before it writes a table. Opening the database reads up
-/// to this many bytes back.
+/// The number of bytes that fjall buffers before it writes a table. Opening the database
+/// reads back up to this many bytes.
 const MEMTABLE: u64 = 16 << 20;
 
 /// The only keyspace.
@@ -49,7 +49,7 @@ impl Engine for Fjall {
 
     const MAGIC: &'static [u8; 6] = b"SPFJAL";
 
-    /// fjall accepts values as long as any record.
+    /// fjall accepts values large enough for any record.
     const INLINE_MAX: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
@@ -98,7 +98,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // Each batch's durability mode hands it over when it is written.
+        // Batches are written with a durability mode that hands them over immediately.
         Ok(())
     }
 
@@ -113,7 +113,7 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
         Error::Storage(error) => damaged(format!("fjall cannot read a table: {error}")),
-        // fjall does not find and discard a torn last batch.
+        // fjall reports a torn last batch as an error instead of discarding it.
         Error::JournalRecovery(error) => damaged(format!(
             "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without losing \
              acknowledged records"

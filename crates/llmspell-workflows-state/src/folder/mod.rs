@@ -4,13 +4,14 @@
 //!
 //! | name | content |
 //! |---|---|
-//! | `lock`, `holder` | the process with the folder open: see [`holder`] |
+//! | `lock`, `holder` | the process that has the folder open: see [`holder`] |
 //! | `mark` | the number of synced changes: see [`mark`] |
 //! | `values/` | values too large for the engine, each in its own file: see [`values`] |
 //! | `sled/`, `fjall/` | the engine's own files |
 //!
-//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each
-//! sync. An engine with fewer changes than were synced has lost some, and the folder is refused.
+//! Changes are counted. The count is stored in the engine with each write, and in `mark` with
+//! each sync. If the engine contains fewer changes than were synced, it has lost some, and
+//! the folder is refused.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -85,7 +86,7 @@ pub(crate) trait Durable: KeyValue {
     fn hand_over(&self) -> Result<(), StoreError>;
 }
 
-/// A folder with the engine `E` in it.
+/// A folder that contains the engine `E`.
 #[derive(Debug)]
 pub(crate) struct Folder<E> {
     path: PathBuf,
@@ -95,9 +96,10 @@ pub(crate) struct Folder<E> {
     written: Mutex<u64>,
     /// The number of changes that survive a power loss.
     synced: Mutex<Mark>,
-    /// Files that become unneeded once this many changes are synced.
+    /// Files that are no longer needed once this many changes are synced.
     unneeded: Mutex<Vec<(u64, values::Name)>>,
-    /// Why a write or a sync failed; an unknown part of the data may be stored.
+    /// Why a write or a sync failed. After a failure, it is unknown how much of the data is
+    /// stored.
     broken: OnceLock<String>,
     /// Dropped last.
     _holder: Holder,
@@ -151,7 +153,8 @@ impl<E: Engine> Folder<E> {
         }
     }
 
-    /// Returns the file with the value of a key, if the value is stored in a file.
+    /// Returns the name of the file that contains a key's value, if the value is stored in a
+    /// file.
     fn file_of(&self, key: &[u8]) -> Result<Option<values::Name>, StoreError> {
         if E::INLINE_MAX == usize::MAX {
             return Ok(None);
@@ -168,7 +171,7 @@ impl<E: Engine> Folder<E> {
         message.map_or(Ok(()), |message| Err(StoreError::Broken { path: self.path.clone(), message }))
     }
 
-    /// Marks the folder as broken by a failed write or sync.
+    /// Marks the folder as broken after a failed write or sync.
     fn break_down(&self, error: StoreError) -> StoreError {
         self.broken.get_or_init(|| error.to_string());
         error
@@ -195,7 +198,7 @@ impl<E: Engine> Folder<E> {
         Ok(bodies)
     }
 
-    /// Removes the files that become unneeded once change `synced` has been synced.
+    /// Removes the files that are no longer needed once change `synced` has been synced.
     fn remove_unneeded(&self, synced: u64) -> Result<(), StoreError> {
         let removable: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
         removable.iter().try_for_each(|(_, name)| self.values.remove(name))

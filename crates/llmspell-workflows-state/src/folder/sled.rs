@@ -27,7 +27,7 @@ const CACHE: u64 = 16 << 20;
 /// The maximum time to wait for the threads of a dropped sled database to release its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// A sled database and its files to sync.
+/// A sled database and the files that must be synced.
 #[derive(Debug)]
 pub(crate) struct Sled {
     folder: PathBuf,

@@ -18,7 +18,7 @@ use crate::{
 /// The length of a name in bytes.
 pub(super) const NAME: usize = 28;
 
-/// The name of a file, which also describes its value: an id, the length and the CRC-32C of the value, little-endian.
+/// A file name, consisting of an id and the value's length and CRC-32C, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name(pub(super) [u8; NAME]);
 

@@ -1,7 +1,7 @@
-//! The limits of an imported run.
+//! Limits on imported runs.
 //!
-//! This program's own runs stay far below these limits, which bound the cost of reading, showing
-//! and resuming an imported run.
+//! These limits bound the cost of reading, showing and resuming an imported run. This
+//! program's own runs stay far below them.
 
 /// The maximum size of an exported document in bytes.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
@@ -17,7 +17,7 @@ pub const CHECKPOINTS_MAX: usize = 100_000;
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// The maximum number of steps in a path, from the root to the step itself.
 pub const PATH_STEPS_MAX: usize = 256;
-/// The maximum total length in bytes of the paths of all steps and their enclosing blocks.
+/// The maximum total length of the paths of all steps and their enclosing blocks, in bytes.
 pub const PATHS_BYTES_MAX: usize = 512 << 20;
 /// The maximum generation of a step.
 pub const GENERATION_MAX: u32 = 1_000_000;

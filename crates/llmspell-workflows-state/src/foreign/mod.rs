@@ -1,8 +1,8 @@
-//! Checks of an imported run, before the run is used.
+//! Checks an imported run before it is used.
 //!
-//! [`RunState`](crate::RunState) defines which records may follow each other. These checks bound
-//! the work, since a document of a few kilobytes can describe paths, generations and values of any
-//! size.
+//! [`RunState`](crate::RunState) defines which records may follow each other. The checks here
+//! bound the work that a run can cause, since a document of a few kilobytes can describe
+//! paths, generations and values of any size.
 
 mod definition;
 pub mod limits;
@@ -32,7 +32,8 @@ pub fn check_records(run: Uuid, records: &[Record]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that a run has at most `max` of `what`, such as records; `limit` is the limit's name.
+/// Checks that a run has at most `max` items of the kind `what`, such as records; `limit` is
+/// the limit's name.
 ///
 /// # Errors
 /// Returns an error that names the limit.
@@ -40,7 +41,7 @@ pub fn check_count(what: &str, count: usize, max: usize, limit: &str) -> Result<
     if count <= max { Ok(()) } else { Err(format!("{count} {what} exceed the limit `{limit}` of {max}")) }
 }
 
-/// Checks that a run is not related to itself.
+/// Checks that a run is not its own parent, origin or child.
 fn check_relations(run: Uuid, record: &Record) -> Result<(), String> {
     let other = match record {
         Record::Started(started) => {

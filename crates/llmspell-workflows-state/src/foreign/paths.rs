@@ -74,7 +74,7 @@ impl<'r> Paths<'r> {
         self.note(path)
     }
 
-    /// Adds `path` and its parent paths, which are also steps of the history.
+    /// Adds `path` and its parent paths, which also appear as steps in the history.
     fn note(&mut self, path: &'r str) -> Result<(), String> {
         for end in path.match_indices('/').map(|(end, _)| end).skip(1).chain([path.len()]) {
             if self.known.insert(&path[..end]) {

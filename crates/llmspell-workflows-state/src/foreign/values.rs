@@ -31,7 +31,7 @@ impl<'r> Sizes<'r> {
         match record {
             Record::Ended { path, end: End::Completed { output, changes }, .. } => {
                 let changed = self.sizes_of(changes)?;
-                // References point to a step's first end.
+                // A reference to a step means the values recorded at the step's first end.
                 self.changes.entry(path).or_insert(changed);
                 let size = self.size_of(output)?;
                 self.outputs.entry(path).or_insert(size);
@@ -77,8 +77,8 @@ impl<'r> Sizes<'r> {
     fn size_of(&self, stored: &StoredValue) -> Result<Size, String> {
         let size = match stored {
             StoredValue::Value(value) => size_of(value, 0)?,
-            // Reading the records reports references without a target or to a value outside the
-            // record.
+            // References without a target, or to a value outside the record, are reported when the
+            // records are read.
             StoredValue::OutputOf(path) => self.outputs.get(path.as_str()).copied().unwrap_or_default(),
             StoredValue::Apart(_) => Size::default(),
             // Masks are replaced with this program's own secrets.

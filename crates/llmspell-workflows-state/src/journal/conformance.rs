@@ -119,7 +119,7 @@ fn opening_several_runs_takes_over_each(runtime: &Runtime, journal: &Arc<dyn Jou
     let epochs = runs.map(|run| open(runtime, journal, run).epoch);
     for number in 0..50 {
         for (at, (run, epoch)) in runs.into_iter().zip(epochs).enumerate() {
-            // The runs have different numbers of records, interleaved with each other.
+            // The runs have different numbers of records, and their records are interleaved.
             append(journal, run, epoch, number..number + at as u64);
         }
     }

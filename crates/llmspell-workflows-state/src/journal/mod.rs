@@ -115,9 +115,9 @@ pub trait Journal: Send + Sync + fmt::Debug {
         Ok(ended)
     }
 
-    /// Brings runs into the journal with all their records, and returns the epochs for appending to
-    /// them. Existing records of the same runs are replaced. Once this returns, the runs survive a
-    /// power loss.
+    /// Brings runs into the journal with all their records, and returns the epochs needed to
+    /// append to them. Existing records of the same runs are replaced. Once this returns, the
+    /// runs survive a power loss.
     ///
     /// After a crash, either all the runs are present with all their records, or the journal is
     /// unchanged.

@@ -17,13 +17,14 @@ use crate::{commit::Commit, disk::DiskFile};
 /// After a write that takes longer than this, the writer thread performs all writes until one is
 /// faster again.
 ///
-/// A write normally copies bytes to memory of the operating system, which takes a few microseconds.
+/// A write normally copies bytes to the operating system's memory, which takes a few
+/// microseconds.
 const FAST_WRITE_MAX: Duration = Duration::from_millis(1);
 
 /// The maximum size of a buffer kept for the next write.
 const SPARE_MAX: usize = 1 << 20;
 
-/// Unused space at the end of a segment is freed if it has at least this many bytes.
+/// Unused space at the end of a segment is freed if it is at least this many bytes.
 const FREED_MIN: u64 = 1 << 20;
 
 impl Commit for Shared {
@@ -175,7 +176,8 @@ impl Shared {
 
     /// Checks that the lock is still where other processes look for it.
     ///
-    /// While this process was stopped, another one reading the same segments may have replaced it.
+    /// While this process was suspended, another process may have replaced the lock and read the
+    /// same segments.
     fn check_lock(&self) -> Result<(), LogError> {
         match self.lock.is_in_place() {
             Ok(true) => Ok(()),
@@ -188,7 +190,7 @@ impl Shared {
         let path = segment::path(&self.dir, chunk.segment);
         let io_error = |error: io::Error| LogError::io(&path, &error);
         if files.current.as_ref().is_none_or(|(number, _)| *number != chunk.segment) {
-            // The next segment's mark describes this segment as synced.
+            // The next segment's mark will state that this segment is synced.
             if let Some((number, last)) = &files.current {
                 last.sync().map_err(|error| LogError::io(&segment::path(&self.dir, *number), &error))?;
                 let full = lock(&self.full).iter().find(|full| full.number == *number).copied();
@@ -207,7 +209,7 @@ impl Shared {
             if file.length()? >= chunk.length {
                 return Ok(file.into());
             }
-            // A very long frame needs a longer segment.
+            // The prepared segment is too short for a very long frame.
             drop(file);
             self.disk.remove(&path)?;
         }
@@ -264,7 +266,7 @@ impl Shared {
 impl Tail {
     /// Takes the unwritten data, and returns the position of the log after that data is written.
     fn take(&mut self, files: &mut Files) -> (Vec<Chunk>, WriteProgress) {
-        // The system would first fill a new buffer for each write with zeros.
+        // The operating system would have to zero a new buffer for each write.
         if self.spare.capacity() == 0 || !self.pending.is_empty() {
             self.spare = std::mem::take(&mut files.spare);
         }

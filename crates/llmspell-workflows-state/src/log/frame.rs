@@ -41,8 +41,8 @@ impl Frame<'_> {
     }
 }
 
-/// The fixed part of a frame, with the lengths of the other parts. The body's checksum also covers
-/// it.
+/// The fixed part of a frame, with the lengths of the other parts. The body's checksum also
+/// covers this part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The size of the header and the body in bytes.
@@ -140,7 +140,7 @@ pub(crate) fn read_head(bytes: &[u8]) -> ParsedFrame<'_> {
     }
 }
 
-/// Returns the length of the bulk of the intact frame at the beginning of `bytes`.
+/// Returns the bulk length of the intact frame at the beginning of `bytes`.
 fn bulk_length(bytes: &[u8]) -> usize {
     u32_at(bytes, 18).unwrap_or_default() as usize
 }

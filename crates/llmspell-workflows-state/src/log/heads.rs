@@ -48,12 +48,12 @@ const NAME: &str = "heads";
 const MAGIC: &[u8; 8] = b"SPFHDS\0\x01";
 const HEADER: usize = 20;
 
-/// A segment with long records is listed if its other data has at most this many bytes. The heads
-/// file is written as a whole, so it must stay small.
+/// A segment with long records is listed if its other data takes up at most this many bytes.
+/// The heads file is written as a whole, so it must stay small.
 const REST_MAX: u64 = 64 << 10;
 
-/// Returns whether a segment with `bulk` bytes of bulk and `rest` bytes of other data, without its
-/// marks, is listed.
+/// Returns whether the heads file lists a segment with `bulk` bytes of bulk and `rest` bytes
+/// of other data, not counting marks.
 pub(super) fn is_listed(bulk: u64, rest: u64) -> bool {
     bulk > 0 && rest <= REST_MAX
 }
@@ -121,12 +121,12 @@ impl Heads {
 }
 
 impl Shared {
-    /// Lists these full and synced segments.
+    /// Lists these full, synced segments in the heads file.
     pub(super) fn list_heads(&self, numbers: impl Iterator<Item = u64>) {
         let mut is_changed = false;
         for number in numbers {
             let Some(entry) = entry_of(&*self.disk, &self.dir, number) else { continue };
-            // A segment may have been removed meanwhile.
+            // A segment may have been removed in the meantime.
             if lock(&self.tail).earlier.contains_key(&number) {
                 lock(&self.heads).add(number, entry);
                 is_changed = true;

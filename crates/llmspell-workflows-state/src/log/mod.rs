@@ -1,4 +1,5 @@
-//! The write-ahead log: frames in segments. Many threads append frames; one thread syncs them for all.
+//! The write-ahead log, which stores frames in segments. Many threads append frames; one
+//! thread syncs them for all.
 //!
 //! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once
 //! a frame has been handed to the operating system and survives this process; [`Log::sync`] returns
@@ -105,9 +106,9 @@ struct Shared {
     files: Mutex<Files>,
     /// Whether the last write was too slow for a step's thread to perform the next one.
     is_slow: AtomicBool,
-    /// Files that describe full segments, written after the next sync.
+    /// Files that describe full segments, to be written after the next sync.
     later: Mutex<Vec<LaterFile>>,
-    /// Full segments that have been neither listed nor passed over.
+    /// Full segments that have not been considered for the heads file yet.
     full: Mutex<Vec<FullSegment>>,
     heads: Mutex<Heads>,
     /// The first segment that this process writes.
@@ -147,7 +148,7 @@ struct FullSegment {
     length: u64,
     /// The end offset of the segment's frames.
     end: u64,
-    /// Whether the segment is listed in the heads file once it has been synced.
+    /// Whether to list the segment in the heads file once it has been synced.
     is_listed: bool,
 }
 
@@ -382,7 +383,7 @@ impl Tail {
     }
 }
 
-/// The length of the body of a mark.
+/// The length of a mark's body.
 const MARK_BODY: usize = 16;
 
 /// Parses a mark: the number of a segment, and the offset up to which it has been synced.

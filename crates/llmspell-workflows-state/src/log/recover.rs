@@ -113,7 +113,7 @@ fn read_with(
     let freed: BTreeSet<u64> = freed_in(scanned.values().flat_map(|segment| &segment.marks));
     let lost = lost_segments(&scanned, &freed);
     let last = scanned.keys().next_back().copied().unwrap_or(0);
-    // A segment without a header was only prepared.
+    // A segment without a header was prepared but never written.
     let last_written = scanned.iter().rev().find(|(_, segment)| segment.has_header).map_or(0, |(number, _)| *number);
     let is_last_lost = |tail: &TailFile| tail.segment > last_written && !scanned.contains_key(&tail.segment);
     let lost_last = tail.filter(is_last_lost);
@@ -218,7 +218,8 @@ pub(crate) fn freed_in<'m, B: FromIterator<u64>>(marks: impl Iterator<Item = &'m
     marks.filter(|(_, synced)| *synced == FREED).map(|(about, _)| *about).collect()
 }
 
-/// Returns the segments mentioned in the newest segment that neither exist nor were freed.
+/// Returns the segments that the newest segment mentions but that neither exist nor were
+/// freed.
 fn lost_segments(scanned: &BTreeMap<u64, ScannedSegment>, freed: &BTreeSet<u64>) -> BTreeSet<u64> {
     let newest = scanned.iter().rev().find(|(_, segment)| segment.has_header && !segment.marks.is_empty());
     let Some((newest, segment)) = newest else { return BTreeSet::new() };
@@ -228,9 +229,9 @@ fn lost_segments(scanned: &BTreeMap<u64, ScannedSegment>, freed: &BTreeSet<u64>)
 
 /// Calls `read` for each segment, and returns the results ordered by segment number.
 ///
-/// The segments are read in descending order. A writer fills a segment before the next one gets its
-/// first frame, so no frame is returned without its predecessors. No run needs a segment that
-/// disappears during the read.
+/// The segments are read in descending order. A writer fills a segment before it adds a frame
+/// to the next one, so no frame is returned without its predecessors. No run needs a segment
+/// that disappears during the read.
 pub(crate) fn segments<T>(
     disk: &dyn Disk,
     dir: &Path,

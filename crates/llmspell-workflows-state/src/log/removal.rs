@@ -6,8 +6,8 @@ use super::{FREED, Log, LogError, lock, segment};
 use crate::commit::Commit;
 
 impl Log {
-    /// Removes the unneeded `segments`, each with the file `about` it; blocks on the disk. Returns
-    /// the segments kept because they are still being written.
+    /// Removes the unneeded `segments`, each together with its `about` file; blocks on the disk.
+    /// Returns the segments kept because they are still being written.
     ///
     /// The segments are first marked as freed, and the marks are synced together with all other
     /// data. A lost segment can then be distinguished from a removed one, and no removal survives a

@@ -109,7 +109,7 @@ impl ScannedSegment {
         Ok(scanned)
     }
 
-    /// Notes how far segments have been synced according to this segment.
+    /// Notes how far segments have been synced, according to this segment's marks.
     pub(crate) fn note_marks(&self, known: &KnownMarks) {
         for (about, end) in self.marks.iter().chain(&self.later_marks).filter(|(_, end)| *end != FREED) {
             known.note(*about, *end);

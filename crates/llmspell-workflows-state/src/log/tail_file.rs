@@ -1,4 +1,5 @@
-//! The tail file: the last segment with synced frames, and its end when the log was closed.
+//! The tail file names the last segment with synced frames, and its end when the log was
+//! closed.
 //!
 //! No segment mentions later segments, so without this file, the loss of the last segment would go
 //! unnoticed. The file is written without a sync. After a power loss, it may be missing or name an

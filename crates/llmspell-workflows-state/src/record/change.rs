@@ -13,7 +13,7 @@ use super::{KnownValues, StoredValue};
 pub struct StoredChange {
     /// The part of the state that changes.
     pub path: StatePath,
-    /// The edit of that part.
+    /// The edit to that part.
     #[serde(flatten)]
     pub edit: StoredEdit,
 }
@@ -41,7 +41,7 @@ pub enum StoredEdit {
         /// All items.
         list: StoredValue,
     },
-    /// Sets the part to the result of this change of another step.
+    /// Sets the part to the result of another step's change.
     Same(ChangeRef),
 }
 
@@ -194,7 +194,7 @@ impl KnownValues {
         let edit = match (same, onto()) {
             (Some(same), _) => StoredEdit::Same(same.clone()),
             (None, Some(onto)) => append_edit(append, Some(onto)),
-            // A reader would not know which list is extended.
+            // A reader would not know which list was extended.
             (None, None) => return StoredChange::whole(change),
         };
         StoredChange { path: change.path.clone(), edit }

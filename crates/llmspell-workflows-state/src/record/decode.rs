@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn error_names_the_unknown_part_of_a_later_record() {
+    fn error_names_the_unknown_part_of_a_record_in_a_later_format() {
         for (text, what) in [
             (r#"{"slept":{}}"#, "the record kind `slept`"),
             (r#"{"decided":{"path":"/main/a","choice":{"dream":1},"t":0}}"#, "the variant `dream`"),

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{End, Record, StoredChange, StoredValue, stored::takes_at_least};
 use crate::store::blob_hash;
 
-/// The minimum estimated size, in bytes of JSON, of a value stored outside an archived run's
-/// records.
+/// In archived runs, values with at least this estimated size, in bytes of JSON, are stored
+/// outside the records.
 pub const INLINE_MAX: usize = 64 << 10;
 
 impl Record {
-    /// Moves large outputs and state changes out of the record; returns each with its replacement
-    /// hash.
+    /// Moves large outputs and state changes out of the record; returns each value with the hash
+    /// that replaces it.
     pub fn extract_large(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut large = Vec::new();
         self.each_value(&mut |stored| {

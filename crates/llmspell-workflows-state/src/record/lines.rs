@@ -76,8 +76,8 @@ impl RecordLines {
         Ok(RunState::read_outline(&needed.map(Record::decode).collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Moves large outputs and state changes out of the records; returns each with its replacement
-    /// hash.
+    /// Moves large outputs and state changes out of the records; returns each value with the hash
+    /// that replaces it.
     ///
     /// # Errors
     /// Returns an error if a long line is not a record of this format.

@@ -16,14 +16,15 @@ pub struct ChoiceRef {
     pub key: DecisionKey,
 }
 
-/// The steps and choices of a run that are no longer valid: the steps run again, and the choices are made again.
+/// A run's steps and choices that are no longer valid. The steps run again, and the choices
+/// are made again.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewound {
     /// The time, in microseconds since the start of the run.
     #[serde(rename = "t")]
     pub time_us: u64,
-    /// Steps whose end is no longer valid.
+    /// Steps whose recorded end is no longer valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reopened: Vec<String>,
     /// Choices that are made again.
@@ -65,7 +66,7 @@ pub struct Migrated {
     /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
-    /// State changes that replace the recorded ones, by the path of a completed step.
+    /// State changes that replace the recorded ones, by the path of the completed step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, Vec<StoredChange>>,
     /// Choices that are made again.

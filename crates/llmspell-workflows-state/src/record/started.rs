@@ -39,8 +39,8 @@ pub struct Started {
     /// Activity inputs that replace the evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
-    /// The environment variables from which the variables of the run were computed; `None` if one was not set. Values
-    /// that contain secrets are not recorded.
+    /// The environment variables from which the run's variables were computed; the value is
+    /// `None` if a variable was not set. Values that contain secrets are not recorded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Option<String>>,
     /// The state before the first step, without the input.

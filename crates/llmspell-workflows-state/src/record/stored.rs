@@ -67,8 +67,8 @@ impl KnownValues {
 
     /// Adds the output of the step at `path`.
     ///
-    /// If a step runs again after a rewind, no reference points to its second output, since there
-    /// may be references to the first.
+    /// If a step runs again after a rewind, no references to its second output are created, since
+    /// references to the first may exist.
     pub(crate) fn add(&mut self, path: &str, output: &Output) {
         self.note_changes(path, &output.state_changes);
         let value = &output.value;
@@ -87,8 +87,8 @@ impl KnownValues {
         self.by_path.insert(path.to_owned(), value.clone());
     }
 
-    /// Keeps outputs of any size from now on if `end` contains masked secrets. References were made
-    /// to the unmasked output, which may have been larger.
+    /// Keeps outputs of any size from now on if `end` contains masked secrets. References are
+    /// created for unmasked outputs, which may be larger.
     pub(crate) fn keep_masked(&mut self, end: &End) {
         if let End::Completed { output, changes } = end {
             self.keeps_all |=

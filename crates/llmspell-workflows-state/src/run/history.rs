@@ -167,7 +167,7 @@ fn mark_recovered(steps: &mut [PastStep]) {
     }
 }
 
-/// Sets the status of undone steps.
+/// Marks completed steps that were undone as compensated.
 fn mark_compensated(steps: &mut [PastStep]) {
     let undo = |step: &PastStep| {
         let undone = step.path.strip_suffix("/$undo")?.to_owned();
@@ -186,7 +186,8 @@ struct Order {
 }
 
 impl Order {
-    /// Notes a record of the step at `path`: the step and its enclosing steps have begun by then.
+    /// Notes a record of the step at `path`. The step and its enclosing steps must have begun by
+    /// then.
     fn note(&mut self, path: &str, at: Duration) {
         // If the step is known, so are its enclosing steps.
         if self.numbers.contains_key(path) {

@@ -17,11 +17,11 @@ use crate::{
     record::{Record, Request, Resumption, Suspension, poison, unknown_effect},
 };
 
-/// The interceptor that answers from the journal and records each step.
+/// The interceptor that replays recorded results from the journal and records each step.
 ///
-/// It handles only runs with a [`RunJournal`] among their extensions. The outcome of a leaf and
-/// each nondeterministic choice are synced before anyone sees them. Everything else is appended
-/// without waiting; a sync also covers everything appended before it.
+/// It handles only runs with a [`RunJournal`] among their extensions. Leaf outcomes and
+/// nondeterministic choices are synced before they become visible. Everything else is
+/// appended without waiting; a sync also covers everything appended before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
 
@@ -93,11 +93,11 @@ fn time_us(run: &Run) -> u64 {
     u64::try_from(run.now().duration_since(run.started_at()).as_micros()).unwrap_or(0)
 }
 
-/// The interceptor, inside the retries, that records the beginning of each further attempt of an
-/// activity.
+/// The interceptor inside the retry layer that records the beginning of each attempt of an
+/// activity after the first.
 ///
-/// If such an attempt crashes its process, the crash counts against the step, like a crash of the
-/// first attempt.
+/// If such an attempt crashes its process, the crash counts against the step, as a crash
+/// during the first attempt does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttemptJournaling;
 
@@ -153,7 +153,7 @@ impl RunJournal {
             let error = Box::new(poison(crashes).at(call.path()));
             Outcome::Failed(Failure::new(error))
         } else {
-            // Further attempts are recorded as they begin, inside the retries.
+            // Later attempts are recorded as they begin, by the interceptor inside the retry layer.
             if is_activity && !past.is_between_attempts {
                 // Written before the activity begins so that a crash caused by the activity counts
                 // against it.
@@ -168,7 +168,7 @@ impl RunJournal {
         };
         if runs_once {
             match &outcome {
-                // Nothing is recorded, as after a crash.
+                // As after a crash, nothing is recorded.
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
@@ -217,7 +217,7 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    /// Records happenings that concern the run as a whole and that no other record covers.
+    /// Records happenings that concern the run as a whole and are not covered by another record.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let time_us = time_us(run);
         match happening {
@@ -247,14 +247,15 @@ impl RunJournal {
         }
     }
 
-    /// Returns the number of the last message that requested the cancellation of the run before the run was retried.
+    /// Returns the number of the last message to the run before it was retried; cancel requests
+    /// up to this message no longer count.
     #[must_use]
     pub fn settled_messages(&self) -> u64 {
         self.known().settled_messages
     }
 
-    /// Returns the recorded outcome of the step at `path`, including a step skipped by its own
-    /// choice.
+    /// Returns the recorded outcome of the step at `path`, even if the step was skipped by its
+    /// own choice.
     fn past_outcome(&self, path: &str) -> Option<Outcome> {
         if let Some(reason) = self.known().step(path).and_then(StepState::skipped) {
             return Some(Outcome::Skipped(reason.clone()));
@@ -284,7 +285,8 @@ impl RunJournal {
         let receipt = self.append(record)?;
         match record {
             _ if is_changed || record.is_choice_of_chance() => self.make_durable(receipt, durability).await,
-            // An attempt that has ended counts even if this process is killed before the next one begins.
+            // An attempt that has ended counts even if this process is killed before the next attempt
+            // begins.
             Record::Decided { decision: Decision::Attempt(..), .. } if durability != Durability::None => {
                 self.write(receipt).await
             }

@@ -185,7 +185,8 @@ impl RunJournal {
         self.is_pause_requested.store(false, Ordering::SeqCst);
     }
 
-    /// Marks the process as shutting down; if the run is then suspended, this is the recorded reason.
+    /// Marks the process as shutting down; if the run is then suspended, the shutdown is recorded
+    /// as the reason.
     pub fn begin_shutdown(&self) {
         self.is_shutting_down.store(true, Ordering::SeqCst);
     }
@@ -197,7 +198,8 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Appends a record that only completes the timeline. No one waits for it; the next sync makes it durable.
+    /// Appends a record that only completes the timeline. Nobody waits for it; the next sync
+    /// makes it durable.
     fn append_unsynced(&self, record: &Record) {
         // The fault is stored, and the next append reports it.
         let _ = self.append(record);

@@ -33,7 +33,8 @@ impl RunState {
         &self.phase
     }
 
-    /// Returns the number of the last message that requested the cancellation of the run before the run was retried.
+    /// Returns the number of the last message to the run before it was retried; cancel requests
+    /// up to this message no longer count.
     #[must_use]
     pub fn settled_messages(&self) -> u64 {
         self.settled_messages

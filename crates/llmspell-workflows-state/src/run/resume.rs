@@ -1,4 +1,4 @@
-//! Collects the engine's data for resuming a run.
+//! Collects the data that the engine needs to resume a run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +20,14 @@ impl RunState {
         self.received.contains(&message)
     }
 
-    /// Returns the numbers of the signals to the enclosing run `run` that steps of this run have received.
+    /// Returns the numbers of the signals sent to the enclosing run `run` that this run's steps
+    /// have received.
     pub fn received_of(&self, run: Uuid) -> impl Iterator<Item = u64> {
         self.received_of_others.iter().filter(move |(other, _)| *other == run).map(|(_, number)| *number)
     }
 
-    /// Returns the engine's data for resuming `run`, or `None` if the run was never started.
+    /// Returns the data that the engine needs to resume `run`, or `None` if the run was never
+    /// started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
@@ -52,14 +54,15 @@ impl RunState {
         let resume = resume.with_cut_off(cut_off).with_cancel(self.cancel).with_cuts(cuts);
         let open = self.steps.iter().filter(|(_, step)| step.end.is_none() && step.child().is_some());
         let open = open.filter_map(|(path, _)| path.parse().ok());
-        // A step already known to be stuck waits to be resolved.
+        // Steps already known to be stuck do not count as interrupted; they wait to be resolved.
         let interrupted = self.steps.iter().filter(|(_, step)| step.is_executing && step.end.is_none());
         let interrupted = interrupted.filter_map(|(path, _)| path.parse().ok());
         let resume = resume.with_open_children(open).with_interrupted(interrupted);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
-    /// Returns the step if it has ended and can be compensated, with its position in the order in which steps ended.
+    /// Returns the step and its position in the order in which steps ended, if it has ended and
+    /// can be compensated.
     fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, UndoableStep)> {
         let ended = step.end.as_ref()?;
         let outcome = || self.outcome(path, &ended.end).ok();

@@ -88,21 +88,24 @@ pub struct RunState {
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
     /// The numbers of the signals that steps have received.
     pub(super) received: Vec<u64>,
-    /// The numbers of the signals to enclosing runs that steps have received.
+    /// The signals sent to enclosing runs that this run's steps have received: each enclosing
+    /// run, with the number of the signal.
     pub(super) received_of_others: Vec<(uuid::Uuid, u64)>,
-    /// The total size of the outputs of activities, in bytes of JSON.
+    /// The total size of all activity outputs, in bytes of JSON.
     pub(super) output_bytes: u64,
     pub(super) definitions: Vec<String>,
     pub(super) asked: Vec<(Request, Asker)>,
-    /// Whether the records may be outlines; outputs and state changes are then not tracked.
+    /// Whether the records may be outlines; if so, outputs and state changes are not tracked.
     is_outline: bool,
-    /// The requested cancellation: whether it also compensates the steps. A retry revokes it.
+    /// Whether a requested cancellation also compensates the steps; `None` if no cancellation is
+    /// requested. A retry revokes the request.
     pub(super) cancel: Option<bool>,
-    /// The number of the last message that requested the cancellation before the run was retried.
+    /// The number of the last message to the run before it was retried; cancel requests up to
+    /// this message no longer count.
     pub(super) settled_messages: u64,
 }
 
-/// The subject of a record, for views that follow records one by one.
+/// The subject of a record, for views that process records one by one.
 #[derive(Debug)]
 pub(super) enum Subject<'r> {
     /// The run as a whole.
@@ -161,7 +164,8 @@ impl RunState {
         Ok(subject)
     }
 
-    /// The table of legal records and their effects; an error says why the record is illegal.
+    /// Applies the effects of a record; an error says why the record is illegal. This function
+    /// defines all legal records and their effects.
     fn transition<'r>(&mut self, record: &'r Record) -> Result<Subject<'r>, String> {
         use Phase::{Closed, Driven, Suspended, Unstarted};
         match (&self.phase, record) {

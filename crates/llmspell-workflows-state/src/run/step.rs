@@ -18,7 +18,8 @@ pub struct StepState {
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// How often the end of a process interrupted the step since it was last reopened.
+    /// How often the step was interrupted by the end of a process since the step was last
+    /// reopened.
     pub(super) cuts: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
@@ -131,7 +132,8 @@ impl StepState {
         children.max_by_key(|(number, _)| *number).map(|(_, run)| run)
     }
 
-    /// Returns how often the end of a process interrupted the step, if no process executes it now.
+    /// Returns how often the step was interrupted by the end of a process, assuming that no
+    /// process is executing it now.
     #[must_use]
     pub fn crashes(&self) -> u32 {
         self.cuts + u32::from(self.is_executing)

@@ -45,7 +45,7 @@ pub(crate) fn encode(run: Uuid, records: &RecordLines) -> Vec<u8> {
     seal::seal(run.as_bytes(), records.as_bytes())
 }
 
-/// Returns the name of the records of `run` in errors.
+/// Returns how errors refer to the records of `run`.
 fn location(run: Uuid) -> String {
     format!("the archive of run {run}")
 }

@@ -1,6 +1,6 @@
 //! Blocking versions of the store traits, for adapters that use a disk or a blocking client.
 //!
-//! Each trait has the contract of the async trait of the same name in [`store`](super).
+//! Each trait has the same contract as the async trait of the same name in [`store`](super).
 //! [`Stores::blocking`](super::Stores::blocking) runs an adapter that implements all of these
 //! traits on a separate thread.
 

@@ -66,7 +66,7 @@ pub(crate) struct StoredMessage {
 }
 
 impl StoredMessage {
-    /// Returns the key with which a message and its number are sealed.
+    /// Returns the key under which a message and its number are sealed.
     pub(crate) fn key(run: Uuid, number: u64) -> Vec<u8> {
         [&run.as_bytes()[..], &number.to_be_bytes()].concat()
     }

@@ -99,7 +99,7 @@ pub struct RunSummary {
     pub owner: Option<String>,
 }
 
-/// A short form of the error of a run.
+/// A run's error, reduced to its code and message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// The stable code.
@@ -111,7 +111,7 @@ pub struct RunError {
 /// A query for runs. A run must meet all conditions that are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunQuery {
-    /// One of these statuses; any status if empty.
+    /// The allowed statuses; if empty, any status is allowed.
     pub statuses: Vec<RunStatus>,
     /// The name of the definition.
     pub workflow: Option<String>,

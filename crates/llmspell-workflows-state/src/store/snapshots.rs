@@ -24,7 +24,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     /// Returns an error if the store cannot be read.
     async fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError>;
 
-    /// Returns all snapshots of a run, by position and then by name.
+    /// Returns all snapshots of a run, ordered by position and then by name.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.

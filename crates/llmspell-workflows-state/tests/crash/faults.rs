@@ -20,7 +20,7 @@ fn test() -> CrashTest {
 }
 
 #[test]
-fn a_failed_write_or_sync_ends_the_run_with_its_cause_and_the_run_can_resume() {
+fn a_run_stopped_by_a_failed_write_or_sync_reports_the_cause_and_can_resume() {
     let expected = test().run_on(&open(&SimDisk::new()).unwrap()).unwrap();
     for (fault, cause) in [(DiskFault::Write, "no storage space"), (DiskFault::Sync, "the device does not answer")] {
         let mut faults = 0;
@@ -57,7 +57,7 @@ fn log_of_a_whole_run() -> SimDisk {
 }
 
 #[test]
-fn a_flipped_bit_in_synced_data_is_reported_and_the_run_is_not_resumed_from_it() {
+fn a_flipped_bit_in_synced_data_is_reported_and_prevents_resuming() {
     let intact = log_of_a_whole_run();
     let mut lengths = Vec::new();
     intact.damage(|files| {
@@ -100,7 +100,7 @@ fn is_segment(path: &Path) -> bool {
 }
 
 #[test]
-fn a_truncated_file_is_reported_and_the_run_is_not_resumed_from_it() {
+fn a_truncated_file_is_reported_and_prevents_resuming() {
     let intact = log_of_a_whole_run();
     let mut segments = 0;
     intact.damage(|contents| segments = contents.keys().filter(|path| is_segment(path)).count());

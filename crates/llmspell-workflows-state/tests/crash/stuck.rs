@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_testing::crash::{CrashPoint, CrashTest, Journal, MemoryJournal, SimClock, WatchedJournal};
 use serde_json::json;
 
-/// Returns whether the process crashed, and the status of the run if it did not.
+/// Runs one process. Returns the run's status, or `None` if the process crashed.
 fn process(test: &CrashTest, journal: &Arc<MemoryJournal>, crash_at: u64) -> Option<RunStatus> {
     let point = CrashPoint::at(crash_at);
     let watched: Arc<dyn Journal> = Arc::new(WatchedJournal::new(journal.clone(), point.clone()));

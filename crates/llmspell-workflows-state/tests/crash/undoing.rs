@@ -91,7 +91,7 @@ fn a_run_is_compensated_in_order_after_a_crash_at_any_boundary() {
 }
 
 #[test]
-fn each_block_attempt_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
+fn each_block_attempt_is_compensated_before_the_next_despite_crashes() {
     let fails = Step::function("breaks", "fail_once", json!(null));
     let block = retried(Step::sequence("block", [step("inside", LAST), fails]));
     let (test, _) = test(Definition::sequence("tries", [block]));

@@ -1,5 +1,5 @@
-//! Runs arriving in a journal: all of them arrive with all their records, or none do, whatever
-//! interrupts the arrival.
+//! Runs arrive in a journal with all their records, or none of them arrive, no matter when
+//! the arrival is interrupted.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

@@ -76,8 +76,9 @@ fn crash(name: &str, adapter: &OnDisk) {
     assert!(acknowledged as u64 >= count, "only {acknowledged} steps were acknowledged before a kill");
 }
 
-/// Runs the definition in memory, then in a process that is killed, and then in one that completes it. Returns the
-/// number of steps that were acknowledged before the kill, or `None` if the run ended first.
+/// Runs the definition in memory, then in a process that is killed, and then in a process
+/// that completes it. Returns the number of steps that were acknowledged before the kill, or
+/// `None` if the run ended first.
 fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, String> {
     let test = generate::crash_test(seed, |_| {});
     let journal = Arc::new(BoundaryJournal::new(Arc::new(MemoryJournal::new()), None, None));
@@ -134,7 +135,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     let test = generate::crash_test(number(SEED_VARIABLE, 0), move |context| {
         append_line(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
-    // The time continues from where the previous process ended.
+    // The clock continues from the time at which the previous process ended.
     let time = fs::read_to_string(folder.join(TIME)).ok();
     let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
     let kill = boundary.map(|at| KillPoint { at, clock: clock.clone(), folder: folder.to_owned() });
@@ -171,7 +172,8 @@ struct KillPoint {
     folder: PathBuf,
 }
 
-/// A journal that counts boundaries, records what it acknowledges, and kills its process at a boundary.
+/// A journal that counts boundaries, logs its acknowledgements, and kills its process at a
+/// given boundary.
 #[derive(Debug)]
 struct BoundaryJournal {
     below: Arc<dyn Journal>,

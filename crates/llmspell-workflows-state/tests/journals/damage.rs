@@ -86,8 +86,8 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Replaces each file with each damaged version that `ways` returns for it; returns how many
-/// versions were refused.
+/// Replaces each file in turn with each damaged version that `ways` returns for it; returns
+/// how many versions were refused.
 fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     let whole = folder();
     fill(adapter, whole.path());

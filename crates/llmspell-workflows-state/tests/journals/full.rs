@@ -1,5 +1,5 @@
-//! A full disk causes a clear error, and all acknowledged records are still there once the disk has
-//! room again.
+//! A full disk causes a clear error. All acknowledged records can still be read once the disk
+//! has room again.
 //!
 //! To simulate a full disk, the test limits the file size of a process. The process ignores the
 //! resulting signal, like a program that handles the error.
@@ -15,7 +15,7 @@ use crate::{
     support::{ON_DISK, OnDisk, folder, run, runtime},
 };
 
-const NAME: &str = "full::a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost";
+const NAME: &str = "full::a_full_disk_causes_an_error_but_loses_no_acknowledged_record";
 
 /// The file size limit in bytes. The first segments of the log and of sled fit within it.
 const LIMIT: u64 = 600 << 10;
@@ -29,7 +29,7 @@ fn record(number: usize) -> Record {
 }
 
 #[test]
-fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
+fn a_full_disk_causes_an_error_but_loses_no_acknowledged_record() {
     if let Some((adapter, folder)) = child_task() {
         return fill(&adapter, &folder);
     }
@@ -61,7 +61,8 @@ fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
     }
 }
 
-/// Runs `child` with the file size signal ignored, which a shell can do and this program cannot.
+/// Runs `child` with the file size signal ignored, which a shell can do but this program
+/// cannot.
 fn limited(child: &Command) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(child.get_program()).args(arguments(NAME));

@@ -153,7 +153,7 @@ fn damaged_heads_are_ignored() {
 }
 
 #[test]
-fn lost_zeroed_or_truncated_listed_segment_is_noticed() {
+fn a_lost_or_damaged_listed_segment_is_noticed() {
     let segment = |folder: &Path| folder.join("000000000005.log");
     let folder = filled();
     let bytes = fs::read(segment(folder.path())).unwrap();

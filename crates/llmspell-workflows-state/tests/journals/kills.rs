@@ -12,7 +12,7 @@ use crate::{
     support::{FJALL, ON_DISK, OnDisk, SLED, folder, record, run, runtime},
 };
 
-/// Appends records acknowledged by a sync or by a write, and is killed immediately afterwards.
+/// Appends records, waits until they are synced or written, and then kills this process.
 fn append_and_die(adapter: &OnDisk, folder: &std::path::Path, by_sync: bool) {
     let journal = adapter.open_in(folder).unwrap();
     runtime().block_on(async {

@@ -1,5 +1,5 @@
-//! Tests for the journals. Every adapter behaves the same, keeps all acknowledged records no matter how its process
-//! ends, and reports clearly when it cannot.
+//! Tests for the journals. Every adapter behaves the same, keeps all acknowledged records no
+//! matter how its process ends, and returns a clear error when it cannot.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

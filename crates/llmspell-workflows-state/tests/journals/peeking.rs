@@ -26,12 +26,12 @@ use crate::{
 /// The number of records written.
 const RECORDS: usize = 20_000;
 
-/// The number of records in each run. The run is then forgotten, and the segments that only this run needed are
-/// removed.
+/// The number of records in each run. Each run is then forgotten, and the segments needed
+/// only by that run are removed.
 const RECORDS_PER_RUN: usize = 500;
 
 #[test]
-fn reading_sees_no_gap_while_segments_are_created_and_removed() {
+fn readers_see_no_gap_while_segments_are_created_and_removed() {
     let folder = folder();
     let options = LogOptions { segment_min: 4 << 10, segment_max: 4 << 10, prepare_ahead: true };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
@@ -213,7 +213,7 @@ fn opening_a_log_removes_indexes_without_a_segment() {
 }
 
 #[test]
-fn read_run_reads_little_of_other_runs() {
+fn read_run_reads_few_bytes_of_other_runs() {
     let folder = folder();
     let options = LogOptions { segment_min: 64 << 10, segment_max: 64 << 10, prepare_ahead: false };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();

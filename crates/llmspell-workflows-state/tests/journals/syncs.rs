@@ -20,7 +20,8 @@ use crate::{
     watched::{FileOperation, WatchedDisk},
 };
 
-/// Opens a journal on a log that never needs a second segment, which would have its own syncs.
+/// Opens a journal on a log that never needs a second segment, which would require additional
+/// syncs.
 fn open(disk: Arc<dyn Disk>) -> Arc<WalJournal> {
     let options = LogOptions { segment_min: 4 << 20, segment_max: 4 << 20, prepare_ahead: false };
     Arc::new(WalJournal::open_on(disk, Path::new("/log"), options).unwrap())

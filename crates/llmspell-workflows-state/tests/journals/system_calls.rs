@@ -51,7 +51,7 @@ fn strace(into: &Path, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The traced process, which reports each action before and after it.
+/// Runs in the traced process, and reports each action before and after performing it.
 fn work(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -36,7 +36,7 @@ impl Log {
                 if operation == FileOperation::Write {
                     writers.lock().unwrap().push(thread::current().id());
                     let begin = Instant::now();
-                    // Longer than any write that a caller performs itself.
+                    // This takes longer than any write that a caller performs itself.
                     while is_slow.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_millis(2) {}
                 }
             }
@@ -61,8 +61,8 @@ impl Log {
         writers.iter().all(|writer| *writer == thread::current().id())
     }
 
-    /// Writes until this thread performs a write; an interruption during a write makes the write
-    /// look slow.
+    /// Writes until this thread performs a write itself. This may take several writes, since an
+    /// interruption makes a write look slow.
     fn write_until_fast(&self) {
         assert!((0..10_000).any(|number| self.write(number)), "the caller performs fast writes");
     }
@@ -88,7 +88,8 @@ fn callers_perform_fast_writes_and_leave_slow_ones_to_the_writer_thread() {
 fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
     let log = Log::new(4 << 10);
     log.write_until_fast();
-    // The new segment begins with a long record; the thread writes and syncs to create the segment.
+    // The new segment begins with a long record. The writer thread performs the write and the
+    // sync that create the segment.
     let long = llmspell_workflows_state::Record::Stopped { path: "x".repeat(8 << 10), time_us: 0 };
     log.writers.lock().unwrap().clear();
     let receipt = log.journal.append(run(1), log.epoch, &long).unwrap();

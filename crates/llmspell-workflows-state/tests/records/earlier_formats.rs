@@ -2,8 +2,8 @@
 
 use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
 
-/// Segments in all earlier formats, up to their last frames, each with a run that waits for an
-/// event.
+/// A segment in each earlier format, up to its last frame. Each contains a run that waits for
+/// an event.
 const SEGMENTS: [&[u8]; 2] = [include_bytes!("golden/format-1.log"), include_bytes!("golden/format-2.log")];
 
 #[test]

@@ -52,8 +52,8 @@ fn every_field_is_set_in_a_golden_record() {
     assert_eq!(fields.missing(), Vec::<String>::new());
 }
 
-/// Returns the names of the variants of the smaller enums that occur in golden records. A new variant causes a compile
-/// error until its name is added here.
+/// Returns the names of the smaller enums' variants that occur in golden records. A new
+/// variant causes a compile error until its name is added here.
 fn variants() -> BTreeSet<&'static str> {
     let of_ends = |end: &End| match end {
         End::Completed { .. } => "completed",

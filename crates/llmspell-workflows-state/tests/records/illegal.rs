@@ -1,4 +1,5 @@
-//! Illegal records are refused with their number, step and reason; legal ones give the run its status.
+//! Illegal records are refused with their number, step and reason. Legal records determine
+//! the run's status.
 
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::{Record, RunState};

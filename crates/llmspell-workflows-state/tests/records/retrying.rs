@@ -1,5 +1,5 @@
-//! The steps that a retry runs again if the run did not end with a failed step, and the requests
-//! that a retry revokes.
+//! Tests which steps a retry runs again if the run did not end with a failed step, and which
+//! requests a retry revokes.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn retry(lines: &[&str]) -> Result<(Vec<String>, Vec<String>), RewindError> {
 
 #[test]
 fn a_cancelled_run_can_be_retried_no_matter_how_far_it_got() {
-    // The steps that a retry reopens, and the steps that it runs again.
+    // The records, the steps that a retry reopens, and the steps that it runs again.
     let table: [(&[&str], &[&str], &[&str]); 8] = [
         // The run was cancelled before a process entered it.
         (&[STARTED, CLOSED_CANCELLED], &[], &[]),
@@ -73,8 +73,8 @@ fn a_run_without_a_failed_step_or_a_cancellation_cannot_be_retried() {
     }
 }
 
-/// Returns the leaves that a retry runs again; the run's `finally` consists of `steps`, each with
-/// its end.
+/// Returns the steps that a retry reopens and the leaves that it runs again. The run's
+/// `finally` consists of `steps`, each of which ended as given.
 fn retried(
     main: &str,
     steps: &[(&str, &[&str], &str)],
@@ -125,7 +125,7 @@ fn a_retry_runs_only_the_failed_steps_of_finally_again() {
         ("completed", false, &[("one", &[], "failed"), ("two", &[], "cancelled")], &[ONE, TWO]),
         // A step of a graph runs again after its dependency.
         ("completed", false, &[("one", &[], "failed"), ("two", &["one"], "completed")], &[ONE, TWO]),
-        // All of `finally` is part of the end of the run.
+        // All of `finally` runs again, since it is part of the run's end.
         ("failed", false, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE, TWO, "a"]),
         ("failed", true, &[("one", &[], "failed"), ("two", &[], "completed")], &[ONE]),
         ("cancelled", true, &[("one", &[], "completed"), ("two", &[], "failed")], &[TWO]),

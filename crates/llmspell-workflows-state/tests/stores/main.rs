@@ -1,4 +1,5 @@
-//! Tests for the stores: every adapter behaves the same, and reports clearly when it cannot.
+//! Tests for the stores: every adapter behaves the same, and returns a clear error when it
+//! cannot.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

@@ -15,7 +15,8 @@ async fn found(storage: &dyn VectorStorage, query: VectorQuery) -> Vec<String> {
     found.into_iter().map(|found| found.entry.id).collect()
 }
 
-/// Tests that vectors are found by cosine similarity within scopes, and that invalid vectors change nothing.
+/// Tests that vectors are found by cosine similarity within scopes, and that inserting invalid
+/// vectors changes nothing.
 ///
 /// # Panics
 /// Panics if the storage does not conform.
@@ -102,8 +103,8 @@ async fn entries(storage: &dyn VectorStorage) -> usize {
     storage.stats().await.expect("stats must succeed").entries
 }
 
-/// Tests that each text has a nonzero vector of the declared length, and that vectors are in the
-/// order of the texts.
+/// Tests that each text gets a nonzero vector of the declared length, and that the vectors are in
+/// the order of the texts.
 ///
 /// # Panics
 /// Panics if the service does not conform.

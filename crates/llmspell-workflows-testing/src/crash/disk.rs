@@ -72,18 +72,18 @@ impl SimDisk {
         Self { files: Arc::new(Mutex::new(files)), ..Self::default() }
     }
 
-    /// Makes an operation of this kind fail: the `number`th after this call, counted from 0.
+    /// Makes the `number`th operation of this kind after this call fail, counted from 0.
     pub fn fail(&self, fault: DiskFault, number: u64) {
         lock(&self.faults).push((fault, number));
     }
 
-    /// Returns the number of syncs of all files.
+    /// Returns the total number of syncs of all files.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.files().values().map(|content| content.syncs).sum()
     }
 
-    /// Damages the disk: calls `change` with the files and their bytes.
+    /// Damages the disk by calling `change` with the files and their bytes.
     pub fn damage(&self, change: impl FnOnce(&mut BTreeMap<PathBuf, Vec<u8>>)) {
         let mut files = self.files();
         let mut contents = files.iter().map(|(path, content)| (path.clone(), content.current.clone())).collect();
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_power_loss_keeps_synced_writes_and_a_random_part_of_the_others() {
+    fn a_power_loss_keeps_synced_writes_and_a_random_subset_of_unsynced_writes() {
         let disk = SimDisk::new();
         let path = Path::new("/log/one");
         let file = disk.create(path, 2_048).expect("the file does not exist yet");

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::CrashPoint;
 
-/// Wraps a journal for a process that crashes at a boundary, and records which completions were acknowledged.
+/// Wraps the journal of a process that crashes at a boundary, and records acknowledged completions.
 #[derive(Debug)]
 pub struct WatchedJournal {
     journal: Arc<dyn Journal>,

@@ -67,7 +67,7 @@ impl Default for Inner {
     }
 }
 
-/// The process has crashed.
+/// The error returned once the process has crashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crashed;
 
@@ -84,7 +84,7 @@ impl CrashPoint {
         Self(Arc::new(Inner { crash_at: AtomicU64::new(number), ..Inner::default() }))
     }
 
-    /// Makes the process crash at a later boundary, after it has passed `more` other boundaries.
+    /// Makes the process crash after it has passed `more` further boundaries.
     pub fn crash_after(&self, more: u64) {
         self.0.crash_at.store(self.passed().saturating_add(more), Ordering::SeqCst);
     }

@@ -65,7 +65,7 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input is invalid: {error}"));
-        // Signals that a step has already received are in the journal, and are not received again.
+        // Signals already received by a step are in the journal and are not received again.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
         // Park the run once all branches wait; a run that waits only for a signal would otherwise wait forever.
         let hold = async {

@@ -25,7 +25,7 @@ use crate::ConfigureEngine;
 /// The maximum number of processes that a run may need before it ends.
 const PROCESSES_MAX: usize = 1_000;
 
-/// The message for a run in which all branches wait for signals.
+/// The message for a run whose branches all wait for signals.
 const NEVER_SENT: &str = "the run waits for a signal that is never sent";
 
 /// A test that crashes a workflow at every boundary; see [the module](super).
@@ -44,7 +44,7 @@ pub struct CrashTest {
 pub struct CrashReport {
     /// The number of processes that crashed.
     pub crashes: u64,
-    /// The number of steps performed again because they were in flight.
+    /// The number of steps performed again because they were in flight during the crash.
     pub performed_again: u64,
 }
 
@@ -153,7 +153,8 @@ impl CrashTest {
         Ok(report)
     }
 
-    /// Does the same as [`Self::crash_everywhere`] at `count` random boundaries, determined by `seed`.
+    /// Does the same as [`Self::crash_everywhere`], but only at `count` random boundaries,
+    /// determined by `seed`.
     ///
     /// # Errors
     /// Returns an error as soon as a crash changes the result.
@@ -177,7 +178,8 @@ impl CrashTest {
         self.run_at(journal, &SimClock::default())
     }
 
-    /// Does the same as [`Self::run_on`] with `clock`, which may start at the time when an earlier process ended.
+    /// Runs the workflow like [`Self::run_on`], but with `clock`, which may start at the time when
+    /// an earlier process ended.
     ///
     /// # Errors
     /// Fails if the journal cannot be read or written.
@@ -186,8 +188,8 @@ impl CrashTest {
         Ok(finished.expect("the process never crashes"))
     }
 
-    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if
-    /// the process crashed.
+    /// Runs the workflow like [`Self::run_at`], in a process that crashes at `point`; returns
+    /// `None` if the process crashed.
     ///
     /// The journal should be a [`WatchedJournal`] with the same point, which counts the boundaries.
     ///
@@ -266,7 +268,7 @@ impl CrashTest {
         })?;
         same("later errors", &one.later_errors, &two.later_errors, |errors| json!(errors).to_string())?;
         same("state", &one.state_changes, &two.state_changes, |changes| json!(changes).to_string())?;
-        // If a step is cancelled because another step won a race, its progress is random.
+        // A step cancelled because another step won a race is stopped at a random point.
         let cancelled: Vec<String> = [one, two].iter().flat_map(|finished| cancelled_paths(finished)).collect();
         let is_cancelled = |effect: &str| {
             cancelled

@@ -87,7 +87,7 @@ struct Fault<E> {
     call: &'static str,
     first: u64,
     last: u64,
-    /// Whether the service performs the call, but its response is lost.
+    /// True if the service performs the call, but its response is lost.
     is_performed: bool,
     error: Arc<dyn Fn() -> E + Send + Sync>,
 }
@@ -224,7 +224,7 @@ impl<E: fmt::Display> PendingCall<E> {
         self.finish(result)
     }
 
-    /// Returns whether the service is called.
+    /// Returns whether the call reaches the service.
     fn is_performed(&self) -> bool {
         self.fault.as_ref().is_none_or(|(is_performed, _)| *is_performed)
     }

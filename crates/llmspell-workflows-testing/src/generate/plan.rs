@@ -36,7 +36,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) name: Option<String>,
-    /// Selects an expression over the data that the step sees.
+    /// Selects an expression over the data visible to the step.
     pub(super) condition: Option<Index>,
     pub(super) retry: Option<Retry>,
     pub(super) timeout: Option<Delay>,

@@ -59,7 +59,7 @@ fn settle(step: &mut Step) {
                 parallel.on_conflict = OnConflict::Last;
             }
         }
-        // No other kind lets the first of several concurrent steps decide the outcome.
+        // In no other kind does the fastest of several concurrent steps decide the outcome.
         _ => {}
     }
     step.kind.steps_mut().into_iter().for_each(|step| settle(Arc::make_mut(step)));

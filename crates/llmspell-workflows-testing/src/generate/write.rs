@@ -50,7 +50,7 @@ impl Writer {
         format!("s{}", self.steps)
     }
 
-    /// Returns a step that can refer to the steps `seen`.
+    /// Returns a step that can refer to the steps in `seen`.
     fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
         let Plan { settings, kind } = plan;
         let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;
@@ -73,7 +73,7 @@ impl Writer {
         let mut seen = seen.to_vec();
         let mut steps = Steps::new();
         for plan in plans {
-            // The other trigger rules concern dependencies and would be rejected.
+            // The other trigger rules apply only to dependencies and would be rejected here.
             let rule = Some(plan.settings.trigger_rule)
                 .filter(|rule| matches!(rule, TriggerRule::AllDone | TriggerRule::Always));
             let step = Step { trigger_rule: rule.unwrap_or_default(), ..self.step(plan, &seen) };
@@ -202,7 +202,7 @@ fn items(over: plan::Over) -> LoopSource {
     }
 }
 
-/// Returns an expression over the input, the state or one of the steps `seen`.
+/// Returns an expression over the input, the state or one of the steps in `seen`.
 fn expression(pick: Index, seen: &[String]) -> String {
     const FIXED: [&str; 5] =
         ["input.n > 1", "input.n === 7", "state.k1 == null", "input.items.length > 0 && !false", "true"];
@@ -212,7 +212,7 @@ fn expression(pick: Index, seen: &[String]) -> String {
     }
 }
 
-/// Returns a reference to the input or to one of the steps `seen`.
+/// Returns a reference to the input or to one of the steps in `seen`.
 fn reference(pick: Index, seen: &[String]) -> String {
     match pick.index(1 + seen.len()).checked_sub(1) {
         Some(at) => format!("{{{{ steps.{}.output }}}}", seen[at]),

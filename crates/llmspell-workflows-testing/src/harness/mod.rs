@@ -156,7 +156,7 @@ impl WorkflowTest {
         self
     }
 
-    /// Configures the engine with `configure`: hooks, events, limits, secrets.
+    /// Configures the engine with `configure`, for example its hooks, events, limits or secrets.
     #[must_use]
     pub fn engine(mut self, configure: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
         self.configure = Arc::new(configure);

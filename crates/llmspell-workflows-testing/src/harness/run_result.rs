@@ -39,13 +39,13 @@ impl RunResult {
         self.finished.ended_at.duration_since(self.finished.started_at).try_into().unwrap_or_default()
     }
 
-    /// Returns the inputs with which the activity `name` was called, in order.
+    /// Returns the inputs of the calls to the activity `name`, in order.
     #[must_use]
     pub fn calls(&self, name: &str) -> Vec<Value> {
         self.calls.iter().filter(|(called, _)| called.name == name).map(|(_, input)| input.clone()).collect()
     }
 
-    /// Returns the final state under `key`.
+    /// Returns the final value of `key` in the state.
     #[must_use]
     pub fn state(&self, key: &str) -> Option<Value> {
         self.whole_state().key(key).cloned()
@@ -60,7 +60,7 @@ impl RunResult {
         state
     }
 
-    /// Asserts that the run left exactly this state.
+    /// Asserts that the run ended with exactly this state.
     ///
     /// ```
     /// use llmspell_workflows_testing::harness::{WorkflowTest, prelude::*};
@@ -94,7 +94,7 @@ impl RunResult {
         assert!(is_expected, "expected the run to complete with {output}\n{self}");
     }
 
-    /// Asserts that the run failed with the error `code`, directly or as a cause.
+    /// Asserts that the run failed with the error `code`, either directly or as a cause.
     ///
     /// # Panics
     /// Panics if the run did not fail with `code`.
@@ -110,7 +110,8 @@ impl RunResult {
         panic!("expected the run to fail with `{code}`\n{self}");
     }
 
-    /// Asserts that exactly these leaves ran in this order, by their ids. Skipped leaves do not count.
+    /// Asserts that exactly the leaves with these ids ran, in this order, not counting skipped
+    /// leaves.
     ///
     /// # Panics
     /// Panics if other leaves ran, or if the leaves ran in a different order.

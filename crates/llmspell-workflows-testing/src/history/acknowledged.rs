@@ -1,4 +1,4 @@
-//! Repeated or lost acknowledgements.
+//! Finds repeated and lost acknowledgements.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +16,7 @@ enum Presence {
     Unknown,
     /// The copy must exist as of this observation.
     There(usize),
-    /// The copy may have been deleted or brought in.
+    /// The copy may have been deleted, imported or created by a backup.
     Maybe,
 }
 
@@ -26,10 +26,11 @@ struct Acknowledged {
     presence: Presence,
     /// The completed steps, each with the observation that reports the completion.
     completed: Completions,
-    /// The position at which the copy was, or may have been, last replaced. Earlier reads do not
-    /// describe the copy since then.
+    /// The position at which the copy was, or may have been, last replaced. Earlier reads say
+    /// nothing about the current copy.
     since: usize,
-    /// Imports that may bring in other completions, each identified by the process of its export.
+    /// Imports that may add other completions, each identified by the process that exported the
+    /// run.
     imports: Vec<String>,
 }
 
@@ -40,8 +41,8 @@ type Completions = BTreeMap<(String, String), Completion>;
 #[derive(Debug, Clone, Copy)]
 struct Completion {
     at: usize,
-    /// Whether the process that executed the step reported the completion, as opposed to a reader
-    /// of the store.
+    /// True if the process that executed the step reported the completion; false if a reader of the
+    /// store did.
     is_by_process: bool,
 }
 
@@ -62,10 +63,11 @@ impl Acknowledged {
 struct Walk<'h> {
     commands: Commands<'h>,
     copies: BTreeMap<Copy, Acknowledged>,
-    /// The acknowledged completions of a run when a process was asked to export the run.
+    /// For each process that was asked to export a run, the run's acknowledged completions at that
+    /// time.
     exported: HashMap<&'h str, Completions>,
-    /// The acknowledged facts about the runs of a store when a process was asked to back up the
-    /// store.
+    /// For each process that was asked to back up a store, the acknowledged facts about the store's
+    /// runs at that time.
     backed_up: HashMap<&'h str, BTreeMap<Copy, Acknowledged>>,
     /// The steps that may be executed again, by run.
     may_repeat: HashMap<&'h str, Vec<&'h str>>,
@@ -187,7 +189,7 @@ impl<'h> Walk<'h> {
                 let known = self.copies.entry(copy(run)).or_default();
                 known.imports.push(export.clone());
                 match known.presence {
-                    // The run exists, so it cannot be brought in.
+                    // The run already exists, so it cannot be imported.
                     Presence::There(_) => {}
                     Presence::Unknown | Presence::Maybe => known.weaken(&self.exported, at),
                 }
@@ -213,8 +215,8 @@ impl<'h> Walk<'h> {
             }
             Command::Backup { to } => {
                 for ((store, run), mut known) in self.backed_up.remove(process).unwrap_or_default() {
-                    // A run that may have been deleted before or during the copy may be missing
-                    // from the copy.
+                    // A run that may have been deleted before or during the backup may be missing
+                    // from it.
                     let is_deleted = self.copies.get(&(store, run.clone())).is_none_or(|now| now.since > life.asked_at);
                     let is_there = matches!(known.presence, Presence::There(_)) && !is_deleted;
                     known.presence = if is_there { Presence::There(at) } else { Presence::Maybe };

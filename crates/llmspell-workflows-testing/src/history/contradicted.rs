@@ -1,11 +1,11 @@
-//! Acknowledged commands that the store contradicts.
+//! Finds acknowledged commands that the store contradicts.
 
 use super::{
     Command, Effect, Observation, Outcome, Rule, Sequences, Violation, What,
     scope::{Commands, Copy, Life},
 };
 
-/// A history with the facts about its commands.
+/// A history and facts about its commands.
 struct Facts<'h> {
     history: &'h [Observation],
     commands: Commands<'h>,
@@ -59,7 +59,7 @@ impl<'h> Facts<'h> {
     /// Returns whether another command may have made the run continue between `from` and `to`.
     fn may_be_revived(&self, own: &Life<'_>, copy: &Copy, from: usize, to: usize) -> bool {
         self.commands.all().any(|life| {
-            // A command that already drives the run has continued it earlier.
+            // A command that already drove the run at `from` continued the run before that.
             let acts_after = life.started_at.map_or(life.may_act_after(from), |started| started > from);
             life.process != own.process && life.may_revive(copy) && acts_after && life.asked_at < to
         })

@@ -1,7 +1,7 @@
 //! Checks clients' observations of a durable workflow program against its store.
 //!
 //! A test starts commands of the program, perhaps several at a time, kills some of them, and writes
-//! a history: a list of [`Observation`]s in the order in which they were made. [`check`] then
+//! a history: a list of [`Observation`]s in the order they were made. [`check`] then
 //! reports every [`Violation`] of the promise in `docs/durability.md`: repeated, lost, reordered or
 //! contradicted acknowledgements, and overlapping executions.
 //!
@@ -40,8 +40,8 @@
 //! - `effect_began` and `effect_ended` are written by the effect itself when it begins and when it
 //!   is about to end.
 //!
-//! A single file to which all of them append satisfies this without a clock, because the order of
-//! its lines is the order of the history.
+//! A single file to which clients and effects append satisfies these requirements without a clock,
+//! because the order of its lines is the order of the history.
 //!
 //! # Keys
 //!
@@ -89,15 +89,15 @@ pub struct Observation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
-    /// The order in which the steps of all runs are executed, as far as it is known.
+    /// The known order in which the steps of every run are executed.
     Declared {
         /// Lists of steps that are executed one after the other.
         sequences: Sequences,
     },
     /// A client starts a command.
     Asked(Asked),
-    /// The process's command may execute these completed steps of a run again, as other
-    /// generations. Every later command may also do so, until the repetition has happened. The
+    /// The process's command may execute these completed steps of a run again, under new
+    /// generations. Later commands may also do so until the steps have been executed again. The
     /// process must not repeat any other completed step.
     MayRepeat {
         /// The run's id.
@@ -106,7 +106,7 @@ pub enum What {
         /// includes everything inside it.
         steps: Vec<String>,
     },
-    /// The process of a command ended.
+    /// A command's process ended.
     Ended {
         /// The outcome of the command, as far as the client knows it.
         outcome: Outcome,
@@ -184,7 +184,7 @@ pub enum Command {
         /// The run.
         run: String,
     },
-    /// State the outcome of a step and continue the run.
+    /// Report the outcome of a stuck step and continue the run.
     Resolve {
         /// The run.
         run: String,
@@ -211,7 +211,7 @@ pub enum Command {
     },
     /// Delete ended runs without naming them.
     Prune,
-    /// Read a run from the store; the result is a `found`.
+    /// Read a run from the store; the result is a `found` observation.
     Export {
         /// The run.
         run: String,
@@ -228,7 +228,7 @@ pub enum Command {
         /// The name of the store that contains the copy.
         to: String,
     },
-    /// List the runs in the store; the result is a `listed`.
+    /// List the runs in the store; the result is a `listed` observation.
     List,
     /// A command that changes no run.
     Other {
@@ -245,7 +245,7 @@ pub enum Outcome {
     Done,
     /// The command reported that the process driving the run will complete the request.
     Accepted,
-    /// The command reported a failure. It may have done part of its work.
+    /// The command reported a failure. Part of its work may have been done.
     Failed,
     /// The process was killed.
     Unknown,
@@ -262,12 +262,12 @@ pub struct Effect {
     pub attempt: u64,
 }
 
-/// Why a history could not be read.
+/// The reason why a history could not be read.
 #[derive(Debug)]
 pub struct ReadError {
     /// The line number, counted from 1.
     pub line: usize,
-    /// What is wrong with the line.
+    /// A description of the problem with the line.
     pub message: String,
 }
 

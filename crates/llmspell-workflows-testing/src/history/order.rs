@@ -1,4 +1,4 @@
-//! Steps and acknowledgements in an impossible order.
+//! Finds steps and acknowledgements in an impossible order.
 
 use std::{
     cell::RefCell,
@@ -17,10 +17,11 @@ struct Work<'h> {
     effects: Vec<(&'h Effect, usize, Option<usize>)>,
 }
 
-/// A step whose effect began, the start time in microseconds, and the position in the history.
+/// The path of a step whose effect began, the start time in microseconds, and the position in the
+/// history.
 type TimedStep<'h> = (&'h str, u64, usize);
 
-/// The declared sequences, with cached answers, because the same few steps are compared repeatedly.
+/// The declared sequences. Answers are cached because the same few steps are compared repeatedly.
 struct Known<'h> {
     sequences: Sequences,
     answers: RefCell<HashMap<(&'h str, &'h str), bool>>,
@@ -99,7 +100,7 @@ fn in_process<'h>(sequences: &Known<'h>, store: &str, run: &str, work: &Work<'h>
         found.extend(before.map(|(_, before)| violation(Rule::AcknowledgedOutOfOrder, step, vec![*before, *at])));
     }
     for (effect, at, _) in &work.effects {
-        // A killed effect never ends and proves nothing.
+        // An effect that was killed never ends and proves nothing.
         let open = work.effects.iter().filter_map(|(other, began, ended)| {
             let ended = ended.filter(|ended| began < at && at < ended)?;
             sequences.precedes(&other.step, &effect.step).then_some((*began, ended))

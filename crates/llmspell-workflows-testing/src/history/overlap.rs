@@ -1,4 +1,4 @@
-//! Overlapping executions.
+//! Finds overlapping executions.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ pub(super) fn violations(history: &[Observation]) -> Vec<Violation> {
                 let Some(executions) = executions else { continue };
                 let is_own = |(by, attempt, _): &&Execution<'_>| by == process && *attempt == effect.attempt;
                 let Some((_, _, began)) = executions.iter().rfind(is_own) else { continue };
-                // A killed execution never ends and proves nothing.
+                // An execution that was killed never ends and proves nothing.
                 let during = executions.iter().filter(|(_, _, other)| other > began);
                 found.extend(
                     during.map(|(_, _, other)| violation(Rule::StepOverlaps, effect, vec![*began, *other, at])),

@@ -7,11 +7,10 @@ use super::{Asked, Command, Observation, Outcome, What};
 /// The identity of a copy of a run: the store and the run's id. Sub-workflows belong to the run that started them.
 pub(super) type Copy = (String, String);
 
-/// The commands of a history, with the positions of their requests and ends, and with their
-/// outcomes.
+/// A history's commands, with their outcomes and the positions where they were requested and ended.
 pub(super) struct Commands<'h> {
     by_process: HashMap<&'h str, Life<'h>>,
-    /// The parents of the runs of sub-workflows.
+    /// The parent run of each sub-workflow's run.
     parents: HashMap<&'h str, &'h str>,
 }
 
@@ -21,7 +20,7 @@ pub(super) struct Life<'h> {
     pub(super) process: &'h str,
     pub(super) asked: &'h Asked,
     pub(super) asked_at: usize,
-    /// `None` if the history says nothing about the end.
+    /// `None` if the history does not show the end.
     pub(super) ended: Option<(usize, Outcome)>,
     /// The position at which the command first reported that it drives a run.
     pub(super) started_at: Option<usize>,
@@ -60,12 +59,13 @@ impl<'h> Commands<'h> {
         self.by_process.values()
     }
 
-    /// Returns the store that a process uses; the empty name if it is unknown.
+    /// Returns the store that a process uses, or an empty name if the store is unknown.
     pub(super) fn store(&self, process: &str) -> &'h str {
         self.of(process).map_or("", |life| &life.asked.store)
     }
 
-    /// Returns the copy that a process worked on; the run of a sub-workflow belongs to its parent's copy.
+    /// Returns the copy that a process worked on; a sub-workflow's run belongs to its parent's
+    /// copy.
     pub(super) fn copy(&self, process: &str, run: &str) -> Copy {
         (self.store(process).to_owned(), self.root(run).to_owned())
     }
@@ -80,13 +80,14 @@ impl<'h> Commands<'h> {
         root
     }
 
-    /// Returns whether a run may have been deleted or brought in between two observations.
+    /// Returns whether a run may have been deleted, imported or copied by a backup between two
+    /// observations.
     pub(super) fn may_replace(&self, copy: &Copy, from: usize, to: usize) -> bool {
         let replaces = |life: &&Life<'_>| life.may_delete(copy) || life.may_import(copy);
         self.all().filter(replaces).any(|life| life.may_act_after(from) && life.asked_at < to)
     }
 
-    /// Returns the earliest position at which a process can have read from a store.
+    /// Returns the earliest position at which a process could have read from a store.
     pub(super) fn asked_at(&self, process: &str) -> usize {
         self.of(process).map_or(0, |life| life.asked_at)
     }
@@ -113,7 +114,7 @@ impl Life<'_> {
         names && self.asked.store == copy.0
     }
 
-    /// Returns whether the command may bring in this run.
+    /// Returns whether the command may create this copy of the run, by an import or a backup.
     pub(super) fn may_import(&self, copy: &Copy) -> bool {
         match &self.asked.command {
             Command::Import { run, .. } => (&self.asked.store, run) == (&copy.0, &copy.1),

@@ -1,9 +1,9 @@
-//! Paths of steps, and the order in which steps are declared to be executed.
+//! Paths of steps, and the declared order in which steps are executed.
 
 use serde::{Deserialize, Serialize};
 
-/// Lists of steps that are executed one after the other, each identified by its path without
-/// generations.
+/// Lists of steps that are executed one after the other. Each step is identified by its path
+/// without generations.
 ///
 /// The steps of a list have the same parent. `[*]` stands for any iteration: `/main/each[*]/fetch`
 /// and `/main/each[*]/store` are in sequence in each iteration. An entry whose last segment is

@@ -73,10 +73,10 @@ pub enum End {
     Cancelled,
 }
 
-/// Why a document is not an export.
+/// The reason why a document is not an export.
 #[derive(Debug)]
 pub struct ExportError {
-    /// What is missing or wrong.
+    /// A description of the missing or invalid part.
     pub message: String,
 }
 
@@ -95,7 +95,8 @@ impl StoredRun {
     /// `docs/journal-format.md` describes the records.
     ///
     /// # Errors
-    /// Returns an error if a field is missing or has another type, or a kind of record or end is unknown.
+    /// Returns an error if a field is missing or has the wrong type, or if the kind of a record or
+    /// of a step's end is unknown.
     pub fn from_export(document: &Value) -> Result<Vec<Self>, ExportError> {
         let mut family = Vec::new();
         read_family(document, &mut family)?;

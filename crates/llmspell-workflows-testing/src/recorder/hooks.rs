@@ -15,7 +15,7 @@ use crate::{Story, bounded_log::BoundedLog};
 
 /// Records the points and paths at which hooks were called, and their answers; cheap to clone.
 ///
-/// [`Self::watch`] wraps a hook. The recorder is itself a hook that records the point and changes nothing:
+/// [`Self::watch`] wraps a hook. The recorder is also a hook itself, which only records the point.
 /// [`Self::everywhere`] registers it at all built-in points to show which points a workflow reaches.
 ///
 /// ```
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everywhere_registers_at_every_point() {
+    fn everywhere_registers_the_recorder_at_every_point() {
         let hooks = HookDispatcher::builder().register(HookRecorder::new().everywhere()).build();
         let missing: Vec<_> = HookPoint::ALL.iter().filter(|point| !hooks.has_hooks_at(**point)).collect();
         assert!(missing.is_empty(), "{missing:?}");

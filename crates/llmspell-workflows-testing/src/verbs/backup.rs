@@ -1,4 +1,4 @@
-//! Copies of a home, and views of a home from outside.
+//! Copies of a home, and observers that read a home from outside.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::{
     view::{self, View},
 };
 
-/// A copy of a home at some point, with the model and the ledger of that time.
+/// A copy of a home at some point in time, with the model and the ledger as of that time.
 pub(super) struct Backup {
     folder: Folder,
     model: Model,

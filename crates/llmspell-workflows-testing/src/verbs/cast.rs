@@ -44,14 +44,15 @@ pub(super) struct Role {
 #[derive(Debug, Clone)]
 pub(super) struct Correction {
     pub(super) definition: Arc<Definition>,
-    /// The steps that are unchanged, as are all steps before them. Other steps may run again.
+    /// The steps that have not changed and follow no changed step. Other steps may run again.
     pub(super) unchanged: BTreeSet<String>,
-    /// A changed step. If its former result is kept, a run ends as under the original definition.
+    /// A changed step. If its former result is kept, a run ends as it would under the original
+    /// definition.
     pub(super) kept: Option<String>,
 }
 
 impl Role {
-    /// Returns one of the definitions.
+    /// Returns the definition of this edition.
     pub(super) fn edition(&self, edition: Edition) -> &Arc<Definition> {
         match edition {
             Edition::Original => &self.definition,

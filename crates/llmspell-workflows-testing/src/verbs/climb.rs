@@ -101,13 +101,13 @@ impl<'c> Climber<'c> {
         let effects = effects(&lock(&self.ledger), names);
         let mut rest = view.runs[&run].rest.clone();
         if !rest.status.has_ended() && rest.status != RunStatus::Stuck {
-            // The process may not have written yet that the run is waiting.
+            // The process may not have recorded yet that the run is waiting.
             rest.status = RunStatus::Waiting;
         }
         Ok(Rung { rest, waits, effects })
     }
 
-    /// Returns the outputs of the activities of the family of `run`, by effect.
+    /// Returns the activities' outputs in `run` and its sub-workflows, by effect.
     fn outputs(&self, run: Uuid) -> Result<BTreeMap<String, serde_json::Value>, Difference> {
         let home = self.process.hands().home;
         let looked = self.process.run(View::of(&home)).expect("the process never crashes");
@@ -121,7 +121,7 @@ impl<'c> Climber<'c> {
         Ok(outputs)
     }
 
-    /// Brings the run to its next rest; returns whether there is one.
+    /// Brings the run to its next rest; returns false if there is none.
     fn advance(&self, run: Uuid, rung: &Rung) -> Result<bool, Difference> {
         let report = Report::default();
         if rung.rest.status == RunStatus::Failed {
@@ -160,7 +160,7 @@ impl<'c> Climber<'c> {
 pub(super) struct Atlas(BTreeMap<LadderId, Ladder>);
 
 impl Atlas {
-    /// Finds the ladder `id` unless it is already known.
+    /// Returns the ladder `id`; a ladder is computed only once.
     pub(super) fn find(&mut self, cast: &Cast, id: &LadderId) -> Result<&Ladder, Difference> {
         if !self.0.contains_key(id) {
             self.0.insert(id.clone(), climb(cast, id)?);

@@ -1,4 +1,4 @@
-//! The effects that runs may and must have.
+//! The effects that runs may have, and the effects that they must have.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ impl RunModel {
             return Some(format!("executed {other}, which no run under any of its definitions executes"));
         }
         let Some(Stage::At(Goal::Rung(ladder, rung))) = self.stage() else { return None };
-        // A fork does not execute the steps with reused results.
+        // A fork does not execute steps whose results it reuses.
         let expected = ladders[ladder].rungs[*rung].effects.iter().filter(|_| ladder.fork.is_none());
         let missing = expected.map(|effect| plain(effect)).find(|effect| !performed.contains(effect));
         missing.map(|effect| format!("stopped without executing {effect}"))

@@ -7,7 +7,7 @@ use super::{Difference, process::copy_folder};
 /// A folder in memory, if the system has one.
 const IN_MEMORY: &str = "/dev/shm";
 
-/// A temporary folder that contains the folder of a home.
+/// A temporary folder that contains a home's folder.
 #[derive(Debug)]
 pub(super) struct Folder {
     _around: TempDir,
@@ -18,7 +18,7 @@ impl Folder {
     /// Creates a folder for a new home.
     pub(super) fn new() -> Result<Self, Difference> {
         let place = match std::env::var_os("TMPDIR") {
-            // Nothing here must survive a power loss, and syncs in memory are free.
+            // Nothing here needs to survive a power loss, and syncs in memory are free.
             None if Path::new(IN_MEMORY).is_dir() => PathBuf::from(IN_MEMORY),
             _ => std::env::temp_dir(),
         };

@@ -12,8 +12,7 @@ use crate::crash::{CrashPoint, Crashed};
 /// The number of boundaries before the crash that a report lists.
 const TRAIL_MAX: usize = 12;
 
-/// The boundaries of one process. Counts and names the boundaries, and crashes the process at one
-/// of them.
+/// Counts and names the boundaries of one process, and crashes the process at one of them.
 ///
 /// A call that makes a change passes one boundary before and one boundary after the change. Once
 /// the process has crashed, calls that had already begun still take effect, as if they had happened

@@ -101,8 +101,8 @@ impl<'c> Lab<'c> {
         (0..SLOTS).for_each(|slot| self.exit(slot));
     }
 
-    /// Returns a lab with an empty home and the documents of this lab. All runs of this lab are
-    /// gone there.
+    /// Returns a lab with this lab's documents but an empty home, so that none of this lab's runs
+    /// exist there.
     pub(super) fn elsewhere(&self) -> Result<Self, Difference> {
         let mut model = self.model.clone();
         model.runs.values_mut().for_each(|run| run.stages = [Stage::Gone].into());
@@ -146,8 +146,9 @@ impl<'c> Lab<'c> {
         })
     }
 
-    /// Performs `deed` in the process in `slot`, crashes the process at the boundary `crash_at`, if
-    /// any, and judges the home afterwards. Returns the number of boundaries that the deed passed.
+    /// Performs `deed` in the process in `slot`, and judges the home afterwards. The process
+    /// crashes at the boundary `crash_at`, if any. Returns the number of boundaries that the deed
+    /// passed.
     pub(super) fn act(
         &mut self,
         slot: usize,
@@ -156,7 +157,7 @@ impl<'c> Lab<'c> {
         atlas: &mut Atlas,
     ) -> Result<u64, Difference> {
         if deed.verb == Verb::Recover {
-            // A process that has exited since then may have recorded that a run is paused.
+            // A process that exited after the last deed may have recorded that a run is paused.
             let observer = self.observer.get_or_insert_with(|| Observer::new(self.folder.path()));
             self.view = observer.look().map_err(Difference::of)?;
         }
@@ -167,8 +168,8 @@ impl<'c> Lab<'c> {
         // The folder of a backup must not be inside the folder of the home, which a crash replaces.
         let beside = if deed.verb == Verb::BackUp { Some(Folder::new()?) } else { None };
         deed.to = beside.as_ref().map(|beside| beside.path().to_owned());
-        // A deletion also regards the journals that this process has leased for its own runs as
-        // held.
+        // To a deletion, the journals that this process has leased for its own runs also count
+        // as held.
         let is_alive = self.slots[slot].is_some() && matches!(deed.verb, Verb::Delete | Verb::Prune);
         let others_alive = self.slots.iter().enumerate().any(|(other, process)| other != slot && process.is_some());
         let process = match self.slots[slot].take() {
@@ -243,7 +244,7 @@ impl<'c> Lab<'c> {
         }
     }
 
-    /// Returns the ladders to which `deed` may bring its run.
+    /// Returns the ladders on which `deed` may put its run.
     pub(super) fn ladders_of(&self, deed: &Deed) -> Vec<LadderId> {
         let Some(edition) = deed.verb.edition().filter(|_| !deed.verb.forks()) else { return Vec::new() };
         let known = deed.run.and_then(|run| self.model.runs.get(&run));

@@ -52,7 +52,7 @@ impl Ladder {
 /// One of the definitions of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Edition {
-    /// The definition with which runs start.
+    /// The definition that runs start with.
     Original,
     /// The next definition, which extends the original definition.
     Next,
@@ -74,7 +74,7 @@ pub(super) struct LadderId {
     pub(super) role: usize,
     /// The definition that the run has or continues with.
     pub(super) edition: Edition,
-    /// For a fork: the rung of its source, and the step where the fork begins.
+    /// For a fork, the rung of its source and the step where the fork begins.
     pub(super) fork: Option<(usize, String)>,
 }
 

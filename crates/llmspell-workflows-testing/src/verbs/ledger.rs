@@ -64,7 +64,7 @@ impl Ledger {
         self.runs.entry(run).or_default().outputs.insert(path.to_owned(), output);
     }
 
-    /// Records that the step at `path` may have been recorded as begun.
+    /// Records that the journal may contain the start of the step at `path`.
     pub(super) fn begin(&mut self, run: Uuid, path: &str) {
         if self.once.contains(id(path)) {
             self.runs.entry(run).or_default().begun_once.insert(path.to_owned());

@@ -23,7 +23,7 @@ pub(super) struct Model {
     pub(super) runs: BTreeMap<Uuid, RunModel>,
     /// The latest export of each run, by the id of the run.
     pub(super) exports: BTreeMap<Uuid, RunModel>,
-    /// The root and the workflow of each sub-workflow.
+    /// The root run and the workflow of each sub-workflow.
     children: BTreeMap<Uuid, (Uuid, String)>,
     /// A run that a crashed verb may have created.
     newcomer: Option<LadderId>,
@@ -32,20 +32,20 @@ pub(super) struct Model {
 /// The model of one run.
 #[derive(Debug, Clone)]
 pub(super) struct RunModel {
-    /// The possible stages of the run. There are several if a crash leaves open whether a verb
-    /// happened.
+    /// The possible stages of the run. There are several if a crash makes it uncertain whether
+    /// a verb happened.
     pub(super) stages: BTreeSet<Stage>,
     pub(super) workflow: String,
-    /// All ladders on which the run has been.
+    /// All ladders that the run has been on.
     pub(super) ladders: BTreeSet<LadderId>,
-    /// The definition that the run was last given, or may have been given.
+    /// The definition that was last given, or may have been given, to the run.
     edition: Edition,
     /// Whether the run, or its source if the run is a fork, may have continued under a corrected
     /// definition.
     pub(super) is_corrected: bool,
     /// Whether a cancellation of the run was ever requested.
     pub(super) is_cancelled: bool,
-    /// For an export: the accounts of the family at the time of the export.
+    /// For an export, the accounts of the run and its sub-workflows at the time of the export.
     accounts: BTreeMap<Uuid, Account>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Progress {
     pub(super) sent: bool,
     /// Whether another process, which may own runs, was alive.
     pub(super) others_alive: bool,
-    /// Why the verb was refused.
+    /// The reason why the verb was refused, if it was.
     pub(super) refusal: Option<String>,
     /// Whether the verb was refused because it would repeat an at-most-once step or a sub-workflow.
     pub(super) must_not_repeat: bool,
@@ -225,7 +225,7 @@ impl Model {
         }
         known.is_cancelled |= matches!(verb, Verb::Cancel | Verb::ResumeAndCancel);
         if let Some(edition) = verb.edition().filter(|_| progress.refusal.is_none() && !verb.forks()) {
-            // A version that reverts a correction also corrects the run.
+            // A version that reverts a correction is itself a correction.
             known.is_corrected |= edition.is_corrected() || known.edition.is_corrected();
             known.edition = edition;
         }
@@ -268,7 +268,7 @@ impl Model {
         Ok(())
     }
 
-    /// Saves the current `run` for a later import.
+    /// Saves the current model of `run` for a later import.
     pub(super) fn keep_export(&mut self, run: Uuid, ledger: &Ledger) {
         let accounts = self.family(run).into_iter();
         let accounts = accounts.filter_map(|one| Some((one, ledger.account(one)?.clone()))).collect();

@@ -1,4 +1,4 @@
-//! Planted faults, each of which the model must find, and former faults that must not return.
+//! Tests that the model finds each planted fault, and that fixed bugs do not return.
 
 use std::sync::{
     Arc, Mutex,
@@ -237,7 +237,7 @@ fn finds(expected: &str, definition: Definition, verbs: &[Verb], plant: impl Fn(
 }
 
 #[test]
-fn crash_at_any_boundary_of_the_last_verb_harms_no_run() {
+fn no_crash_of_the_last_verb_harms_a_run() {
     use Verb::{Compact, Delete, Export, Import, Prune, Recover, Retry, Start};
     for (definition, verbs) in [
         // The archive keeps the old version of a run that was brought back from it.

@@ -33,7 +33,7 @@ pub(super) struct Process {
     runtime: Runtime,
 }
 
-/// The tools with which a process performs verbs.
+/// The handles that a process needs to perform verbs.
 #[derive(Clone)]
 pub(super) struct Hands {
     pub(super) executor: Executor,
@@ -153,7 +153,7 @@ impl MidStep {
     }
 }
 
-/// Copies the folder of a home in the state after a kill of its processes.
+/// Copies the folder of a home as it would be after its processes were killed.
 pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::crash::SeededRandom;
 
-/// The number of boundaries from which the crash is chosen.
+/// The number of boundaries among which the crash is chosen.
 const BOUNDARIES: u64 = 60;
 
 /// A random sequence of verbs on one home.
@@ -36,7 +36,7 @@ impl<'c> Sequence<'c> {
             }
             let deed = self.choose(number < 2, atlas)?;
             if matches!(deed.verb, Verb::Delete | Verb::Prune | Verb::Compact) && self.random.below(3) > 0 {
-                // These verbs skip the journals of live processes.
+                // These verbs skip the journals of live processes, so all processes exit first.
                 self.lab.exit_all();
             }
             let crash_at = match self.random.below(2) {

@@ -11,7 +11,7 @@ use super::{
     verb::{Deed, Verb},
 };
 
-/// The maximum number of deeds for bringing all runs of a home to their final states.
+/// The maximum number of deeds needed to bring all runs of a home to their final states.
 const DEEDS_MAX: usize = 60;
 
 /// A home on which the verbs are tried, and the run that they concern.

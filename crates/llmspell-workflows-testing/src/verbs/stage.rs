@@ -45,7 +45,7 @@ impl Stage {
         }
     }
 
-    /// Returns the rung at which the run rests or to which it is on its way.
+    /// Returns the rung at which the run rests or toward which it is heading.
     pub(super) fn rung(&self) -> Option<(&LadderId, usize)> {
         match self.goal()? {
             Goal::Rung(ladder, rung) => Some((ladder, *rung)),
@@ -62,8 +62,8 @@ impl Stage {
     }
 }
 
-/// Returns the possible stages of a run after `verb` was committed in `stage`; none if the verb
-/// must be refused.
+/// Returns the possible stages of a run after `verb` was committed in `stage`. The result is empty
+/// if the verb must be refused.
 pub(super) fn committed(
     deed: &Deed,
     stage: &Stage,
@@ -149,7 +149,7 @@ pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt:
     let mut settled = Vec::new();
     if let Stage::Toward(goal) = stage {
         settled.push(Stage::At(goal.clone()));
-        // A stuck run is still on its way.
+        // A stuck run is still on its way to its goal.
         if in_doubt || (progress.sent && *verb == Verb::ResumeAndPause) {
             settled.push(stage.clone());
         }
@@ -165,7 +165,7 @@ pub(super) fn settled(verb: &Verb, stage: &Stage, progress: &Progress, in_doubt:
     settled
 }
 
-/// Returns the stage of a run cancelled on its way.
+/// Returns the stage of a run that is cancelled before it reaches its goal.
 pub(super) fn cancelled(stage: &Stage) -> Option<Stage> {
     let (Goal::Rung(ladder, rung) | Goal::Cancelled(ladder, rung)) = stage.goal()?;
     Some(Stage::Toward(Goal::Cancelled(ladder.clone(), *rung)))
@@ -179,7 +179,7 @@ pub(super) fn is_seen(stage: &Stage, seen: Option<&Seen>, ladders: &Ladders, in_
         Stage::Toward(_) => !seen.status.has_ended() && (seen.status != RunStatus::Stuck || in_doubt),
         Stage::At(Goal::Rung(ladder, rung)) => match &ladders[ladder].rungs[*rung].rest {
             rest if rest.status.has_ended() || rest.status == RunStatus::Stuck => *rest == seen.rest,
-            // A process killed while its runs wait may not have written that they are waiting.
+            // A process killed while its runs wait may not have recorded that they are waiting.
             _ => !seen.status.has_ended() && seen.status != RunStatus::Stuck,
         },
         Stage::At(Goal::Cancelled(..)) => seen.status == RunStatus::Cancelled,

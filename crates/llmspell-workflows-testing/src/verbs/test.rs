@@ -34,7 +34,7 @@ pub struct VerbTest {
 /// A summary of a verb test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VerbReport {
-    /// The number of homes with a sequence of verbs.
+    /// The number of sequences of verbs, each performed on its own home.
     pub sequences: u64,
     /// The number of verbs, including refused ones.
     pub verbs: u64,
@@ -81,9 +81,10 @@ impl VerbTest {
     /// Allows runs of the workflow added last to continue under a corrected definition, which must
     /// have the same name.
     ///
-    /// `unchanged` are the paths of the steps of the original definition that are unchanged, as are
-    /// all steps before them; the results of these steps must be kept. `kept` is a changed step. If
-    /// its result is kept nevertheless, the run must end as under the original definition.
+    /// `unchanged` contains the paths of those steps of the original definition that have not
+    /// changed and follow no changed step. The results of these steps must be kept. `kept` is a
+    /// changed step. If its result is kept nevertheless, the run must end as it would under the
+    /// original definition.
     ///
     /// # Panics
     /// Panics if no workflow was added, or if the name is different.
@@ -154,8 +155,8 @@ impl VerbTest {
         self.verbs_at(1, 0)
     }
 
-    /// Does the same as [`Self::verbs_everywhere`] at one in `stride` boundaries, chosen by `seed`.
-    /// Each verb is then also followed by a random verb.
+    /// Does the same as [`Self::verbs_everywhere`], but only at one in `stride` boundaries, chosen
+    /// by `seed`. Each crashed verb is repeated and followed by a random verb.
     ///
     /// # Errors
     /// Returns an error as soon as a crash harms a run.

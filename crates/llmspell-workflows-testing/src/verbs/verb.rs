@@ -51,7 +51,7 @@ pub(super) enum Verb {
     Prune,
     Compact,
     BackUp,
-    /// Resumes all unowned runs and keeps those that wait.
+    /// Resumes all unowned runs; runs that wait remain parked.
     Recover,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Correcting {
     pub(super) keep: Option<String>,
 }
 
-/// The command to which a corrected definition is given.
+/// The command that receives a corrected definition.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum How {
     Resume,

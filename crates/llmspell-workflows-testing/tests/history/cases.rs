@@ -1,4 +1,4 @@
-//! Individual histories, and documents exported by the program.
+//! Tests of individual histories, and of documents exported by the program.
 
 use llmspell_workflows_testing::history::{End, Recorded, Rule, StoredRun, check, read};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ const LISTED: &str = r#"
 "#;
 
 #[test]
-fn a_sub_workflow_is_deleted_and_imported_with_its_run() {
+fn a_sub_workflow_is_deleted_and_imported_with_its_parent_run() {
     let cases: [(&[&str], &[Rule]); 9] = [
         (&[EXECUTED_AGAIN], &[Rule::EffectAfterCompletion]),
         (&[DELETED, IMPORTED, EXECUTED_AGAIN], &[]),

@@ -18,7 +18,7 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 40..600)
 }
 
-/// Returns a runner for 60 random histories, which are always the same. For other histories, use
+/// Returns a runner that always tests the same 60 random histories. For other histories, use
 /// `HISTORIES=20000 SEED=7 cargo test -p llmspell-workflows-testing --test history -- --nocapture`.
 fn runner() -> TestRunner {
     let number = |name: &str, default: u32| {
@@ -83,7 +83,7 @@ fn every_planted_violation_is_found_with_its_kind() {
 }
 
 #[test]
-fn histories_survive_writing_and_reading() {
+fn histories_are_unchanged_after_writing_and_reading() {
     runner()
         .run(&choices(), |choices| {
             let history = simulate::history(&choices);

@@ -23,8 +23,8 @@ struct At<'h> {
     store: &'h str,
 }
 
-/// Returns the history with a violation of the rule, and the affected run; `None` if the history
-/// offers no place for the violation. `nth` chooses among the possible places.
+/// Returns the history with a violation of the rule, and the affected run; `None` if the violation
+/// fits nowhere in the history. `nth` chooses among the possible positions.
 pub(crate) fn plant(rule: Rule, history: &[Observation], nth: usize) -> Option<(Vec<Observation>, String)> {
     let stores = history.iter().filter_map(|one| match &one.what {
         What::Asked(asked) => Some((one.process.as_str(), asked.store.as_str())),
@@ -184,7 +184,7 @@ impl<'h> Planter<'h> {
         })
     }
 
-    /// Returns the last observation that read some run, with nothing happening to the run
+    /// Returns the last observation that read some run, provided that nothing happened to the run
     /// afterwards.
     fn last_found(&self) -> Option<(At<'h>, &'h StoredRun)> {
         let of = |(at, what): (At<'h>, &'h What)| match what {
@@ -206,7 +206,8 @@ impl<'h> Planter<'h> {
         self.all().find(is_start).unwrap().0.at
     }
 
-    /// Returns whether the copy may have been deleted or brought in after the position.
+    /// Returns whether the copy may have been deleted, imported or created by a backup after the
+    /// position.
     fn is_replaced(&self, after: usize, store: &str, run: &str) -> bool {
         self.all().any(|(at, what)| match what {
             What::Asked(asked) => match &asked.command {

@@ -1,7 +1,7 @@
 //! No crash of a verb harms a run.
 //!
-//! `STRIDE=1` tries every boundary of every verb in every situation, restricted to the workflow
-//! `WORKFLOW` if it is set. `SEQUENCES` and `SEED` choose random sequences.
+//! `STRIDE=1` tries every boundary of every verb in every situation. If `WORKFLOW` is set, only
+//! that workflow is tested. `SEQUENCES` and `SEED` choose random sequences.
 
 mod plots;
 
@@ -41,12 +41,12 @@ fn no_sequence_of_verbs_with_crashes_harms_a_run() {
 
 #[test]
 fn sequences_that_once_harmed_a_run_no_longer_harm_it() {
-    // The former faults: a resolved run that looked stuck, an export without a later sub-workflow,
-    // and a backup without a sub-workflow.
+    // Bugs found by these seeds: a resolved run looked stuck, an export omitted a later
+    // sub-workflow, and a backup omitted a sub-workflow.
     let without_corrections = [4674, 5842, 9236].map(|seed| (plots::without_corrections(plots::all()), seed));
-    // The former faults: a retry repeated a step that a correction had added before an interrupted
-    // step; a run was removed because it arrived in the journal with its outdated copy; and the
-    // model wrongly reported a repetition after a new version had reverted a correction.
+    // Bugs found by these seeds: a retry repeated a step that a correction had added before an
+    // interrupted step; a run was removed because it arrived in the journal with its outdated copy;
+    // the model wrongly reported a repetition after a new version had reverted a correction.
     let with_corrections = [227, 2729, 31342].map(|seed| (plots::test(plots::all()), seed));
     for (test, seed) in without_corrections.into_iter().chain(with_corrections) {
         test.verbs_anywhere(1, seed).unwrap_or_else(|difference| panic!("{difference}"));

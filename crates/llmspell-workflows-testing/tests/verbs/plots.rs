@@ -16,7 +16,7 @@ fn wait(id: &str) -> Step {
     Step::new(id, StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..WaitForEvent::default() }))
 }
 
-/// Returns a step that fails unless it is retried.
+/// Returns a step that fails until it is retried.
 fn breaks(id: &str) -> Step {
     Step::function(id, "break", json!(null))
 }

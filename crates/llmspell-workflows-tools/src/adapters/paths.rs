@@ -18,8 +18,8 @@ const WRITTEN: [&[&str]; 7] = [
     &["path"],
 ];
 
-/// Returns a problem for each file to write that an earlier parameter also names, with the same
-/// text or the same template.
+/// Returns a problem for each output file that an earlier parameter names with the same text or the
+/// same template.
 pub(super) fn problems(params: &Value) -> Vec<ParamProblem> {
     let paths = |name: &[&str]| {
         let value = name.iter().try_fold(params, |value, field| value.get(field));

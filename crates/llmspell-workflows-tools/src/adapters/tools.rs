@@ -30,8 +30,8 @@ impl Tools {
         Self::lazy(move || Ok(registry))
     }
 
-    /// Provides the tools of the registry that `create` returns; `create` is called when a definition first contains a
-    /// `tool` step.
+    /// Provides the tools of the registry that `create` returns; `create` is called for the first
+    /// definition that contains a `tool` step.
     ///
     /// If `create` fails, every `tool` step fails with that error.
     #[must_use]

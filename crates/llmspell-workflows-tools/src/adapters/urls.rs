@@ -61,7 +61,7 @@ enum Part {
     Value { expression: Expr, span: Range<usize> },
 }
 
-/// A part of a URL in which a value must be encoded.
+/// A part of a URL where values must be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The whole URL, built by the expression.
@@ -138,7 +138,7 @@ impl Url {
         }
     }
 
-    /// Returns the place of a value that must be encoded but is not.
+    /// Returns the value's place if the value must be encoded but is not.
     fn problem(&self, at: usize) -> Option<Place> {
         let (expression, _) = self.value(at)?;
         let is_encoded = expression.last_calls().first() == Some(&"url_encode");

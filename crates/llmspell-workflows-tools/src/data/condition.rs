@@ -18,7 +18,7 @@ pub(crate) enum Operator {
     Lt,
     /// Less than or equal.
     Le,
-    /// Greater.
+    /// Greater than.
     Gt,
     /// Greater than or equal.
     Ge,

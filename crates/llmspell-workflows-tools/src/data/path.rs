@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn set_creates_parents_and_rejects_parents_that_are_not_objects() {
+    fn set_creates_parents_and_rejects_non_object_parents() {
         let mut object = Map::new();
         let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();

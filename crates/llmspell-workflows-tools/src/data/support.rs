@@ -71,7 +71,7 @@ pub(crate) fn per_operation(mut schema: Value, operations: &[OperationParameters
     schema
 }
 
-/// Performs the check of [`per_operation`] for calls that bypass the registry.
+/// Performs the same check as [`per_operation`], for calls that bypass the registry.
 pub(crate) fn check_operation(parameters: &Value, operations: &[OperationParameters]) -> Result<(), ToolError> {
     let found = operations.iter().find(|(name, ..)| parameters["operation"] == **name);
     let (Some((operation, required, optional)), Some(given)) = (found, parameters.as_object()) else {
@@ -159,8 +159,8 @@ pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
 
 /// Returns the items of an array of objects, or a single object as one item.
 ///
-/// `name` is the parameter, for errors. The flag is true if the input was an array; callers use it to give the result the
-/// same form.
+/// `name` is the parameter's name in errors. The flag is true if the input was an array, so that
+/// callers can return a result of the same shape.
 pub(crate) fn objects(input: Value, name: &str) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),

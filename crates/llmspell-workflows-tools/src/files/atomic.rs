@@ -22,8 +22,7 @@ pub(super) fn replace(
 /// The content goes to a temporary file in the same directory, which is synced and then renamed
 /// over the old file. A reader sees either the old or the new content, even after a crash. The old
 /// file's permissions are kept, and links are followed. A version dropped before it is committed is
-/// deleted. The leftover version of a killed process is deleted by the next writer of the same
-/// file.
+/// deleted. The next writer of the same file deletes the leftover version of a killed process.
 pub(crate) struct NewVersion {
     target: SandboxPath,
     entry: Entry,

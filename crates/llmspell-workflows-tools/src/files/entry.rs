@@ -100,7 +100,7 @@ pub(super) fn encoded(path: &Path) -> (String, BytesForm) {
     BytesForm::encode(path.as_os_str().as_bytes().to_vec())
 }
 
-/// Returns the schema of the form of a string.
+/// Returns the schema of a string's form.
 pub(super) fn form_schema() -> Value {
     json!({ "enum": [BytesForm::Text.name(), BytesForm::Base64.name()] })
 }

@@ -12,15 +12,15 @@ const NUMBERS_MAX: usize = 1024;
 /// The number of names always checked for leftovers.
 const NUMBERS_CLEANED: usize = 8;
 
-/// A file or directory that is written beside its target and then renamed.
+/// A file or directory that is written next to its target and then renamed.
 ///
 /// Its name, `.NAME.unfinished-N.tmp`, depends only on the target, so the next writer of the same
 /// target finds and removes the leftovers of a killed process. A file is locked while this or
 /// another process writes it. The system releases the locks of a killed process, so an unlocked
 /// file is a leftover. `N` is the lowest number not used by another writer.
 ///
-/// A temporary directory contains a file with the directory's own name until it is complete,
-/// because a directory may have such a name for other reasons.
+/// Until a temporary directory is complete, it contains a file with the directory's own name. This
+/// file marks it as temporary, because a directory may have such a name for other reasons.
 pub(super) struct Temporary {
     dir: Dir,
     kind: TemporaryKind,
@@ -92,13 +92,13 @@ impl Drop for Temporary {
 }
 
 impl TemporaryKind {
-    /// Removes the entry `name` if nobody is writing it; returns whether the name is free.
+    /// Removes the entry `name` if no writer is using it; returns whether the name is free.
     fn remove_leftover(self, dir: &Dir, name: &Path) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(dir, name, flags, Mode::empty()) {
             Ok(file) => File::from_std(file.into()),
             Err(Errno::NOENT) => return Ok(true),
-            // An entry that cannot be opened is not a leftover of a writer of this kind.
+            // An entry that cannot be opened is not a leftover of this kind.
             Err(_) => return Ok(false),
         };
         let is_marked = self == Self::File || dir.symlink_metadata(name.join(name)).is_ok();

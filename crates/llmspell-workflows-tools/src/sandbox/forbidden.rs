@@ -59,7 +59,7 @@ impl Forbidden {
     /// The first name may exist only if it is the only name; later names must not exist.
     ///
     /// # Errors
-    /// Returns an error if a directory above cannot be opened.
+    /// Returns an error if a directory above the entry cannot be opened.
     pub(super) fn covers(&self, directory: impl AsFd, names: &[OsString]) -> io::Result<bool> {
         if self.is_empty() {
             return Ok(false);
@@ -71,7 +71,8 @@ impl Forbidden {
         Ok(self.covers_names(directory, above[0], names))
     }
 
-    /// Like [`covers`](Self::covers), for a directory that is not forbidden itself.
+    /// Does the same as [`covers`](Self::covers) for an entry of a directory that is not forbidden
+    /// itself.
     ///
     /// # Errors
     /// Returns an error if the directory cannot be examined.
@@ -103,7 +104,7 @@ impl Forbidden {
     /// affected if `names` were moved, copied or deleted.
     ///
     /// # Errors
-    /// Returns an error if a directory above cannot be opened.
+    /// Returns an error if a directory above the entry cannot be opened.
     pub(super) fn is_below(&self, directory: impl AsFd, names: &[OsString]) -> io::Result<bool> {
         if self.is_empty() {
             return Ok(false);
@@ -204,7 +205,8 @@ fn identity(stat: &Stat) -> Identity {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
-/// Folds names to a form that is equal if they differ only in case, which some file systems ignore.
+/// Folds a name so that names that differ only in case become equal, as on file systems that ignore
+/// case.
 fn fold(name: &OsString) -> String {
     name.to_string_lossy().to_lowercase()
 }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_sentence_is_truncated_at_a_word() {
+    fn a_long_sentence_is_truncated_at_a_word_boundary() {
         let summary = summarize("Extraordinarily long sentences cannot be kept whole", 24);
         assert_eq!((summary.text.as_str(), summary.truncated), ("Extraordinarily long…", true));
     }

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_keep_every_byte() {
+    fn header_conversion_keeps_every_byte() {
         let mut headers = HeaderMap::new();
         headers.append("x-name", HeaderValue::from_bytes(b"caf\xe9").unwrap());
         headers.append("x-name", HeaderValue::from_bytes("é".as_bytes()).unwrap());

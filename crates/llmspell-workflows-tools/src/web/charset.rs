@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn character_set_declared_in_a_page_is_used_to_decode_it() {
+    fn a_page_is_decoded_with_the_character_set_it_declares() {
         for (page, expected) in [
             (&b"<meta charset=\"shift_jis\"><p>\x83\x65"[..], "テ"),
             (b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4", "д"),

@@ -23,7 +23,7 @@ pub(super) struct Request {
     pub(super) body: Option<Vec<u8>>,
     /// The time limit from the connection to the last byte; the policy's limit still applies.
     pub(super) timeout: Option<Duration>,
-    /// Whether to follow redirects. Another host gets none of the request's headers.
+    /// Whether to follow redirects. Another host receives none of the request's headers.
     pub(super) redirects: Redirects,
 }
 

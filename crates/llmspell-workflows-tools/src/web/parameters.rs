@@ -45,7 +45,7 @@ enum Auth {
     },
 }
 
-/// Returns the schemas of the properties of [`RequestParameters`].
+/// Returns the property schemas of [`RequestParameters`].
 pub(super) fn schema() -> Map<String, Value> {
     let properties = json!({
         "input": url_schema(),
@@ -88,7 +88,7 @@ pub(super) fn url_schema() -> Value {
     json!({"type": "string", "minLength": 1, "format": "url", "description": "The URL."})
 }
 
-/// Returns the schema of the fields of a query.
+/// Returns the schema of a query's fields.
 pub(super) fn query_schema() -> Value {
     let scalar = json!(["string", "number", "boolean"]);
     json!({

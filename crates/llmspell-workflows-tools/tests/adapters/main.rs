@@ -1,4 +1,4 @@
-//! The engine runs steps with the activities of this crate.
+//! Tests that run steps with this crate's activities.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod shell;

@@ -31,8 +31,8 @@ async fn output_and_exit_code_are_returned() {
     }
 }
 
-/// Each output must contain the bytes written by the process, as text or as base64, and name this
-/// form.
+/// Each output must contain the bytes that the process wrote, as text or as base64, and state which
+/// of the two it is.
 #[tokio::test]
 async fn no_byte_of_the_output_is_lost() {
     for (printed, text, form) in [

@@ -1,4 +1,4 @@
-//! Callers use the data and file tools through a registry, under a policy.
+//! Tests that call the data and file tools through a registry, under a policy.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod directory;

@@ -7,7 +7,7 @@ use crate::directory::TestDirectory;
 use crate::row_files::directory;
 
 #[tokio::test]
-async fn an_error_names_the_row_and_leaves_all_files_unchanged() {
+async fn a_failed_call_names_the_row_and_leaves_all_files_unchanged() {
     let directory = TestDirectory::new(|policy| policy.rows_held_bytes_max = 50);
     directory.file("rows.jsonl", "{\"a\": 1}\n{\"a\": \"x\"}\n7\n");
     directory.file("many.jsonl", "{\"a\": \"xxxxxxxxxx\"}\n{\"a\": \"yyyyyyyyyy\"}\n{\"a\": \"zzzzzzzzzz\"}\n");
@@ -94,7 +94,7 @@ async fn an_error_names_the_row_and_leaves_all_files_unchanged() {
             "line 1 of `rows.jsonl`: a row must be a string".to_owned(),
         ),
     ] {
-        // A row such as `1,2` is not JSON, and it is a bad CSV row.
+        // A row such as `1,2` is neither valid JSON nor a valid CSV row.
         if tool == "csv_analyzer" {
             directory.file("rows.jsonl", "{\"a\": 1}\n1,2\n");
         }

@@ -1,4 +1,4 @@
-//! Tools exchange rows through files: they read and write them one at a time, and results contain
+//! Tools exchange rows through files. They read and write rows one at a time, and results contain
 //! only paths and counts.
 
 use serde_json::{Value, json};

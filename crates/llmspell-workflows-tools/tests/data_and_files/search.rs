@@ -29,7 +29,7 @@ fn positions(result: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn names_that_are_not_utf8_are_base64() {
+async fn non_utf8_names_are_returned_as_base64() {
     let directory = TestDirectory::new(|_| ());
     let folder = directory.root().join(OsStr::from_bytes(b"d\xff"));
     std::fs::create_dir(&folder).unwrap();

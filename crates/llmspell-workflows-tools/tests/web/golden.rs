@@ -13,7 +13,8 @@ pub(crate) struct Golden {
     pub(crate) results: Value,
 }
 
-/// Returns a case for each kind of search that each provider supports, except `duckduckgo`, which has no JSON API.
+/// Returns a request and its response for each kind of search of each provider except `duckduckgo`,
+/// which has no JSON API.
 pub(crate) fn all() -> impl Iterator<Item = Golden> {
     web().into_iter().chain(news()).chain(images())
 }

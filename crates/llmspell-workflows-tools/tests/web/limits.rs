@@ -126,7 +126,7 @@ async fn a_cancelled_call_ends_immediately() {
 }
 
 #[tokio::test]
-async fn connection_errors_are_transient_and_errors_do_not_reveal_secrets() {
+async fn connection_errors_are_transient_and_no_error_reveals_secrets() {
     let server = Server::start(|_| Reply::status(500)).await;
     let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

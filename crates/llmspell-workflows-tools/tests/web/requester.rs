@@ -89,7 +89,7 @@ const GZIP: &[u8] =
     b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xaa\x52\xb2\x32\xac\x05\x00\x3c\x0a\x2b\x41\x07\x00\x00\x00";
 
 #[tokio::test]
-async fn an_encoded_response_is_base64_in_every_tool() {
+async fn encoded_responses_are_returned_as_base64_or_rejected() {
     let reply = |status| {
         let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
         Reply::Full(status, headers.map(|(name, value)| (name, value.to_owned())).to_vec(), GZIP.to_vec())

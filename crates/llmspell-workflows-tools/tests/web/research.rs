@@ -1,5 +1,5 @@
-//! Each tool in a chain of search, scraping, summary and analysis accepts the previous tool's result in the form in
-//! which workflows reference it.
+//! In a chain of search, scraping, summary and analysis, each tool accepts the previous tool's
+//! result as workflows reference it.
 
 use llmspell_workflows_tools::standard;
 use serde_json::json;

@@ -88,7 +88,7 @@ async fn a_search_without_results_returns_an_empty_list() {
 }
 
 #[tokio::test]
-async fn each_kind_of_refusal_has_a_specific_error() {
+async fn each_kind_of_search_failure_has_a_specific_error() {
     let challenge = r#"<form id="challenge-form"></form>"#;
     for (provider, reply, class, code) in [
         ("brave", Reply::status(401), ToolErrorClass::Configuration, "search_key_refused"),
@@ -132,7 +132,7 @@ async fn unsupported_provider_options_are_rejected() {
 }
 
 #[tokio::test]
-async fn error_names_a_missing_setting() {
+async fn a_missing_setting_is_named_in_the_error() {
     for (provider, expected) in [
         ("brave", "search.providers.brave.api_key_env"),
         ("tavily", "search.providers.tavily.api_key_env"),

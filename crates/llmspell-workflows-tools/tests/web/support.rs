@@ -28,7 +28,7 @@ pub(crate) struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// Returns a header's value, or an empty string if it was not sent.
+    /// Returns a header's value, or an empty string if the header was not sent.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

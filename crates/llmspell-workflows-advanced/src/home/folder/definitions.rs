@@ -11,7 +11,7 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-/// A folder with definitions in readable files called `HASH.json`.
+/// A folder that stores each definition in a readable file called `HASH.json`.
 #[derive(Debug, Clone)]
 pub(super) struct Definitions {
     folder: PathBuf,

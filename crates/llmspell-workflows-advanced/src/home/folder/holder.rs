@@ -1,4 +1,5 @@
-//! The file next to a journal's lock that names the lock's holder and the port on which to notify it.
+//! The file next to a journal's lock that names the lock's holder and the port for notifying
+//! it.
 
 use std::{fs, path::Path};
 
@@ -45,7 +46,7 @@ pub(super) fn holder_or_unknown(holder: Option<String>) -> Holder {
     Holder(holder.unwrap_or_else(|| "an unknown process".to_owned()))
 }
 
-/// Returns the contact of the holder of the journal in `folder`.
+/// Returns the contact of the process that holds the journal in `folder`.
 pub(super) fn contact(folder: &Path) -> Contact {
     let port = read_file(folder).and_then(|file| file["port"].as_u64()?.try_into().ok());
     port.map_or(Contact::None, Contact::Port)

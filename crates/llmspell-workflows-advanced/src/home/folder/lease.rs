@@ -73,7 +73,7 @@ impl Folder {
 
     /// Leases `journal` unless it contains a run to resume, is damaged, or another process holds it.
     fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
-        // An unreadable journal is left alone; the error is reported to whoever needs its runs.
+        // An unreadable journal is left alone; the error is reported once one of its runs is needed.
         if self.summaries(journal).map_or(true, |summaries| summaries.has_live()) {
             return Ok(None);
         }

@@ -47,7 +47,8 @@ impl FolderHome {
     }
 }
 
-/// Returns the name of the folder of a limit. The names of limits and definitions may contain any character.
+/// Returns the name of a limit's folder. The names of limits and definitions may contain any
+/// character.
 fn folder_name(LimitName { definition, name }: LimitName<'_>) -> String {
     blob_hash(format!("{}\n{name}", definition.unwrap_or_default()).as_bytes())
 }

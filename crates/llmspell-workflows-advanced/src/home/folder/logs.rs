@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// The maximum number of reads of a journal that is being written before it is considered damaged.
+/// The maximum number of times a journal being written is read before it is considered damaged.
 const READS_MAX: usize = 5;
 
 impl Folder {

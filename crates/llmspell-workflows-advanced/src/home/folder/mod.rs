@@ -56,7 +56,7 @@ pub struct FolderHome(Arc<Folder>);
 struct Folder {
     path: PathBuf,
     open: fn(&Path) -> Result<Stores, StoreError>,
-    /// The name of the file or folder of the stores, in the home's folder.
+    /// The name of the stores' file or folder inside the home's folder.
     store: &'static str,
     stores: OnceCell<Stores>,
     definitions: Definitions,

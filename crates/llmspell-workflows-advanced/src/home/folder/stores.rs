@@ -1,7 +1,7 @@
-//! The stores of a folder home, and the mark that shows that they exist.
+//! The stores of a folder home, and the marker file that shows that they exist.
 //!
-//! The mark is a file next to the store, written once the store has been created. Without it, a store that was removed
-//! or emptied would look like one that has never been needed.
+//! The marker is next to the store and is written once the store has been created. Without it,
+//! a removed or emptied store would look like a store that has never been needed.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Folder;
 use crate::ExecutorError;
 
-/// The files of a SQLite store, besides the store itself.
+/// The name suffixes of a SQLite store's additional files.
 const SUFFIXES: [&str; 2] = ["-wal", "-shm"];
 
 impl Folder {
@@ -61,7 +61,7 @@ impl Folder {
         create_private_folders(&folder).map_err(|error| ExecutorError::file(&folder, &error))?;
         let to = folder.join(format!("{}-{}", self.store, Uuid::now_v7()));
         create_private_folders(&to).map_err(|error| ExecutorError::file(&to, &error))?;
-        // The mark is moved last, so that a store that was moved only in part is still lost.
+        // The marker is moved last, so that a partly moved store still counts as lost.
         let names = SUFFIXES.iter().map(|suffix| format!("{}{suffix}", self.store));
         for name in names.chain([self.store.to_owned(), format!("{}.created", self.store)]) {
             let from = self.path.join(&name);

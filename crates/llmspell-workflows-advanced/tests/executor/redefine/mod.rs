@@ -56,8 +56,8 @@ fn shown(steps: &[RunsAgain]) -> Vec<String> {
         .collect()
 }
 
-/// Runs `old`, whose execution number `fails` fails, and retries it under `new`. Returns the steps
-/// that the preview lists, the executed steps, and the output.
+/// Runs `old` so that execution number `fails` fails, and retries the run with `options`.
+/// Returns the steps that the preview lists, the executed steps, and the output.
 async fn retried(old: Definition, fails: usize, options: RewindOptions) -> (Vec<String>, Vec<String>, Value) {
     let lab = Lab::new();
     let executor = lab.executor();
@@ -185,7 +185,7 @@ async fn loop_continues_where_it_stopped_if_only_its_end_changed() {
 }
 
 #[tokio::test]
-async fn new_branch_runs_beside_the_results_of_the_others() {
+async fn new_branch_runs_and_other_branches_keep_their_results() {
     let both = |ids: &[&str]| {
         let branches = ids.iter().map(|id| Step::sequence(*id, [echo("work", id)]));
         list([Parallel::new(branches).into_step("both"), echo("last", "x")])
@@ -279,7 +279,7 @@ async fn waiting_run_resumes_under_a_corrected_definition() {
 }
 
 #[tokio::test]
-async fn run_with_a_waiting_sub_workflow_does_not_lose_it() {
+async fn resuming_with_a_new_definition_keeps_the_waiting_sub_workflow() {
     let outer = |last: &str, before: &str| {
         let inner = Definition::sequence("inner", [wait("gate"), echo("two", last)]);
         let run = SubWorkflow { workflow: "inner".into(), ..SubWorkflow::default() };
@@ -342,9 +342,9 @@ async fn while_loop_tests_its_last_condition_again() {
     assert_eq!(executed, ["/main/each[2]/work", "/main/each[3]/work", "/main/last~2"]);
 }
 
-/// The records of an interrupted step are older than those of a step added in front of it.
+/// An interrupted step has older records than a step inserted before it.
 #[tokio::test]
-async fn interrupted_step_comes_after_a_step_added_in_front_of_it() {
+async fn interrupted_step_comes_after_a_step_inserted_before_it() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, list([echo("a", "1"), wait("gate"), echo("z", "26")])).await;

@@ -1,5 +1,5 @@
-//! Random definitions with random corrections. A continued run ends like a run of the corrected
-//! definition from scratch, and only steps named in the preview are repeated.
+//! Random definitions with random corrections. A continued run has the same result as a run of
+//! the corrected definition from scratch, and only steps listed in the preview are repeated.
 //!
 //! `CORRECTIONS` is the number of cases, and `SEED` is the seed of the first case.
 
@@ -41,7 +41,7 @@ fn engine(log: &Log) -> EngineBuilder {
     Engine::builder().activities(activities).concurrency(generate::LIMIT, 2).clock(clock)
 }
 
-/// Returns the final results of a run, without the parts that depend on the order of attempts.
+/// Returns a run's final results, omitting the parts that depend on the order of attempts.
 fn end(finished: &Finished) -> (RunStatus, Value, Option<String>) {
     let error =
         finished.error.as_ref().map(|error| format!("{} at {:?}", error.code, error.path.as_deref().map(plain)));
@@ -81,8 +81,7 @@ async fn drive(
     }
 }
 
-/// Checks one case. Returns false if the correction was invalid, so that there was nothing to
-/// check.
+/// Checks one case. Returns false if the correction was invalid and there was nothing to check.
 async fn check(seed: u64) -> Result<bool, String> {
     let mut dice = Dice::new(seed);
     let old = generate::settled(generate::from_seed(seed));

@@ -46,7 +46,7 @@ pub struct OutputSource {
     pub path: String,
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
-    /// The number of earlier attempts interrupted by the end of their process.
+    /// The number of earlier attempts interrupted because their process ended.
     pub cuts: u32,
 }
 

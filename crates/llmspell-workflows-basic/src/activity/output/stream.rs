@@ -57,7 +57,7 @@ impl StreamLines {
         self.pending.len() > if is_long { 2 * self.previewed } else { self.previewed }
     }
 
-    /// Returns the lines that have begun, without a possible beginning of a secret.
+    /// Returns the lines that have begun, leaving out any possible beginning of a secret.
     pub(super) fn preview(&mut self) -> Vec<OutputLine> {
         let text = String::from_utf8_lossy(&self.pending[..whole_characters(&self.pending)]);
         let settled = self.masker.settled(&text);
@@ -71,8 +71,8 @@ impl StreamLines {
         lines
     }
 
-    /// Returns the number of bytes at the beginning of `text` that were replaced by a later state
-    /// of its only line.
+    /// Returns how many bytes at the beginning of `text` were replaced by a later state of its only
+    /// line.
     fn replaced(&self, text: &str) -> usize {
         let end = match text.trim_end_matches('\r').rfind('\r') {
             Some(at) if !text.contains('\n') => at + 1,
@@ -108,7 +108,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
     (from..bytes.len()).find(is_cut).unwrap_or(bytes.len())
 }
 
-/// Truncates a masked line that is too long, and states how much is missing.
+/// Truncates a masked line that is too long, and notes how much is missing.
 fn bounded(line: &str) -> String {
     if line.len() <= OUTPUT_LINE_BYTES_MAX {
         return line.to_owned();

@@ -1,4 +1,4 @@
-//! Passes on the output of an attempt, in a separate task.
+//! Passes on an attempt's output in a separate task.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ const UNFINISHED_DELAY: Duration = Duration::from_millis(200);
 /// The open logs of one attempt, shared by its streams.
 ///
 /// A separate task writes to the logs, so that a slow log never delays the process. The waiting
-/// output is bounded by the total output that the step may write.
+/// output cannot exceed the total output that the step may write.
 #[derive(Clone)]
 pub(crate) struct OpenLogs(Arc<LogTask>);
 
@@ -120,7 +120,7 @@ impl Lines {
 }
 
 /// Passes one stream of an attempt to the engine's [sinks](OutputSink), in whole lines with
-/// secrets masked. A line that takes longer is passed on as
+/// secrets masked. A line that takes longer to complete is passed on as
 /// [unfinished](OutputLog::preview) in the meantime.
 ///
 /// ```
@@ -214,7 +214,7 @@ mod tests {
             let mut all = Vec::new();
             for part in parts {
                 writer.write(part);
-                // Lets the log task write.
+                // Gives the log task a chance to write.
                 tokio::task::yield_now().await;
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_passed_on_when_they_are_complete() {
+    fn lines_are_passed_on_once_they_are_complete() {
         let parts = written("", &[b"one\ntw", b"o\r\nthree", b"\xff"]);
         assert_eq!(parts, [vec!["one"], vec!["two"], vec![], vec!["three\u{fffd}"]]);
         assert_eq!(written("", &[]), [Vec::<String>::new()]);
     }
 
     #[test]
-    fn secrets_arriving_in_parts_are_masked() {
+    fn secrets_split_across_chunks_are_masked() {
         let parts = written("correct-horse-battery", &[b"key=correct-ho", b"rse-battery\n", b"next\n"]);
         assert_eq!(parts, [vec![], vec!["key=***"], vec!["next"], vec![]]);
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_arriving_in_parts_are_passed_on_whole() {
+    fn characters_split_across_chunks_are_passed_on_whole() {
         let parts = previewed("", &[b"caf\xc3", b"\xa9 \xf0\x9f", b"\x98\x80\xff"]);
         assert_eq!(
             parts,

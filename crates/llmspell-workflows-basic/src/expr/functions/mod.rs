@@ -36,7 +36,7 @@ pub(super) struct Function {
     pub(super) parameters: &'static [&'static str],
     /// What the function returns.
     pub(super) returns: &'static str,
-    /// An expression and the JSON of its value.
+    /// An expression, and its value as JSON.
     pub(super) example: (&'static str, &'static str),
     pub(super) kind: FunctionKind,
 }
@@ -69,7 +69,7 @@ pub struct FunctionDoc {
     pub returns: &'static str,
     /// An expression that uses the function.
     pub example: &'static str,
-    /// The JSON of the example's value.
+    /// The example's value as JSON.
     pub result: &'static str,
 }
 

@@ -139,7 +139,7 @@ fn digits(a: &Arguments<'_, '_>) -> Result<u32, Fault> {
     }
 }
 
-/// Rounds a float to `digits` decimal places; a float too large to have decimal places is unchanged.
+/// Rounds a float to `digits` decimal places; a float too large to have any remains unchanged.
 fn rounded(float: f64, digits: u32) -> f64 {
     let scale = 10_f64.powi(digits as i32);
     let scaled = float * scale;

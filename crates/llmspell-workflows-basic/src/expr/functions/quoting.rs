@@ -1,4 +1,4 @@
-//! Functions that make a value safe to insert into a text that a program interprets.
+//! Functions that make a value safe to insert into text that a program interprets.
 
 use std::fmt::Write as _;
 
@@ -73,11 +73,11 @@ fn url_encode<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<
     Ok(url_encoded(&text).into())
 }
 
-/// Percent-encodes a text as part of a URL: all bytes except those without a special meaning
+/// Percent-encodes a text for use in a URL: all bytes except those that have no special meaning
 /// anywhere in a URL.
 ///
-/// As an entire path segment, `.` or `..` would lead to another path. They are also encoded, so
-/// that a program that sends requests can distinguish them from dots that belong to the URL.
+/// As an entire path segment, `.` or `..` would lead to another path. They are therefore encoded as
+/// well, so that an HTTP client can distinguish them from dots that are part of the URL itself.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::url_encoded;

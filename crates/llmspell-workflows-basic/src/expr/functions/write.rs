@@ -8,7 +8,7 @@ use crate::expr::error::Fault;
 use crate::expr::limits::{Budget, VALUE_DEPTH_MAX, descend};
 use crate::expr::number::Num;
 
-/// How JSON is written.
+/// How JSON is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Fields and numbers are written as they appear in the value.
@@ -17,7 +17,8 @@ pub(super) enum Form {
     Canonical,
 }
 
-/// Converts a value to text: a string as it is, nothing for null, JSON for anything else.
+/// Converts a value to text: a string is unchanged, null becomes the empty string, and anything
+/// else becomes JSON.
 pub(in crate::expr) fn plain_text<'v>(value: &'v Value, budget: &mut Budget) -> Result<Cow<'v, str>, Fault> {
     match value {
         Value::Null => Ok(Cow::Borrowed("")),

@@ -10,7 +10,8 @@ use crate::{
     nearest,
 };
 
-/// A workflow in which conditions choose the next step after each step, possibly an earlier step.
+/// A workflow in which, after each step, conditions choose the next step, which may be an earlier
+/// one.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Branch, ConditionalStep, ConditionalWorkflow};

@@ -129,7 +129,8 @@ built!(ParallelWorkflow);
 built!(ConditionalWorkflow);
 built!(LoopWorkflow);
 
-/// Converts `workflow` to the step `id` of another workflow, with its time limit; adds its closures to `functions`.
+/// Converts `workflow` to the step `id` of another workflow, keeping its time limit, and adds its
+/// closures to `functions`.
 fn as_step(id: &str, workflow: &dyn Defined, functions: &mut Functions) -> Step {
     let definition = workflow.definition();
     functions.extend(workflow.functions().clone());

@@ -25,7 +25,8 @@ pub enum AggregationStrategy {
     PartialSuccess(usize),
     /// More than half of the branches must succeed; the output contains the outputs of the successful branches.
     Majority,
-    /// A function decides, and computes the output from the results of all branches.
+    /// A function decides whether the workflow succeeds, and computes the output from the results
+    /// of all branches.
     Custom(Box<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>),
 }
 
@@ -41,7 +42,7 @@ impl fmt::Debug for AggregationStrategy {
     }
 }
 
-/// The builders' name for the effect of a failed branch on the other branches.
+/// The name that the builders use for the effect of a failed branch on the other branches.
 pub use crate::model::ErrorMode as ParallelErrorMode;
 
 /// Builds a [`ParallelWorkflow`].

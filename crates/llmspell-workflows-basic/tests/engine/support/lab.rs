@@ -185,7 +185,7 @@ pub(crate) fn slow(id: &str, ms: u64) -> Step {
     Step::function(id, "slow", json!({"ms": ms, "value": id}))
 }
 
-/// Returns the ids of all leaves that ended with `status`, in the order in which they started.
+/// Returns the ids of all leaves that ended with `status`, in start order.
 pub(crate) fn ids(finished: &Finished, status: StepStatus) -> Vec<String> {
     let leaves = finished.steps.iter().filter(|record| record.is_leaf && record.status == status);
     leaves.map(|record| record.path.id().unwrap().to_string()).collect()

@@ -32,7 +32,7 @@ impl Facts {
         for (name, value) in &definition.variables {
             let value = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(value);
             scope.insert("variables".to_owned(), variables.clone().into());
-            // Fields of the input shadow variables, as in a run.
+            // Input fields shadow variables, as they do in a run.
             let mut here = scope.clone();
             here.extend(variables.clone());
             here.extend(input.clone());

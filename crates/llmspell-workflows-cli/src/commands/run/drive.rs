@@ -24,7 +24,7 @@ pub(crate) enum RunEnd {
     /// The run waits for an event, and this process exits instead of waiting; contains the waits of
     /// its steps.
     Waiting(Wait, Vec<RunWait>),
-    /// These steps, listed with their errors, must be resolved manually.
+    /// These steps are stuck, for the given errors, and must be resolved manually.
     Stuck(Vec<(String, StepError)>),
     /// The run was stopped and can be resumed.
     Stopped,
@@ -66,7 +66,8 @@ impl ActiveRun {
     }
 }
 
-/// Performs `work`, which may be abandoned at any time, until the process is asked to stop.
+/// Performs `work` until it is done or the process is asked to stop; `work` may be abandoned at any
+/// time.
 pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
     let mut signals = Signals::new();
     tokio::select! {
@@ -75,8 +76,8 @@ pub(crate) async fn unless_stopped(work: impl Future<Output = ()>) {
     }
 }
 
-/// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, and the
-/// second one stops it immediately.
+/// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run; a second
+/// signal stops the run immediately.
 pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun, display: &RunDisplay<'_>) -> RunEnd {
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);

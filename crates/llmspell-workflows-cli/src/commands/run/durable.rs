@@ -32,7 +32,7 @@ pub(crate) struct SessionOptions {
     /// Show the output of the processes started by steps, each line prefixed with the step's path.
     #[arg(long)]
     pub(crate) logs: bool,
-    /// The time limit of the run's steps, such as `90s` or `5m`.
+    /// The time limit for the run's steps, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// A host that tools may connect to, in addition to the configured ones, such as `127.0.0.1:8080`.
@@ -115,7 +115,7 @@ impl Session {
         self.runtime.block_on(operation).map_err(durable_failure)
     }
 
-    /// Notes that runs of `workflow` were interrupted and can be resumed instead of starting a new one.
+    /// Prints a note if runs of `workflow` were interrupted, because they can be resumed instead.
     ///
     /// # Errors
     /// Returns an error if a journal cannot be listed.
@@ -134,8 +134,8 @@ impl Session {
         Ok(())
     }
 
-    /// Starts each of `runs` with `begin`, drives it and reports its result, one run after the other. An interrupt also
-    /// skips the remaining runs.
+    /// Starts each of `runs` with `begin`, drives it and reports its result, one run at a time. An
+    /// interrupt also skips the remaining runs.
     pub(crate) fn drive_each(
         &self,
         runs: &[KnownRun],
@@ -192,15 +192,16 @@ impl Session {
         exit
     }
 
-    /// Drives `run`, which begins with the event `begins`, to its end and shows the result.
+    /// Drives `run` to its end and shows the result. `begins` is the event with which the run
+    /// begins.
     pub(crate) fn drive(self, begins: EventKind, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
         let display = RunDisplay::new(output, view, pause_grace).of_file(file).of_home(executor.home());
         timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
         let active = ActiveRun::durable(&run);
         let driven = drive_to_end(&executor, run);
-        // If all processes exited earlier, each would start to archive the same runs, and none
-        // would finish.
+        // Wait for the archive: if every process exited earlier, each would start to archive the
+        // same runs, and none would finish.
         display.drive(runtime, driven, executor.wait_until_archived(), &active, begins)
     }
 }
@@ -227,7 +228,7 @@ async fn drive_to_end(executor: &Executor, run: DurableRun) -> RunEnd {
     }
 }
 
-/// Returns the failure for a run with steps that must be resolved manually.
+/// Returns the failure of a run that has stuck steps, which must be resolved manually.
 pub(super) fn stuck(run: impl std::fmt::Display, steps: &[(String, StepError)]) -> Failure {
     let why: Vec<String> = steps.iter().map(|(path, error)| format!("{path}: {}", error.message)).collect();
     let path = steps.first().map(|(path, _)| path.as_str()).unwrap_or_default();

@@ -69,7 +69,7 @@ fn rejected(what: &str, error: JsonError) -> Failure {
     }
 }
 
-/// Converts the error of a run that could not start.
+/// Converts the error of a run that could not be started.
 pub(crate) fn refused(error: StepError) -> Failure {
     let failure = Failure::from(error);
     if failure.message.contains("must be of type") {

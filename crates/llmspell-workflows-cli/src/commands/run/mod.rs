@@ -120,8 +120,8 @@ impl Run {
     }
 }
 
-/// Checks that no step that is certain to run waits for an event without a timeout, because nobody
-/// can send an event to a run in memory.
+/// Rejects a definition in which a step that is certain to run waits for an event without a
+/// timeout, because nobody can send an event to a run in memory.
 fn refuse_endless_wait(definition: &Definition) -> Result<(), Failure> {
     let is_endless = |step: &&Step| matches!(step.kind, StepKind::WaitForEvent(_)) && step.timeout.is_none();
     definition.certain_steps().into_iter().find(is_endless).map_or(Ok(()), |step| {
@@ -170,9 +170,9 @@ impl<'f> RunDisplay<'f> {
         }
     }
 
-    /// Waits for the end of `run`, shows the result, and performs `after`. A signal stops `after`,
-    /// and `after` is skipped if a signal has stopped the run immediately. `begins` is the event
-    /// with which the run begins in this process.
+    /// Waits for the end of `run`, shows the result, and performs `after`. A signal stops `after`;
+    /// if a signal has stopped the run immediately, `after` is skipped. `begins` is the event with
+    /// which the run begins in this process.
     pub(crate) fn drive(
         self,
         runtime: Runtime,
@@ -223,8 +223,8 @@ impl<'f> RunDisplay<'f> {
         recorded.map(Some).map_err(durable_failure)
     }
 
-    /// For the text format, returns the steps that wrote something if a durable run failed or is
-    /// stuck.
+    /// Returns the steps that wrote output, if a durable run failed or is stuck and the output
+    /// format is text.
     async fn written(&self, run: &ActiveRun, end: &RunEnd) -> Option<WrittenPaths> {
         let has_failed = match end {
             RunEnd::Finished(finished) => finished.error.is_some(),
@@ -300,7 +300,7 @@ impl<'f> RunDisplay<'f> {
     }
 }
 
-/// Returns the steps of `run` that wrote something. If the log cannot be read, prints a warning.
+/// Returns the steps of `run` that wrote output. If the log cannot be read, prints a warning.
 async fn written(output: Output, home: &dyn Home, run: Uuid) -> Option<WrittenPaths> {
     let read = async {
         let known = home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;

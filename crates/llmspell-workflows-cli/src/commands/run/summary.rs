@@ -88,7 +88,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Shows a failure of a cleanup step that followed the failure of the run.
+/// Shows the failure of a cleanup step that failed after the run had failed.
 fn later_failure(output: Output, error: &StepError) {
     let head = output.on_err(Paint::Bad, &format!("later error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
@@ -115,7 +115,7 @@ fn failure(output: Output, error: &StepError, path: &str) {
     }
 }
 
-/// Prints the command that shows the output of the failed step, if the step wrote something.
+/// Prints the command that shows the output of the failed step, if the step wrote any.
 pub(super) fn logs(output: Output, error: &StepError, written: Option<&WrittenPaths>) {
     if let Some(command) = written.and_then(|written| written.command(error)) {
         output.note(&format!("  logs: {command}"));
@@ -150,8 +150,8 @@ fn help(error: &StepError) -> Option<&'static str> {
     })
 }
 
-/// Suggests starting at the failed step if it is in the root list but is not the first step, and
-/// otherwise showing all details.
+/// Suggests starting at the failed step if it is in the root list but is not the first step;
+/// otherwise, suggests showing all details.
 fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
     let file = crate::report::shell_word(&file.filter(|file| file.as_os_str() != "-")?.display().to_string());
     let path: StepPath = path.parse().ok()?;

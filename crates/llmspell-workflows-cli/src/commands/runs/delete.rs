@@ -8,7 +8,7 @@ use crate::{App, Exit, Failure};
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs delete @last\n  spellflow runs delete 0199c1 0199c2")]
 pub(super) struct Delete {
-    /// The runs: their ids, unique prefixes of them, or `@last`.
+    /// The runs' ids, unique prefixes of the ids, or `@last`.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
 }

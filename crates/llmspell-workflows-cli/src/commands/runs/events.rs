@@ -9,7 +9,7 @@ use crate::{App, Exit, Failure, table::table, watch::elapsed};
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs events @last\n  spellflow runs events 0199c1 -o json")]
 pub(super) struct Events {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
 }
 

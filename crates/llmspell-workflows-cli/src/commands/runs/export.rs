@@ -18,7 +18,7 @@ use crate::{
 #[command(before_help = "Examples:\n  spellflow runs export @last --file run.json\n  \
     spellflow runs export 0199c1 > run.json")]
 pub(super) struct Export {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
     /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]

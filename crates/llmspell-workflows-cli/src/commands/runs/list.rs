@@ -26,7 +26,7 @@ pub(super) struct List {
     limit: usize,
 }
 
-/// An element of the list, for programs.
+/// A run in the list, in the formats for programs.
 #[derive(Serialize)]
 struct RunEntry<'r> {
     run_id: String,

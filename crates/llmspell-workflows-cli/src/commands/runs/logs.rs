@@ -29,15 +29,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
     spellflow runs logs @last -f"
 )]
 pub(super) struct Logs {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
-    /// Show only this step and the steps inside it; a suffix of its path is enough.
+    /// Show only the step at this path (or path suffix) and the steps inside it.
     #[arg(long, value_name = "PATH")]
     step: Option<String>,
     /// Show at most this many lines from the end of each process's output.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     lines: usize,
-    /// Follow the output, line by line, until the run ends or no process is running it.
+    /// Follow the output line by line until the run ends or no process drives it.
     #[arg(short, long)]
     follow: bool,
 }
@@ -137,7 +137,7 @@ struct Follower {
     cursor: OutputCursor,
     /// Whether the lines that existed at the start have been read.
     has_begun: bool,
-    /// The number of the next line of each attempt.
+    /// The number of the next line to show, by attempt.
     next: BTreeMap<u64, u64>,
 }
 
@@ -223,7 +223,7 @@ fn not_shown(sign: &str, left_out: usize) -> String {
     }
 }
 
-/// Renders logged lines in the order in which they were written, with the number of lines not kept.
+/// Renders logged lines in the order they were written, and the number of lines not kept.
 fn logged(all: &[LoggedLine], lines: usize) -> String {
     let from = all.len().saturating_sub(lines);
     let mut text = not_shown("  ", from);

@@ -1,4 +1,4 @@
-//! Names that select steps or runs, and messages about names that select nothing.
+//! Finds steps and runs by name, and creates messages about names that select nothing.
 
 use std::collections::BTreeSet;
 
@@ -68,8 +68,8 @@ fn without_numbers(path: &str) -> String {
     kept
 }
 
-/// Returns the failure to report if no run in any state belongs to the workflow `name`. The failure
-/// names the most similar workflow, or the workflows with runs.
+/// Returns the failure to report if the workflow `name` has no runs in any state. The failure names
+/// the most similar workflow, or the workflows with runs.
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
@@ -97,7 +97,7 @@ pub(crate) fn unknown_workflow(app: &App, name: &str) -> Result<Option<Failure>,
     Ok(Some(Failure { help, ..failure }))
 }
 
-/// Prints a note if no run belongs to the workflow `name`, for commands that may find nothing.
+/// Prints a note if the workflow `name` has no runs, for commands that may find nothing.
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_selected_by_a_suffix_of_their_path_or_an_enclosing_path() {
+    fn steps_are_selected_by_path_suffix_or_by_an_enclosing_path() {
         for (step, is_in) in [
             ("build", true),
             ("/build", true),

@@ -22,7 +22,7 @@ const DATA_CHARS_SHOWN: usize = 100;
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs show @last\n  spellflow runs show 0199c1 -o json")]
 pub(super) struct Show {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
 }
 

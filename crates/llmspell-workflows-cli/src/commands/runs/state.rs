@@ -10,9 +10,9 @@ use llmspell_workflows_definition::value_to_yaml;
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs state @last\n  spellflow runs state 0199c1 --at 'each[2]/count'")]
 pub(super) struct State {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
-    /// Show the state after this step: its path or a unique suffix of it.
+    /// Show the state after the step at this path (or unique path suffix).
     #[arg(long, value_name = "PATH")]
     at: Option<String>,
 }
@@ -22,15 +22,15 @@ pub(super) struct State {
 #[command(before_help = "Examples:\n  spellflow runs diff 0199c1 @last\n  \
     spellflow runs diff @last --from 'each[0]/count' --to 'each[1]/count'")]
 pub(super) struct Diff {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
     /// The other run.
     #[arg(required_unless_present = "from")]
     other: Option<String>,
-    /// Compare the output of this step and the state after it: its path or a unique suffix of it.
+    /// Compare the output of the step at this path (or unique path suffix), and the state after it.
     #[arg(long, value_name = "PATH", requires = "to", conflicts_with = "other")]
     from: Option<String>,
-    /// The step to compare it with.
+    /// The path (or unique path suffix) of the step to compare with.
     #[arg(long, value_name = "PATH", requires = "from")]
     to: Option<String>,
 }

@@ -16,15 +16,15 @@ use crate::{
 /// How often the journal is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Follows a run in another process until it ends or no process is running it.
+/// Follows a run in another process until the run ends or no process drives it.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs watch @last\n  spellflow runs watch 0199c1 -o jsonl")]
 pub(super) struct Watch {
-    /// The run: its id, a unique prefix of it, or `@last`.
+    /// The run's id, a unique prefix of the id, or `@last`.
     run: String,
 }
 
-/// A status change of a step, for programs.
+/// A status change of a step, in the formats for programs.
 #[derive(Serialize)]
 struct StepEvent<'s> {
     event: &'static str,

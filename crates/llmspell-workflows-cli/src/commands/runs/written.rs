@@ -33,8 +33,8 @@ impl WrittenPaths {
         Ok(Self { run: known.id(), paths })
     }
 
-    /// Returns the command that shows the output of the step of `error`, if the step wrote
-    /// something.
+    /// Returns the command that shows the output of the step that failed with `error`, if the step
+    /// wrote any.
     pub(crate) fn command(&self, error: &StepError) -> Option<String> {
         let path = innermost(error);
         let is_inside = |written: &String| {
@@ -46,8 +46,8 @@ impl WrittenPaths {
     }
 }
 
-/// Returns the path of the innermost cause of `error`, preceded by the paths of the enclosing
-/// `workflow` steps.
+/// Returns the path of the innermost cause of `error`, preceded by the paths of the `workflow`
+/// steps that enclose it.
 fn innermost(error: &StepError) -> String {
     let (mut around, mut innermost) = (String::new(), "/main".to_owned());
     for cause in std::iter::successors(Some(error), |error| error.cause.as_deref()) {

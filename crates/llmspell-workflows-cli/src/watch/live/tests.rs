@@ -1,4 +1,4 @@
-//! Screens of the live view at several widths, as golden text; `UPDATE_GOLDEN=1` updates the golden
+//! Golden tests of the live view's screens at several widths; `UPDATE_GOLDEN=1` updates the golden
 //! text.
 
 use std::{fs, path::Path, time::Duration};
@@ -90,7 +90,7 @@ fn check(name: &str, show: impl Fn(&mut Shown) -> Vec<(&'static str, String)>) {
     assert_eq!(text, golden, "{name} differs; `UPDATE_GOLDEN=1` updates it");
 }
 
-/// 200 parallel steps: while they run, and after the run has ended.
+/// The screens while 200 parallel steps run, and after the run has ended.
 #[test]
 fn two_hundred_parallel_steps_fit_on_the_screen() {
     check("parallel_live.txt", |shown| {

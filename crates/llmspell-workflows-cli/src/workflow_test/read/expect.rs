@@ -74,7 +74,7 @@ impl Reader {
         })
     }
 
-    /// Reads the expected number of calls of each mock, by key.
+    /// Reads how many calls of each mock are expected, by key.
     fn calls(&mut self, fields: &Fields, at: &str, mocks: &[MockEntry]) -> Vec<(String, u64)> {
         let mut calls = Vec::new();
         for (key, value) in self.entries(fields, at, "calls") {

@@ -16,8 +16,8 @@ use api::AnsweredRequest;
 
 const WORKFLOW: &str = "examples/api-fan-out/api-fan-out.yaml";
 
-/// Starts the API, which answers its first `together` requests only after all of them have arrived.
-/// Returns its address and the answered requests.
+/// Starts the API, which answers its first `together` requests only once all of them have arrived.
+/// Returns the API's address and the requests it has answered.
 fn serve(together: usize) -> (String, Arc<Mutex<Vec<AnsweredRequest>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -37,7 +37,7 @@ fn output_matches_the_readme() {
 }
 
 #[test]
-fn limit_bounds_requests_in_flight_and_rejected_requests_are_retried() {
+fn requests_in_flight_are_limited_and_rejected_requests_are_retried() {
     // The first three requests wait for each other, so they must all be in flight at once.
     let (address, answered) = serve(3);
     let sandbox = sandbox_with("api-fan-out");

@@ -9,7 +9,7 @@ use super::{check_readme, sandbox_with};
 
 const WORKFLOW: &str = "examples/orders-etl/orders-etl.yaml";
 
-/// The number of rows in the generated table; every 100 rows contain every kind of dirt.
+/// The number of rows in the generated table; every 100 rows contain each kind of bad data.
 const ROWS: u64 = 1000;
 
 #[test]

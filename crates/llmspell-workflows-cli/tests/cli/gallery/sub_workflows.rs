@@ -36,7 +36,7 @@ fn only_the_last_three_backups_are_kept() {
 }
 
 #[test]
-fn each_library_workflow_gets_its_own_child_run() {
+fn each_call_of_a_library_workflow_is_a_separate_child_run() {
     let sandbox = sandbox_with("sub-workflows");
     for file in [BACKUP, RELEASE] {
         let ended = sandbox.run(&["run", file, "-o", "json"]);

@@ -125,8 +125,8 @@ fn check_run(block: &Block, ended: &CommandOutput) -> Result<(), String> {
     if matched { Ok(()) } else { Err(format!("{}:\nshown  {shown}\nactual {actual}", block.kind)) }
 }
 
-/// Returns the status of each step by its path below the root step, with the code of the step's
-/// error or skip reason.
+/// Returns each step's status and the code of its error or skip reason, by the step's path below
+/// the root step.
 fn steps(run: &Value) -> Value {
     let status = |step: &Value| {
         let status = step["status"].as_str().unwrap();

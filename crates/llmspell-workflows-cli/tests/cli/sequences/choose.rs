@@ -14,11 +14,11 @@ use crate::{
 pub(super) struct Knowledge {
     pub(super) random: Random,
     pub(super) stores: Vec<String>,
-    /// The runs by store, with their completed steps.
+    /// The completed steps of each run, by store and run.
     runs: BTreeMap<(String, String), Vec<String>>,
-    /// The exports: the process and the run.
+    /// The exports, each with its process and its run.
     exports: Vec<(String, String)>,
-    /// The workflows by process and by run.
+    /// The workflow of each process and run.
     flows: BTreeMap<String, &'static str>,
 }
 
@@ -36,8 +36,8 @@ impl Knowledge {
         Self { random: Random(seed), stores, runs: BTreeMap::new(), exports: Vec::new(), flows: BTreeMap::new() }
     }
 
-    /// Starts a random command, which is killed with a probability of 1/2, or stopped for a while with a probability of
-    /// 1/8.
+    /// Starts a random command. It is killed with a probability of 1/2, or stopped for a while with
+    /// a probability of 1/8.
     pub(super) fn start(&mut self, clients: &mut Clients) {
         let random = &mut self.random;
         // Most commands use the first store, so that they interact.
@@ -188,7 +188,7 @@ impl Knowledge {
     }
 }
 
-/// Makes a choice that depends only on the run.
+/// Makes a pseudorandom choice that depends only on the run.
 fn random_is(run: &str, of: usize) -> bool {
     run.bytes().map(usize::from).sum::<usize>() % of == 0
 }

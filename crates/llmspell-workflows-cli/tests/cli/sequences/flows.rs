@@ -15,8 +15,8 @@ pub(super) const FLOWS: [(&str, &str); 7] = [
     ("waiting.yaml", WAITING),
 ];
 
-/// Corrections of a workflow, each with a text and its replacement, and the steps that may run
-/// again because of the corrections: the changed steps and the steps after them.
+/// Corrections of a workflow, as texts and their replacements, and the steps that may run again
+/// because of them: the changed steps and the steps after them.
 struct Corrections {
     flow: &'static str,
     changes: &'static [(&'static str, &'static str)],

@@ -1,6 +1,6 @@
-//! Random sequences of commands, up to three at a time on the same stores; half of them are killed
-//! at a random moment. Finally, every run is continued until it ends, and the clients' observations
-//! are compared with the stores.
+//! Random sequences of commands. Up to three commands run at a time on the same stores, and half of
+//! them are killed at a random moment. Finally, every run is continued until it ends, and the
+//! clients' observations are compared with the stores.
 
 mod choose;
 mod flows;

@@ -79,7 +79,7 @@ impl Lab {
         self.started.lock().unwrap().clone()
     }
 
-    /// Returns a builder of an engine with these activities and the runtime's paused clock.
+    /// Returns an engine builder with these activities and the runtime's paused clock.
     pub(crate) fn engine(&self) -> EngineBuilder {
         Engine::builder().activities(self.activities.clone()).clock(PausedClock::new())
     }

@@ -1,4 +1,4 @@
-//! Shared helpers: activities for tests, and runs whose processes crash.
+//! Shared helpers: test activities, and runs whose processes crash.
 
 mod lab;
 mod recorded_run;

@@ -39,7 +39,7 @@ use crate::{
 /// A journal on a key-value store.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    /// Dropped first, which writes the queued changes.
+    /// Dropped first; dropping it writes the queued changes.
     committer: Option<Committer<Shared>>,
 }
 

@@ -94,7 +94,7 @@ impl OpenLog {
         Ok(freed)
     }
 
-    /// Abandons the runs still arriving when the log's former owner ended.
+    /// Abandons the runs that were still arriving when the log's former owner ended.
     pub(super) fn abandon_incoming(&self) -> Result<(), JournalError> {
         let numbers: Vec<u32> = self.runs().incoming.keys().copied().collect();
         for number in numbers {
@@ -129,7 +129,7 @@ impl WalJournal {
     }
 }
 
-/// Converts a number of records to 32 bits; a run has far fewer records.
+/// Converts a record count to 32 bits; no run has nearly that many records.
 fn small(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -57,7 +57,8 @@ pub(super) struct IndexEntry {
 pub(super) struct SegmentFrames {
     pub(super) segment: u64,
     entries: Vec<IndexEntry>,
-    /// The entries of frames that are not found by run number, grouped by run.
+    /// Frames whose runs are not found by run number: each run, with the index of the frame's
+    /// entry.
     about: Vec<(Uuid, usize)>,
 }
 

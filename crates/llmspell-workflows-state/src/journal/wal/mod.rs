@@ -105,8 +105,8 @@ impl WalJournal {
     }
 }
 
-/// Renames a folder and removes it, since other processes may create files, such as its lock, under
-/// the old name.
+/// Renames a folder before removing it, since other processes may create files, such as its
+/// lock, under the old name.
 fn remove_folder(dir: &Path) -> io::Result<()> {
     const REMOVED: &str = ".removed-";
     let parent = dir.parent().unwrap_or(Path::new("."));
@@ -171,10 +171,10 @@ impl OpenLog {
     }
 
     /// Adds a frame to its segment's index. If it is the first frame of a segment, the previous
-    /// segment's index is written after the next sync. No index is written for a segment in the
-    /// heads file, which serves as the index.
+    /// segment's index is written after the next sync. No index is written for a segment listed
+    /// in the heads file, since that file serves as its index.
     ///
-    /// `about` names the runs of a frame that is not found by run number.
+    /// `about` names the frame's runs if they are not found by run number.
     fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, about: &[Uuid]) {
         let full = runs.current.add(location, number, kind, about);
         let Some(full) = full.filter(|full| !self.log.lists(full.segment)) else { return };

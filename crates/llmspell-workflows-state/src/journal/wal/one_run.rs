@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The maximum number of bytes read from an indexed frame to follow the log.
+/// The maximum number of bytes read from an indexed frame to track the log's runs.
 const HEAD_MAX: u32 = 64 << 10;
 
 /// The frames of a segment.
@@ -62,7 +62,7 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Jour
             }
         };
         for frame in frames {
-            // A read of the whole log reports unreadable frames.
+            // Unreadable frames are reported when the whole log is read.
             let _ = reader.add_frame(&frame);
         }
         if let Some((end, synced)) = gap {

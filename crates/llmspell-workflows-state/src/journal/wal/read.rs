@@ -115,12 +115,12 @@ fn read_unchanged<T>(
     }
 }
 
-/// Returns whether the segments of the records could be read.
+/// Returns whether the segments that contain the records could be read.
 fn is_read(records: &Result<Vec<Record>, JournalError>) -> bool {
     !matches!(records, Err(JournalError::Log(LogError::Io { .. })))
 }
 
-/// Returns the runs of a log; `records_of` returns the records of a run that has lost none.
+/// Returns the runs of a log; `records_of` returns the records of an undamaged run.
 fn contents(
     read: ReadLog,
     records_of: impl Fn(Uuid, &LiveRun) -> Result<Vec<Record>, JournalError>,

@@ -1,4 +1,4 @@
-//! Follows the frames of a log as it is read, and finds the runs with lost frames.
+//! Tracks the runs of a log as its frames are read, and finds the runs that lost frames.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use crate::log::{FrameLocation, LogDamage, LogItem, Recovery, scan::RecoveredFra
 /// The first bytes of a record that ends its run.
 const CLOSED: &[u8] = b"{\"closed\"";
 
-/// Returns how many body bytes of a frame of this kind are needed to follow the log.
+/// Returns how many body bytes of a frame of this kind are needed to track the log's runs.
 pub(super) fn needed_body(kind: u8) -> usize {
     if kind == kind::RECORD { CLOSED.len() } else { usize::MAX }
 }
@@ -25,7 +25,7 @@ pub(super) fn is_closing(body: &[u8]) -> bool {
 pub(super) struct LogReader {
     runs: Runs,
     by_number: HashMap<u32, Uuid>,
-    /// Runs that may have lost their last records, each with the message about the gap.
+    /// Runs that may have lost their last records, each with a message about the gap.
     suspects: HashMap<Uuid, String>,
     /// The segments with frames of unopened runs, by run number.
     ///
@@ -41,7 +41,7 @@ pub(super) struct ReadLog {
 }
 
 impl LogReader {
-    /// Follows all frames of a log and calls `see` with each.
+    /// Processes all frames of a log and calls `see` with each.
     pub(super) fn read(
         recovery: &mut Recovery,
         dir: &std::path::Path,
@@ -158,8 +158,8 @@ impl LogReader {
         }
     }
 
-    /// Notes that frames may be missing at this point. A run has lost none only if its next record
-    /// follows.
+    /// Notes that frames may be missing at this point. Each run is suspected of having lost
+    /// records until its next record is found.
     pub(super) fn add_gap(&mut self, message: &str) {
         for run in self.runs.by_id.keys() {
             self.suspects.entry(*run).or_insert_with(|| format!("its last records may be missing: {message}"));

@@ -32,12 +32,12 @@ pub(super) struct Runs {
     pub(super) by_id: HashMap<Uuid, LiveRun>,
     /// The arriving runs, by number.
     pub(super) incoming: HashMap<u32, IncomingRun>,
-    /// Why runs cannot be opened.
+    /// The damaged runs, each with the reason why it cannot be opened.
     pub(super) damaged: HashMap<Uuid, String>,
-    /// Whether frames are missing, possibly those of runs that are now unknown.
+    /// Whether frames are missing, possibly including frames of runs that are now unknown.
     pub(super) has_lost: bool,
     pub(super) last_number: u32,
-    /// The number of frames of live runs and of tombstones in each segment.
+    /// The number of needed frames in each segment: frames of live runs, and tombstones.
     pub(super) needed: BTreeMap<u64, u64>,
     tombstones: Vec<Tombstone>,
     /// Unneeded segments that were still being written at the last attempt to remove them.
@@ -53,7 +53,7 @@ struct Tombstone {
     covers: Vec<u64>,
 }
 
-/// The in-memory part of a run. A log may have a hundred thousand runs.
+/// The in-memory part of a run, kept small because a log may contain a hundred thousand runs.
 #[derive(Default)]
 pub(super) struct LiveRun {
     pub(super) number: u32,
@@ -74,7 +74,8 @@ pub(super) struct IncomingRun {
     pub(super) hole: Option<String>,
 }
 
-/// An arrived run: its number, its number of records, and its former number in this log, or 0.
+/// An arrived run: its number, its number of records, and its former number in this log (0 if
+/// it had none).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ArrivedRun {
     pub(super) number: u32,
@@ -88,7 +89,7 @@ const FRAMES_INLINE: usize = 4;
 /// The location of a frame and whether the frame is a record, in 12 bytes.
 #[derive(Clone, Copy)]
 struct FrameRef {
-    /// Whether the frame is a record in the lowest bit, and the segment in the remaining bits.
+    /// The lowest bit says whether the frame is a record; the other bits contain the segment.
     segment_and_kind: u32,
     offset: u32,
     length: u32,
@@ -163,8 +164,8 @@ impl Runs {
         }
     }
 
-    /// Checks that `run` can be opened: its records are complete, and an unknown run cannot have
-    /// been lost.
+    /// Checks that `run` can be opened. A known run must have all its records; an unknown run can
+    /// be opened only if the log has lost no frames.
     pub(super) fn check_open(&self, run: Uuid) -> Result<(), JournalError> {
         if self.has_lost && !self.by_id.contains_key(&run) {
             let message = "the journal has lost records, possibly from this run".to_owned();
@@ -187,7 +188,7 @@ impl Runs {
         }
     }
 
-    /// Adds a run that begins to arrive.
+    /// Adds an arriving run.
     pub(super) fn begin_arrival(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
         self.last_number = self.last_number.max(number);
         let mut live = LiveRun { number, epoch, ..LiveRun::default() };
@@ -202,8 +203,9 @@ impl Runs {
         }
     }
 
-    /// Makes the arriving run with this number live because of the frame at `location`. Returns the
-    /// run, and the segments that are no longer needed because its former records are replaced.
+    /// Makes the arriving run with this number live, as directed by the frame at `location`.
+    /// Returns the run, and the segments that are no longer needed because its former records are
+    /// replaced.
     pub(super) fn arrive(&mut self, number: u32, location: FrameLocation) -> Option<(Uuid, Vec<u64>)> {
         let IncomingRun { run, mut live, hole } = self.incoming.remove(&number)?;
         live.push(false, location, &mut self.needed);
@@ -215,8 +217,8 @@ impl Runs {
         Some((run, former.map(|former| self.bury(former, location.segment)).unwrap_or_default()))
     }
 
-    /// Drops the arriving run with this number because of the frame at `location`; returns the
-    /// segments that are no longer needed.
+    /// Drops the arriving run with this number, as directed by the frame at `location`; returns
+    /// the segments that are no longer needed.
     pub(super) fn abandon(&mut self, number: u32, location: FrameLocation) -> Vec<u64> {
         let incoming = self.incoming.remove(&number);
         incoming.map(|incoming| self.bury(incoming.live, location.segment)).unwrap_or_default()

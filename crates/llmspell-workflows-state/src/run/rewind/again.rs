@@ -121,7 +121,7 @@ impl Rewinding<'_> {
         self.again.leaves.insert(text, (entry, *last));
     }
 
-    /// Reopens a block that itself failed: the block is retried with the results of its steps.
+    /// Reopens a block that itself failed, so that it is retried with its steps' results.
     pub(super) fn reopen_failed(&mut self, path: &StepPath) {
         let text = path.to_string();
         self.again.reopened.insert(text.clone());
@@ -156,8 +156,8 @@ impl Rewinding<'_> {
         self.reopen_entries(&child);
     }
 
-    /// Reopens the block at `around` because of its step at `child`, and runs the steps after
-    /// `child` in the block again, except in a list whose order is ignored.
+    /// Reopens the block at `around`, which contains the step at `child`, and runs the steps
+    /// after `child` again. With `ignores_order`, the later steps of a sequence are kept.
     pub(super) fn reopen_block(&mut self, around: &StepPath, child: &StepPath, ignores_order: bool) {
         self.reopen_entries(child);
         let text = around.to_string();
@@ -247,8 +247,8 @@ impl Rewinding<'_> {
 /// Returns the position of the step at `path`, whose first record is `first`, in the block at
 /// `around`, for comparison with other steps in the block.
 ///
-/// Records are in list order, except for a step that was interrupted before another step was added
-/// in front of it. Steps of a route, iterations and handlers are in record order.
+/// Records are in list order unless a step was interrupted and another step was then added in
+/// front of it. Steps of a route, iterations and handlers are in record order.
 pub(super) fn place(plan: &Plan, around: &StepPath, path: &StepPath, first: u64) -> (usize, u64) {
     if plan.step(around).is_some_and(|block| block.kind.pattern() == Pattern::Route) {
         return (0, first);

@@ -48,7 +48,7 @@ pub enum Cause {
     Follows(String),
 }
 
-/// A step that has run and runs again.
+/// A past step that runs again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunsAgain {
     /// The path of the step.
@@ -57,7 +57,7 @@ pub struct RunsAgain {
     pub cause: Cause,
     /// Whether the step had completed.
     pub has_completed: bool,
-    /// Whether the step must not take effect twice, in the former or in the corrected definition.
+    /// Whether the step is at-most-once, in the former or in the corrected definition.
     pub at_most_once: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct Corrected {
     pub removed: Vec<String>,
     /// The changed steps that are kept nevertheless.
     pub kept: Vec<String>,
-    /// The removed steps that must not run twice and have an unknown effect.
+    /// The removed at-most-once steps whose effect is unknown.
     pub unknown: Vec<String>,
 }
 
@@ -135,8 +135,8 @@ impl Rewinding<'_> {
     /// completed and skipped steps do not run again. `given` is a path or a suffix of a path, with
     /// or without iteration numbers. Returns whether any step matches.
     ///
-    /// `around` is the path of the step that runs this run as a sub-workflow, and precedes each
-    /// path.
+    /// `around` is the path of the parent run's step that runs this run as a sub-workflow; it is
+    /// put in front of each path.
     pub fn keep(&mut self, around: &str, given: &str) -> bool {
         let named: Vec<&StepPath> = self.first.keys().filter(|path| matches(around, path, given)).collect();
         let inside = named.iter().flat_map(|path| {
@@ -150,7 +150,7 @@ impl Rewinding<'_> {
         is_known
     }
 
-    /// Returns the paths of the leaves that were executing when the last process of the run ended.
+    /// Returns the paths of the leaves that were executing when the run's last process ended.
     #[must_use]
     pub fn interrupted(&self) -> Vec<String> {
         let executing = self.state.steps().filter(|(_, step)| step.is_executing && step.end.is_none());
@@ -179,7 +179,7 @@ impl Rewinding<'_> {
         in_plan.collect()
     }
 
-    /// Returns the steps at or inside `path` that must not run twice and have begun but not ended.
+    /// Returns the at-most-once steps at or inside `path` that have begun but not ended.
     fn unknown_effects(&self, path: &StepPath, old: &Plan) -> Vec<String> {
         let all = self.within(path).map(|(inner, _)| inner).filter(|inner| encloses(path, inner));
         let is_unknown = |inner: &&StepPath| {
@@ -215,7 +215,7 @@ impl Rewinding<'_> {
         let (change, name) = of_definition.clone();
         let is_block = !matches!(self.order(path, None), Some(Order::Leaf) | None);
         let needed = match self.end(&text) {
-            // Its failure is retried.
+            // The step's failure is retried.
             Some(End::Failed(_)) if !is_block && self.failed_for_good(path) => return Fate::Keep,
             Some(End::Completed { .. }) => StepChange::Conclusion,
             Some(_) | None => StepChange::Handling,

@@ -59,7 +59,7 @@ impl Rewinding<'_> {
         records.map(own).collect()
     }
 
-    /// Returns whether the records of a step are valid and remain valid.
+    /// Returns whether a step's records are valid and remain valid after the rewind.
     fn is_retained(&self, path: &str) -> bool {
         let counts = path.parse().is_ok_and(|path: StepPath| self.first.contains_key(&path));
         counts && !self.again.leaves.contains_key(path)

@@ -37,7 +37,8 @@ impl Rewinding<'_> {
         Ok(migrated)
     }
 
-    /// Returns the conflict resolutions of unfinished blocks, whose branches join again.
+    /// Returns the conflict resolutions of unfinished blocks, whose branches will be joined
+    /// again.
     fn open_conflicts(&self) -> Vec<ChoiceRef> {
         let open = self.state.steps().filter(|(_, step)| step.end().is_none());
         let conflicts = open.flat_map(|(path, step)| {

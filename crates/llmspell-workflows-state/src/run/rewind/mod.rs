@@ -94,7 +94,7 @@ pub struct Rewinding<'a> {
 struct Again {
     reopened: BTreeSet<String>,
     undecided: BTreeSet<ChoiceRef>,
-    /// The path at which each leaf is entered and its next generation, by the path of the leaf.
+    /// Each leaf's entry path and next generation, by the leaf's path.
     leaves: BTreeMap<String, (String, u32)>,
     /// The leaves that have begun but not ended, and restart at the same path.
     restarted: BTreeSet<String>,
@@ -110,7 +110,7 @@ struct Again {
 }
 
 impl<'a> Rewinding<'a> {
-    /// Reads the records of a run of `plan`.
+    /// Reads the records of a run that uses `plan`.
     ///
     /// # Errors
     /// Returns an error if the records are inconsistent.
@@ -213,7 +213,7 @@ impl<'a> Rewinding<'a> {
         reopened.is_empty() && undecided.is_empty() && leaves.is_empty()
     }
 
-    /// Returns whether the step at `path` would lose the run of its sub-workflow.
+    /// Returns whether the step at `path` would lose its sub-workflow's run.
     #[must_use]
     pub fn loses_child(&self, path: &StepPath) -> bool {
         let text = path.to_string();
@@ -232,7 +232,7 @@ impl<'a> Rewinding<'a> {
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
     }
 
-    /// Runs the leaf at `target` again; its enclosing steps have not ended.
+    /// Runs the leaf at `target` again; its enclosing steps must not have ended.
     pub fn run_again(&mut self, target: &StepPath) {
         self.reenter(target);
     }
@@ -281,7 +281,7 @@ impl<'a> Rewinding<'a> {
         self.again.reopened.insert(text);
     }
 
-    /// Returns the path of the leaf at `target` when it runs again in this run.
+    /// Returns the path that the leaf at `target` has when it runs again in this run.
     #[must_use]
     pub fn rerun_path(&self, target: &StepPath) -> String {
         match self.again.leaves.get(&target.to_string()) {

@@ -9,7 +9,7 @@ impl Rewinding<'_> {
     /// Runs all steps that failed for good again, or, if there are none, the steps stopped by a
     /// cancellation of the run.
     ///
-    /// `finally` runs again as a whole, since it is part of the end of the run. If only steps of
+    /// `finally` runs again as a whole, since it is part of the run's end. If only steps of
     /// `finally` failed, only these steps run again.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl RunState {
     }
 }
 
-/// The state so far.
+/// The state computed so far.
 struct Fold<'r, 'a> {
     rewinding: &'r Rewinding<'a>,
     state: WorkflowState,

@@ -148,7 +148,8 @@ pub fn inboxes(stores: &Stores) {
     assert_eq!(messages, expected);
 }
 
-/// Checks that concurrent posts to one run get numbers without gaps, and one number per id.
+/// Checks that concurrent posts to a run are numbered without gaps, and that posts with the
+/// same id get the same number.
 ///
 /// # Panics
 /// Panics if the adapter fails a check.

@@ -1,4 +1,4 @@
-//! The layout of keys. A part of variable length is the last part or is preceded by its length.
+//! The layout of keys. A variable-length part is either last or preceded by its length.
 //!
 //! | key | value |
 //! |---|---|
@@ -41,8 +41,8 @@ pub(super) fn hashed(kind: u8, hash: &str) -> Vec<u8> {
     [&[kind], hash.as_bytes()].concat()
 }
 
-/// Returns the prefix of the keys of all owners of the value with this hash. The last byte of the prefix never occurs
-/// in a hash.
+/// Returns the key prefix shared by all owners of the value with this hash. The last byte of
+/// the prefix never occurs in a hash.
 pub(super) fn owners(hash: &str) -> Vec<u8> {
     [b"o", hash.as_bytes(), b"/"].concat()
 }

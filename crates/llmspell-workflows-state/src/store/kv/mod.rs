@@ -85,7 +85,7 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub(crate) struct KeyValueStores<K> {
     below: K,
-    /// Locked from the read until the write, and released before waiting for a sync.
+    /// Locked while a change is computed and written, and released before waiting for its sync.
     writing: Mutex<()>,
 }
 

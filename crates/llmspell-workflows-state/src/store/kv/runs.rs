@@ -9,7 +9,8 @@ use super::{
 };
 use crate::store::blocking::RunStore;
 
-/// The minimum number of id digits for which all runs with that prefix are scanned; fewer digits match too many runs.
+/// The minimum length of an id prefix for scanning all runs with that prefix; a shorter
+/// prefix matches too many runs.
 const ID_DIGITS_MIN: usize = 6;
 
 impl<K: KeyValue> KeyValueStores<K> {
@@ -65,7 +66,7 @@ impl<K: KeyValue> KeyValueStores<K> {
             }
             match self.summary(id)? {
                 Some(run) => runs.extend(query.admits(&run, ids).then_some(run)),
-                // If the run was removed, its entry is gone too; otherwise its summary was lost.
+                // If the run had been removed, its entry would be gone too, so its summary was lost.
                 None if self.below.get(entry)?.is_some() => {
                     return Err(index_damage(&format!("run {id} is missing")));
                 }

@@ -45,7 +45,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         Ok(verified)
     }
 
-    /// Returns the runs in keys of this kind.
+    /// Returns the runs named in keys of this kind.
     fn runs_of(&self, kind: u8, verified: &mut Verified) -> BTreeSet<Uuid> {
         let run = |key: &[u8]| key.get(1..1 + size_of::<Uuid>()).and_then(|bytes| Uuid::from_slice(bytes).ok());
         self.keys_of(kind, verified).iter().filter_map(|key| run(key)).collect()

@@ -12,7 +12,7 @@ pub(super) fn is_read_only(path: &Path) -> bool {
     fs::OpenOptions::new().write(true).open(path).is_err_and(|error| denied.contains(&error.kind()))
 }
 
-/// Opens the database at `path` to read it; writes fail.
+/// Opens the database at `path` for reading; writes fail.
 ///
 /// SQLite must create files next to a database in WAL mode, unless the database is opened as
 /// immutable. A database without a write-ahead log is immutable, since any writer would have

@@ -87,8 +87,8 @@ fn unlabel(
     Ok(())
 }
 
-/// Returns a statement that yields at most one run more than a page holds. It scans an index in
-/// descending order, or the range of ids with the prefix.
+/// Returns a statement that yields at most one run more than fits on a page. It scans an
+/// index in descending order, or the range of ids with the prefix.
 fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec<Value>), StoreError> {
     let ids = query.ids()?;
     let blob = |id: Uuid| Value::Blob(id.as_bytes().to_vec());

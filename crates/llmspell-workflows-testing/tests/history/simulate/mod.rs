@@ -1,5 +1,5 @@
-//! A tiny, correct durable program. Its processes execute, are killed and acknowledge in a random
-//! order, and produce a valid history.
+//! A tiny, correct durable program. Its processes execute steps, acknowledge them and are killed in
+//! a random order, which produces a valid history.
 
 mod run;
 
@@ -126,7 +126,7 @@ impl World<'_> {
 
     fn kill(&mut self, nth: usize) {
         let process = self.processes.remove(nth);
-        // Its earlier acknowledgements can still be read.
+        // The killed process's earlier acknowledgements can still be read.
         for what in process.said {
             self.observe(&process.name, what);
         }

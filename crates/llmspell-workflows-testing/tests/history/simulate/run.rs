@@ -12,7 +12,7 @@ pub(super) const STAGES: [&[&str]; 6] = [
     &["/main/b"],
 ];
 
-/// The order of [`STAGES`].
+/// Returns the order of the steps in [`STAGES`].
 pub(crate) fn sequences() -> Sequences {
     let list = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
     Sequences(vec![
@@ -60,7 +60,7 @@ impl Run {
     }
 
     pub(super) fn stored(&self, id: &str) -> StoredRun {
-        // Unless it has ended, an unowned run looks the same in every state.
+        // An unowned run that has not ended looks the same in every state.
         StoredRun {
             run: id.to_owned(),
             status: self.status.clone(),

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 /// How long to wait for leftover processes to stop before killing them.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
-/// The interval at which a stopping group is checked.
+/// The interval between checks of a stopping group.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A process group that is killed on drop.

@@ -10,14 +10,15 @@ use uuid::Uuid;
 const TERM_WAIT: Duration = Duration::from_secs(2);
 const KILL_WAIT: Duration = Duration::from_secs(2);
 
-/// The interval at which the processes are checked.
+/// The interval between checks of the processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Ends processes of `shell` steps whose `spellflow` process died.
 ///
 /// A step's process and all processes started from it have the run and the step's path in their
 /// environment, even if they leave the process group. On Linux, `/proc` shows the environments of
-/// all processes of the same user. Other systems have no such list, so nothing is found there.
+/// all processes of the same user. Other systems have no such list, so no processes are found
+/// there.
 pub(in super::super) struct Processes;
 
 #[async_trait]
@@ -46,8 +47,8 @@ impl Leftovers for Processes {
 
 /// Reads the environments of processes, one after the other.
 ///
-/// A resume examines all processes on the system before its first step, so the buffer is kept, and
-/// each file is read with as few system calls as possible.
+/// Resuming a run examines all processes on the system before the first step, so the buffer is
+/// reused, and each file is read with as few system calls as possible.
 #[derive(Default)]
 struct Environments {
     buffer: Vec<u8>,

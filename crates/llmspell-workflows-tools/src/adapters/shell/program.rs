@@ -88,7 +88,7 @@ pub(super) fn resolve(program: &str, policy: &Policy) -> Result<Option<PathBuf>,
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     let found = std::env::split_paths(&path)
-        // A relative folder's content depends on the working directory, which steps can write to.
+        // A relative folder's content depends on the working directory, and steps can write there.
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|file| is_program(file));

@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// How each row is converted.
+/// The settings for converting each row.
 pub(super) struct Conversion {
     format: Format,
     infer: bool,
@@ -175,7 +175,7 @@ fn write_object(
         conversion.text_column.as_ref().map(|name| (name, json!(text))),
     ];
     for (name, value) in more.into_iter().flatten() {
-        // The closing brace of the object moves behind the new field.
+        // The closing brace of the object moves after the new field.
         line.pop();
         if !columns.is_empty() || line.last() != Some(&b'{') {
             line.push(b',');

@@ -24,20 +24,20 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// its first line is bad, and reading continues with its second line.
 pub(super) struct Records<R> {
     source: R,
-    /// The name of the source in errors.
+    /// The name used for the source in errors.
     name: String,
     delimiter: u8,
     /// The expected number of cells if reading continues after unclosed quotes.
     recovers: Option<usize>,
     /// The part of the source that has been read and is still needed.
     window: Vec<u8>,
-    /// Where the next record begins in the window.
+    /// The position in the window at which the next record begins.
     next: usize,
     has_ended: bool,
     has_begun: bool,
     /// The line of the next record, counted from 1.
     next_line: u64,
-    /// The last record: its line, and its text without its line end.
+    /// The last record's line, and its text without the line end.
     line: u64,
     text: std::ops::Range<usize>,
     scan: Scan,
@@ -70,13 +70,14 @@ enum CellPosition {
 struct Scan {
     /// The bytes of all cells.
     cells: Vec<u8>,
-    /// Where each cell ends in `cells`.
+    /// The end of each cell in `cells`.
     ends: Vec<usize>,
     position: CellPosition,
-    /// Where the text of the record ends, and where the next record begins.
+    /// The end of the record's text; `next` is the start of the next record.
     end: usize,
     next: usize,
-    /// Where the record's first line ends and its second line begins, if it has several lines.
+    /// The end of the record's first line and the start of its second line, if it has several
+    /// lines.
     first_line: Option<(usize, usize)>,
     /// The number of line ends within quotes.
     lines: u64,
@@ -179,7 +180,7 @@ impl<R: Read> Records<R> {
         self.next = next;
     }
 
-    /// Returns whether a multi-line record is complete, not the start of an unclosed quote.
+    /// Returns whether a multi-line record is complete rather than the start of an unclosed quote.
     fn is_whole(&mut self) -> Result<bool, ToolError> {
         let expected = self.recovers;
         if self.scan.is_torn {
@@ -245,7 +246,7 @@ impl<R: Read> Records<R> {
         Ok(at + 1 + usize::from(is_pair))
     }
 
-    /// Returns the byte at a position of the window, and reads more of the source if necessary.
+    /// Returns the byte at a position in the window, and reads more of the source if necessary.
     fn byte(&mut self, at: usize) -> Result<Option<u8>, ToolError> {
         while self.window.len() <= at {
             if !self.fill()? {

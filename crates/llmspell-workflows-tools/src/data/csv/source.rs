@@ -31,7 +31,7 @@ pub(super) struct Rows<'c> {
 /// A table to read.
 pub(super) struct Table {
     pub(super) source: Box<dyn Read>,
-    /// The name of the table in errors about reading it.
+    /// The name used for the table in errors about reading it.
     pub(super) name: String,
     pub(super) delimiter: u8,
     pub(super) has_headers: bool,

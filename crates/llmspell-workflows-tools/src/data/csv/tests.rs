@@ -239,7 +239,7 @@ async fn operations_that_return_text_reject_infer_types() {
 }
 
 #[tokio::test]
-async fn bad_rows_are_collected_with_their_lines_and_good_rows_are_converted() {
+async fn bad_rows_are_collected_and_good_rows_are_converted() {
     let table = "id,name\n1,\"two\nlines\"\n2\n3,c,d\n4,d\n";
     let options = json!({"format": "json", "bad_rows": "collect", "line_column": "line"});
     let result = call(&json!({"operation": "convert", "input": table, "options": options})).await.unwrap();

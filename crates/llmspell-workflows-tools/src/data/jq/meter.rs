@@ -24,7 +24,7 @@ const VALUE_DEPTH_MAX: usize = 30_000;
 /// The maximum number of recursive calls that pass filters; dropping their nested arguments takes stack too.
 const NESTED_CALLS_MAX: u64 = 200_000;
 
-/// Why a query was stopped.
+/// The reason why a query was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// Too many terms were evaluated.

@@ -21,7 +21,8 @@ impl Program {
     /// Parses and compiles a query; errors name the position and the unknown filter or variable.
     pub(super) fn compile(query: &str) -> Result<Self, ToolError> {
         let arena = Arena::default();
-        // The loader runs only for its better errors; the parser's tree can be guarded.
+        // The loader is called only because its errors are better; the parser's tree can be
+        // guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
             .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;

@@ -17,7 +17,7 @@ pub(super) struct Elements<R> {
     line: u64,
 }
 
-/// Why the text cannot be split.
+/// The reason why the text cannot be split.
 #[derive(Debug)]
 pub(super) enum ArrayError {
     /// The text is not an array. The fields are the line and a description of the problem there.

@@ -55,7 +55,7 @@ pub(crate) struct OutputFile {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WrittenFile {
     pub(crate) bytes: u64,
-    /// Whether the file did not exist before.
+    /// True if the file did not exist before.
     pub(crate) is_new: bool,
 }
 

@@ -32,7 +32,7 @@ type Source = BufReader<InputFile>;
 ///
 /// An unreadable row is an error that names the file and the line.
 pub(crate) struct RowReader<'c> {
-    /// The files that follow the current one.
+    /// The files to read after the current file.
     waiting: VecDeque<&'c SandboxPath>,
     is_one_of_several: bool,
     policy: &'c Policy,

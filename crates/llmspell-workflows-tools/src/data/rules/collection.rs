@@ -5,7 +5,7 @@ use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 use llmspell_workflows_basic::nearest;
 
-/// The maximum depth of nested objects in which collections are searched for.
+/// The maximum nesting depth of the objects searched for collections.
 const DEPTH_MAX: usize = 8;
 
 /// An array of objects in the input, which rules treat as a table.
@@ -16,7 +16,7 @@ pub(super) struct Collection<'v> {
     pub(super) name: String,
     /// The path of the object that contains the array.
     pub(super) parent: String,
-    /// The items, all of which are objects.
+    /// The items; all of them are objects.
     pub(super) items: &'v [Value],
 }
 

@@ -72,7 +72,7 @@ impl Check<'_> {
     }
 }
 
-/// Returns the properties of the schema of [`Report::into_result`].
+/// Returns the schema's properties for [`Report::into_result`].
 pub(super) fn result_properties(violation: &Value) -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });
     json!({

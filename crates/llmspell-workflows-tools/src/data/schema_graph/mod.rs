@@ -18,8 +18,8 @@ const SCHEMA_EXPANDED_MAX: u64 = 100_000;
 /// The maximum length of a chain of subschemas, each of which leads to the next.
 const SCHEMA_CHAIN_MAX: usize = 150;
 
-/// The maximum length of a chain of a recursive schema's subschemas that are applied to a value and
-/// its parts.
+/// The maximum number of nested subschemas that a recursive schema may apply to a value and its
+/// parts.
 const SCHEMA_CALLS_MAX: usize = 600;
 
 /// The maximum number of times the subschemas of a recursive schema are applied to a value and its
@@ -30,7 +30,7 @@ const SCHEMA_WORK_MAX: u64 = 2_000_000;
 #[derive(Debug)]
 pub(super) struct SchemaGraph {
     nodes: Vec<Node>,
-    /// For each subschema, all subschemas that it applies to the same value, and how often.
+    /// For each subschema, all subschemas that it applies to the same value, with their counts.
     closures: Vec<Closure>,
     is_recursive: bool,
 }
@@ -38,7 +38,7 @@ pub(super) struct SchemaGraph {
 /// A subschema and all subschemas that it applies to the same value.
 #[derive(Debug, Clone, Default)]
 struct Closure {
-    /// How often each subschema is applied.
+    /// The number of times that each subschema is applied.
     applied: HashMap<usize, u64>,
     /// The length of the longest chain of these subschemas.
     chain: usize,

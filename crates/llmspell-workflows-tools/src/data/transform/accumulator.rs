@@ -15,7 +15,7 @@ const SCALE: f64 = 4_294_967_296.0;
 pub(super) enum Accumulator {
     Count(u64),
     Distinct(HashSet<String>),
-    /// The sum of integers, until a value is a float or the sum is out of range, and the sum of all
+    /// The integer sum, until a value is a float or the sum is out of range, and the sum of all
     /// values as a float.
     Sum {
         whole: Option<i128>,
@@ -49,7 +49,8 @@ impl Accumulator {
         }
     }
 
-    /// Adds a value; returns whether the function accepts it: sums and means accept only numbers.
+    /// Adds a value; returns false if the function does not accept it. Sums and means accept only
+    /// numbers.
     pub(super) fn add(&mut self, value: &Value, held: &mut Held) -> Result<bool, ToolError> {
         match self {
             Self::Count(count) => *count += 1,

@@ -6,7 +6,7 @@ use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of, some_value};
 use crate::{ToolError, integers};
 
-/// The target for the value of a source, as given in the parameters.
+/// The target of a source's value, as given in the parameters.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum TargetParameter {
@@ -18,7 +18,7 @@ enum TargetParameter {
     List(Vec<TargetParameter>),
 }
 
-/// The object form of a target.
+/// A target given as an object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TargetObject {

@@ -25,7 +25,7 @@ pub(super) enum SortKey {
     Object(SortKeyObject),
 }
 
-/// The object form of a sort key.
+/// A sort key given as an object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SortKeyObject {
@@ -248,7 +248,7 @@ impl Join {
         Ok(Self { on, left_key, right_key, kind, prefix, right: HashMap::new() })
     }
 
-    /// Adds an item of the right side.
+    /// Adds an item to the right side.
     pub(super) fn add_right(&mut self, item: Item) {
         if let Some(key) = key(&item, &self.right_key) {
             self.right.entry(key).or_default().push(item);

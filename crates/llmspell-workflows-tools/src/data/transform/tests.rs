@@ -89,7 +89,7 @@ async fn each_operation_returns_the_documented_result() {
 }
 
 #[tokio::test]
-async fn map_rename_and_flatten_return_an_object_for_an_object() {
+async fn map_rename_and_flatten_return_an_object_if_given_an_object() {
     let table = [
         (json!({"operation": "map", "input": {"a": 1}, "mapping": {"a": "b"}}), json!({"b": 1})),
         (
@@ -189,7 +189,7 @@ async fn a_cancelled_call_stops_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_overflowing_sum_is_an_error_and_a_mean_never_overflows() {
+async fn sums_fail_on_overflow_but_means_never_overflow() {
     let over = |op: &str| {
         json!({
             "operation": "group_by", "input": [{"k": 1, "v": 1e308}, {"k": 1, "v": 1e308}], "fields": ["k"],

@@ -118,7 +118,7 @@ async fn invalid_parameters_are_rejected() {
 }
 
 #[tokio::test]
-async fn invalid_data_is_an_error_unless_it_is_reported() {
+async fn invalid_data_fails_the_call_unless_on_invalid_is_report() {
     let rules = json!({"id": {"required": true}, "age": "integer"});
     for (input, expected) in [
         (json!({"id": 1, "age": 7}), Ok(())),

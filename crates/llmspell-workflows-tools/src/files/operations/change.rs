@@ -142,8 +142,8 @@ impl Change<'_> {
         Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
     }
 
-    /// Creates the missing parent directories of a path with `recursive`; otherwise fails if the
-    /// parent directory is missing.
+    /// Creates the missing parent directories of a path if `recursive` is set; otherwise fails if
+    /// the parent directory is missing.
     fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
         if self.recursive { target.create_parents() } else { check_parent(target) }
     }
@@ -174,7 +174,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Copies a directory so that the target exists only once complete, even after a crash.
+    /// Copies a directory so that the target exists only once it is complete, even after a crash.
     fn copy_whole_folder(
         &self,
         source: &SandboxPath,

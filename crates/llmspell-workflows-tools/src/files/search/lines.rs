@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_not_utf8_are_base64() {
+    fn non_utf8_lines_are_returned_as_base64() {
         let found = find(b"caf\xe9\nhit\n\xe9 hit", "hit", 1, 10);
         let lines =
             |at: usize| (&found.listed[at]["before"][0], &found.listed[at]["text"], &found.listed[at]["text_type"]);

@@ -24,7 +24,8 @@ impl<'c, W: Write> Table<'c, W> {
         Ok(Self { writer, columns, cells: csv::ByteRecord::new() })
     }
 
-    /// Writes an item and returns how many of its fields have a column; `place` names it in an error.
+    /// Writes an item and returns how many of its fields have a column; `place` describes the
+    /// item's position in errors.
     pub(super) fn write(&mut self, item: &Value, place: impl FnOnce() -> String) -> io::Result<usize> {
         self.cells.clear();
         let mut found = 0;

@@ -14,7 +14,7 @@ use crate::web::document::{self, WorkLimit};
 use crate::web::{body, charset, html};
 use crate::{ToolError, ToolErrorClass};
 
-/// DuckDuckGo's page for browsers without scripts, which needs no key.
+/// DuckDuckGo's page for browsers without JavaScript, which needs no key.
 ///
 /// DuckDuckGo's JSON API returns instant answers but no search results, so this provider reads the page. The service
 /// challenges clients that send too many requests; a challenge is reported as a separate error.

@@ -14,7 +14,7 @@ pub(super) struct Hit {
     pub(super) score: Option<f64>,
     /// For an image search, the URL of the image itself.
     pub(super) image_url: Option<String>,
-    /// The date of publication, in the format of the service.
+    /// The date of publication, in the service's format.
     pub(super) published: Option<String>,
 }
 

@@ -52,7 +52,7 @@ enum Entry<'e> {
     End { id: u64, lines: u64, error: Option<String> },
 }
 
-/// The output of steps in a folder, with a folder per run.
+/// The output of steps, in a folder with one subfolder per run.
 #[derive(Debug)]
 pub(super) struct FolderOutputs {
     /// The folder of the home, which must already exist when output is written.

@@ -189,7 +189,7 @@ impl Writer {
         file.set_len(text.len() as u64)
     }
 
-    /// Records the end of the output. Without this entry, the end of the log is missing.
+    /// Records the end of the output. Without this entry, the end of the log counts as missing.
     fn close(&mut self) {
         if let Err(error) = self.try_close()
             && self.failure.is_none()

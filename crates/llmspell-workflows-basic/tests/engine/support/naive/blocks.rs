@@ -66,7 +66,7 @@ impl Naive {
         Ok((value.into(), all))
     }
 
-    /// Runs each branch to its end, regardless of the results of the other branches.
+    /// Runs each branch to its end, regardless of the other branches' results.
     pub(super) fn parallel(&mut self, parallel: &Parallel, at: &StepLocation, env: &Env) -> StepResult {
         let branches = parallel.branches.iter();
         let ends: Vec<(&Branch, StepEnd)> =

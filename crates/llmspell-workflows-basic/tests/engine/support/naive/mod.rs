@@ -130,8 +130,8 @@ impl Naive {
             }
         };
         self.statuses.insert(path.clone(), (if given.is_ok() { "completed" } else { "failed" }, attempt));
-        // The errors of two steps differ at least in their paths, which determines whether the
-        // values of two branches conflict.
+        // Two steps' errors differ at least in their paths, and this difference determines whether two
+        // branches' values conflict.
         let given = given.map_err(|error| StepError { path: error.path.or(Some(path)), ..error });
         match given {
             Ok((value, changes)) => StepEnd::Completed(value, changes),

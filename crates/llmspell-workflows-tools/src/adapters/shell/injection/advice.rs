@@ -175,7 +175,7 @@ impl Advice<'_> {
         matches!(self.places[at], Place::Double | Place::HereDocument { .. } | Place::Parameter)
     }
 
-    /// Returns a variable name for each wrong value.
+    /// Returns a variable name for each value to replace.
     fn names(&self) -> Vec<(String, usize)> {
         let mut names: Vec<(String, usize)> = Vec::new();
         for at in self.wrong {
@@ -278,7 +278,7 @@ fn item(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), flow)
 }
 
-/// Returns a string as YAML for use in a flow collection.
+/// Formats a string as YAML for use in a flow collection.
 fn flow(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || "-/".contains(c)) && text.chars().all(is_plain);
