@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Phase, RunEnd, RunState, StepState};
+use super::{Phase, RunEnd, RunState, StepState, state::generation_of};
 use crate::record::{End, Record, Request, Started};
 
 impl RunState {
@@ -84,6 +84,14 @@ impl RunState {
         let mut children: Vec<(u64, Uuid)> = self.steps.values().flat_map(StepState::children).collect();
         children.sort_unstable();
         children.into_iter().map(|(_, child)| child).collect()
+    }
+
+    /// Returns the path of the step entered at `entry`.
+    pub(super) fn entered(&self, entry: &str) -> String {
+        match self.reentered.get(entry) {
+            Some(generation) => generation_of(entry, *generation),
+            None => entry.to_owned(),
+        }
     }
 
     pub(super) fn has_child(&self, child: Uuid) -> bool {

@@ -388,14 +388,6 @@ impl RunState {
             }
         }
     }
-
-    /// Returns the path of the step entered at `entry`.
-    pub(super) fn entered(&self, entry: &str) -> String {
-        match self.reentered.get(entry) {
-            Some(generation) => generation_of(entry, *generation),
-            None => entry.to_owned(),
-        }
-    }
 }
 
 /// Returns the path of the step entered at `entry` under this generation.
