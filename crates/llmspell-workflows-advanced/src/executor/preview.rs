@@ -80,14 +80,14 @@ impl Report {
         self.runs_again.retain(|step| step.path != path);
     }
 
-    /// Checks that no at-most-once step runs again without an explicit request.
+    /// Checks that no at-most-once step runs again without an explicit request, unless it has been undone.
     ///
     /// Also fails if such a step was removed or renamed while it is unknown whether it took effect.
     pub(super) fn check_at_most_once(&self, run: Uuid) -> Result<(), ExecutorError> {
         if !self.unknown.is_empty() {
             return Err(ExecutorError::UnknownEffects { run, paths: self.unknown.clone() });
         }
-        let must_not = |step: &&RunsAgain| step.at_most_once && step.cause != Cause::Requested;
+        let must_not = |step: &&RunsAgain| step.at_most_once && !matches!(step.cause, Cause::Requested | Cause::Undone);
         let paths: Vec<String> = self.runs_again.iter().filter(must_not).map(|step| step.path.clone()).collect();
         let why = "these steps run at most once, but have started and would run again";
         if paths.is_empty() { Ok(()) } else { Err(ExecutorError::CannotRunAgain { run, why, paths }) }

@@ -56,12 +56,18 @@ pub(super) struct Change {
 
 impl Basis {
     /// Keeps the requested steps. Called before steps are marked to run again.
-    pub(super) fn keep(&self, rewinding: &mut Rewinding<'_>, around: &str, report: &mut Report) {
+    pub(super) fn keep(
+        &self,
+        rewinding: &mut Rewinding<'_>,
+        around: &str,
+        report: &mut Report,
+    ) -> Result<(), RewindError> {
         for keep in &self.keep {
-            if rewinding.keep(around, keep) {
+            if rewinding.keep(around, keep)? {
                 report.matched.insert(keep.clone());
             }
         }
+        Ok(())
     }
 
     /// Marks the steps that run again because the definition has changed.
@@ -167,7 +173,7 @@ impl Executor {
         let mut records = self.records_in(known, bringing).await?;
         let basis = self.basis(known.id(), &records, new).await?;
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
-        basis.keep(&mut rewinding, around, report);
+        basis.keep(&mut rewinding, around, report)?;
         basis.correct(known.id(), &mut rewinding, around, false, report)?;
         let mut lost = Vec::new();
         for (path, child) in rewinding.children() {

@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
-    engine::{Outcome, SkipReason},
+    engine::{Outcome, RESOLVED_AS_FAILED, SkipReason},
 };
 use llmspell_workflows_state::{RewindError, Rewinding, Rewound};
 use serde_json::Value;
@@ -98,7 +98,7 @@ impl Executor {
             }
             Resolution::Failed => {
                 let message = "resolved manually as failed";
-                let error = StepError::new(ErrorClass::Poison, "resolved_as_failed", message).retryable(false);
+                let error = StepError::new(ErrorClass::Poison, RESOLVED_AS_FAILED, message).retryable(false);
                 Outcome::failed(error.at(&path))
             }
             Resolution::RunAgain => {

@@ -97,7 +97,7 @@ impl Executor {
         let mut records = self.records_in(known, bringing).await?;
         let basis = self.basis(known.id(), &records, again.definition).await?;
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
-        basis.keep(&mut rewinding, around, report);
+        basis.keep(&mut rewinding, around, report)?;
         let mut partly_undone = Vec::new();
         // A cancelled sub-workflow is resumed along with its parent run.
         let only_finally =
@@ -254,7 +254,7 @@ impl Executor {
         let started = started(known.id(), &records)?;
         let basis = self.basis(known.id(), &records, again.definition).await?;
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
-        basis.keep(&mut rewinding, around, report);
+        basis.keep(&mut rewinding, around, report)?;
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, again.target)?;
         // A fork does not own its source's sub-workflows, so it cannot continue a partly undone one.

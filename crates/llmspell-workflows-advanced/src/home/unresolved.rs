@@ -27,6 +27,16 @@ pub struct UnresolvedStep {
 impl UnresolvedStep {
     /// Returns whether `given` is the step's path or a suffix of it, with or without the `/main` of each sub-workflow.
     pub(crate) fn matches(&self, given: &str) -> bool {
+        // The step may have been entered again since the user learned its path.
+        let whole = self.to_string();
+        self.matches_exactly(given)
+            || whole.rsplit_once('~').is_some_and(|(entry, generation)| {
+                let is_last = generation.bytes().all(|byte| byte.is_ascii_digit());
+                is_last && entry.ends_with(&format!("/{}", given.trim_start_matches('/')))
+            })
+    }
+
+    fn matches_exactly(&self, given: &str) -> bool {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();
         let without_root = |path: &&str| path.strip_prefix("/main").map_or_else(|| (*path).to_owned(), str::to_owned);

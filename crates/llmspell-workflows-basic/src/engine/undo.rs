@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
+/// The code of a step that was resolved manually as failed. It had no effect, so there is nothing to undo.
+pub const RESOLVED_AS_FAILED: &str = "resolved_as_failed";
+
 /// A step that has ended and can be undone.
 #[derive(Debug, Clone)]
 pub(crate) struct Undo {
@@ -178,7 +181,9 @@ impl Run {
                 (output.value.to_arc(), true)
             }
             Outcome::Failed(Failure { error, .. })
-                if matches!(error.class, ErrorClass::Timeout | ErrorClass::Poison) && is_leaf() =>
+                if matches!(error.class, ErrorClass::Timeout | ErrorClass::Poison)
+                    && error.code != RESOLVED_AS_FAILED
+                    && is_leaf() =>
             {
                 (Arc::default(), false)
             }
@@ -255,9 +260,7 @@ impl Run {
             }
             Err(IncompleteUndo::Failed(error)) => {
                 let path = error.path.clone().unwrap_or_default();
-                // The compensation step must be resolved as a whole, no matter which inner step
-                // failed.
-                let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
+                let undo = compensation_of(&path).to_owned();
                 lock(&self.undos).status = UndoStatus::Stuck(vec![StuckStep::new(undo, *error)]);
                 outcome
             }
@@ -333,6 +336,14 @@ impl Run {
         let call = call.seeing(Some(scope), state);
         Tasks::run(call, |call| Box::pin(execute(call))).await
     }
+}
+
+/// Returns the path of the compensation step at or around the step at `path`. It must be resolved as a whole, no matter
+/// which inner step failed.
+fn compensation_of(path: &str) -> &str {
+    let Some(at) = path.find("/$undo") else { return path };
+    let end = path[at + 1..].find('/').map_or(path.len(), |length| at + 1 + length);
+    &path[..end]
 }
 
 /// Returns whether a step was cancelled permanently, not just because the process is shutting down.

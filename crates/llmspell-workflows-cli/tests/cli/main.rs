@@ -50,3 +50,4 @@ mod store;
 mod sub_workflows;
 mod support;
 mod terminals;
+mod undone;

@@ -170,8 +170,9 @@ fn mark_recovered(steps: &mut [PastStep]) {
 /// Marks completed steps that were undone as compensated.
 fn mark_compensated(steps: &mut [PastStep]) {
     let undo = |step: &PastStep| {
-        let undone = step.path.strip_suffix("/$undo")?.to_owned();
-        (step.status == StepStatus::Completed).then_some(undone)
+        let (undone, generation) = step.path.rsplit_once("/$undo")?;
+        let is_own = generation.is_empty() || generation.starts_with('~');
+        (step.status == StepStatus::Completed && is_own).then(|| undone.to_owned())
     };
     let undone: HashSet<String> = steps.iter().filter_map(undo).collect();
     let completed = steps.iter_mut().filter(|step| step.status == StepStatus::Completed);

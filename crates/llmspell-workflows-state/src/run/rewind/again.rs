@@ -6,7 +6,7 @@ use llmspell_workflows_basic::{
     model::{OnError, Pattern},
 };
 
-use super::{Cause, Rewinding, encloses};
+use super::{Cause, RewindError, Rewinding, correct::matches, encloses};
 use crate::record::{ChoiceRef, End};
 
 impl Rewinding<'_> {
@@ -86,9 +86,36 @@ impl Rewinding<'_> {
         self.first.range(path.clone()..).take_while(move |(other, _)| is_near(other))
     }
 
+    /// Keeps the results of the recorded steps named by `given` and of the steps inside them:
+    /// completed and skipped steps do not run again. `given` is a path or a suffix of a path, with
+    /// or without iteration numbers. Returns whether any step matches.
+    ///
+    /// `around` is the path of the parent run's step that runs this run as a sub-workflow; it is
+    /// put in front of each path.
+    ///
+    /// # Errors
+    /// Returns an error if a step has been undone, so that its result is no longer true.
+    pub fn keep(&mut self, around: &str, given: &str) -> Result<bool, RewindError> {
+        let named: Vec<&StepPath> = self.first.keys().filter(|path| matches(around, path, given)).collect();
+        if let Some(undone) = self.undone().into_iter().find(|undone| named.iter().any(|path| path.contains(undone))) {
+            return Err(RewindError::KeepsUndone { path: format!("{around}{undone}") });
+        }
+        let inside = named.iter().flat_map(|path| {
+            self.within(path).map(|(inner, _)| inner).filter(move |inner| encloses(path, inner) || inner == path)
+        });
+        let has_result =
+            |path: &&StepPath| matches!(self.end(&path.to_string()), Some(End::Completed { .. } | End::Skipped(_)));
+        let kept: Vec<StepPath> = inside.filter(has_result).cloned().collect();
+        let is_known = !named.is_empty();
+        self.again.kept.extend(kept);
+        Ok(is_known)
+    }
+
     /// Runs the whole step at `path` again.
     pub(super) fn redo(&mut self, path: &StepPath) {
-        let is_redone = |inner: &StepPath| encloses(path, inner) && !self.again.kept.contains(inner);
+        // What has been undone stays undone: the step's next generation has compensation steps of its own.
+        let is_undo = |inner: &StepPath| is_in_undo(inner) && !is_in_undo(path);
+        let is_redone = |inner: &StepPath| encloses(path, inner) && !self.again.kept.contains(inner) && !is_undo(inner);
         let all: Vec<StepPath> =
             self.within(path).filter(|(inner, _)| is_redone(inner)).map(|(inner, _)| inner.clone()).collect();
         for inner in all {
@@ -255,6 +282,11 @@ pub(super) fn place(plan: &Plan, around: &StepPath, path: &StepPath, first: u64)
     }
     let nth = plan.inside(around).iter().position(|id| path.id() == Some(*id));
     (nth.unwrap_or(usize::MAX), first)
+}
+
+/// Returns whether the step at `path` is a compensation step or is inside one.
+fn is_in_undo(path: &StepPath) -> bool {
+    path.segments().iter().any(|segment| segment.id.as_str() == "$undo")
 }
 
 /// Returns whether the step at `path` is a handler of the block that contains it.

@@ -131,25 +131,6 @@ impl Rewinding<'_> {
         corrected
     }
 
-    /// Keeps the results of the recorded steps named by `given` and of the steps inside them:
-    /// completed and skipped steps do not run again. `given` is a path or a suffix of a path, with
-    /// or without iteration numbers. Returns whether any step matches.
-    ///
-    /// `around` is the path of the parent run's step that runs this run as a sub-workflow; it is
-    /// put in front of each path.
-    pub fn keep(&mut self, around: &str, given: &str) -> bool {
-        let named: Vec<&StepPath> = self.first.keys().filter(|path| matches(around, path, given)).collect();
-        let inside = named.iter().flat_map(|path| {
-            self.within(path).map(|(inner, _)| inner).filter(move |inner| encloses(path, inner) || inner == path)
-        });
-        let has_result =
-            |path: &&StepPath| matches!(self.end(&path.to_string()), Some(End::Completed { .. } | End::Skipped(_)));
-        let kept: Vec<StepPath> = inside.filter(has_result).cloned().collect();
-        let is_known = !named.is_empty();
-        self.again.kept.extend(kept);
-        is_known
-    }
-
     /// Returns the paths of the leaves that were executing when the run's last process ended.
     #[must_use]
     pub fn interrupted(&self) -> Vec<String> {
@@ -269,7 +250,7 @@ impl Rewinding<'_> {
 
 /// Returns whether `given` is the path of the step at `path`, or a suffix of that path. Iteration
 /// and generation numbers may be omitted.
-fn matches(around: &str, path: &StepPath, given: &str) -> bool {
+pub(super) fn matches(around: &str, path: &StepPath, given: &str) -> bool {
     let suffix = format!("/{}", given.trim_start_matches('/'));
     let forms = [path.to_string(), path.without_generations().to_string(), path.in_definition()];
     forms.iter().any(|form| format!("{around}{form}").ends_with(&suffix))

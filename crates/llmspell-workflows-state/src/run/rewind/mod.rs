@@ -54,6 +54,12 @@ pub enum RewindError {
     /// An input was given without a step.
     #[error("an input was given without a step; name the step to start from")]
     InputForNoStep,
+    /// A step is to be kept although it has been undone.
+    #[error("cannot keep the result of {path}: the step has been undone, so it has to run again")]
+    KeepsUndone {
+        /// The step's path.
+        path: String,
+    },
     /// The records do not match the definition or each other.
     #[error("the records are inconsistent: {0}")]
     Damaged(String),
@@ -68,6 +74,7 @@ impl RewindError {
             Self::AmbiguousStep { .. } => "ambiguous_step",
             Self::NoInput { .. } | Self::InputForNoStep => "no_step_input",
             Self::NothingFailed => "nothing_failed",
+            Self::KeepsUndone { .. } => "step_undone",
             Self::Damaged(_) => "journal_failed",
         }
     }

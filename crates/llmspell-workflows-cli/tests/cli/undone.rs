@@ -1,0 +1,95 @@
+//! Undone steps: each execution is undone once, and what has been undone does not count as done.
+
+use serde_json::json;
+
+use crate::support::{Sandbox, assert_error, json_of, show};
+
+fn effects(sandbox: &Sandbox) -> Vec<String> {
+    std::fs::read_to_string(sandbox.path("effects")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn count(sandbox: &Sandbox, effect: &str) -> usize {
+    effects(sandbox).iter().filter(|line| *line == effect).count()
+}
+
+/// A retry repeats an undone step as a new generation; its former execution stays undone.
+#[test]
+fn retries_undo_each_execution_of_a_step_once() {
+    let step = "{id: a, command: echo do >> effects, compensate: {command: echo undo >> effects}}";
+    for step in [
+        step.to_owned(),
+        format!("{{id: each, items: [1], steps: [{step}]}}"),
+        format!("{{id: block, steps: [{step}]}}"),
+        format!("{{id: kid, type: workflow, workflow: kid}}\nworkflows: {{kid: {{name: kid, steps: [{step}]}}}}"),
+    ] {
+        let (step, workflows) = step.split_once('\n').unwrap_or((&step, ""));
+        let sandbox = Sandbox::with_flow(&format!(
+            "name: f\nsteps:\n  - {{id: x, command: echo x, compensate: {{command: exit 7}}}}\n  - {step}\n  \
+             - {{id: d, command: exit 1}}\n{workflows}\n"
+        ));
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8, "{step}");
+        assert_eq!(sandbox.run(&["resolve", "@last", "x/$undo", "--failed"]).code, 1, "{step}");
+        for executions in 2..=4 {
+            assert_eq!(sandbox.run(&["retry", "@last"]).code, 1, "{step}");
+            let counts = (count(&sandbox, "do"), count(&sandbox, "undo"));
+            assert_eq!(counts, (executions, executions), "{step}");
+        }
+    }
+}
+
+#[test]
+fn compensation_that_failed_twice_is_resolved_under_its_path() {
+    let undo = "test -f ok && echo undo >> effects";
+    let sandbox = Sandbox::with_flow(&format!(
+        "name: f\nsteps:\n  - {{id: a, command: echo do >> effects, compensate: {{command: '{undo}'}}}}\n  \
+         - {{id: d, command: exit 1}}\n"
+    ));
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8);
+    assert_eq!(sandbox.run(&["resolve", "@last", "a/$undo", "--run-again"]).code, 8);
+    std::fs::write(sandbox.path("ok"), "").unwrap();
+    let resolved = sandbox.run(&["resolve", "@last", "a/$undo", "--run-again"]);
+    assert_eq!(resolved.code, 1, "{}", resolved.stderr);
+    let shown = show(&sandbox, "@last");
+    assert_eq!((&shown["status"], &shown["steps"][0]["status"]), (&json!("compensated"), &json!("compensated")));
+    let text = sandbox.run(&["runs", "show", "@last"]).stdout;
+    assert!(!text.contains("stuck") && !text.contains("next:"), "{text}");
+    let again = sandbox.run(&["resolve", "@last", "a/$undo", "--run-again", "-o", "json"]);
+    assert_eq!(again.json()["error"]["code"], "not_stuck", "{}", again.stdout);
+    assert_eq!(effects(&sandbox), ["do", "undo"]);
+}
+
+/// The payment was refunded, so it has to be made again, and its receipt must not be used.
+#[test]
+fn undone_step_cannot_be_kept_and_runs_again_even_if_it_runs_at_most_once() {
+    let flow = |ship: &str| {
+        format!(
+            "name: f\nsteps:\n  - {{id: charge, at_most_once: true, command: echo charge >> effects, \
+             compensate: {{command: echo refund >> effects}}}}\n  - {{id: ship, command: '{ship}'}}\n"
+        )
+    };
+    let sandbox = Sandbox::with_flow(&flow("exit 1")).file("better.yaml", &flow("echo shipped >> effects"));
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    let run = show(&sandbox, "@last")["run_id"].as_str().unwrap().to_owned();
+    let fork = ["fork", &run, "--from", "ship", "--definition", "better.yaml", "-o", "json"];
+    for kept in ["/main/charge", "charge"] {
+        assert_error(&sandbox.run(&[&fork[..], &["--keep", kept]].concat()), 1, "step_undone");
+    }
+    assert_eq!(sandbox.run(&fork).code, 0);
+    assert_eq!(effects(&sandbox), ["charge", "refund", "charge", "shipped"]);
+}
+
+/// `--failed` says that the step had no effect.
+#[test]
+fn step_resolved_as_failed_is_not_undone() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\nsteps:\n  - {id: pay, at_most_once: true, command: 'test -f ok && echo pay >> effects || kill -9 $PPID', \
+         compensate: {command: echo undo >> effects}}\n  - {id: last, command: echo last >> effects}\n",
+    );
+    sandbox.command(&["run", "flow.yaml"]).output().unwrap();
+    assert_eq!(sandbox.run(&["resume", "@last"]).code, 8);
+    assert_eq!(sandbox.run(&["resolve", "@last", "pay", "--failed"]).code, 1);
+    assert_eq!(json_of(&sandbox, &["runs", "show", "@last"])["status"], "failed");
+    std::fs::write(sandbox.path("ok"), "").unwrap();
+    assert_eq!(sandbox.run(&["retry", "@last"]).code, 0);
+    assert_eq!(effects(&sandbox), ["pay", "last"]);
+}
