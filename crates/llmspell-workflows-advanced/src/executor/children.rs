@@ -163,7 +163,9 @@ impl Inner {
         let journal = self.child_journal(parent, id, true).await?;
         let Some(started) = journal.started() else { return Ok(ChildUndo::NothingToUndo) };
         if journal.is_compensated() {
-            return Ok(ChildUndo::Undone);
+            // A failed child has undone its steps itself.
+            let has_failed = matches!(journal.outcome()?, Some((Outcome::Failed(_), _)));
+            return Ok(if has_failed { ChildUndo::NothingToUndo } else { ChildUndo::Undone });
         }
         let ready = self.prepared_by_hash(&started.definition).await?;
         let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;

@@ -120,23 +120,23 @@ impl Executor {
             Some(Target { step, inside: None }) => {
                 inputs.extend(again.input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
             }
-            None => {
-                // A step with several attempts resumes the child of its last attempt.
-                let mut children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
-                partly_undone.iter().for_each(|(path, _)| rewinding.reopen(path));
-                children.extend(partly_undone);
-                // If the step would run again anyway, its sub-workflow runs with the new input.
-                let restarts = |path: &StepPath| basis.restarts(path) || rewinding.follows_another(path);
-                let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path)).collect();
-                for (path, child) in children {
-                    let Some(child) = self.inner.home.get(child).await? else { continue };
-                    let definition = basis.inner(&path);
-                    let inner = format!("{around}{path}");
-                    if self.retry_child(&child, &inner, definition.as_ref(), bringing, report).await? {
-                        rewinding.continue_in_place(&path);
-                        report.continues(&inner);
-                    }
-                }
+            None => {}
+        }
+        partly_undone.iter().for_each(|(path, _)| rewinding.reopen(path));
+        // A step with several attempts resumes the child of its last attempt.
+        let mut children: BTreeMap<_, _> = rewinding.unfinished_children().into_iter().collect();
+        children.extend(partly_undone);
+        // If the step would run again anyway, its sub-workflow runs with the new input.
+        let restarts = |path: &StepPath| basis.restarts(path) || rewinding.follows_another(path);
+        let is_target = |path: &StepPath| again.target.is_some_and(|target| target.step.contains(path));
+        let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path) && !is_target(path)).collect();
+        for (path, child) in children {
+            let Some(child) = self.inner.home.get(child).await? else { continue };
+            let definition = basis.inner(&path);
+            let inner = format!("{around}{path}");
+            if self.retry_child(&child, &inner, definition.as_ref(), bringing, report).await? {
+                rewinding.continue_in_place(&path);
+                report.continues(&inner);
             }
         }
         basis.check(known.id(), &rewinding, around, report)?;

@@ -1,5 +1,7 @@
 //! Sends messages to runs, from any process.
 
+use std::collections::HashSet;
+
 use llmspell_workflows_state::store::Message;
 use serde_json::Value;
 use uuid::Uuid;
@@ -68,9 +70,8 @@ impl dyn Home {
         }
     }
 
-    /// Returns the run that should receive a signal instead of `run`: another run of its family, if
-    /// only that run has a step waiting for the signal. Signals to `run` reach its sub-workflows
-    /// anyway.
+    /// Returns the run that should receive a signal instead of `run`: an enclosing run, if only a step
+    /// there waits for it. The steps of sub-workflows receive the signals of `run` anyway.
     async fn receiver(&self, run: &KnownRun, name: &str, data: &Value) -> Result<Option<KnownRun>, ExecutorError> {
         let waiting = self.waiting_for(run, name, data).await?;
         if waiting.len() > 1 && !waiting.contains(&run.id()) {
@@ -80,11 +81,17 @@ impl dyn Home {
         if !waiting.is_empty() || run.summary.parent.is_none() {
             return Ok(None);
         }
-        let root = self.root_of(run).await?;
-        match self.waiting_for(&root, name, data).await?.as_slice() {
-            [other] => self.get(*other).await,
-            _ => Ok(None),
+        // The enclosing runs, innermost first; a sibling is never meant.
+        let mut around = run.clone();
+        let mut visited = HashSet::from([run.id()]);
+        while let Some(parent) = around.summary.parent.filter(|parent| visited.insert(*parent)) {
+            let Some(parent) = self.get(parent).await? else { return Ok(None) };
+            if self.waiting_for(&parent, name, data).await?.contains(&parent.id()) {
+                return Ok(Some(parent));
+            }
+            around = parent;
         }
+        Ok(None)
     }
 
     /// Returns the runs, among `run` and its sub-workflows, with a step that may accept the signal.

@@ -1,7 +1,10 @@
 //! The values of the names that a run's expressions can read: its input, variables, environment and
 //! secrets.
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow::{self, Borrowed, Owned},
+    collections::BTreeMap,
+};
 
 use serde_json::Value;
 
@@ -73,6 +76,35 @@ impl Run {
         self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
     }
 
+    /// Returns the value of `context.KEY`, except for `context.state`.
+    pub(crate) fn context_value(&self, key: &str) -> Option<Cow<'_, Value>> {
+        match key {
+            "workflowId" | "run_id" => Some(Owned(self.id().to_string().into())),
+            "task" | "input" => Some(Borrowed(self.task())),
+            _ => self.definition().context.get(key).or_else(|| self.input().get(key)).map(Borrowed),
+        }
+    }
+
+    /// Returns the value of `workflow.KEY`.
+    pub(crate) fn workflow_value(&self, key: &str) -> Option<Cow<'_, Value>> {
+        match key {
+            "input" => Some(Borrowed(self.input())),
+            "name" => Some(Owned(self.definition().name.clone().into())),
+            "version" => Some(Owned(self.definition().version.clone().into())),
+            "id" => Some(Owned(self.id().to_string().into())),
+            _ => None,
+        }
+    }
+
+    /// Returns the value of `run.KEY`.
+    pub(crate) fn run_value(&self, key: &str) -> Option<Cow<'_, Value>> {
+        match key {
+            "id" => Some(Owned(self.id().to_string().into())),
+            "started_at" => Some(Owned(self.started_at().to_string().into())),
+            _ => None,
+        }
+    }
+
     pub(crate) fn parameter(&self, name: &str) -> Option<&Value> {
         self.input.parameters.get(name)
     }
@@ -112,16 +144,16 @@ impl Run {
 struct InitialScope<'a>(&'a Run);
 
 impl expr::Scope for InitialScope<'_> {
-    fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(std::borrow::Cow<'s, Value>, usize)> {
-        use std::borrow::Cow::{Borrowed, Owned};
+    fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
         let key = keys.first().and_then(Segment::name);
         match name {
             "input" => Some((Borrowed(self.0.input()), 0)),
             "task" => Some((Borrowed(self.0.task()), 0)),
-            "workflow" if key == Some("input") => Some((Borrowed(self.0.input()), 1)),
+            "workflow" => Some((self.0.workflow_value(key?)?, 1)),
+            "context" => Some((self.0.context_value(key?)?, 1)),
             "variables" => Some((Borrowed(self.0.variable(key?)?), 1)),
             "env" => Some((Owned(self.0.variable_env.get(key?)?.clone()?.into()), 1)),
-            "run" if key == Some("started_at") => Some((Owned(self.0.started_at().to_string().into()), 1)),
+            "run" => Some((self.0.run_value(key?)?, 1)),
             _ => {
                 let found =
                     self.0.input().get(name).or_else(|| self.0.parameter(name)).or_else(|| self.0.variable(name));

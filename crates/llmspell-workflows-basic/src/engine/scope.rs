@@ -166,36 +166,9 @@ impl<'a> View<'a> {
 
     /// Resolves `context…`: the state, facts about the run, constants, and fields of the input.
     fn context(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let run = self.call.run();
-        let name = name_at(keys, 0)?;
-        match name {
+        match name_at(keys, 0)? {
             "state" => self.state(keys, 1),
-            "workflowId" | "run_id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
-            "task" | "input" => Some((Cow::Borrowed(run.task()), 1)),
-            _ => {
-                let constant = run.definition().context.get(name);
-                constant.or_else(|| run.input().get(name)).map(|value| (Cow::Borrowed(value), 1))
-            }
-        }
-    }
-
-    fn workflow(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let run = self.call.run();
-        match name_at(keys, 0)? {
-            "input" => Some((Cow::Borrowed(run.input()), 1)),
-            "name" => Some((Cow::Owned(run.definition().name.clone().into()), 1)),
-            "version" => Some((Cow::Owned(run.definition().version.clone().into()), 1)),
-            "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
-            _ => None,
-        }
-    }
-
-    fn run(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let run = self.call.run();
-        match name_at(keys, 0)? {
-            "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
-            "started_at" => Some((Cow::Owned(run.started_at().to_string().into()), 1)),
-            _ => None,
+            name => self.call.run().context_value(name).map(|value| (value, 1)),
         }
     }
 
@@ -274,8 +247,8 @@ impl expr::Scope for View<'_> {
             "state" => return self.state(keys, 0),
             "context" => return self.context(keys),
             "loop" => return self.iteration(keys),
-            "workflow" => return self.workflow(keys),
-            "run" => return self.run(keys),
+            "workflow" => return run.workflow_value(name_at(keys, 0)?).map(|value| (value, 1)),
+            "run" => return run.run_value(name_at(keys, 0)?).map(|value| (value, 1)),
             "conditions" => return self.condition(keys),
             "env" => return run.env(name_at(keys, 0)?).map(|value| (Cow::Borrowed(value), 1)),
             "secrets" => return run.secret(name_at(keys, 0)?).map(|value| (Cow::Borrowed(value), 1)),

@@ -24,6 +24,7 @@ pub(crate) struct Undo {
     /// Whether the step's effect is known to have happened.
     certain: bool,
     /// The child run to undo, if the step is a sub-workflow step without its own compensation step.
+    /// Each attempt of the step has its own.
     child: Option<Uuid>,
 }
 
@@ -193,14 +194,15 @@ impl Run {
         undos.list.push(Undo { path, input, output, certain, child: None });
     }
 
-    /// Records the outcome of a sub-workflow step without its own compensation step, which is
-    /// undone by undoing its child run. A child that failed has already been undone.
+    /// Records the outcome of an attempt of a sub-workflow step without its own compensation step,
+    /// which is undone by undoing its child run. A failed child has usually undone its steps itself.
     pub(super) fn record_undoable_child(&self, path: StepPath, child: Uuid, outcome: &Outcome) {
-        if !matches!(outcome, Outcome::Completed(_)) && !is_stopped(outcome) || !self.plan.undoes_child_at(&path) {
+        let has_ended = matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) || is_stopped(outcome);
+        if !has_ended || !self.plan.undoes_child_at(&path) {
             return;
         }
         let mut undos = lock(&self.undos);
-        if !undos.list.iter().any(|known| known.path == path) {
+        if !undos.list.iter().any(|known| known.child == Some(child)) {
             let (input, output) = (Arc::default(), Arc::default());
             undos.list.push(Undo { path, input, output, certain: true, child: Some(child) });
         }
@@ -303,9 +305,15 @@ impl Run {
     async fn undo_child(self: &Arc<Self>, path: &StepPath, child: Uuid) -> Result<(), IncompleteUndo> {
         let undo = self.engine().children().undo(self, child).await;
         match undo.map_err(|error| IncompleteUndo::Failed(Box::new(error.at(path.to_string()))))? {
-            ChildUndo::Undone => self.remove_undone(&[(path.clone(), true)]),
-            ChildUndo::GivenUp => self.remove_undone(&[(path.clone(), false)]),
-            ChildUndo::NothingToUndo => lock(&self.undos).list.retain(|undo| undo.path != *path),
+            ended @ (ChildUndo::Undone | ChildUndo::GivenUp | ChildUndo::NothingToUndo) => {
+                let mut undos = lock(&self.undos);
+                undos.list.retain(|undo| undo.child != Some(child));
+                match ended {
+                    ChildUndo::Undone => undos.undone += 1,
+                    ChildUndo::GivenUp => undos.given_up += 1,
+                    _ => {}
+                }
+            }
             ChildUndo::Parked(wait) => {
                 return Err(IncompleteUndo::Deferred(Outcome::Parked(self.clock().wait_to_run(wait))));
             }

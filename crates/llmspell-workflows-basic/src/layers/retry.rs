@@ -74,7 +74,8 @@ impl Interceptor for RetryLayer {
                 }
             };
             call.run().records().record_retry(call.record(), &error);
-            if !is_leaf && let Err(outcome) = undo_attempt(&call, &entered).await {
+            let has_steps = !is_leaf || call.node().body.sub_workflow().is_some();
+            if has_steps && let Err(outcome) = undo_attempt(&call, &entered).await {
                 return outcome;
             }
             tracing::info!(target: targets::STEP, attempt, %error, "retrying at {wake_at}");

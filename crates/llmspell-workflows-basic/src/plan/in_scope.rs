@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Builder, absence::Reached};
 use crate::{
-    ProblemLocation,
+    Problem, ProblemLocation,
+    expr::Reference,
     model::{Step, Steps},
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Names {
     pub(super) later: Option<Steps>,
     /// The step being undone, in a compensation step.
     pub(super) undone: Option<Arc<Step>>,
+    /// Whether a variable is being built.
+    pub(super) in_variable: bool,
     /// Whether the step being built reads its own start time.
     pub(super) reads_start: bool,
 }
@@ -68,6 +71,26 @@ impl Names {
 }
 
 impl Builder<'_> {
+    /// Returns a problem if a variable is being built, and `reference` has no value yet when variables are computed.
+    pub(super) fn later_than_variables(
+        &self,
+        reference: &Reference,
+        key: Option<&str>,
+        place: &ProblemLocation,
+    ) -> Option<Problem> {
+        let name = reference.name.as_str();
+        let is_declared = || self.definition.variables.contains_key(name) || self.definition.inputs.contains_key(name);
+        let is_later = matches!(name, "state" | "conditions" | "secrets" | "steps" | "step")
+            || (name == "context" && key == Some("state"))
+            || (self.definition.conditions.contains_key(name) && !is_declared());
+        if !self.names.in_variable || !is_later {
+            return None;
+        }
+        let message = format!("`{name}` is not available in `variables`, which are computed before the first step");
+        let help = "variables can read `input`, `env`, `run`, `workflow`, `context` and other variables";
+        Some(Problem::error("unknown_reference", place.clone(), message).with_help(help))
+    }
+
     pub(crate) fn enter_list(&mut self, steps: &Steps, kind: ListKind) {
         self.names.lists.push(ListNames { steps: steps.clone(), kind, current: 0, uses: Vec::new() });
     }

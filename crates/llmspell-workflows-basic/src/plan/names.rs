@@ -103,6 +103,9 @@ impl Builder<'_> {
         if key.is_none() && !reference.has_computed_key && self.needs_key(reference, place) {
             return;
         }
+        if let Some(problem) = self.later_than_variables(reference, key, place) {
+            return self.problems.push(problem);
+        }
         match (reference.name.as_str(), key) {
             ("event", _) if !self.names.bindings.contains(&"event") => self.bare("event", reference, place),
             ("steps", Some(id)) => self.step_reference(id, reference, place, true),

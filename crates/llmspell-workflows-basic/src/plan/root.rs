@@ -21,6 +21,7 @@ impl Builder<'_> {
         let definition = self.definition.clone();
         self.declared_names(&definition);
         let conditions = self.conditions();
+        self.names.in_variable = true;
         let variables: IndexMap<String, Template> = definition
             .variables
             .iter()
@@ -46,6 +47,7 @@ impl Builder<'_> {
             self.variable_circle(&format!("environments/{environment}"), &variables, Some(&templates));
             environments.insert(environment.clone(), templates);
         }
+        self.names.in_variable = false;
         let trigger =
             definition.trigger.as_ref().map(|text| self.expression(text, &ProblemLocation::new("", "trigger")));
         self.root_settings(&definition);

@@ -160,3 +160,46 @@ fn items_of_nested_loops_are_checked_against_the_outer_loop() {
         assert_eq!(found.is_empty(), is_valid, "{items}: {found:?}");
     }
 }
+
+/// Every name that a variable may refer to has a value when the variables are computed, and the others are errors.
+#[tokio::test]
+async fn variables_can_read_every_name_that_is_known_before_the_first_step() {
+    let engine = Engine::builder().env([("HOME".to_owned(), "/root".to_owned())]).build();
+    let with = |text: &str| {
+        let mut definition = named([set("first", "{{ v }}")]);
+        definition.version = "2".to_owned();
+        definition.context.insert("region".to_owned(), json!("eu"));
+        definition.variables.insert("v".to_owned(), json!(text));
+        definition
+    };
+    let input = || llmspell_workflows_basic::WorkflowInput::new(json!({"n": 7}));
+    for (text, value) in [
+        ("{{ input.n }}", Some("7")),
+        ("{{ n }}", Some("7")),
+        ("{{ workflow.name }}-{{ workflow.version }}", Some("w-2")),
+        ("{{ workflow.input.n }}", Some("7")),
+        ("{{ context.region }}", Some("eu")),
+        ("{{ env.HOME }}", Some("/root")),
+        ("{{ variables.count }}{{ count }}", Some("33")),
+        ("{{ run.id | length }}", Some("36")),
+        ("{{ run.started_at.length > 10 }}", Some("true")),
+        ("{{ conditions.is_big }}", None),
+        ("{{ is_big }}", None),
+        ("{{ secrets.KEY }}", None),
+        ("{{ state.x }}", None),
+        ("{{ context.state.x }}", None),
+        ("{{ steps.first.output }}", None),
+        ("{{ step.started_at }}", None),
+    ] {
+        let found = errors(&engine, with(text));
+        assert_eq!(found.is_empty(), value.is_some(), "{text}: {found:?}");
+        let Some(value) = value else {
+            assert!(found[0].message.contains("is not available in `variables`"), "{text}: {found:?}");
+            continue;
+        };
+        let plan = engine.prepare(with(text)).unwrap();
+        let finished = engine.run_plan(&plan, input()).await.unwrap();
+        let shown = finished.output["f"].as_str().map_or_else(|| finished.output["f"].to_string(), str::to_owned);
+        assert_eq!((finished.error, &*shown), (None, value), "{text}");
+    }
+}

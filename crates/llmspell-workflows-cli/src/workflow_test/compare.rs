@@ -134,7 +134,15 @@ fn error(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<
 
 fn step(pattern: &Pattern, expected: &Value, ended: &Ended, differences: &mut Vec<Mismatch>) {
     let at = format!("steps/{pattern}");
-    let records: Vec<&StepRecord> = ended.steps.iter().filter(|record| pattern.matches(&record.path)).collect();
+    let mut records: Vec<&StepRecord> = ended.steps.iter().filter(|record| pattern.matches(&record.path)).collect();
+    // Without numbers, the path of a loop also matches its iterations.
+    let is_whole = |record: &&StepRecord| record.path.to_string() == pattern.to_string();
+    let has_no_number = |record: &&StepRecord| record.path.segments().last().is_some_and(|it| it.iteration.is_none());
+    for one in [records.iter().copied().find(is_whole), single(records.iter().copied().filter(has_no_number))] {
+        if let Some(one) = one.filter(|_| records.len() > 1) {
+            records = vec![one];
+        }
+    }
     let record = match records.as_slice() {
         [record] => record,
         [] => {
@@ -163,6 +171,11 @@ fn step(pattern: &Pattern, expected: &Value, ended: &Ended, differences: &mut Ve
     if let (Some(why), Some(mismatch)) = (why, differences.get_mut(before)) {
         mismatch.note = Some(why);
     }
+}
+
+/// Returns the only item.
+fn single<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
 }
 
 fn as_json(record: &StepRecord, ended: &Ended) -> Value {

@@ -93,3 +93,72 @@ fn step_resolved_as_failed_is_not_undone() {
     assert_eq!(sandbox.run(&["retry", "@last"]).code, 0);
     assert_eq!(effects(&sandbox), ["pay", "last"]);
 }
+
+/// A sub-workflow is undone as the same steps in a block are: between attempts, after a failed `finally`, and after an undo
+/// that was given up.
+#[test]
+fn steps_of_a_sub_workflow_are_undone_like_those_of_a_block() {
+    let pay = "{id: pay, command: echo pay >> effects, compensate: {command: echo undo >> effects}}";
+    let attempts = |block: &str| {
+        format!(
+            "name: f\nsteps:\n  - id: kid\n    timeout: 2s\n    retries: {{max_attempts: 2, strategy: immediate}}\n    {block}\n  \
+             - {{id: last, command: test -f fine}}\n"
+        )
+    };
+    let slow = "{id: slow, command: 'test -f once || { touch once; sleep 9; }'}";
+    let fails = "{id: slow, command: 'test -f once || { touch once; exit 1; }'}";
+    for second in [slow, fails] {
+        for ends in ["", "fine"] {
+            let kid = format!(
+                "type: workflow\n    workflow: kid\nworkflows: {{kid: {{name: kid, steps: [{pay}, {second}]}}}}"
+            );
+            let (kid, workflows) = kid.split_once("\nworkflows").unwrap();
+            let in_child = format!("{}workflows{workflows}\n", attempts(kid));
+            let in_block = attempts(&format!("steps: [{pay}, {second}]"));
+            let outcomes: Vec<_> = [in_child, in_block]
+                .iter()
+                .map(|flow| {
+                    let sandbox = Sandbox::with_flow(flow);
+                    if !ends.is_empty() {
+                        std::fs::write(sandbox.path(ends), "").unwrap();
+                    }
+                    let ended = sandbox.run(&["run", "flow.yaml"]);
+                    (ended.code, effects(&sandbox), show(&sandbox, "@last")["status"].clone())
+                })
+                .collect();
+            let expected = if ends.is_empty() { &["pay", "undo", "pay", "undo"][..] } else { &["pay", "undo", "pay"] };
+            assert_eq!(outcomes[0].1, expected, "{second}");
+            assert_eq!(outcomes[0], outcomes[1], "{second}");
+        }
+    }
+}
+
+#[test]
+fn completed_steps_of_a_child_are_undone_although_its_finally_failed() {
+    for handles in [false, true] {
+        let on_error = if handles { ", on_error: continue" } else { "" };
+        let sandbox = Sandbox::with_flow(&format!(
+            "name: f\nsteps:\n  - {{id: kid, type: workflow, workflow: kid{on_error}}}\n  - {{id: last, command: exit 1}}\n\
+             workflows:\n  kid:\n    name: kid\n    steps: [{{id: pay, command: echo pay >> effects, compensate: {{command: \
+             echo undo >> effects}}}}]\n    finally: [{{id: tidy, command: 'echo tidy >> effects; exit 1'}}]\n"
+        ));
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+        assert_eq!(effects(&sandbox), ["pay", "tidy", "undo"], "{handles}");
+        assert_eq!(show(&sandbox, "@last")["status"], "compensated", "{handles}");
+    }
+}
+
+#[test]
+fn parent_of_a_child_whose_undo_was_given_up_is_not_compensated() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\nsteps:\n  - {id: first, command: echo first, compensate: {command: echo undo >> effects}}\n  \
+         - {id: kid, type: workflow, workflow: kid}\nworkflows:\n  kid:\n    name: kid\n    steps:\n      \
+         - {id: pay, command: echo pay, compensate: {command: exit 7}}\n      - {id: fails, command: exit 1}\n",
+    );
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8);
+    assert_eq!(sandbox.run(&["resolve", "@last", "pay/$undo", "--failed"]).code, 1);
+    assert_eq!(
+        (effects(&sandbox), show(&sandbox, "@last")["status"].clone()),
+        (vec!["undo".to_owned()], json!("failed"))
+    );
+}

@@ -6,7 +6,7 @@ use std::{
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Awaited, Outcome, SkipReason, StepStatus, Warning},
+    engine::{Awaited, DecisionKey, Outcome, SkipReason, StepStatus, Warning},
 };
 use uuid::Uuid;
 
@@ -138,8 +138,10 @@ impl History {
             }
             None => None,
         };
-        let steps = order.steps.iter().map(|(path, began)| PastStep::new(path, *began, &state, state.step(path)));
+        let steps = order.steps.iter().filter(|(path, _)| !is_case_list(path, &state));
+        let steps = steps.map(|(path, began)| PastStep::new(path, *began, &state, state.step(path)));
         let mut steps = steps.collect::<Result<Vec<_>, _>>()?;
+        settle(&mut steps, end.is_some());
         mark_recovered(&mut steps);
         mark_compensated(&mut steps);
         let children = state.children();
@@ -147,6 +149,42 @@ impl History {
         let warnings = warned.into_iter().map(|(warning, after)| PastWarning { warning, at: at(after) }).collect();
         Ok(Some((Self { started, steps, children, warnings, end }, state)))
     }
+}
+
+/// Returns whether `path` is that of the cases of a switch, without their number. It looks like a loop with iterations,
+/// and is no step.
+fn is_case_list(path: &str, state: &RunState) -> bool {
+    let switch = path.strip_suffix("/case").and_then(|switch| state.step(switch));
+    state.step(path).is_none() && switch.is_some_and(|switch| switch.decision(&DecisionKey::Branch).is_some())
+}
+
+/// Sets the status of steps that have begun and whose end is recorded elsewhere: attempts of a block end with the block,
+/// and the end of a run ends its steps.
+fn settle(steps: &mut [PastStep], has_ended: bool) {
+    let ended = |step: &PastStep| Some((step.path.clone(), (step.status, step.ended?)));
+    let ended: HashMap<String, (StepStatus, Duration)> = steps.iter().filter_map(ended).collect();
+    let attempts: Vec<(String, u32)> = steps.iter().filter_map(|step| attempt_of(&step.path)).collect();
+    for step in steps.iter_mut().filter(|step| step.outcome.is_none() && step.stuck.is_none()) {
+        let block = attempt_of(&step.path).and_then(|(block, attempt)| Some((*ended.get(&block)?, block, attempt)));
+        match block {
+            Some(((status, at), block, attempt)) => {
+                let is_last = attempts.iter().all(|(other, later)| *other != block || *later <= attempt);
+                step.status = if is_last { status } else { StepStatus::Failed };
+                step.ended = Some(at).filter(|_| is_last);
+            }
+            None if has_ended => {
+                step.status = StepStatus::Cancelled;
+                step.waits = None;
+            }
+            None => {}
+        }
+    }
+}
+
+/// Returns the path of the first attempt of a step and the number of the attempt; `None` for the first attempt.
+fn attempt_of(path: &str) -> Option<(String, u32)> {
+    let (block, attempt) = path.rsplit_once('~')?;
+    Some((block.to_owned(), attempt.parse().ok()?))
 }
 
 /// Sets the outcome of failed steps that `on_error` steps have recovered, as the steps after them see it.

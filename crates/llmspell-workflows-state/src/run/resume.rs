@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Compensable, Decision, DecisionKey, Resume, UndoableStep},
+    engine::{CancelReason, Cancelled, Compensable, Decision, DecisionKey, Outcome, Resume, UndoableStep},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -40,6 +40,7 @@ impl RunState {
         let resume = resume.with_recorded(&paths).with_received(self.received.iter().copied());
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
         let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();
+        undoable.extend(self.steps.iter().flat_map(|(path, step)| earlier_children(path, step)));
         undoable.sort_by_key(|(nth, _)| *nth);
         let cut_off = self.cut_off();
         let with_undo = undoable.iter().filter_map(|(_, step)| match step {
@@ -104,4 +105,17 @@ impl RunState {
             End::Failed(_) | End::Cancelled(_) => None,
         }
     }
+}
+
+/// Returns the children of a sub-workflow step's earlier attempts, which have ended, each with its position in the order
+/// in which steps ended.
+fn earlier_children(path: &str, step: &StepState) -> Vec<(u64, UndoableStep)> {
+    let last = step.child();
+    let (Ok(path), true) = (path.parse::<StepPath>(), last.is_some()) else { return Vec::new() };
+    // Only the child itself knows how it ended. The attempts of an unfinished step ended after all finished steps.
+    let outcome = Outcome::cancelled(Cancelled::new(CancelReason::Timeout));
+    let nth = step.end.as_ref().map_or(u64::MAX, |ended| ended.nth);
+    let mut children: Vec<_> = step.children().filter(|(_, child)| Some(*child) != last).collect();
+    children.sort_unstable();
+    children.into_iter().map(|(_, child)| (nth, UndoableStep::Child(path.clone(), child, outcome.clone()))).collect()
 }

@@ -268,11 +268,14 @@ impl<'a> Rewinding<'a> {
         children.into_iter().map(|(_, path, run)| (path, run)).collect()
     }
 
-    /// Returns the failed sub-workflow runs that [`Self::retry`] runs again.
+    /// Returns the sub-workflow runs of the steps that run again or have not ended.
     #[must_use]
-    pub fn failed_children(&self) -> Vec<(StepPath, Uuid)> {
-        let again = |path: &StepPath| self.again.leaves.contains_key(&path.to_string());
-        self.children().into_iter().filter(|(path, _)| again(path)).collect()
+    pub fn unfinished_children(&self) -> Vec<(StepPath, Uuid)> {
+        let is_unfinished = |path: &StepPath| {
+            let text = path.to_string();
+            self.again.leaves.contains_key(&text) || (self.end(&text).is_none() && self.first.contains_key(path))
+        };
+        self.children().into_iter().filter(|(path, _)| is_unfinished(path)).collect()
     }
 
     /// Returns whether the step at `path` would run again even if it had not failed.

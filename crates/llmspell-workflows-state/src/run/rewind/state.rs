@@ -66,9 +66,15 @@ impl Fold<'_, '_> {
     fn fold_step(&mut self, path: &StepPath, at: Option<&StepPath>) -> Result<(), RewindError> {
         match at {
             Some(at) if at != path && encloses(path, at) => self.up_to(path, at),
+            // The state at the failure is that of the steps before it.
+            _ if self.rewinding.failed_for_good(path) || self.is_cancelled_root(path) => self.so_far(path),
             _ if self.rewinding.end(&path.to_string()).is_some() => self.apply(path),
             _ => self.so_far(path),
         }
+    }
+
+    fn is_cancelled_root(&self, path: &StepPath) -> bool {
+        path.segments().len() == 1 && matches!(self.rewinding.end(&path.to_string()), Some(End::Cancelled(_)))
     }
 
     /// Applies all changes of the step at `path`, which has ended.
