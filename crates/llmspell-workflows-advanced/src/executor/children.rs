@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
-    Driven, Engine, Plan, Run, RunOptions, RunStatus, StepError, WorkflowInput,
+    Driven, Engine, ErrorClass, Plan, Run, RunOptions, RunStatus, StepError, WorkflowInput,
     engine::{
         Asker, Call, Child, ChildEnd, ChildUndo, Children, Extensions, InProcess, Outcome, Resume, Who, drive_child,
         drive_child_in_cleanup,
@@ -164,8 +164,12 @@ impl Inner {
         let Some(started) = journal.started() else { return Ok(ChildUndo::NothingToUndo) };
         if journal.is_compensated() {
             // A failed child has undone its steps itself.
-            let has_failed = matches!(journal.outcome()?, Some((Outcome::Failed(_), _)));
-            return Ok(if has_failed { ChildUndo::NothingToUndo } else { ChildUndo::Undone });
+            let outcome = journal.outcome()?;
+            let error = outcome.as_ref().and_then(|(outcome, _)| outcome.error());
+            return Ok(match error {
+                Some(error) if error.class != ErrorClass::Cancelled => ChildUndo::NothingToUndo,
+                _ => ChildUndo::Undone,
+            });
         }
         let ready = self.prepared_by_hash(&started.definition).await?;
         let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;

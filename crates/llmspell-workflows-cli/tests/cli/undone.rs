@@ -162,3 +162,40 @@ fn parent_of_a_child_whose_undo_was_given_up_is_not_compensated() {
         (vec!["undo".to_owned()], json!("failed"))
     );
 }
+
+/// The sub-workflow that was running when its sibling failed has been cancelled by its parent, and by nobody else.
+#[test]
+fn retry_continues_a_sub_workflow_that_a_killed_run_was_about_to_cancel() {
+    // Asked to stop, the first sub-workflow kills the program.
+    let slow = "\
+if [ -f fixed ]; then exit 0; fi
+if [ $N = 1 ]; then trap \"kill -9 $PPID; exit\" TERM; touch up; sleep 60 & wait; fi
+until [ -f up ]; do sleep 0.01; done
+exit 1
+";
+    let flow = "\
+name: top
+steps:
+  - {id: each, items: [1, 2], mode: parallel, steps: [{id: one, workflow: kid.yaml, input: {n: '{{ loop.item }}'}}]}
+";
+    let kid = "\
+name: kid
+inputs: {n: {type: integer}}
+steps:
+  - {id: pay, command: 'echo pay >> effects'}
+  - {id: slow, argv: [sh, slow.sh], env: {N: '{{ n }}'}}
+  - {id: end, command: 'echo end >> effects'}
+";
+    for from in [None, Some("each[1]/one/main/slow")] {
+        let sandbox = Sandbox::with_flow(flow).file("kid.yaml", kid).file("slow.sh", slow);
+        let killed = sandbox.command(&["run", "flow.yaml"]).output().unwrap();
+        assert_eq!(killed.status.code(), None, "the program was not killed");
+        let resumed = sandbox.run(&["resume", "@last"]);
+        assert_eq!(resumed.code, 1, "{}", resumed.stderr);
+        std::fs::write(sandbox.path("fixed"), "").unwrap();
+        let options = from.map_or(vec!["retry", "@last"], |from| vec!["retry", "@last", "--from", from]);
+        let retried = sandbox.run(&options);
+        assert_eq!(retried.code, 0, "{from:?}: {}", retried.stderr);
+        assert_eq!((count(&sandbox, "pay"), count(&sandbox, "end")), (2, 2), "{from:?}");
+    }
+}
