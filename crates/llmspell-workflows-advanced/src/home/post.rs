@@ -38,6 +38,7 @@ impl dyn Home {
             _ => None,
         };
         let run = receiver.as_ref().unwrap_or(run);
+        self.skip_known_numbers(run).await?;
         self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message).await?;
         // The holder is checked only after storing the message, because a process that takes over
         // the run later reads the stored message itself. The run may have been moved since it was

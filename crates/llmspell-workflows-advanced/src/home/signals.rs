@@ -20,15 +20,34 @@ impl dyn Home {
         let mut signals = self.signals(run.id()).await?;
         signals.retain(|signal| !state.has_received(signal.number));
         if !signals.is_empty() {
-            let mut children = ReceivedByChildren::new(run.id(), state);
-            while let Some(child) = children.next() {
-                if let Some(child) = self.get(child).await? {
-                    children.add(&self.records(&child).await?);
-                }
-            }
-            signals.retain(|signal| !children.received.contains(&signal.number));
+            let received = self.received_by_children(run.id(), state).await?;
+            signals.retain(|signal| !received.contains(&signal.number));
         }
         Ok(signals)
+    }
+
+    async fn received_by_children(&self, run: Uuid, state: &RunState) -> Result<HashSet<u64>, ExecutorError> {
+        let mut children = ReceivedByChildren::new(run, state);
+        while let Some(child) = children.next() {
+            if let Some(child) = self.get(child).await? {
+                children.add(&self.records(&child).await?);
+            }
+        }
+        Ok(children.received)
+    }
+
+    /// Makes sure that the next message to `run` gets a number that its records do not mention, or the run would take it
+    /// for one that it has already received. Numbers are used again if the store was lost or replaced by an older copy.
+    pub(super) async fn skip_known_numbers(&self, run: &KnownRun) -> Result<(), ExecutorError> {
+        let state = RunState::read_outline(&self.records(run).await?);
+        let by_children = self.received_by_children(run.id(), &state).await?.into_iter().max();
+        let known = state.last_known_message().max(by_children.unwrap_or(0));
+        let mut last = self.last_message(run.id()).await?;
+        while last < known {
+            // A request to resume does nothing in a run that reads it.
+            last = self.stores().await?.inbox.post(run.id(), &Uuid::now_v7().to_string(), &Message::Resume).await?;
+        }
+        Ok(())
     }
 
     /// Returns all signals sent to `run`, oldest first.

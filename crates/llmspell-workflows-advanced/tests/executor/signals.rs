@@ -169,3 +169,47 @@ async fn waiting_step_shows_a_stored_signal_of_an_enclosing_run() {
     let run = executor.resume(&lab.known(id).await).await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
 }
+
+/// Without the store, the numbers of messages begin again. The run has already received signals with these numbers.
+#[tokio::test]
+async fn signals_sent_after_the_store_was_lost_are_received() {
+    for lost in ["removed", "replaced by an older copy"] {
+        for depth in 0..=1 {
+            let lab = Lab::new();
+            let waits_thrice = || ["one", "two", "three"].map(|id| wait(id, "go", None));
+            let definition = match depth {
+                0 => Definition::sequence("parent", waits_thrice()),
+                _ => nested([sub()], waits_thrice(), 1),
+            };
+            let executor = lab.executor();
+            let run = start(&executor, definition).await;
+            let id = run.id();
+            waits(&executor, run).await;
+            drop(executor);
+            let store = lab.folder.path().join("store.db");
+            let resume = async || {
+                let executor = lab.executor();
+                let run = executor.resume(&lab.known(id).await).await.unwrap();
+                executor.drive(run).await.unwrap()
+            };
+            for number in 1..=2 {
+                send(&lab, &lab.known(id).await, "go", json!(number)).await;
+                assert!(matches!(resume().await, DurableEnd::Waiting(_)));
+                if number == 1 && lost != "removed" {
+                    std::fs::copy(&store, lab.folder.path().join("older.db")).unwrap();
+                }
+            }
+            for suffix in ["", "-wal", "-shm", ".created"] {
+                let _ = std::fs::remove_file(lab.folder.path().join(format!("store.db{suffix}")));
+            }
+            if lost != "removed" {
+                std::fs::copy(lab.folder.path().join("older.db"), &store).unwrap();
+            }
+            send(&lab, &lab.known(id).await, "go", json!(3)).await;
+            match resume().await {
+                DurableEnd::Finished(finished) => assert_eq!(finished.status, RunStatus::Completed),
+                other => panic!("{lost}, depth {depth}: {other:?}"),
+            }
+        }
+    }
+}

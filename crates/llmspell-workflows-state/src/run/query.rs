@@ -94,6 +94,13 @@ impl RunState {
         }
     }
 
+    /// Returns the highest number of a message to the run that the records mention; 0 if they mention none.
+    #[must_use]
+    pub fn last_known_message(&self) -> u64 {
+        let asked = self.asked.iter().filter_map(|(_, by)| by.message);
+        asked.chain(self.received.iter().copied()).chain([self.settled_messages]).max().unwrap_or(0)
+    }
+
     pub(super) fn has_child(&self, child: Uuid) -> bool {
         self.steps.values().flat_map(StepState::children).any(|(_, known)| known == child)
     }
