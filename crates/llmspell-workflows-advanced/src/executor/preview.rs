@@ -8,7 +8,7 @@ use llmspell_workflows_state::{Cause, Corrected, Resumption, Rewinding, RunsAgai
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Redefinition, RewindOptions, start::check_top_level};
+use super::{DurableRun, Executor, Redefinition, RewindOptions};
 use crate::{ExecutorError, KnownRun};
 
 /// How a run continues.
@@ -109,7 +109,7 @@ impl Executor {
         let mut report = Report { is_preview: true, ..Report::default() };
         match continuation {
             Continuation::Resume => {
-                self.check_resumable(known)?;
+                self.check_resumable(known).await?;
                 self.resume_in_place(known, "", options.definition.as_ref(), &mut None, &mut report).await?;
             }
             Continuation::Retry => self.preview_retry(known, options, &mut report).await?,
@@ -147,12 +147,12 @@ impl Executor {
         new: impl Into<Redefinition>,
     ) -> Result<DurableRun, ExecutorError> {
         let new = new.into();
-        self.check_resumable(known)?;
+        self.check_resumable(known).await?;
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let mut bringing = self.inner.bring_in(known.id()).await?;
         // The run may have ended before this process claimed it.
         let known = &bringing.look_again(known.id()).await?;
-        self.check_resumable(known)?;
+        self.check_resumable(known).await?;
         self.resume_in_place(known, "", Some(&new), &mut Some(&mut bringing), &mut Report::default()).await?;
         let lease = bringing.finish().await?;
         self.claim_and_open(known.id(), &lease, Resumption::Resumed).await
@@ -161,9 +161,9 @@ impl Executor {
 
 impl Executor {
     /// Checks that the run has not ended, and that it is not a sub-workflow.
-    fn check_resumable(&self, known: &KnownRun) -> Result<(), ExecutorError> {
+    async fn check_resumable(&self, known: &KnownRun) -> Result<(), ExecutorError> {
         self.journal_of(known)?;
-        check_top_level(known)?;
+        self.check_top_level(known).await?;
         if known.status().has_ended() { Err(ExecutorError::Ended { run: known.id() }) } else { Ok(()) }
     }
 }

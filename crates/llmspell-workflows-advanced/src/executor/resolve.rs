@@ -2,12 +2,12 @@
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
-    engine::{Outcome, RESOLVED_AS_FAILED, SkipReason},
+    engine::{Outcome, SkipReason},
 };
 use llmspell_workflows_state::{RewindError, Rewinding, Rewound};
 use serde_json::Value;
 
-use super::{DurableRun, Executor, start::check_top_level};
+use super::{DurableRun, Executor};
 use crate::{ExecutorError, KnownRun, home::UnresolvedStep};
 
 /// The manual resolution of a stuck step.
@@ -35,7 +35,7 @@ impl Executor {
         path: &str,
         resolution: Resolution,
     ) -> Result<DurableRun, ExecutorError> {
-        check_top_level(known)?;
+        self.check_top_level(known).await?;
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.to_owned() };
         if known.journal().is_none() {
             return Err(not_stuck());
@@ -98,7 +98,7 @@ impl Executor {
             }
             Resolution::Failed => {
                 let message = "resolved manually as failed";
-                let error = StepError::new(ErrorClass::Poison, RESOLVED_AS_FAILED, message).retryable(false);
+                let error = StepError::new(ErrorClass::Poison, "resolved_as_failed", message).retryable(false);
                 Outcome::failed(error.at(&path))
             }
             Resolution::RunAgain => {

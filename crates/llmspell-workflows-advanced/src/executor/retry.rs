@@ -9,10 +9,7 @@ use llmspell_workflows_state::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    DurableRun, Executor, Redefinition, StartOptions, bring_in::Bringing, preview::Report, start::check_top_level,
-    target::Target,
-};
+use super::{DurableRun, Executor, Redefinition, StartOptions, bring_in::Bringing, preview::Report, target::Target};
 use crate::{ExecutorError, KnownRun};
 
 /// The starting point and the input of a retry or a fork.
@@ -38,7 +35,7 @@ impl Executor {
     /// Returns an error if the run has not failed, another process owns the run, the step does not exist or does not
     /// take an input, the run cannot continue under the other definition, or the journal cannot be read or written.
     pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
-        check_top_level(known)?;
+        self.check_top_level(known).await?;
         self.check_retryable(known, options).await?;
         let mut bringing = self.inner.bring_in(known.id()).await?;
         // Another process may have retried the run before this one claimed it.
@@ -59,7 +56,7 @@ impl Executor {
         options: &RewindOptions,
         report: &mut Report,
     ) -> Result<(), ExecutorError> {
-        check_top_level(known)?;
+        self.check_top_level(known).await?;
         self.check_retryable(known, options).await?;
         let target = self.target_of(known, options).await?;
         self.retry_in(known, "", Again::new(target.as_ref(), options), &mut None, report).await
@@ -201,8 +198,8 @@ impl Executor {
         let mut new = WorkflowInput::new(input.unwrap_or(started.input));
         new.starting_step = started.starting_step;
         let origin = Some(Origin { run: known.id(), path: None });
-        let (environment, labels) = (started.environment, started.labels);
-        let start = StartOptions { environment, labels, origin, ..StartOptions::default() };
+        let Started { environment, labels, grants, .. } = started;
+        let start = StartOptions { environment, labels, origin, grants, ..StartOptions::default() };
         self.start(definition, new, start).await
     }
 

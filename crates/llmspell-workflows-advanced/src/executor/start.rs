@@ -28,6 +28,9 @@ pub struct StartOptions {
     pub labels: BTreeMap<String, String>,
     /// The run that this run was created from.
     pub origin: Option<Origin>,
+    /// Permissions that the run gets in addition to the configuration of its process, by the name of
+    /// the option. Recorded for programs that continue the run; the engine ignores them.
+    pub grants: BTreeMap<String, Vec<String>>,
     /// The time limit of the run, from its first start. The definition's time limit also applies.
     pub timeout: Option<Duration>,
 }
@@ -76,7 +79,7 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let StartOptions { environment, labels, origin, timeout } = options;
+        let StartOptions { environment, labels, origin, grants, timeout } = options;
         let PreparedDefinition { definition, hash, engine, plan, .. } = ready;
         let mut started = Started {
             format: FORMAT,
@@ -89,6 +92,7 @@ impl Executor {
             environment,
             origin,
             labels,
+            grants,
             timeout_us: timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX)),
             ..Started::default()
         };
@@ -122,7 +126,7 @@ impl Executor {
     /// Leases a run's journal in order to resume the run, if hooks permit it.
     pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
         let journal = self.journal_of(known)?;
-        check_top_level(known)?;
+        self.check_top_level(known).await?;
         // Ask hooks before leasing so that the run stays free if a hook forbids the resume.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let lease = self.inner.lease_run(known, journal).await?;
@@ -174,12 +178,15 @@ impl Executor {
         let options = RunOptions { resume: Some(resume), environment, extensions, timeout, ..RunOptions::default() };
         Ok(engine.start(plan, input, &options)?)
     }
-}
 
-/// Checks that a run is not a sub-workflow, since a sub-workflow is resumed with its parent.
-pub(super) fn check_top_level(known: &KnownRun) -> Result<(), ExecutorError> {
-    match known.summary.parent {
-        Some(parent) => Err(ExecutorError::IsChild { run: known.id(), parent }),
-        None => Ok(()),
+    /// Checks that a run is not a sub-workflow, since a sub-workflow is resumed with the outermost run around it.
+    pub(super) async fn check_top_level(&self, known: &KnownRun) -> Result<(), ExecutorError> {
+        match known.summary.parent {
+            Some(_) => {
+                let parent = self.inner.home.root_of(known).await?.id();
+                Err(ExecutorError::IsChild { run: known.id(), parent })
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -70,7 +70,6 @@ pub use seams::{
 pub(crate) use slots::{Slots, VisibleResult};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
-pub use undo::RESOLVED_AS_FAILED;
 pub(crate) use undo::{IncompleteUndo, UndoStatus};
 pub(crate) use wait::wait_until;
 

@@ -12,9 +12,6 @@ use super::{
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
-/// The code of a step that was resolved manually as failed. It had no effect, so there is nothing to undo.
-pub const RESOLVED_AS_FAILED: &str = "resolved_as_failed";
-
 /// A step that has ended and can be undone.
 #[derive(Debug, Clone)]
 pub(crate) struct Undo {
@@ -183,7 +180,8 @@ impl Run {
             }
             Outcome::Failed(Failure { error, .. })
                 if matches!(error.class, ErrorClass::Timeout | ErrorClass::Poison)
-                    && error.code != RESOLVED_AS_FAILED
+                    // A step that was resolved manually as failed had no effect.
+                    && error.code != "resolved_as_failed"
                     && is_leaf() =>
             {
                 (Arc::default(), false)

@@ -6,7 +6,7 @@ use llmspell_workflows_advanced::{Delivery, KnownRun, Message, RunWait};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::{Value, json};
 
-use super::run::{Session, SessionOptions, input};
+use super::run::{SessionOptions, input, session_of};
 use crate::{App, Exit, Failure, host};
 
 /// Pauses a run: running steps finish, no further step starts, and the run can be resumed.
@@ -64,8 +64,8 @@ impl Cancel {
         // No process is running the run, so this process cancels it and runs its `finally` steps. A
         // sub-workflow is resumed with its parent run.
         let known = app.wait(app.home().root_of(&known))?;
-        let settings = app.config()?.settings().clone();
-        let session = Session::new(app, &settings, &SessionOptions { wait: true, ..SessionOptions::default() })?;
+        let options = SessionOptions { wait: true, ..SessionOptions::default() };
+        let (_, session) = session_of(app, &known, &options)?;
         let run = session.wait(session.executor().resume(&known))?;
         let exit = session.drive(EventKind::RunResumed, run, None);
         let now = app.wait(app.home().find(&known.id().to_string()))?;

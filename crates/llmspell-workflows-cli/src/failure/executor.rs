@@ -75,6 +75,9 @@ fn help(error: &ExecutorError) -> Option<String> {
         }
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
         ExecutorError::UnfitOutput { unmet, .. } => unfit_output(unmet),
+        ExecutorError::NotEnded { run, status: RunStatus::Stuck } => {
+            format!("`spellflow runs show {run}` shows the command that resolves its stuck step")
+        }
         ExecutorError::NotEnded { run, .. } => format!("end it with `spellflow cancel {run}`"),
         ExecutorError::NotFailed { run, status } => match status {
             RunStatus::Stuck => format!(

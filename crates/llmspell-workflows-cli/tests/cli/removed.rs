@@ -192,8 +192,12 @@ fn repair_moves_a_damaged_journal_aside_and_keeps_its_intact_runs() {
 #[test]
 fn lost_archive_counts_as_damage_and_repair_keeps_the_other_runs() {
     let flow = "name: f\nsteps: [{id: a, command: echo AAA}, {id: w, event: go}]\n";
-    for (damage, expected) in [("removed", "missing or empty"), ("emptied", "missing or empty"), ("cut", "is damaged")]
-    {
+    for (damage, expected) in [
+        ("removed", "missing or empty"),
+        ("emptied", "missing or empty"),
+        ("cut", "is damaged"),
+        ("header", "is damaged"),
+    ] {
         let sandbox = Sandbox::with_flow(flow).file("done.yaml", "name: done\nsteps: [{id: a, command: echo b}]\n");
         assert_eq!(sandbox.run(&["run", "done.yaml"]).code, 0);
         assert_eq!(sandbox.run(&["store", "compact"]).code, 0);
@@ -201,6 +205,11 @@ fn lost_archive_counts_as_damage_and_repair_keeps_the_other_runs() {
         let path = sandbox.path(".spellflow/store.db");
         match damage {
             "removed" => fs::remove_file(&path).unwrap(),
+            "header" => {
+                let mut bytes = fs::read(&path).unwrap();
+                bytes[0] ^= 1;
+                fs::write(&path, bytes).unwrap();
+            }
             _ => {
                 let length = if damage == "cut" { 5_000 } else { 0 };
                 fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();

@@ -276,6 +276,7 @@ fn timeouts_stop_runs_and_steps() {
 
 #[test]
 fn private_host_requires_allow_host() {
+    let outside = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
@@ -292,4 +293,23 @@ fn private_host_requires_allow_host() {
     let ended = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("`--allow-host HOST` lets tools connect to the host"), "{}", ended.stderr);
+    // A run keeps its permissions, except in another store.
+    let sandbox = Sandbox::with_flow(&format!(
+        "name: x\nsteps: [{{id: go, event: go}}, {{id: get, type: http, url: 'http://{host}/'}}, {{id: read, type: tool, tool: \
+         file_operations, params: {{operation: read, path: {}/note}}}}]",
+        outside.path().display()
+    ));
+    std::fs::write(outside.path().join("note"), "text").unwrap();
+    let root = outside.path().to_str().unwrap();
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "--allow-host", &host, "--root", root]).code, 5);
+    assert_eq!(sandbox.run(&["runs", "export", "@last", "--file", "run.json"]).code, 0);
+    assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+    for command in [&["resume", "@last"][..], &["fork", "@last", "--from", "get"]] {
+        let ended = sandbox.run(command);
+        assert_eq!(ended.code, 0, "{command:?}: {}", ended.stderr);
+    }
+    assert_eq!(sandbox.run(&["runs", "import", "run.json", "--store", "other"]).code, 0);
+    assert_eq!(sandbox.run(&["signal", "@last", "go", "--store", "other"]).code, 0);
+    let ended = sandbox.run(&["resume", "@last", "--store", "other", "-o", "json"]);
+    assert_eq!(ended.json()["error"]["code"], "host_refused", "{}", ended.stdout);
 }

@@ -35,6 +35,7 @@ impl Record {
                 masker.mask(&mut started.input);
                 let is_secret = |value: &String| masker.find_in(&Value::String(value.clone())).is_some();
                 started.env.retain(|_, value| !value.as_ref().is_some_and(is_secret));
+                started.grants.values_mut().flatten().for_each(|grant| masker.mask_text(grant));
                 started.labels.values_mut().for_each(|label| masker.mask_text(label));
                 started.inputs.values_mut().for_each(|input| masker.mask(Arc::make_mut(input)));
                 started.state.values_mut().for_each(|value| masker.mask(value));

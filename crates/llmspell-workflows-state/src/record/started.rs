@@ -49,6 +49,10 @@ pub struct Started {
     /// Labels that the run was started with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Permissions that the run was started with in addition to the configuration, by the name of the option that gave
+    /// them. The engine ignores them; a program that continues the run applies them again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Vec<String>>,
     /// The time limit of the run in microseconds, in addition to the definition's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_us: Option<u64>,
@@ -71,6 +75,7 @@ impl Default for Started {
             env: BTreeMap::new(),
             state: Map::new(),
             labels: BTreeMap::new(),
+            grants: BTreeMap::new(),
             timeout_us: None,
         }
     }

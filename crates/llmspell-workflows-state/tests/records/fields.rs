@@ -111,10 +111,11 @@ impl Fields {
             env,
             state,
             labels,
+            grants,
             timeout_us,
         } = started;
         add_fields!(self, "started", format, at, workflow, version, definition, input, starting_step, environment);
-        add_fields!(self, "started", parent, origin, inputs, env, state, labels, timeout_us);
+        add_fields!(self, "started", parent, origin, inputs, env, state, labels, grants, timeout_us);
         if let Some(Parent { run, path }) = parent {
             add_fields!(self, "parent", run, path);
         }

@@ -42,7 +42,13 @@ impl Folder {
         if is_marked && is_empty(&path).map_err(|error| ExecutorError::file(&path, &error))? {
             return Err(StoreError::Lost { path }.into());
         }
-        let stores = (self.open)(&path)?;
+        let stores = (self.open)(&path).map_err(|error| match error {
+            // The file was a store once.
+            StoreError::Foreign { path, message } if is_marked => {
+                StoreError::Damaged { location: path.display().to_string(), message }
+            }
+            error => error,
+        })?;
         if !is_marked {
             let text = "The store in this folder has been created. If it is lost, this file makes the loss an error.\n";
             match write_private_file(&mark, text) {

@@ -1,6 +1,7 @@
 //! Sessions that drive durable runs.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -43,7 +44,35 @@ pub(crate) struct SessionOptions {
     pub(crate) root: Vec<PathBuf>,
 }
 
+/// The names under which a run records the options that give it permissions.
+const ALLOW_HOST: &str = "allow-host";
+const ROOT: &str = "root";
+
 impl SessionOptions {
+    /// Returns the permissions that these options give, for the records of a new run.
+    pub(crate) fn grants(&self) -> BTreeMap<String, Vec<String>> {
+        // The run may be continued in another working directory.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let roots = self.root.iter().map(|root| absolute(root).display().to_string()).collect();
+        let grants = [(ALLOW_HOST, self.allow_host.clone()), (ROOT, roots)];
+        grants
+            .into_iter()
+            .filter(|(_, given)| !given.is_empty())
+            .map(|(name, given)| (name.to_owned(), given))
+            .collect()
+    }
+
+    /// Adds the permissions that a run was started with; the folders given now replace those given then.
+    pub(crate) fn with_grants(&self, grants: &BTreeMap<String, Vec<String>>) -> Self {
+        let given = |name: &str| grants.get(name).into_iter().flatten();
+        let mut options = self.clone();
+        options.allow_host.extend(given(ALLOW_HOST).filter(|host| !self.allow_host.contains(host)).cloned());
+        if options.root.is_empty() {
+            options.root.extend(given(ROOT).map(PathBuf::from));
+        }
+        options
+    }
+
     /// Returns the configured settings with these options applied; suggested commands repeat the
     /// options.
     pub(crate) fn settings(&self, configured: &Settings) -> Settings {

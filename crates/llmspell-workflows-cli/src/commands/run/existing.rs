@@ -15,10 +15,26 @@ pub(crate) fn prepare(
     run: &str,
     session_options: &SessionOptions,
 ) -> Result<(KnownRun, Settings, Session), Failure> {
-    let settings = session_options.settings(app.config()?.settings());
     let known = app.wait(app.home().find(run))?;
-    let session = Session::new(app, &settings, session_options)?;
+    let (settings, session) = session_of(app, &known, session_options)?;
     Ok((known, settings, session))
+}
+
+/// Creates a session for driving `known` with the permissions that it was started with.
+///
+/// # Errors
+/// Returns an error if the records cannot be read, the configuration is invalid, or
+/// [`Session::new`] fails.
+pub(crate) fn session_of(
+    app: &App,
+    known: &KnownRun,
+    session_options: &SessionOptions,
+) -> Result<(Settings, Session), Failure> {
+    let started = app.wait(app.home().history(known))?.started;
+    let session_options = session_options.with_grants(&started.grants);
+    let settings = session_options.settings(app.config()?.settings());
+    let session = Session::new(app, &settings, &session_options)?;
+    Ok((settings, session))
 }
 
 /// Checks that every secret in the definition of `known` has a value.

@@ -40,7 +40,7 @@ use crate::{
 };
 pub(crate) use drive::{ActiveRun, RunEnd, drive, unless_stopped};
 pub(crate) use durable::{Session, SessionOptions};
-pub(crate) use existing::{check_secrets, prepare};
+pub(crate) use existing::{check_secrets, prepare, session_of};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]
@@ -107,7 +107,8 @@ impl Run {
         }
         let session = Session::with(app, &settings, &self.session_options, builder, view)?;
         session.offer_interrupted(&document.definition.name)?;
-        let options = StartOptions { environment, timeout: settings.timeout, ..StartOptions::default() };
+        let grants = self.session_options.grants();
+        let options = StartOptions { environment, grants, timeout: settings.timeout, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
         Ok(session.drive(EventKind::RunStarted, run, Some(&self.file)))
     }

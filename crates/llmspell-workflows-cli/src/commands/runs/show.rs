@@ -33,8 +33,11 @@ impl Show {
         if output.is_text() {
             let history = app.wait(home.history(&known))?;
             let waits = app.wait(home.waits(&known))?;
-            let unresolved = app.wait(home.unresolved(&known))?;
-            let root = app.wait(home.root_of(&known))?.id();
+            let root = app.wait(home.root_of(&known))?;
+            // A step of a sub-workflow is resolved through the run that is resumed.
+            let mut unresolved = app.wait(home.unresolved(&root))?;
+            unresolved.retain(|step| root.id() == known.id() || step.run.id() == known.id());
+            let root = root.id();
             let written = match history.end.as_ref().and_then(|(outcome, _)| outcome.error()) {
                 Some(_) => Some(app.wait(WrittenPaths::read(&*home, &known))?),
                 None => None,
@@ -102,7 +105,7 @@ fn text(
     }
     for step in unresolved {
         let (path, error) = (step.to_string(), &step.error);
-        let command = resolution(known.id(), &path);
+        let command = resolution(root, &path);
         text += &format!("error[{}]: {path}: {}\n", error.code, error.message);
         text += &format!("next: {}   (or `--failed`, or `--run-again`)\n", with_options(&command));
     }
