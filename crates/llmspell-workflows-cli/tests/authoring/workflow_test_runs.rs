@@ -139,3 +139,20 @@ fn file_mocks_not_used_by_any_case_are_reported() {
     file("expect: {calls: {a: 0}}");
     sandbox.run(&["test", "flow.test.yaml"]).ok();
 }
+
+/// Without a number, a path means the loop; with a number, the iteration.
+#[test]
+fn expectations_name_a_loop_or_one_of_its_iterations() {
+    let flow = "name: w\nsteps:\n  - {id: each, items: [a, b], steps: [{id: one, type: set, params: {v: '{{ loop.item }}'}}]}\n";
+    for (steps, passes) in [
+        ("each: {status: completed}", true),
+        ("/main/each: {status: completed}", true),
+        ("'each[1]/one': {output: {v: b}}", true),
+        ("'each[1]/one': {output: {v: a}}", false),
+        ("'each[0]': {status: completed}", true),
+        ("each: {status: failed}", false),
+    ] {
+        let result = case(flow, &format!("expect: {{steps: {{{steps}}}}}"), &[]);
+        assert_eq!(result["passed"], passes, "{steps}: {result}");
+    }
+}

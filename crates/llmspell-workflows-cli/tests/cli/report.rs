@@ -252,3 +252,45 @@ fn interrupted_run_shows_its_interrupted_steps_and_how_to_resume_it() {
     let text = sandbox.run(&["runs", "show", &run]).stdout;
     assert!(text.ends_with(&format!("next: spellflow resume {run}\n")), "{text}");
 }
+
+/// The state is needed most when a run has failed.
+#[test]
+fn state_of_a_failed_or_cancelled_run_is_that_before_its_end() {
+    let inner = "{id: count, type: set, params: {n: 1}}, {id: add, type: set, params: {n: '{{ state.n + 1 }}'}}, \
+                 {id: fails, command: test -f fixed}, {id: later, type: set, params: {n: 9}}";
+    for steps in [inner.to_owned(), format!("{{id: block, steps: [{inner}]}}")] {
+        let sandbox = Sandbox::with_flow(&format!("name: f\nsteps: [{steps}, {{id: go, event: go}}]\n"));
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+        assert_eq!(json_of(&sandbox, &["runs", "state", "@last"]), json!({"n": 2}), "{steps}");
+        std::fs::write(sandbox.path("fixed"), "").unwrap();
+        assert_eq!(sandbox.run(&["retry", "@last"]).code, 5);
+        assert_eq!(sandbox.run(&["cancel", "@last"]).code, 0);
+        assert_eq!(json_of(&sandbox, &["runs", "state", "@last"]), json!({"n": 9}), "{steps}");
+    }
+}
+
+/// Steps whose end has no record of its own have the status that they have in memory.
+#[test]
+fn steps_of_blocks_are_reported_alike_in_every_kind_of_run() {
+    let undone = "{id: a, command: echo a, compensate: {command: echo undo}}";
+    for steps in [
+        "{id: pick, type: switch, cases: [{when: 1 == 1, steps: [{id: b, command: echo b}]}]}".to_owned(),
+        format!("{{id: tries, retries: {{max_attempts: 3, strategy: immediate}}, steps: [{undone}, {{id: b, command: exit 1}}]}}"),
+        format!("{{id: each, items: [1, 2], steps: [{undone}]}}, {{id: last, command: exit 1}}"),
+        "{id: both, parallel_steps: [{id: a, command: exit 1}, {id: b, command: echo b}]}".to_owned(),
+    ] {
+        let sandbox = Sandbox::with_flow(&format!("name: f\nsteps: [{steps}]\n"));
+        let in_memory = sandbox.run(&["run", "flow.yaml", "--in-memory", "-o", "json"]).json();
+        let recorded = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
+        let statuses = |report: &Value| {
+            // The attempts of a block have no entries of their own in memory.
+            let is_attempt = |path: &str| path.rsplit('/').next().is_some_and(|id| id.contains('~'));
+            let steps = report["steps"].as_array().unwrap().iter();
+            let steps = steps.map(|step| (step["path"].as_str().unwrap().to_owned(), step["status"].clone()));
+            steps.filter(|(path, _)| !is_attempt(path)).collect::<std::collections::BTreeMap<_, _>>()
+        };
+        assert_eq!(statuses(&recorded), statuses(&in_memory), "{steps}");
+        let open = recorded["steps"].as_array().unwrap().iter().find(|step| step["status"] == "running");
+        assert_eq!(open, None, "{steps}");
+    }
+}

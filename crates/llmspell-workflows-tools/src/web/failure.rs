@@ -56,7 +56,7 @@ pub(super) fn too_many_redirects(redirects_max: usize) -> ToolError {
     .with_help("check whether the redirects form a loop, or raise `redirects_max` in the policy")
 }
 
-/// Creates the error for an error status; the details contain the beginning of the body.
+/// Creates the error for an error status; the details contain the body, or the beginning of a long one.
 pub(super) fn status_error(response: &Response) -> ToolError {
     let status = response.status;
     let class = match status {
@@ -70,6 +70,12 @@ pub(super) fn status_error(response: &Response) -> ToolError {
         excerpt.push('…');
     }
     let mut details = json!({"status": status.as_u16(), "body": excerpt, "body_type": form.name()});
+    // As in the output of a request; a shortened body would not be JSON any more.
+    if excerpt.len() == text.len()
+        && let Ok((value, "json")) = body::to_value(&response.body, &response.headers)
+    {
+        (details["body"], details["body_type"]) = (value, json!("json"));
+    }
     if let Some(delay) = retry_after(response) {
         details["retry_after_seconds"] = json!(delay.as_secs());
     }

@@ -155,6 +155,29 @@ async fn an_error_status_fails_the_call_unless_it_is_allowed() {
     assert_eq!(server.requests().len(), 12, "requests are not retried by default");
 }
 
+/// A handler can read the fields of a JSON error; a long body is shortened and therefore text.
+#[tokio::test]
+async fn json_body_of_an_error_status_is_parsed_unless_it_is_shortened() {
+    let long = "x".repeat(600);
+    let bodies = [json!({"hint": "later"}).to_string(), json!({"hint": long}).to_string(), "{broken".to_owned()];
+    let replies = bodies.clone();
+    let server = Server::start(move |request| {
+        let number: usize = request.target[1..].parse().unwrap();
+        Reply::Full(404, vec![("content-type", "application/json".to_owned())], replies[number].clone().into_bytes())
+    })
+    .await;
+    let tools = server.tools();
+    for (number, body, form) in [
+        (0, json!({"hint": "later"}), "json"),
+        (1, json!(format!("{}…", &bodies[1][..500])), "text"),
+        (2, json!("{broken"), "text"),
+    ] {
+        let error =
+            call(&tools, "http_requester", json!({"input": server.url(&format!("/{number}"))})).await.unwrap_err();
+        assert_eq!(error.details, Some(json!({"status": 404, "body": body, "body_type": form})));
+    }
+}
+
 #[tokio::test]
 async fn transient_statuses_are_retried() {
     let count = AtomicU32::new(0);
