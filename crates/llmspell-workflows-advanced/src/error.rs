@@ -294,7 +294,8 @@ impl ExecutorError {
             Self::File { .. } => "file_failed",
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",
-            Self::AmbiguousRun { .. } | Self::AmbiguousSignal { .. } => "ambiguous_run",
+            Self::AmbiguousRun { .. } => "ambiguous_run",
+            Self::AmbiguousSignal { .. } => "ambiguous_signal",
             Self::Held { .. } | Self::NotArchived { .. } | Self::Driven { .. } | Self::StillRunning { .. } => {
                 "run_held"
             }

@@ -1,6 +1,6 @@
 //! Signals reach the steps that wait for them, whichever run of the family they were sent to.
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, KnownRun, Message, RunQuery};
+use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, KnownRun, Message, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -212,4 +212,67 @@ async fn signals_sent_after_the_store_was_lost_are_received() {
             }
         }
     }
+}
+
+/// A signal to one sub-workflow is never received by its sibling, even if the sibling waits and the other does not yet.
+#[tokio::test]
+async fn signal_to_a_sub_workflow_is_not_received_by_its_sibling() {
+    let kid = |name: &str, event: &str| {
+        Definition::sequence(name, [wait("first", event, None), wait("go", "go", None), echo("heard", "{{ go.data }}")])
+    };
+    let both = [Step::workflow("a", "ready", json!(null)), Step::workflow("b", "late", json!(null))];
+    let steps = [Parallel::new(both).into_step("both"), echo("last", "{{ both[0] }}-{{ both[1] }}")];
+    let definition =
+        Definition::sequence("parent", steps).with_workflow(kid("ready", "now")).with_workflow(kid("late", "later"));
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, definition).await;
+    let id = run.id();
+    waits(&executor, run).await;
+    drop(executor);
+    let child = async |name: &str| {
+        let mut children = lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap();
+        children.retain(|child| child.summary.workflow == name);
+        children.remove(0)
+    };
+    let resume = async || {
+        let executor = lab.executor();
+        let run = executor.resume(&lab.known(id).await).await.unwrap();
+        executor.drive(run).await.unwrap()
+    };
+    send(&lab, &lab.known(id).await, "now", json!(null)).await;
+    assert!(matches!(resume().await, DurableEnd::Waiting(_)));
+    // Only `ready` waits for `go`, and the signal is for `late`.
+    send(&lab, &child("late").await, "go", json!("late")).await;
+    assert!(matches!(resume().await, DurableEnd::Waiting(_)));
+    assert_eq!(child("ready").await.status(), RunStatus::Waiting);
+    send(&lab, &lab.known(id).await, "later", json!(null)).await;
+    assert!(matches!(resume().await, DurableEnd::Waiting(_)));
+    send(&lab, &lab.known(id).await, "go", json!("ready")).await;
+    match resume().await {
+        DurableEnd::Finished(finished) => assert_eq!(*finished.output, json!("ready-late")),
+        other => panic!("the run did not finish: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn signal_awaited_by_several_sub_workflows_is_refused_with_their_ids() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let each = Loop::items(json!([1, 2]), [Step::workflow("sub", "kid", json!(null))]).parallel(2).into_step("each");
+    let kid = Definition::sequence("kid", [wait("wait", "go", None)]);
+    let run = start(&executor, Definition::sequence("parent", [each]).with_workflow(kid)).await;
+    let id = run.id();
+    waits(&executor, run).await;
+    drop(executor);
+    let signal = Message::Signal { name: "go".into(), payload: json!(1) };
+    let refused = lab.home().post(&lab.known(id).await, &signal).await.unwrap_err();
+    let ExecutorError::AmbiguousSignal { candidates, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!((refused.code(), candidates.len()), ("ambiguous_signal", 2));
+    for candidate in candidates {
+        lab.home().post(&lab.home().find(candidate).await.unwrap(), &signal).await.unwrap();
+    }
+    let executor = lab.executor();
+    let run = executor.resume(&lab.known(id).await).await.unwrap();
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
 }

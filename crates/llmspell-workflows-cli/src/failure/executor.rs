@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use llmspell_workflows_advanced::{ExecutorError, RewindError};
 use llmspell_workflows_basic::{RunStatus, UnmetRead};
 
-use crate::{Exit, Failure, commands::run::input};
+use crate::{Exit, Failure, commands::run::input, report::answer};
 
 /// The help text for records in a different format version.
 const OTHER_FORMAT: &str = "use the version of spellflow that wrote them, or another folder with `--store`";
@@ -72,6 +72,10 @@ fn help(error: &ExecutorError) -> Option<String> {
             format!(
                 "resume its parent with `spellflow resume {parent}`; if the parent has failed, use `spellflow retry {parent}`"
             )
+        }
+        ExecutorError::AmbiguousSignal { name, candidates, .. } => {
+            let first = candidates.first().map(String::as_str).unwrap_or_default();
+            format!("send it to the run that should receive it: `{}`", answer(first, name))
         }
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
         ExecutorError::UnfitOutput { unmet, .. } => unfit_output(unmet),

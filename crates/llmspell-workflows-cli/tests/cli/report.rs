@@ -275,7 +275,9 @@ fn steps_of_blocks_are_reported_alike_in_every_kind_of_run() {
     let undone = "{id: a, command: echo a, compensate: {command: echo undo}}";
     for steps in [
         "{id: pick, type: switch, cases: [{when: 1 == 1, steps: [{id: b, command: echo b}]}]}".to_owned(),
-        format!("{{id: tries, retries: {{max_attempts: 3, strategy: immediate}}, steps: [{undone}, {{id: b, command: exit 1}}]}}"),
+        format!(
+            "{{id: tries, retries: {{max_attempts: 3, strategy: immediate}}, steps: [{undone}, {{id: b, command: exit 1}}]}}"
+        ),
         format!("{{id: each, items: [1, 2], steps: [{undone}]}}, {{id: last, command: exit 1}}"),
         "{id: both, parallel_steps: [{id: a, command: exit 1}, {id: b, command: echo b}]}".to_owned(),
     ] {
