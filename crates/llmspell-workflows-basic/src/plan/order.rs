@@ -48,6 +48,12 @@ impl Plan {
         self.find(path)?.body.sub_workflow().map(|sub| sub.plan.definition())
     }
 
+    /// Returns the plan of the sub-workflow that the step at `path` runs.
+    #[must_use]
+    pub fn sub_plan(&self, path: &StepPath) -> Option<&Arc<Self>> {
+        self.find(path)?.body.sub_workflow().map(|sub| &sub.plan)
+    }
+
     /// Returns the step at `path`.
     pub(crate) fn node_at(&self, path: &StepPath) -> Option<&Node> {
         self.find(path)

@@ -67,7 +67,9 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::JournalNotBuilt { kind } => {
             format!("build spellflow with `--features {kind}`, or set `store.journal = \"log\"`")
         }
-        ExecutorError::Ended { run } => format!("`spellflow runs show {run}` shows its result"),
+        ExecutorError::Ended { run } => {
+            format!("`spellflow runs show {run}` shows its result; a failed run continues with `spellflow retry {run}`")
+        }
         ExecutorError::IsChild { parent, .. } => {
             format!(
                 "resume its parent with `spellflow resume {parent}`; if the parent has failed, use `spellflow retry {parent}`"

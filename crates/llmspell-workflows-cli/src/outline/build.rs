@@ -105,6 +105,11 @@ impl Outliner<'_> {
                 Some("steps")
             }
         };
+        if let Some(undo) = &step.compensate {
+            // The compensation step has the path of the step that it undoes, and this id.
+            let undo = Step { id: "$undo".into(), ..(**undo).clone() };
+            blocks.push(block("$undo", Order::Sequence, None, vec![self.entry(&undo, &path, None, Vec::new())]));
+        }
         let call = step.kind.activity().cloned();
         let ways = step.next.iter();
         Entry {
@@ -123,6 +128,7 @@ impl Outliner<'_> {
             retry: step.retry.as_ref().map(retry_data),
             timeout: step.timeout.as_ref().map(ToString::to_string),
             total_timeout: step.total_timeout.as_ref().map(ToString::to_string),
+            at_most_once: step.at_most_once,
             on_error,
             limits: step.limits.clone(),
             next: ways.map(|way| Way { condition: way.condition.clone(), target: way.target.clone() }).collect(),

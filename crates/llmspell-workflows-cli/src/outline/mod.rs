@@ -55,6 +55,9 @@ pub(crate) struct Entry {
     pub(crate) timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total_timeout: Option<String>,
+    /// Whether the step is never executed again if its outcome is unknown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) at_most_once: bool,
     /// `continue` or `steps`; `None` if a failure of the step fails the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_error: Option<&'static str>,
@@ -78,7 +81,8 @@ pub(crate) struct Way {
 /// A list of steps inside a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Block {
-    /// The name of the list: `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`.
+    /// The name of the list: `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`,
+    /// `$undo`.
     pub(crate) name: String,
     pub(crate) order: Order,
     /// The condition under which the list runs.

@@ -78,6 +78,7 @@ fn heading(block: &Block) -> String {
     let name = match block.name.as_str() {
         "$on_error" => "on error",
         "$finally" => "finally",
+        "$undo" => "to undo it",
         name => name,
     };
     let when = block.when.as_ref().map(|when| format!(", if {}", line(when))).unwrap_or_default();
@@ -108,6 +109,7 @@ fn entry(entry: &Entry, order: Order, branches: Branches) -> Row {
     notes.extend(entry.retry.as_ref().map(retry_words));
     notes.extend(entry.timeout.as_ref().map(|timeout| format!("timeout {timeout}")));
     notes.extend(entry.total_timeout.as_ref().map(|timeout| format!("total timeout {timeout}")));
+    notes.extend(entry.at_most_once.then(|| "runs at most once".to_owned()));
     notes.extend((entry.on_error == Some("continue")).then(|| "continues after a failure".to_owned()));
     if !entry.limits.is_empty() {
         notes.push(format!("limit {}", entry.limits.join(", ")));

@@ -67,3 +67,37 @@ fn plan_rejects_an_invalid_definition() {
     let ran = sandbox.run(&["plan", "flow.yaml", "-o", "json"]);
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (3, Some("invalid_definition")));
 }
+
+/// A reviewer sees what a run may do, wherever the step is.
+#[test]
+fn plan_shows_the_tools_of_sub_workflows_and_of_compensation_steps() {
+    let flow = "\
+name: outer
+steps:
+  - {id: charge, at_most_once: true, command: charge, compensate: {tool: file_operations, params: {operation: delete, path: a}}}
+  - {id: kid, type: workflow, workflow: middle}
+workflows:
+  middle:
+    name: middle
+    secrets: [TOKEN]
+    steps: [{id: deep, type: workflow, workflow: inner}]
+    workflows:
+      inner:
+        name: inner
+        steps: [{id: each, items: [1], steps: [{id: get, type: http, url: 'https://example.com'}]}]
+";
+    let sandbox = Sandbox::with("f.yaml", flow);
+    let plan = sandbox.run(&["plan", "f.yaml", "-o", "json"]).ok().json();
+    let tools = plan["tools"].as_array().unwrap().iter();
+    let tools: Vec<_> = tools.map(|tool| (tool["name"].as_str().unwrap(), &tool["steps"][0])).collect();
+    assert_eq!(
+        tools,
+        [
+            ("file_operations", &serde_json::json!("/main/charge/$undo")),
+            ("http_requester", &serde_json::json!("/main/kid/main/deep/main/each/get")),
+        ]
+    );
+    assert_eq!(plan["secrets"][0]["name"], "TOKEN");
+    let text = sandbox.run(&["plan", "f.yaml"]).ok().out;
+    assert!(text.contains("runs at most once") && text.contains("to undo it"), "{text}");
+}

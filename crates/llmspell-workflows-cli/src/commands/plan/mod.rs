@@ -63,7 +63,7 @@ impl Plan {
         let decide = |condition: &str| facts.decide(condition);
         let blocks = outline::build(definition, &Known { waits: plan.waits(), decide: &decide });
         let tools = host::tools(settings)?;
-        let needs = Requirements::new(&blocks, &tools, settings, definition);
+        let needs = Requirements::new(&blocks, &tools, settings, &plan);
         let trigger_holds = definition.trigger.as_ref().and_then(|trigger| facts.decide(trigger));
         self.show(app, &plan, trigger_holds, &blocks, &fields, &needs);
         Ok(Exit::Ok)

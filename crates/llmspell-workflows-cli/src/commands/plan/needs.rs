@@ -1,15 +1,16 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
-use llmspell_workflows_basic::{
-    Plan,
-    model::{Definition, InputSpec},
-};
+use llmspell_workflows_basic::{Plan, model::InputSpec};
 use llmspell_workflows_tools::{Category, Permission, Registry, SecurityLevel};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{config::Settings, host, outline::Block};
+use crate::{
+    config::Settings,
+    host,
+    outline::{self, Block, Known},
+};
 
 /// An input field, with its value if it has one.
 #[derive(Debug, Serialize)]
@@ -113,9 +114,10 @@ pub(super) struct Secret {
 }
 
 impl Requirements {
-    pub(super) fn new(blocks: &[Block], registry: &Registry, settings: &Settings, definition: &Definition) -> Self {
-        let mut calls = BTreeMap::new();
-        blocks.iter().for_each(|block| collect(block, &mut calls));
+    /// Returns the requirements of the steps in `blocks`, the outline of `plan`, and of its sub-workflows.
+    pub(super) fn new(blocks: &[Block], registry: &Registry, settings: &Settings, plan: &Plan) -> Self {
+        let (mut calls, mut secrets) = (BTreeMap::new(), BTreeSet::new());
+        collect(plan, blocks, "", &mut calls, &mut secrets);
         let (mut tools, mut others): (BTreeMap<&str, Tool>, Vec<OtherActivity>) = (BTreeMap::new(), Vec::new());
         for ((kind, name), steps) in calls {
             match registry.get(&name).filter(|_| kind == "tool").map(|tool| tool.spec()) {
@@ -133,7 +135,7 @@ impl Requirements {
             }
         }
         let secret = |name: &String| Secret { name: name.clone(), is_set: host::secret(settings, name).is_some() };
-        Self { tools: tools.into_values().collect(), others, secrets: definition.secrets.iter().map(secret).collect() }
+        Self { tools: tools.into_values().collect(), others, secrets: secrets.iter().map(secret).collect() }
     }
 
     pub(super) fn tool_rows(&self) -> impl Iterator<Item = [String; 4]> {
@@ -160,12 +162,26 @@ fn word(value: impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Collects the paths of the steps that call each activity.
-fn collect(block: &Block, calls: &mut BTreeMap<(String, String), Vec<String>>) {
-    for step in &block.steps {
+/// Collects the paths of the steps that call each activity, and the secrets, of a workflow and its sub-workflows.
+/// `around` is the path of the step that runs the workflow.
+fn collect(
+    plan: &Plan,
+    blocks: &[Block],
+    around: &str,
+    calls: &mut BTreeMap<(String, String), Vec<String>>,
+    secrets: &mut BTreeSet<String>,
+) {
+    secrets.extend(plan.definition().secrets.iter().cloned());
+    for step in blocks.iter().flat_map(|block| &block.steps) {
         if let Some(call) = &step.call {
-            calls.entry((call.kind.clone(), call.name.clone())).or_default().push(step.path.clone());
+            let paths = calls.entry((call.kind.clone(), call.name.clone())).or_default();
+            paths.push(format!("{around}{}", step.path));
         }
-        step.blocks.iter().for_each(|block| collect(block, calls));
+        collect(plan, &step.blocks, around, calls, secrets);
+        let path = step.path.parse().ok();
+        if let Some(inner) = path.and_then(|path| plan.sub_plan(&path)) {
+            let blocks = outline::build(inner.definition(), &Known { waits: inner.waits(), decide: &|_| None });
+            collect(inner, &blocks, &format!("{around}{}", step.path), calls, secrets);
+        }
     }
 }
