@@ -14,6 +14,11 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// Returns the arguments as they were given, for a suggested command.
+    pub(super) fn given(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(String::as_str)
+    }
+
     /// Reads and merges the arguments; returns null if there are none. `file` is the command's
     /// other argument that may name standard input.
     pub(super) fn read(&self, file: &Path) -> Result<Value, Failure> {

@@ -64,7 +64,12 @@ pub(crate) fn next_command(wait: &RunWait, root: Uuid) -> Option<String> {
     let name = wait.awaited.signal.as_deref()?;
     // The event is already stored, so sending it again would not help.
     let resume = || with_options(&format!("spellflow resume {root}")).into_owned();
-    Some(if wait.has_arrived { resume() } else { answer(wait.run, name) })
+    let reads_data = wait.filter.as_ref().is_some_and(|filter| filter.condition.contains("event.data"));
+    Some(match (wait.has_arrived, reads_data) {
+        (true, _) => resume(),
+        (false, true) => format!("{} --data JSON", answer(wait.run, name)),
+        (false, false) => answer(wait.run, name),
+    })
 }
 
 /// Returns the command that resolves the stuck step at `path` of `run`, without the stored options.

@@ -101,3 +101,21 @@ workflows:
     let text = sandbox.run(&["plan", "f.yaml"]).ok().out;
     assert!(text.contains("runs at most once") && text.contains("to undo it"), "{text}");
 }
+
+#[test]
+fn suggested_command_repeats_the_inputs_and_the_environment() {
+    let flow = "name: f\ninputs: {who: {type: string, required: true}, n: {type: integer, required: true}}\n\
+                variables: {v: 1}\nenvironments: {live: {v: 2}}\nsteps: [{id: a, command: echo a}]\n";
+    let sandbox = Sandbox::with("f.yaml", flow);
+    for (arguments, command) in [
+        (&["plan", "f.yaml"][..], "spellflow run f.yaml --input who=… --input n:=…\n"),
+        (&["plan", "f.yaml", "-i", "who=Ada L"], "spellflow run f.yaml --input 'who=Ada L' --input n:=…\n"),
+        (
+            &["plan", "f.yaml", "-i", "who=Ada", "-i", "n:=3", "-e", "live"],
+            "spellflow run f.yaml --input who=Ada --input n:=3 --env live\n",
+        ),
+    ] {
+        let planned = sandbox.run(arguments).ok();
+        assert!(planned.all().contains(&format!("next: {command}")), "{}", planned.all());
+    }
+}

@@ -296,3 +296,17 @@ fn steps_of_blocks_are_reported_alike_in_every_kind_of_run() {
         assert_eq!(open, None, "{steps}");
     }
 }
+
+/// A signal without data could never pass a filter that reads the data.
+#[test]
+fn command_for_a_filtered_wait_has_a_place_for_the_data() {
+    for (filter, command) in
+        [("", "spellflow signal RUN go\n"), (", filter: event.data.ok", "spellflow signal RUN go --data JSON\n")]
+    {
+        let sandbox = Sandbox::with_flow(&format!("name: f\nsteps: [{{id: go, event: go{filter}}}]\n"));
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+        let run = newest_run(&sandbox);
+        let shown = sandbox.run(&["runs", "show", &run]).stdout.replace(&run, "RUN");
+        assert!(shown.contains(command), "{shown}");
+    }
+}

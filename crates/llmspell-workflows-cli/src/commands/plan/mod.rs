@@ -14,6 +14,7 @@ use crate::{
     App, Exit, Failure, host,
     outline::{self, Block, Branches, Known},
     output::Paint,
+    report::shell_word,
     source::Source,
     table::table,
 };
@@ -125,9 +126,12 @@ impl Plan {
         }
         output.text(&text);
         let missing = fields.iter().filter(|field| field.is_missing);
-        let missing: String = missing.map(|field| format!(" --input {}=…", field.name)).collect();
-        let file = crate::report::shell_word(&self.file.display().to_string());
-        output.note(&format!("nothing was run; next: spellflow run {file}{missing}"));
+        let missing = missing.map(|field| format!("{}{}…", field.name, field.sign()));
+        let given = self.inputs.given().map(shell_word);
+        let inputs: String = given.chain(missing).map(|input| format!(" --input {input}")).collect();
+        let environment = self.environment.iter().map(|name| format!(" --env {}", shell_word(name)));
+        let file = shell_word(&self.file.display().to_string());
+        output.note(&format!("nothing was run; next: spellflow run {file}{inputs}{}", environment.collect::<String>()));
     }
 }
 

@@ -69,6 +69,11 @@ pub(super) fn has_invalid(declared: &IndexMap<String, InputSpec>, given: &Value)
 }
 
 impl Field {
+    /// Returns the sign between the name of the field and its value in an argument: `=` for text, `:=` for JSON.
+    pub(super) fn sign(&self) -> &'static str {
+        if self.kind.is_none_or(|kind| kind == "string") { "=" } else { ":=" }
+    }
+
     pub(super) fn row(&self) -> [String; 4] {
         let value = match (&self.value, self.is_missing) {
             (_, true) => "missing".to_owned(),
