@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Serves `pages`, which maps each path to its content type and body, until the test's runtime
-/// ends. Queries in requests are ignored.
+/// ends. Query strings are ignored.
 pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

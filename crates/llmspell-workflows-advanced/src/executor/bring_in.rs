@@ -154,7 +154,7 @@ impl Bringing<'_> {
         self.add_archived_families().await
     }
 
-    /// Adds the other sub-workflows of runs from the archive.
+    /// Adds the remaining sub-workflows of the added runs that were archived.
     async fn add_archived_families(&mut self) -> Result<(), ExecutorError> {
         let mut at = 0;
         while let Some(Arrival { run, records, .. }) = self.arrivals.get(at) {

@@ -107,7 +107,7 @@ impl RunControl {
 
     /// Pauses the run: no further leaves start, and running leaves finish.
     ///
-    /// Unlike [`Executor::pause`](super::Executor::pause), this does not ask hooks.
+    /// Unlike [`Executor::pause`](super::Executor::pause), this does not consult hooks.
     pub fn pause(&self) {
         if let Some(live) = self.live.upgrade() {
             live.pause(Asker::default());

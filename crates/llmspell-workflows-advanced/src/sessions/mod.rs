@@ -1,4 +1,4 @@
-//! Sessions, which group runs, with their storage and their manager.
+//! Sessions, which group runs, and their manager and storage.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

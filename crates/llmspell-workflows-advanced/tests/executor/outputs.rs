@@ -147,7 +147,7 @@ async fn complete_log_ends_without_an_error() {
 }
 
 #[tokio::test]
-async fn unfinished_lines_are_read_until_they_end() {
+async fn unfinished_lines_are_previewed_until_complete() {
     let (folder, outputs) = outputs();
     let mut log = open(&outputs, "/main/a", 1);
     let line = |stream, text: &str| OutputLine { stream, text: text.to_owned() };

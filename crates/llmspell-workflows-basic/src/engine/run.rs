@@ -178,7 +178,7 @@ impl Run {
     /// Limits the time of the run from now on, in addition to the limit of the definition. Only the first call has an
     /// effect.
     ///
-    /// If the run is entered for the first time, or again by a retry, this replaces [`RunOptions::timeout`]. A recorded
+    /// On the first start and on each retry, this replaces [`RunOptions::timeout`]. A recorded
     /// deadline still applies if it is earlier.
     ///
     /// [`RunOptions::timeout`]: super::RunOptions::timeout

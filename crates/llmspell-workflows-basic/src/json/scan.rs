@@ -90,7 +90,7 @@ fn is_rounded(number: &str) -> bool {
 }
 
 impl Around<'_> {
-    /// Returns the element or field as part of a JSON pointer.
+    /// Returns the JSON pointer token of the element or field.
     fn reference(&self) -> String {
         match self {
             Self::Array(index) => index.to_string(),

@@ -27,9 +27,9 @@ impl Definition {
 }
 
 impl Definition {
-    /// Returns the steps that run in every run that does not fail earlier: steps without a
-    /// condition or dependencies whose enclosing blocks always run them. Steps of
-    /// sub-workflows are not included.
+    /// Returns the steps that always run unless the run fails first: they have no condition and no
+    /// dependencies, and their enclosing blocks always run them. Steps of sub-workflows are not
+    /// included.
     #[must_use]
     pub fn certain_steps(&self) -> Vec<&Step> {
         let mut found = Vec::new();

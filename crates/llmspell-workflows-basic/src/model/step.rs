@@ -206,8 +206,8 @@ impl Step {
         self
     }
 
-    /// Sets the step that undoes this one if the run fails permanently; `undo` sees the names `input`, `output` and
-    /// `certain`.
+    /// Sets the step that undoes this one if the run fails permanently; expressions in `undo` can
+    /// use `input`, `output` and `certain`.
     #[must_use]
     pub fn with_compensation(mut self, undo: Step) -> Self {
         self.compensate = Some(Arc::new(undo));

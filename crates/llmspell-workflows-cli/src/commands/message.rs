@@ -28,7 +28,7 @@ pub(crate) struct Cancel {
     compensate: bool,
 }
 
-/// Sends an event to a run, for a step that waits for this event.
+/// Sends an event to a run; a step that waits for this event receives it.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow signal @last approved\n  \
     spellflow signal 0199c1 payment --data '{\"amount\": 12}'")]

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn words_with_special_characters_in_powershell_are_not_offered() {
+    fn powershell_completion_omits_words_with_special_characters() {
         assert_eq!(for_powershell("flow.yaml\tA file"), Some("flow.yaml\tA file".to_owned()));
         for word in ["$(id)", "with space", "a;b", "a|b", "'a", "`a", "$finally"] {
             assert_eq!(for_powershell(word), None, "{word}");

@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_formatted_briefly() {
+    fn durations_use_a_compact_format() {
         for (millis, expected) in [(0, "0µs"), (12, "12ms"), (1_240, "1.2s"), (187_000, "3m07s"), (7_500_000, "2h05m")]
         {
             assert_eq!(elapsed(Duration::from_millis(millis)), expected);

@@ -111,7 +111,7 @@ finally: [{id: clean, argv: [h]}]
 ";
 
     #[test]
-    fn every_known_path_is_the_path_of_its_step() {
+    fn known_paths_resolve_to_their_steps() {
         let read = llmspell_workflows_definition::read(EVERY_BLOCK, "d.yaml", &Default::default());
         let definition = read.unwrap_or_else(|error| panic!("{error}")).definition;
         let steps = known_steps(&definition);

@@ -84,7 +84,7 @@ fn no_step_writes_to_the_store_or_the_configuration() {
 }
 
 #[test]
-fn no_step_creates_a_configuration_that_a_later_command_would_read() {
+fn steps_cannot_create_configuration_files_for_later_commands() {
     let sandbox = Sandbox::new().file("project/deep/x", "x").file("home/x", "x");
     let root = sandbox.path("").display().to_string();
     let of_user = sandbox.path("home").join(".config/spellflow/config.toml").display().to_string();

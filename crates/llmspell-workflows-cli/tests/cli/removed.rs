@@ -43,7 +43,7 @@ fn damaged_segments_are_reported_and_never_used_to_resume() {
     let names = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut segments: Vec<String> = names.filter(is_segment).collect();
     segments.sort();
-    // A preallocated segment without records is empty.
+    // Skips preallocated segments, which contain only zeros until they have records.
     segments.retain(|name| fs::read(log.join(name)).unwrap().iter().any(|byte| *byte != 0));
     assert!(segments.len() >= 3, "{segments:?}");
     type Damage = fn(&Path);

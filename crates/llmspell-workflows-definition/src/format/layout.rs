@@ -1,4 +1,4 @@
-//! Moves lines to the columns of their collections.
+//! Re-indents a definition: two spaces for each level of nesting.
 
 use super::{
     block::Header,

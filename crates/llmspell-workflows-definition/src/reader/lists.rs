@@ -193,7 +193,7 @@ impl Reader<'_> {
         StepKind::Route(Route { start, steps, transitions_max: settings.transitions_max })
     }
 
-    /// Reads all steps that do not move into a block; returns whether each of them has a next step.
+    /// Reads the steps that no block claims; returns each step and whether it sets `next_step`.
     fn read_steps(
         &mut self,
         mut siblings: Siblings<'_, '_>,

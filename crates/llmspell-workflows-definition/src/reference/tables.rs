@@ -14,14 +14,14 @@ pub(super) fn notation(kind: &Kind) -> String {
         text += &format!(", also {}", quoted(kind.aliases));
     }
     match kind.markers {
-        [] => text += ". It is required.\n",
+        [] => text += ", which is required.\n",
         markers if kind.is_fallback => {
             text += &format!(
-                ". It may be omitted in a step with {}, if no other field implies another type.\n",
-                quoted(markers)
+                "; optional if the step has {} and no field that implies another type.\n",
+                alternatives(markers)
             );
         }
-        markers => text += &format!(". It may be omitted in a step with {}.\n", alternatives(markers)),
+        markers => text += &format!("; optional if the step has {}.\n", alternatives(markers)),
     }
     text
 }

@@ -184,7 +184,8 @@ impl HookLayer {
         }
     }
 
-    /// Adds the changes that hooks made before the step to `outcome`, and caches the output if a hook asked to.
+    /// Adds the changes that hooks made before the step to `outcome`, and caches the output if a
+    /// hook requested it.
     fn end(&self, entry: &StepEntry, outcome: Outcome) -> Outcome {
         let Outcome::Completed(mut output) = outcome else { return outcome };
         if let Some((key, ttl)) = &entry.cache {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn outline_of_the_lines_equals_the_outline_of_the_records() {
+    fn record_lines_and_decoded_records_have_the_same_outline() {
         let child = Decision::Child(1, ChildRun { run: Uuid::from_u128(7), definition: String::new() });
         let mut records = vec![
             Record::Started(Box::new(Started { workflow: "w".to_owned(), ..Started::default() })),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_large_values_are_moved_out() {
+    fn only_large_values_are_extracted() {
         let small = ended("/main/a", json!("x".repeat(INLINE_MAX / 2)));
         // The estimated size is four bytes per number; the actual size is two.
         let numbers = ended("/main/b", json!(vec![1; INLINE_MAX / 4 + 1]));

@@ -181,7 +181,8 @@ fn runs_waiting_for_a_busy_disk_share_one_sync() {
                 })
             })
             .collect();
-        // On a single thread, a task that has counted itself is waiting before another task runs.
+        // The runtime is single-threaded, so a task that has incremented `waiting` reaches its
+        // `sync` before any other task runs.
         while waiting.load(Ordering::Relaxed) < RUNS {
             tokio::task::yield_now().await;
         }

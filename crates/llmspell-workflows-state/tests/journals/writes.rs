@@ -99,7 +99,7 @@ fn a_record_in_a_new_segment_is_written_by_the_writer_thread() {
 }
 
 #[test]
-fn many_callers_that_shared_a_sync_share_their_next_writes() {
+fn callers_released_by_one_sync_batch_their_next_writes() {
     const CALLERS: usize = 600;
     let Log { journal, epoch, writers, .. } = Log::new(4 << 20);
     let journal = Arc::new(journal);

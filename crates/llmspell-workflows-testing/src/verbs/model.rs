@@ -210,7 +210,7 @@ impl Model {
                 if is_driven {
                     after.extend(settled(verb, &stage, progress, in_doubt));
                 }
-                // A process that parked the run or recovers it drives the run.
+                // The run is driven by the process that parked it or by one that recovers it.
                 if matches!(verb, Verb::Recover | Verb::Signal | Verb::Cancel) {
                     after.extend(settled(verb, &stage, progress, in_doubt));
                 }

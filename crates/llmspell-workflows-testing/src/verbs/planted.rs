@@ -26,7 +26,7 @@ use super::{
     verb::{Deed, Verb},
 };
 
-/// The maximum number of boundaries of a verb.
+/// The maximum number of crash boundaries to try; no verb has more.
 const BOUNDARIES_MAX: u64 = 200;
 
 /// Whether a planted fault is active. It is inactive while the ladders of uninterrupted runs are

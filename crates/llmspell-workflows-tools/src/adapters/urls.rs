@@ -1,4 +1,4 @@
-//! Finds values that would change the meaning of a URL, before a run.
+//! Checks, before a run, for values that would change the meaning of a URL.
 //!
 //! A value in a URL must be encoded, unless it is a whole URL, the whole beginning of a URL, or a
 //! whole host or port.

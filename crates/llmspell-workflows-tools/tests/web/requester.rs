@@ -157,7 +157,7 @@ async fn an_error_status_fails_the_call_unless_it_is_allowed() {
 
 /// A handler can read the fields of a JSON error; a long body is shortened and therefore text.
 #[tokio::test]
-async fn json_body_of_an_error_status_is_parsed_unless_it_is_shortened() {
+async fn json_error_bodies_are_parsed_unless_truncated() {
     let long = "x".repeat(600);
     let bodies = [json!({"hint": "later"}).to_string(), json!({"hint": long}).to_string(), "{broken".to_owned()];
     let replies = bodies.clone();

@@ -18,7 +18,7 @@ use llmspell_workflows_state::{
 use super::FolderHome;
 use crate::ExecutorError;
 
-/// The delay before the first retry to take a permit. It doubles with each retry.
+/// The delay before the second attempt to take a permit. It doubles with each retry.
 const STEP_MIN: Duration = Duration::from_millis(5);
 
 /// The maximum delay between two retries.

@@ -57,8 +57,8 @@ pub(super) struct IndexEntry {
 pub(super) struct SegmentFrames {
     pub(super) segment: u64,
     entries: Vec<IndexEntry>,
-    /// Frames whose runs are not found by run number: each run, with the index of the frame's
-    /// entry.
+    /// The runs named in frames that do not use run numbers (forgotten, arrived, abandoned), each
+    /// with the index of the frame in `entries`.
     about: Vec<(Uuid, usize)>,
 }
 
