@@ -85,7 +85,8 @@ impl Executor {
         }
         let now = self.inner.engine.clock().now();
         let started = journal.started().ok_or_else(not_stuck)?;
-        let is_undo = path.ends_with("/$undo");
+        let parsed = path.parse::<StepPath>();
+        let is_undo = parsed.is_ok_and(|path| path.id().is_some_and(|id| id.as_str() == "$undo"));
         if is_undo && resolution != Resolution::RunAgain {
             // A failed undo has ended; reopen it so that it can end again.
             let time_us = journal.time_us(now);

@@ -131,6 +131,14 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// an error.
     async fn summaries(&self, journal: &JournalId) -> Result<JournalSummaries, ExecutorError>;
 
+    /// Returns the records of all runs in a journal, of which large values may be missing.
+    ///
+    /// # Errors
+    /// Returns an error if the journal cannot be read at all.
+    async fn outlines(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        self.check(journal).await
+    }
+
     /// Returns a run from a journal without disturbing the journal's holder; `None` if the journal
     /// does not contain the run.
     ///

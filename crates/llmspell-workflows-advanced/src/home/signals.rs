@@ -1,9 +1,9 @@
 //! The signals that runs have not received yet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use llmspell_workflows_basic::engine::Signal;
-use llmspell_workflows_state::{Record, RunState, store::Message};
+use llmspell_workflows_state::{JournalContents, Record, RunState, store::Message};
 use uuid::Uuid;
 
 use super::{Home, KnownRun};
@@ -20,16 +20,32 @@ impl dyn Home {
         let mut signals = self.signals(run.id()).await?;
         signals.retain(|signal| !state.has_received(signal.number));
         if !signals.is_empty() {
-            let received = self.received_by_children(run.id(), state).await?;
+            let received = self.received_by_children(run, state).await?;
             signals.retain(|signal| !received.contains(&signal.number));
         }
         Ok(signals)
     }
 
-    async fn received_by_children(&self, run: Uuid, state: &RunState) -> Result<HashSet<u64>, ExecutorError> {
-        let mut children = ReceivedByChildren::new(run, state);
+    /// Returns the outlines of the runs in the journal of `run`, in which its sub-workflows are. There may be thousands of
+    /// them, so the journal is read once.
+    pub(super) async fn outlines_beside(&self, run: &KnownRun) -> Result<HashMap<Uuid, Vec<Record>>, ExecutorError> {
+        let contents = match run.journal() {
+            Some(journal) => self.outlines(journal).await?,
+            None => JournalContents::default(),
+        };
+        Ok(contents.runs.into_iter().filter_map(|run| Some((run.run, run.records.ok()?))).collect())
+    }
+
+    async fn received_by_children(&self, run: &KnownRun, state: &RunState) -> Result<HashSet<u64>, ExecutorError> {
+        let mut children = ReceivedByChildren::new(run.id(), state);
+        if children.open.is_empty() {
+            return Ok(children.received);
+        }
+        let outlines = self.outlines_beside(run).await?;
         while let Some(child) = children.next() {
-            if let Some(child) = self.get(child).await? {
+            if let Some(records) = outlines.get(&child) {
+                children.add(records);
+            } else if let Some(child) = self.get(child).await? {
                 children.add(&self.records(&child).await?);
             }
         }
@@ -40,7 +56,7 @@ impl dyn Home {
     /// for one that it has already received. Numbers are used again if the store was lost or replaced by an older copy.
     pub(super) async fn skip_known_numbers(&self, run: &KnownRun) -> Result<(), ExecutorError> {
         let state = RunState::read_outline(&self.records(run).await?);
-        let by_children = self.received_by_children(run.id(), &state).await?.into_iter().max();
+        let by_children = self.received_by_children(run, &state).await?.into_iter().max();
         let known = state.last_known_message().max(by_children.unwrap_or(0));
         let mut last = self.last_message(run.id()).await?;
         while last < known {
@@ -78,7 +94,7 @@ pub(crate) struct ReceivedByChildren {
 impl ReceivedByChildren {
     /// Starts with the sub-workflows of `run`.
     pub(crate) fn new(run: Uuid, state: &RunState) -> Self {
-        Self { run, open: state.children(), visited: HashSet::from([run]), received: HashSet::new() }
+        Self { run, open: state.all_children().collect(), visited: HashSet::from([run]), received: HashSet::new() }
     }
 
     /// Returns the next sub-workflow whose records have to be added.
@@ -90,6 +106,6 @@ impl ReceivedByChildren {
     pub(crate) fn add(&mut self, records: &[Record]) {
         let state = RunState::read_outline(records);
         self.received.extend(state.received_of(self.run));
-        self.open.extend(state.children());
+        self.open.extend(state.all_children());
     }
 }

@@ -1,9 +1,10 @@
 //! The stuck steps of a run and of its sub-workflows.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use llmspell_workflows_basic::StepError;
-use llmspell_workflows_state::PastStep;
+use llmspell_workflows_state::{PastStep, RunState};
+use uuid::Uuid;
 
 use super::{Home, KnownRun};
 use crate::ExecutorError;
@@ -73,12 +74,20 @@ impl dyn Home {
         if run.status().has_ended() {
             return Ok(());
         }
-        for PastStep { path, stuck, child, .. } in self.history(run).await?.steps {
+        let steps = self.history(run).await?.steps;
+        let outlines = match steps.iter().any(|step| step.child.is_some()) {
+            true => self.outlines_beside(run).await?,
+            false => HashMap::new(),
+        };
+        let has_ended = |child: &Uuid| {
+            outlines.get(child).is_some_and(|records| RunState::read_outline(records).closed().is_some())
+        };
+        for PastStep { path, stuck, child, .. } in steps {
             if let Some(error) = stuck {
                 let (run, around) = (run.clone(), around.to_vec());
                 found.push(UnresolvedStep { run, around, path: path.clone(), error });
             }
-            let Some(child) = child else { continue };
+            let Some(child) = child.filter(|child| !has_ended(child)) else { continue };
             if let Some(child) = self.get(child).await? {
                 Box::pin(self.collect_unresolved(&child, &[around, &[path]].concat(), found)).await?;
             }

@@ -1,6 +1,6 @@
 //! Signals reach the steps that wait for them, whichever run of the family they were sent to.
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, KnownRun, Message, RunQuery};
+use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, KnownRun, Message, RewindOptions, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -275,4 +275,36 @@ async fn signal_awaited_by_several_sub_workflows_is_refused_with_their_ids() {
     let executor = lab.executor();
     let run = executor.resume(&lab.known(id).await).await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
+}
+
+/// A retry inside of a sub-workflow keeps the signals that the sub-workflow has received.
+#[tokio::test]
+async fn signal_received_before_a_retry_is_not_delivered_again() {
+    let kid = |name: &str| Definition::sequence(name, [wait("go", "go", None), echo("heard", "{{ go.data }}")]);
+    let both =
+        [Step::workflow("a", "one", json!(null)), Step::workflow("b", "two", json!(null)), echo("last", "{{ b }}")];
+    let definition = Definition::sequence("parent", both).with_workflow(kid("one")).with_workflow(kid("two"));
+    for from in ["a/main/heard", "b/main/heard", "last"] {
+        let lab = Lab::new();
+        let executor = lab.executor();
+        let run = start(&executor, definition.clone()).await;
+        let id = run.id();
+        waits(&executor, run).await;
+        drop(executor);
+        // The third function call fails, after both sub-workflows.
+        lab.performed.begin(Some(2));
+        for number in 1..=2 {
+            send(&lab, &lab.known(id).await, "go", json!(number)).await;
+            let executor = lab.executor();
+            let run = executor.resume(&lab.known(id).await).await.unwrap();
+            executor.drive(run).await.unwrap();
+        }
+        assert_eq!(lab.known(id).await.status(), RunStatus::Failed);
+        let executor = lab.executor();
+        let again = RewindOptions { from: Some(from.to_owned()), ..RewindOptions::default() };
+        let run = executor.retry(&lab.known(id).await, &again).await.unwrap();
+        let end = executor.drive(run).await.unwrap();
+        // After a retry inside `a`, the new run of `b` waits for a signal of its own.
+        assert_eq!(matches!(end, DurableEnd::Waiting(_)), from.starts_with('a'), "{from}: {end:?}");
+    }
 }

@@ -18,7 +18,7 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
 }
 
-/// The result of [`Engine::drive`].
+/// The result of [`Engine::drive`](super::Engine::drive).
 #[derive(Debug)]
 pub enum Driven {
     /// The run has ended.

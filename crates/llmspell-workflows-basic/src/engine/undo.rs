@@ -56,8 +56,7 @@ pub(crate) enum UndoStatus {
 
 /// Why undoing did not finish.
 pub(crate) enum IncompleteUndo {
-    Failed(Box<StepError>),
-    /// These steps of a child run are stuck.
+    /// These compensation steps, of the run or of a child run, must be resolved.
     Stuck(Vec<StuckStep>),
     /// A compensation step is waiting, or the process is shutting down.
     Deferred(Outcome),
@@ -258,12 +257,6 @@ impl Run {
                 }
                 outcome
             }
-            Err(IncompleteUndo::Failed(error)) => {
-                let path = error.path.clone().unwrap_or_default();
-                let undo = compensation_of(&path).to_owned();
-                lock(&self.undos).status = UndoStatus::Stuck(vec![StuckStep::new(undo, *error)]);
-                outcome
-            }
             Err(IncompleteUndo::Stuck(steps)) => {
                 lock(&self.undos).status = UndoStatus::Stuck(steps);
                 outcome
@@ -285,13 +278,13 @@ impl Run {
                 Outcome::Completed(_) => true,
                 // The compensation was resolved manually, so the step is left as is.
                 Outcome::Skipped(_) => false,
-                Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
+                Outcome::Failed(failure) if !failure.handled => return Err(failed_undo(*failure.error)),
                 Outcome::Failed(_) => false,
                 // The run does not cancel its cleanup, but a workflow that undoes the step can
                 // itself be cancelled.
                 Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => {
                     let error = cancelled.to_error().at(format!("{}/$undo", next.path));
-                    return Err(IncompleteUndo::Failed(Box::new(error)));
+                    return Err(failed_undo(error));
                 }
                 later => return Err(IncompleteUndo::Deferred(later)),
             };
@@ -302,7 +295,7 @@ impl Run {
     /// Undoes the child run of the step at `path`.
     async fn undo_child(self: &Arc<Self>, path: &StepPath, child: Uuid) -> Result<(), IncompleteUndo> {
         let undo = self.engine().children().undo(self, child).await;
-        match undo.map_err(|error| IncompleteUndo::Failed(Box::new(error.at(path.to_string()))))? {
+        match undo.map_err(|error| failed_undo(error.at(path.to_string())))? {
             ended @ (ChildUndo::Undone | ChildUndo::GivenUp | ChildUndo::NothingToUndo) => {
                 let mut undos = lock(&self.undos);
                 undos.list.retain(|undo| undo.child != Some(child));
@@ -342,6 +335,12 @@ impl Run {
         let call = call.seeing(Some(scope), state);
         Tasks::run(call, |call| Box::pin(execute(call))).await
     }
+}
+
+/// Returns the result of a compensation step, or of a step inside it, that failed.
+fn failed_undo(error: StepError) -> IncompleteUndo {
+    let undo = compensation_of(error.path.as_deref().unwrap_or_default()).to_owned();
+    IncompleteUndo::Stuck(vec![StuckStep::new(undo, error)])
 }
 
 /// Returns the path of the compensation step at or around the step at `path`. It must be resolved as a whole, no matter

@@ -107,7 +107,6 @@ async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     let _cleanup = call.cancel().begin_cleanup();
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
-        Err(IncompleteUndo::Failed(error)) => Err(Outcome::failed(*error)),
         Err(IncompleteUndo::Stuck(steps)) => Err(Outcome::Stuck(steps)),
         Err(IncompleteUndo::Deferred(outcome)) => Err(outcome),
     }

@@ -10,7 +10,10 @@ use super::{
 use crate::{
     Problem, ProblemLocation,
     expr::{Expr, Key, Reference},
-    model::{Aggregation, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps, TriggerRule},
+    model::{
+        Aggregation, IterationErrors, Loop, OnError, Parallel, ParallelOutput, Pattern, Step, StepKind, Steps,
+        TriggerRule,
+    },
     shape::{Shape, item_at},
 };
 
@@ -141,8 +144,24 @@ impl Builder<'_> {
                 StepKind::Parallel(parallel) => self.reason_in_branch(parallel, fields),
                 _ => None,
             },
-            Pattern::Leaf | Pattern::Route | Pattern::Loop => None,
+            Pattern::Loop => match &step.kind {
+                StepKind::Loop(each) => self.reason_in_iteration(each, fields),
+                _ => None,
+            },
+            Pattern::Leaf | Pattern::Route => None,
         }
+    }
+
+    /// Returns the reason for a part of an iteration's output, such as `results[0].total`.
+    fn reason_in_iteration(&self, each: &Loop, fields: &[Key]) -> Option<(&'static str, usize)> {
+        let [Key::Name(results), Key::Index(_), rest @ ..] = fields else { return None };
+        if results != "results" || rest.is_empty() {
+            return None;
+        }
+        if each.on_error == IterationErrors::Continue {
+            return Some(("an iteration may fail", 3));
+        }
+        self.reason_in_list(each.steps.last(), rest).map(|(reason, length)| (reason, length + 2))
     }
 
     /// Returns the reason for a list that ends with the step `last`. A list's output is the output

@@ -195,6 +195,7 @@ fn lost_archive_counts_as_damage_and_repair_keeps_the_other_runs() {
     for (damage, expected) in [
         ("removed", "missing or empty"),
         ("emptied", "missing or empty"),
+        ("one byte", "missing or empty"),
         ("cut", "is damaged"),
         ("header", "is damaged"),
     ] {
@@ -211,7 +212,11 @@ fn lost_archive_counts_as_damage_and_repair_keeps_the_other_runs() {
                 fs::write(&path, bytes).unwrap();
             }
             _ => {
-                let length = if damage == "cut" { 5_000 } else { 0 };
+                let length = match damage {
+                    "cut" => 5_000,
+                    "one byte" => 1,
+                    _ => 0,
+                };
                 fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
             }
         }

@@ -199,3 +199,55 @@ steps:
         assert_eq!((count(&sandbox, "pay"), count(&sandbox, "end")), (2, 2), "{from:?}");
     }
 }
+
+/// An undo that keeps failing can still be given up or declared done.
+#[test]
+fn compensation_that_failed_again_can_be_resolved_in_every_way() {
+    for (options, status, expected) in
+        [(&["--failed"][..], "failed", "skipped"), (&["--completed", "1"], "compensated", "completed")]
+    {
+        for path in ["a/$undo", "/main/a/$undo~2"] {
+            let sandbox = Sandbox::with_flow(
+                "name: f\nsteps:\n  - {id: a, command: echo a, compensate: {command: exit 7}}\n  - {id: d, command: exit 1}\n",
+            );
+            assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8);
+            assert_eq!(sandbox.run(&["resolve", "@last", "a/$undo", "--run-again"]).code, 8);
+            let resolved = sandbox.run(&[&["resolve", "@last", path][..], options].concat());
+            assert_eq!(resolved.code, 1, "{options:?} {path}: {}", resolved.stderr);
+            let shown = show(&sandbox, "@last");
+            assert_eq!(shown["status"], status, "{options:?} {path}: {shown}");
+            let undo =
+                shown["steps"].as_array().unwrap().iter().find(|step| step["path"] == "/main/a/$undo~2").unwrap();
+            assert_eq!(undo["status"], expected, "{shown}");
+            assert_eq!(sandbox.run(&["store", "verify"]).code, 0);
+        }
+    }
+}
+
+/// The next attempt of a block begins only once the one before is undone.
+#[test]
+fn block_whose_undo_fails_between_attempts_is_stuck_until_it_is_resolved() {
+    for (options, effects_then) in [
+        (&["--run-again"][..], &["do", "undo", "do", "undo"][..]),
+        (&["--completed", "1"], &["do", "do", "undo"]),
+        (&["--failed"], &["do", "do", "undo"]),
+    ] {
+        let sandbox = Sandbox::with_flow(
+            "name: f\nsteps:\n  - id: block\n    retries: {max_attempts: 2, strategy: immediate}\n    steps:\n      \
+             - {id: a, command: echo do >> effects, compensate: {command: test -f ok && echo undo >> effects}}\n      \
+             - {id: b, command: exit 1}\n",
+        );
+        let ended = sandbox.run(&["run", "flow.yaml"]);
+        assert_eq!((ended.code, effects(&sandbox)), (8, vec!["do".to_owned()]), "{}", ended.stderr);
+        assert_eq!(show(&sandbox, "@last")["status"], "stuck");
+        std::fs::write(sandbox.path("ok"), "").unwrap();
+        let resolved = sandbox.run(&[&["resolve", "@last", "a/$undo"][..], options].concat());
+        assert_eq!(
+            (resolved.code, effects(&sandbox)),
+            (1, effects_then.iter().map(ToString::to_string).collect()),
+            "{options:?} {}",
+            resolved.stderr
+        );
+        assert_eq!(sandbox.run(&["store", "verify"]).code, 0);
+    }
+}

@@ -101,6 +101,11 @@ impl RunState {
         asked.chain(self.received.iter().copied()).chain([self.settled_messages]).max().unwrap_or(0)
     }
 
+    /// Returns all child runs that steps have ever started, in no particular order.
+    pub fn all_children(&self) -> impl Iterator<Item = Uuid> {
+        self.all_children.iter().copied()
+    }
+
     pub(super) fn has_child(&self, child: Uuid) -> bool {
         self.steps.values().flat_map(StepState::children).any(|(_, known)| known == child)
     }

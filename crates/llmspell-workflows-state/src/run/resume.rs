@@ -107,15 +107,20 @@ impl RunState {
     }
 }
 
-/// Returns the children of a sub-workflow step's earlier attempts, which have ended, each with its position in the order
-/// in which steps ended.
+/// Returns the children of a sub-workflow step's ended attempts, except for that of the attempt that ended the step, each
+/// with its position in the order in which steps ended.
 fn earlier_children(path: &str, step: &StepState) -> Vec<(u64, UndoableStep)> {
-    let last = step.child();
-    let (Ok(path), true) = (path.parse::<StepPath>(), last.is_some()) else { return Vec::new() };
+    let Ok(path) = path.parse::<StepPath>() else { return Vec::new() };
     // Only the child itself knows how it ended. The attempts of an unfinished step ended after all finished steps.
     let outcome = Outcome::cancelled(Cancelled::new(CancelReason::Timeout));
     let nth = step.end.as_ref().map_or(u64::MAX, |ended| ended.nth);
-    let mut children: Vec<_> = step.children().filter(|(_, child)| Some(*child) != last).collect();
+    let children = step.decisions().filter_map(|(number, decision)| match decision {
+        Decision::Child(attempt, child) => Some((number, *attempt, child.run)),
+        _ => None,
+    });
+    let has_ended = |attempt: u32| step.decision(&DecisionKey::Attempt(attempt)).is_some();
+    let mut children: Vec<_> = children.filter(|(_, attempt, _)| has_ended(*attempt)).collect();
     children.sort_unstable();
-    children.into_iter().map(|(_, child)| (nth, UndoableStep::Child(path.clone(), child, outcome.clone()))).collect()
+    let ended = children.into_iter().filter(|(.., child)| step.end.is_none() || Some(*child) != step.child());
+    ended.map(|(.., child)| (nth, UndoableStep::Child(path.clone(), child, outcome.clone()))).collect()
 }

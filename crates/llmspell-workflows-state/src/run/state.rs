@@ -1,7 +1,7 @@
 //! The effect of each record on a run. Only this module defines these effects.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -88,8 +88,9 @@ pub struct RunState {
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
     /// The numbers of the signals that steps have received.
     pub(super) received: Vec<u64>,
-    /// The signals sent to enclosing runs that this run's steps have received: each enclosing
-    /// run, with the number of the signal.
+    /// The child runs of all steps, even of steps that have been repeated since.
+    pub(super) all_children: HashSet<uuid::Uuid>,
+    /// The received signals that were sent to enclosing runs: the run and the number of each.
     pub(super) received_of_others: Vec<(uuid::Uuid, u64)>,
     /// The total size of all activity outputs, in bytes of JSON.
     pub(super) output_bytes: u64,
@@ -280,6 +281,9 @@ impl RunState {
         let decided = RecordedChoice { decision: decision.clone(), masks: masks.to_vec(), number: self.count, time_us };
         if !step.decide(key.clone(), decided) {
             return Err(format!("the choice `{key}` was made twice"));
+        }
+        if let Decision::Child(_, child) = decision {
+            self.all_children.insert(child.run);
         }
         if let Decision::Received(_, Received::Signal(signal)) = decision {
             match signal.sent_to {

@@ -69,10 +69,7 @@ impl Folder {
         // The holder is looked up first: a run must not look interrupted if its holder finishes it
         // and exits between the two lookups.
         let holder = self.holder(journal)?;
-        let contents = match &self.single {
-            Some(single) => single.contents()?,
-            None => read_shared(&self.dir(journal), is_sound, |dir| WalJournal::outlines(dir))?,
-        };
+        let contents = self.outlines(journal)?;
         let summaries = JournalSummaries::of(contents, holder);
         let mut occupied = lock(&self.occupied);
         match summaries.has_live() {
@@ -81,6 +78,14 @@ impl Folder {
         };
         drop(occupied);
         Ok(summaries)
+    }
+
+    /// Returns the outlines of all runs in a journal.
+    pub(super) fn outlines(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        match &self.single {
+            Some(single) => single.contents(),
+            None => read_shared(&self.dir(journal), is_sound, |dir| WalJournal::outlines(dir)),
+        }
     }
 
     /// Returns a run from a journal.

@@ -176,6 +176,11 @@ impl Home for FolderHome {
         self.run_blocking(move |folder| folder.summaries(&journal)).await
     }
 
+    async fn outlines(&self, journal: &JournalId) -> Result<JournalContents, ExecutorError> {
+        let journal = journal.clone();
+        self.run_blocking(move |folder| folder.outlines(&journal)).await
+    }
+
     async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         let journal = journal.clone();
         self.run_blocking(move |folder| folder.run_in(&journal, run)).await

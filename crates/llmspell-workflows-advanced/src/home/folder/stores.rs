@@ -80,12 +80,15 @@ impl Folder {
     }
 }
 
-/// Returns whether `path` does not exist, or is an empty file or folder.
+/// The length of the header of a SQLite database. SQLite takes a shorter file for a new database.
+const HEADER_BYTES: u64 = 100;
+
+/// Returns whether `path` does not exist, or is an empty folder or a file without a header.
 fn is_empty(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
         Ok(metadata) if metadata.is_dir() => Ok(fs::read_dir(path)?.next().is_none()),
-        Ok(metadata) => Ok(metadata.len() == 0),
+        Ok(metadata) => Ok(metadata.len() < HEADER_BYTES),
     }
 }
