@@ -130,7 +130,11 @@ impl Inner {
         open.sort_unstable();
         for (path, id) in open {
             let journal = self.child_journal(parent, id, true).await?;
-            let Some(started) = journal.started().filter(|_| !journal.has_ended()) else { continue };
+            let Some(started) = journal.started() else { continue };
+            if journal.has_ended() {
+                run.record_ended_child(path, id);
+                continue;
+            }
             let ready = self.prepared_by_hash(&started.definition).await?;
             let child = self.start_child(journal, (ready.engine, ready.plan), &started, run).await?;
             let owned = self.enter(&child, parent).await?;
@@ -147,7 +151,7 @@ impl Inner {
                     return Ok(Some(ChildEnd::Stuck(steps)));
                 }
                 parked @ ChildEnd::Parked(_) => return Ok(Some(parked)),
-                ChildEnd::Completed(_) | ChildEnd::Failed(_) | ChildEnd::Cancelled => {}
+                ChildEnd::Completed(_) | ChildEnd::Failed(_) | ChildEnd::Cancelled => run.record_ended_child(path, id),
             }
         }
         Ok(None)

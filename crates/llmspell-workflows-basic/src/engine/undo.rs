@@ -205,6 +205,15 @@ impl Run {
         }
     }
 
+    /// Records that the child of the step at `path` has ended although the step has not, since its enclosing block ended
+    /// first. The child is undone with the run, as far as it has not undone itself.
+    pub fn record_ended_child(&self, path: &str, child: Uuid) {
+        if let Ok(path) = path.parse() {
+            let outcome = Outcome::cancelled(Cancelled::new(CancelReason::Requested));
+            self.record_undoable_child(path, child, &outcome);
+        }
+    }
+
     /// Returns whether the run has a step that can be undone.
     #[must_use]
     pub fn has_undos(&self) -> bool {

@@ -251,3 +251,33 @@ fn block_whose_undo_fails_between_attempts_is_stuck_until_it_is_resolved() {
         assert_eq!(sandbox.run(&["store", "verify"]).code, 0);
     }
 }
+
+/// The sibling's failure ends the block while the undo of a sub-workflow is stuck.
+#[test]
+fn given_up_undo_counts_even_if_a_sibling_ended_the_block() {
+    for (option, status, undone) in [("--failed", "failed", 1), ("--run-again", "compensated", 2)] {
+        let flow = "\
+name: top
+steps:
+  - {id: first, command: echo first, compensate: {command: 'echo undo-first >> effects'}}
+  - {id: each, items: [1, 2], mode: parallel, steps: [{id: one, workflow: kid.yaml, input: {n: '{{ loop.item }}'}}]}
+";
+        let kid = "\
+name: kid
+inputs: {n: {type: integer}}
+steps:
+  - {id: pay, command: echo pay, compensate: {command: '[ $N = 1 ] || [ -f fixed ] || { touch stuck; exit 7; }; echo undo >> effects', env: {N: '{{ input.env.N }}'}}, env: {N: '{{ n }}'}}
+  - {id: fails, command: '[ $N = 2 ] || until [ -f stuck ]; do sleep 0.01; done; exit 1', env: {N: '{{ n }}'}}
+";
+        let sandbox = Sandbox::with_flow(flow).file("kid.yaml", kid);
+        assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 8);
+        std::fs::write(sandbox.path("fixed"), "").unwrap();
+        let resolved = sandbox.run(&["resolve", "@last", "each[1]/one/main/pay/$undo", option]);
+        assert_eq!(resolved.code, 1, "{option}: {}", resolved.stderr);
+        assert_eq!((count(&sandbox, "undo"), count(&sandbox, "undo-first")), (undone, 1), "{option}");
+        assert_eq!(show(&sandbox, "@last")["status"], status, "{option}");
+        let children = json_of(&sandbox, &["runs", "list", "--parent", "@last"]);
+        let open = children.as_array().unwrap().iter().find(|child| child["status"] == "interrupted");
+        assert_eq!(open, None, "{option}: {children}");
+    }
+}
