@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use llmspell_workflows_basic::{RunStatus, model::Definition};
 use llmspell_workflows_state::{
-    Epoch, History, JournalError, JournaledRun, Record, RunState,
+    Epoch, History, JournalError, JournaledRun, Record, RunState, Started,
     store::{RunQuery, RunSummary},
 };
 use uuid::Uuid;
@@ -171,6 +171,15 @@ impl dyn Home {
                 None => Ok(None),
             },
         }
+    }
+
+    /// Returns the data that `run` was started with.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read or the run no longer exists.
+    pub async fn started(&self, run: &KnownRun) -> Result<Started, ExecutorError> {
+        let records = self.records(run).await?;
+        Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
     }
 
     /// Returns the history of `run` according to its current records.

@@ -38,7 +38,10 @@ impl Builder<'_> {
             // The status and the error of a step always exist.
             return;
         }
-        let fields = &keys[usize::from(reads_output(keys))..];
+        // `results` is a field of a loop's output, and another name for the output of other steps.
+        let is_loop = self.names.lists[at].steps[of].kind.pattern() == Pattern::Loop;
+        let is_field = is_loop && matches!(keys.first(), Some(Key::Name(name)) if name == "results");
+        let fields = &keys[usize::from(reads_output(keys) && !is_field)..];
         let absences = self.absences(at, of, fields);
         let Some(absence) = absences.into_iter().find(|absence| self.is_reached(absence)) else { return };
         let (name, rest) = (written(reference, 0), written(reference, usize::from(is_explicit)));

@@ -34,8 +34,16 @@ fn blocks_have_the_fields_their_steps_return() {
             .into_step("c")
     };
     let each = || Loop::new(LoopSource::Items(json!([1, 2])), [of("x", "x")]).into_step("c");
+    let last = |last: Step| Loop::new(LoopSource::Items(json!([1, 2])), [of("x", "x"), last]).into_step("c");
+    let skipped = || last(of("y", "x").when("input.go"));
+    let ignored = || last(Step { on_error: OnError::Continue, ..of("y", "x") });
     let (absent, unknown, fine) = (["may_be_absent"].as_slice(), ["unknown_field"].as_slice(), [].as_slice());
     let table = [
+        (skipped(), "{{ c.results[0].x }}", absent),
+        (ignored(), "{{ c.results[0].x }}", absent),
+        (skipped(), "{{ c.results[0] }}", fine),
+        (skipped(), "{{ c.results[0]?.x }}", fine),
+        (skipped(), "{{ c.total_count }}", fine),
         (choice(), "{{ c.x }}", absent),
         (choice(), "{{ c.y }}", absent),
         (choice(), "{{ c?.y }}", fine),
