@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Inner;
@@ -91,13 +92,18 @@ impl Inner {
         let listener = MessageListener::new().map_err(no_socket)?;
         let port = listener.port().map_err(no_socket)?;
         let inner = Arc::downgrade(self);
-        // The listener's thread is outside the runtime, so it needs a handle to spawn a task per
-        // message.
+        // The listener's thread is outside the runtime, so it needs a handle to spawn a task per message. If the
+        // runtime shuts down, it drops the task, so that the thread neither waits for it nor keeps this executor.
         let runtime = tokio::runtime::Handle::current();
         let guard = listener.listen(move |run| {
-            if let Some(inner) = inner.upgrade() {
-                runtime.block_on(inner.message_arrived(run));
-            }
+            let Some(inner) = inner.upgrade() else { return false };
+            let (done, handled) = oneshot::channel();
+            runtime.spawn(async move {
+                inner.message_arrived(run).await;
+                // The thread waits for this.
+                let _ = done.send(());
+            });
+            handled.blocking_recv().is_ok()
         });
         leases.listener = Some((port, guard.map_err(no_socket)?));
         Ok(Contact::Port(port))

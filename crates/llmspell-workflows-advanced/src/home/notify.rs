@@ -45,9 +45,9 @@ impl MessageListener {
         Ok(self.socket.local_addr()?.port())
     }
 
-    /// Calls `on_message` in a separate thread for each run that has a message. Dropping the guard
-    /// stops the thread.
-    pub(crate) fn listen(self, on_message: impl Fn(Uuid) + Send + 'static) -> io::Result<ListenerGuard> {
+    /// Calls `on_message` in a separate thread for each run that has a message, and answers the sender if it returns
+    /// `true`. Dropping the guard stops the thread.
+    pub(crate) fn listen(self, on_message: impl Fn(Uuid) -> bool + Send + 'static) -> io::Result<ListenerGuard> {
         let guard = ListenerGuard { port: self.port()?, ends: Arc::default() };
         let ends = guard.ends.clone();
         thread::Builder::new().name("spellflow-inbox".to_owned()).spawn(move || {
@@ -59,9 +59,10 @@ impl MessageListener {
                 }
                 match received {
                     Ok((16, from)) => {
-                        on_message(Uuid::from_bytes(buffer));
-                        // The message has been handled; the sender may have exited.
-                        let _ = self.socket.send_to(&buffer, from);
+                        if on_message(Uuid::from_bytes(buffer)) {
+                            // The message has been handled; the sender may have exited.
+                            let _ = self.socket.send_to(&buffer, from);
+                        }
                     }
                     Ok(_) => {}
                     Err(error) => {
