@@ -190,7 +190,7 @@ impl Executor {
         definition: Option<Arc<Definition>>,
         input: Option<Value>,
     ) -> Result<DurableRun, ExecutorError> {
-        let started = self.started(known).await?;
+        let started = self.inner.home.started(known).await?;
         let definition = match definition {
             Some(latest) => latest,
             None => Arc::new(self.inner.home.definition(&started.definition).await?),
@@ -300,10 +300,6 @@ impl Executor {
     /// Returns the plan of a run according to its latest records.
     pub(super) async fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
         Ok(self.inner.prepared_by_hash(&started(run, records)?.definition).await?.plan)
-    }
-
-    async fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
-        started(known.id(), &self.inner.home.records(known).await?)
     }
 }
 

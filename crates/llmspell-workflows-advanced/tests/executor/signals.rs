@@ -59,14 +59,19 @@ async fn family(lab: &Lab, run: Uuid) -> Vec<KnownRun> {
     runs
 }
 
-/// Starts the run, sends the signals in several processes, and returns how the run ends.
-async fn after(definition: Definition, signals: &[(usize, &str, Value)]) -> (RunStatus, Value) {
-    let lab = Lab::new();
+/// Starts a run, waits until it waits, and drops its executor.
+async fn parked(lab: &Lab, definition: Definition) -> Uuid {
     let executor = lab.executor();
     let run = start(&executor, definition).await;
     let id = run.id();
     waits(&executor, run).await;
-    drop(executor);
+    id
+}
+
+/// Starts the run, sends the signals in several processes, and returns how the run ends.
+async fn after(definition: Definition, signals: &[(usize, &str, Value)]) -> (RunStatus, Value) {
+    let lab = Lab::new();
+    let id = parked(&lab, definition).await;
     for (to, name, data) in signals {
         send(&lab, &family(&lab, id).await[*to], name, data.clone()).await;
         let executor = lab.executor();
@@ -152,12 +157,8 @@ async fn parked_family_is_woken_by_a_signal_to_any_of_its_runs() {
 #[tokio::test]
 async fn waiting_step_shows_a_stored_signal_of_an_enclosing_run() {
     let lab = Lab::new();
-    let executor = lab.executor();
     let child = [wait("wait", "go", Some("event.data.ok")), echo("heard", "x")];
-    let run = start(&executor, nested([sub()], child, 2)).await;
-    let id = run.id();
-    waits(&executor, run).await;
-    drop(executor);
+    let id = parked(&lab, nested([sub()], child, 2)).await;
     let shown = async || lab.home().waits(&lab.known(id).await).await.unwrap().remove(0);
     assert!(!shown().await.has_arrived);
     send(&lab, &lab.known(id).await, "go", json!({"ok": false})).await;
@@ -181,11 +182,7 @@ async fn signals_sent_after_the_store_was_lost_are_received() {
                 0 => Definition::sequence("parent", waits_thrice()),
                 _ => nested([sub()], waits_thrice(), 1),
             };
-            let executor = lab.executor();
-            let run = start(&executor, definition).await;
-            let id = run.id();
-            waits(&executor, run).await;
-            drop(executor);
+            let id = parked(&lab, definition).await;
             let store = lab.folder.path().join("store.db");
             let resume = async || {
                 let executor = lab.executor();
@@ -225,11 +222,7 @@ async fn signal_to_a_sub_workflow_is_not_received_by_its_sibling() {
     let definition =
         Definition::sequence("parent", steps).with_workflow(kid("ready", "now")).with_workflow(kid("late", "later"));
     let lab = Lab::new();
-    let executor = lab.executor();
-    let run = start(&executor, definition).await;
-    let id = run.id();
-    waits(&executor, run).await;
-    drop(executor);
+    let id = parked(&lab, definition).await;
     let child = async |name: &str| {
         let mut children = lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap();
         children.retain(|child| child.summary.workflow == name);
@@ -258,13 +251,9 @@ async fn signal_to_a_sub_workflow_is_not_received_by_its_sibling() {
 #[tokio::test]
 async fn signal_awaited_by_several_sub_workflows_is_refused_with_their_ids() {
     let lab = Lab::new();
-    let executor = lab.executor();
     let each = Loop::items(json!([1, 2]), [Step::workflow("sub", "kid", json!(null))]).parallel(2).into_step("each");
     let kid = Definition::sequence("kid", [wait("wait", "go", None)]);
-    let run = start(&executor, Definition::sequence("parent", [each]).with_workflow(kid)).await;
-    let id = run.id();
-    waits(&executor, run).await;
-    drop(executor);
+    let id = parked(&lab, Definition::sequence("parent", [each]).with_workflow(kid)).await;
     let signal = Message::Signal { name: "go".into(), payload: json!(1) };
     let refused = lab.home().post(&lab.known(id).await, &signal).await.unwrap_err();
     let ExecutorError::AmbiguousSignal { candidates, .. } = &refused else { panic!("{refused:?}") };
@@ -286,11 +275,7 @@ async fn signal_received_before_a_retry_is_not_delivered_again() {
     let definition = Definition::sequence("parent", both).with_workflow(kid("one")).with_workflow(kid("two"));
     for from in ["a/main/heard", "b/main/heard", "last"] {
         let lab = Lab::new();
-        let executor = lab.executor();
-        let run = start(&executor, definition.clone()).await;
-        let id = run.id();
-        waits(&executor, run).await;
-        drop(executor);
+        let id = parked(&lab, definition.clone()).await;
         // The third function call fails, after both sub-workflows.
         lab.performed.begin(Some(2));
         for number in 1..=2 {

@@ -152,7 +152,7 @@ impl Rerun {
         }
         let input = match input::read(&self.inputs, Path::new(""))? {
             Value::Null => None,
-            given => Some(merged(app.wait(app.home().history(&known))?.started.input, given)),
+            given => Some(merged(app.wait(app.home().started(&known))?.input, given)),
         };
         let run = session.wait(session.executor().rerun(&known, definition, input))?;
         Ok(session.drive(EventKind::RunStarted, run, self.definition.as_deref()))

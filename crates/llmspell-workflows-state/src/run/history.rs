@@ -151,8 +151,8 @@ impl History {
     }
 }
 
-/// Returns whether `path` is that of the cases of a switch, without their number. It looks like a loop with iterations,
-/// and is no step.
+/// Returns whether `path` is that of the cases of a switch, without their number. It looks like a loop with iterations
+/// but is not a step.
 fn is_case_list(path: &str, state: &RunState) -> bool {
     let switch = path.strip_suffix("/case").and_then(|switch| state.step(switch));
     state.step(path).is_none() && switch.is_some_and(|switch| switch.decision(&DecisionKey::Branch).is_some())

@@ -94,7 +94,7 @@ impl Rewinding<'_> {
     /// put in front of each path.
     ///
     /// # Errors
-    /// Returns an error if a step has been undone, so that its result is no longer true.
+    /// Returns an error if one of these steps has been undone.
     pub fn keep(&mut self, around: &str, given: &str) -> Result<bool, RewindError> {
         let named: Vec<&StepPath> = self.first.keys().filter(|path| matches(around, path, given)).collect();
         if let Some(undone) = self.undone().into_iter().find(|undone| named.iter().any(|path| path.contains(undone))) {
