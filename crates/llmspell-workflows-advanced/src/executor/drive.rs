@@ -108,15 +108,15 @@ impl Executor {
     /// run.
     async fn until_parkable(&self, run: &Run) {
         loop {
-            run.until_waiting().await;
+            let times = run.until_waiting().await;
             let far = |wake: Timestamp, after: std::time::Duration| {
                 wake.duration_since(self.inner.engine.clock().now()).unsigned_abs() >= after
             };
             let leaves = match *lock(&self.inner.parking) {
                 Parking::Never => false,
-                Parking::ForSignals => run.next_timer().is_none(),
+                Parking::ForSignals => times.next_timer().is_none(),
                 Parking::After(after) => {
-                    run.next_wake().is_none_or(|wake| wake > self.inner.engine.clock().now() && far(wake, after))
+                    times.next_wake().is_none_or(|wake| wake > self.inner.engine.clock().now() && far(wake, after))
                 }
             };
             if leaves {

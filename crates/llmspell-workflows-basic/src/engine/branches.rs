@@ -19,6 +19,8 @@ use crate::sync::lock;
 /// without active branches need not be in memory.
 pub(crate) struct Branches {
     active: AtomicUsize,
+    /// How often a branch has become active.
+    activations: AtomicUsize,
     all_waiting: Notify,
     one_active: Notify,
     park: CancellationToken,
@@ -33,6 +35,27 @@ pub(crate) struct Branches {
 struct Wakes {
     of_time: BTreeMap<Timestamp, usize>,
     of_deadline: BTreeMap<Timestamp, usize>,
+}
+
+/// When the waits of a run end on their own, on the engine's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitTimes {
+    timer: Option<Timestamp>,
+    deadline: Option<Timestamp>,
+}
+
+impl WaitTimes {
+    /// Returns the earliest time at which a wait ends on its own.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.timer.into_iter().chain(self.deadline).min()
+    }
+
+    /// Returns the earliest time at which a step that waits only for a time continues.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timer
+    }
 }
 
 /// What a step waits for until a given time.
@@ -58,6 +81,7 @@ impl Branches {
     pub(super) fn new() -> Self {
         Self {
             active: AtomicUsize::new(1),
+            activations: AtomicUsize::new(1),
             all_waiting: Notify::new(),
             one_active: Notify::new(),
             park: CancellationToken::new(),
@@ -67,7 +91,10 @@ impl Branches {
     }
 
     fn increment(&self) {
-        if self.active.fetch_add(1, Ordering::SeqCst) == 0 {
+        let was_active = self.active.fetch_add(1, Ordering::SeqCst);
+        // Counted second, so that `wait_times` sees one of the two changes.
+        self.activations.fetch_add(1, Ordering::SeqCst);
+        if was_active == 0 {
             self.one_active.notify_waiters();
         }
     }
@@ -88,12 +115,16 @@ impl Drop for ActiveBranch {
     }
 }
 
-/// A guard that counts the current branch as waiting.
-pub(crate) struct WaitingBranch<'r>(&'r Run);
+/// A guard that counts the current branch as waiting, and registers when the wait ends.
+pub(crate) struct WaitingBranch<'r> {
+    run: &'r Run,
+    _wakes: [Option<PendingWake<'r>>; 2],
+}
 
 impl Drop for WaitingBranch<'_> {
     fn drop(&mut self) {
-        self.0.branches.increment();
+        // Fields are dropped afterwards, so the times are removed once the branch is active.
+        self.run.branches.increment();
     }
 }
 
@@ -128,16 +159,31 @@ impl Run {
         self.branches.is_parking.load(Ordering::Acquire)
     }
 
-    /// Waits until all branches of the run wait for a time or a message.
-    pub async fn until_waiting(&self) {
+    /// Waits until all branches of the run wait for a time or a message; returns when the waits end
+    /// on their own.
+    pub async fn until_waiting(&self) -> WaitTimes {
         loop {
             let mut notified = std::pin::pin!(self.branches.all_waiting.notified());
             notified.as_mut().enable();
-            if self.branches.active.load(Ordering::SeqCst) == 0 {
-                return;
+            if let Some(times) = self.wait_times() {
+                return times;
             }
             notified.await;
         }
+    }
+
+    /// Returns when the waits of the run end on their own; `None` if a branch is active, or was
+    /// while the times were read. A branch that becomes active is counted before its time is
+    /// removed, so the times are complete.
+    #[must_use]
+    pub fn wait_times(&self) -> Option<WaitTimes> {
+        let activations = self.branches.activations.load(Ordering::SeqCst);
+        if self.branches.active.load(Ordering::SeqCst) != 0 {
+            return None;
+        }
+        let (timer, deadline) = (self.first_wake(WaitsFor::Time), self.first_wake(WaitsFor::Deadline));
+        let is_unchanged = self.branches.activations.load(Ordering::SeqCst) == activations;
+        is_unchanged.then_some(WaitTimes { timer, deadline })
     }
 
     /// Waits until a branch of the run is active again or has been active since this call.
@@ -150,39 +196,16 @@ impl Run {
         }
     }
 
-    /// Returns the earliest time, on the engine's clock, at which a wait ends on its own.
-    #[must_use]
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        let of_deadline = self.first_wake(WaitsFor::Deadline);
-        self.next_timer().into_iter().chain(of_deadline).min()
-    }
-
-    /// Returns the earliest time, on the engine's clock, at which a step waiting
-    /// only for a time continues.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<Timestamp> {
-        self.first_wake(WaitsFor::Time)
-    }
-
     fn first_wake(&self, what: WaitsFor) -> Option<Timestamp> {
         let first = lock(&self.branches.wakes).of(what).keys().next().copied();
         first.map(|time| self.clock().to_engine(time))
     }
 
-    /// Registers the times at which `child`'s earliest known waits end, until the guards are
-    /// dropped.
-    pub(super) fn wakes_with(&self, child: &Run) -> [Option<PendingWake<'_>>; 2] {
-        [WaitsFor::Time, WaitsFor::Deadline].map(|what| {
-            let wake = child.first_wake(what)?;
-            Some(self.wakes_at(what, self.clock().to_run(wake)))
-        })
-    }
-
     /// Waits until all branches of the run wait only for messages. A run without an executor cannot
     /// receive messages.
     async fn waits_only_for_messages(&self) {
-        self.until_waiting().await;
-        if self.is_parking() || self.next_wake().is_some() {
+        let times = self.until_waiting().await;
+        if self.is_parking() || times.next_wake().is_some() {
             std::future::pending::<()>().await;
         }
     }
@@ -205,8 +228,23 @@ impl Run {
 
     /// Counts the calling branch as waiting until the guard is dropped.
     pub(crate) fn mark_waiting(&self) -> WaitingBranch<'_> {
+        self.waiting([None, None])
+    }
+
+    /// Counts the calling branch as waiting, at most until `time`, until the guard is dropped.
+    pub(crate) fn mark_waiting_until(&self, what: WaitsFor, time: Option<Timestamp>) -> WaitingBranch<'_> {
+        self.waiting([time.map(|time| self.wakes_at(what, time)), None])
+    }
+
+    /// Counts the calling branch as waiting for a child run, until the guard is dropped.
+    pub(super) fn mark_waiting_for(&self, child: WaitTimes) -> WaitingBranch<'_> {
+        let wakes = [(WaitsFor::Time, child.timer), (WaitsFor::Deadline, child.deadline)];
+        self.waiting(wakes.map(|(what, wake)| Some(self.wakes_at(what, self.clock().to_run(wake?)))))
+    }
+
+    fn waiting<'r>(&'r self, wakes: [Option<PendingWake<'r>>; 2]) -> WaitingBranch<'r> {
         self.branches.decrement();
-        WaitingBranch(self)
+        WaitingBranch { run: self, _wakes: wakes }
     }
 }
 
@@ -222,5 +260,30 @@ impl Engine {
                 () = run.waits_only_for_messages() => run.park(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WaitsFor;
+    use crate::{Engine, RunOptions, WorkflowInput, model::Definition};
+
+    /// The only branch of a run waits for a time again and again. Whenever another thread finds the
+    /// run waiting, it also finds the time.
+    #[test]
+    fn waits_of_a_run_are_read_together_with_their_times() {
+        let engine = Engine::builder().build();
+        let plan = engine.prepare(Definition::sequence("waits", [])).unwrap();
+        let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+        std::thread::scope(|threads| {
+            let waits = threads.spawn(|| {
+                for _ in 0..200_000 {
+                    let _waiting = run.mark_waiting_until(WaitsFor::Time, Some(run.now()));
+                }
+            });
+            while !waits.is_finished() {
+                assert!(run.wait_times().is_none_or(|times| times.next_timer().is_some()));
+            }
+        });
     }
 }

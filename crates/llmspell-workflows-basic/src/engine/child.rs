@@ -194,8 +194,8 @@ async fn drive_inside<T>(run: &Arc<Run>, cancel: &Cancel, child: &Arc<Run>, driv
                 is_parking = true;
                 child.park();
             }
-            () = child.until_waiting(), if waiting.is_none() => {
-                waiting = Some((run.wakes_with(child), run.mark_waiting()));
+            times = child.until_waiting(), if waiting.is_none() => {
+                waiting = Some(run.mark_waiting_for(times));
             }
             () = child.until_active(), if waiting.is_some() => waiting = None,
         }

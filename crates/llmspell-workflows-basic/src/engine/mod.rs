@@ -43,6 +43,7 @@ mod wait;
 pub(crate) use activity::call_activity;
 pub use activity::output_bytes;
 pub use asker::{Asker, Who};
+pub use branches::WaitTimes;
 pub(crate) use branches::WaitsFor;
 pub use call::Call;
 pub(crate) use call::{decide, recall};

@@ -8,7 +8,7 @@ use super::{Call, Outcome, Wait, WaitsFor, Wake};
 pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcome> {
     let park = || Some(Outcome::Parked(Wait { wake_at: Some(wake_at), inbox_after: None }));
     let run = call.run();
-    let (_wakes, _waiting) = (run.wakes_at(WaitsFor::Time, wake_at), run.mark_waiting());
+    let _waiting = run.mark_waiting_until(WaitsFor::Time, Some(wake_at));
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),

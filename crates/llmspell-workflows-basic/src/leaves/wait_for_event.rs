@@ -96,7 +96,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
             None => pending().await,
         }
     };
-    let (_wakes, _waiting) = (awaited.until.map(|until| run.wakes_at(WaitsFor::Deadline, until)), run.mark_waiting());
+    let _waiting = run.mark_waiting_until(WaitsFor::Deadline, awaited.until);
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Err(call.cancelled()),

@@ -31,7 +31,7 @@ impl Interceptor for SignalingObserver {
 
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         (self.0)(run, happening);
-        let _ = (run.warnings(), run.steps(), run.next_wake());
+        let _ = (run.warnings(), run.steps(), run.wait_times());
     }
 }
 

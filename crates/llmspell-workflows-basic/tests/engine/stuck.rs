@@ -41,7 +41,7 @@ async fn drive(definition: Definition) -> Driven {
     tokio::select! {
         biased;
         driven = &mut driven => driven,
-        () = run.until_waiting() => {
+        _ = run.until_waiting() => {
             run.park();
             driven.await
         }

@@ -91,8 +91,7 @@ async fn a_parent_waits_and_parks_together_with_its_sub_workflow() {
     let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(waits);
     let run = engine.start(&engine.prepare(parent).unwrap(), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, waited) = tokio::join!(engine.drive(&run), async {
-        run.until_waiting().await;
-        let until = run.next_wake().unwrap();
+        let until = run.until_waiting().await.next_wake().unwrap();
         run.until_active().await;
         (until, run.now())
     });

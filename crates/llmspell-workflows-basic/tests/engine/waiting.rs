@@ -172,8 +172,7 @@ async fn until_waiting_resolves_once_all_branches_wait() {
     let mut all_waited: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
         while all_waited.last().is_none_or(|(at, _)| *at < after(400)) {
-            run.until_waiting().await;
-            let next = run.next_wake();
+            let next = run.until_waiting().await.next_wake();
             if all_waited.last().is_none_or(|(_, last)| *last != next) {
                 all_waited.push((run.now(), next));
             }

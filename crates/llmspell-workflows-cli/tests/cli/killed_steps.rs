@@ -36,7 +36,8 @@ fn killed_between_attempts() -> Option<Sandbox> {
 fn attempts_ended_before_a_kill_count_and_keep_their_delay() {
     // On a busy machine, the delay can pass before the kill.
     let sandbox = (0..20).find_map(|_| killed_between_attempts()).expect("the machine is too busy");
-    assert_eq!(sandbox.run(&["resume", "@last"]).code, 1);
+    let resumed = sandbox.run(&["resume", "@last"]);
+    assert_eq!(resumed.code, 1, "{}", resumed.stderr);
     assert_eq!(log(&sandbox), ["1", "2", "3"]);
     assert_eq!(show(&sandbox, "@last")["steps"][0]["attempts"], json!(3));
 }

@@ -202,7 +202,7 @@ impl WorkflowTest {
                 tokio::select! {
                     biased;
                     driven = &mut driven => break driven,
-                    () = run.until_waiting() => match run.next_wake() {
+                    times = run.until_waiting() => match times.next_wake() {
                         Some(wake) => {
                             let active = run.until_active();
                             clock.set(wake.max(run.now()));
