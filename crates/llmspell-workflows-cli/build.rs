@@ -10,15 +10,15 @@ use std::{
 const FOLDERS: [(&str, &str); 2] = [("errors", "Error"), ("language/steps", "StepType")];
 
 fn main() -> Result<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").canonicalize()?;
+    // Cargo runs a build script in the folder of its package. Relative paths stay valid if several
+    // checkouts share a target directory.
     let mut list = String::from("&[\n");
     for (folder, kind) in FOLDERS {
-        let folder = docs.join(folder);
-        println!("cargo::rerun-if-changed={}", folder.display());
-        for page in pages(&folder)? {
-            let name = page.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let path = page.display();
-            list += &format!("    Page {{ kind: Kind::{kind}, name: {name:?}, text: include_str!(r#\"{path}\"#) }},\n");
+        let folder = format!("../../docs/{folder}");
+        println!("cargo::rerun-if-changed={folder}");
+        for name in pages(Path::new(&folder))? {
+            let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{folder}/{name}.md\")");
+            list += &format!("    Page {{ kind: Kind::{kind}, name: {name:?}, text: include_str!({path}) }},\n");
         }
     }
     list += "]\n";
@@ -26,15 +26,16 @@ fn main() -> Result<()> {
     fs::write(PathBuf::from(folder).join("pages.rs"), list)
 }
 
-/// Returns the pages in `folder` in order, except its index.
-fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut pages = Vec::new();
+/// Returns the names of the pages in `folder` in order, except its index.
+fn pages(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "md") && path.file_stem().is_some_and(|name| name != "README") {
-            pages.push(path);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if path.extension().is_some_and(|end| end == "md") && name != "README" {
+            names.push(name.into_owned());
         }
     }
-    pages.sort();
-    Ok(pages)
+    names.sort();
+    Ok(names)
 }

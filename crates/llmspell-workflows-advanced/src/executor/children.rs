@@ -237,7 +237,7 @@ impl Inner {
         around: &Run,
     ) -> Result<OpenChild, ChildError> {
         let id = journal.run();
-        self.end_leftovers(&engine, &journal).await?;
+        self.end_leftovers((&engine, &plan), &journal).await?;
         let resume = match journal.resume() {
             Some(resume) => self.with_signals_of_children(resume, &plan, &journal).await?,
             None => Resume::new(id, started.at),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Engine, Finished, Run, RunStatus, StepError,
+    Driven, Engine, Finished, Plan, Run, RunStatus, StepError,
     engine::{CancelReason, Cancelled, Failure, Outcome, Output, StuckStep},
     secrets::NotRestored,
 };
@@ -142,7 +142,7 @@ impl Executor {
         let unknown = || ExecutorError::UnknownRun(id.to_string());
         let started = journal.started().ok_or_else(unknown)?;
         let ready = self.inner.prepared_by_hash(&started.definition).await?;
-        self.inner.end_leftovers(&ready.engine, &journal).await?;
+        self.inner.end_leftovers((&ready.engine, &ready.plan), &journal).await?;
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
@@ -156,8 +156,13 @@ impl Executor {
 
 impl Inner {
     /// Ends the leftovers of steps that were executing when the run's former process died.
-    pub(super) async fn end_leftovers(&self, engine: &Engine, journal: &RunJournal) -> Result<(), ExecutorError> {
-        let interrupted = journal.interrupted();
+    pub(super) async fn end_leftovers(
+        &self,
+        (engine, plan): (&Engine, &Plan),
+        journal: &RunJournal,
+    ) -> Result<(), ExecutorError> {
+        let mut interrupted = journal.interrupted();
+        interrupted.retain(|path| plan.may_leave_leftovers(path));
         if interrupted.is_empty() {
             return Ok(());
         }

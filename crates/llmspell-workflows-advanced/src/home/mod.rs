@@ -31,7 +31,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
-    JournalContents, JournaledRun,
+    JournalContents, JournaledRun, Record,
     store::{DefinitionStore, Stores},
 };
 use uuid::Uuid;
@@ -148,6 +148,15 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
     /// Returns an error if the journal cannot be read at all. Damage to the run is part of the result.
     async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError>;
 
+    /// Returns the first record of a run in a journal; `None` if the journal does not contain the
+    /// run.
+    ///
+    /// # Errors
+    /// Returns an error if the journal cannot be read, or if the run is damaged.
+    async fn first_record(&self, journal: &JournalId, run: Uuid) -> Result<Option<Record>, ExecutorError> {
+        first_of(self.run_in(journal, run).await?)
+    }
+
     /// Claims a run so that the caller can move it together with its sub-workflows. Nobody else can
     /// move them until the claim is dropped. Waits a while if the run is already claimed.
     ///
@@ -186,6 +195,12 @@ pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
 
     /// Notifies the holder of a journal of a message to `run`; returns whether the holder answered.
     async fn notify(&self, journal: &JournalId, run: Uuid) -> bool;
+}
+
+/// Returns the first record of a run that was read.
+fn first_of(run: Option<JournaledRun>) -> Result<Option<Record>, ExecutorError> {
+    let records = run.map(|run| run.records).transpose()?;
+    Ok(records.and_then(|records| records.into_iter().next()))
 }
 
 /// Maintenance of a home.

@@ -1,6 +1,6 @@
 //! Finds and reads the runs of a home, in its journals and its archive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use llmspell_workflows_basic::{RunStatus, model::Definition};
 use llmspell_workflows_state::{
@@ -180,6 +180,22 @@ impl dyn Home {
     pub async fn started(&self, run: &KnownRun) -> Result<Started, ExecutorError> {
         let records = self.records(run).await?;
         Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
+    }
+
+    /// Returns the permissions that `run` was started with.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read or the run no longer exists.
+    pub async fn grants(&self, run: &KnownRun) -> Result<BTreeMap<String, Vec<String>>, ExecutorError> {
+        let first = match &run.location {
+            RunLocation::Journal(journal) => self.first_record(journal, run.id()).await?,
+            RunLocation::Archive => None,
+        };
+        match first {
+            Some(Record::Started(started)) => Ok(started.grants),
+            // The run is archived, or has been moved since it was looked up.
+            _ => Ok(self.started(run).await?.grants),
+        }
     }
 
     /// Returns the history of `run` according to its current records.

@@ -2,23 +2,25 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RewindOptions, RunHandle, StartOptions,
 };
 use llmspell_workflows_basic::{
     Engine, RunStatus, StepError, WorkflowInput,
-    activity::{Activities, ActivityContext, function},
+    activity::{Activities, Activity, ActivityContext, ActivityOutput, Leftovers, function},
     model::*,
 };
 use llmspell_workflows_testing::crash::SimClock;
 use serde_json::json;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::lab::{Lab, finished, start};
 
@@ -277,6 +279,68 @@ async fn runs_can_be_resumed_after_shutdown() {
         }
     };
     drop(within_timeout(resumed).await.unwrap());
+}
+
+/// An activity whose first execution hangs.
+struct HangsOnce {
+    executions: Arc<AtomicUsize>,
+    may_leave_leftovers: bool,
+}
+
+#[async_trait]
+impl Activity for HangsOnce {
+    async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        if self.executions.fetch_add(1, Ordering::SeqCst) < 2 {
+            context.cancelled().await;
+            return Err(StepError::transient("stopped", "the step was stopped"));
+        }
+        Ok(json!(null).into())
+    }
+
+    fn may_leave_leftovers(&self) -> bool {
+        self.may_leave_leftovers
+    }
+}
+
+/// Notes for which steps it is asked to end leftovers.
+struct Noted(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl Leftovers for Noted {
+    async fn end(&self, _: Uuid, paths: &[String]) -> Vec<String> {
+        self.0.lock().unwrap().extend_from_slice(paths);
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_are_looked_for_only_if_an_interrupted_step_may_have_left_some() {
+    let lab = Lab::new();
+    let (executions, asked) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+    let mut activities = Activities::new();
+    for (name, may_leave_leftovers) in [("process", true), ("pure", false)] {
+        let executions = executions.clone();
+        activities.register("function", name, HangsOnce { executions, may_leave_leftovers });
+    }
+    activities.end_leftovers_with(Noted(Arc::clone(&asked)));
+    let executor = Executor::new(lab.home(), Engine::builder().activities(activities));
+    let steps = [Step::function("a", "process", json!(null)), Step::function("b", "pure", json!(null))];
+    let both = Definition::sequence("both", [Parallel::new(steps).into_step("branches")]);
+    let run = start(&executor, both).await;
+    let id = run.id();
+    let begun = async {
+        while executions.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = executor.drive(run) => panic!("the steps should hang"),
+        () = within_timeout(begun) => {}
+    }
+    let run = executor.resume(&lab.known(id).await).await.unwrap();
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
+    assert_eq!(*asked.lock().unwrap(), ["/main/branches/a"]);
 }
 
 /// Returns activities with a function that never returns.

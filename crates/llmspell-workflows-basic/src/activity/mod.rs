@@ -68,6 +68,12 @@ pub trait Activity: Send + Sync {
     fn output(&self) -> Shape {
         Shape::Any
     }
+
+    /// Returns whether the work may leave something behind if its process dies, such as another
+    /// process. Only then are the [`Leftovers`] of an interrupted step looked for.
+    fn may_leave_leftovers(&self) -> bool {
+        true
+    }
 }
 
 /// The result of an activity.

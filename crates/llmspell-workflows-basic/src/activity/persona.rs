@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Activity, ActivityContext, ActivityOutput};
+use super::{Activity, ActivityContext, ActivityOutput, ParamProblem, Shape};
 use crate::StepError;
 
 /// Wraps a persona's activity, and stores its output in the state.
@@ -19,5 +19,17 @@ impl<A: Activity> Activity for Persona<A> {
         let status = json!(status.filter(|status| ["pass", "fail"].contains(status)).unwrap_or("unknown"));
         let result = answer.output.clone();
         Ok(answer.with_state(format!("{id}_result"), result).with_state(format!("{id}_status"), status))
+    }
+
+    fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
+        self.0.check(params, dynamic)
+    }
+
+    fn output(&self) -> Shape {
+        self.0.output()
+    }
+
+    fn may_leave_leftovers(&self) -> bool {
+        self.0.may_leave_leftovers()
     }
 }

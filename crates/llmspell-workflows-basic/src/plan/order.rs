@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Child, ChildAt, Node, Plan, Recovery};
+use super::{Body, Child, ChildAt, Node, Plan, Recovery};
 use crate::{Segment, StepId, StepPath, model::Definition};
 
 /// The order in which the steps directly inside a step run.
@@ -52,6 +52,18 @@ impl Plan {
     #[must_use]
     pub fn sub_plan(&self, path: &StepPath) -> Option<&Arc<Self>> {
         self.find(path)?.body.sub_workflow().map(|sub| &sub.plan)
+    }
+
+    /// Returns whether the step at `path` may leave something behind if its process dies.
+    #[must_use]
+    pub fn may_leave_leftovers(&self, path: &str) -> bool {
+        let node = path.parse().ok().and_then(|path| self.find(&path));
+        // Steps that are not in the plan are started by code.
+        node.is_none_or(|node| match &node.body {
+            Body::Activity(activity) => activity.activity.as_ref().is_none_or(|it| it.may_leave_leftovers()),
+            Body::SubWorkflow(_) | Body::Leaf(_) | Body::Composite(_) => false,
+            Body::Code(_) => true,
+        })
     }
 
     /// Returns the step at `path`.

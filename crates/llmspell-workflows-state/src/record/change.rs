@@ -107,7 +107,7 @@ fn append_edit(append: &Append, onto: Option<ChangeRef>) -> StoredEdit {
 /// The values that steps stored in the state.
 #[derive(Debug, Default)]
 pub(crate) struct StateChanges {
-    by_path: HashMap<String, Vec<Option<SharedValue>>>,
+    by_path: foldhash::HashMap<String, Vec<Option<SharedValue>>>,
     /// The changes that created lists, by the address of the list.
     by_address: HashMap<usize, ChangeRef>,
 }

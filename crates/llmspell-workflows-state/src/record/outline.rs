@@ -6,6 +6,7 @@ use llmspell_workflows_basic::{
     StepError,
     engine::{Attempt, Compensable, Decision, Failure, Output, Received, Signal},
 };
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{End, FormatError, Migrated, Record, Redefined, Rewound, Started, StoredValue};
@@ -20,6 +21,30 @@ pub(crate) struct EncodedRecord {
     pub(crate) body: Vec<u8>,
     /// The record if it is long; otherwise empty.
     pub(crate) bulk: Vec<u8>,
+}
+
+/// The record of a completed step, without the values.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum CompletedStep {
+    Ended {
+        path: String,
+        end: CompletedEnd,
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
+}
+
+/// The part of [`End`] for completed steps, without the values.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum CompletedEnd {
+    Completed {
+        #[serde(rename = "output")]
+        _output: IgnoredAny,
+        #[serde(rename = "changes", default)]
+        _changes: IgnoredAny,
+    },
 }
 
 impl Record {
@@ -39,6 +64,22 @@ impl Record {
             return Ok(EncodedRecord { body: whole, bulk: Vec::new() });
         }
         Ok(EncodedRecord { body: outline, bulk: whole })
+    }
+
+    /// Decodes the [outline](Self::outline) of a record written by [`Self::encode`]; only some of its
+    /// values may be missing.
+    ///
+    /// # Errors
+    /// Returns an error if the record is in a different format or the bytes are not a record.
+    pub(crate) fn decode_outline(bytes: &[u8]) -> Result<Self, FormatError> {
+        // Most records are of completed steps, and their values need not be built.
+        match serde_json::from_slice(bytes) {
+            Ok(CompletedStep::Ended { path, end: CompletedEnd::Completed { .. }, time_us }) => {
+                let end = End::Completed { output: StoredValue::Value(Arc::default()), changes: Vec::new() };
+                Ok(Self::Ended { path, end, time_us })
+            }
+            Err(_) => Self::decode(bytes),
+        }
     }
 
     /// Returns the record without inputs, outputs, state changes and error details.
@@ -195,6 +236,26 @@ mod tests {
         assert_eq!(long.bulk, ended(&text).encode().unwrap());
         assert_eq!(Record::decode(&long.body).unwrap(), ended(&text).outline());
         assert!(long.body.len() < 100, "{}", String::from_utf8_lossy(&long.body));
+    }
+
+    #[test]
+    fn outline_is_decoded_without_the_values_of_completed_steps() {
+        let change =
+            r#"{"ended":{"path":"/main/a","end":{"completed":{"output":[1],"changes":[{"set":["a",1]}]}},"t":7}}"#;
+        let failed = Record::Ended {
+            path: "/main/a".to_owned(),
+            end: End::Failed(Failure::new(StepError::transient("busy", "try later"))),
+            time_us: 7,
+        };
+        let began = Record::Began { path: "/main/a".to_owned(), time_us: 7 };
+        for record in [ended("x"), failed, began] {
+            assert_eq!(Record::decode_outline(&record.encode().unwrap()).unwrap(), record.outline());
+        }
+        assert_eq!(Record::decode_outline(change.as_bytes()).unwrap(), ended("").outline());
+        for unknown in [change.replace("\"t\"", "\"u\""), change.replace("completed", "dreamt"), String::new()] {
+            let whole = Record::decode(unknown.as_bytes()).unwrap_err();
+            assert_eq!(Record::decode_outline(unknown.as_bytes()).unwrap_err(), whole);
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) struct KnownValues {
     by_hash: HashMap<u64, Vec<(String, Arc<Value>)>>,
     /// The steps whose outputs consist of parts, by the address of the output.
     by_address: HashMap<usize, String>,
-    by_path: HashMap<String, SharedValue>,
+    by_path: foldhash::HashMap<String, SharedValue>,
     /// Whether outputs of any size are kept; see [`Self::keep_masked`].
     keeps_all: bool,
     pub(super) changed: StateChanges,

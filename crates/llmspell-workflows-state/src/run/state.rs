@@ -1,10 +1,8 @@
 //! The effect of each record on a run. Only this module defines these effects.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use foldhash::{HashMap, HashSet};
 use llmspell_workflows_basic::{
     StepPath,
     engine::{Asker, Decision, Output, Received, Who, output_bytes},

@@ -1,5 +1,6 @@
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::hash_map::Entry;
 
+use foldhash::HashMap;
 use llmspell_workflows_basic::{
     StepError,
     engine::{Attempt, Awaited, Decision, DecisionKey, SkipReason, StepStatus},

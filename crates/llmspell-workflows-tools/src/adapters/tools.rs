@@ -11,7 +11,7 @@ use llmspell_workflows_basic::{
 use serde_json::Value;
 
 use super::{paths, urls};
-use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
+use crate::{Permission, Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 
 /// Provides the tools of a registry as activities, for steps of type `tool`.
 ///
@@ -107,6 +107,11 @@ impl Activity for ToolActivity {
     fn output(&self) -> Shape {
         let spec = self.registry.specs().find(|spec| spec.name == self.name);
         spec.map(|spec| Shape::of_schema(&spec.result)).unwrap_or_default()
+    }
+
+    fn may_leave_leftovers(&self) -> bool {
+        let tool = self.registry.get(self.name);
+        tool.is_none_or(|tool| tool.spec().permissions.contains(&Permission::Processes))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
-    JournalContents, JournalError, JournaledRun, WalJournal,
+    JournalContents, JournalError, JournaledRun, Record, WalJournal,
     disk::{Disk, SystemDisk},
 };
 use uuid::Uuid;
@@ -97,6 +97,18 @@ impl Folder {
                 read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_run(dir, run))
             }
         }
+    }
+
+    /// Returns the first record of a run in a journal.
+    pub(super) fn first_record(&self, journal: &JournalId, run: Uuid) -> Result<Option<Record>, ExecutorError> {
+        let read = match &self.single {
+            Some(single) => single.run(run)?,
+            None => {
+                let is_sound = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| read.records.is_ok());
+                read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_start(dir, run))?
+            }
+        };
+        super::super::first_of(read)
     }
 
     /// Reads all records of a journal.

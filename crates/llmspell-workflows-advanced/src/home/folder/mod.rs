@@ -32,7 +32,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::engine::{LimitName, SharedPermit};
 use llmspell_workflows_state::{
-    JournalContents, JournaledRun,
+    JournalContents, JournaledRun, Record,
     disk::blocking,
     store::{DefinitionStore, StoreError, Stores},
 };
@@ -184,6 +184,11 @@ impl Home for FolderHome {
     async fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         let journal = journal.clone();
         self.run_blocking(move |folder| folder.run_in(&journal, run)).await
+    }
+
+    async fn first_record(&self, journal: &JournalId, run: Uuid) -> Result<Option<Record>, ExecutorError> {
+        let journal = journal.clone();
+        self.run_blocking(move |folder| folder.first_record(&journal, run)).await
     }
 
     async fn claim(&self, run: Uuid) -> Result<Claim, ExecutorError> {

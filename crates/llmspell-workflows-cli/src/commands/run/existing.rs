@@ -30,8 +30,8 @@ pub(crate) fn session_of(
     known: &KnownRun,
     session_options: &SessionOptions,
 ) -> Result<(Settings, Session), Failure> {
-    let started = app.wait(app.home().started(known))?;
-    let session_options = session_options.with_grants(&started.grants);
+    let grants = app.wait(app.home().grants(known))?;
+    let session_options = session_options.with_grants(&grants);
     let settings = session_options.settings(app.config()?.settings());
     let session = Session::new(app, &settings, &session_options)?;
     Ok((settings, session))

@@ -339,6 +339,10 @@ impl WalJournal {
     }
 }
 
+fn outline(run: Uuid, body: &[u8]) -> Result<Record, JournalError> {
+    Record::decode_outline(body).map_err(|error| JournalError::unreadable(run, error))
+}
+
 fn record(run: Uuid, body: &[u8]) -> Result<Record, JournalError> {
     Record::decode(body).map_err(|error| JournalError::unreadable(run, error))
 }

@@ -34,9 +34,21 @@ enum SegmentFrames {
     Whole(ScannedSegment),
 }
 
-/// Returns `run` if it is in the log in `dir`. Full segments are read through their indexes, so
-/// only this run's frames are read.
-pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
+/// Which records of a run are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Records {
+    All,
+    First,
+}
+
+/// Returns `run`, with some of its records, if it is in the log in `dir`. Full segments are read
+/// through their indexes, so only this run's frames are read.
+pub(super) fn read(
+    disk: &dyn Disk,
+    dir: &Path,
+    run: Uuid,
+    which: Records,
+) -> Result<Option<JournaledRun>, JournalError> {
     let known = KnownMarks::default();
     let listed = ListedSegments::read(disk, dir);
     let segments = recover::segments(disk, dir, |number, path| match listed.take(disk, path, number, &known)? {
@@ -73,7 +85,13 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, run: Uuid) -> Result<Option<Jour
     }
     let (runs, _) = reader.finish();
     let Some(live) = runs.by_id.get(&run) else { return Ok(None) };
-    let found = log_run(&runs, run, live, |run, live| read_records(disk, dir, run, &live.records()));
+    let found = log_run(&runs, run, live, |run, live| {
+        let mut records = live.records();
+        if let Records::First = which {
+            records.truncate(1);
+        }
+        read_records(disk, dir, run, &records)
+    });
     Ok(Some(found).filter(|found| !matches!(&found.records, Ok(records) if records.is_empty())))
 }
 

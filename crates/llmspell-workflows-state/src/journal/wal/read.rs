@@ -1,12 +1,15 @@
 //! Reads a log in a folder while another process may be writing to it.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
+use foldhash::{HashMap, HashMapExt};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
-    LOCK, WalJournal, one_run,
+    LOCK, WalJournal,
+    one_run::{self, Records},
+    outline,
     reader::{LogReader, ReadLog, needed_body},
     record,
     runs::{LiveRun, Runs, kind},
@@ -43,7 +46,7 @@ impl WalJournal {
         });
         Ok(contents(read, |run, live| {
             let of_run = live.records().into_iter().filter_map(|location| bodies.get(&location));
-            of_run.map(|body| record(run, body)).collect()
+            of_run.map(|body| outline(run, body)).collect()
         }))
     }
 
@@ -73,6 +76,14 @@ impl WalJournal {
         Self::read_run_on(&SystemDisk, dir, run)
     }
 
+    /// Works like [`Self::read_run`], but returns only the first record of the run.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read at all.
+    pub fn read_start(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<JournaledRun>, JournalError> {
+        Self::read_some(&SystemDisk, dir.as_ref(), run, Records::First)
+    }
+
     /// Works like [`Self::read_run`], but on `disk`.
     ///
     /// # Errors
@@ -82,9 +93,12 @@ impl WalJournal {
         dir: impl AsRef<Path>,
         run: Uuid,
     ) -> Result<Option<JournaledRun>, JournalError> {
-        let dir = dir.as_ref();
+        Self::read_some(disk, dir.as_ref(), run, Records::All)
+    }
+
+    fn read_some(disk: &dyn Disk, dir: &Path, run: Uuid, which: Records) -> Result<Option<JournaledRun>, JournalError> {
         let is_whole = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| is_read(&read.records));
-        read_unchanged(disk, dir, is_whole, || one_run::read(disk, dir, run))
+        read_unchanged(disk, dir, is_whole, || one_run::read(disk, dir, run, which))
     }
 
     /// Returns whether a running process has the log in the local folder `dir` open.

@@ -1,7 +1,8 @@
 //! Tracks the runs of a log as its frames are read, and finds the runs that lost frames.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use uuid::Uuid;
 
 use super::runs::{ArrivedRun, Runs, kind, parse_arrived, parse_opened};

@@ -1,7 +1,8 @@
 //! The runs in a log and the segments they need.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashMap;
 use smallvec::SmallVec;
 use uuid::Uuid;
 
