@@ -82,7 +82,7 @@ impl Template {
     /// Returns all errors, each with its location.
     pub fn parse(value: &Value) -> Result<Self, TemplateErrors> {
         let source = Arc::new(value.clone());
-        if is_plain(value, VALUE_DEPTH_MAX) {
+        if !Self::may_be_dynamic(value) {
             return Ok(Self { root: Arc::new(Part::Static(source.clone())), source });
         }
         let mut parser = Parser::default();
@@ -91,6 +91,12 @@ impl Template {
             return Err(TemplateErrors(parser.errors));
         }
         Ok(Self { source, root: Arc::new(root) })
+    }
+
+    /// Returns whether `value` may contain an expression; this is faster than parsing it.
+    #[must_use]
+    pub fn may_be_dynamic(value: &Value) -> bool {
+        !is_plain(value, VALUE_DEPTH_MAX)
     }
 
     /// Parses the expressions in a string.

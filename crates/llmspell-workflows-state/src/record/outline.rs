@@ -23,10 +23,15 @@ pub(crate) struct EncodedRecord {
     pub(crate) bulk: Vec<u8>,
 }
 
-/// The record of a completed step, without the values.
+/// The records of a completed step, without the values.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum CompletedStep {
+    Began {
+        path: String,
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
     Ended {
         path: String,
         end: CompletedEnd,
@@ -74,6 +79,7 @@ impl Record {
     pub(crate) fn decode_outline(bytes: &[u8]) -> Result<Self, FormatError> {
         // Most records are of completed steps, and their values need not be built.
         match serde_json::from_slice(bytes) {
+            Ok(CompletedStep::Began { path, time_us }) => Ok(Self::Began { path, time_us }),
             Ok(CompletedStep::Ended { path, end: CompletedEnd::Completed { .. }, time_us }) => {
                 let end = End::Completed { output: StoredValue::Value(Arc::default()), changes: Vec::new() };
                 Ok(Self::Ended { path, end, time_us })

@@ -14,6 +14,9 @@ use serde_json::Value;
 /// Returns the problems in the URLs of `params`, which are the parameters whose schema has the
 /// format `url`, `uri` or `iri`.
 pub(super) fn problems(schema: &Value, params: &Value) -> Vec<ParamProblem> {
+    if !Template::may_be_dynamic(params) {
+        return Vec::new();
+    }
     let has_query = schema["properties"].get("query").is_some();
     let mut found = Vec::new();
     collect(schema, params, &mut String::new(), &mut |pointer, text| {
