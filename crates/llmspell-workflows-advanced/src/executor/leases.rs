@@ -1,8 +1,12 @@
 //! The journals that this process has leased.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use uuid::Uuid;
 
 use super::Inner;
@@ -92,20 +96,79 @@ impl Inner {
         let listener = MessageListener::new().map_err(no_socket)?;
         let port = listener.port().map_err(no_socket)?;
         let inner = Arc::downgrade(self);
-        // The listener's thread is outside the runtime, so it needs a handle to spawn a task per message. If the
-        // runtime shuts down, it drops the task, so that the thread neither waits for it nor keeps this executor.
-        let runtime = tokio::runtime::Handle::current();
+        // The listener's thread handles messages itself, even while nothing drives the runtime.
+        let runtime = Handle::current();
         let guard = listener.listen(move |run| {
             let Some(inner) = inner.upgrade() else { return false };
-            let (done, handled) = oneshot::channel();
-            runtime.spawn(async move {
-                inner.message_arrived(run).await;
-                // The thread waits for this.
-                let _ = done.send(());
-            });
-            handled.blocking_recv().is_ok()
+            unless_shut_down(&runtime, inner.message_arrived(run))
         });
         leases.listener = Some((port, guard.map_err(no_socket)?));
         Ok(Contact::Port(port))
+    }
+}
+
+/// Runs `work` on the calling thread, which is outside the runtime; returns whether the work was done.
+///
+/// Work that waits for a runtime that has shut down would never end, so it is dropped then.
+fn unless_shut_down(runtime: &Handle, work: impl Future<Output = ()>) -> bool {
+    let (open, shut_down) = oneshot::channel::<()>();
+    // When the runtime shuts down, it drops this task.
+    let task = runtime.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(open);
+    });
+    let done = async {
+        tokio::select! {
+            biased;
+            _ = shut_down => false,
+            () = work => true,
+        }
+    };
+    let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(done)));
+    task.abort();
+    // The panic has been reported; later messages are still handled.
+    done.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, thread, time::Duration};
+
+    use super::unless_shut_down;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    #[test]
+    fn work_is_done_even_if_nothing_drives_the_runtime() {
+        assert!(unless_shut_down(runtime().handle(), async {}));
+    }
+
+    #[test]
+    fn panicking_work_is_not_done() {
+        assert!(!unless_shut_down(runtime().handle(), async { panic!("expected by the test") }));
+    }
+
+    #[test]
+    fn work_ends_when_the_runtime_shuts_down() {
+        let idle = runtime();
+        let handle = idle.handle().clone();
+        let (begin, began) = std::sync::mpsc::channel();
+        let waits = thread::spawn(move || {
+            unless_shut_down(&handle, async {
+                begin.send(()).unwrap();
+                pending::<()>().await;
+            })
+        });
+        began.recv_timeout(Duration::from_secs(60)).unwrap();
+        drop(idle);
+        assert!(!waits.join().unwrap());
+        assert!(!unless_shut_down(&shut_down(), pending::<()>()));
+    }
+
+    /// Returns the handle of a runtime that has shut down.
+    fn shut_down() -> tokio::runtime::Handle {
+        runtime().handle().clone()
     }
 }

@@ -47,8 +47,9 @@ fn seeds_of_fixed_bugs_pass() {
     // Bugs found by these seeds: a retry repeated a step that a correction had added before an
     // interrupted step; a run was removed because it arrived in the journal with its outdated copy;
     // the model wrongly reported a repetition after a new version had reverted a correction; a run
-    // stayed owned after a crash because the thread that receives notifications kept the executor.
-    let with_corrections = [227, 2729, 31342, 61589].map(|seed| (plots::test(plots::all()), seed));
+    // stayed owned after a crash because the thread that receives notifications kept the executor; a
+    // message was not handled while nothing drove the runtime of its receiver.
+    let with_corrections = [227, 2729, 31342, 61589, 132].map(|seed| (plots::test(plots::all()), seed));
     for (test, seed) in without_corrections.into_iter().chain(with_corrections) {
         test.verbs_anywhere(1, seed).unwrap_or_else(|difference| panic!("{difference}"));
     }
