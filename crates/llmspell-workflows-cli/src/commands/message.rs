@@ -1,8 +1,7 @@
 //! Commands that send messages to runs, whichever process drives the run.
 
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{Delivery, KnownRun, Message, RunWait};
+use llmspell_workflows_advanced::{Delivery, EventKind, KnownRun, Message, RunWait};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::{Value, json};
 

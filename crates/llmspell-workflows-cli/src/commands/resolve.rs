@@ -1,6 +1,5 @@
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::Resolution;
+use llmspell_workflows_advanced::{EventKind, Resolution};
 use serde_json::Value;
 
 use super::run::{SessionOptions, check_secrets, input, prepare};

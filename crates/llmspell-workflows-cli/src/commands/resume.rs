@@ -1,6 +1,5 @@
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{Continuation, RewindOptions};
+use llmspell_workflows_advanced::{Continuation, EventKind, RewindOptions};
 
 use super::{
     redefine::{Continued, Redefine},

@@ -2,19 +2,19 @@
 //! run.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{Continuation, RewindOptions, RunQuery};
+use llmspell_workflows_advanced::{Continuation, EventKind, KnownRun, RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
 use super::{
     redefine::{Continued, Redefine},
-    run::{Session, SessionOptions, check_secrets, input, prepare},
+    run::{RunResult, Session, SessionOptions, check_secrets, input, prepare, session_with},
     runs::unknown_workflow,
 };
 use crate::{App, Exit, Failure, config::Settings, host, source::Source};
@@ -109,12 +109,11 @@ impl Retry {
     }
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
-        let settings = self.session_options.settings(app.config()?.settings());
-        let session = Session::new(app, &settings, &self.session_options)?;
-        let definition = self.redefine.definition(&session)?;
+        let mut sessions = SessionsByGrants { app, options: &self.session_options, made: Vec::new() };
+        let definition = self.redefine.definition(&sessions.with(BTreeMap::new())?.session)?;
         let query = RunQuery {
             statuses: vec![RunStatus::Failed],
-            workflow: self.workflow.or_else(|| definition.map(|definition| definition.name.clone())),
+            workflow: self.workflow.clone().or_else(|| definition.map(|definition| definition.name.clone())),
             limit: ALL_MAX,
             ..RunQuery::default()
         };
@@ -130,12 +129,67 @@ impl Retry {
             }
             app.output().note("no failed run to retry");
         }
-        Ok(session.drive_each(&runs, |executor, known| {
-            let mut again = RewindOptions::default();
-            let continued = Continued { settings: &settings, known, continuation: Continuation::Retry };
-            self.redefine.prepare(&session, &continued, &mut again)?;
-            session.wait(executor.retry(known, &again))
-        }))
+        let (mut results, mut exit) = (Vec::new(), Exit::Ok);
+        for known in &runs {
+            let result = match sessions.of(known) {
+                Ok(GrantedSession { settings, session, .. }) => session.drive_one(known, |executor| {
+                    let mut again = RewindOptions::default();
+                    let continued = Continued { settings, known, continuation: Continuation::Retry };
+                    self.redefine.prepare(session, &continued, &mut again)?;
+                    session.wait(executor.retry(known, &again))
+                }),
+                Err(failure) => RunResult::of_failure(known, failure),
+            };
+            if result.exit != Exit::Ok {
+                exit = result.exit;
+            }
+            results.push(result);
+            // An interrupt also skips the remaining runs.
+            if exit == Exit::Interrupted {
+                break;
+            }
+        }
+        if !app.output().is_text() {
+            app.output().payload(&results);
+        }
+        if exit != Exit::Interrupted {
+            sessions.made.iter().for_each(|made| made.session.wait_until_archived());
+        }
+        Ok(exit)
+    }
+}
+
+/// Sessions for runs that were started with different permissions.
+struct SessionsByGrants<'a> {
+    app: &'a App,
+    options: &'a SessionOptions,
+    made: Vec<GrantedSession>,
+}
+
+/// A session, its settings, and the permissions of its runs.
+struct GrantedSession {
+    grants: BTreeMap<String, Vec<String>>,
+    settings: Settings,
+    session: Session,
+}
+
+impl SessionsByGrants<'_> {
+    /// Returns the session for runs that were started with the same permissions as `known`.
+    fn of(&mut self, known: &KnownRun) -> Result<&GrantedSession, Failure> {
+        let grants = self.app.wait(self.app.home().grants(known))?;
+        self.with(grants)
+    }
+
+    fn with(&mut self, grants: BTreeMap<String, Vec<String>>) -> Result<&GrantedSession, Failure> {
+        let at = match self.made.iter().position(|made| made.grants == grants) {
+            Some(at) => at,
+            None => {
+                let (settings, session) = session_with(self.app, &grants, self.options)?;
+                self.made.push(GrantedSession { grants, settings, session });
+                self.made.len() - 1
+            }
+        };
+        Ok(&self.made[at])
     }
 }
 

@@ -287,3 +287,25 @@ fn all_failed_runs_of_a_workflow_are_retried() {
     assert_eq!(json_of(&sandbox, &["retry", "--failed"]), json!([]));
     assert_eq!(sandbox.run(&["retry"]).code, 2);
 }
+
+#[test]
+fn failed_runs_are_retried_each_with_its_own_permissions() {
+    let sandbox = Sandbox::with_flow(
+        "name: f\ninputs: {file: {type: string}}\nsteps:\n  - {id: a, tool: file_operations, params: {operation: read, path: '{{ file }}'}}\n",
+    );
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let path = |folder: &tempfile::TempDir| folder.path().join("text").display().to_string();
+    for folder in &folders {
+        let (file, root) = (format!("file={}", path(folder)), folder.path().to_str().unwrap());
+        assert_eq!(sandbox.run(&["run", "flow.yaml", "--input", &file, "--root", root]).code, 1);
+    }
+    // Without the option, the folder is not permitted.
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "--input", &format!("file={}", path(&folders[0]))]).code, 1);
+    folders.iter().for_each(|folder| fs::write(folder.path().join("text"), "x").unwrap());
+    let retried = sandbox.run(&["retry", "--failed", "-o", "json"]);
+    let results = retried.json();
+    let statuses: Vec<_> = results.as_array().unwrap().iter().map(|one| &one["status"]).collect();
+    assert_eq!(statuses, ["completed", "completed", "failed"], "{results}");
+    assert!(results[2]["error"].as_str().unwrap().contains("outside"), "{results}");
+    assert_eq!(retried.code, 1);
+}

@@ -8,11 +8,11 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, KnownRun, Parking};
+use llmspell_workflows_advanced::{DurableEnd, DurableRun, EventKind, Executor, ExecutorError, KnownRun, Parking};
 use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait};
-use serde_json::json;
+use serde::Serialize;
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 use super::{ActiveRun, RunDisplay, RunEnd, drive, durable_failure, unless_stopped, view, watched};
 use crate::{
@@ -163,62 +163,39 @@ impl Session {
         Ok(())
     }
 
-    /// Starts each of `runs` with `begin`, drives it and reports its result, one run at a time. An
-    /// interrupt also skips the remaining runs.
-    pub(crate) fn drive_each(
+    /// Starts `known` with `begin`, drives it and reports its result, as one of several runs.
+    pub(crate) fn drive_one(
         &self,
-        runs: &[KnownRun],
-        begin: impl Fn(&Executor, &KnownRun) -> Result<DurableRun, Failure>,
-    ) -> Exit {
-        let mut results = Vec::new();
-        let mut exit = Exit::Ok;
-        for known in runs {
-            let (output, view) = (self.output, self.view.clone());
-            output.note(&format!("{} {}", known.id(), known.summary.workflow));
-            let display = RunDisplay::new(output, view, self.pause_grace);
-            let end = match begin(&self.executor, known) {
-                Ok(run) => {
-                    self.timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
-                    let active = ActiveRun::durable(&run);
-                    let driven = drive_to_end(&self.executor, run);
-                    self.runtime.block_on(drive(driven, &active, &display))
-                }
-                Err(failure) => RunEnd::Error(Box::new(failure)),
-            };
-            let (status, error) = match &end {
-                RunEnd::Finished(finished) => {
-                    (finished.status.as_str(), finished.error.as_ref().map(ToString::to_string))
-                }
-                RunEnd::Waiting(..) => ("waiting", None),
-                RunEnd::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string())),
-                RunEnd::Stopped | RunEnd::Killed => ("paused", None),
-                RunEnd::Error(failure) => (known.status().as_str(), Some(failure.to_string())),
-            };
-            let detail = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            output.note(&format!("{} {status}{detail}", known.id()));
-            if let RunEnd::Finished(finished) = &end
-                && let Some(error) = finished.error.as_ref().filter(|_| output.is_text())
-            {
-                let written = self.runtime.block_on(super::written(output, &**self.executor.home(), known.id()));
-                super::summary::logs(output, error, written.as_ref());
+        known: &KnownRun,
+        begin: impl FnOnce(&Executor) -> Result<DurableRun, Failure>,
+    ) -> RunResult {
+        let (output, view) = (self.output, self.view.clone());
+        output.note(&format!("{} {}", known.id(), known.summary.workflow));
+        let display = RunDisplay::new(output, view, self.pause_grace);
+        let end = match begin(&self.executor) {
+            Ok(run) => {
+                self.timeout.iter().for_each(|timeout| run.run().limit_time(*timeout));
+                let active = ActiveRun::durable(&run);
+                let driven = drive_to_end(&self.executor, run);
+                self.runtime.block_on(drive(driven, &active, &display))
             }
-            results.push(json!({"run_id": known.id(), "status": status, "error": error}));
-            match end {
-                RunEnd::Finished(finished) if finished.status == RunStatus::Completed => {}
-                RunEnd::Stopped | RunEnd::Killed => {
-                    exit = Exit::Interrupted;
-                    break;
-                }
-                _ => exit = Exit::Failed,
-            }
+            Err(failure) => RunEnd::Error(Box::new(failure)),
+        };
+        let result = RunResult::of(known, &end);
+        let detail = result.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        output.note(&format!("{} {}{detail}", known.id(), result.status));
+        if let RunEnd::Finished(finished) = &end
+            && let Some(error) = finished.error.as_ref().filter(|_| output.is_text())
+        {
+            let written = self.runtime.block_on(super::written(output, &**self.executor.home(), known.id()));
+            super::summary::logs(output, error, written.as_ref());
         }
-        if !self.output.is_text() {
-            self.output.payload(&results);
-        }
-        if exit != Exit::Interrupted {
-            self.runtime.block_on(unless_stopped(self.executor.wait_until_archived()));
-        }
-        exit
+        result
+    }
+
+    /// Waits until the ended runs are archived, or until the process is asked to stop.
+    pub(crate) fn wait_until_archived(&self) {
+        self.runtime.block_on(unless_stopped(self.executor.wait_until_archived()));
     }
 
     /// Drives `run` to its end and shows the result. `begins` is the event with which the run
@@ -232,6 +209,37 @@ impl Session {
         // Wait for the archive: if every process exited earlier, each would start to archive the
         // same runs, and none would finish.
         display.drive(runtime, driven, executor.wait_until_archived(), &active, begins)
+    }
+}
+
+/// The result of one of several runs.
+#[derive(Serialize)]
+pub(crate) struct RunResult {
+    run_id: Uuid,
+    status: &'static str,
+    error: Option<String>,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+}
+
+impl RunResult {
+    /// Returns the result of a run that cannot be started.
+    pub(crate) fn of_failure(known: &KnownRun, failure: Failure) -> Self {
+        Self::of(known, &RunEnd::Error(Box::new(failure)))
+    }
+
+    fn of(known: &KnownRun, end: &RunEnd) -> Self {
+        let (status, error, exit) = match end {
+            RunEnd::Finished(finished) => {
+                let exit = if finished.status == RunStatus::Completed { Exit::Ok } else { Exit::Failed };
+                (finished.status.as_str(), finished.error.as_ref().map(ToString::to_string), exit)
+            }
+            RunEnd::Waiting(..) => ("waiting", None, Exit::Failed),
+            RunEnd::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string()), Exit::Failed),
+            RunEnd::Stopped | RunEnd::Killed => ("paused", None, Exit::Interrupted),
+            RunEnd::Error(failure) => (known.status().as_str(), Some(failure.to_string()), Exit::Failed),
+        };
+        Self { run_id: known.id(), status, error, exit }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Prepares existing runs for commands that resume or repeat them.
 
+use std::collections::BTreeMap;
+
 use llmspell_workflows_advanced::KnownRun;
 
 use super::{Session, SessionOptions};
@@ -30,8 +32,19 @@ pub(crate) fn session_of(
     known: &KnownRun,
     session_options: &SessionOptions,
 ) -> Result<(Settings, Session), Failure> {
-    let grants = app.wait(app.home().grants(known))?;
-    let session_options = session_options.with_grants(&grants);
+    session_with(app, &app.wait(app.home().grants(known))?, session_options)
+}
+
+/// Creates a session for driving runs that were started with the permissions in `grants`.
+///
+/// # Errors
+/// Returns an error if the configuration is invalid or [`Session::new`] fails.
+pub(crate) fn session_with(
+    app: &App,
+    grants: &BTreeMap<String, Vec<String>>,
+    session_options: &SessionOptions,
+) -> Result<(Settings, Session), Failure> {
+    let session_options = session_options.with_grants(grants);
     let settings = session_options.settings(app.config()?.settings());
     let session = Session::new(app, &settings, &session_options)?;
     Ok((settings, session))

@@ -14,8 +14,7 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{ExecutorError, Home, ProcessUsage, RunWait, StartOptions, cpu_time};
+use llmspell_workflows_advanced::{EventKind, ExecutorError, Home, ProcessUsage, RunWait, StartOptions, cpu_time};
 use llmspell_workflows_basic::{
     Driven as EngineDriven, EngineBuilder, Finished, RunOptions, WorkflowInput,
     engine::{Position, Wait},
@@ -39,8 +38,8 @@ use crate::{
     watch::{Hidden, Jsonl, Lines, Live, Places, Streamed, View, Watch},
 };
 pub(crate) use drive::{ActiveRun, RunEnd, drive, unless_stopped};
-pub(crate) use durable::{Session, SessionOptions};
-pub(crate) use existing::{check_secrets, prepare, session_of};
+pub(crate) use durable::{RunResult, Session, SessionOptions};
+pub(crate) use existing::{check_secrets, prepare, session_of, session_with};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]

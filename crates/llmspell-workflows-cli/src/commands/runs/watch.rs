@@ -1,8 +1,7 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use clap::Args;
-use llmspell_workflows_advanced::EventKind;
-use llmspell_workflows_advanced::{KnownRun, ProcessUsage};
+use llmspell_workflows_advanced::{EventKind, KnownRun, ProcessUsage};
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
