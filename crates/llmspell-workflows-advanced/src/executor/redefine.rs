@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use llmspell_workflows_basic::{
-    Engine, Plan, RunOptions, StepError, StepPath, WorkflowInput,
+    Engine, Plan, RunOptions, RunStatus, StepError, StepPath, WorkflowInput,
     engine::Decision,
     model::{ChangedNames, Definition, StepChange},
 };
@@ -111,12 +111,14 @@ impl Basis {
         if self.change.is_some() { report.check_at_most_once(run) } else { Ok(()) }
     }
 
-    /// Returns the redefinition of the sub-workflow that the step at `path` runs; `None` if the
-    /// sub-workflow has not changed.
-    pub(super) fn inner(&self, path: &StepPath) -> Option<Redefinition> {
-        let change = self.change.as_ref()?;
+    /// Returns the redefinition of `child`, which the step at `path` runs as its sub-workflow;
+    /// `None` if the child already has the definition of the sub-workflow.
+    ///
+    /// The child's definition may also differ if the run's definition does not change now: when it
+    /// changed earlier, the child may have ended without the step noticing.
+    pub(super) fn inner(&self, path: &StepPath, child: &KnownRun) -> Option<Redefinition> {
         let definition = self.plan.sub_definition(path)?;
-        let is_same = change.old.sub_definition(path) == Some(definition);
+        let is_same = *child.summary.definition == *definition.hash();
         (!is_same).then(|| Redefinition { definition: definition.clone(), keep: self.keep.clone() })
     }
 
@@ -174,7 +176,15 @@ impl Executor {
         let basis = self.basis(known.id(), &records, new).await?;
         let mut rewinding = Rewinding::new(&basis.plan, &records)?;
         basis.keep(&mut rewinding, around, report)?;
+        let ended = match &basis.change {
+            Some(_) => self.changed_children(&basis, &mut rewinding).await?,
+            None => Vec::new(),
+        };
         basis.correct(known.id(), &mut rewinding, around, false, report)?;
+        for (path, child) in ended.into_iter().filter(|(path, _)| !rewinding.loses_child(path)) {
+            let (inner, definition) = (format!("{around}{path}"), basis.inner(&path, &child));
+            Box::pin(self.retry_child(&child, &inner, definition.as_ref(), bringing, report)).await?;
+        }
         let mut lost = Vec::new();
         for (path, child) in rewinding.children() {
             let Some(child) = self.inner.home.get(child).await?.filter(|child| !child.status().has_ended()) else {
@@ -186,7 +196,7 @@ impl Executor {
                 continue;
             }
             // Even an unchanged sub-workflow must be in the journal of its parent.
-            let definition = basis.inner(&path);
+            let definition = basis.inner(&path, &child);
             Box::pin(self.resume_in_place(&child, &inner, definition.as_ref(), bringing, report)).await?;
         }
         if !lost.is_empty() {
@@ -211,6 +221,26 @@ impl Executor {
         self.redefine(known.id(), &mut records, &basis).await?;
         bringing.add(known.id(), records);
         Ok(())
+    }
+
+    /// Finds the changed sub-workflows that ended before the process died and whose steps have not
+    /// noticed that. The steps of completed ones run again; failed ones are returned, to be retried.
+    async fn changed_children(
+        &self,
+        basis: &Basis,
+        rewinding: &mut Rewinding<'_>,
+    ) -> Result<Vec<(StepPath, KnownRun)>, ExecutorError> {
+        let mut failed = Vec::new();
+        for (path, child) in rewinding.current_children() {
+            let Some(child) = self.inner.home.get(child).await? else { continue };
+            match child.status() {
+                _ if basis.inner(&path, &child).is_none() => {}
+                RunStatus::Completed => rewinding.run_again(&path),
+                RunStatus::Failed => failed.push((path, child)),
+                _ => {}
+            }
+        }
+        Ok(failed)
     }
 
     /// Adds the record that changes the definition to `records`, with the migrated state.

@@ -110,7 +110,7 @@ impl Executor {
         let mut inputs = BTreeMap::new();
         match again.target {
             Some(Target { step, inside: Some((child, inside)) }) => {
-                let definition = basis.inner(step);
+                let definition = basis.inner(step, child);
                 let again = Again { target: Some(inside), definition: definition.as_ref(), ..again };
                 Box::pin(self.retry_in(child, &format!("{around}{step}"), again, bringing, report)).await?;
             }
@@ -129,7 +129,7 @@ impl Executor {
         let children: Vec<_> = children.into_iter().filter(|(path, _)| !restarts(path) && !is_target(path)).collect();
         for (path, child) in children {
             let Some(child) = self.inner.home.get(child).await? else { continue };
-            let definition = basis.inner(&path);
+            let definition = basis.inner(&path, &child);
             let inner = format!("{around}{path}");
             if self.retry_child(&child, &inner, definition.as_ref(), bringing, report).await? {
                 rewinding.continue_in_place(&path);
@@ -159,7 +159,7 @@ impl Executor {
     }
 
     /// Retries a failed or cancelled child; returns whether the child can continue.
-    async fn retry_child(
+    pub(super) async fn retry_child(
         &self,
         child: &KnownRun,
         around: &str,
@@ -263,7 +263,7 @@ impl Executor {
                 let path = step.to_string();
                 let around = format!("{around}{path}");
                 let fork = Fork { id: Child::id(id, &path), parent: Some(Parent { run: id, path }) };
-                let definition = basis.inner(step);
+                let definition = basis.inner(step, child);
                 let again = Again { target: Some(inside), definition: definition.as_ref(), ..again };
                 Box::pin(self.fork_in(child, &around, again, forks, fork, report)).await?;
             }

@@ -62,7 +62,7 @@ fn read(
     let entry = fields.get("steps")?;
     let parent = reader.positions.path(fields.at).to_owned();
     reader.mark(fields.at, "steps", entry.value.span);
-    let steps = reader.steps(&entry.value, &parent, fields.at);
+    let steps = reader.steps(&entry.key, &entry.value, &parent, fields.at);
     let mode = reader.word(fields, "mode", MODES).unwrap_or_default();
     let max_parallelism = reader.count(fields, "max_parallelism", 1);
     let max_iterations = reader.count(fields, "max_iterations", 1);

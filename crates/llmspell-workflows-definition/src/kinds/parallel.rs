@@ -157,7 +157,7 @@ impl Reader<'_> {
                 let id = self.checked_id(&entry.key, at, entry.key_span);
                 let branch_at = self.positions.enter(format!("{parent}/{id}"), entry.key_span);
                 self.mark(branch_at, "id", entry.key_span);
-                let body = self.body(&entry.value, branch_at, RouteSettings::default());
+                let body = self.body(&entry.key, &entry.value, branch_at, RouteSettings::default());
                 branches.push(Branch { step: Arc::new(Step::new(id, body)), required: false });
                 continue;
             }

@@ -7,6 +7,7 @@ use llmspell_workflows_basic::model::{Step, Steps};
 use super::{
     Reader,
     lists::{Siblings, StepNode},
+    values::STEP_LIST,
 };
 use crate::{
     diagnose::At,
@@ -28,12 +29,12 @@ impl Reader<'_> {
             Data::List(items) => items,
             Data::Text(_) => std::slice::from_ref(node),
             _ => {
-                self.wrong_type(at, word, node, "a list of steps");
+                self.wrong_type(at, word, node, STEP_LIST);
                 return Steps::new();
             }
         };
         if items.iter().all(|item| item.as_text().is_none()) {
-            return self.steps(node, &parent, at);
+            return self.steps(word, node, &parent, at);
         }
         let inline =
             items.iter().filter(|item| item.as_text().is_none()).map(|node| StepNode { key: None, node }).collect();

@@ -130,7 +130,7 @@ impl Reader<'_> {
     pub(crate) fn block_body(&mut self, fields: &Fields<'_, '_>, settings: RouteSettings) -> Option<StepKind> {
         let steps = fields.get("steps")?;
         self.mark(fields.at, "steps", steps.value.span);
-        Some(self.body(&steps.value, fields.at, settings))
+        Some(self.body(&steps.key, &steps.value, fields.at, settings))
     }
 
     /// Records the span of the field `name` under `word`, its name in the model.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use llmspell_workflows_basic::model::{Route, Step, StepKind, Steps, Transition};
 
-use super::Reader;
+use super::{Reader, values::STEP_LIST};
 use crate::{
     diagnose::At,
     dialect::COMMON,
@@ -113,8 +113,8 @@ fn block_ids<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
 
 impl Reader<'_> {
     /// Reads the steps of `node`, whose paths begin with `parent`; a route becomes a list of one step.
-    pub(crate) fn steps(&mut self, node: &Node<'_>, parent: &str, at: At) -> Steps {
-        let Some(siblings) = self.siblings(node, at) else { return Steps::new() };
+    pub(crate) fn steps(&mut self, field: &str, node: &Node<'_>, parent: &str, at: At) -> Steps {
+        let Some(siblings) = self.siblings(field, node, at) else { return Steps::new() };
         if !siblings.any_has_next() {
             return self.sequence(siblings, parent, at);
         }
@@ -124,17 +124,17 @@ impl Reader<'_> {
     }
 
     /// Reads the steps of `node` and returns them as a sequence or a route.
-    pub(crate) fn body(&mut self, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
+    pub(crate) fn body(&mut self, field: &str, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
         let parent = self.positions.path(at).to_owned();
         let is_route = settings.is_route || settings.start.is_some() || settings.transitions_max.is_some();
-        match self.siblings(node, at) {
+        match self.siblings(field, node, at) {
             Some(siblings) if is_route || siblings.any_has_next() => self.route(siblings, &parent, at, settings),
             Some(siblings) => StepKind::Sequence(self.sequence(siblings, &parent, at)),
             None => StepKind::Sequence(Steps::new()),
         }
     }
 
-    pub(crate) fn siblings<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Siblings<'n, 's>> {
+    fn siblings<'n, 's>(&mut self, field: &str, node: &'n Node<'s>, at: At) -> Option<Siblings<'n, 's>> {
         let items = match &node.data {
             Data::List(items) => items.iter().map(|node| StepNode { key: None, node }).collect(),
             Data::Map(entries) if self.is_without_dashes(entries, at) => return None,
@@ -143,12 +143,12 @@ impl Reader<'_> {
                 .map(|entry| StepNode { key: Some((entry.key.as_ref(), entry.key_span)), node: &entry.value })
                 .collect(),
             Data::Null => {
-                self.error("wrong_type", at, node.span, "`steps` has no value")
+                self.error("wrong_type", at, node.span, format!("`{field}` has no value"))
                     .help("write the steps below it, indented, each beginning with a dash and a space");
                 return None;
             }
             _ => {
-                self.wrong_type(at, "steps", node, "a list of steps");
+                self.wrong_type(at, field, node, STEP_LIST);
                 return None;
             }
         };

@@ -112,7 +112,7 @@ impl Reader<'_> {
         self.mark(at, "steps", steps.value.span);
         self.mark_at(at, fields, "start_step", "start");
         self.mark_at(at, fields, "max_transitions", "transitions_max");
-        Some(self.body(&steps.value, at, RouteSettings { start, transitions_max, is_route: false }))
+        Some(self.body(&steps.key, &steps.value, at, RouteSettings { start, transitions_max, is_route: false }))
     }
 
     fn mark_at(&mut self, at: At, fields: &Fields<'_, '_>, name: &str, word: &'static str) {
@@ -304,17 +304,16 @@ impl Reader<'_> {
             let steps = match &entry.value.data {
                 Data::Map(_) => self
                     .fields(&entry.value, &[STEPS], &[], "`on_error`", At::ROOT)
-                    .and_then(|fields| fields.get("steps"))
-                    .map(|entry| &entry.value),
-                _ => Some(&entry.value),
+                    .and_then(|fields| fields.get("steps")),
+                _ => Some(entry),
             };
             if let Some(steps) = steps {
-                definition.on_error = self.steps(steps, "/main/$on_error", At::ROOT);
+                definition.on_error = self.steps(&steps.key, &steps.value, "/main/$on_error", At::ROOT);
             }
         }
         if let Some(entry) = fields.get("finally") {
             self.mark(At::ROOT, "finally", entry.value.span);
-            definition.finally = self.steps(&entry.value, "/main/$finally", At::ROOT);
+            definition.finally = self.steps(&entry.key, &entry.value, "/main/$finally", At::ROOT);
         }
     }
 }

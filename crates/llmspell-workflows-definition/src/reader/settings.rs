@@ -95,13 +95,14 @@ impl Reader<'_> {
         if is_steps(&entry.value) {
             let path = format!("{}/$on_error", self.positions.path(at));
             let steps = match &entry.value.data {
-                Data::List(_) => Some(&entry.value),
+                Data::List(_) => Some(entry),
                 _ => {
                     let fields = self.fields(&entry.value, &[STEPS], &[], format!("`{}`", entry.key), at);
-                    fields.and_then(|fields| fields.get("steps")).map(|entry| &entry.value)
+                    fields.and_then(|fields| fields.get("steps"))
                 }
             };
-            return steps.map_or(OnError::Fail, |steps| OnError::Steps(self.steps(steps, &path, at)));
+            return steps
+                .map_or(OnError::Fail, |steps| OnError::Steps(self.steps(&steps.key, &steps.value, &path, at)));
         }
         match self.word_of(at, &entry.key, &entry.value, &[("fail", false), ("continue", true)]) {
             Some(true) => OnError::Continue,

@@ -16,6 +16,9 @@ pub(super) const BOOLEAN: &str = "`true` or `false`";
 
 const INTEGER: &str = "an integer";
 
+/// The expected type of fields that contain steps, for messages.
+pub(super) const STEP_LIST: &str = "a list of steps";
+
 /// The expected type of environment variables, for messages.
 pub(super) const SCALAR: &str = "a string, a number or a boolean";
 
@@ -334,6 +337,9 @@ fn word_help(name: &str, node: &Node<'_>, expected: &str) -> Option<String> {
         return Some("use `argv` for a program and its arguments".to_owned());
     }
     let text = node.as_text()?;
+    if expected == STEP_LIST && ["fail", "continue"].contains(&text) {
+        return Some(format!("`{text}` belongs to a step; here, write the steps that handle the error"));
+    }
     if expected == BOOLEAN {
         let value = match text.to_ascii_lowercase().as_str() {
             "y" | "yes" | "on" | "true" => true,

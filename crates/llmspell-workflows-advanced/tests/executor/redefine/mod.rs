@@ -278,6 +278,62 @@ async fn waiting_run_resumes_under_a_corrected_definition() {
     }
 }
 
+/// Runs `old` so that execution number `fails` fails, and resumes the run with `new`, as if the
+/// process had died before the step `sub` recorded the end of its sub-workflow. Returns the steps
+/// that the preview lists, the executed steps, and the output.
+async fn resumed_unnoticed(
+    old: Definition,
+    fails: Option<usize>,
+    new: Definition,
+) -> (Vec<String>, Vec<String>, Value) {
+    let (first, lab) = (Lab::new(), Lab::new());
+    let executor = first.executor();
+    first.performed.begin(fails);
+    let run = start(&executor, old).await;
+    let id = run.id();
+    finished(&executor, run).await;
+    let mut document = first.home().export(&first.known(id).await).await.unwrap();
+    let records = document["records"].as_array_mut().unwrap();
+    let end = records.iter().position(|record| record["ended"]["path"] == "/main/sub").unwrap();
+    records.truncate(end);
+    let known = lab.home().import(&document).await.unwrap();
+    let executor = lab.executor();
+    let preview = executor.preview(&known, Continuation::Resume, &with(new.clone())).await.unwrap();
+    let run = executor.resume_with(&known, Arc::new(new)).await.unwrap();
+    let end = finished(&executor, run).await;
+    assert_eq!(end.status, RunStatus::Completed, "{:?}", end.error);
+    let performed = lab.performed.all().iter().map(|one| one.trim_end_matches("#1").to_owned()).collect();
+    (shown(&preview.runs_again), performed, (*end.output).clone())
+}
+
+#[tokio::test]
+async fn correction_also_applies_to_a_sub_workflow_whose_end_was_not_noticed() {
+    let outer = |first: &str, second: &str| {
+        let inner = Definition::sequence("inner", [echo("one", first), echo("two", second)]);
+        let run = SubWorkflow { workflow: "inner".into(), ..SubWorkflow::default() };
+        let last = Step::function("z", "echo", json!("{{ sub }}"));
+        list([echo("a", "1"), Step::new("sub", StepKind::Workflow(run)), last]).with_workflow(inner)
+    };
+    // The sub-workflow failed: it is retried under its new definition.
+    let (_, executed, output) = resumed_unnoticed(outer("1", "2"), Some(2), outer("1", "two")).await;
+    assert_eq!((executed, output), (owned(&["/main/two~2", "/main/z"]), json!("two")));
+    let (_, executed, output) = resumed_unnoticed(outer("1", "2"), Some(2), outer("one", "2")).await;
+    assert_eq!((executed, output), (owned(&["/main/one~2", "/main/two~2", "/main/z"]), json!("2")));
+    // The sub-workflow completed: its step runs again, with a new sub-workflow.
+    let (shown, executed, output) = resumed_unnoticed(outer("1", "2"), None, outer("1", "two")).await;
+    assert_eq!(shown, ["/main/sub requested"]);
+    assert_eq!((executed, output), (owned(&["/main/one", "/main/two", "/main/z"]), json!("two")));
+    // Nothing of the sub-workflow has changed.
+    let unchanged = |definition: Definition| {
+        let StepKind::Sequence(steps) = &definition.body else { panic!("a list") };
+        let mut steps: Vec<_> = steps.to_vec();
+        steps.push(echo("end", "26").into());
+        Definition { body: StepKind::Sequence(steps.into_iter().collect()), ..definition }
+    };
+    let (_, executed, _) = resumed_unnoticed(outer("1", "2"), None, unchanged(outer("1", "2"))).await;
+    assert_eq!(executed, ["/main/z", "/main/end"]);
+}
+
 #[tokio::test]
 async fn resuming_with_a_new_definition_keeps_the_waiting_sub_workflow() {
     let outer = |last: &str, before: &str| {

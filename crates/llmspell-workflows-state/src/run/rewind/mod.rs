@@ -278,6 +278,23 @@ impl<'a> Rewinding<'a> {
         self.children().into_iter().filter(|(path, _)| is_unfinished(path)).collect()
     }
 
+    /// Returns the sub-workflow runs of the latest attempts that have not ended, each with its step.
+    /// Such a run may have ended without the step noticing.
+    #[must_use]
+    pub fn current_children(&self) -> Vec<(StepPath, Uuid)> {
+        let current = |(path, run): (StepPath, Uuid)| {
+            let step = self.state.step(&path.to_string()).filter(|step| step.end().is_none())?;
+            let attempt = step.decisions().find_map(|(_, decision)| match decision {
+                Decision::Child(attempt, child) if child.run == run => Some(*attempt),
+                _ => None,
+            })?;
+            let is_over = step.decision(&DecisionKey::Attempt(attempt)).is_some();
+            let is_current = step.child() == Some(run) && !is_over && self.first.contains_key(&path);
+            is_current.then_some((path, run))
+        };
+        self.children().into_iter().filter_map(current).collect()
+    }
+
     /// Returns whether the step at `path` would run again even if it had not failed.
     #[must_use]
     pub fn follows_another(&self, path: &StepPath) -> bool {
