@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use super::{Asker, Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
-use crate::{StepError, model::Step};
+use crate::{StepError, StepPath, model::Step};
 
 /// Code that runs around steps and their decisions.
 ///
@@ -87,6 +88,13 @@ pub enum Happening<'a> {
         by: &'a Asker,
         /// Whether the run must undo its steps.
         compensates: bool,
+    },
+    /// The run begins to undo the sub-workflow of an ended step.
+    UndoesChild {
+        /// The path of the step.
+        path: &'a StepPath,
+        /// The run of the sub-workflow.
+        child: Uuid,
     },
 }
 

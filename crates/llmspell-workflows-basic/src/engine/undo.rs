@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Asker, Call, CancelReason, Cancelled, ChildUndo, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks,
-    call::decide, choice, execute, execute::with_recovery,
+    Asker, Call, CancelReason, Cancelled, ChildUndo, Compensable, Failure, Happening, Outcome, Run, Scope, StuckStep,
+    Tasks, call::decide, choice, execute, execute::with_recovery,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
@@ -303,6 +303,7 @@ impl Run {
 
     /// Undoes the child run of the step at `path`.
     async fn undo_child(self: &Arc<Self>, path: &StepPath, child: Uuid) -> Result<(), IncompleteUndo> {
+        self.engine().stack().observe(self, Happening::UndoesChild { path, child });
         let undo = self.engine().children().undo(self, child).await;
         match undo.map_err(|error| failed_undo(error.at(path.to_string())))? {
             ended @ (ChildUndo::Undone | ChildUndo::GivenUp | ChildUndo::NothingToUndo) => {

@@ -148,7 +148,8 @@ impl Builder<'_> {
         }
         if step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1) {
             let message = "an `at_most_once` step cannot be retried";
-            self.error("at_most_once_with_retry", place(), message);
+            let help = "remove its `retries`; or remove `at_most_once` if repeating the step does no harm";
+            self.problems.push(Problem::error("at_most_once_with_retry", place(), message).with_help(help));
         }
     }
 }

@@ -22,10 +22,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use llmspell_workflows_advanced::{is_choice_recorded, is_recorded};
 use llmspell_workflows_basic::{
-    StepError, StepPath,
+    Run, StepError, StepPath,
     engine::{
-        Attempt, Awaited, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, NextRecall, Outcome,
-        Received, SkipReason, StepStatus,
+        Attempt, Awaited, Call, Decision, DecisionPoint, Happening, Interceptor, Next, NextDecision, NextRecall,
+        Outcome, Received, SkipReason, StepStatus,
     },
     model::{Pattern, StepKind},
 };
@@ -135,9 +135,12 @@ impl Watch {
     }
 
     fn place(&self, call: &Call) -> Place {
-        let around = self.places.around(call.run().id());
-        let paths = around.into_iter().flat_map(|place| place.0).chain([call.path().to_path()]);
-        Place(paths.collect())
+        self.place_in(call.run(), call.path().to_path())
+    }
+
+    fn place_in(&self, run: &Run, path: StepPath) -> Place {
+        let around = self.places.around(run.id());
+        Place(around.into_iter().flat_map(|place| place.0).chain([path]).collect())
     }
 
     /// Reports a new or a recorded event to the view.
@@ -187,6 +190,13 @@ impl Interceptor for Watch {
         };
         self.tell(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error }, is_recorded);
         outcome
+    }
+
+    fn observe(&self, run: &Run, happening: Happening<'_>) {
+        if let Happening::UndoesChild { path, child } = happening {
+            let place = self.place_in(run, path.clone());
+            self.places.lock().insert(child, place);
+        }
     }
 
     async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {

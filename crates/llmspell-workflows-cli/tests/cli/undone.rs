@@ -281,3 +281,27 @@ steps:
         assert_eq!(open, None, "{option}: {children}");
     }
 }
+
+/// The steps that undo a sub-workflow are shown with the path of the step that ran it, also if another
+/// process undoes it.
+#[test]
+fn compensation_of_a_sub_workflow_is_shown_at_its_place() {
+    let flow = |last: &str| {
+        format!(
+            "name: f\nsteps:\n  - {{id: sub, type: workflow, workflow: kid}}\n  {last}\n  - {{id: bad, command: exit 1}}\n\
+             workflows:\n  kid: {{name: kid, steps: [{{id: a, command: echo a, compensate: {{command: echo undone}}}}]}}\n"
+        )
+    };
+    let sandbox = Sandbox::with_flow(&flow(""));
+    let ended = sandbox.run(&["run", "flow.yaml", "--logs"]);
+    let sandbox = Sandbox::with_flow(&flow("- {id: go, event: go}"));
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 5);
+    assert_eq!(sandbox.run(&["signal", "@last", "go"]).code, 0);
+    let resumed = sandbox.run(&["resume", "@last", "--logs"]);
+    for ended in [ended, resumed] {
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        for line in ["✓ completed /main/sub/main/a/$undo", "/main/sub/main/a/$undo | undone"] {
+            assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
+        }
+    }
+}

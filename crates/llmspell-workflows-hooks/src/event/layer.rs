@@ -103,6 +103,7 @@ impl Interceptor for EventLayer {
             Happening::Warns(warning) => {
                 self.bus.publish_run(EventKind::RunWarned, run, || EventData::Warning(warning.clone()));
             }
+            Happening::UndoesChild { .. } => {}
             Happening::Cancels { by, compensates } => self.bus.publish_run(EventKind::RunAsked, run, || {
                 let request = if compensates { "cancel_and_compensate" } else { "cancel" };
                 EventData::Asked { request: request.to_owned(), by: by.clone() }

@@ -239,7 +239,7 @@ impl RunJournal {
                 let Warning { code, path, message } = warning.clone();
                 self.append_unsynced(&Record::Warned { path, code, message, time_us });
             }
-            Happening::Cancels { by: Asker { who: Who::Record, .. }, .. } => {}
+            Happening::UndoesChild { .. } | Happening::Cancels { by: Asker { who: Who::Record, .. }, .. } => {}
             Happening::Cancels { by, compensates } => {
                 let request = if compensates { Request::CancelAndCompensate } else { Request::Cancel };
                 self.record_request(request, by.clone(), run.now());

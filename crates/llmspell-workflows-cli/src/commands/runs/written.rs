@@ -37,27 +37,36 @@ impl WrittenPaths {
     /// wrote any.
     pub(crate) fn command(&self, error: &StepError) -> Option<String> {
         let path = innermost(error);
-        let is_inside = |written: &String| {
-            written.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
-        };
-        self.paths.iter().find(|written| is_inside(written))?;
+        self.paths.iter().find(|written| is_inside(&path, written))?;
         let step = if path == "/main" { String::new() } else { format!(" --step {}", shell_word(&path)) };
         Some(format!("spellflow runs logs {}{step}", self.run))
     }
 }
 
-/// Returns the path of the innermost cause of `error`, preceded by the paths of the `workflow`
-/// steps that enclose it.
+/// Returns the path of the innermost step that failed with `error`, preceded by the paths of the
+/// `workflow` steps that enclose it.
+///
+/// The cause of an error may also be an earlier failure elsewhere, such as the one that a handler
+/// or a compensation step reacts to. Such a cause is not followed.
 fn innermost(error: &StepError) -> String {
     let (mut around, mut innermost) = (String::new(), "/main".to_owned());
     for cause in std::iter::successors(Some(error), |error| error.cause.as_deref()) {
         let Some(path) = &cause.path else { continue };
-        innermost = format!("{around}{path}");
+        let path = format!("{around}{path}");
+        if !is_inside(&innermost, &path) {
+            break;
+        }
+        innermost = path;
         if cause.code == "child_failed" {
             around.clone_from(&innermost);
         }
     }
     innermost
+}
+
+/// Returns whether the step at `inner` is the step at `outer` or is inside it.
+fn is_inside(outer: &str, inner: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
 }
 
 #[cfg(test)]
@@ -67,7 +76,8 @@ mod tests {
     #[test]
     fn command_names_the_full_path_of_the_innermost_failed_step() {
         let run = Uuid::nil();
-        let paths = ["/main/sub/main/each[1]/it", "/main/each[1]/it", "/main/all/one"].map(str::to_owned).to_vec();
+        let paths = ["/main/sub/main/each[1]/it", "/main/each[1]/it", "/main/all/one", "/main/book/$undo"];
+        let paths = paths.map(str::to_owned).to_vec();
         let written = WrittenPaths { run, paths };
         let at = |path: &str, cause: Option<&StepError>| StepError {
             cause: cause.cloned().map(Box::new),
@@ -82,6 +92,8 @@ mod tests {
             (&block, "'/main/each[1]/it'"),
             (&of_child, "'/main/sub/main/each[1]/it'"),
             (&at("/main/all", Some(&at("/main/all/one", None))), "/main/all/one"),
+            // The compensation step failed after another step had failed.
+            (&at("/main/book/$undo", Some(&at("/main/all/one", None))), "'/main/book/$undo'"),
         ] {
             assert_eq!(written.command(error), Some(format!("spellflow runs logs {run} --step {step}")), "{error:?}");
         }
