@@ -323,15 +323,20 @@ async fn correction_also_applies_to_a_sub_workflow_whose_end_was_not_noticed() {
     let (shown, executed, output) = resumed_unnoticed(outer("1", "2"), None, outer("1", "two")).await;
     assert_eq!(shown, ["/main/sub requested"]);
     assert_eq!((executed, output), (owned(&["/main/one", "/main/two", "/main/z"]), json!("two")));
-    // Nothing of the sub-workflow has changed.
-    let unchanged = |definition: Definition| {
+    let inserted = |at: usize| {
+        let definition = outer("1", "2");
         let StepKind::Sequence(steps) = &definition.body else { panic!("a list") };
         let mut steps: Vec<_> = steps.to_vec();
-        steps.push(echo("end", "26").into());
+        steps.insert(at, echo("new", "26").into());
         Definition { body: StepKind::Sequence(steps.into_iter().collect()), ..definition }
     };
-    let (_, executed, _) = resumed_unnoticed(outer("1", "2"), None, unchanged(outer("1", "2"))).await;
-    assert_eq!(executed, ["/main/z", "/main/end"]);
+    // Its step comes after a new step, so it also runs again.
+    let (shown, executed, output) = resumed_unnoticed(outer("1", "2"), None, inserted(1)).await;
+    assert_eq!(shown, ["/main/sub new /main/new"]);
+    assert_eq!((executed, output), (owned(&["/main/new", "/main/one", "/main/two", "/main/z"]), json!("2")));
+    // Neither the sub-workflow nor anything before it has changed.
+    let (_, executed, _) = resumed_unnoticed(outer("1", "2"), None, inserted(3)).await;
+    assert_eq!(executed, ["/main/z", "/main/new"]);
 }
 
 #[tokio::test]

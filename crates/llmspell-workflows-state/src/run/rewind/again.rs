@@ -122,7 +122,9 @@ impl Rewinding<'_> {
             let text = inner.to_string();
             let is_leaf = matches!(self.order(&inner, None), Some(Order::Leaf) | None);
             let has_run = matches!(self.end(&text), Some(End::Completed { .. } | End::Failed(_) | End::Cancelled(_)))
-                || self.has_begun(&text);
+                || self.has_begun(&text)
+                // Under the same path, the step would find the former run of its sub-workflow.
+                || self.state.step(&text).is_some_and(|step| step.child().is_some());
             if is_leaf && has_run {
                 self.reenter(&inner);
             } else {
