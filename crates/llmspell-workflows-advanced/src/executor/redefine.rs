@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Executor, bring_in::Bringing, drive::not_restored, preview::Report};
-use crate::{ExecutorError, KnownRun};
+use crate::{ExecutorError, KnownRun, home::started};
 
 /// Another definition, under which a run continues.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Executor {
         records: &[Record],
         new: Option<&Redefinition>,
     ) -> Result<Basis, ExecutorError> {
-        let started = Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        let started = started(run, records)?;
         let old = self.inner.prepared_by_hash(&started.definition).await?;
         let Some(new) = new else { return Ok(Basis { plan: old.plan, keep: Vec::new(), change: None }) };
         if new.definition.name != started.workflow {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, Redefinition, StartOptions, bring_in::Bringing, preview::Report, target::Target};
-use crate::{ExecutorError, KnownRun};
+use crate::{ExecutorError, KnownRun, home::started};
 
 /// The starting point and the input of a retry or a fork.
 #[derive(Debug, Clone, Default)]
@@ -331,8 +331,4 @@ impl<'a> Again<'a> {
 struct Fork {
     id: Uuid,
     parent: Option<Parent>,
-}
-
-fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {
-    Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
 }

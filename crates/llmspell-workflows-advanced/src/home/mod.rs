@@ -52,6 +52,7 @@ pub use outputs::{
 pub use post::Delivery;
 pub use repair::{MovedAside, RepairReport};
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
+pub(crate) use runs::started;
 pub(crate) use signals::ReceivedByChildren;
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
 pub use transfer::EXPORT_VERSION;

@@ -178,8 +178,7 @@ impl dyn Home {
     /// # Errors
     /// Returns an error if the records cannot be read or the run no longer exists.
     pub async fn started(&self, run: &KnownRun) -> Result<Started, ExecutorError> {
-        let records = self.records(run).await?;
-        Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
+        started(run.id(), &self.records(run).await?)
     }
 
     /// Returns the permissions that `run` was started with.
@@ -308,4 +307,9 @@ impl FoundRuns {
             later.copies.extend(earlier.copies);
         }
     }
+}
+
+/// Returns the data that `run`, which has these records, was started with.
+pub(crate) fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {
+    Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
 }

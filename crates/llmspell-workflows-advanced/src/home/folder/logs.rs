@@ -92,10 +92,7 @@ impl Folder {
     pub(super) fn run_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<JournaledRun>, ExecutorError> {
         match &self.single {
             Some(single) => single.run(run),
-            None => {
-                let is_sound = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| read.records.is_ok());
-                read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_run(dir, run))
-            }
+            None => read_shared(&self.dir(journal), is_run_sound, |dir| WalJournal::read_run(dir, run)),
         }
     }
 
@@ -103,10 +100,7 @@ impl Folder {
     pub(super) fn first_record(&self, journal: &JournalId, run: Uuid) -> Result<Option<Record>, ExecutorError> {
         let read = match &self.single {
             Some(single) => single.run(run)?,
-            None => {
-                let is_sound = |read: &Option<JournaledRun>| read.as_ref().is_none_or(|read| read.records.is_ok());
-                read_shared(&self.dir(journal), is_sound, |dir| WalJournal::read_start(dir, run))?
-            }
+            None => read_shared(&self.dir(journal), is_run_sound, |dir| WalJournal::read_start(dir, run))?,
         };
         super::super::first_of(read)
     }
@@ -123,6 +117,11 @@ impl Folder {
 /// Returns whether a log shows no sign of damage.
 fn is_sound(contents: &JournalContents) -> bool {
     contents.damage.is_empty() && contents.runs.iter().all(|run| run.records.is_ok())
+}
+
+/// Returns whether a run, if it is in the log, shows no sign of damage.
+fn is_run_sound(read: &Option<JournaledRun>) -> bool {
+    read.as_ref().is_none_or(|read| read.records.is_ok())
 }
 
 /// Reads a log with `read`, and repeats this if the log looks damaged while its holder may be
