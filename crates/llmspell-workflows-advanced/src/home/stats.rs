@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::{
     History, JournalError, Record,
-    store::{RUNS_PAGE_MAX, RunQuery, RunSummary, Verified},
+    store::{RUNS_PAGE_MAX, RunQuery, RunSummary, Stores, Verified},
 };
 use uuid::Uuid;
 
@@ -146,17 +146,16 @@ impl dyn Home {
             stores => stores?,
         };
         if let Some(stores) = stores {
-            let verified = stores.adapter.verify().await?;
-            for run in &verified.archived {
-                match archive::get(stores, *run).await {
-                    Ok(None) => {}
-                    Ok(Some(records)) if records.is_empty() => {
-                        check.damage.push(format!("the run {run} has no records in the archive"));
-                    }
-                    Ok(Some(records)) => check.records(*run, &records, &hashes),
-                    Err(error @ ExecutorError::Journal(_)) => check.damage.push(error.to_string()),
-                    Err(error) => return Err(error),
+            let verified = match stores.adapter.verify().await {
+                Err(error) if error.is_damage() => {
+                    check.damage.push(error.to_string());
+                    check.listed_runs(stores, &hashes).await?;
+                    return Ok(check);
                 }
+                verified => verified?,
+            };
+            for run in &verified.archived {
+                check.archived_run(stores, *run, &hashes).await?;
             }
             for run in check.add_store_check(&verified, &live) {
                 // The run may have started or moved since the journals were read.
@@ -171,6 +170,50 @@ impl dyn Home {
 }
 
 impl HomeCheck {
+    /// Checks the listed runs of stores that cannot be read as a whole.
+    async fn listed_runs(&mut self, stores: &Stores, definitions: &BTreeSet<String>) -> Result<(), ExecutorError> {
+        let mut query = RunQuery { limit: RUNS_PAGE_MAX, ..RunQuery::default() };
+        loop {
+            let page = match stores.runs.list(&query).await {
+                // The damage has been reported, and the rest of the list cannot be read.
+                Err(error) if error.is_damage() => return Ok(()),
+                page => page?,
+            };
+            for run in &page.runs {
+                self.archived += usize::from(self.archived_run(stores, run.id, definitions).await?);
+            }
+            query.after = page.next;
+            if query.after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Checks a run in the archive; returns whether its records are there and can be read.
+    async fn archived_run(
+        &mut self,
+        stores: &Stores,
+        run: Uuid,
+        definitions: &BTreeSet<String>,
+    ) -> Result<bool, ExecutorError> {
+        match archive::get(stores, run).await {
+            Ok(None) => return Ok(false),
+            Ok(Some(records)) if records.is_empty() => {
+                self.damage.push(format!("the run {run} has no records in the archive"));
+            }
+            Ok(Some(records)) => {
+                self.records(run, &records, definitions);
+                return Ok(true);
+            }
+            Err(error @ ExecutorError::Journal(_)) => self.damage.push(error.to_string()),
+            Err(ExecutorError::Store(error)) if error.is_damage() => {
+                self.damage.push(format!("the records of the run {run} cannot be read: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
     fn records(&mut self, run: Uuid, records: &[Record], definitions: &BTreeSet<String>) {
         if let Err(message) = History::read(records) {
             self.damage.push(JournalError::Damaged { run, message }.to_string());

@@ -205,6 +205,39 @@ fn verify_reports_every_kind_of_damage() {
     }
 }
 
+/// A damaged page of the database concerns the runs in it. All other runs can be read, and the
+/// verification names the ones that cannot.
+#[test]
+fn damaged_page_of_the_archive_affects_only_its_runs() {
+    let step = "{id: a, command: 'head -c 3000 /dev/zero | tr \"\\0\" x; echo \"$N\"', env: {N: '{{ n }}'}}";
+    let flow = format!("name: f\ninputs: {{n: {{type: string}}}}\nsteps: [{step}]\n");
+    let sandbox = Sandbox::with_flow(&flow);
+    let runs: Vec<String> = (0..20)
+        .map(|n| {
+            assert_eq!(sandbox.run(&["run", "flow.yaml", "--input", &format!("n=number-{n}.")]).code, 0);
+            newest_run(&sandbox)
+        })
+        .collect();
+    assert_eq!(sandbox.run(&["store", "compact"]).code, 0);
+    let path = sandbox.path(".spellflow/store.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let page = find(&bytes, b"number-7.") / 4096 * 4096;
+    bytes[page..page + 4096].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let checked = sandbox.run(&["store", "verify", "-o", "json"]);
+    let (found, damage) = (checked.json(), checked.json()["damage"].to_string());
+    assert!(checked.code == 1 && damage.contains("malformed"), "{found}");
+    let unreadable: Vec<_> = runs.iter().filter(|run| sandbox.run(&["runs", "show", run]).code != 0).collect();
+    assert!((1..=3).contains(&unreadable.len()) && unreadable.contains(&&runs[7]), "{unreadable:?}");
+    for run in &runs {
+        assert_eq!(damage.contains(run.as_str()), unreadable.contains(&run), "{run}: {damage}");
+    }
+    assert_eq!(found["archived"], json!(runs.len() - unreadable.len()), "{found}");
+    let repaired = sandbox.run(&["store", "verify", "--repair"]);
+    assert!(repaired.code == 1 && repaired.stdout.contains("restore the store from a backup"), "{}", repaired.stdout);
+    assert_eq!(json_of(&sandbox, &["runs", "list"]).as_array().unwrap().len(), runs.len());
+}
+
 /// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be
 /// forked or resumed. All other runs are listed, and new runs can be started.
 #[test]
