@@ -117,9 +117,9 @@ impl Basis {
     /// The child's definition may also differ if the run's definition does not change now: when it
     /// changed earlier, the child may have ended without the step noticing.
     pub(super) fn inner(&self, path: &StepPath, child: &KnownRun) -> Option<Redefinition> {
-        let definition = self.plan.sub_definition(path)?;
-        let is_same = *child.summary.definition == *definition.hash();
-        (!is_same).then(|| Redefinition { definition: definition.clone(), keep: self.keep.clone() })
+        let plan = self.plan.sub_plan(path)?;
+        let is_same = child.summary.definition == plan.definition_hash();
+        (!is_same).then(|| Redefinition { definition: plan.definition().clone(), keep: self.keep.clone() })
     }
 
     /// Returns whether the failed sub-workflow of the step at `path` starts over because the step

@@ -217,7 +217,7 @@ fn stop_child(run: &Run, cancel: &Cancel, child: &Run) {
 pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
     match prepare(&call, plan) {
         Ok(child) => {
-            let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };
+            let known = ChildRun { run: child.id, definition: child.plan.definition_hash().to_owned() };
             let known = decide!(call, choice::Child(call.attempt()), known);
             let child = Child { id: known.run, ..child };
             let id = child.id;

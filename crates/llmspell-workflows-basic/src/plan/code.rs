@@ -46,6 +46,7 @@ impl Plan {
             migrations: std::collections::BTreeMap::new(),
             conditions: std::collections::HashMap::new(),
             fields_read: std::collections::BTreeMap::new(),
+            hash: std::sync::OnceLock::new(),
             warnings: Vec::new(),
         }
     }

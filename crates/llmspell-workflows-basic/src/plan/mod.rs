@@ -29,7 +29,7 @@ mod waits;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use indexmap::IndexMap;
@@ -52,6 +52,8 @@ use crate::{
 /// A definition prepared to run by one engine.
 pub struct Plan {
     pub(crate) definition: Arc<Definition>,
+    /// The hash of the definition, once it has been needed.
+    pub(crate) hash: OnceLock<String>,
     /// All nodes of the plan, by their numbers.
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) root: Arc<Node>,
@@ -70,6 +72,12 @@ impl Plan {
     #[must_use]
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
+    }
+
+    /// Returns the hash of the definition; it is computed only once.
+    #[must_use]
+    pub fn definition_hash(&self) -> &str {
+        self.hash.get_or_init(|| self.definition.hash())
     }
 
     /// Returns whether a step of the workflow runs a sub-workflow.

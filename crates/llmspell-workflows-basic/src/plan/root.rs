@@ -74,6 +74,7 @@ impl Builder<'_> {
             conditions,
             migrations,
             fields_read,
+            hash: std::sync::OnceLock::new(),
             warnings,
         }
     }

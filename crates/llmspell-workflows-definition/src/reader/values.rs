@@ -338,7 +338,7 @@ fn word_help(name: &str, node: &Node<'_>, expected: &str) -> Option<String> {
     }
     let text = node.as_text()?;
     if expected == STEP_LIST && ["fail", "continue"].contains(&text) {
-        return Some(format!("`{text}` belongs to a step; here, write the steps that handle the error"));
+        return Some(format!("`{text}` is a value of a step's `on_error`; write the steps here"));
     }
     if expected == BOOLEAN {
         let value = match text.to_ascii_lowercase().as_str() {
